@@ -1,0 +1,56 @@
+# Two commands for a newcomer: `make up` starts everything on this machine, `make test` proves it.
+# Both install what they need themselves (tools/bootstrap.py); ARGS is passed on, e.g. make up ARGS="--port 9000".
+
+PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+BIN := .venv/bin
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help up test test-rust test-python bench lint fmt runtime dev bench-tools python
+
+help:
+	@echo "make up      start Tradewind in paper mode on http://localhost:8000"
+	@echo "make test    all Rust and Python tests"
+	@echo "make bench   the numbers of the README"
+	@echo "make lint    formatting, lints and types"
+	@echo "make fmt     format everything"
+
+up: runtime
+	@exec $(BIN)/tradewind up $(ARGS)
+
+test: test-rust test-python
+
+# The bindings crate is a Python module: it is tested from Python.
+test-rust: dev
+	cargo test --quiet --locked -p tradewind-journal -p tradewind-engine
+
+test-python: dev
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: bench-tools
+	@exec $(BIN)/tradewind bench $(ARGS)
+
+lint: dev
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fmt: dev
+	cargo fmt --all
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+runtime: python
+	@$(PYTHON) tools/bootstrap.py runtime
+
+dev: python
+	@$(PYTHON) tools/bootstrap.py dev
+
+bench-tools: python
+	@$(PYTHON) tools/bootstrap.py bench
+
+python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: sudo apt-get install python3 python3-venv"; exit 1; }

@@ -1,1 +1,3 @@
-//! Tradewind engine.
+//! The deterministic state machine of Tradewind (see `ARCHITECTURE.md`).
+
+pub mod wire;

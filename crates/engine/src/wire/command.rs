@@ -1,0 +1,380 @@
+//! Commands: the one way in. A 120-byte envelope and a 72-byte payload per kind (protocol P2.1, P2.2).
+
+use super::record::Record;
+use crate::record;
+
+/// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
+pub const COMMAND_TAG: u8 = 0x80;
+/// Version of the command layout.
+pub const COMMAND_VERSION: u8 = 1;
+/// Bytes of one command.
+pub const COMMAND_SIZE: usize = 192;
+/// Bytes of the payload area.
+pub const PAYLOAD_SIZE: usize = 72;
+/// `market` value that means every market.
+pub const ALL_MARKETS: u32 = u32::MAX;
+/// `sub` or `side` value that means all.
+pub const ALL: u8 = u8::MAX;
+
+record! {
+    /// The envelope of P2.1.1. `seq` and `time_ns` are stamped by the sequencer.
+    Command: 192 {
+        tag: u8,
+        version: u8,
+        /// 192; a larger value is kept for commands with an attachment.
+        length: u16,
+        flags: u32,
+        /// Dense, +1 per command.
+        seq: u64,
+        /// Nanoseconds since the Unix epoch, never decreasing.
+        time_ns: i64,
+        kind: u16,
+        shard: u16,
+        /// Sub-account 0..127.
+        sub: u8,
+        /// Variant inside the kind, e.g. Tick or Continue of FF01.
+        op: u8,
+        reserved: u16,
+        /// Authenticated public key of the sender.
+        principal: [u8; 32],
+        /// Derived id of the account acted on.
+        account: [u8; 32],
+        /// Idempotency key and client order id; zero only for cancels and SYSTEM.
+        client_key: [u8; 16],
+        /// Last moment at which the command may take effect; 0 = time + 60 s, at most time + 300 s.
+        valid_until_ns: i64,
+        payload: [u8; 72],
+    }
+}
+
+impl Command {
+    /// An envelope of this kind with every other field zero.
+    pub fn new(kind: Kind) -> Self {
+        let (kind, op) = kind.code();
+        Command {
+            tag: COMMAND_TAG,
+            version: COMMAND_VERSION,
+            length: COMMAND_SIZE as u16,
+            kind,
+            op,
+            ..Self::zero()
+        }
+    }
+
+    /// Writes a payload; the bytes behind it stay zero.
+    pub fn with<P: Record>(mut self, payload: &P) -> Self {
+        self.payload = [0; PAYLOAD_SIZE];
+        self.payload[..P::SIZE].copy_from_slice(payload.bytes());
+        self
+    }
+
+    /// Reads the payload area as `P`.
+    #[inline]
+    pub fn payload_as<P: Record>(&self) -> P {
+        bytemuck::pod_read_unaligned(&self.payload[..P::SIZE])
+    }
+}
+
+macro_rules! kinds {
+    ($( $(#[$meta:meta])* $name:ident = ($kind:literal, $op:literal) $payload:ty; )*) => {
+        /// Command kinds: catalogue number (P2.2) and variant.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind { $( $(#[$meta])* $name ),* }
+
+        impl Kind {
+            pub const ALL: &'static [Kind] = &[$(Kind::$name),*];
+
+            /// `(kind, op)` as written in the envelope.
+            pub const fn code(self) -> (u16, u8) {
+                match self { $(Kind::$name => ($kind, $op)),* }
+            }
+
+            #[inline]
+            pub const fn from_code(kind: u16, op: u8) -> Option<Kind> {
+                match (kind, op) { $(($kind, $op) => Some(Kind::$name),)* _ => None }
+            }
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Kind::$name => stringify!($name)),* }
+            }
+
+            /// Bytes of the payload in use; the rest of the area must be zero.
+            #[inline]
+            pub const fn payload_size(self) -> usize {
+                match self { $(Kind::$name => <$payload as Record>::SIZE),* }
+            }
+
+            pub const fn payload_fields(self) -> &'static [super::record::Field] {
+                match self { $(Kind::$name => <$payload as Record>::FIELDS),* }
+            }
+        }
+    };
+}
+
+kinds! {
+    CreateMarket = (0x0101, 0) CreateMarket;
+    UpdateMarket = (0x0102, 0) UpdateMarket;
+    PauseMarket = (0x0103, 0) PauseMarket;
+    ResumeMarket = (0x0104, 0) ResumeMarket;
+    CloseMarket = (0x0105, 0) CloseMarket;
+    RegisterAsset = (0x0110, 0) RegisterAsset;
+    OpenAccount = (0x0201, 0) OpenAccount;
+    OpenSubAccount = (0x0202, 0) OpenSubAccount;
+    SetDelegate = (0x0202, 1) SetDelegate;
+    Deposit = (0x0203, 0) Deposit;
+    RequestWithdrawal = (0x0204, 0) RequestWithdrawal;
+    CancelWithdrawal = (0x0205, 0) CancelWithdrawal;
+    ConfirmWithdrawal = (0x0206, 0) ConfirmWithdrawal;
+    Transfer = (0x0207, 0) Transfer;
+    ListAddress = (0x0208, 0) ListAddress;
+    UnlistAddress = (0x0208, 1) ListAddress;
+    PlaceOrder = (0x0301, 0) PlaceOrder;
+    CancelOrder = (0x0303, 0) CancelOrder;
+    ReplaceOrder = (0x0304, 0) ReplaceOrder;
+    CancelAll = (0x0305, 0) CancelAll;
+    SetCancelAllAfter = (0x0306, 0) SetCancelAllAfter;
+    GrantRole = (0x0C04, 0) GrantRole;
+    RevokeRole = (0x0C04, 1) GrantRole;
+    SuspendPrincipal = (0x0C04, 2) SuspendPrincipal;
+    ReinstatePrincipal = (0x0C04, 3) SuspendPrincipal;
+    Tick = (0xFF01, 0) Empty;
+    Continue = (0xFF01, 1) Continue;
+    AdvanceTime = (0xFF01, 2) AdvanceTime;
+    Snapshot = (0xFF01, 3) Empty;
+    ActivateRules = (0xFF01, 4) ActivateRules;
+    Checkpoint = (0xFF01, 5) Empty;
+}
+
+record! {
+    /// A payload without fields.
+    Empty: 0 {}
+}
+
+record! {
+    /// 0101. Fees in 1e-6 bp, bands in bp, notionals in micro-quote.
+    CreateMarket: 72 {
+        /// Creator's nonce; the market id derives from (creator account, nonce).
+        nonce: u64,
+        market_kind: u8,
+        outcome_count: u8,
+        base: u16,
+        quote: u16,
+        market_flags: u16,
+        /// Micro-quote per whole unit.
+        tick_size: i64,
+        /// Micro-base per lot.
+        lot_size: i64,
+        settle_time_ns: i64,
+        feed: u32,
+        band_bp: u16,
+        slippage_bp: u16,
+        taker_fee_e6bp: u32,
+        maker_fee_e6bp: u32,
+        min_notional: i64,
+        max_notional: i64,
+    }
+}
+
+record! {
+    /// 0102. Bit i of `field_mask` selects the i-th of: band, slippage, taker fee, maker fee, min, max notional.
+    UpdateMarket: 40 {
+        market: u32,
+        /// The market's configuration version that this change was written against.
+        config_version: u32,
+        field_mask: u32,
+        band_bp: u16,
+        slippage_bp: u16,
+        taker_fee_e6bp: u32,
+        maker_fee_e6bp: u32,
+        min_notional: i64,
+        max_notional: i64,
+    }
+}
+
+record! {
+    /// 0103. Level 1 PARTIAL, 2 FULL; categories: bit mask, 0 = all. `until_ns` at most 72 h ahead.
+    PauseMarket: 64 { market: u32, level: u8, categories: u8, reserved: u16, until_ns: i64, reason: [u8; 48] }
+}
+
+record! {
+    /// 0104. Two RESUMER principals, neither the pauser.
+    ResumeMarket: 8 { market: u32, pause_id: u32 }
+}
+
+record! {
+    /// 0105.
+    CloseMarket: 8 { market: u32, reserved: u32 }
+}
+
+record! {
+    /// 0110. Symbol in ASCII, zero padded; weights in bp (P1.4.5).
+    RegisterAsset: 40 {
+        symbol: [u8; 16],
+        initial_asset_bp: u16,
+        maintenance_asset_bp: u16,
+        initial_liability_bp: u16,
+        maintenance_liability_bp: u16,
+        /// Platform-wide cap of deposits in micro-units; 0 = no cap.
+        deposit_cap: i64,
+        reserved: u64,
+    }
+}
+
+record! {
+    /// 0201.
+    OpenAccount: 32 { owner_key: [u8; 32] }
+}
+
+record! {
+    /// 0202/0. `margin_mode` 0 CROSS, 1 ISOLATED.
+    OpenSubAccount: 8 { index: u8, margin_mode: u8, reserved: u16, reserved2: u32 }
+}
+
+record! {
+    /// 0202/1. Scopes: 1 TRADE, 2 CANCEL, 4 TRANSFER_IN; 0 removes the delegate.
+    SetDelegate: 48 { key: [u8; 32], scopes: u32, reserved: u32, expiry_ns: i64 }
+}
+
+record! {
+    /// 0203. Amount in micro-units.
+    Deposit: 48 { asset: u16, reserved: u16, reserved2: u32, amount: i64, external_id: [u8; 32] }
+}
+
+record! {
+    /// 0204.
+    RequestWithdrawal: 48 { asset: u16, reserved: u16, reserved2: u32, amount: i64, address_hash: [u8; 32] }
+}
+
+record! {
+    /// 0205.
+    CancelWithdrawal: 8 { ticket: u64 }
+}
+
+record! {
+    /// 0206. `ok` 1 settled, 0 returned.
+    ConfirmWithdrawal: 48 { ticket: u64, ok: u8, reserved: u8, reserved2: u16, reserved3: u32, external_id: [u8; 32] }
+}
+
+record! {
+    /// 0207. From the envelope's sub-account to `to_sub` of the same owner.
+    Transfer: 16 { to_sub: u8, reserved: u8, asset: u16, reserved2: u32, amount: i64 }
+}
+
+record! {
+    /// 0208.
+    ListAddress: 40 { asset: u16, reserved: u16, reserved2: u32, address_hash: [u8; 32] }
+}
+
+record! {
+    /// 0301. Price in ticks, sizes in lots.
+    PlaceOrder: 72 {
+        market: u32,
+        outcome: u8,
+        /// 0 buy, 1 sell.
+        side: u8,
+        order_type: u8,
+        time_in_force: u8,
+        /// Limit in ticks; 0 for MARKET.
+        price: i64,
+        lots: i64,
+        /// GTD only.
+        expiry_ns: i64,
+        display_lots: i64,
+        trigger_price: i64,
+        trail: i64,
+        order_flags: u16,
+        self_trade_prevention: u8,
+        trigger_source: u8,
+        /// MARKET: allowed distance from the reference; 0 = the market's default.
+        slippage_bp: u16,
+        leverage_e2: u16,
+        linked_order: u64,
+    }
+}
+
+record! {
+    /// 0303. By order id, or by `target_key` when `order` is 0.
+    CancelOrder: 24 { order: u64, target_key: [u8; 16] }
+}
+
+record! {
+    /// 0304. 0 keeps the present value.
+    ReplaceOrder: 40 { order: u64, target_key: [u8; 16], price: i64, total_lots: i64 }
+}
+
+record! {
+    /// 0305. `market` ALL_MARKETS, `sub` and `side` FF = all. A zero envelope account with EMERGENCY clears the market.
+    CancelAll: 8 { market: u32, sub: u8, side: u8, reserved: u16 }
+}
+
+record! {
+    /// 0306. 0 = off, else 5..86,400 s.
+    SetCancelAllAfter: 8 { window_s: u32, reserved: u32 }
+}
+
+record! {
+    /// 0C04. Role number as in `roles`.
+    GrantRole: 48 { principal: [u8; 32], role: u8, reserved: u8, reserved2: u16, reserved3: u32, expiry_ns: i64 }
+}
+
+record! {
+    /// 0C04 variants 2 and 3.
+    SuspendPrincipal: 32 { principal: [u8; 32] }
+}
+
+record! {
+    /// FF01/1.
+    Continue: 8 { token: u64 }
+}
+
+record! {
+    /// FF01/2: the clock moves on by more than an hour.
+    AdvanceTime: 48 { reason: [u8; 48] }
+}
+
+record! {
+    /// FF01/4.
+    ActivateRules: 8 { rules_version: u32, reserved: u32 }
+}
+
+/// Order sides.
+pub mod side {
+    pub const BUY: u8 = 0;
+    pub const SELL: u8 = 1;
+}
+
+/// Order types of P2.5; those above MARKET belong to the leveraged markets' slice.
+pub mod order_type {
+    pub const LIMIT: u8 = 0;
+    pub const MARKET: u8 = 1;
+}
+
+/// Time in force.
+pub mod time_in_force {
+    pub const GTC: u8 = 0;
+    pub const IOC: u8 = 1;
+    pub const FOK: u8 = 2;
+    pub const GTD: u8 = 3;
+}
+
+/// Order flags.
+pub mod order_flag {
+    pub const POST_ONLY: u16 = 1;
+    pub const REDUCE_ONLY: u16 = 2;
+}
+
+/// Self-trade prevention modes of P3.4.
+pub mod stp {
+    pub const CANCEL_NEWEST: u8 = 0;
+    pub const CANCEL_OLDEST: u8 = 1;
+    pub const CANCEL_BOTH: u8 = 2;
+    pub const DECREMENT: u8 = 3;
+}
+
+/// Delegate scopes of P1.5.2.
+pub mod scope {
+    pub const TRADE: u32 = 1;
+    pub const CANCEL: u32 = 2;
+    pub const TRANSFER_IN: u32 = 4;
+    pub const ALL: u32 = 7;
+}

@@ -1,0 +1,376 @@
+//! Results, events and postings: the one way out (protocol P2.2.1, P1.5.5).
+
+use super::record::Record;
+use crate::record;
+
+pub const RESULT_TAG: u8 = 0x81;
+pub const EVENT_TAG: u8 = 0x82;
+pub const EVENT_VERSION: u8 = 1;
+/// Bytes of one event.
+pub const EVENT_SIZE: usize = 128;
+
+record! {
+    /// One per command.
+    CommandResult: 48 {
+        seq: u64,
+        /// 0 when accepted, else a code of the error catalogue.
+        code: u16,
+        accepted: u8,
+        /// 1: the stored answer of an earlier command with the same key and body.
+        duplicate: u8,
+        event_count: u32,
+        /// Index of the first event inside the batch.
+        first_event: u32,
+        reserved: u32,
+        /// Handle that the command created: order, market, account, asset, ticket or token.
+        value: u64,
+        /// The violated bound of a reject (0 where none applies).
+        bound: i64,
+        /// The value that violated it.
+        given: i64,
+    }
+}
+
+record! {
+    /// An event; `body` is one of the bodies below, zero behind it.
+    Event: 128 {
+        tag: u8,
+        version: u8,
+        length: u16,
+        flags: u32,
+        seq: u64,
+        time_ns: i64,
+        kind: u16,
+        /// Position among the events of its command.
+        index: u16,
+        posting_count: u16,
+        shard: u16,
+        /// Index of the first posting inside the batch.
+        first_posting: u32,
+        market: u32,
+        account: u32,
+        /// Sub-account of `account`.
+        sub: u8,
+        reserved: u8,
+        reserved2: u16,
+        order: u64,
+        body: [u8; 72],
+    }
+}
+
+impl Event {
+    /// Reads the body as `B`.
+    #[inline]
+    pub fn body_as<B: Record>(&self) -> B {
+        bytemuck::pod_read_unaligned(&self.body[..B::SIZE])
+    }
+}
+
+record! {
+    /// A signed movement on one balance line; per event and asset they sum to zero.
+    Posting: 16 {
+        /// User lines: account handle. System lines: key (market or pool handle) or 0.
+        owner: u32,
+        asset: u16,
+        line: u8,
+        sub: u8,
+        amount: i64,
+    }
+}
+
+/// `market` of events that concern none.
+pub const NO_MARKET: u32 = u32::MAX;
+/// `account` of events that concern none.
+pub const NO_ACCOUNT: u32 = u32::MAX;
+
+macro_rules! event_kinds {
+    ($( $name:ident = $code:literal $body:ty; )*) => {
+        /// Event kinds; append-only.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum EventKind { $($name = $code),* }
+
+        impl EventKind {
+            pub const ALL: &'static [EventKind] = &[$(EventKind::$name),*];
+            pub const fn from_code(code: u16) -> Option<EventKind> {
+                match code { $($code => Some(EventKind::$name),)* _ => None }
+            }
+            pub const fn name(self) -> &'static str {
+                match self { $(EventKind::$name => stringify!($name)),* }
+            }
+            pub const fn body_fields(self) -> &'static [super::record::Field] {
+                match self { $(EventKind::$name => <$body as Record>::FIELDS),* }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    MarketCreated = 0x0101 MarketBody;
+    MarketUpdated = 0x0102 MarketBody;
+    PauseSet = 0x0103 PauseBody;
+    ResumePending = 0x0104 ResumeBody;
+    Resumed = 0x0105 ResumeBody;
+    MarketClosing = 0x0106 StatusBody;
+    MarketClosed = 0x0107 StatusBody;
+    MarketActivated = 0x0108 StatusBody;
+    MarketIdentified = 0x0109 IdentityBody;
+    AssetRegistered = 0x0110 AssetBody;
+    AccountOpened = 0x0201 AccountBody;
+    SubAccountOpened = 0x0202 SubAccountBody;
+    DelegateSet = 0x0203 DelegateBody;
+    Deposited = 0x0204 CollateralBody;
+    WithdrawalQueued = 0x0205 CollateralBody;
+    WithdrawalReleased = 0x0206 CollateralBody;
+    WithdrawalCancelled = 0x0207 CollateralBody;
+    WithdrawalSettled = 0x0208 CollateralBody;
+    WithdrawalReturned = 0x0209 CollateralBody;
+    Transferred = 0x020A CollateralBody;
+    AddressListed = 0x020B AddressBody;
+    AddressUnlisted = 0x020C AddressBody;
+    OrderAccepted = 0x0301 OrderBody;
+    OrderRested = 0x0302 OrderBody;
+    Trade = 0x0303 TradeBody;
+    OrderCancelled = 0x0304 CancelBody;
+    OrderReplaced = 0x0305 OrderBody;
+    SelfTradePrevented = 0x0306 PreventedBody;
+    CancelAllDone = 0x0307 CountBody;
+    SwitchArmed = 0x0308 SwitchBody;
+    SwitchDisarmed = 0x0309 SwitchBody;
+    SwitchFired = 0x030A SwitchBody;
+    RoleGranted = 0x0C01 RoleBody;
+    RoleRevoked = 0x0C02 RoleBody;
+    PrincipalSuspended = 0x0C03 RoleBody;
+    ReinstatePending = 0x0C04 RoleBody;
+    PrincipalReinstated = 0x0C05 RoleBody;
+    ContinuationRequired = 0xFF01 TokenBody;
+    TimeAdvanced = 0xFF02 TimeBody;
+    StateHashed = 0xFF03 HashBody;
+    SnapshotTaken = 0xFF04 HashBody;
+    RulesActivated = 0xFF05 TokenBody;
+}
+
+record! {
+    /// The market's parameters after the event.
+    MarketBody: 72 {
+        market_kind: u8,
+        status: u8,
+        base: u16,
+        quote: u16,
+        market_flags: u16,
+        tick_size: i64,
+        lot_size: i64,
+        /// Micro-quote per tick and lot.
+        unit: i64,
+        settle_time_ns: i64,
+        taker_fee_e6bp: u32,
+        maker_fee_e6bp: u32,
+        band_bp: u16,
+        slippage_bp: u16,
+        config_version: u32,
+        min_notional: i64,
+        max_notional: i64,
+    }
+}
+
+record! {
+    /// The id of a market or other derived record and the nonce it derives from.
+    IdentityBody: 48 { id: [u8; 32], nonce: u64, outcome_count: u8, reserved: u8, reserved2: u16, feed: u32 }
+}
+
+record! {
+    /// A pause: level 1 PARTIAL, 2 FULL.
+    PauseBody: 64 { level: u8, categories: u8, reserved: u16, pause_id: u32, until_ns: i64, reason: [u8; 48] }
+}
+
+record! {
+    ResumeBody: 48 { pause_id: u32, reserved: u32, until_ns: i64, principal: [u8; 32] }
+}
+
+record! {
+    StatusBody: 8 { status: u8, previous: u8, reserved: u16, reserved2: u32 }
+}
+
+record! {
+    AssetBody: 40 {
+        symbol: [u8; 16],
+        asset: u16,
+        reserved: u16,
+        reserved2: u32,
+        initial_asset_bp: u16,
+        maintenance_asset_bp: u16,
+        initial_liability_bp: u16,
+        maintenance_liability_bp: u16,
+        deposit_cap: i64,
+    }
+}
+
+record! {
+    AccountBody: 64 { account_id: [u8; 32], owner_key: [u8; 32] }
+}
+
+record! {
+    SubAccountBody: 8 { index: u8, margin_mode: u8, reserved: u16, reserved2: u32 }
+}
+
+record! {
+    DelegateBody: 48 { key: [u8; 32], scopes: u32, reserved: u32, expiry_ns: i64 }
+}
+
+record! {
+    /// Deposits, withdrawals, transfers. `reference` = external id or address hash.
+    CollateralBody: 64 {
+        asset: u16,
+        to_sub: u8,
+        reserved: u8,
+        reserved2: u32,
+        amount: i64,
+        ticket: u64,
+        eta_ns: i64,
+        reference: [u8; 32],
+    }
+}
+
+record! {
+    AddressBody: 48 { asset: u16, reserved: u16, reserved2: u32, usable_from_ns: i64, address_hash: [u8; 32] }
+}
+
+record! {
+    /// An order as it stands after the event.
+    OrderBody: 72 {
+        side: u8,
+        order_type: u8,
+        time_in_force: u8,
+        self_trade_prevention: u8,
+        order_flags: u16,
+        outcome: u8,
+        /// 1 when the order (rest) is in the book after this event.
+        resting: u8,
+        /// Limit, or the protective limit of a market order, in ticks.
+        price: i64,
+        total_lots: i64,
+        remaining_lots: i64,
+        expiry_ns: i64,
+        /// Micro-units of `held` that secure the order.
+        reserve: i64,
+        /// Rank within the price level (lower first).
+        priority: u64,
+        client_key: [u8; 16],
+    }
+}
+
+record! {
+    /// A fill. The header names the taker's account and order.
+    TradeBody: 72 {
+        maker_order: u64,
+        maker_account: u32,
+        maker_sub: u8,
+        /// Side of the taker.
+        taker_side: u8,
+        trade_kind: u8,
+        outcome: u8,
+        price: i64,
+        lots: i64,
+        /// Micro-quote.
+        notional: i64,
+        taker_fee: i64,
+        maker_fee: i64,
+        maker_remaining: i64,
+        taker_remaining: i64,
+    }
+}
+
+record! {
+    CancelBody: 40 {
+        reason: u8,
+        side: u8,
+        reserved: u16,
+        reserved2: u32,
+        price: i64,
+        remaining_lots: i64,
+        /// Micro-units returned from `held` to `free`.
+        released: i64,
+        filled_lots: i64,
+    }
+}
+
+record! {
+    /// Self-trade prevention by DECREMENT: both shrink, nothing trades.
+    PreventedBody: 40 { maker_order: u64, lots: i64, maker_remaining: i64, taker_remaining: i64, price: i64 }
+}
+
+record! {
+    CountBody: 8 { count: u64 }
+}
+
+record! {
+    SwitchBody: 16 { deadline_ns: i64, window_s: u32, reserved: u32 }
+}
+
+record! {
+    RoleBody: 48 { principal: [u8; 32], role: u8, reserved: u8, reserved2: u16, reserved3: u32, expiry_ns: i64 }
+}
+
+record! {
+    TokenBody: 8 { token: u64 }
+}
+
+record! {
+    TimeBody: 64 { previous_ns: i64, jump_ns: i64, reason: [u8; 48] }
+}
+
+record! {
+    HashBody: 64 { state_hash: [u8; 32], cursor_hash: [u8; 32] }
+}
+
+/// Why an order left the book (P2.3.2).
+pub mod cancel_reason {
+    pub const USER: u8 = 1;
+    pub const CANCEL_ALL: u8 = 2;
+    pub const SWITCH: u8 = 3;
+    pub const IOC: u8 = 4;
+    pub const FOK: u8 = 5;
+    pub const POST_ONLY: u8 = 6;
+    pub const SELF_TRADE: u8 = 7;
+    pub const REDUCE_ONLY: u8 = 8;
+    pub const BAND: u8 = 9;
+    pub const SLIPPAGE: u8 = 10;
+    pub const MARGIN: u8 = 11;
+    pub const LINKED: u8 = 12;
+    pub const MARKET_CLOSED: u8 = 13;
+    pub const LIQUIDATION: u8 = 14;
+    pub const EXPIRY: u8 = 15;
+    pub const TWAP_END: u8 = 16;
+
+    /// Names in code order, starting with 1.
+    pub const NAMES: [&str; 16] = [
+        "user",
+        "cancel_all",
+        "switch",
+        "ioc",
+        "fok",
+        "post_only",
+        "self_trade",
+        "reduce_only",
+        "band",
+        "slippage",
+        "margin",
+        "linked",
+        "market_closed",
+        "liquidation",
+        "expiry",
+        "twap_end",
+    ];
+}
+
+/// Trade kinds of P3.9.
+pub mod trade_kind {
+    pub const TRANSFER: u8 = 0;
+    pub const MINT: u8 = 1;
+    pub const MERGE: u8 = 2;
+    pub const PERP: u8 = 3;
+    pub const AMM: u8 = 4;
+    pub const DARK: u8 = 5;
+    pub const LIQUIDATION: u8 = 6;
+    pub const ADL: u8 = 7;
+}

@@ -1,0 +1,11 @@
+//! The vocabulary: what crosses the engine's border, byte for byte.
+
+pub mod command;
+pub mod error;
+pub mod event;
+pub mod record;
+
+pub use command::{Command, Kind};
+pub use error::Code;
+pub use event::{CommandResult, Event, EventKind, Posting};
+pub use record::Record;

@@ -1,0 +1,1 @@
+"""Connections to outside venues: market data feeds, and the venues orders are sent to."""

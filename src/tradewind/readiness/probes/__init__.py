@@ -1,0 +1,14 @@
+"""The probes of this build. A criterion without a module here shows *no evidence*."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+MODULES: Final = ("artefact", "compiling", "credentials", "markers", "quality", "structure")
+
+
+def load_all() -> None:
+    """Imports every probe module; each registers its probes once."""
+    for name in MODULES:
+        import_module(f"{__name__}.{name}")

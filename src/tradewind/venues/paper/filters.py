@@ -145,9 +145,13 @@ def _check_kind(rules: Rules, order_type: OrderType, time_in_force: TimeInForce)
     if status != "online":
         failures.append(FilterFailure(code="SymbolClosed", field="status", bound=None, given=status))
     if order_type not in rules.order_types:
-        failures.append(FilterFailure(code="TypeUnsupported", field="type", bound=None, given=str(order_type)))
+        failures.append(
+            FilterFailure(code="TypeUnsupported", field="type", bound=None, given=str(order_type))
+        )
     if time_in_force not in rules.times_in_force:
-        failures.append(FilterFailure(code="TypeUnsupported", field="tif", bound=None, given=str(time_in_force)))
+        failures.append(
+            FilterFailure(code="TypeUnsupported", field="tif", bound=None, given=str(time_in_force))
+        )
     return failures
 
 
@@ -179,20 +183,44 @@ def _check_sizes(instrument: Instrument, price: Decimal, quantity: Decimal) -> l
     low, high = instrument.min_quantity, instrument.max_quantity
     if low is not None and quantity < low:
         failures.append(
-            FilterFailure(code="BelowMinQty", field="quantity", bound=low, given=quantity, nearest_above=ceil_to_step(low, lot))
+            FilterFailure(
+                code="BelowMinQty",
+                field="quantity",
+                bound=low,
+                given=quantity,
+                nearest_above=ceil_to_step(low, lot),
+            )
         )
     if high is not None and quantity > high:
         failures.append(
-            FilterFailure(code="AboveMaxQty", field="quantity", bound=high, given=quantity, nearest_below=floor_to_step(high, lot))
+            FilterFailure(
+                code="AboveMaxQty",
+                field="quantity",
+                bound=high,
+                given=quantity,
+                nearest_below=floor_to_step(high, lot),
+            )
         )
     low, high = instrument.min_notional, instrument.max_notional
     if low is not None and notional < low:
         failures.append(
-            FilterFailure(code="BelowMinNotional", field="notional", bound=low, given=notional, nearest_above=ceil_to_step(low / price, lot))
+            FilterFailure(
+                code="BelowMinNotional",
+                field="notional",
+                bound=low,
+                given=notional,
+                nearest_above=ceil_to_step(low / price, lot),
+            )
         )
     if high is not None and notional > high:
         failures.append(
-            FilterFailure(code="AboveMaxNotional", field="notional", bound=high, given=notional, nearest_below=floor_to_step(high / price, lot))
+            FilterFailure(
+                code="AboveMaxNotional",
+                field="notional",
+                bound=high,
+                given=notional,
+                nearest_below=floor_to_step(high / price, lot),
+            )
         )
     return failures
 
@@ -203,11 +231,23 @@ def _check_band(rules: Rules, side: Side, price: Decimal, context: OrderContext)
         return []
     if rules.price_up_multiplier is not None and price > (high := reference * rules.price_up_multiplier):
         return [
-            FilterFailure(code="OutsideBand", field="price", bound=high, given=price, nearest_below=floor_to_step(high, tick))
+            FilterFailure(
+                code="OutsideBand",
+                field="price",
+                bound=high,
+                given=price,
+                nearest_below=floor_to_step(high, tick),
+            )
         ]
     if rules.price_down_multiplier is not None and price < (low := reference * rules.price_down_multiplier):
         return [
-            FilterFailure(code="OutsideBand", field="price", bound=low, given=price, nearest_above=ceil_to_step(low, tick))
+            FilterFailure(
+                code="OutsideBand",
+                field="price",
+                bound=low,
+                given=price,
+                nearest_above=ceil_to_step(low, tick),
+            )
         ]
     return []
 
@@ -217,7 +257,10 @@ def _check_counts(rules: Rules, side: Side, quantity: Decimal, context: OrderCon
     if rules.max_open_orders is not None and context.open_orders >= rules.max_open_orders:
         failures.append(
             FilterFailure(
-                code="TooManyOrders", field="open_orders", bound=rules.max_open_orders, given=context.open_orders + 1
+                code="TooManyOrders",
+                field="open_orders",
+                bound=rules.max_open_orders,
+                given=context.open_orders + 1,
             )
         )
     cap = rules.max_position

@@ -56,7 +56,9 @@ class LatencyModel:
             median_ms = getattr(config, f"{path}_median_ms")
             p99_ms = getattr(config, f"{path}_p99_ms")
             if not 0 <= median_ms <= p99_ms or p99_ms * 1e6 > MAX_LATENCY_NS:
-                raise ValueError(f"{path} latency: need 0 <= median <= p99 <= 10 s, got {median_ms} and {p99_ms} ms")
+                raise ValueError(
+                    f"{path} latency: need 0 <= median <= p99 <= 10 s, got {median_ms} and {p99_ms} ms"
+                )
             if median_ms:
                 self._parameters[path] = (math.log(median_ms * 1e6), math.log(p99_ms / median_ms) / Z_99)
 

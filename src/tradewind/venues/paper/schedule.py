@@ -48,7 +48,9 @@ def load_schedule(name_or_path: str | Path) -> FeeSchedule:
         file = msgspec.convert(content, _File)
         datetime.date.fromisoformat(file.checked_on)
     except FileNotFoundError:
-        raise ScheduleError(f"no fee schedule {str(name_or_path)!r}; there are {', '.join(schedule_names())}") from None
+        raise ScheduleError(
+            f"no fee schedule {str(name_or_path)!r}; there are {', '.join(schedule_names())}"
+        ) from None
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError, UnicodeDecodeError) as error:
         raise ScheduleError(f"{path.name}: {error}") from error
     if not file.source.strip():

@@ -303,7 +303,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.version_info < MINIMUM_PYTHON:
-        sys.exit(
-            f"Python {'.'.join(map(str, MINIMUM_PYTHON))} or newer is needed, this is {sys.version.split()[0]}"
-        )
+        wanted_python = ".".join(map(str, MINIMUM_PYTHON))
+        sys.exit(f"Python {wanted_python} or newer is needed, this is {sys.version.split()[0]}")
     sys.exit(main(sys.argv[1:]))

@@ -67,35 +67,43 @@ def _cannot_evaluate(error: ReadinessError, as_json: bool) -> int:
 
 
 def _print_gate(gate: Any) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tradewind.readiness.gate import State
-    from tradewind.readiness.report import age_text, comparison_text, remedy
 
-    table = Table(title=f"Readiness of {gate.environment}", title_justify="left", show_lines=False)
-    for column in (
-        "criterion",
-        "kind",
-        "state",
-        "reason",
-        "measured against threshold",
-        "age",
-        "fresh evidence",
-    ):
-        table.add_column(column, overflow="fold", no_wrap=column in ("kind", "state"))
+    table = Table(
+        title=f"Readiness of {gate.environment}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("criterion", overflow="fold", max_width=40)
+    table.add_column("state", no_wrap=True)
+    table.add_column("why, and what changes it", overflow="fold")
     for item in gate.results:
         style = STYLES[item.state.value]
-        reason = f"{item.reason.value}: {item.detail}" if item.reason else ""
-        table.add_row(
-            item.criterion.id, item.criterion.kind, f"[{style}]{item.state.value}[/]", reason,
-            comparison_text(item), age_text(item.age_ns), remedy(item.criterion, item.reason),
-        )  # fmt: skip
+        table.add_row(item.criterion.id, f"[{style}]{item.state.value}[/]", escape(_explanation(item)))
     console = Console()
     console.print(table)
     met = sum(item.state is State.MET for item in gate.results)
     verdict = "[green]GREEN[/]" if gate.green else "[red]RED[/]"
     console.print(f"{verdict}: {met} of {len(gate.results)} criteria met; one red is enough to refuse.")
+
+
+def _explanation(item: Any) -> str:
+    """Reason code, measured value against threshold, age, and the command that produces fresh evidence."""
+    from tradewind.readiness.report import age_text, comparison_text, remedy
+
+    measured = (
+        f"{comparison_text(item)} [age {age_text(item.age_ns)}]" if item.record else comparison_text(item)
+    )
+    if item.reason is None:
+        return measured
+    lines = [f"{item.reason.value}: {item.detail}", measured]
+    command = remedy(item.criterion, item.reason)
+    if command:
+        lines.append(f"-> {command}")
+    return "\n".join(lines)
 
 
 @evidence.command
@@ -181,17 +189,15 @@ def _print_outcomes(outcomes: list[dict[str, Any]], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("criterion", "result", "measured", "evidence")
+    table = Table("criterion", "result", "measured, and the record")
     for item in outcomes:
         if "error" in item:
-            table.add_row(item["id"], f"[yellow]{item['error']}[/]", item["message"], "none")
+            table.add_row(item["id"], f"[yellow]{item['error']}[/]", item["message"])
             continue
-        shown = "; ".join(
-            [*(f"{k} {v}" for k, v in item["value"].items()), *(f"not run: {x}" for x in item["not_run"])]
-        )
-        table.add_row(
-            item["id"], "[green]passed[/]" if item["passed"] else "[red]failed[/]", shown, item["evidence"]
-        )
+        measured = "; ".join(f"{name} {value}" for name, value in item["value"].items())
+        missing = [f"not run: {part}" for part in item["not_run"]]
+        result = "[green]passed[/]" if item["passed"] else "[red]failed[/]"
+        table.add_row(item["id"], result, "\n".join([measured, *missing, item["evidence"]]))
     Console().print(table if outcomes else "nothing to measure: name criteria, --stage or --expired")
 
 

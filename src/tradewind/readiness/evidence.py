@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tradewind.readiness.catalogue import Catalogue, Criterion
-from tradewind.readiness.errors import ProbeDefectError
+from tradewind.readiness.errors import ProbeDefectError, ReadinessError
 from tradewind.readiness.hashing import new_ulid
 from tradewind.readiness.identity import Identity
 from tradewind.readiness.machine import describe_clock, describe_machine, monotonic_ns, operator_identity
-from tradewind.readiness.probe import Measurement, Probe, ProbeContext
+from tradewind.readiness.probe import Measure, Measurement, Probe, ProbeContext
 from tradewind.readiness.record import EvidenceRecord, MeasuredValue, MutationRun, Producer
 from tradewind.readiness.signing import KeyRing, sign_record
 from tradewind.readiness.store import EvidenceStore, describe_artefacts
@@ -50,7 +50,8 @@ def produce(laboratory: Laboratory, criterion: Criterion, probe: Probe) -> Evide
         )
         mutation = _prove_red(criterion, probe, replace(context, scratch=_subfolder(Path(name), "mutation")))
         started_ns, started_monotonic_ns = time.time_ns(), monotonic_ns()
-        measurement = probe.measure(replace(context, scratch=_subfolder(Path(name), "measurement")))
+        scratch = _subfolder(Path(name), "measurement")
+        measurement = _run(probe.measure, probe, replace(context, scratch=scratch))
         timing = _Timing(started_ns, time.time_ns(), monotonic_ns() - started_monotonic_ns)
     _check_metrics(criterion, measurement.values)
     record = _assemble(
@@ -66,6 +67,17 @@ def produce(laboratory: Laboratory, criterion: Criterion, probe: Probe) -> Evide
     return record
 
 
+def _run(function: Measure, probe: Probe, context: ProbeContext) -> Measurement:
+    """Runs one function of a probe; a crash is a defect of the probe and must not stop the other probes."""
+    try:
+        return function(context)
+    except ReadinessError:
+        raise
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise ProbeDefectError(f"{probe.criterion_id}: the probe crashed: {detail}") from error
+
+
 def _subfolder(parent: Path, name: str) -> Path:
     folder = parent / name
     folder.mkdir()
@@ -76,7 +88,7 @@ def _prove_red(criterion: Criterion, probe: Probe, context: ProbeContext) -> Mut
     """A control that was never seen to fire is not a control: the mutated subject must fail first."""
     if probe.mutate is None:
         raise ProbeDefectError(f"{criterion.id}: the probe has no mutation")
-    broken = probe.mutate(context)
+    broken = _run(probe.mutate, probe, context)
     _check_metrics(criterion, broken.values)
     if values_satisfy(criterion, broken.values):
         raise ProbeDefectError(f"{criterion.id}: still green after this mutation: {criterion.mutation}")
@@ -114,7 +126,7 @@ def _assemble(
         provenance=measurement.provenance,
         started_at=str(timing.started_ns),
         measured_at=str(timing.measured_ns),
-        timing.duration_ns=str(timing.duration_ns),
+        duration_ns=str(timing.duration_ns),
         clock=describe_clock(),
         build_hash=identity.build_hash,
         config_hash=identity.config_hash,

@@ -93,9 +93,15 @@ def evaluate_criterion(verifier: Verifier, criterion: Criterion) -> CriterionRes
     if not ids:
         built = verifier.registry.get(criterion.id) is not None
         reason = Reason.MISSING_EVIDENCE if built else Reason.NOT_BUILT
-        detail = "never measured" if built else "no probe measures this yet"
+        detail = "never measured" if built else _why_not_built(criterion)
         return CriterionResult(criterion, State.NO_EVIDENCE, reason, detail, None, None, None)
     return _first_deciding(verifier, criterion, ids)
+
+
+def _why_not_built(criterion: Criterion) -> str:
+    if criterion.signer is not None:
+        return f"to be signed by {criterion.signer}; sign-offs are not built yet"
+    return "no probe measures this yet"
 
 
 def _first_deciding(verifier: Verifier, criterion: Criterion, ids: Sequence[str]) -> CriterionResult:

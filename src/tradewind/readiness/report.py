@@ -32,25 +32,19 @@ def comparison_text(result: CriterionResult) -> str:
     parts = []
     for row in result.criterion.threshold:
         value = measured.get(row.metric)
-        shown = (
-            "unknown"
-            if value is None
-            else f"{value.value:g}"
-            if isinstance(value.value, float)
-            else str(value.value)
-        )
-        parts.append(f"{row.metric} {shown} (demanded {row.op} {row.value:g} {row.unit})")
+        demanded = f"{row.op} {row.value:g} {row.unit}"
+        parts.append(f"{row.metric} {_number(value.value) if value else 'unknown'} (demanded {demanded})")
     return "; ".join(parts)
 
 
+def _number(value: int | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def remedy(criterion: Criterion, reason: Reason | None) -> str:
-    """The command that produces fresh evidence, or why there is none."""
-    if reason is None:
+    """The command that produces fresh evidence; empty when green or when nothing measures it yet."""
+    if reason is None or reason is Reason.NOT_BUILT:
         return ""
-    if criterion.kind == "attest":
-        return f"to be signed by {criterion.signer}; sign-offs are not built yet"
-    if reason is Reason.NOT_BUILT:
-        return "no probe measures all of it yet"
     return f"tradewind evidence run {criterion.id}"
 
 

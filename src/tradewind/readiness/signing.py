@@ -1,8 +1,8 @@
 """Producer keys: one Ed25519 key per environment, and which key may speak for which environment.
 
 In sim and paper the key lives in the data directory, readable by its owner only. Above paper it is issued by
-the secrets manager; that adapter does not exist yet, so nothing can be signed for testnet and above, and nothing
-signed is believed there.
+the secrets manager; that adapter does not exist yet, so nothing can be signed for testnet and above, and
+nothing signed is believed there.
 """
 
 from __future__ import annotations

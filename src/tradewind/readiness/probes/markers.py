@@ -10,7 +10,7 @@ from tradewind.readiness.probe import Measurement, ProbeContext, count, probe
 from tradewind.readiness.probes.source_tree import Finding, comments, copy_of, report, tracked_files
 
 MARKER: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK|BUG)\b")
-# An accepted marker names its owner and its issue: TODO(anna, #12)
+# Outside the critical paths a marker is accepted when it names its owner and its issue, as in (anna, #12).
 OWNED: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK|BUG)\(\w+, #\d+\)")
 CRITICAL: Final = (
     "crates/",

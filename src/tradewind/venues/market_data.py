@@ -93,10 +93,12 @@ class UnitParser(dict[Any, int]):
     bounded by `MAX_MEMO_ENTRIES` and simply forgotten when full. Raises `BadNumber`, or `FloatMoney` for floats.
     """
 
-    __slots__ = ("_denominator", "_exponent", "minimum_steps", "name", "step")
+    __slots__ = ("_denominator", "_exponent", "minimum_steps", "name", "round_down", "rounded", "step")
 
-    def __init__(self, step: Decimal, name: str, minimum_steps: int) -> None:
+    def __init__(self, step: Decimal, name: str, minimum_steps: int, round_down: bool = False) -> None:
         super().__init__()
+        self.round_down = round_down
+        self.rounded = 0
         if not step.is_finite() or step <= 0:
             raise ValueError(f"{name} step must be a positive decimal, got {step}")
         self.step = step
@@ -124,7 +126,9 @@ class UnitParser(dict[Any, int]):
         else:
             denominator *= 10**-shift
         steps, remainder = divmod(numerator, denominator)
-        if remainder:
+        if remainder and self.round_down:
+            self.rounded += 1
+        elif remainder:
             raise BadNumber(f"{self.name} {value} is not a multiple of {self.step}")
         if steps < self.minimum_steps:
             raise BadNumber(f"{self.name} {value} is below the minimum of {self.minimum_steps} step(s)")
@@ -152,17 +156,21 @@ class UnitParser(dict[Any, int]):
 class Scale:
     """Exact conversion between a venue's decimals and whole ticks and lots.
 
+    `level_lots` is for displayed level quantities only: a level may hold the odd remains of orders older than the
+    venue's present lot size (seen in real Binance data), which nobody can trade; it is rounded down and counted.
+
     >>> Scale(Decimal("0.01"), Decimal("0.00001")).ticks["61837.63000000"]
     6183763
     """
 
-    __slots__ = ("lot", "lots", "tick", "ticks")
+    __slots__ = ("level_lots", "lot", "lots", "tick", "ticks")
 
     def __init__(self, tick: Decimal, lot: Decimal) -> None:
         self.tick = tick
         self.lot = lot
         self.ticks = UnitParser(tick, "price", minimum_steps=1)
         self.lots = UnitParser(lot, "quantity", minimum_steps=0)
+        self.level_lots = UnitParser(lot, "level quantity", minimum_steps=0, round_down=True)
 
     def price(self, price_ticks: int) -> Decimal:
         """The decimal price of `price_ticks`."""

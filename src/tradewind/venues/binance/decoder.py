@@ -159,8 +159,8 @@ class BinanceDecoder:
     def _top(self, data: wire.BookTicker, instrument: Instrument, scale: Scale,
              received: Received) -> TopOfBook:  # fmt: skip
         return TopOfBook(
-            symbol=instrument.symbol, bid_ticks=scale.ticks[data.b], bid_lots=scale.lots[data.B],
-            ask_ticks=scale.ticks[data.a], ask_lots=scale.lots[data.A], sequence=data.u,
+            symbol=instrument.symbol, bid_ticks=scale.ticks[data.b], bid_lots=scale.level_lots[data.B],
+            ask_ticks=scale.ticks[data.a], ask_lots=scale.level_lots[data.A], sequence=data.u,
             venue_ts_ns=None if data.T is None else data.T * MS_TO_NS, recv_ts_ns=received.recv_ts_ns,
             recv_mono_ns=received.recv_mono_ns, epoch=received.epoch,
         )  # fmt: skip
@@ -177,7 +177,7 @@ def _kind(envelope: type, bare: type, build: Build) -> tuple[Any, Any, Build]:
 
 
 def _delta(data: wire.DepthUpdate, instrument: Instrument, scale: Scale, received: Received) -> BookDelta:
-    ticks, lots = scale.ticks, scale.lots
+    ticks, lots = scale.ticks, scale.level_lots
     if data.u < data.U:
         raise DecodeError("depth", f"last id {data.u} before first id {data.U}")
     return BookDelta(
@@ -190,7 +190,7 @@ def _delta(data: wire.DepthUpdate, instrument: Instrument, scale: Scale, receive
 
 
 def _snapshot(data: wire.Depth, instrument: Instrument, scale: Scale, received: Received) -> BookSnapshot:
-    ticks, lots = scale.ticks, scale.lots
+    ticks, lots = scale.ticks, scale.level_lots
     return BookSnapshot(
         symbol=instrument.symbol,
         bids=tuple([(ticks[price], lots[quantity]) for price, quantity in data.bids]),

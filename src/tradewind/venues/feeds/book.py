@@ -43,6 +43,7 @@ class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Named bounds of one mirror book."""
 
     max_levels: int = 1_000
+    min_complete_levels: int = 10
     max_buffered_diffs: int = 10_000
     max_buffer_age_ns: int = 30_000_000_000
     health: HealthLimits = HealthLimits()
@@ -100,6 +101,14 @@ class MirrorBook:
     def wants_snapshot(self) -> bool:
         """True while only a snapshot can make the book usable."""
         return not self._synced
+
+    @property
+    def horizon_reached(self) -> bool:
+        """True when the price has moved to the edge of what the last snapshot showed: fetch a new one."""
+        if not (self._synced and self.rule.buffers_before_snapshot):
+            return False
+        minimum = self.limits.min_complete_levels
+        return any(side.complete_levels() < minimum <= len(side) for side in (self.bids, self.asks))
 
     @property
     def buffered(self) -> int:
@@ -257,7 +266,7 @@ class MirrorBook:
         self._staleness.observe(now_ns)
         if bids or asks:
             out.append(self._published(delta, bids, asks))
-        self._judge(now_ns, out, "plausible again")
+        self._judge(now_ns, out, "recovered")
 
     def _published(self, delta: BookDelta, bids: list[Level], asks: list[Level]) -> BookDelta:
         return BookDelta(
@@ -310,7 +319,7 @@ class MirrorBook:
         if age_ns > budget_ns:
             self._quarantine(f"stale: budget {budget_ns // 1_000_000} ms", now_ns, out)
             return
-        self._judge(now_ns, out, "fresh again")
+        self._judge(now_ns, out, "recovered")
 
     def _judge(self, now_ns: int, out: list[FeedEvent], healed: str) -> None:
         bid, ask = self.bids.best_ticks, self.asks.best_ticks

@@ -25,6 +25,7 @@ class HealthLimits(msgspec.Struct, frozen=True, kw_only=True):
     stale_ceiling_ns: int = 30 * SECOND_NS
     quiet_gap_multiple: int = 4
     spread_multiple: int = 10
+    spread_floor_bps: int = 5
     spread_min_samples: int = 60
     mid_move_bps: int = 1_000
     mid_window_ns: int = 60 * SECOND_NS
@@ -124,7 +125,7 @@ class PlausibilityMonitor:
             return None
         spread = ask_ticks - bid_ticks
         mid_doubled = ask_ticks + bid_ticks
-        reason = self._wide(spread) or self._jump(mid_doubled, now_ns)
+        reason = self._wide(spread, mid_doubled) or self._jump(mid_doubled, now_ns)
         if now_ns >= self._next_sample_ns:
             self._next_sample_ns = now_ns + SECOND_NS
             self._sample(spread, mid_doubled, now_ns)
@@ -136,11 +137,13 @@ class PlausibilityMonitor:
         lasted_ns = now_ns - self._one_sided_since_ns
         return "book_implausible: one side empty" if lasted_ns > self._limits.one_sided_ns else None
 
-    def _wide(self, spread: int) -> str | None:
+    def _wide(self, spread: int, mid_doubled: int) -> str | None:
         if len(self._sorted_spreads) < self._limits.spread_min_samples:
             return None
         median = self._sorted_spreads[len(self._sorted_spreads) // 2]
-        if spread <= self._limits.spread_multiple * median:
+        # the floor: where the usual spread is one tick of a tiny tick, ten ticks are an ordinary moment
+        if (spread <= self._limits.spread_multiple * median
+                or spread * 20_000 <= self._limits.spread_floor_bps * mid_doubled):  # fmt: skip
             return None
         return f"book_implausible: spread {spread} ticks, 1 h median {median}"
 

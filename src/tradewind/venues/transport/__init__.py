@@ -1,0 +1,1 @@
+"""Connections to venues: supervised WebSocket, public HTTP, backoff, raw capture."""

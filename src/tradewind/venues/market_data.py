@@ -90,7 +90,8 @@ class UnitParser(dict[Any, int]):
     """Turns decimal text into a whole number of `step`s, exactly; `parser["61837.63"]` -> 6183763.
 
     It is a dictionary because market data repeats itself: a price seen before costs one lookup. The memo is
-    bounded by `MAX_MEMO_ENTRIES` and simply forgotten when full. Raises `BadNumber`, or `FloatMoney` for floats.
+    bounded by `MAX_MEMO_ENTRIES` and simply forgotten when full. Raises `BadNumber`, or `FloatMoney` for
+    floats.
     """
 
     __slots__ = ("_denominator", "_exponent", "minimum_steps", "name", "round_down", "rounded", "step")
@@ -156,8 +157,9 @@ class UnitParser(dict[Any, int]):
 class Scale:
     """Exact conversion between a venue's decimals and whole ticks and lots.
 
-    `level_lots` is for displayed level quantities only: a level may hold the odd remains of orders older than the
-    venue's present lot size (seen in real Binance data), which nobody can trade; it is rounded down and counted.
+    `level_lots` is for displayed level quantities only: a level may hold the odd remains of orders older
+    than the venue's present lot size (seen in real Binance data), which nobody can trade; it is rounded
+    down and counted.
 
     >>> Scale(Decimal("0.01"), Decimal("0.00001")).ticks["61837.63000000"]
     6183763
@@ -187,8 +189,8 @@ class Scale:
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One tradable symbol with the filters a feed or a paper venue needs. `None` means "no such rule".
 
-    `price_decimals` and `quantity_decimals` are the decimals the venue prints, which its checksums are made of.
-    `source` says where the rules came from: "venue", "facts" or "inferred" (from recorded prices).
+    `price_decimals` and `quantity_decimals` are the decimals the venue prints, which its checksums are
+    made of. `source` says where the rules came from: "venue", "facts" or "inferred" (from recorded prices).
     """
 
     venue: str
@@ -255,7 +257,9 @@ class BookDelta(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
 
 
 class TradePrint(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """One public trade. `aggressor_side` is None when the venue's value is unknown; `raw_kind` keeps its text."""
+    """One public trade. `aggressor_side` is None when the venue's value is unknown; `raw_kind` keeps its
+    text.
+    """
 
     symbol: str
     trade_id: int | None
@@ -354,7 +358,8 @@ class Stale(_NotANumber, Generic[Value]):
         self.reason = reason
 
     def __repr__(self) -> str:
-        return f"Stale({self.last!r}, as_of_ns={self.as_of_ns}, source={self.source!r}, reason={self.reason!r})"
+        known = f"as_of_ns={self.as_of_ns}, source={self.source!r}, reason={self.reason!r}"
+        return f"Stale({self.last!r}, {known})"
 
 
 class Unknown(_NotANumber):

@@ -65,8 +65,7 @@ class BinanceDecoder:
             if isinstance(route, str):
                 self.counters.ignore(route)
                 return []
-            kind, decoder, build, instrument, scale = route
-            return [self._build(kind, decoder, build, frame, instrument, scale, received)]
+            return [self._build(route, frame, received)]
         return self._unwrapped(frame, received)
 
     def decode_snapshot(self, body: bytes, venue_symbol: str, received: Received) -> BookSnapshot:
@@ -74,12 +73,12 @@ class BinanceDecoder:
         known = self._by_venue_symbol.get(venue_symbol)
         if known is None:
             raise self._error("depthSnapshot", f"no instrument for {venue_symbol}", None)
-        message = self._build("depthSnapshot", self._depth, _snapshot, body, *known, received)
+        message = self._build(("depthSnapshot", self._depth, _snapshot, *known), body, received)
         assert isinstance(message, BookSnapshot)
         return message
 
-    def _build(self, kind: str, decoder: msgspec.json.Decoder[Any], build: Build, frame: bytes,
-               instrument: Instrument, scale: Scale, received: Received) -> MarketMessage:  # fmt: skip
+    def _build(self, route: Route, frame: bytes, received: Received) -> MarketMessage:
+        kind, decoder, build, instrument, scale = route
         try:
             parsed = decoder.decode(frame)
             return build(getattr(parsed, "data", parsed), instrument, scale, received)
@@ -131,15 +130,14 @@ class BinanceDecoder:
         if known is None:
             self.counters.ignore(f"{kind} of another symbol")
             return []
-        return [self._build(kind, decoder, build, frame, *known, received)]
+        return [self._build((kind, decoder, build, *known), frame, received)]
 
     def _reordered(self, frame: bytes, stream: str, received: Received) -> list[MarketMessage]:
         route = self._route(stream.encode())
         if isinstance(route, str):
             self.counters.ignore(route)
             return []
-        kind, decoder, build, instrument, scale = route
-        return [self._build(kind, decoder, build, frame, instrument, scale, received)]
+        return [self._build(route, frame, received)]
 
     def _lone_snapshot(self, frame: bytes, received: Received) -> BookSnapshot:
         if len(self._by_venue_symbol) != 1:
@@ -169,7 +167,7 @@ class BinanceDecoder:
                received: Received) -> TradePrint:  # fmt: skip
         if data.X not in KNOWN_TRADE_KINDS:
             self.counters.unknown_value("trade.X", data.X)
-        return _print(data.t, data, instrument, scale, received, data.X)
+        return _print(data, (data.t, data.X), instrument, scale, received)
 
 
 def _kind(envelope: type, bare: type, build: Build) -> tuple[Any, Any, Build]:
@@ -202,11 +200,12 @@ def _snapshot(data: wire.Depth, instrument: Instrument, scale: Scale, received: 
 
 def _aggregate(data: wire.AggregateTrade, instrument: Instrument, scale: Scale,
                received: Received) -> TradePrint:  # fmt: skip
-    return _print(data.a, data, instrument, scale, received, "aggregate")
+    return _print(data, (data.a, "aggregate"), instrument, scale, received)
 
 
-def _print(trade_id: int, data: wire.Trade | wire.AggregateTrade, instrument: Instrument, scale: Scale,
-           received: Received, raw_kind: str) -> TradePrint:  # fmt: skip
+def _print(data: wire.Trade | wire.AggregateTrade, name: tuple[int, str], instrument: Instrument,
+           scale: Scale, received: Received) -> TradePrint:  # fmt: skip
+    trade_id, raw_kind = name
     return TradePrint(
         symbol=instrument.symbol, trade_id=trade_id, price_ticks=scale.ticks[data.p],
         quantity_lots=scale.lots[data.q], aggressor_side=Side.SELL if data.m else Side.BUY,

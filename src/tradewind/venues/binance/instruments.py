@@ -40,7 +40,8 @@ def parse_exchange_info(
 ) -> tuple[dict[str, Instrument], list[str]]:
     """Return instruments by venue symbol and the reasons of the rows that were quarantined.
 
-    `wanted` limits the result to these venue symbols. Raises `DecodeError` when the body itself is unreadable.
+    `wanted` limits the result to these venue symbols. Raises `DecodeError` when the body itself is
+    unreadable.
     """
     try:
         rows = msgspec.json.decode(body, type=ExchangeInfo).symbols

@@ -43,7 +43,8 @@ SPOT = BinanceEndpoints(
 )  # fmt: skip
 USDM = BinanceEndpoints(
     market=BinanceMarket.USDM, websocket_url="wss://fstream.binance.com",
-    rest_url="https://fapi.binance.com", rest_prefix="/fapi/v1", depth_limit=1_000, depth_stream="depth@100ms",
+    rest_url="https://fapi.binance.com", rest_prefix="/fapi/v1", depth_limit=1_000,
+    depth_stream="depth@100ms",
 )  # fmt: skip
 
 
@@ -55,6 +56,7 @@ class BinanceFeed(LiveFeed):
         instruments: Iterable[Instrument],
         endpoints: BinanceEndpoints,
         http: PublicHttpSession,
+        *,
         options: LiveOptions | None = None,
         limits: BookLimits | None = None,
         capture: RawCapture | None = None,
@@ -147,7 +149,7 @@ async def open_binance_feed(
         if missing:
             detail = f"; unreadable rows: {quarantined[:3]}" if quarantined else ""
             raise FeedUnavailable(f"{endpoints.market} does not list {', '.join(missing)}{detail}")
-        return BinanceFeed(known.values(), endpoints, http, options, limits, capture)
+        return BinanceFeed(known.values(), endpoints, http, options=options, limits=limits, capture=capture)
     except BaseException:
         await http.close()
         raise

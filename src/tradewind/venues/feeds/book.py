@@ -3,8 +3,8 @@
 States: Empty -> Syncing -> Live -> Suspect -> Syncing. Only Live is *known*. There are two kinds of Suspect:
 
 - **broken** (gap, checksum, decode error, crossed too long): updates were lost; only a new snapshot heals it;
-- **quarantined** (stale, implausible): the sequence is intact, updates are still applied and published, and the
-  book returns to Live by itself when the objection goes away.
+- **quarantined** (stale, implausible): the sequence is intact, updates are still applied and published,
+  and the book returns to Live by itself when the objection goes away.
 
 Contract for consumers: after a broken state the next book event is always a `BookSnapshot`, followed by
 `FeedState(live)`. A `BookDelta` always applies to what was published before it.
@@ -171,8 +171,9 @@ class MirrorBook:
             FeedState(symbol=self.symbol, state=state, reason=reason, since_ns=now_ns, epoch=self.epoch)
         )
 
-    def _gap(self, reason: str, expected: int | None, got: int | None, now_ns: int,
+    def _gap(self, reason: str, ids: tuple[int | None, int | None], now_ns: int,
              out: list[FeedEvent]) -> None:  # fmt: skip
+        expected, got = ids
         self.counters.gaps += 1
         out.append(
             FeedGap(symbol=self.symbol, reason=reason, expected=expected, got=got, recv_ts_ns=now_ns,
@@ -202,8 +203,8 @@ class MirrorBook:
             pending.pop(0)
         if pending:
             self._buffer.extend(pending)
-            self._gap("gap inside buffered updates", self.rule.expected_id(self.sequence),
-                      pending[0].first_id, now_ns, out)  # fmt: skip
+            ids = (self.rule.expected_id(self.sequence), pending[0].first_id)
+            self._gap("gap inside buffered updates", ids, now_ns, out)
             return False
         if snapshot.checksum is not None and not self._checksum_holds(snapshot.checksum, now_ns, out):
             return False
@@ -253,7 +254,8 @@ class MirrorBook:
             self.counters.duplicates += 1
             return
         if verdict is Verdict.GAP:
-            self._gap("sequence gap", self.rule.expected_id(self.sequence), delta.first_id, now_ns, out)
+            ids = (self.rule.expected_id(self.sequence), delta.first_id)
+            self._gap("sequence gap", ids, now_ns, out)
             self._hold(delta, out)
             return
         bids, asks = self.bids.apply(delta.bids), self.asks.apply(delta.asks)
@@ -299,7 +301,7 @@ class MirrorBook:
         if computed == expected:
             return True
         self.counters.checksum_failures += 1
-        self._gap("checksum mismatch", expected, computed, now_ns, out)
+        self._gap("checksum mismatch", (expected, computed), now_ns, out)
         return False
 
     # ---- health ------------------------------------------------------------------------------------------
@@ -325,7 +327,7 @@ class MirrorBook:
         bid, ask = self.bids.best_ticks, self.asks.best_ticks
         if self._plausibility.crossed_too_long(bid, ask, now_ns):
             self.counters.crossed += 1
-            self._gap("crossed book", bid, ask, now_ns, out)
+            self._gap("crossed book", (bid, ask), now_ns, out)
             return
         objection = self._plausibility.objection(bid, ask, now_ns)
         if objection is not None:

@@ -1,6 +1,8 @@
 """Readers of recorded captures: format A (time and frame), B (socket log), C (REST log).
 
-A: `<receive time in ns> <frame>`; B: `<url> <-> <s>`, `<url> <- <s>: <sent>`, `<s>: <frame>`; C: `<url> -> <s>: <body>`.
+A: `<receive time in ns> <frame>`
+B: `<url> <-> <seconds>`, `<url> <- <seconds>: <sent>`, `<seconds>: <frame>`
+C: `<url> -> <seconds>: <body>`
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import heapq
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -40,10 +42,10 @@ class CapturedFrame(msgspec.Struct, frozen=True, gc=False):
     rest_symbol: str | None = None
 
 
-def open_capture(path: Path) -> IO[bytes]:
+def open_capture(path: Path) -> BinaryIO:
     """Open a capture, plain or gzip. Raises `FeedUnavailable`."""
     try:
-        return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+        return cast(BinaryIO, gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb"))
     except OSError as error:
         raise FeedUnavailable(f"cannot open capture {path.name}: {error.strerror}") from error
 

@@ -23,8 +23,8 @@ def kraken_checksum(instrument: Instrument) -> Checksum:
     """Return the checksum function for one instrument.
 
     The venue formats a number with the instrument's decimals, then removes the dot and leading zeros. That is
-    exactly the integer number of 10^-decimals units, so no text formatting of decimals is needed. Fewer than ten
-    levels: those that exist. The result is the unsigned IEEE CRC-32.
+    exactly the integer number of 10^-decimals units, so no text formatting of decimals is needed. Fewer
+    than ten levels: those that exist. The result is the unsigned IEEE CRC-32.
     """
     price_units = _units_per_step(instrument.tick, instrument.price_decimals)
     quantity_units = _units_per_step(instrument.lot, instrument.quantity_decimals)

@@ -1,9 +1,9 @@
-"""A deterministic synthetic market, for a machine with neither network nor recordings. Always labelled *generated*.
+"""A deterministic synthetic market, for a machine with neither network nor recordings: "generated".
 
-The model: a fair value that is pulled back to a slowly wandering anchor; quotes around it with a spread of one to
-a few ticks; depth that refills and is cancelled at random; market orders that arrive in clusters, with the side
-that just traded slightly more likely to trade again. All draws are integers of a seeded generator and all prices
-are integer ticks, so a seed gives the same market on every machine.
+The model: a fair value that is pulled back to a slowly wandering anchor; quotes around it with a spread of
+one to a few ticks; depth that refills and is cancelled at random; market orders that arrive in clusters,
+with the side that just traded slightly more likely to trade again. All draws are integers of a seeded
+generator and all prices are integer ticks, so a seed gives the same market on every machine.
 """
 
 from __future__ import annotations
@@ -227,7 +227,10 @@ class GeneratedFeed(PipelineFeed):
         self.speed = speed or None
         chosen = markets or [GeneratedMarket()]
         self._rng = random.Random(seed)  # noqa: S311 a model, not a secret; it must be reproducible
-        self._models = [_SymbolModel(market, random.Random(f"{seed}/{market.symbol}")) for market in chosen]  # noqa: S311
+        self._models = [
+            _SymbolModel(market, random.Random(f"{seed}/{market.symbol}"))  # noqa: S311
+            for market in chosen
+        ]
         self._clock_ns = start_at_ns
         self._step_ms = (min(one.step_ms_min for one in chosen), max(one.step_ms_max for one in chosen))
         decoder = _NoDecoder({one.symbol: one.instrument() for one in chosen})
@@ -261,9 +264,8 @@ class GeneratedFeed(PipelineFeed):
 
     async def events(self) -> AsyncIterator[FeedEvent]:
         """Yield events at the chosen speed until `close`."""
-        started_mono_ns, started_ns, steps = time.monotonic_ns(), self._clock_ns, 0
-        for now_ns, batch in self.batches():
-            steps += 1
+        started_mono_ns, started_ns = time.monotonic_ns(), self._clock_ns
+        for steps, (now_ns, batch) in enumerate(self.batches(), 1):
             if self.speed is not None:
                 await self._wait_until(started_mono_ns + int((now_ns - started_ns) / self.speed))
             elif steps % STEPS_PER_YIELD == 0:

@@ -1,7 +1,7 @@
 """How much a synchronised book may be believed: staleness budgets and plausibility of its prices.
 
-Times are nanoseconds of the feed's own clock, so a recorded market is judged by recorded time. Statistics here
-are about health, not money; nothing in this module rounds or creates a price.
+Times are nanoseconds of the feed's own clock, so a recorded market is judged by recorded time. Statistics
+here are about health, not money; nothing in this module rounds or creates a price.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class HealthLimits(msgspec.Struct, frozen=True, kw_only=True):
 class StalenessBudget:
     """Budget from the symbol's own rhythm: p95 of the gaps between book messages over the last samples.
 
-    Liquid symbols (p95 < 0.5 s) get 2 s; quiet ones 4 x p95 within 2 s to 30 s. Gaps are sampled at most once a
-    second (the longest gap of that second), so 600 samples cover the ten minutes of T5.9.
+    Liquid symbols (p95 < 0.5 s) get 2 s; quiet ones 4 x p95 within 2 s to 30 s. Gaps are sampled at most
+    once a second (the longest gap of that second), so 600 samples cover the ten minutes of T5.9.
     """
 
     __slots__ = ("_bucket_end_ns", "_bucket_max_ns", "_gaps", "_last_ns", "_limits", "_sorted")
@@ -101,7 +101,9 @@ class PlausibilityMonitor:
         self._next_sample_ns = 0
 
     def restart(self) -> None:
-        """A fresh snapshot confirmed the book independently: forget the price path, keep the spread history."""
+        """A fresh snapshot confirmed the book independently: forget the price path, keep the spread
+        history.
+        """
         self._mids.clear()
         self._crossed_since_ns = None
         self._one_sided_since_ns = None

@@ -11,9 +11,9 @@ from tradewind.venues.market_data import Level, Side
 class BookSide:
     """Price levels of one side, at most `max_levels` after each `truncate`.
 
-    Keys are sorted with the best level last (bids: price; asks: -price), because most changes are near the top
-    and editing the end of a list moves little memory. `horizon`: levels better than or at it are completely
-    known; beyond it only levels that a later update touched are known (a snapshot is finite).
+    Keys are sorted with the best level last (bids: price; asks: -price), because most changes are near the
+    top and editing the end of a list moves little memory. `horizon`: levels better than or at it are
+    completely known; beyond it only levels that a later update touched are known (a snapshot is finite).
     """
 
     __slots__ = ("_horizon_key", "_keys", "_sign", "lots_by_price", "max_levels", "side")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 
@@ -133,10 +134,8 @@ class LiveFeed(PipelineFeed):
         next_tick_s = 0.0
         while True:
             if not self.link.pending:
-                try:
+                with contextlib.suppress(TimeoutError):  # nothing arrived: ages still have to be judged
                     await asyncio.wait_for(self.link.received.wait(), TICK_S)
-                except TimeoutError:
-                    pass  # nothing arrived: the tick below still has to judge ages
             out: list[FeedEvent] = []
             for raw in self.link.take(FRAMES_PER_YIELD):
                 self._receive(raw, out)

@@ -70,7 +70,9 @@ class MarketPipeline:
         return self._add(instrument)
 
     def process(self, frame: bytes, received: Received, out: list[FeedEvent]) -> None:
-        """Decode and apply one frame. A frame that cannot be decoded is counted and makes its book suspect."""
+        """Decode and apply one frame. A frame that cannot be decoded is counted and makes its book
+        suspect.
+        """
         try:
             messages = self.decoder.decode(frame, received)
         except DecodeError as error:

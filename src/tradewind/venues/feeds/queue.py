@@ -25,9 +25,10 @@ Snapshotter = Callable[[str], BookSnapshot | None]
 class EventQueue:
     """Events of one feed in order.
 
-    Trades are lossless up to `max_trades` per symbol. When more than `max_book_events` book events of one symbol
-    wait, they are replaced by one fresh `BookSnapshot` (the mirror book is always up to date). Tickers are latest
-    wins: at most one per symbol waits. State changes and gaps are always kept; they are bounded by the states.
+    Trades are lossless up to `max_trades` per symbol. When more than `max_book_events` book events of one
+    symbol wait, they are replaced by one fresh `BookSnapshot` (the mirror book is always up to date).
+    Tickers are latest wins: at most one per symbol waits. State changes and gaps are always kept; they are
+    bounded by the states.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ class RecordedFeed(PipelineFeed):
             return KrakenV1Decoder(instruments or [])
         if self.kind is CaptureKind.KRAKEN_V2:
             if not instruments:
-                raise FeedUnavailable("a Kraken v2 capture needs its instruments: v2 numbers drop trailing zeros")
+                raise FeedUnavailable("a Kraken v2 capture needs its instruments given")
             return KrakenDecoder(instruments)
         market = BinanceMarket.SPOT if self.kind is CaptureKind.BINANCE_SPOT else BinanceMarket.USDM
         if instruments is None:
@@ -153,13 +153,11 @@ class RecordedFeed(PipelineFeed):
         while True:
             started_mono_ns = time.monotonic_ns()
             first_ns: int | None = None
-            since_yield = 0
-            for now_ns, batch in self.batches():
+            for number, (now_ns, batch) in enumerate(self.batches(), 1):
                 first_ns = now_ns if first_ns is None else first_ns
-                since_yield += 1
                 if self.speed is not None:
                     await self._wait_until(started_mono_ns + int((now_ns - first_ns) / self.speed))
-                elif since_yield % FRAMES_PER_YIELD == 0:
+                elif number % FRAMES_PER_YIELD == 0:
                     await asyncio.sleep(0)
                 for event in batch:
                     if self.closed:

@@ -43,7 +43,9 @@ class SymbolResync:
             self._due_s = 0.0
 
     def due(self, now_s: float) -> bool:
-        """True when an attempt should start now. Counts a running attempt as failed when it takes too long."""
+        """True when an attempt should start now. Counts a running attempt as failed when it takes too
+        long.
+        """
         if self._running_since_s is not None:
             if now_s - self._running_since_s <= self.limits.attempt_timeout_s:
                 return False

@@ -55,7 +55,9 @@ class BinanceSpotRule:
 
 
 class BinanceFuturesRule:
-    """Ids skip on futures, so continuity is `pu` = previous `u`; the first event must contain the snapshot id."""
+    """Ids skip on futures, so continuity is `pu` = previous `u`; the first event must contain the
+    snapshot id.
+    """
 
     name = "binance-usdm"
     buffers_before_snapshot = True

@@ -132,8 +132,9 @@ class KrakenDecoder:
             instrument, scale = known
             result.append(
                 TopOfBook(
-                    symbol=instrument.symbol, bid_ticks=scale.ticks[row.bid], bid_lots=scale.lots[row.bid_qty],
-                    ask_ticks=scale.ticks[row.ask], ask_lots=scale.lots[row.ask_qty], sequence=None,
+                    symbol=instrument.symbol, sequence=None,
+                    bid_ticks=scale.ticks[row.bid], bid_lots=scale.lots[row.bid_qty],
+                    ask_ticks=scale.ticks[row.ask], ask_lots=scale.lots[row.ask_qty],
                     venue_ts_ns=None if row.timestamp is None else rfc3339_ns(row.timestamp),
                     recv_ts_ns=received.recv_ts_ns, recv_mono_ns=received.recv_mono_ns, epoch=received.epoch,
                 )

@@ -1,7 +1,7 @@
 """Decoder of recorded Kraken WebSocket v1 frames (arrays), for replaying old captures.
 
-v1 sends decimal strings; its checksum uses exactly the digits it sends, so the printed decimals of each pair are
-learnt from the first level of its snapshot unless an instrument is given.
+v1 sends decimal strings; its checksum uses exactly the digits it sends, so the printed decimals of each
+pair are learnt from the first level of its snapshot unless an instrument is given.
 """
 
 from __future__ import annotations

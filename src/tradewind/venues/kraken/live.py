@@ -43,6 +43,7 @@ class KrakenFeed(LiveFeed):
         self,
         instruments: Iterable[Instrument],
         endpoints: KrakenEndpoints,
+        *,
         depth: int = 1_000,
         options: LiveOptions | None = None,
         limits: BookLimits | None = None,
@@ -52,7 +53,8 @@ class KrakenFeed(LiveFeed):
             raise FeedUnavailable(f"Kraken book depth {depth}; possible: {BOOK_DEPTHS}")
         self.depth = depth
         self.decoder = KrakenDecoder(instruments)
-        # the checksum is defined on a book cut to the subscribed depth, so the bound is the depth, not a choice
+        # the checksum is defined on a book cut to the subscribed depth, so the bound is the depth, not a
+        # choice
         exact = msgspec.structs.replace(limits or BookLimits(), max_levels=depth)
         pipeline = MarketPipeline(self.decoder, KrakenChecksumRule(), exact, kraken_checksum)
         self._request_id = 0
@@ -85,7 +87,7 @@ class KrakenFeed(LiveFeed):
             self._send("subscribe", "book", [venue_symbol], depth=self.depth, snapshot=True)
         except TransportError:
             return False
-        while book.wants_snapshot and time.monotonic() < deadline_s:
+        while book.wants_snapshot and time.monotonic() < deadline_s:  # noqa: ASYNC110 no event per symbol
             await asyncio.sleep(POLL_S)
         return not book.wants_snapshot
 
@@ -111,4 +113,5 @@ async def open_kraken_feed(
     if missing:
         detail = f" ({len(quarantined)} unreadable rows)" if quarantined else ""
         raise FeedUnavailable(f"Kraken does not list {', '.join(missing)}{detail}")
-    return KrakenFeed((known[one] for one in wanted), where, depth, options, limits, capture)
+    chosen = [known[one] for one in wanted]
+    return KrakenFeed(chosen, where, depth=depth, options=options, limits=limits, capture=capture)

@@ -23,7 +23,9 @@ def _fraction_ns(fraction: str) -> int:
 
 
 def rfc3339_ns(text: str) -> int:
-    """2023-10-06T17:35:55.440295Z -> nanoseconds since 1970 UTC. Raises `DecodeError`; only UTC is accepted."""
+    """2023-10-06T17:35:55.440295Z -> nanoseconds since 1970 UTC. Raises `DecodeError`; only UTC is
+    accepted.
+    """
     try:
         if not text.endswith("Z"):
             raise ValueError("not UTC")

@@ -1,4 +1,6 @@
-"""Raw capture of received frames: `recv_ts_ns SP frame`, gzip, rotated by size; `RecordedFeed` reads it back."""
+"""Raw capture of received frames: `recv_ts_ns SP frame`, gzip, rotated by size; `RecordedFeed` reads it
+back.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,16 @@ class RawCapture:
     """Writes frames to `<directory>/<name>-<n>.gz`; sizes are before compression.
 
     At `max_files` files the oldest of this capture is removed, so a forgotten capture cannot fill a disk.
-    Raises `OSError` from `write` when the disk refuses; the caller decides that a feed goes on without capture.
+    Raises `OSError` from `write` when the disk refuses; the caller decides that a feed goes on without
+    capture.
     """
 
     def __init__(
-        self, directory: Path, name: str, max_file_bytes: int = MAX_FILE_BYTES, max_files: int = DEFAULT_MAX_FILES
+        self,
+        directory: Path,
+        name: str,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        max_files: int = DEFAULT_MAX_FILES,
     ) -> None:
         if max_file_bytes < 1 or max_files < 1:
             raise ValueError("max_file_bytes and max_files must be at least 1")

@@ -36,8 +36,12 @@ class PublicHttpSession:
         self.timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, path: str, params: dict[str, str] | None = None, timeout_s: float | None = None) -> bytes:
-        """Return the body. Raises `PathRefused`, `RequestTimeout`, `HttpStatus`, `ResponseTooLarge`, `TransportError`."""
+    async def get(
+        self, path: str, params: dict[str, str] | None = None, timeout_s: float | None = None
+    ) -> bytes:
+        """Return the body. Raises a `TransportError`: refused path, timeout, HTTP status, size,
+        connection.
+        """
         if path not in self.allowed_paths:
             raise PathRefused(f"{path} is not a public path of this session")
         import aiohttp
@@ -48,7 +52,8 @@ class PublicHttpSession:
             async with session.get(self.base_url + path, params=params, timeout=limit,
                                    allow_redirects=False) as response:  # fmt: skip
                 if response.status >= HTTP_ERROR:
-                    raise HttpStatus(response.status, path, _retry_after_s(response.headers.get("Retry-After")))
+                    retry_after_s = _retry_after_s(response.headers.get("Retry-After"))
+                    raise HttpStatus(response.status, path, retry_after_s)
                 return await self._body(response, path)
         except TimeoutError as error:
             raise RequestTimeout(f"no answer on {path} in {limit.total} s") from error

@@ -1,7 +1,8 @@
 """A supervised WebSocket: connects, watches that frames keep coming, reconnects with backoff, for ever.
 
-Received frames go into a bounded queue with their receive times; the owner takes them in bounded batches, so a
-burst of market data never blocks the event loop for long. Outbound messages are never queued over a reconnect.
+Received frames go into a bounded queue with their receive times; the owner takes them in bounded batches,
+so a burst of market data never blocks the event loop for long. Outbound messages are never queued over a
+reconnect.
 """
 
 from __future__ import annotations
@@ -155,9 +156,7 @@ class SupervisedWebSocket:
             self.state = LinkState.CONNECTING
             try:
                 await self._one_connection()
-            except (OSError, TimeoutError, ValueError) as error:
-                self._lost(f"{type(error).__name__}: {error}")
-            except Exception as error:  # noqa: BLE001 picows raises its own handshake errors; unlimited attempts
+            except Exception as error:  # noqa: BLE001 attempts are unlimited (T6.2), whatever went wrong
                 self._lost(f"{type(error).__name__}: {error}")
 
     async def _one_connection(self) -> None:
@@ -248,11 +247,11 @@ class SupervisedWebSocket:
 
 def make_listener(link: SupervisedWebSocket, epoch: int) -> Any:
     """The picows listener of one connection (picows is imported only when a live feed is used)."""
-    from picows import WSFrame, WSListener, WSMsgType, WSTransport
+    from picows import WSFrame, WSListener, WSMsgType
 
     data_types = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
-    class Listener(WSListener):  # type: ignore[misc]
+    class Listener(WSListener):
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             if frame.msg_type in data_types:
                 link.on_payload(frame.get_payload_as_bytes(), frame.fin, epoch)

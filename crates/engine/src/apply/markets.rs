@@ -1,0 +1,265 @@
+//! Markets and assets: create, update, close (protocol P1.4, P2.2 rows 0101, 0102, 0105).
+
+use super::work::{CancelMarket, Work};
+use crate::book::Book;
+use crate::engine::{Context, Engine};
+use crate::id::market_id;
+use crate::limits::*;
+use crate::market::{kind, status, unit, Market, Parameters};
+use crate::math::MAX_BALANCE;
+use crate::output::{Output, Subject};
+use crate::state::Asset;
+use crate::wire::command::{CloseMarket, Command, CreateMarket, RegisterAsset, UpdateMarket, ALL};
+use crate::wire::error::{reject, Code, Reject};
+use crate::wire::event::{cancel_reason, AssetBody, EventKind, IdentityBody, MarketBody, StatusBody, NO_ACCOUNT};
+
+/// Fields that UpdateMarket can select.
+const UPDATABLE: u32 = 0b11_1111;
+
+impl<B: Book> Engine<B> {
+    pub(crate) fn register_asset(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+        let request: RegisterAsset = command.payload_as();
+        let length = request.symbol.iter().position(|&byte| byte == 0).unwrap_or(16);
+        let (name, padding) = request.symbol.split_at(length);
+        let valid = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
+        if !valid || padding.iter().any(|&byte| byte != 0) || request.reserved != 0 {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, length as i64);
+        }
+        let weights = [
+            request.initial_asset_bp,
+            request.maintenance_asset_bp,
+            request.initial_liability_bp,
+            request.maintenance_liability_bp,
+        ];
+        check_weights(weights)?;
+        if request.deposit_cap < 0 || request.deposit_cap > MAX_BALANCE {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, MAX_BALANCE, request.deposit_cap);
+        }
+        if let Some(known) = self.state.assets.iter().position(|asset| asset.symbol == request.symbol) {
+            return reject(Code::ALREADY_EXISTS, 0, known as i64);
+        }
+        let handle = self.state.assets.len();
+        if handle >= MAX_ASSETS {
+            return reject(Code::CAPACITY_EXCEEDED, MAX_ASSETS as i64, handle as i64);
+        }
+        self.state.assets.push(Asset {
+            symbol: request.symbol,
+            weights_bp: weights,
+            deposit_cap: request.deposit_cap,
+        });
+        let body = AssetBody {
+            symbol: request.symbol,
+            asset: handle as u16,
+            reserved: 0,
+            reserved2: 0,
+            initial_asset_bp: weights[0],
+            maintenance_asset_bp: weights[1],
+            initial_liability_bp: weights[2],
+            maintenance_liability_bp: weights[3],
+            deposit_cap: request.deposit_cap,
+        };
+        output.emit(command, EventKind::AssetRegistered, Subject::NONE, &body);
+        Ok(handle as u64)
+    }
+
+    pub(crate) fn create_market(
+        &mut self, command: &Command, context: Context, output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let request: CreateMarket = command.payload_as();
+        if request.market_kind != kind::SPOT {
+            return reject(Code::INVALID_MARKET_KIND, i64::from(kind::SPOT), i64::from(request.market_kind));
+        }
+        if request.outcome_count != 1 {
+            return reject(Code::INVALID_OUTCOME_COUNT, 1, i64::from(request.outcome_count));
+        }
+        for asset in [request.base, request.quote] {
+            if asset as usize >= self.state.assets.len() {
+                return reject(Code::ASSET_NOT_FOUND, self.state.assets.len() as i64, i64::from(asset));
+            }
+        }
+        let Some(unit) = unit(request.tick_size, request.lot_size).filter(|_| request.base != request.quote) else {
+            return reject(Code::INVALID_TICK_LOT, request.tick_size, request.lot_size);
+        };
+        if request.feed != 0 {
+            return reject(Code::FEED_NOT_FOUND, 0, i64::from(request.feed));
+        }
+        if request.settle_time_ns != 0 || request.market_flags != 0 {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, request.settle_time_ns | i64::from(request.market_flags));
+        }
+        let parameters = Parameters {
+            band_bp: request.band_bp,
+            slippage_bp: request.slippage_bp,
+            taker_fee_e6bp: request.taker_fee_e6bp,
+            maker_fee_e6bp: request.maker_fee_e6bp,
+            min_notional: request.min_notional,
+            max_notional: request.max_notional,
+        };
+        check_parameters(&parameters)?;
+        let id = market_id(&command.account, request.nonce);
+        if let Some(known) = self.state.markets.find(&id) {
+            return reject(Code::ALREADY_EXISTS, 0, i64::from(known));
+        }
+        if self.state.markets.list.len() >= MAX_MARKETS {
+            return reject(Code::MARKET_LIMIT_REACHED, MAX_MARKETS as i64, MAX_MARKETS as i64);
+        }
+        let handle = self.state.markets.push(Market {
+            id,
+            creator: context.account,
+            nonce: request.nonce,
+            kind: request.market_kind,
+            status: status::CREATED,
+            outcome_count: request.outcome_count,
+            base: request.base,
+            quote: request.quote,
+            flags: request.market_flags,
+            feed: request.feed,
+            tick_size: request.tick_size,
+            lot_size: request.lot_size,
+            unit,
+            settle_time_ns: request.settle_time_ns,
+            parameters,
+            config_version: 1,
+            last_update_ns: i64::MIN,
+            pause: None,
+            last_price: 0,
+            reference: 0,
+        });
+        self.state.books.push(B::default());
+        self.emit_market(command, EventKind::MarketCreated, handle, output);
+        let subject = Subject { account: context.account, sub: command.sub, ..Subject::market(handle) };
+        let identity = IdentityBody {
+            id,
+            nonce: request.nonce,
+            outcome_count: request.outcome_count,
+            reserved: 0,
+            reserved2: 0,
+            feed: request.feed,
+        };
+        output.emit(command, EventKind::MarketIdentified, subject, &identity);
+        // A spot market waits for neither pool nor feed (P2.3.1).
+        self.state.markets.list[handle as usize].status = status::ACTIVE;
+        let body = StatusBody { status: status::ACTIVE, previous: status::CREATED, reserved: 0, reserved2: 0 };
+        output.emit(command, EventKind::MarketActivated, Subject::market(handle), &body);
+        Ok(u64::from(handle))
+    }
+
+    pub(crate) fn update_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+        let request: UpdateMarket = command.payload_as();
+        let Some(market) = self.state.markets.list.get_mut(request.market as usize) else {
+            return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
+        };
+        if request.config_version != market.config_version {
+            return reject(
+                Code::CONFIG_VERSION_MISMATCH,
+                i64::from(market.config_version),
+                i64::from(request.config_version),
+            );
+        }
+        if market.status >= status::CLOSE_ONLY {
+            return reject(Code::INVALID_TRANSITION, 0, i64::from(market.status));
+        }
+        let mask = request.field_mask;
+        if mask & !UPDATABLE != 0 {
+            return reject(Code::IMMUTABLE_PARAMETER, i64::from(UPDATABLE), i64::from(mask));
+        }
+        if mask == 0 {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, 0);
+        }
+        let selected = |bit: u32| mask & (1 << bit) != 0;
+        let mut parameters = market.parameters;
+        parameters.band_bp = if selected(0) { request.band_bp } else { parameters.band_bp };
+        parameters.slippage_bp = if selected(1) { request.slippage_bp } else { parameters.slippage_bp };
+        parameters.taker_fee_e6bp = if selected(2) { request.taker_fee_e6bp } else { parameters.taker_fee_e6bp };
+        parameters.maker_fee_e6bp = if selected(3) { request.maker_fee_e6bp } else { parameters.maker_fee_e6bp };
+        parameters.min_notional = if selected(4) { request.min_notional } else { parameters.min_notional };
+        parameters.max_notional = if selected(5) { request.max_notional } else { parameters.max_notional };
+        check_parameters(&parameters)?;
+        let ready_ns = market.last_update_ns.saturating_add(PARAMETER_COOLDOWN_NS);
+        if market.last_update_ns != i64::MIN && command.time_ns < ready_ns {
+            return reject(Code::PARAMETER_COOLDOWN, ready_ns, command.time_ns);
+        }
+        market.parameters = parameters;
+        market.config_version += 1;
+        market.last_update_ns = command.time_ns;
+        let version = u64::from(market.config_version);
+        self.emit_market(command, EventKind::MarketUpdated, request.market, output);
+        Ok(version)
+    }
+
+    pub(crate) fn close_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+        let request: CloseMarket = command.payload_as();
+        if request.reserved != 0 {
+            return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved));
+        }
+        let Some(market) = self.state.markets.list.get_mut(request.market as usize) else {
+            return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
+        };
+        if !matches!(market.status, status::ACTIVE | status::PAUSED) {
+            return reject(Code::INVALID_TRANSITION, 0, i64::from(market.status));
+        }
+        let previous = std::mem::replace(&mut market.status, status::CLOSE_ONLY);
+        if let Some(pause) = market.pause.take() {
+            self.state.due.remove(&(pause.until_ns, crate::state::due::PAUSE_END, u64::from(request.market)));
+        }
+        let body = StatusBody { status: status::CLOSE_ONLY, previous, reserved: 0, reserved2: 0 };
+        output.emit(command, EventKind::MarketClosing, Subject::market(request.market), &body);
+        let reason = cancel_reason::MARKET_CLOSED;
+        let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true };
+        self.do_work(command, command.seq, Work::CancelMarket(job), output);
+        Ok(u64::from(request.market))
+    }
+
+    fn emit_market(&self, command: &Command, event: EventKind, handle: u32, output: &mut Output) {
+        let market = &self.state.markets.list[handle as usize];
+        let parameters = market.parameters;
+        let body = MarketBody {
+            market_kind: market.kind,
+            status: market.status,
+            base: market.base,
+            quote: market.quote,
+            market_flags: market.flags,
+            tick_size: market.tick_size,
+            lot_size: market.lot_size,
+            unit: market.unit,
+            settle_time_ns: market.settle_time_ns,
+            taker_fee_e6bp: parameters.taker_fee_e6bp,
+            maker_fee_e6bp: parameters.maker_fee_e6bp,
+            band_bp: parameters.band_bp,
+            slippage_bp: parameters.slippage_bp,
+            config_version: market.config_version,
+            min_notional: parameters.min_notional,
+            max_notional: parameters.max_notional,
+        };
+        let account = if event == EventKind::MarketCreated { market.creator } else { NO_ACCOUNT };
+        output.emit(command, event, Subject { account, ..Subject::market(handle) }, &body);
+    }
+}
+
+/// 0 ≤ initial asset ≤ maintenance asset ≤ 10000 ≤ maintenance liability ≤ initial liability (P1.4.5).
+fn check_weights([initial, maintenance, initial_owed, maintenance_owed]: [u16; 4]) -> Result<(), Reject> {
+    let rising = [(initial, maintenance), (maintenance, 10_000), (10_000, maintenance_owed), (maintenance_owed, initial_owed)];
+    match rising.into_iter().find(|(low, high)| low > high) {
+        Some((low, high)) => reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(high), i64::from(low)),
+        None => Ok(()),
+    }
+}
+
+fn check_parameters(parameters: &Parameters) -> Result<(), Reject> {
+    let ranges = [
+        (i64::from(parameters.band_bp), i64::from(BAND_BP.0), i64::from(BAND_BP.1)),
+        (i64::from(parameters.slippage_bp), i64::from(SLIPPAGE_BP.0), i64::from(SLIPPAGE_BP.1)),
+        (i64::from(parameters.taker_fee_e6bp), 0, i64::from(MAX_FEE_E6BP)),
+        (i64::from(parameters.maker_fee_e6bp), 0, i64::from(MAX_FEE_E6BP)),
+        (parameters.min_notional, 1, MAX_BALANCE),
+        (parameters.max_notional, parameters.min_notional, MAX_BALANCE),
+    ];
+    for (value, low, high) in ranges {
+        if value < low {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, low, value);
+        }
+        if value > high {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, high, value);
+        }
+    }
+    Ok(())
+}

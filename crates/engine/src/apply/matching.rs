@@ -1,0 +1,313 @@
+//! Matching: the taker against the book, by price and time (protocol P3.1, P3.4).
+
+use super::orders::{emit_order, subject};
+use super::work::{Budget, CancelAccount, CancelMarket, Taker};
+use crate::book::{crosses, Book};
+use crate::engine::Engine;
+use crate::ledger::{line, post_system, post_user};
+use crate::market::{status, Leg, MarketRules, Settlement};
+use crate::math::mul_div_floor;
+use crate::order::Order;
+use crate::output::{Output, Subject};
+use crate::state::due;
+use crate::wire::command::{order_type, side, stp, time_in_force, Command, ALL, ALL_MARKETS};
+use crate::wire::event::{
+    cancel_reason, trade_kind, CountBody, EventKind, Posting, PreventedBody, StatusBody, TradeBody,
+};
+
+/// Percent of the fees by destination; the remainder goes to the vault (P8.8). While no market of the
+/// platform token is active, the buy-back share goes to insurance.
+const STAKER_SHARE_PCT: u32 = 15;
+const MAKER_FUND_SHARE_PCT: u32 = 5;
+const BUYBACK_SHARE_PCT: u32 = 10;
+
+/// How a step of matching ended.
+enum Step {
+    Goes,
+    /// The rest of the taker is cancelled for this reason.
+    Ends(u8),
+}
+
+impl<B: Book> Engine<B> {
+    /// Matches until the taker is done, nothing crosses or the budget is spent; returns the taker in the last case.
+    pub(crate) fn match_taker(
+        &mut self, command: &Command, mut taker: Taker, budget: &mut Budget, output: &mut Output,
+    ) -> Option<Taker> {
+        let market = taker.order.market as usize;
+        let opposite = 1 - taker.order.side;
+        let mut ended = None;
+        while taker.order.remaining > 0 && ended.is_none() {
+            let Some(slot) = self.state.books[market].first(opposite) else { break };
+            let maker = self.state.orders[slot];
+            if !crosses(taker.order.side, taker.order.price, maker.price) {
+                break;
+            }
+            if budget.fills == 0 || budget.cancels == 0 {
+                return Some(taker);
+            }
+            if maker.expiry_ns != 0 && maker.expiry_ns <= command.time_ns {
+                budget.cancels -= 1;
+                self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
+                continue;
+            }
+            if maker.price < taker.low || maker.price > taker.high {
+                ended = Some(cancel_reason::BAND);
+            } else if maker.account == taker.order.account {
+                if let Step::Ends(reason) = self.prevent_self_trade(command, &mut taker, slot, budget, output) {
+                    ended = Some(reason);
+                }
+            } else {
+                budget.fills -= 1;
+                self.fill(command, &mut taker, slot, maker, output);
+            }
+        }
+        self.finish(command, taker, ended, output);
+        None
+    }
+
+    fn finish(&mut self, command: &Command, taker: Taker, ended: Option<u8>, output: &mut Output) {
+        let order = taker.order;
+        let immediate = order.order_type == order_type::MARKET
+            || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK);
+        let reason = match ended {
+            Some(reason) => reason,
+            None if order.time_in_force == time_in_force::FOK => cancel_reason::FOK,
+            None => cancel_reason::IOC,
+        };
+        if order.remaining > 0 && ended.is_none() && !immediate {
+            emit_order(command, EventKind::OrderRested, &order, true, output);
+            self.rest(&taker);
+            return;
+        }
+        if let Some(slot) = taker.slot {
+            self.state.orders.remove(&mut self.state.accounts, slot);
+            if order.expiry_ns != 0 {
+                self.state.due.remove(&(order.expiry_ns, due::ORDER_EXPIRY, order.id));
+            }
+        }
+        if order.remaining > 0 {
+            self.release(command, &order, reason, output);
+        }
+        self.touch_reference(order.market);
+    }
+
+    /// One trade at the maker's price.
+    fn fill(&mut self, command: &Command, taker: &mut Taker, slot: u32, maker: Order, output: &mut Output) {
+        let lots = taker.order.remaining.min(maker.remaining);
+        let price = maker.price;
+        let market = &mut self.state.markets.list[maker.market as usize];
+        market.last_price = price;
+        let parameters = market.parameters;
+        let leg = |order: &Order, rate: u32| Leg {
+            reserve: order.reserve,
+            remaining_after: order.remaining - lots,
+            limit: order.price,
+            fee_e6bp: rate,
+            fee_cap_e6bp: order.fee_cap_e6bp,
+        };
+        let (taking, making) =
+            (leg(&taker.order, parameters.taker_fee_e6bp), leg(&maker, parameters.maker_fee_e6bp));
+        let taker_buys = taker.order.side == side::BUY;
+        let (buyer, seller, buyer_leg, seller_leg) =
+            if taker_buys { (&taker.order, &maker, taking, making) } else { (&maker, &taker.order, making, taking) };
+        let settlement = market.rules().settle(market, price, lots, buyer_leg, seller_leg);
+        let (base, quote) = (market.base, market.quote);
+        self.post_fill(&settlement, (buyer, seller), (base, quote), &mut output.postings);
+
+        let (taker_fee, maker_fee) = if taker_buys {
+            (settlement.buyer_fee, settlement.seller_fee)
+        } else {
+            (settlement.seller_fee, settlement.buyer_fee)
+        };
+        let (taker_reserve, maker_reserve) = if taker_buys {
+            (settlement.buyer_reserve, settlement.seller_reserve)
+        } else {
+            (settlement.seller_reserve, settlement.buyer_reserve)
+        };
+        taker.order.remaining -= lots;
+        taker.order.reserve = taker_reserve;
+        let body = TradeBody {
+            maker_order: maker.id,
+            maker_account: maker.account,
+            maker_sub: maker.sub,
+            taker_side: taker.order.side,
+            trade_kind: trade_kind::TRANSFER,
+            outcome: maker.outcome,
+            price,
+            lots,
+            notional: settlement.notional,
+            taker_fee,
+            maker_fee,
+            maker_remaining: maker.remaining - lots,
+            taker_remaining: taker.order.remaining,
+        };
+        output.emit(command, EventKind::Trade, subject(&taker.order), &body);
+        self.shrink_maker(slot, &maker, lots, maker_reserve);
+    }
+
+    /// Takes `lots` from a resting order; it leaves when nothing remains.
+    fn shrink_maker(&mut self, slot: u32, maker: &Order, lots: i64, reserve: i64) {
+        let book = &mut self.state.books[maker.market as usize];
+        if maker.remaining > lots {
+            book.reduce(&mut self.state.orders, slot, lots);
+            self.state.orders[slot].reserve = reserve;
+            return;
+        }
+        book.remove(&mut self.state.orders, slot);
+        self.state.orders.remove(&mut self.state.accounts, slot);
+        if maker.expiry_ns != 0 {
+            self.state.due.remove(&(maker.expiry_ns, due::ORDER_EXPIRY, maker.id));
+        }
+    }
+
+    /// The ledger's side of a fill: base to the buyer, quote to the seller, fees to their destinations.
+    fn post_fill(
+        &mut self, settlement: &Settlement, (buyer, seller): (&Order, &Order), (base, quote): (u16, u16),
+        postings: &mut Vec<Posting>,
+    ) {
+        let accounts = &mut self.state.accounts;
+        let spent = settlement.notional + settlement.buyer_fee;
+        let unheld = buyer.reserve - settlement.buyer_reserve;
+        let sold = seller.reserve - settlement.seller_reserve;
+        post_user(accounts, postings, buyer.account, buyer.sub, quote, line::HELD, -unheld);
+        post_user(accounts, postings, buyer.account, buyer.sub, quote, line::FREE, unheld - spent);
+        post_user(accounts, postings, buyer.account, buyer.sub, base, line::FREE, sold);
+        post_user(accounts, postings, seller.account, seller.sub, base, line::HELD, -sold);
+        let proceeds = settlement.notional - settlement.seller_fee;
+        post_user(accounts, postings, seller.account, seller.sub, quote, line::FREE, proceeds);
+        let fees = settlement.buyer_fee + settlement.seller_fee;
+        let stakers = mul_div_floor(fees, STAKER_SHARE_PCT, 100);
+        let maker_fund = mul_div_floor(fees, MAKER_FUND_SHARE_PCT, 100);
+        let buyback = mul_div_floor(fees, BUYBACK_SHARE_PCT, 100);
+        let system = &mut self.state.system;
+        post_system(system, postings, line::VAULT_CASH, 0, quote, fees - stakers - maker_fund - buyback);
+        post_system(system, postings, line::STAKER_POOL, 0, quote, stakers);
+        post_system(system, postings, line::MAKER_FUND, 0, quote, maker_fund);
+        post_system(system, postings, line::INSURANCE, 0, quote, buyback);
+    }
+
+    /// Self-trade prevention by the incoming order's mode.
+    fn prevent_self_trade(
+        &mut self, command: &Command, taker: &mut Taker, slot: u32, budget: &mut Budget, output: &mut Output,
+    ) -> Step {
+        budget.cancels -= 1;
+        match taker.order.self_trade_prevention {
+            stp::CANCEL_NEWEST => Step::Ends(cancel_reason::SELF_TRADE),
+            stp::CANCEL_OLDEST => {
+                self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
+                Step::Goes
+            }
+            stp::CANCEL_BOTH => {
+                self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
+                Step::Ends(cancel_reason::SELF_TRADE)
+            }
+            _ => {
+                self.decrement(command, taker, slot, output);
+                Step::Goes
+            }
+        }
+    }
+
+    /// Both orders shrink by the smaller remainder; nothing trades and no fee is due.
+    fn decrement(&mut self, command: &Command, taker: &mut Taker, slot: u32, output: &mut Output) {
+        let maker = self.state.orders[slot];
+        let lots = taker.order.remaining.min(maker.remaining);
+        let market = &self.state.markets.list[maker.market as usize];
+        let reserve = |order: &Order| {
+            let rest = order.remaining - lots;
+            let needed = market.rules().reserve(market, order.side, order.price, rest, order.fee_cap_e6bp);
+            needed.expect("a rest is not larger than its accepted order")
+        };
+        let ((taker_asset, taker_reserve), (maker_asset, maker_reserve)) = (reserve(&taker.order), reserve(&maker));
+        let releases = [
+            (&taker.order, taker_asset, taker.order.reserve - taker_reserve),
+            (&maker, maker_asset, maker.reserve - maker_reserve),
+        ];
+        for (order, asset, released) in releases {
+            let accounts = &mut self.state.accounts;
+            post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, -released);
+            post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, released);
+        }
+        taker.order.remaining -= lots;
+        taker.order.reserve = taker_reserve;
+        let body = PreventedBody {
+            maker_order: maker.id,
+            lots,
+            maker_remaining: maker.remaining - lots,
+            taker_remaining: taker.order.remaining,
+            price: maker.price,
+        };
+        output.emit(command, EventKind::SelfTradePrevented, subject(&taker.order), &body);
+        self.shrink_maker(slot, &maker, lots, maker_reserve);
+    }
+
+    /// Cancels matching orders of an account until none is left or the budget is spent.
+    pub(crate) fn cancel_account_orders(
+        &mut self, command: &Command, mut job: CancelAccount, budget: &mut Budget, output: &mut Output,
+    ) -> Option<CancelAccount> {
+        let mut touched = Vec::new();
+        let mut rest = None;
+        let slots: Vec<u32> = self
+            .state
+            .orders
+            .of_account(&self.state.accounts, job.account)
+            .filter(|&slot| {
+                let order = &self.state.orders[slot];
+                (job.market == ALL_MARKETS || order.market == job.market)
+                    && (job.sub == ALL || order.sub == job.sub)
+                    && (job.side == ALL || order.side == job.side)
+            })
+            .take(budget.cancels as usize + 1)
+            .collect();
+        for slot in slots {
+            if budget.cancels == 0 {
+                rest = Some(job);
+                break;
+            }
+            budget.cancels -= 1;
+            job.done += 1;
+            let market = self.state.orders[slot].market;
+            self.cancel_slot(command, slot, job.reason, output);
+            if touched.last() != Some(&market) {
+                touched.push(market);
+            }
+        }
+        touched.into_iter().for_each(|market| self.touch_reference(market));
+        match rest {
+            Some(_) => Some(job),
+            None => {
+                let subject = Subject { market: job.market, ..Subject::account(job.account, 0) };
+                output.emit(command, EventKind::CancelAllDone, subject, &CountBody { count: job.done });
+                None
+            }
+        }
+    }
+
+    /// Cancels a market's orders, bids first; a closing market is closed behind them.
+    pub(crate) fn cancel_market_orders(
+        &mut self, command: &Command, mut job: CancelMarket, budget: &mut Budget, output: &mut Output,
+    ) -> Option<CancelMarket> {
+        for book_side in [side::BUY, side::SELL] {
+            if job.side != ALL && job.side != book_side {
+                continue;
+            }
+            while let Some(slot) = self.state.books[job.market as usize].first(book_side) {
+                if budget.cancels == 0 {
+                    return Some(job);
+                }
+                budget.cancels -= 1;
+                job.done += 1;
+                self.cancel_slot(command, slot, job.reason, output);
+            }
+        }
+        self.touch_reference(job.market);
+        output.emit(command, EventKind::CancelAllDone, Subject::market(job.market), &CountBody { count: job.done });
+        if job.close {
+            let market = &mut self.state.markets.list[job.market as usize];
+            let previous = std::mem::replace(&mut market.status, status::CLOSED);
+            let body = StatusBody { status: status::CLOSED, previous, reserved: 0, reserved2: 0 };
+            output.emit(command, EventKind::MarketClosed, Subject::market(job.market), &body);
+        }
+        None
+    }
+}

@@ -1,0 +1,11 @@
+//! What each command does. Checks come first and return a reject; from the first posting on nothing can fail.
+
+mod accounts;
+mod collateral;
+mod matching;
+mod markets;
+mod orders;
+mod pauses;
+mod roles;
+mod timers;
+pub(crate) mod work;

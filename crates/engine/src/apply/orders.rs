@@ -1,0 +1,552 @@
+//! Placing, replacing and cancelling orders (protocol P2.4, P2.5, P3.2).
+
+use super::work::{CancelAccount, CancelMarket, Taker, Work};
+use crate::book::{crosses, Book};
+use crate::engine::{Context, Engine};
+use crate::ledger::{line, post_user};
+use crate::limits::*;
+use crate::market::{status, Market, MarketRules};
+use crate::math::notional;
+use crate::order::{Order, NONE};
+use crate::output::{Output, Subject};
+use crate::state::due;
+use crate::wire::command::{
+    order_flag, order_type, side, stp, time_in_force, CancelAll, CancelOrder, Command, PlaceOrder, ReplaceOrder, ALL,
+    ALL_MARKETS,
+};
+use crate::wire::error::{reject, Code, Reject};
+use crate::wire::event::{cancel_reason, CancelBody, EventKind, OrderBody};
+
+impl<B: Book> Engine<B> {
+    pub(crate) fn place_order(
+        &mut self, command: &Command, context: Context, output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let request: PlaceOrder = command.payload_as();
+        let market = self.market_for_orders(request.market)?;
+        if request.outcome >= market.outcome_count {
+            return reject(Code::INVALID_OUTCOME, i64::from(market.outcome_count), i64::from(request.outcome));
+        }
+        let price = check_form(market, &request, command.time_ns, context.system)?;
+        if !context.system {
+            market.check_band(request.side, price)?;
+            self.check_counts(context.account, command.sub, request.market)?;
+        }
+        if self.state.orders.len() >= MAX_OPEN_ORDERS {
+            return reject(Code::CAPACITY_EXCEEDED, MAX_OPEN_ORDERS as i64, self.state.orders.len() as i64);
+        }
+        let mut order = Order {
+            id: self.state.next_order,
+            priority: self.state.next_priority,
+            price,
+            remaining: request.lots,
+            total: request.lots,
+            expiry_ns: request.expiry_ns,
+            reserve: 0,
+            client_key: command.client_key,
+            account: context.account,
+            market: request.market,
+            sub: command.sub,
+            side: request.side,
+            order_type: request.order_type,
+            time_in_force: request.time_in_force,
+            self_trade_prevention: request.self_trade_prevention,
+            outcome: request.outcome,
+            flags: request.order_flags,
+            fee_cap_e6bp: market.parameters.fee_cap_e6bp(),
+            level: NONE,
+            previous: NONE,
+            next: NONE,
+            account_previous: NONE,
+            account_next: NONE,
+        };
+        let (asset, reserve) = self.secure(&order, 0)?;
+        order.reserve = reserve;
+        let takes = self.check_execution(&order, command.time_ns)?;
+
+        self.state.next_order += 1;
+        self.state.next_priority += 1;
+        let accounts = &mut self.state.accounts;
+        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, -reserve);
+        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, reserve);
+        emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
+        let taker = self.taker(order, None, context.system);
+        if takes {
+            self.do_work(command, command.seq, Work::Match(taker), output);
+        } else {
+            self.rest(&taker);
+        }
+        Ok(order.id)
+    }
+
+    pub(crate) fn replace_order(
+        &mut self, command: &Command, context: Context, output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let request: ReplaceOrder = command.payload_as();
+        let slot = self.find_order(context.account, request.order, &request.target_key, command.time_ns)?;
+        let old = self.state.orders[slot];
+        let filled = old.total - old.remaining;
+        let price = if request.price == 0 { old.price } else { request.price };
+        let total = if request.total_lots == 0 { old.total } else { request.total_lots };
+        if total <= filled {
+            return reject(Code::REPLACE_BELOW_FILLED, filled, total);
+        }
+        let market = self.market_for_orders(old.market)?;
+        let form = PlaceOrder {
+            price,
+            lots: total - filled,
+            side: old.side,
+            order_type: old.order_type,
+            time_in_force: old.time_in_force,
+            order_flags: old.flags,
+            self_trade_prevention: old.self_trade_prevention,
+            expiry_ns: old.expiry_ns,
+            ..bytemuck::Zeroable::zeroed()
+        };
+        check_form(market, &form, command.time_ns, context.system)?;
+        if !context.system {
+            market.check_band(old.side, price)?;
+        }
+        let keeps_priority = price == old.price && total <= old.total;
+        let fee_cap_e6bp = if keeps_priority { old.fee_cap_e6bp } else { market.parameters.fee_cap_e6bp() };
+        let mut order = Order { price, total, remaining: total - filled, fee_cap_e6bp, ..old };
+        let (asset, reserve) = self.secure(&order, old.reserve)?;
+        order.reserve = reserve;
+        let takes = !keeps_priority && self.check_execution(&order, command.time_ns)?;
+
+        let change = reserve - old.reserve;
+        let accounts = &mut self.state.accounts;
+        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, -change);
+        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, change);
+        let book = &mut self.state.books[order.market as usize];
+        if keeps_priority {
+            if old.remaining > order.remaining {
+                book.reduce(&mut self.state.orders, slot, old.remaining - order.remaining);
+            }
+            let stored = &mut self.state.orders[slot];
+            stored.total = total;
+            stored.reserve = reserve;
+            emit_order(command, EventKind::OrderReplaced, &order, true, output);
+            return Ok(order.id);
+        }
+        book.remove(&mut self.state.orders, slot);
+        order.priority = self.state.next_priority;
+        self.state.next_priority += 1;
+        emit_order(command, EventKind::OrderReplaced, &order, !takes, output);
+        let taker = self.taker(order, Some(slot), context.system);
+        if takes {
+            self.do_work(command, command.seq, Work::Match(taker), output);
+        } else {
+            self.rest(&taker);
+        }
+        Ok(order.id)
+    }
+
+    pub(crate) fn cancel_order(
+        &mut self, command: &Command, context: Context, output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let request: CancelOrder = command.payload_as();
+        let slot = self.find_order(context.account, request.order, &request.target_key, command.time_ns)?;
+        let id = self.state.orders[slot].id;
+        let market = self.state.orders[slot].market;
+        self.cancel_slot(command, slot, cancel_reason::USER, output);
+        self.touch_reference(market);
+        Ok(id)
+    }
+
+    pub(crate) fn cancel_all(
+        &mut self, command: &Command, context: Context, output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let request: CancelAll = command.payload_as();
+        if request.reserved != 0 {
+            return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved));
+        }
+        let known = (request.market as usize) < self.state.markets.list.len();
+        let whole_market = command.account == [0; 32];
+        if !(known || request.market == ALL_MARKETS && !whole_market) {
+            return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
+        }
+        if request.side != ALL && request.side > side::SELL {
+            return reject(Code::INVALID_ORDER_TYPE, i64::from(side::SELL), i64::from(request.side));
+        }
+        let reason = cancel_reason::CANCEL_ALL;
+        let work = if whole_market {
+            let job =
+                CancelMarket { market: request.market, side: request.side, reason, done: 0, close: false };
+            Work::CancelMarket(job)
+        } else {
+            let (account, market) = (context.account, request.market);
+            Work::CancelAccount(CancelAccount {
+                account,
+                market,
+                sub: request.sub,
+                side: request.side,
+                reason,
+                done: 0,
+            })
+        };
+        self.do_work(command, command.seq, work, output);
+        Ok(0)
+    }
+
+    /// The slot of an order named by id or client key.
+    fn find_order(&self, account: u32, id: u64, key: &[u8; 16], now_ns: i64) -> Result<u32, Reject> {
+        let by_key = |&slot: &u32| self.state.orders[slot].client_key == *key;
+        let slot = match id {
+            0 if *key == [0; 16] => None,
+            0 => {
+                let stored = self.cursor.idempotency.value(account, key, now_ns);
+                let hit = stored.and_then(|id| self.state.orders.find(id)).filter(by_key);
+                hit.or_else(|| self.state.orders.of_account(&self.state.accounts, account).find(by_key))
+            }
+            id if id >= self.state.next_order => None,
+            id => match self.state.orders.find(id) {
+                None => return reject(Code::ORDER_NOT_OPEN, 0, id as i64),
+                found => found,
+            },
+        };
+        match slot {
+            None => reject(Code::ORDER_NOT_FOUND, 0, id as i64),
+            Some(slot) if self.state.orders[slot].account != account => Err(Code::WRONG_OWNER.into()),
+            Some(slot) => Ok(slot),
+        }
+    }
+
+    #[inline]
+    fn market_for_orders(&self, handle: u32) -> Result<&Market, Reject> {
+        let Some(market) = self.state.markets.list.get(handle as usize) else {
+            return reject(Code::MARKET_NOT_FOUND, 0, i64::from(handle));
+        };
+        match market.status {
+            status::ACTIVE => Ok(market),
+            status::CLOSE_ONLY => Err(Code::MARKET_CLOSE_ONLY.into()),
+            other => reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(other)),
+        }
+    }
+
+    #[inline]
+    fn check_counts(&self, account: u32, sub: u8, market: u32) -> Result<(), Reject> {
+        let here = self.state.orders.count(account, sub, market);
+        if here >= MAX_ORDERS_PER_SUB_MARKET {
+            return reject(Code::TOO_MANY_OPEN_ORDERS, i64::from(MAX_ORDERS_PER_SUB_MARKET), i64::from(here));
+        }
+        let all = self.state.accounts.list[account as usize].open_orders;
+        if all >= MAX_ORDERS_PER_ACCOUNT {
+            return reject(Code::TOO_MANY_OPEN_ORDERS, i64::from(MAX_ORDERS_PER_ACCOUNT), i64::from(all));
+        }
+        Ok(())
+    }
+
+    /// The asset and reserve of an order, if `free` plus `credit` (the reserve it already has) covers it.
+    #[inline]
+    fn secure(&self, order: &Order, credit: i64) -> Result<(u16, i64), Reject> {
+        let market = &self.state.markets.list[order.market as usize];
+        let (asset, reserve) =
+            market.rules().reserve(market, order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
+        let free = self.state.accounts.balance(order.account, order.sub, asset, line::FREE);
+        if reserve - credit > free {
+            return reject(Code::INSUFFICIENT_BALANCE, free, reserve - credit);
+        }
+        Ok((asset, reserve))
+    }
+
+    /// Post-only, fill-or-kill, market and self-trade rules that refuse before anything changes (P2.5.1, P3.4).
+    /// Returns whether matching must run.
+    #[inline]
+    fn check_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
+        let opposite = 1 - order.side;
+        let book = &self.state.books[order.market as usize];
+        let crossing = book.best(opposite).is_some_and(|best| crosses(order.side, order.price, best));
+        if order.order_type == order_type::MARKET && book.best(opposite).is_none() {
+            return Err(Code::NO_LIQUIDITY.into());
+        }
+        if crossing {
+            if let Some(live) = self.first_live_crossing(order, now_ns) {
+                if order.flags & order_flag::POST_ONLY != 0 {
+                    return reject(Code::POST_ONLY_WOULD_TAKE, live.price, order.price);
+                }
+                if order.self_trade_prevention == stp::CANCEL_NEWEST && live.account == order.account {
+                    return reject(Code::SELF_TRADE_PREVENTED, live.id as i64, order.price);
+                }
+            }
+        }
+        if order.time_in_force == time_in_force::FOK {
+            let feasible = self.feasible_lots(order, now_ns);
+            if feasible < order.remaining {
+                return reject(Code::FOK_NOT_FILLABLE, feasible, order.remaining);
+            }
+        }
+        // An IOC or market order that meets nothing still runs, so that its rest is cancelled with a reason.
+        Ok(crossing
+            || order.order_type == order_type::MARKET
+            || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK))
+    }
+
+    /// The first resting order that `order` would meet and that has not expired.
+    #[inline]
+    fn first_live_crossing(&self, order: &Order, now_ns: i64) -> Option<&Order> {
+        let book = &self.state.books[order.market as usize];
+        let mut slot = book.first(1 - order.side);
+        let mut looked_at = 0;
+        while let Some(present) = slot {
+            let resting = &self.state.orders[present];
+            if !crosses(order.side, order.price, resting.price) {
+                return None;
+            }
+            // Beyond the bound an expired order counts as live: the refusal is safe, an unbounded search is not.
+            let expired = resting.expiry_ns != 0 && resting.expiry_ns <= now_ns;
+            if !expired || looked_at == CANCELS_PER_COMMAND {
+                return Some(resting);
+            }
+            looked_at += 1;
+            slot = book.following(&self.state.orders, present);
+        }
+        None
+    }
+
+    /// Lots that a fill-or-kill order can fill: level totals within its limit, without expired and own orders.
+    fn feasible_lots(&self, order: &Order, now_ns: i64) -> i64 {
+        let (limit, opposite) = (order.price, 1 - order.side);
+        let market = &self.state.markets.list[order.market as usize];
+        let (low, high) = market.band(order.side).unwrap_or((1, MAX_PRICE));
+        let within =
+            |price: i64| crosses(order.side, limit, price) && (low..=high).contains(&price);
+        let orders = &self.state.orders;
+        let mut own = orders
+            .of_account(&self.state.accounts, order.account)
+            .map(|slot| &orders[slot])
+            .filter(|own| own.market == order.market && own.side == opposite && own.id != order.id)
+            .filter(|own| within(own.price) && (own.expiry_ns == 0 || own.expiry_ns > now_ns));
+        if order.self_trade_prevention == stp::CANCEL_OLDEST {
+            let excluded: i64 = own.map(|own| own.remaining).sum();
+            return self.total_within(order, &within) - self.expired_within(order, &within, now_ns) - excluded;
+        }
+        // The other modes stop or shrink the order at the own one, so only what ranks before it counts.
+        let better = |a: i64, b: i64| if opposite == side::SELL { a < b } else { a > b };
+        let first_own = own.by_ref().fold(None::<&Order>, |best, own| match best {
+            Some(best) if better(best.price, own.price) => Some(best),
+            Some(best) if best.price == own.price && best.priority < own.priority => Some(best),
+            _ => Some(own),
+        });
+        let Some(first_own) = first_own else {
+            return self.total_within(order, &within) - self.expired_within(order, &within, now_ns);
+        };
+        self.lots_before(order, first_own, &within, now_ns)
+    }
+
+    fn total_within(&self, order: &Order, within: &dyn Fn(i64) -> bool) -> i64 {
+        let mut total = 0_i64;
+        self.state.books[order.market as usize].levels(1 - order.side, &mut |level| {
+            if within(level.price) {
+                total = total.saturating_add(level.lots);
+            }
+            within(level.price) && total < order.remaining.saturating_mul(2)
+        });
+        total
+    }
+
+    /// Lots of expired orders that no Tick has removed yet; the due queue names them.
+    fn expired_within(&self, order: &Order, within: &dyn Fn(i64) -> bool, now_ns: i64) -> i64 {
+        self.state
+            .due
+            .range(..=(now_ns, due::ORDER_EXPIRY, u64::MAX))
+            .filter(|item| item.1 == due::ORDER_EXPIRY)
+            .filter_map(|item| self.state.orders.find(item.2))
+            .map(|slot| &self.state.orders[slot])
+            .filter(|resting| resting.market == order.market && resting.side != order.side && within(resting.price))
+            .map(|resting| resting.remaining)
+            .sum()
+    }
+
+    fn lots_before(&self, order: &Order, stop: &Order, within: &dyn Fn(i64) -> bool, now_ns: i64) -> i64 {
+        let book = &self.state.books[order.market as usize];
+        let (mut total, mut slot) = (0_i64, book.first(1 - order.side));
+        while let Some(present) = slot {
+            let resting = &self.state.orders[present];
+            if resting.id == stop.id || !within(resting.price) || total >= order.remaining {
+                break;
+            }
+            if resting.expiry_ns == 0 || resting.expiry_ns > now_ns {
+                total += resting.remaining;
+            }
+            slot = book.following(&self.state.orders, present);
+        }
+        total
+    }
+
+    fn taker(&self, order: Order, slot: Option<u32>, system: bool) -> Taker {
+        let market = &self.state.markets.list[order.market as usize];
+        let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
+        Taker { order, slot, low, high }
+    }
+
+    /// Puts the taker into its book.
+    pub(crate) fn rest(&mut self, taker: &Taker) -> u32 {
+        let order = taker.order;
+        let slot = match taker.slot {
+            None => {
+                if order.expiry_ns != 0 {
+                    self.state.due.insert((order.expiry_ns, due::ORDER_EXPIRY, order.id));
+                }
+                self.state.orders.insert(&mut self.state.accounts, order)
+            }
+            Some(slot) => {
+                let stored = &mut self.state.orders[slot];
+                let links = (stored.account_previous, stored.account_next);
+                *stored = order;
+                (stored.account_previous, stored.account_next) = links;
+                slot
+            }
+        };
+        self.state.books[order.market as usize].insert(&mut self.state.orders, slot);
+        self.touch_reference(order.market);
+        slot
+    }
+
+    /// Recomputes the reference after the book or the last price changed.
+    #[inline]
+    pub(crate) fn touch_reference(&mut self, market: u32) {
+        let book = &self.state.books[market as usize];
+        let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));
+        self.state.markets.list[market as usize].update_reference(bid, ask);
+    }
+
+    /// Takes an open order out of its book and the store, returns its reserve and says why.
+    pub(crate) fn cancel_slot(&mut self, command: &Command, slot: u32, reason: u8, output: &mut Output) {
+        let market = self.state.orders[slot].market;
+        self.state.books[market as usize].remove(&mut self.state.orders, slot);
+        let order = self.state.orders.remove(&mut self.state.accounts, slot);
+        if order.expiry_ns != 0 {
+            self.state.due.remove(&(order.expiry_ns, due::ORDER_EXPIRY, order.id));
+        }
+        self.release(command, &order, reason, output);
+    }
+
+    /// Returns what secures an order that is over and emits OrderCancelled.
+    pub(crate) fn release(&mut self, command: &Command, order: &Order, reason: u8, output: &mut Output) {
+        let market = &self.state.markets.list[order.market as usize];
+        let asset = if order.side == side::BUY { market.quote } else { market.base };
+        let accounts = &mut self.state.accounts;
+        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, -order.reserve);
+        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, order.reserve);
+        let body = CancelBody {
+            reason,
+            side: order.side,
+            reserved: 0,
+            reserved2: 0,
+            price: order.price,
+            remaining_lots: order.remaining,
+            released: order.reserve,
+            filled_lots: order.total - order.remaining,
+        };
+        output.emit(command, EventKind::OrderCancelled, subject(order), &body);
+    }
+}
+
+/// Form checks of P2.4.2–P2.4.4; returns the limit in ticks (of a market order the protective one).
+#[inline]
+fn check_form(market: &Market, request: &PlaceOrder, now_ns: i64, system: bool) -> Result<i64, Reject> {
+    if request.lots < 1 || request.lots > MAX_LOTS {
+        return reject(Code::INVALID_SIZE, MAX_LOTS, request.lots);
+    }
+    let is_market = request.order_type == order_type::MARKET;
+    let price = if is_market { protective_limit(market, request)? } else { request.price };
+    let in_domain = (1..=MAX_PRICE).contains(&price);
+    if in_domain && !system {
+        let value = notional(price, request.lots, market.unit)?;
+        if value < market.parameters.min_notional {
+            return reject(Code::ORDER_TOO_SMALL, market.parameters.min_notional, value);
+        }
+        if value > market.parameters.max_notional {
+            return reject(Code::ORDER_TOO_LARGE, market.parameters.max_notional, value);
+        }
+    }
+    check_type(request, now_ns)?;
+    if is_market && request.price != 0 {
+        return reject(Code::MARKET_ORDER_HAS_PRICE, 0, request.price);
+    }
+    if !in_domain {
+        return reject(Code::INVALID_PRICE, MAX_PRICE, price);
+    }
+    Ok(price)
+}
+
+fn protective_limit(market: &Market, request: &PlaceOrder) -> Result<i64, Reject> {
+    let slippage_bp = match request.slippage_bp {
+        0 => market.parameters.slippage_bp,
+        given if given < SLIPPAGE_BP.0 => {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(SLIPPAGE_BP.0), i64::from(given))
+        }
+        given if given > SLIPPAGE_BP.1 => {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(SLIPPAGE_BP.1), i64::from(given))
+        }
+        given => given,
+    };
+    if request.side > side::SELL {
+        return reject(Code::INVALID_ORDER_TYPE, i64::from(side::SELL), i64::from(request.side));
+    }
+    let limit = market.protective_limit(request.side, u32::from(slippage_bp));
+    limit.map(|price| price.min(MAX_PRICE)).ok_or(Code::NO_LIQUIDITY.into())
+}
+
+/// Type × time in force × flags (P2.4.3).
+#[inline]
+fn check_type(request: &PlaceOrder, now_ns: i64) -> Result<(), Reject> {
+    let PlaceOrder { order_type: kind, time_in_force: tif, order_flags: flags, .. } = *request;
+    let later_slices = request.display_lots | request.trigger_price | request.trail | request.linked_order as i64
+        | i64::from(request.leverage_e2) | i64::from(request.trigger_source);
+    let slippage = kind == order_type::LIMIT && request.slippage_bp != 0;
+    if kind > order_type::MARKET
+        || request.side > side::SELL
+        || request.self_trade_prevention > stp::DECREMENT
+        || flags & !order_flag::POST_ONLY != 0
+        || later_slices != 0
+        || slippage
+    {
+        return reject(Code::INVALID_ORDER_TYPE, i64::from(order_type::MARKET), i64::from(kind));
+    }
+    let post_only = flags & order_flag::POST_ONLY != 0;
+    let immediate = matches!(tif, time_in_force::IOC | time_in_force::FOK);
+    let fits = match kind {
+        order_type::MARKET => immediate && !post_only,
+        _ => tif <= time_in_force::GTD && !(post_only && immediate),
+    };
+    if !fits || (tif != time_in_force::GTD && request.expiry_ns != 0) {
+        return reject(Code::INVALID_TIME_IN_FORCE, i64::from(time_in_force::GTD), i64::from(tif));
+    }
+    if tif == time_in_force::GTD {
+        if request.expiry_ns <= now_ns {
+            return reject(Code::ORDER_EXPIRED, now_ns, request.expiry_ns);
+        }
+        let latest = now_ns.saturating_add(MAX_EXPIRY_NS);
+        if request.expiry_ns > latest {
+            return reject(Code::ORDER_EXPIRY_TOO_FAR, latest, request.expiry_ns);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn subject(order: &Order) -> Subject {
+    Subject { market: order.market, account: order.account, sub: order.sub, order: order.id }
+}
+
+/// Emits an event that shows the whole order.
+#[inline]
+pub(crate) fn emit_order(command: &Command, kind: EventKind, order: &Order, resting: bool, output: &mut Output) {
+    let body = OrderBody {
+        side: order.side,
+        order_type: order.order_type,
+        time_in_force: order.time_in_force,
+        self_trade_prevention: order.self_trade_prevention,
+        order_flags: order.flags,
+        outcome: order.outcome,
+        resting: u8::from(resting),
+        price: order.price,
+        total_lots: order.total,
+        remaining_lots: order.remaining,
+        expiry_ns: order.expiry_ns,
+        reserve: order.reserve,
+        priority: order.priority,
+        client_key: order.client_key,
+    };
+    output.emit(command, kind, subject(order), &body);
+}

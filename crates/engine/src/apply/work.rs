@@ -1,0 +1,114 @@
+//! Bounded work: what one command does not finish, the next one continues (protocol P2.1.4).
+
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::limits::{CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND};
+use crate::order::Order;
+use crate::output::{Output, Subject};
+use crate::wire::command::{Command, Continue};
+use crate::wire::error::{reject, Code, Reject};
+use crate::wire::event::{EventKind, TokenBody};
+
+/// Work that is not finished.
+#[derive(Clone, Debug)]
+pub enum Work {
+    Match(Taker),
+    CancelAccount(CancelAccount),
+    CancelMarket(CancelMarket),
+    Due,
+}
+
+/// An order that is being matched; in no book meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Taker {
+    pub order: Order,
+    /// Slot in the store, when it stays there (replace).
+    pub slot: Option<u32>,
+    /// Prices that may print now (P2.4.5).
+    pub low: i64,
+    pub high: i64,
+}
+
+/// Cancels of one account's orders.
+#[derive(Clone, Copy, Debug)]
+pub struct CancelAccount {
+    pub account: u32,
+    pub market: u32,
+    pub sub: u8,
+    pub side: u8,
+    pub reason: u8,
+    pub done: u64,
+}
+
+/// Cancels of one market's orders; `close` ends the market behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct CancelMarket {
+    pub market: u32,
+    pub side: u8,
+    pub reason: u8,
+    pub done: u64,
+    pub close: bool,
+}
+
+/// What one command may still do.
+pub struct Budget {
+    pub fills: u32,
+    pub cancels: u32,
+    pub due: u32,
+}
+
+impl Budget {
+    pub const fn full() -> Self {
+        Budget { fills: FILLS_PER_COMMAND, cancels: CANCELS_PER_COMMAND, due: DUE_PER_COMMAND }
+    }
+}
+
+impl<B: Book> Engine<B> {
+    /// Does as much as the budget allows; what is left becomes the pending continuation with `token`.
+    pub(crate) fn do_work(&mut self, command: &Command, token: u64, work: Work, output: &mut Output) {
+        let mut budget = Budget::full();
+        let mut next = Some(work);
+        while let Some(work) = next {
+            let (rest, exhausted) = match work {
+                Work::Match(taker) => {
+                    let rest = self.match_taker(command, taker, &mut budget, output);
+                    (rest.map(Work::Match), true)
+                }
+                Work::CancelAccount(job) => {
+                    let rest = self.cancel_account_orders(command, job, &mut budget, output);
+                    (rest.map(Work::CancelAccount), true)
+                }
+                Work::CancelMarket(job) => {
+                    let rest = self.cancel_market_orders(command, job, &mut budget, output);
+                    (rest.map(Work::CancelMarket), true)
+                }
+                Work::Due => self.handle_due(command, &mut budget, output),
+            };
+            if exhausted {
+                if let Some(rest) = rest {
+                    self.pending = Some((token, rest));
+                    let kind = EventKind::ContinuationRequired;
+                    output.emit(command, kind, Subject::NONE, &TokenBody { token });
+                }
+                return;
+            }
+            next = rest;
+        }
+    }
+
+    pub(crate) fn resume_work(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+        let token = command.payload_as::<Continue>().token;
+        match self.pending.take() {
+            Some((expected, work)) if expected == token => {
+                self.do_work(command, token, work, output);
+                Ok(token)
+            }
+            Some(pending) => {
+                let expected = pending.0;
+                self.pending = Some(pending);
+                reject(Code::CONTINUATION_PENDING, expected as i64, token as i64)
+            }
+            None => reject(Code::INVALID_TRANSITION, 0, token as i64),
+        }
+    }
+}

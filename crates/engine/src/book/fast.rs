@@ -1,0 +1,174 @@
+//! The fast book: intrusive queues per level, levels in a slab, an ordered index of prices, best levels cached.
+
+use std::collections::BTreeMap;
+
+use super::{Book, Level};
+use crate::order::{OrderStore, NONE};
+use crate::wire::command::side;
+
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    price: i64,
+    lots: i64,
+    first: u32,
+    last: u32,
+    orders: u32,
+}
+
+/// One market's (or outcome's) book.
+#[derive(Clone, Debug)]
+pub struct FastBook {
+    queues: Vec<Queue>,
+    free: Vec<u32>,
+    prices: [BTreeMap<i64, u32>; 2],
+    best: [u32; 2],
+}
+
+impl Default for FastBook {
+    fn default() -> Self {
+        FastBook { queues: Vec::new(), free: Vec::new(), prices: Default::default(), best: [NONE; 2] }
+    }
+}
+
+#[inline]
+fn is_better(book_side: u8, price: i64, than: i64) -> bool {
+    if book_side == side::BUY {
+        price > than
+    } else {
+        price < than
+    }
+}
+
+impl FastBook {
+    #[inline]
+    fn queue_for(&mut self, book_side: u8, price: i64) -> u32 {
+        let best = self.best[book_side as usize];
+        if best != NONE && self.queues[best as usize].price == price {
+            return best;
+        }
+        if let Some(&queue) = self.prices[book_side as usize].get(&price) {
+            return queue;
+        }
+        let fresh = Queue { price, lots: 0, first: NONE, last: NONE, orders: 0 };
+        let queue = match self.free.pop() {
+            Some(queue) => {
+                self.queues[queue as usize] = fresh;
+                queue
+            }
+            None => {
+                self.queues.push(fresh);
+                (self.queues.len() - 1) as u32
+            }
+        };
+        self.prices[book_side as usize].insert(price, queue);
+        if best == NONE || is_better(book_side, price, self.queues[best as usize].price) {
+            self.best[book_side as usize] = queue;
+        }
+        queue
+    }
+
+    #[cold]
+    fn drop_queue(&mut self, book_side: u8, queue: u32) {
+        let price = self.queues[queue as usize].price;
+        let prices = &mut self.prices[book_side as usize];
+        prices.remove(&price);
+        self.free.push(queue);
+        if self.best[book_side as usize] == queue {
+            let next = if book_side == side::BUY { prices.last_key_value() } else { prices.first_key_value() };
+            self.best[book_side as usize] = next.map_or(NONE, |(_, &queue)| queue);
+        }
+    }
+
+    fn next_level(&self, book_side: u8, price: i64) -> Option<u32> {
+        let prices = &self.prices[book_side as usize];
+        let next = if book_side == side::BUY {
+            prices.range(..price).next_back()
+        } else {
+            prices.range(price + 1..).next()
+        };
+        next.map(|(_, &queue)| queue)
+    }
+}
+
+impl Book for FastBook {
+    #[inline]
+    fn insert(&mut self, orders: &mut OrderStore, slot: u32) {
+        let order = &mut orders[slot];
+        let index = self.queue_for(order.side, order.price);
+        let queue = &mut self.queues[index as usize];
+        order.level = index;
+        order.previous = queue.last;
+        order.next = NONE;
+        queue.lots += order.remaining;
+        queue.orders += 1;
+        let last = queue.last;
+        queue.last = slot;
+        match last {
+            NONE => queue.first = slot,
+            _ => orders[last].next = slot,
+        }
+    }
+
+    #[inline]
+    fn remove(&mut self, orders: &mut OrderStore, slot: u32) {
+        let order = orders[slot];
+        match order.previous {
+            NONE => self.queues[order.level as usize].first = order.next,
+            previous => orders[previous].next = order.next,
+        }
+        match order.next {
+            NONE => self.queues[order.level as usize].last = order.previous,
+            next => orders[next].previous = order.previous,
+        }
+        let queue = &mut self.queues[order.level as usize];
+        queue.lots -= order.remaining;
+        queue.orders -= 1;
+        if queue.orders == 0 {
+            self.drop_queue(order.side, order.level);
+        }
+    }
+
+    #[inline]
+    fn reduce(&mut self, orders: &mut OrderStore, slot: u32, lots: i64) {
+        let order = &mut orders[slot];
+        order.remaining -= lots;
+        self.queues[order.level as usize].lots -= lots;
+    }
+
+    #[inline]
+    fn best(&self, book_side: u8) -> Option<i64> {
+        match self.best[book_side as usize] {
+            NONE => None,
+            queue => Some(self.queues[queue as usize].price),
+        }
+    }
+
+    #[inline]
+    fn first(&self, book_side: u8) -> Option<u32> {
+        match self.best[book_side as usize] {
+            NONE => None,
+            queue => Some(self.queues[queue as usize].first),
+        }
+    }
+
+    fn following(&self, orders: &OrderStore, slot: u32) -> Option<u32> {
+        let order = &orders[slot];
+        match order.next {
+            NONE => self.next_level(order.side, order.price).map(|queue| self.queues[queue as usize].first),
+            next => Some(next),
+        }
+    }
+
+    fn levels(&self, book_side: u8, visit: &mut dyn FnMut(Level) -> bool) {
+        let prices = &self.prices[book_side as usize];
+        let mut show = |&queue: &u32| {
+            let Queue { price, lots, orders, .. } = self.queues[queue as usize];
+            visit(Level { price, lots, orders })
+        };
+        if book_side == side::BUY {
+            let _ = prices.values().rev().all(&mut show);
+        } else {
+            let _ = prices.values().all(&mut show);
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! `apply(state, command) → (result, events)`: the envelope's checks in the order of protocol P2.1.3.
+
+use crate::apply::work::Work;
+use crate::book::{Book, FastBook, Level};
+use crate::codec::{Reader, Writer};
+use crate::genesis::Genesis;
+use crate::limits::{DEFAULT_VALIDITY_NS, MAX_TIME_JUMP_NS, MAX_VALIDITY_NS};
+use crate::output::Output;
+use crate::roles::permission;
+use crate::state::{Cursor, State};
+use crate::wire::command::{scope, Command, Kind, COMMAND_SIZE, COMMAND_TAG, COMMAND_VERSION};
+use crate::wire::error::{reject, Code, Reject};
+use crate::wire::event::CommandResult;
+
+/// Rule versions that this build links.
+pub const RULES_VERSION: u32 = 1;
+const SNAPSHOT_MAGIC: [u8; 8] = *b"TWSNAP\x01\0";
+
+/// Who acts, on what, as far as the envelope tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Handle of the envelope's account; meaningless for commands without one.
+    pub account: u32,
+    /// The principal holds SYSTEM: mirror accounts and the sequencer.
+    pub system: bool,
+}
+
+/// The state machine of one shard.
+#[derive(Clone)]
+pub struct Engine<B: Book = FastBook> {
+    pub(crate) state: State<B>,
+    pub(crate) cursor: Cursor,
+    pub(crate) shard: u16,
+    /// Unfinished work and its token; nothing else is accepted until it is done (P2.1.4).
+    pub(crate) pending: Option<(u64, Work)>,
+    pub(crate) stopped: Option<u64>,
+    /// Time of the command before the present one, for TimeAdvanced.
+    pub(crate) previous_ns: i64,
+}
+
+impl<B: Book> Engine<B> {
+    /// An engine before its first command.
+    ///
+    /// # Errors
+    /// A sentence when the genesis configuration contradicts itself or asks for unknown rules.
+    pub fn new(genesis: &Genesis) -> Result<Self, String> {
+        if genesis.rules_version != RULES_VERSION {
+            return Err(format!("rules version {} is not linked, {RULES_VERSION} is", genesis.rules_version));
+        }
+        let state =
+            State { roles: genesis.roles()?, next_order: 1, next_priority: 1, next_ticket: 1, next_pause: 1, ..State::default() };
+        let cursor = Cursor::new(genesis.time_ns, genesis.rules_version);
+        Ok(Engine { state, cursor, shard: genesis.shard, pending: None, stopped: None, previous_ns: 0 })
+    }
+
+    /// Applies one stamped command. A reject writes no event and changes no business state.
+    ///
+    /// # Panics
+    /// When an invariant is broken; [`crate::sequence`] turns that into a stopped engine.
+    pub fn apply(&mut self, command: &Command, output: &mut Output) -> CommandResult {
+        output.begin();
+        let answer = match self.stopped {
+            Some(seq) => reject(Code::ENGINE_STOPPED, seq as i64, command.seq as i64),
+            None => self.admit(command, output),
+        };
+        let (first_event, event_count) = output.command_events();
+        let mut result = CommandResult {
+            seq: command.seq,
+            code: 0,
+            accepted: 1,
+            duplicate: 0,
+            event_count,
+            first_event,
+            reserved: 0,
+            value: 0,
+            bound: 0,
+            given: 0,
+        };
+        match answer {
+            Ok((value, duplicate)) => {
+                result.value = value;
+                result.duplicate = u8::from(duplicate);
+            }
+            Err(refusal) => {
+                debug_assert_eq!(event_count, 0, "a reject wrote events: {refusal:?}");
+                result.accepted = 0;
+                result.code = refusal.code as u16;
+                result.bound = refusal.bound;
+                result.given = refusal.given;
+            }
+        }
+        result
+    }
+
+    /// Decodes, checks the stamp, moves the cursor, then runs the command.
+    fn admit(&mut self, command: &Command, output: &mut Output) -> Result<(u64, bool), Reject> {
+        let kind = decode(command);
+        self.check_stamp(command, kind.ok())?;
+        self.previous_ns = self.cursor.time_ns;
+        self.cursor.seq = command.seq;
+        self.cursor.time_ns = command.time_ns;
+        self.cursor.idempotency.purge(command.time_ns);
+        let answer = kind.and_then(|kind| self.run(command, kind, output));
+        self.cursor.meter(answer.is_ok());
+        answer
+    }
+
+    fn check_stamp(&self, command: &Command, kind: Option<Kind>) -> Result<(), Reject> {
+        if command.shard != self.shard {
+            return reject(Code::WRONG_SHARD, i64::from(self.shard), i64::from(command.shard));
+        }
+        if command.seq != self.cursor.seq + 1 {
+            return reject(Code::SEQUENCE_GAP, self.cursor.seq as i64 + 1, command.seq as i64);
+        }
+        let now = self.cursor.time_ns;
+        if command.time_ns < now {
+            return reject(Code::TIME_REGRESSION, now, command.time_ns);
+        }
+        if command.time_ns.saturating_sub(now) > MAX_TIME_JUMP_NS && kind != Some(Kind::AdvanceTime) {
+            return reject(Code::TIME_JUMP, now, command.time_ns);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, command: &Command, kind: Kind, output: &mut Output) -> Result<(u64, bool), Reject> {
+        if let Some((token, _)) = &self.pending {
+            if kind != Kind::Continue {
+                return reject(Code::CONTINUATION_PENDING, *token as i64, command.seq as i64);
+            }
+        }
+        let valid_until_ns = validity(command)?;
+        let system = self.state.roles.standing(&command.principal, command.time_ns)?;
+        // The key belongs to the envelope's account; commands on no account (operators') share the sender's account
+        // table only if they name one, so an unknown account is refused here exactly where it would be later.
+        let keyed = command.client_key != [0; 16];
+        let handle = self.state.accounts.find(&command.account);
+        let hash = if keyed { body_hash(command) } else { 0 };
+        if keyed {
+            if let Some(account) = handle {
+                let stored = self.cursor.idempotency.check(account, &command.client_key, hash, command.time_ns)?;
+                if let Some(value) = stored {
+                    self.authorize(command, kind, handle, system)?;
+                    return Ok((value, true));
+                }
+            }
+        } else if !system && !matches!(kind, Kind::CancelOrder | Kind::CancelAll) {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, 0);
+        }
+        let context = self.authorize(command, kind, handle, system)?;
+        self.check_pauses(command, kind, system)?;
+        let value = self.dispatch(command, kind, context, output)?;
+        if keyed {
+            if let Some(account) = handle {
+                self.cursor.idempotency.store(account, &command.client_key, hash, value, valid_until_ns);
+            }
+        }
+        Ok((value, false))
+    }
+
+    /// Step 5 of P2.1.3: may this principal send this command?
+    fn authorize(
+        &self, command: &Command, kind: Kind, handle: Option<u32>, system: bool,
+    ) -> Result<Context, Reject> {
+        if command.principal == [0; 32] {
+            return Err(Code::UNAUTHORIZED_SIGNER.into());
+        }
+        let need = |bit| self.state.roles.require(&command.principal, bit, command.time_ns);
+        let account = match kind {
+            Kind::Tick
+            | Kind::Continue
+            | Kind::AdvanceTime
+            | Kind::Snapshot
+            | Kind::ActivateRules
+            | Kind::Checkpoint => {
+                need(permission::SYSTEM)?;
+                u32::MAX
+            }
+            Kind::Deposit | Kind::ConfirmWithdrawal => {
+                need(permission::SYSTEM)?;
+                match kind {
+                    Kind::Deposit => self.sub_of(command, handle)?,
+                    _ => u32::MAX,
+                }
+            }
+            Kind::CreateMarket => {
+                need(permission::CREATE_MARKET)?;
+                self.owned(command, handle, 0)?
+            }
+            Kind::CloseMarket | Kind::RegisterAsset => {
+                need(permission::CREATE_MARKET)?;
+                u32::MAX
+            }
+            Kind::UpdateMarket => {
+                need(permission::CONFIG)?;
+                u32::MAX
+            }
+            Kind::PauseMarket => {
+                need(permission::PAUSE)?;
+                u32::MAX
+            }
+            Kind::ResumeMarket => {
+                need(permission::RESUME)?;
+                u32::MAX
+            }
+            Kind::GrantRole | Kind::RevokeRole | Kind::SuspendPrincipal | Kind::ReinstatePrincipal => {
+                need(permission::ROLES)?;
+                u32::MAX
+            }
+            Kind::OpenAccount => u32::MAX,
+            Kind::CancelAll if command.account == [0; 32] => {
+                need(permission::PAUSE)?;
+                u32::MAX
+            }
+            Kind::PlaceOrder => self.owned(command, handle, scope::TRADE)?,
+            Kind::ReplaceOrder => self.owned(command, handle, scope::TRADE)?,
+            Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
+                self.owned(command, handle, scope::CANCEL)?
+            }
+            Kind::OpenSubAccount
+            | Kind::SetDelegate
+            | Kind::RequestWithdrawal
+            | Kind::CancelWithdrawal
+            | Kind::Transfer
+            | Kind::ListAddress
+            | Kind::UnlistAddress => self.owned(command, handle, 0)?,
+        };
+        Ok(Context { account, system })
+    }
+
+    fn sub_of(&self, command: &Command, handle: Option<u32>) -> Result<u32, Reject> {
+        let account = handle.ok_or(Reject::from(Code::ACCOUNT_NOT_FOUND))?;
+        if self.state.accounts.list[account as usize].sub(command.sub).is_none() {
+            return reject(Code::SUB_ACCOUNT_NOT_FOUND, 127, i64::from(command.sub));
+        }
+        Ok(account)
+    }
+
+    /// The account, if the principal is its owner or a delegate with `scopes` (0 = owner only).
+    #[inline]
+    fn owned(&self, command: &Command, handle: Option<u32>, scopes: u32) -> Result<u32, Reject> {
+        let account = handle.ok_or(Reject::from(Code::ACCOUNT_NOT_FOUND))?;
+        let entry = &self.state.accounts.list[account as usize];
+        if entry.owner_key != command.principal {
+            let delegate = entry.delegates.iter().find(|delegate| delegate.key == command.principal);
+            let Some(delegate) = delegate else {
+                return Err(Code::UNAUTHORIZED_SIGNER.into());
+            };
+            if delegate.expiry_ns <= command.time_ns {
+                return reject(Code::ROLE_EXPIRED, delegate.expiry_ns, command.time_ns);
+            }
+            if scopes == 0 || delegate.scopes & scopes != scopes {
+                return reject(Code::DELEGATE_SCOPE, i64::from(scopes), i64::from(delegate.scopes));
+            }
+        }
+        self.sub_of(command, handle)
+    }
+
+    fn dispatch(
+        &mut self, command: &Command, kind: Kind, context: Context, output: &mut Output,
+    ) -> Result<u64, Reject> {
+        match kind {
+            Kind::PlaceOrder => self.place_order(command, context, output),
+            Kind::CancelOrder => self.cancel_order(command, context, output),
+            Kind::ReplaceOrder => self.replace_order(command, context, output),
+            Kind::CancelAll => self.cancel_all(command, context, output),
+            Kind::SetCancelAllAfter => self.set_cancel_all_after(command, context, output),
+            Kind::Tick => self.tick(command, output),
+            Kind::Continue => self.resume_work(command, output),
+            Kind::AdvanceTime => self.advance_time(command, output),
+            Kind::Snapshot | Kind::Checkpoint => self.record_hashes(command, kind, output),
+            Kind::ActivateRules => self.activate_rules(command, output),
+            Kind::CreateMarket => self.create_market(command, context, output),
+            Kind::UpdateMarket => self.update_market(command, output),
+            Kind::PauseMarket => self.pause_market(command, output),
+            Kind::ResumeMarket => self.resume_market(command, output),
+            Kind::CloseMarket => self.close_market(command, output),
+            Kind::RegisterAsset => self.register_asset(command, output),
+            Kind::OpenAccount => self.open_account(command, context, output),
+            Kind::OpenSubAccount => self.open_sub_account(command, context, output),
+            Kind::SetDelegate => self.set_delegate(command, context, output),
+            Kind::Deposit => self.deposit(command, context, output),
+            Kind::RequestWithdrawal => self.request_withdrawal(command, context, output),
+            Kind::CancelWithdrawal => self.cancel_withdrawal(command, context, output),
+            Kind::ConfirmWithdrawal => self.confirm_withdrawal(command, output),
+            Kind::Transfer => self.transfer(command, context, output),
+            Kind::ListAddress | Kind::UnlistAddress => self.edit_address(command, kind, context, output),
+            Kind::GrantRole => self.grant_role(command, output),
+            Kind::RevokeRole => self.revoke_role(command, output),
+            Kind::SuspendPrincipal => self.suspend_principal(command, output),
+            Kind::ReinstatePrincipal => self.reinstate_principal(command, output),
+        }
+    }
+
+    /// Sequence number that the next command must carry.
+    pub fn next_seq(&self) -> u64 {
+        self.cursor.seq + 1
+    }
+
+    /// Time of the last command in ns.
+    pub fn time_ns(&self) -> i64 {
+        self.cursor.time_ns
+    }
+
+    pub fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    /// Token that the next command must continue.
+    pub fn pending_token(&self) -> Option<u64> {
+        self.pending.as_ref().map(|(token, _)| *token)
+    }
+
+    /// Sequence number at which an invariant broke.
+    pub fn stopped(&self) -> Option<u64> {
+        self.stopped
+    }
+
+    /// Stops the engine for good (P0.5).
+    pub fn stop(&mut self) {
+        self.stopped.get_or_insert(self.cursor.seq);
+    }
+
+    /// Earliest due item in ns: when the next Tick has work.
+    pub fn next_due_ns(&self) -> Option<i64> {
+        self.state.due.first().map(|due| due.0)
+    }
+
+    /// The principal that the sequencer signs its own commands with.
+    pub fn system_principal(&self) -> [u8; 32] {
+        self.state.roles.first_system().expect("genesis has a SYSTEM principal")
+    }
+
+    /// BLAKE3 of the canonical encoding of business state (P1.1.4).
+    pub fn state_hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.state.encode()).as_bytes()
+    }
+
+    /// BLAKE3 of the canonical encoding of the cursor.
+    pub fn cursor_hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.cursor.encode()).as_bytes()
+    }
+
+    /// State and cursor as bytes. Between continuations only.
+    pub fn snapshot(&self) -> Vec<u8> {
+        assert!(self.pending.is_none(), "a snapshot is taken between commands");
+        let mut writer = Writer::default();
+        writer.raw(&SNAPSHOT_MAGIC);
+        writer.u16(self.shard);
+        for part in [self.state.encode(), self.cursor.encode()] {
+            writer.raw(blake3::hash(&part).as_bytes());
+            writer.len(part.len());
+            writer.raw(&part);
+        }
+        writer.bytes
+    }
+
+    /// The engine that wrote `bytes`.
+    ///
+    /// # Errors
+    /// A sentence that names the defect; damaged bytes never give an engine.
+    pub fn restore(bytes: &[u8]) -> Result<Self, String> {
+        let mut reader = Reader::new(bytes);
+        if reader.array::<8>()? != SNAPSHOT_MAGIC {
+            return Err("not a snapshot of version 1".into());
+        }
+        let shard = reader.u16()?;
+        let rest = &bytes[10..];
+        let (state, rest) = hashed_part(rest)?;
+        let (cursor, rest) = hashed_part(rest)?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes behind the snapshot", rest.len()));
+        }
+        let mut reader = Reader::new(state);
+        let decoded = State::decode(&mut reader)?;
+        if reader.remaining() != 0 {
+            return Err("bytes behind the state".into());
+        }
+        let cursor = Cursor::decode(&mut Reader::new(cursor))?;
+        Ok(Engine { state: decoded, cursor, shard, pending: None, stopped: None, previous_ns: 0 })
+    }
+
+    /// Micro-units on a line of an account; None for an unknown account.
+    pub fn balance(&self, account: &[u8; 32], sub: u8, asset: u16, line: u8) -> Option<i64> {
+        let handle = self.state.accounts.find(account)?;
+        Some(self.state.accounts.balance(handle, sub, asset, line))
+    }
+
+    /// Micro-units on a system line.
+    pub fn system_balance(&self, line: u8, key: u32, asset: u16) -> i64 {
+        self.state.system.get(line, key, asset)
+    }
+
+    /// The best `depth` levels of a side.
+    pub fn levels(&self, market: u32, book_side: u8, depth: usize) -> Vec<Level> {
+        let mut levels = Vec::new();
+        if depth == 0 {
+            return levels;
+        }
+        if let Some(book) = self.state.books.get(market as usize) {
+            book.levels(book_side, &mut |level| {
+                levels.push(level);
+                levels.len() < depth
+            });
+        }
+        levels
+    }
+
+    /// Number of open orders, markets and accounts.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.state.orders.len(), self.state.markets.list.len(), self.state.accounts.list.len())
+    }
+
+    /// Accepted and rejected commands of the last `seconds` of command time.
+    pub fn metered(&self, seconds: i64) -> (u64, u64) {
+        self.cursor.metered(seconds)
+    }
+}
+
+fn hashed_part(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
+    let mut reader = Reader::new(bytes);
+    let hash: [u8; 32] = reader.array()?;
+    let length = reader.len(1)?;
+    let (part, rest) = bytes[40..].split_at_checked(length).ok_or("the snapshot is cut short")?;
+    if *blake3::hash(part).as_bytes() != hash {
+        return Err("the snapshot's hash does not match its bytes".into());
+    }
+    Ok((part, rest))
+}
+
+/// Step 1 of P2.1.3: length, tag, version, reserved bytes, kind.
+#[inline]
+fn decode(command: &Command) -> Result<Kind, Reject> {
+    if command.length as usize != COMMAND_SIZE {
+        return reject(Code::INVALID_RECORD_LENGTH, COMMAND_SIZE as i64, i64::from(command.length));
+    }
+    if command.tag != COMMAND_TAG {
+        return reject(Code::INVALID_TYPE_TAG, i64::from(COMMAND_TAG), i64::from(command.tag));
+    }
+    if command.version != COMMAND_VERSION {
+        return reject(Code::UNSUPPORTED_VERSION, i64::from(COMMAND_VERSION), i64::from(command.version));
+    }
+    let Some(kind) = Kind::from_code(command.kind, command.op) else {
+        return reject(Code::UNKNOWN_COMMAND, 0, i64::from(command.kind));
+    };
+    let behind = command.payload[kind.payload_size()..].iter().fold(0, |bits, &byte| bits | byte);
+    let reserved = u32::from(command.reserved) | command.flags | u32::from(behind);
+    if reserved != 0 {
+        return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(reserved));
+    }
+    if command.sub > 127 {
+        return reject(Code::SUB_ACCOUNT_NOT_FOUND, 127, i64::from(command.sub));
+    }
+    Ok(kind)
+}
+
+/// Step 4: the moment until which the command's key is kept.
+#[inline]
+fn validity(command: &Command) -> Result<i64, Reject> {
+    match command.valid_until_ns {
+        0 => Ok(command.time_ns.saturating_add(DEFAULT_VALIDITY_NS)),
+        until if until < command.time_ns => reject(Code::COMMAND_EXPIRED, until, command.time_ns),
+        until if until > command.time_ns.saturating_add(MAX_VALIDITY_NS) => {
+            reject(Code::PARAMETER_OUT_OF_BOUNDS, command.time_ns.saturating_add(MAX_VALIDITY_NS), until)
+        }
+        until => Ok(until),
+    }
+}
+
+/// What makes two commands with one key the same: kind, sub-account, principal, account, payload.
+#[inline]
+fn body_hash(command: &Command) -> u64 {
+    let bytes: &[u8; COMMAND_SIZE] = bytemuck::cast_ref(command);
+    let envelope = xxhash_rust::xxh3::xxh3_64(&bytes[24..96]);
+    xxhash_rust::xxh3::xxh3_64_with_seed(&command.payload, envelope)
+}

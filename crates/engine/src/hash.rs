@@ -1,0 +1,61 @@
+//! Fixed, fast hashers for keys that are ids. Iteration order of the maps never reaches the outcome.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Folds each written word with a multiplication.
+#[derive(Default, Clone, Copy)]
+pub struct WordHasher(u64);
+
+impl WordHasher {
+    #[inline]
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * u128::from(MULTIPLIER);
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+}
+
+impl Hasher for WordHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+    #[inline]
+    fn write_u32(&mut self, value: u32) {
+        self.mix(u64::from(value));
+    }
+    #[inline]
+    fn write_u64(&mut self, value: u64) {
+        self.mix(value);
+    }
+    #[inline]
+    fn write_usize(&mut self, value: usize) {
+        self.mix(value as u64);
+    }
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub type Map<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<WordHasher>>;
+pub type Set<K> = hashbrown::HashSet<K, BuildHasherDefault<WordHasher>>;
+
+/// A 16- or 32-byte id as words, so that hashing and comparing take few instructions.
+pub type Id32 = [u64; 4];
+pub type Id16 = [u64; 2];
+
+#[inline]
+pub fn id32(bytes: &[u8; 32]) -> Id32 {
+    bytemuck::pod_read_unaligned(bytes)
+}
+
+#[inline]
+pub fn id16(bytes: &[u8; 16]) -> Id16 {
+    bytemuck::pod_read_unaligned(bytes)
+}

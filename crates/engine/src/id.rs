@@ -1,0 +1,21 @@
+//! Derived identities (protocol P1.3.1).
+
+/// `BLAKE3("tradewind/" || namespace || "/v1" || 0x00 || key)`.
+pub fn derive(namespace: &str, key: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"tradewind/").update(namespace.as_bytes()).update(b"/v1\0").update(key);
+    *hasher.finalize().as_bytes()
+}
+
+/// The account of an owner's public key.
+pub fn account_id(owner_key: &[u8; 32]) -> [u8; 32] {
+    derive("account", owner_key)
+}
+
+/// The market of a creator's account and nonce.
+pub fn market_id(creator: &[u8; 32], nonce: u64) -> [u8; 32] {
+    let mut key = [0; 40];
+    key[..32].copy_from_slice(creator);
+    key[32..].copy_from_slice(&nonce.to_le_bytes());
+    derive("market", &key)
+}

@@ -1,0 +1,49 @@
+//! Every bound of the engine, each in exactly one place (protocol P18.4).
+
+pub const MAX_ACCOUNTS: usize = 1_000_000;
+pub const MAX_SUB_ACCOUNTS: usize = 128;
+pub const MAX_ASSETS: usize = 4_096;
+pub const MAX_MARKETS: usize = 65_536;
+pub const MAX_OPEN_ORDERS: usize = 2_000_000;
+pub const MAX_ORDERS_PER_SUB_MARKET: u32 = 200;
+pub const MAX_ORDERS_PER_ACCOUNT: u32 = 1_000;
+pub const MAX_DELEGATES: usize = 16;
+pub const MAX_ADDRESSES: usize = 16;
+pub const MAX_PRINCIPALS: usize = 16_000;
+pub const MAX_ROLES_PER_PRINCIPAL: usize = 32;
+pub const MAX_PRINCIPALS_PER_ROLE: usize = 1_000;
+pub const MAX_DUE: usize = 4_000_000;
+pub const MAX_DEPOSITS: usize = 16_000_000;
+pub const MAX_WITHDRAWALS: usize = 1_000_000;
+pub const MAX_LIVE_KEYS: u32 = 4_096;
+
+pub const MAX_PRICE: i64 = i32::MAX as i64;
+pub const MAX_LOTS: i64 = 1 << 40;
+
+/// Work of one command before it must continue in the next (P2.1.4).
+pub const FILLS_PER_COMMAND: u32 = 48;
+pub const CANCELS_PER_COMMAND: u32 = 64;
+pub const DUE_PER_COMMAND: u32 = 16;
+
+pub const SECOND_NS: i64 = 1_000_000_000;
+pub const HOUR_NS: i64 = 3_600 * SECOND_NS;
+pub const DAY_NS: i64 = 24 * HOUR_NS;
+pub const DEFAULT_VALIDITY_NS: i64 = 60 * SECOND_NS;
+pub const MAX_VALIDITY_NS: i64 = 300 * SECOND_NS;
+pub const MAX_TIME_JUMP_NS: i64 = HOUR_NS;
+pub const MAX_EXPIRY_NS: i64 = 30 * DAY_NS;
+pub const MAX_PAUSE_NS: i64 = 72 * HOUR_NS;
+pub const RESUME_WINDOW_NS: i64 = 600 * SECOND_NS;
+pub const ADDRESS_DELAY_NS: i64 = DAY_NS;
+pub const PARAMETER_COOLDOWN_NS: i64 = DAY_NS;
+pub const MAX_GRANT_NS: i64 = 365 * DAY_NS;
+pub const MIN_SWITCH_S: u32 = 5;
+pub const MAX_SWITCH_S: u32 = 86_400;
+pub const MIN_WITHDRAWAL: i64 = 1_000_000;
+
+/// Configuration ranges of a market.
+pub const BAND_BP: (u16, u16) = (100, 9_000);
+pub const SLIPPAGE_BP: (u16, u16) = (10, 500);
+pub const MAX_FEE_E6BP: u32 = 100_000_000;
+/// No price is further than this from the reference on its passive side.
+pub const FAR_BAND_BP: u32 = 5_000;

@@ -1,0 +1,348 @@
+//! Markets and the rules that differ by kind (protocol P1.4.2, P2.3.1).
+
+use crate::codec::{Reader, Writer};
+use crate::hash::{id32, Id32, Map};
+use crate::ledger::line;
+use crate::math::{fee_ceil, less_bp, notional, plus_bp};
+use crate::wire::command::side;
+use crate::wire::error::{reject, Code, Reject};
+
+/// Market kinds.
+pub mod kind {
+    pub const SPOT: u8 = 0;
+    pub const PERPETUAL: u8 = 1;
+    pub const OUTCOME: u8 = 2;
+    pub const DISTRIBUTION: u8 = 3;
+}
+
+/// Status bytes of P2.3.1.
+pub mod status {
+    pub const CREATED: u8 = 0;
+    pub const ACTIVE: u8 = 1;
+    pub const PAUSED: u8 = 2;
+    pub const CLOSE_ONLY: u8 = 3;
+    pub const CLOSED: u8 = 4;
+    pub const RESOLVING: u8 = 5;
+    pub const SETTLED: u8 = 6;
+    pub const PRUNED: u8 = 7;
+    pub const NAMES: [&str; 8] =
+        ["CREATED", "ACTIVE", "PAUSED", "CLOSE_ONLY", "CLOSED", "RESOLVING", "SETTLED", "PRUNED"];
+}
+
+/// A pause of one market or of the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    pub id: u32,
+    /// 1 PARTIAL, 2 FULL.
+    pub level: u8,
+    pub until_ns: i64,
+    pub by: [u8; 32],
+    /// First of the two approvals to resume: principal and deadline; zero key = none.
+    pub pending_by: [u8; 32],
+    pub pending_until_ns: i64,
+}
+
+/// Parameters that governance may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    pub band_bp: u16,
+    pub slippage_bp: u16,
+    pub taker_fee_e6bp: u32,
+    pub maker_fee_e6bp: u32,
+    pub min_notional: i64,
+    pub max_notional: i64,
+}
+
+/// One market.
+#[derive(Clone, Debug)]
+pub struct Market {
+    pub id: [u8; 32],
+    pub creator: u32,
+    pub nonce: u64,
+    pub kind: u8,
+    pub status: u8,
+    pub outcome_count: u8,
+    pub base: u16,
+    pub quote: u16,
+    pub flags: u16,
+    pub feed: u32,
+    pub tick_size: i64,
+    pub lot_size: i64,
+    /// Micro-quote per tick and lot.
+    pub unit: i64,
+    pub settle_time_ns: i64,
+    pub parameters: Parameters,
+    pub config_version: u32,
+    pub last_update_ns: i64,
+    pub pause: Option<Pause>,
+    /// Last trade price in ticks; 0 = none yet.
+    pub last_price: i64,
+    /// Reference of the price band in ticks; 0 = none.
+    pub reference: i64,
+}
+
+/// What a fill moves, before the ledger moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub notional: i64,
+    pub buyer_fee: i64,
+    pub seller_fee: i64,
+    /// New reserve of the buyer's rest; what is left of the old one returns to `free`.
+    pub buyer_reserve: i64,
+    pub seller_reserve: i64,
+}
+
+/// One side of a fill: present reserve, lots left after it, limit price and fee rate.
+#[derive(Clone, Copy, Debug)]
+pub struct Leg {
+    pub reserve: i64,
+    pub remaining_after: i64,
+    pub limit: i64,
+    /// Rate of this fill.
+    pub fee_e6bp: u32,
+    /// Worst rate the order accepted; its reserve is computed with it, and it is never charged more.
+    pub fee_cap_e6bp: u32,
+}
+
+/// The rules that depend on the market kind: what secures an order and what a fill moves.
+/// Spot is the first; perpetual and outcome markets add implementations, not branches elsewhere.
+pub trait MarketRules {
+    /// Asset and micro-units of `held` that secure `lots` at `price` with fees up to `fee_cap_e6bp`.
+    fn reserve(
+        &self, market: &Market, order_side: u8, price: i64, lots: i64, fee_cap_e6bp: u32,
+    ) -> Result<(u16, i64), Reject>;
+    /// The amounts of a fill of `lots` at `price`.
+    fn settle(&self, market: &Market, price: i64, lots: i64, buyer: Leg, seller: Leg) -> Settlement;
+    /// Balance line that pays for a purchase of the base.
+    fn paying_line(&self) -> u8;
+}
+
+/// Spot: a buy is secured by quote including the fee, a sell by base; fees are paid in quote.
+pub struct SpotRules;
+
+impl MarketRules for SpotRules {
+    #[inline]
+    fn reserve(
+        &self, market: &Market, order_side: u8, price: i64, lots: i64, fee_cap_e6bp: u32,
+    ) -> Result<(u16, i64), Reject> {
+        if order_side == side::SELL {
+            let base = lots.checked_mul(market.lot_size).ok_or(Reject::from(Code::MATH_OVERFLOW))?;
+            return Ok((market.base, base));
+        }
+        let value = notional(price, lots, market.unit)?;
+        Ok((market.quote, value + fee_ceil(value, fee_cap_e6bp)))
+    }
+
+    #[inline]
+    fn settle(&self, market: &Market, price: i64, lots: i64, buyer: Leg, seller: Leg) -> Settlement {
+        let value = notional(price, lots, market.unit).expect("a fill is not larger than its accepted order");
+        let needed = self.reserve(market, side::BUY, buyer.limit, buyer.remaining_after, buyer.fee_cap_e6bp);
+        let buyer_reserve = needed.expect("a rest is not larger than its accepted order").1;
+        // Rounding up at every fill could add up to more than the reserve, which was rounded up once; the
+        // buyer then pays the smaller amount: over the whole order never more than ceil of the total.
+        let buyer_rate = buyer.fee_e6bp.min(buyer.fee_cap_e6bp);
+        let buyer_fee = fee_ceil(value, buyer_rate).min(buyer.reserve - value - buyer_reserve);
+        Settlement {
+            notional: value,
+            buyer_fee,
+            seller_fee: fee_ceil(value, seller.fee_e6bp.min(seller.fee_cap_e6bp)),
+            buyer_reserve,
+            seller_reserve: seller.remaining_after * market.lot_size,
+        }
+    }
+
+    fn paying_line(&self) -> u8 {
+        line::HELD
+    }
+}
+
+impl Parameters {
+    /// The worst rate an order placed now may be charged.
+    #[inline]
+    pub fn fee_cap_e6bp(&self) -> u32 {
+        self.taker_fee_e6bp.max(self.maker_fee_e6bp)
+    }
+}
+
+impl Market {
+    /// The rules of this market's kind.
+    #[inline]
+    pub fn rules(&self) -> &'static impl MarketRules {
+        debug_assert_eq!(self.kind, kind::SPOT);
+        &SpotRules
+    }
+
+    /// The band for an order of this side: lowest and highest price in ticks; None without a reference.
+    /// The aggressive bound is rounded inward; the passive one is [`FAR_BAND_BP`](crate::limits::FAR_BAND_BP) away.
+    #[inline]
+    pub fn band(&self, order_side: u8) -> Option<(i64, i64)> {
+        if self.reference == 0 {
+            return None;
+        }
+        let (near, far) = (u32::from(self.parameters.band_bp), crate::limits::FAR_BAND_BP);
+        let (below, above) = if order_side == side::BUY { (far, near) } else { (near, far) };
+        Some((less_bp_ceil(self.reference, below).max(1), plus_bp(self.reference, above)))
+    }
+
+    /// # Errors
+    /// `PRICE_TOO_HIGH`, `PRICE_TOO_LOW` with the bound.
+    #[inline]
+    pub fn check_band(&self, order_side: u8, price: i64) -> Result<(), Reject> {
+        match self.band(order_side) {
+            Some((low, _)) if price < low => reject(Code::PRICE_TOO_LOW, low, price),
+            Some((_, high)) if price > high => reject(Code::PRICE_TOO_HIGH, high, price),
+            _ => Ok(()),
+        }
+    }
+
+    /// The protective limit of a market order: the reference and the slippage, rounded inward to the tick.
+    pub fn protective_limit(&self, order_side: u8, slippage_bp: u32) -> Option<i64> {
+        match (self.reference, order_side) {
+            (0, _) => None,
+            (reference, side::BUY) => Some(plus_bp(reference, slippage_bp)),
+            (reference, _) => Some(less_bp_ceil(reference, slippage_bp).max(1)),
+        }
+    }
+
+    /// Sets the reference to the median of best bid, best ask and last trade; it needs a trade or both sides.
+    #[inline]
+    pub fn update_reference(&mut self, best_bid: Option<i64>, best_ask: Option<i64>) {
+        let last = self.last_price;
+        self.reference = match (best_bid, best_ask) {
+            // The mean of two is rounded to the nearest tick, ties down (P4.7).
+            (Some(bid), Some(ask)) if last == 0 => (bid + ask - 1) / 2,
+            (Some(bid), Some(ask)) => last.clamp(bid, ask),
+            (Some(price), None) | (None, Some(price)) if last != 0 => (price + last - 1) / 2,
+            _ => last,
+        }
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        writer.raw(&self.id);
+        writer.u32(self.creator);
+        writer.u64(self.nonce);
+        writer.raw(&[self.kind, self.status, self.outcome_count]);
+        writer.u16(self.base);
+        writer.u16(self.quote);
+        writer.u16(self.flags);
+        writer.u32(self.feed);
+        [self.tick_size, self.lot_size, self.settle_time_ns].into_iter().for_each(|value| writer.i64(value));
+        let parameters = &self.parameters;
+        writer.u16(parameters.band_bp);
+        writer.u16(parameters.slippage_bp);
+        writer.u32(parameters.taker_fee_e6bp);
+        writer.u32(parameters.maker_fee_e6bp);
+        writer.i64(parameters.min_notional);
+        writer.i64(parameters.max_notional);
+        writer.u32(self.config_version);
+        writer.i64(self.last_update_ns);
+        encode_pause(self.pause.as_ref(), writer);
+        writer.i64(self.last_price);
+        writer.i64(self.reference);
+    }
+
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let (id, creator, nonce) = (reader.array()?, reader.u32()?, reader.u64()?);
+        let [kind, status, outcome_count] = reader.array()?;
+        if kind != kind::SPOT || status > status::PRUNED {
+            return Err(format!("market kind {kind}, status {status}"));
+        }
+        let (base, quote, flags, feed) = (reader.u16()?, reader.u16()?, reader.u16()?, reader.u32()?);
+        let (tick_size, lot_size, settle_time_ns) = (reader.i64()?, reader.i64()?, reader.i64()?);
+        let parameters = Parameters {
+            band_bp: reader.u16()?,
+            slippage_bp: reader.u16()?,
+            taker_fee_e6bp: reader.u32()?,
+            maker_fee_e6bp: reader.u32()?,
+            min_notional: reader.i64()?,
+            max_notional: reader.i64()?,
+        };
+        let unit = unit(tick_size, lot_size).ok_or("tick and lot do not fit")?;
+        Ok(Market {
+            id,
+            creator,
+            nonce,
+            kind,
+            status,
+            outcome_count,
+            base,
+            quote,
+            flags,
+            feed,
+            tick_size,
+            lot_size,
+            unit,
+            settle_time_ns,
+            parameters,
+            config_version: reader.u32()?,
+            last_update_ns: reader.i64()?,
+            pause: decode_pause(reader)?,
+            last_price: reader.i64()?,
+            reference: reader.i64()?,
+        })
+    }
+}
+
+/// `ceil(reference × (10,000 − bp) / 10,000)`.
+#[inline]
+fn less_bp_ceil(reference: i64, bp: u32) -> i64 {
+    let floor = less_bp(reference, bp);
+    floor + i64::from(reference as i128 * i128::from(10_000 - bp) % 10_000 != 0)
+}
+
+/// Micro-quote per tick and lot; None when tick × lot is no positive multiple of 10^6.
+pub fn unit(tick_size: i64, lot_size: i64) -> Option<i64> {
+    if tick_size < 1 || lot_size < 1 {
+        return None;
+    }
+    let product = tick_size as i128 * lot_size as i128;
+    (product % 1_000_000 == 0).then(|| i64::try_from(product / 1_000_000).ok()).flatten()
+}
+
+pub fn encode_pause(pause: Option<&Pause>, writer: &mut Writer) {
+    let Some(pause) = pause else {
+        return writer.u8(0);
+    };
+    writer.u8(pause.level);
+    writer.u32(pause.id);
+    writer.i64(pause.until_ns);
+    writer.raw(&pause.by);
+    writer.raw(&pause.pending_by);
+    writer.i64(pause.pending_until_ns);
+}
+
+pub fn decode_pause(reader: &mut Reader<'_>) -> Result<Option<Pause>, String> {
+    let level = reader.u8()?;
+    if level == 0 {
+        return Ok(None);
+    }
+    let (id, until_ns) = (reader.u32()?, reader.i64()?);
+    Ok(Some(Pause {
+        id,
+        level,
+        until_ns,
+        by: reader.array()?,
+        pending_by: reader.array()?,
+        pending_until_ns: reader.i64()?,
+    }))
+}
+
+/// All markets of the shard.
+#[derive(Clone, Debug, Default)]
+pub struct Markets {
+    pub list: Vec<Market>,
+    by_id: Map<Id32, u32>,
+}
+
+impl Markets {
+    pub fn find(&self, id: &[u8; 32]) -> Option<u32> {
+        self.by_id.get(&id32(id)).copied()
+    }
+
+    pub fn push(&mut self, market: Market) -> u32 {
+        let handle = self.list.len() as u32;
+        self.by_id.insert(id32(&market.id), handle);
+        self.list.push(market);
+        handle
+    }
+}

@@ -1,0 +1,84 @@
+//! Where the engine writes events and postings.
+
+use crate::wire::command::Command;
+use crate::wire::event::{Event, EventKind, Posting, EVENT_SIZE, EVENT_TAG, EVENT_VERSION, NO_ACCOUNT, NO_MARKET};
+use crate::wire::record::Record;
+
+/// Events and postings in order; the engine appends.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    pub events: Vec<Event>,
+    pub postings: Vec<Posting>,
+    first_event: usize,
+    first_posting: usize,
+}
+
+/// Which record an event concerns.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    pub market: u32,
+    pub account: u32,
+    pub sub: u8,
+    pub order: u64,
+}
+
+impl Subject {
+    pub const NONE: Subject = Subject { market: NO_MARKET, account: NO_ACCOUNT, sub: 0, order: 0 };
+
+    pub const fn market(market: u32) -> Self {
+        Subject { market, ..Subject::NONE }
+    }
+
+    pub const fn account(account: u32, sub: u8) -> Self {
+        Subject { account, sub, ..Subject::NONE }
+    }
+}
+
+impl Output {
+    /// Forgets everything but keeps the capacity.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.postings.clear();
+        self.first_event = 0;
+        self.first_posting = 0;
+    }
+
+    /// Marks where the events of the next command start.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.first_event = self.events.len();
+        self.first_posting = self.postings.len();
+    }
+
+    pub(crate) fn command_events(&self) -> (u32, u32) {
+        (self.first_event as u32, (self.events.len() - self.first_event) as u32)
+    }
+
+    /// Writes an event; the postings pushed since the previous event belong to it.
+    #[inline]
+    pub(crate) fn emit<B: Record>(&mut self, command: &Command, kind: EventKind, subject: Subject, body: &B) {
+        let mut bytes = [0; 72];
+        bytes[..B::SIZE].copy_from_slice(body.bytes());
+        self.events.push(Event {
+            tag: EVENT_TAG,
+            version: EVENT_VERSION,
+            length: EVENT_SIZE as u16,
+            flags: 0,
+            seq: command.seq,
+            time_ns: command.time_ns,
+            kind: kind as u16,
+            index: (self.events.len() - self.first_event) as u16,
+            posting_count: (self.postings.len() - self.first_posting) as u16,
+            shard: command.shard,
+            first_posting: self.first_posting as u32,
+            market: subject.market,
+            account: subject.account,
+            sub: subject.sub,
+            reserved: 0,
+            reserved2: 0,
+            order: subject.order,
+            body: bytes,
+        });
+        self.first_posting = self.postings.len();
+    }
+}

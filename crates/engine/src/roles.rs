@@ -1,0 +1,268 @@
+//! Roles, permission bits and principals (protocol P14.1–P14.3).
+
+use std::collections::BTreeMap;
+
+use crate::codec::{Reader, Writer};
+use crate::hash::{id32, Id32, Map};
+use crate::limits::{MAX_PRINCIPALS, MAX_PRINCIPALS_PER_ROLE, MAX_ROLES_PER_PRINCIPAL};
+use crate::wire::error::{reject, Code, Reject};
+
+/// Permission bits of P14.1.
+pub mod permission {
+    pub const CREATE_MARKET: u8 = 0;
+    pub const RESOLVE_VOTE: u8 = 1;
+    pub const PAUSE: u8 = 2;
+    pub const FEES: u8 = 3;
+    pub const LIQUIDITY: u8 = 4;
+    pub const LIQUIDATE: u8 = 5;
+    pub const RESUME: u8 = 6;
+    pub const ORACLE: u8 = 7;
+    pub const KEEPERS: u8 = 8;
+    pub const CONFIG: u8 = 9;
+    pub const ROLES: u8 = 10;
+    pub const PRIVATE_DATA: u8 = 11;
+    pub const TRADE: u8 = 12;
+    pub const DARK: u8 = 13;
+    pub const CRANK: u8 = 14;
+    pub const PROPOSE: u8 = 15;
+    pub const APPROVE: u8 = 16;
+    pub const TOKEN: u8 = 17;
+    pub const TREASURY: u8 = 18;
+    pub const SYSTEM: u8 = 19;
+    pub const RISK: u8 = 20;
+    pub const AUDIT_READ: u8 = 21;
+}
+
+macro_rules! roles {
+    ($($name:ident = $number:literal [$($bit:ident),*];)*) => {
+        $(pub const $name: u8 = $number;)*
+        /// Role names by number.
+        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+        /// Permission bits by role number.
+        const BITS: &[u32] = &[$(0 $(| 1 << permission::$bit)*),*];
+    };
+}
+
+roles! {
+    TRADER = 0 [TRADE];
+    LIQUIDITY_PROVIDER = 1 [LIQUIDITY, TRADE];
+    KEEPER = 2 [LIQUIDATE, CRANK];
+    ORACLE = 3 [ORACLE];
+    OPERATOR = 4 [CREATE_MARKET, FEES, LIQUIDITY, KEEPERS];
+    RISK = 5 [CONFIG, RISK];
+    EMERGENCY = 6 [PAUSE];
+    RESUMER = 7 [RESUME];
+    GOVERNOR = 8 [PROPOSE];
+    APPROVER = 9 [APPROVE];
+    ARBITER = 10 [RESOLVE_VOTE];
+    TREASURER = 11 [TOKEN, TREASURY];
+    ROLE_ADMIN = 12 [ROLES];
+    AUDITOR = 13 [PRIVATE_DATA, AUDIT_READ];
+    SYSTEM = 14 [CRANK, SYSTEM];
+    DARK_TRADER = 15 [TRADE, DARK];
+}
+
+/// Pairs of roles that one principal may not hold together (P14.2); SYSTEM excludes every other.
+const EXCLUSIONS: &[(u8, u8)] =
+    &[(EMERGENCY, RESUMER), (GOVERNOR, APPROVER), (KEEPER, ARBITER), (ORACLE, ARBITER)];
+
+/// The role that `role` conflicts with, if the principal holds it.
+fn conflict(role: u8, held: u8) -> bool {
+    role != held
+        && (role == SYSTEM
+            || held == SYSTEM
+            || EXCLUSIONS.iter().any(|&(a, b)| (role == a && held == b) || (role == b && held == a)))
+}
+
+/// What one principal may do and until when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Principal {
+    /// Role number → expiry in ns.
+    pub roles: BTreeMap<u8, i64>,
+    pub suspended_since_ns: Option<i64>,
+    /// First of the two approvals that reinstate: approver and deadline.
+    pub reinstate_pending: Option<([u8; 32], i64)>,
+    /// Union of the bits of all roles, expired ones included.
+    bits: u32,
+    pub is_system: bool,
+}
+
+impl Principal {
+    fn refresh(&mut self) {
+        self.bits = self.roles.keys().fold(0, |bits, &role| bits | BITS[role as usize]);
+        self.is_system = self.roles.contains_key(&SYSTEM);
+    }
+}
+
+/// All principals with a role or a suspension.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    principals: BTreeMap<[u8; 32], Principal>,
+    index: Map<Id32, u32>,
+    /// Dense copy for the hot path: (bits, is_system, suspended, earliest expiry).
+    hot: Vec<Hot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    system_until_ns: i64,
+    suspended_since_ns: i64,
+}
+
+const NEVER: i64 = i64::MAX;
+
+impl Roles {
+    /// Whether the principal holds SYSTEM now.
+    ///
+    /// # Errors
+    /// `PRINCIPAL_SUSPENDED`.
+    #[inline]
+    pub fn standing(&self, principal: &[u8; 32], now_ns: i64) -> Result<bool, Reject> {
+        match self.index.get(&id32(principal)) {
+            None => Ok(false),
+            Some(&slot) => {
+                let hot = self.hot[slot as usize];
+                if hot.suspended_since_ns != NEVER {
+                    return reject(Code::PRINCIPAL_SUSPENDED, hot.suspended_since_ns, now_ns);
+                }
+                Ok(hot.system_until_ns > now_ns)
+            }
+        }
+    }
+
+    /// # Errors
+    /// `PRINCIPAL_SUSPENDED`, `PERMISSION_DENIED`, `ROLE_EXPIRED`.
+    pub fn require(&self, principal: &[u8; 32], bit: u8, now_ns: i64) -> Result<(), Reject> {
+        self.standing(principal, now_ns)?;
+        let Some(entry) = self.principals.get(principal) else {
+            return reject(Code::PERMISSION_DENIED, i64::from(bit), 0);
+        };
+        let latest = entry.roles.iter().filter(|(&role, _)| BITS[role as usize] & (1 << bit) != 0).map(|(_, &e)| e);
+        match latest.max() {
+            None => reject(Code::PERMISSION_DENIED, i64::from(bit), i64::from(entry.bits)),
+            Some(expiry) if expiry <= now_ns => reject(Code::ROLE_EXPIRED, expiry, now_ns),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Bits that are valid now.
+    fn live_bits(&self, principal: &[u8; 32], now_ns: i64) -> u32 {
+        self.principals.get(principal).map_or(0, |entry| {
+            entry.roles.iter().filter(|(_, &e)| e > now_ns).fold(0, |bits, (&role, _)| bits | BITS[role as usize])
+        })
+    }
+
+    /// # Errors
+    /// `PARAMETER_OUT_OF_BOUNDS`, `ROLE_ESCALATION`, `CONFLICT_OF_INTEREST`, `ROLE_FULL`.
+    pub fn check_grant(&self, by: Option<&[u8; 32]>, to: &[u8; 32], role: u8, now_ns: i64) -> Result<(), Reject> {
+        let Some(&bits) = BITS.get(role as usize) else {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, BITS.len() as i64 - 1, i64::from(role));
+        };
+        if let Some(by) = by {
+            let missing = bits & !self.live_bits(by, now_ns);
+            if missing != 0 {
+                return reject(Code::ROLE_ESCALATION, i64::from(missing.trailing_zeros()), i64::from(role));
+            }
+        }
+        if let Some(entry) = self.principals.get(to) {
+            if let Some(&held) = entry.roles.keys().find(|&&held| conflict(role, held)) {
+                return reject(Code::CONFLICT_OF_INTEREST, i64::from(held), i64::from(role));
+            }
+            if !entry.roles.contains_key(&role) && entry.roles.len() >= MAX_ROLES_PER_PRINCIPAL {
+                return reject(Code::ROLE_FULL, MAX_ROLES_PER_PRINCIPAL as i64, entry.roles.len() as i64);
+            }
+        } else if self.principals.len() >= MAX_PRINCIPALS {
+            return reject(Code::ROLE_FULL, MAX_PRINCIPALS as i64, self.principals.len() as i64);
+        }
+        let holders = self.principals.values().filter(|entry| entry.roles.contains_key(&role)).count();
+        let has = self.principals.get(to).is_some_and(|entry| entry.roles.contains_key(&role));
+        if !has && holders >= MAX_PRINCIPALS_PER_ROLE {
+            return reject(Code::ROLE_FULL, MAX_PRINCIPALS_PER_ROLE as i64, holders as i64);
+        }
+        Ok(())
+    }
+
+    pub fn grant(&mut self, to: &[u8; 32], role: u8, expiry_ns: i64) {
+        self.edit(to, |entry| {
+            entry.roles.insert(role, expiry_ns);
+        });
+    }
+
+    /// Whether the role was held.
+    pub fn revoke(&mut self, from: &[u8; 32], role: u8) -> bool {
+        let mut held = false;
+        self.edit(from, |entry| held = entry.roles.remove(&role).is_some());
+        held
+    }
+
+    pub fn get(&self, principal: &[u8; 32]) -> Option<&Principal> {
+        self.principals.get(principal)
+    }
+
+    /// Changes one principal and refreshes what the hot path reads.
+    pub fn edit(&mut self, principal: &[u8; 32], change: impl FnOnce(&mut Principal)) {
+        let entry = self.principals.entry(*principal).or_default();
+        change(entry);
+        entry.refresh();
+        let hot = Hot {
+            system_until_ns: entry.roles.get(&SYSTEM).copied().unwrap_or(i64::MIN),
+            suspended_since_ns: entry.suspended_since_ns.unwrap_or(NEVER),
+        };
+        let empty = entry.roles.is_empty() && entry.suspended_since_ns.is_none();
+        if empty {
+            self.principals.remove(principal);
+        }
+        match self.index.get(&id32(principal)) {
+            Some(&slot) => self.hot[slot as usize] = hot,
+            None => {
+                self.index.insert(id32(principal), self.hot.len() as u32);
+                self.hot.push(hot);
+            }
+        }
+    }
+
+    /// The first principal with SYSTEM in key order: the sequencer's identity.
+    pub fn first_system(&self) -> Option<[u8; 32]> {
+        self.principals.iter().find(|(_, entry)| entry.is_system).map(|(key, _)| *key)
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        writer.len(self.principals.len());
+        for (key, entry) in &self.principals {
+            writer.raw(key);
+            writer.i64(entry.suspended_since_ns.unwrap_or(NEVER));
+            let (approver, until) = entry.reinstate_pending.unwrap_or(([0; 32], NEVER));
+            writer.raw(&approver);
+            writer.i64(until);
+            writer.len(entry.roles.len());
+            for (&role, &expiry) in &entry.roles {
+                writer.u8(role);
+                writer.i64(expiry);
+            }
+        }
+    }
+
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut roles = Roles::default();
+        for _ in 0..reader.len(88)? {
+            let key: [u8; 32] = reader.array()?;
+            let suspended = reader.i64()?;
+            let approver: [u8; 32] = reader.array()?;
+            let until = reader.i64()?;
+            let mut held = BTreeMap::new();
+            for _ in 0..reader.len(9)? {
+                let role = reader.u8()?;
+                if role as usize >= BITS.len() {
+                    return Err(format!("role {role} is unknown"));
+                }
+                held.insert(role, reader.i64()?);
+            }
+            roles.edit(&key, |entry| {
+                entry.roles = held;
+                entry.suspended_since_ns = (suspended != NEVER).then_some(suspended);
+                entry.reinstate_pending = (until != NEVER).then_some((approver, until));
+            });
+        }
+        Ok(roles)
+    }
+}

@@ -1,0 +1,104 @@
+//! The sequencer: stamps commands, adds what the protocol demands, and turns a broken invariant into a stop.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use crate::batch::Batch;
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::limits::MAX_TIME_JUMP_NS;
+use crate::wire::command::{AdvanceTime, Command, Continue, Kind, COMMAND_SIZE};
+use crate::wire::error::{reject, Code, Reject};
+use crate::wire::record::Record;
+
+/// Most commands in one batch.
+pub const MAX_BATCH: usize = 1 << 16;
+
+/// Stamps and applies `input` (whole command records) at `now_ns`; results come in the order of submission.
+///
+/// Time never goes back: an earlier `now_ns` is replaced by the engine's time.
+///
+/// # Errors
+/// `MALFORMED_FRAME` for a cut record, `CAPACITY_EXCEEDED` for more than [`MAX_BATCH`] commands (nothing is applied);
+/// `INVARIANT_BROKEN` when the engine stopped, `ENGINE_STOPPED` when it had before.
+pub fn apply_batch<B: Book>(
+    engine: &mut Engine<B>, input: &[u8], now_ns: i64, batch: &mut Batch,
+) -> Result<(), Reject> {
+    if input.len() % COMMAND_SIZE != 0 {
+        return reject(Code::MALFORMED_FRAME, COMMAND_SIZE as i64, input.len() as i64);
+    }
+    let count = input.len() / COMMAND_SIZE;
+    if count > MAX_BATCH {
+        return reject(Code::CAPACITY_EXCEEDED, MAX_BATCH as i64, count as i64);
+    }
+    guarded(engine, |engine| {
+        let time_ns = now_ns.max(engine.time_ns());
+        finish_pending(engine, time_ns, batch);
+        if time_ns.saturating_sub(engine.time_ns()) > MAX_TIME_JUMP_NS {
+            let mut reason = [0; 48];
+            reason[..15].copy_from_slice(b"sequencer clock");
+            run(engine, own(engine, Kind::AdvanceTime).with(&AdvanceTime { reason }), time_ns, batch);
+        }
+        for bytes in input.chunks_exact(COMMAND_SIZE) {
+            batch.submitted.push(batch.commands.len() as u32);
+            run(engine, bytemuck::pod_read_unaligned(bytes), time_ns, batch);
+            finish_pending(engine, time_ns, batch);
+        }
+    })
+}
+
+/// Applies commands that carry their stamps already (replay, followers).
+///
+/// # Errors
+/// As [`apply_batch`].
+pub fn apply_stamped<B: Book>(
+    engine: &mut Engine<B>, commands: impl Iterator<Item = Command>, batch: &mut Batch,
+) -> Result<(), Reject> {
+    guarded(engine, |engine| {
+        for command in commands {
+            batch.submitted.push(batch.commands.len() as u32);
+            apply(engine, command, batch);
+        }
+    })
+}
+
+fn guarded<B: Book>(engine: &mut Engine<B>, work: impl FnOnce(&mut Engine<B>)) -> Result<(), Reject> {
+    if let Some(seq) = engine.stopped() {
+        return reject(Code::ENGINE_STOPPED, seq as i64, 0);
+    }
+    // A panic is a broken invariant: the half-changed state is never used again.
+    if catch_unwind(AssertUnwindSafe(|| work(engine))).is_err() {
+        engine.stop();
+        return reject(Code::INVARIANT_BROKEN, 0, engine.next_seq() as i64 - 1);
+    }
+    Ok(())
+}
+
+fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
+    Command { principal: engine.system_principal(), ..Command::new(kind) }
+}
+
+fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {
+    while let Some(token) = engine.pending_token() {
+        let command = own(engine, Kind::Continue).with(&Continue { token });
+        run(engine, command, time_ns, batch);
+    }
+}
+
+#[inline]
+fn run<B: Book>(engine: &mut Engine<B>, mut command: Command, time_ns: i64, batch: &mut Batch) {
+    command.seq = engine.next_seq();
+    command.time_ns = time_ns;
+    apply(engine, command, batch);
+}
+
+#[inline]
+fn apply<B: Book>(engine: &mut Engine<B>, command: Command, batch: &mut Batch) {
+    let result = engine.apply(&command, &mut batch.output);
+    batch.commands.push(command);
+    batch.results.push(result);
+}
+
+/// A command of the sequencer as bytes, unstamped: Tick, Snapshot, Checkpoint.
+pub fn system_command<B: Book>(engine: &Engine<B>, kind: Kind) -> Vec<u8> {
+    own(engine, kind).bytes().to_vec()
+}

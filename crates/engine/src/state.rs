@@ -1,0 +1,277 @@
+//! Business state and cursor state (protocol P1.1.2, P1.1.3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::account::Accounts;
+use crate::book::Book;
+use crate::codec::{Reader, Writer};
+use crate::hash::Set;
+use crate::idempotency::Idempotency;
+use crate::ledger::SystemLines;
+use crate::market::{decode_pause, encode_pause, Market, Markets, Pause};
+use crate::order::{decode_order, OrderStore};
+use crate::roles::Roles;
+
+/// A registered asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asset {
+    pub symbol: [u8; 16],
+    /// Initial asset, maintenance asset, initial liability, maintenance liability, in bp (P1.4.5).
+    pub weights_bp: [u16; 4],
+    /// Micro-units; 0 = none.
+    pub deposit_cap: i64,
+}
+
+/// States of a withdrawal that is kept; SETTLED, RETURNED and CANCELLED ones leave the table (P2.3.3).
+pub mod withdrawal_state {
+    pub const QUEUED: u8 = 0;
+    pub const RELEASED: u8 = 1;
+}
+
+/// A withdrawal that is not over yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withdrawal {
+    pub account: u32,
+    pub sub: u8,
+    pub state: u8,
+    pub asset: u16,
+    pub amount: i64,
+    pub eta_ns: i64,
+    pub address_hash: [u8; 32],
+}
+
+/// What falls due: (moment, kind, id), handled in this order (P2.1.5).
+pub type Due = (i64, u8, u64);
+
+/// Kinds of due items.
+pub mod due {
+    pub const ORDER_EXPIRY: u8 = 1;
+    pub const SWITCH: u8 = 2;
+    pub const PAUSE_END: u8 = 3;
+    pub const WITHDRAWAL: u8 = 4;
+}
+
+/// `id` of the platform's pause in the due queue; markets use their handle.
+pub const PLATFORM: u64 = u32::MAX as u64;
+
+/// Business state: a reject leaves every bit of it alone.
+#[derive(Clone, Default)]
+pub struct State<B: Book> {
+    pub assets: Vec<Asset>,
+    pub accounts: Accounts,
+    pub markets: Markets,
+    /// One book a market, same handle.
+    pub books: Vec<B>,
+    pub orders: OrderStore,
+    pub system: SystemLines,
+    pub roles: Roles,
+    pub deposits: Set<[u64; 4]>,
+    pub withdrawals: BTreeMap<u64, Withdrawal>,
+    pub platform_pause: Option<Pause>,
+    pub due: BTreeSet<Due>,
+    pub next_order: u64,
+    pub next_priority: u64,
+    pub next_ticket: u64,
+    pub next_pause: u32,
+}
+
+impl<B: Book> State<B> {
+    /// The canonical encoding.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        [self.next_order, self.next_priority, self.next_ticket].into_iter().for_each(|value| writer.u64(value));
+        writer.u32(self.next_pause);
+        writer.len(self.assets.len());
+        for asset in &self.assets {
+            writer.raw(&asset.symbol);
+            asset.weights_bp.iter().for_each(|&weight| writer.u16(weight));
+            writer.i64(asset.deposit_cap);
+        }
+        self.accounts.encode(&mut writer);
+        self.system.encode(&mut writer);
+        writer.len(self.markets.list.len());
+        self.markets.list.iter().for_each(|market| market.encode(&mut writer));
+        self.orders.encode(&mut writer);
+        self.roles.encode(&mut writer);
+        let mut deposits: Vec<_> = self.deposits.iter().copied().collect();
+        deposits.sort_unstable();
+        writer.len(deposits.len());
+        deposits.iter().flatten().for_each(|&word| writer.u64(word));
+        writer.len(self.withdrawals.len());
+        for (&ticket, entry) in &self.withdrawals {
+            writer.u64(ticket);
+            writer.u32(entry.account);
+            writer.raw(&[entry.sub, entry.state]);
+            writer.u16(entry.asset);
+            writer.i64(entry.amount);
+            writer.i64(entry.eta_ns);
+            writer.raw(&entry.address_hash);
+        }
+        encode_pause(self.platform_pause.as_ref(), &mut writer);
+        writer.bytes
+    }
+
+    /// Reads a canonical encoding and rebuilds what derives from it: books, lists, the due queue.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut state = State::<B> {
+            next_order: reader.u64()?,
+            next_priority: reader.u64()?,
+            next_ticket: reader.u64()?,
+            next_pause: reader.u32()?,
+            ..State::default()
+        };
+        for _ in 0..reader.len(32)? {
+            let symbol = reader.array()?;
+            let weights_bp = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
+            state.assets.push(Asset { symbol, weights_bp, deposit_cap: reader.i64()? });
+        }
+        state.accounts = Accounts::decode(reader)?;
+        state.system = SystemLines::decode(reader)?;
+        for _ in 0..reader.len(100)? {
+            state.markets.push(Market::decode(reader)?);
+            state.books.push(B::default());
+        }
+        state.decode_orders(reader)?;
+        state.roles = Roles::decode(reader)?;
+        for _ in 0..reader.len(32)? {
+            state.deposits.insert([reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?]);
+        }
+        for _ in 0..reader.len(64)? {
+            let (ticket, account) = (reader.u64()?, reader.u32()?);
+            let [sub, withdrawal_state] = reader.array()?;
+            let entry = Withdrawal {
+                account,
+                sub,
+                state: withdrawal_state,
+                asset: reader.u16()?,
+                amount: reader.i64()?,
+                eta_ns: reader.i64()?,
+                address_hash: reader.array()?,
+            };
+            state.withdrawals.insert(ticket, entry);
+        }
+        state.platform_pause = decode_pause(reader)?;
+        state.rebuild_due();
+        Ok(state)
+    }
+
+    fn decode_orders(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+        let mut ranked = Vec::new();
+        for _ in 0..reader.len(90)? {
+            let order = decode_order(reader)?;
+            if order.account as usize >= self.accounts.list.len() || order.market as usize >= self.books.len() {
+                return Err(format!("order {} names an unknown account or market", order.id));
+            }
+            if self.accounts.list[order.account as usize].sub(order.sub).is_none() {
+                return Err(format!("order {} names an unknown sub-account", order.id));
+            }
+            let slot = self.orders.insert(&mut self.accounts, order);
+            ranked.push((order.priority, slot, order.market));
+        }
+        ranked.sort_unstable();
+        for (_, slot, market) in ranked {
+            self.books[market as usize].insert(&mut self.orders, slot);
+        }
+        Ok(())
+    }
+
+    fn rebuild_due(&mut self) {
+        for id in self.orders.ids() {
+            let order = &self.orders[self.orders.find(id).expect("listed")];
+            if order.expiry_ns != 0 {
+                self.due.insert((order.expiry_ns, due::ORDER_EXPIRY, id));
+            }
+        }
+        for (handle, account) in self.accounts.list.iter().enumerate() {
+            if account.switch_deadline_ns != 0 {
+                self.due.insert((account.switch_deadline_ns, due::SWITCH, handle as u64));
+            }
+        }
+        let of_markets = self.markets.list.iter().enumerate().map(|(handle, market)| (handle as u64, market.pause));
+        for (id, pause) in of_markets.chain([(PLATFORM, self.platform_pause)]) {
+            if let Some(pause) = pause.filter(|pause| pause.level == 1) {
+                self.due.insert((pause.until_ns, due::PAUSE_END, id));
+            }
+        }
+        for (&ticket, entry) in &self.withdrawals {
+            if entry.state == withdrawal_state::QUEUED {
+                self.due.insert((entry.eta_ns, due::WITHDRAWAL, ticket));
+            }
+        }
+    }
+}
+
+/// Seconds of accept and reject meters that are kept.
+const METER_SECONDS: usize = 600;
+
+/// Cursor state: moves with every command, rejected or not.
+#[derive(Clone)]
+pub struct Cursor {
+    pub seq: u64,
+    pub time_ns: i64,
+    pub rules_version: u32,
+    pub idempotency: Idempotency,
+    /// (second, accepted, rejected) by second modulo [`METER_SECONDS`].
+    meters: Vec<(i64, u32, u32)>,
+}
+
+impl Cursor {
+    pub fn new(time_ns: i64, rules_version: u32) -> Self {
+        Cursor {
+            seq: 0,
+            time_ns,
+            rules_version,
+            idempotency: Idempotency::default(),
+            meters: vec![(0, 0, 0); METER_SECONDS],
+        }
+    }
+
+    #[inline]
+    pub fn meter(&mut self, accepted: bool) {
+        let second = self.time_ns / 1_000_000_000;
+        let slot = &mut self.meters[second.rem_euclid(METER_SECONDS as i64) as usize];
+        if slot.0 != second {
+            *slot = (second, 0, 0);
+        }
+        if accepted {
+            slot.1 = slot.1.saturating_add(1);
+        } else {
+            slot.2 = slot.2.saturating_add(1);
+        }
+    }
+
+    /// Accepted and rejected commands of the last `seconds` (at most 600).
+    pub fn metered(&self, seconds: i64) -> (u64, u64) {
+        let now = self.time_ns / 1_000_000_000;
+        self.meters
+            .iter()
+            .filter(|(second, _, _)| *second > now - seconds && *second <= now)
+            .fold((0, 0), |(yes, no), &(_, accepted, rejected)| (yes + u64::from(accepted), no + u64::from(rejected)))
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.u64(self.seq);
+        writer.i64(self.time_ns);
+        writer.u32(self.rules_version);
+        for &(second, accepted, rejected) in &self.meters {
+            writer.i64(second);
+            writer.u32(accepted);
+            writer.u32(rejected);
+        }
+        self.idempotency.encode(&mut writer);
+        writer.bytes
+    }
+
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut cursor = Cursor::new(0, 0);
+        cursor.seq = reader.u64()?;
+        cursor.time_ns = reader.i64()?;
+        cursor.rules_version = reader.u32()?;
+        for slot in &mut cursor.meters {
+            *slot = (reader.i64()?, reader.u32()?, reader.u32()?);
+        }
+        cursor.idempotency = Idempotency::decode(reader)?;
+        Ok(cursor)
+    }
+}

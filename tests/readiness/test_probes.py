@@ -1,0 +1,110 @@
+"""Every probe measures what its criterion asks, and its mutation turns it red."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tradewind.readiness.catalogue import Catalogue
+from tradewind.readiness.errors import CannotMeasureError, ProbeDefectError
+from tradewind.readiness.probe import Probe, ProbeContext, Registry, built_probes
+from tradewind.readiness.probes.credentials import entropy_bits, scan
+from tradewind.readiness.probes.quality import placeholder_functions
+from tradewind.readiness.session import source_root
+from tradewind.readiness.verify import values_satisfy
+
+# These build the workspace or run every linter: `tradewind evidence run` does that, not the test suite.
+SLOW = {"validation-clean-compile", "validation-code-quality"}
+PROBES = [probe for probe in built_probes() if probe.criterion_id not in SLOW]
+
+
+def context(scratch: Path, data: Path | None = None) -> ProbeContext:
+    return ProbeContext("paper", data or scratch, source_root(), scratch)
+
+
+def run(function: object, scratch: Path) -> object:
+    try:
+        return function(context(scratch))  # type: ignore[operator]
+    except CannotMeasureError as error:
+        pytest.skip(str(error))
+
+
+def test_every_probe_belongs_to_a_criterion_and_has_a_mutation(catalogue: Catalogue) -> None:
+    probes = list(built_probes())
+    assert len(probes) >= 7
+    for probe in probes:
+        assert catalogue.get(probe.criterion_id).id == probe.criterion_id
+        assert probe.mutate is not None
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.criterion_id)
+def test_the_mutation_of_the_catalogue_turns_the_check_red(
+    probe: Probe, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    criterion = catalogue.get(probe.criterion_id)
+    broken = run(probe.mutate, tmp_path)
+    assert {name: value.unit for name, value in broken.values.items()} == {  # type: ignore[attr-defined]
+        row.metric: row.unit for row in criterion.threshold
+    }
+    assert not values_satisfy(criterion, broken.values)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.criterion_id)
+def test_the_mutation_is_what_the_check_sees_worse_than_before(probe: Probe, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    before = run(probe.measure, tmp_path / "a")
+    after = run(probe.mutate, tmp_path / "b")
+    assert {k: v.value for k, v in before.values.items()} != {k: v.value for k, v in after.values.items()}  # type: ignore[attr-defined]
+
+
+def test_a_criterion_has_at_most_one_probe() -> None:
+    registry = Registry()
+    registry.probe("a-b")(lambda _: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ProbeDefectError, match="two probes"):
+        registry.probe("a-b")(lambda _: None)  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN " + "EC PRIVATE KEY-----",
+        "AKIA" + "Z" * 16,
+        "ghp_" + "aB3" * 12,
+        "binance_api_" + 'secret = "' + "q8Zr2LkV9xTn4YwEb7Gh" + '"',
+    ],
+)
+def test_a_credential_of_each_shape_is_found(text: str) -> None:
+    assert list(scan([("file", 1, text)]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['token = "environment-variable"', 'secret_name = "kv/data/venues"', "password: str", "api_key = None"],
+)
+def test_ordinary_code_is_not_taken_for_a_credential(text: str) -> None:
+    assert list(scan([("file", 1, text)])) == []
+
+
+def test_entropy_of_known_texts() -> None:
+    assert entropy_bits("aaaa") == 0
+    assert entropy_bits("ab") == 1
+    assert entropy_bits("abcd") == 2
+
+
+def test_placeholders_are_found_and_contracts_are_not(tmp_path: Path) -> None:
+    package = tmp_path / "tradewind"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "sample.py").write_text(
+        "from typing import Protocol\n"
+        "class Contract(Protocol):\n    def ask(self) -> bool: ...\n"
+        "def pretends() -> bool:\n    'Fine.'\n    return True\n"
+        "def empty() -> None:\n    pass\n"
+        "def documented() -> None:\n    'Nothing else.'\n"
+        "def refuses() -> bool:\n    return False\n"
+        "def honest() -> None:\n    raise NotImplementedError('later')\n"
+    )
+    names = {item.problem.split()[0] for item in placeholder_functions(tmp_path)}
+    assert names == {"pretends", "empty", "documented"}

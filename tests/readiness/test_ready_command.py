@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 
 from tradewind.cli import ready as commands
+from tradewind.readiness import session
 from tradewind.readiness.catalogue import Catalogue
+from tradewind.readiness.identity import component_hashes
 from tradewind.readiness.report import REPORT_NAME
 
 CRITERION = "validation-no-critical-todo"
+
+
+@pytest.fixture(autouse=True)
+def one_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sources may be edited while the tests run: the components are hashed once."""
+    components = component_hashes(Path(session.__file__).resolve().parent.parent)
+    monkeypatch.setattr("tradewind.readiness.identity.component_hashes", lambda package: components)
 
 
 def output(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""The trader: strategies, pre-trade risk, orders, ledger, kill switch and recovery."""

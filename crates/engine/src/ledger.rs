@@ -109,13 +109,19 @@ impl SystemLines {
         }
     }
 
-    pub fn encode(&self, writer: &mut Writer) {
+    /// Lines that are not zero as ((line, key, asset), micro-units), ascending.
+    pub fn rows(&self) -> Vec<((u8, u32, u16), i64)> {
         let dense = self.dense.iter().enumerate().flat_map(|(asset, lines)| {
             lines.iter().enumerate().map(move |(i, &v)| ((line::FIRST_SYSTEM + i as u8, 0, asset as u16), v))
         });
         let mut rows: Vec<_> =
             dense.chain(self.keyed.iter().map(|(&key, &value)| (key, value))).filter(|row| row.1 != 0).collect();
         rows.sort_unstable();
+        rows
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        let rows = self.rows();
         writer.len(rows.len());
         for ((line, key, asset), value) in rows {
             writer.u8(line);

@@ -199,6 +199,11 @@ impl Roles {
         self.principals.get(principal)
     }
 
+    /// Every (principal, role) that is granted, expired or not.
+    pub fn grants(&self) -> impl Iterator<Item = ([u8; 32], u8)> + '_ {
+        self.principals.iter().flat_map(|(key, entry)| entry.roles.keys().map(|&role| (*key, role)))
+    }
+
     /// Changes one principal and refreshes what the hot path reads.
     pub fn edit(&mut self, principal: &[u8; 32], change: impl FnOnce(&mut Principal)) {
         let entry = self.principals.entry(*principal).or_default();

@@ -1,0 +1,366 @@
+//! Open orders and price levels rebuilt from events: I06 and the order bounds of I20.
+
+use std::collections::BTreeMap;
+
+use super::fault::{ensure, fault, Check};
+use crate::hash::Map;
+
+pub const NONE: u32 = u32::MAX;
+pub const BUY: u8 = 0;
+
+const ORDERS_PER_SHARD: usize = 2_000_000;
+const ORDERS_PER_SUB_MARKET: u32 = 200;
+const ORDERS_PER_ACCOUNT: u32 = 1_000;
+
+/// An open order as events describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub id: u64,
+    pub priority: u64,
+    pub price: i64,
+    pub total: i64,
+    pub remaining: i64,
+    /// Lots that traded; prevented lots are not among them.
+    pub filled: i64,
+    /// Micro-units that secure it by the rule, not by the engine's word.
+    pub reserve: i64,
+    pub account: u32,
+    pub market: u32,
+    /// Worst fee rate that it accepted, 1e-6 bp.
+    pub fee_cap_e6bp: u32,
+    /// Its balance in the auditor's ledger.
+    pub balance: u32,
+    pub sub: u8,
+    pub side: u8,
+    /// Level and neighbours while it rests; `level` NONE while it is still taking.
+    pub level: u32,
+    pub previous: u32,
+    pub next: u32,
+}
+
+impl Order {
+    pub const EMPTY: Order = Order {
+        id: 0,
+        priority: 0,
+        price: 0,
+        total: 0,
+        remaining: 0,
+        filled: 0,
+        reserve: 0,
+        account: 0,
+        market: 0,
+        fee_cap_e6bp: 0,
+        balance: 0,
+        sub: 0,
+        side: 0,
+        level: NONE,
+        previous: NONE,
+        next: NONE,
+    };
+
+    #[inline]
+    pub fn rests(&self) -> bool {
+        self.level != NONE
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    price: i64,
+    lots: i64,
+    orders: u32,
+    first: u32,
+    last: u32,
+}
+
+/// Prices of one market by side, and the best level of each.
+#[derive(Clone, Debug)]
+struct Sides {
+    levels: [BTreeMap<i64, u32>; 2],
+    best: [u32; 2],
+    orders: u32,
+}
+
+/// All open orders and books of the shard.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    pub orders: Vec<Order>,
+    free_orders: Vec<u32>,
+    by_id: Map<u64, u32>,
+    levels: Vec<Level>,
+    free_levels: Vec<u32>,
+    markets: Vec<Sides>,
+    sub_market_counts: Map<u64, u32>,
+    account_counts: Vec<u32>,
+    /// Orders that took and neither rested nor left yet.
+    pub in_flight: u32,
+    pub last_order_id: u64,
+}
+
+const fn count_key(account: u32, sub: u8, market: u32) -> u64 {
+    ((account as u64) << 32) | ((sub as u64) << 24) | market as u64
+}
+
+impl Books {
+    pub fn open_market(&mut self) {
+        self.markets.push(Sides { levels: Default::default(), best: [NONE; 2], orders: 0 });
+    }
+
+    /// Open orders of a market, resting or still taking.
+    pub fn orders_of_market(&self, market: u32) -> u32 {
+        self.markets[market as usize].orders
+    }
+
+    /// Open orders of the shard.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    #[inline]
+    pub fn find(&self, id: u64) -> Check<u32> {
+        self.by_id.get(&id).copied().ok_or_else(|| fault("I26", format_args!("order {id} is not open")))
+    }
+
+    /// A new order; it does not rest yet.
+    #[inline]
+    pub fn open(&mut self, order: Order, bounded: bool) -> Check<u32> {
+        ensure!(
+            order.id > self.last_order_id,
+            "I26",
+            "order id {} follows order id {}",
+            order.id,
+            self.last_order_id
+        );
+        self.last_order_id = order.id;
+        self.store(order, bounded)
+    }
+
+    /// Counts and stores. Principals with SYSTEM mirror whole books and are not `bounded` by the order counts.
+    pub fn store(&mut self, order: Order, bounded: bool) -> Check<u32> {
+        let Order { account, sub, market, .. } = order;
+        let slot = match self.free_orders.pop() {
+            Some(slot) => {
+                self.orders[slot as usize] = order;
+                slot
+            }
+            None => {
+                self.orders.push(order);
+                (self.orders.len() - 1) as u32
+            }
+        };
+        ensure!(self.by_id.insert(order.id, slot).is_none(), "I26", "order {} exists twice", order.id);
+        ensure!(self.by_id.len() <= ORDERS_PER_SHARD, "I20", "{} orders are open", self.by_id.len());
+        let count = self.sub_market_counts.entry(count_key(account, sub, market)).or_insert(0);
+        *count += 1;
+        ensure!(
+            !bounded || *count <= ORDERS_PER_SUB_MARKET,
+            "I20",
+            "account {account} sub {sub} has {count} orders in market {market}"
+        );
+        let index = account as usize;
+        if index >= self.account_counts.len() {
+            self.account_counts.resize(index + 1, 0);
+        }
+        self.account_counts[index] += 1;
+        ensure!(
+            !bounded || self.account_counts[index] <= ORDERS_PER_ACCOUNT,
+            "I20",
+            "account {account} has {} open orders",
+            self.account_counts[index]
+        );
+        self.markets[market as usize].orders += 1;
+        self.in_flight += 1;
+        Ok(slot)
+    }
+
+    /// Forgets an order that left; it must not rest any more.
+    #[inline]
+    pub fn close(&mut self, slot: u32) {
+        let Order { id, account, sub, market, .. } = self.orders[slot as usize];
+        self.by_id.remove(&id);
+        self.free_orders.push(slot);
+        let key = count_key(account, sub, market);
+        if let Some(count) = self.sub_market_counts.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.sub_market_counts.remove(&key);
+            }
+        }
+        self.account_counts[account as usize] -= 1;
+        self.markets[market as usize].orders -= 1;
+        self.in_flight -= 1;
+    }
+
+    /// Puts an order into its level, behind all others of its price, and looks whether the book is crossed.
+    #[inline]
+    pub fn rest(&mut self, slot: u32, priority: u64) -> Check {
+        let Order { id, price, side, market, remaining, .. } = self.orders[slot as usize];
+        ensure!(remaining > 0, "I06", "order {id} rests with {remaining} lots");
+        let index = self.level_at(market, side, price);
+        let level = &mut self.levels[index as usize];
+        let last = level.last;
+        level.last = slot;
+        level.lots += remaining;
+        level.orders += 1;
+        if last == NONE {
+            level.first = slot;
+        } else {
+            let ahead = &mut self.orders[last as usize];
+            ensure!(
+                priority > ahead.priority,
+                "I06",
+                "order {id} rests with priority {priority} behind order {} with {}",
+                ahead.id,
+                ahead.priority
+            );
+            ahead.next = slot;
+        }
+        let order = &mut self.orders[slot as usize];
+        (order.priority, order.level, order.previous, order.next) = (priority, index, last, NONE);
+        self.in_flight -= 1;
+        self.check_not_crossed(market)
+    }
+
+    /// Takes an order out of its level; it is in flight again until it rests or closes.
+    #[inline]
+    pub fn lift(&mut self, slot: u32) {
+        let Order { level, previous, next, remaining, side, market, .. } = self.orders[slot as usize];
+        match previous {
+            NONE => self.levels[level as usize].first = next,
+            _ => self.orders[previous as usize].next = next,
+        }
+        match next {
+            NONE => self.levels[level as usize].last = previous,
+            _ => self.orders[next as usize].previous = previous,
+        }
+        let entry = &mut self.levels[level as usize];
+        entry.lots -= remaining;
+        entry.orders -= 1;
+        if entry.orders == 0 {
+            self.drop_level(market, side, level);
+        }
+        self.orders[slot as usize].level = NONE;
+        self.in_flight += 1;
+    }
+
+    /// Shrinks an order to `remaining` lots where it stands.
+    #[inline]
+    pub fn shrink(&mut self, slot: u32, remaining: i64) {
+        let order = &mut self.orders[slot as usize];
+        if order.level != NONE {
+            self.levels[order.level as usize].lots -= order.remaining - remaining;
+        }
+        order.remaining = remaining;
+    }
+
+    /// A maker trades only as the first order of the best level of its side (P3.1).
+    #[inline]
+    pub fn check_is_next(&self, slot: u32) -> Check {
+        let order = &self.orders[slot as usize];
+        let best = self.markets[order.market as usize].best[order.side as usize];
+        ensure!(order.level != NONE, "I06", "maker order {} does not rest", order.id);
+        ensure!(order.level == best, "I06", "maker order {} is not at the best price", order.id);
+        ensure!(order.previous == NONE, "I06", "maker order {} is not first of its level", order.id);
+        Ok(())
+    }
+
+    fn level_at(&mut self, market: u32, side: u8, price: i64) -> u32 {
+        let sides = &mut self.markets[market as usize];
+        let best = sides.best[side as usize];
+        if best != NONE && self.levels[best as usize].price == price {
+            return best;
+        }
+        if let Some(&level) = sides.levels[side as usize].get(&price) {
+            return level;
+        }
+        let fresh = Level { price, lots: 0, orders: 0, first: NONE, last: NONE };
+        let index = match self.free_levels.pop() {
+            Some(index) => {
+                self.levels[index as usize] = fresh;
+                index
+            }
+            None => {
+                self.levels.push(fresh);
+                (self.levels.len() - 1) as u32
+            }
+        };
+        sides.levels[side as usize].insert(price, index);
+        let better = best == NONE || (side == BUY) == (price > self.levels[best as usize].price);
+        if better {
+            sides.best[side as usize] = index;
+        }
+        index
+    }
+
+    fn drop_level(&mut self, market: u32, side: u8, level: u32) {
+        let sides = &mut self.markets[market as usize];
+        let prices = &mut sides.levels[side as usize];
+        prices.remove(&self.levels[level as usize].price);
+        self.free_levels.push(level);
+        if sides.best[side as usize] == level {
+            let next = if side == BUY { prices.last_key_value() } else { prices.first_key_value() };
+            sides.best[side as usize] = next.map_or(NONE, |(_, &next)| next);
+        }
+    }
+
+    #[inline]
+    fn check_not_crossed(&self, market: u32) -> Check {
+        let [bid, ask] = self.markets[market as usize].best;
+        if bid == NONE || ask == NONE {
+            return Ok(());
+        }
+        let (bid, ask) = (self.levels[bid as usize].price, self.levels[ask as usize].price);
+        ensure!(bid < ask, "I06", "market {market}: best bid {bid} is not below best ask {ask}");
+        Ok(())
+    }
+
+    /// Levels of a side, best first: price in ticks, lots, orders.
+    pub fn levels(&self, market: u32, side: u8) -> Vec<(i64, i64, u32)> {
+        let prices = &self.markets[market as usize].levels[side as usize];
+        let row = |(_, &index): (&i64, &u32)| {
+            let level = &self.levels[index as usize];
+            (level.price, level.lots, level.orders)
+        };
+        if side == BUY {
+            prices.iter().rev().map(row).collect()
+        } else {
+            prices.iter().map(row).collect()
+        }
+    }
+
+    /// Open orders, ascending by id.
+    pub fn sorted(&self) -> Vec<&Order> {
+        let mut orders: Vec<&Order> = self.by_id.values().map(|&slot| &self.orders[slot as usize]).collect();
+        orders.sort_unstable_by_key(|order| order.id);
+        orders
+    }
+
+    /// Level totals, queue order and crossing from scratch.
+    pub fn verify(&self) -> Check {
+        for (market, sides) in self.markets.iter().enumerate() {
+            for (&price, &index) in sides.levels.iter().flatten() {
+                self.verify_level(price, index)?;
+            }
+            self.check_not_crossed(market as u32)?;
+        }
+        Ok(())
+    }
+
+    fn verify_level(&self, price: i64, index: u32) -> Check {
+        let level = &self.levels[index as usize];
+        let (mut lots, mut orders, mut priority, mut slot) = (0, 0, 0, level.first);
+        while slot != NONE {
+            let order = &self.orders[slot as usize];
+            ensure!(order.price == price, "I06", "order {} is in the level {price}", order.id);
+            ensure!(orders == 0 || order.priority > priority, "I06", "order {} jumped the queue", order.id);
+            (lots, orders, priority, slot) = (lots + order.remaining, orders + 1, order.priority, order.next);
+        }
+        ensure!(
+            lots == level.lots && orders == level.orders,
+            "I06",
+            "level {price} counts {} lots, its orders {lots}",
+            level.lots
+        );
+        Ok(())
+    }
+}

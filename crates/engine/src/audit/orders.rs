@@ -1,0 +1,369 @@
+//! Events of orders and fills: I06, I07, I11 and the facts of an order's life (I26).
+
+use super::book::{Order, BUY, NONE};
+use super::fault::{ensure, Check};
+use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
+use super::records::{check_movements, Movement};
+use super::{Auditor, Market};
+use crate::wire::event::{CancelBody, Event, EventKind, OrderBody, Posting, PreventedBody, TradeBody};
+
+/// Fee rates are stored in 1e-6 bp; 10^10 of them are the whole.
+const RATE_SCALE: u128 = 10_000_000_000;
+const STAKERS_PCT: i64 = 15;
+const MAKER_FUND_PCT: i64 = 5;
+const INSURANCE_PCT: i64 = 10;
+const SYSTEM_OWNER: u32 = 0;
+
+fn fee_ceil(amount: i64, rate_e6bp: u32) -> i64 {
+    let product = amount as u128 * u128::from(rate_e6bp);
+    match u64::try_from(product) {
+        Ok(small) => small.div_ceil(RATE_SCALE as u64) as i64,
+        Err(_) => product.div_ceil(RATE_SCALE) as i64,
+    }
+}
+
+impl Market {
+    fn value(&self, price: i64, lots: i64) -> Check<i64> {
+        let value = price as i128 * lots as i128 * self.unit as i128;
+        ensure!(
+            (0..=i128::from(i64::MAX)).contains(&value),
+            "I20",
+            "{price} ticks × {lots} lots is out of range"
+        );
+        Ok(value as i64)
+    }
+
+    /// What must secure `lots`: quote with the worst fee for a buy, base for a sell.
+    pub(super) fn reserve(&self, side: u8, price: i64, lots: i64, fee_cap_e6bp: u32) -> Check<i64> {
+        if side == BUY {
+            let value = self.value(price, lots)?;
+            return Ok(value + fee_ceil(value, fee_cap_e6bp));
+        }
+        let base = lots as i128 * self.lot_size as i128;
+        ensure!((0..=i128::from(i64::MAX)).contains(&base), "I20", "{lots} lots are out of range");
+        Ok(base as i64)
+    }
+
+    fn reserve_asset(&self, side: u8) -> u16 {
+        if side == BUY {
+            self.quote
+        } else {
+            self.base
+        }
+    }
+}
+
+impl Auditor {
+    #[inline]
+    pub(super) fn check_order(&mut self, kind: EventKind, event: &Event) -> Check {
+        match kind {
+            EventKind::OrderAccepted => self.order_accepted(event),
+            EventKind::OrderRested => self.order_rested(event),
+            EventKind::OrderCancelled => self.order_cancelled(event),
+            EventKind::OrderReplaced => self.order_replaced(event),
+            _ => self.self_trade_prevented(event),
+        }
+    }
+
+    fn order_accepted(&mut self, event: &Event) -> Check {
+        let body: OrderBody = event.body_as();
+        let market = self.check_takes_risk(event.market)?;
+        ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
+        ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
+        ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
+        let reserve = market.reserve(body.side, body.price, body.total_lots, market.fee_cap_e6bp())?;
+        ensure!(
+            body.reserve == reserve,
+            "I07",
+            "order {} reserves {}, not {reserve}",
+            event.order,
+            body.reserve
+        );
+        let balance = self.ledger.slot(event.account, event.sub, market.reserve_asset(body.side));
+        let order = Order {
+            id: event.order,
+            priority: body.priority,
+            price: body.price,
+            total: body.total_lots,
+            remaining: body.remaining_lots,
+            reserve,
+            account: event.account,
+            market: event.market,
+            fee_cap_e6bp: market.fee_cap_e6bp(),
+            balance,
+            sub: event.sub,
+            side: body.side,
+            ..Order::EMPTY
+        };
+        let slot = self.books.open(order, !self.acts_for_system)?;
+        self.ledger.reserve(balance, reserve);
+        if body.resting == 1 {
+            self.books.rest(slot, body.priority)?;
+        }
+        Ok(())
+    }
+
+    fn order_rested(&mut self, event: &Event) -> Check {
+        let body: OrderBody = event.body_as();
+        let slot = self.books.find(event.order)?;
+        let order = self.books.orders[slot as usize];
+        ensure!(!order.rests(), "I26", "order {} rests twice", order.id);
+        self.check_body(&order, event, &body)?;
+        self.books.rest(slot, body.priority)
+    }
+
+    /// What an order event shows must be what the events before it made of the order.
+    fn check_body(&self, order: &Order, event: &Event, body: &OrderBody) -> Check {
+        let same = order.price == body.price
+            && order.total == body.total_lots
+            && order.remaining == body.remaining_lots
+            && order.side == body.side
+            && (order.account, order.sub, order.market) == (event.account, event.sub, event.market);
+        ensure!(same, "I26", "order {} differs from what its events made of it: {body:?}", order.id);
+        ensure!(
+            order.reserve == body.reserve,
+            "I07",
+            "order {} reserves {}, not {}",
+            order.id,
+            body.reserve,
+            order.reserve
+        );
+        Ok(())
+    }
+
+    fn order_replaced(&mut self, event: &Event) -> Check {
+        let body: OrderBody = event.body_as();
+        let slot = self.books.find(event.order)?;
+        let old = self.books.orders[slot as usize];
+        ensure!(old.rests(), "I26", "order {} is replaced before it rests", old.id);
+        let may_keep = body.price == old.price && body.total_lots <= old.total;
+        let keeps = body.priority == old.priority;
+        ensure!(keeps == may_keep, "I06", "order {} keeps its priority against the rule of P3.2", old.id);
+        let market = self.check_takes_risk(old.market)?;
+        let fee_cap_e6bp = if keeps { old.fee_cap_e6bp } else { market.fee_cap_e6bp() };
+        let remaining = old.remaining + (body.total_lots - old.total);
+        ensure!(remaining > 0, "I26", "order {} is replaced by nothing", old.id);
+        let reserve = market.reserve(old.side, body.price, remaining, fee_cap_e6bp)?;
+        if keeps {
+            ensure!(body.resting == 1, "I06", "order {} keeps its priority and does not rest", old.id);
+            self.books.shrink(slot, remaining);
+        } else {
+            self.books.lift(slot);
+        }
+        let order = &mut self.books.orders[slot as usize];
+        (order.price, order.total, order.remaining) = (body.price, body.total_lots, remaining);
+        (order.reserve, order.fee_cap_e6bp) = (reserve, fee_cap_e6bp);
+        let order = *order;
+        self.ledger.reserve(order.balance, reserve - old.reserve);
+        self.check_body(&order, event, &body)?;
+        if !keeps && body.resting == 1 {
+            self.books.rest(slot, body.priority)?;
+        }
+        Ok(())
+    }
+
+    fn order_cancelled(&mut self, event: &Event) -> Check {
+        let body: CancelBody = event.body_as();
+        self.work.cancels += 1;
+        let slot = self.books.find(event.order)?;
+        let order = self.books.orders[slot as usize];
+        let same = order.remaining == body.remaining_lots
+            && order.price == body.price
+            && order.side == body.side
+            && (order.account, order.sub, order.market) == (event.account, event.sub, event.market);
+        ensure!(same, "I26", "order {} is cancelled as {body:?}", order.id);
+        ensure!(
+            order.filled == body.filled_lots,
+            "I26",
+            "order {} is cancelled with {} filled lots, {} traded",
+            order.id,
+            body.filled_lots,
+            order.filled
+        );
+        ensure!(
+            order.reserve == body.released,
+            "I07",
+            "order {} releases {}, its reserve is {}",
+            order.id,
+            body.released,
+            order.reserve
+        );
+        if order.rests() {
+            self.books.lift(slot);
+        }
+        self.books.close(slot);
+        self.ledger.reserve(order.balance, -order.reserve);
+        Ok(())
+    }
+
+    /// A fill: both orders shrink, the amounts follow from price, lots and rates, and nothing else moves.
+    pub(super) fn trade(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: TradeBody = event.body_as();
+        self.work.fills += 1;
+        let (taker_slot, maker_slot) = (self.books.find(event.order)?, self.books.find(body.maker_order)?);
+        let (taker, maker) = (self.books.orders[taker_slot as usize], self.books.orders[maker_slot as usize]);
+        self.check_pair(&taker, &maker, event, &body)?;
+        self.books.check_is_next(maker_slot)?;
+        let market = self.check_takes_risk(taker.market)?;
+        let taker_left =
+            market.reserve(taker.side, taker.price, taker.remaining - body.lots, taker.fee_cap_e6bp)?;
+        let maker_left =
+            market.reserve(maker.side, maker.price, maker.remaining - body.lots, maker.fee_cap_e6bp)?;
+        let (taker_freed, maker_freed) = (taker.reserve - taker_left, maker.reserve - maker_left);
+        let value = market.value(body.price, body.lots)?;
+        let fee = |order: &Order, freed: i64, rate: u32| {
+            let whole = fee_ceil(value, rate.min(order.fee_cap_e6bp));
+            if order.side == BUY {
+                whole.min(freed - value)
+            } else {
+                whole
+            }
+        };
+        let taker_fee = fee(&taker, taker_freed, market.taker_fee_e6bp);
+        let maker_fee = fee(&maker, maker_freed, market.maker_fee_e6bp);
+        ensure!(
+            (body.notional, body.taker_fee, body.maker_fee) == (value, taker_fee, maker_fee),
+            "I11",
+            "fill of {} lots at {}: notional and fees are {}, {}, {}, not {value}, {taker_fee}, {maker_fee}",
+            body.lots,
+            body.price,
+            body.notional,
+            body.taker_fee,
+            body.maker_fee
+        );
+        let (buyer, seller, unheld, buyer_fee, seller_fee) = if taker.side == BUY {
+            (&taker, &maker, taker_freed, taker_fee, maker_fee)
+        } else {
+            (&maker, &taker, maker_freed, maker_fee, taker_fee)
+        };
+        let movements = fill_movements(&market, &body, (buyer, seller), unheld, (buyer_fee, seller_fee));
+        check_movements("I11", movements, postings)?;
+        self.collect_fees(market.quote, taker_fee + maker_fee);
+        self.after_fill(taker_slot, body.lots, taker_left, true);
+        self.after_fill(maker_slot, body.lots, maker_left, true);
+        Ok(())
+    }
+
+    fn check_pair(&self, taker: &Order, maker: &Order, event: &Event, body: &TradeBody) -> Check {
+        let (buy, sell) = if taker.side == BUY { (taker, maker) } else { (maker, taker) };
+        ensure!(
+            taker.side != maker.side && taker.side == body.taker_side,
+            "I26",
+            "both orders are on one side"
+        );
+        ensure!(
+            taker.market == maker.market && taker.market == event.market,
+            "I26",
+            "the orders' markets differ"
+        );
+        ensure!(!taker.rests(), "I26", "taker order {} rests", taker.id);
+        ensure!(taker.account != maker.account, "I06", "order {} trades with its own owner", taker.id);
+        ensure!(
+            (taker.account, taker.sub, maker.account, maker.sub)
+                == (event.account, event.sub, body.maker_account, body.maker_sub),
+            "I26",
+            "the fill of order {} names other accounts",
+            taker.id
+        );
+        ensure!(
+            body.price == maker.price && buy.price >= sell.price,
+            "I06",
+            "order {} trades at {} against a resting {}",
+            taker.id,
+            body.price,
+            maker.price
+        );
+        ensure!(
+            body.lots > 0
+                && body.taker_remaining == taker.remaining - body.lots
+                && body.maker_remaining == maker.remaining - body.lots
+                && body.taker_remaining >= 0
+                && body.maker_remaining >= 0,
+            "I26",
+            "a fill of {} lots leaves {} of {} and {} of {}",
+            body.lots,
+            body.taker_remaining,
+            taker.remaining,
+            body.maker_remaining,
+            maker.remaining
+        );
+        Ok(())
+    }
+
+    /// Self-trade prevention by DECREMENT: both shrink, only their own reserves move.
+    fn self_trade_prevented(&mut self, event: &Event) -> Check {
+        let body: PreventedBody = event.body_as();
+        self.work.cancels += 1;
+        let (taker_slot, maker_slot) = (self.books.find(event.order)?, self.books.find(body.maker_order)?);
+        let (taker, maker) = (self.books.orders[taker_slot as usize], self.books.orders[maker_slot as usize]);
+        ensure!(taker.account == maker.account, "I26", "orders of two owners are kept apart");
+        ensure!(
+            body.lots > 0
+                && body.lots == taker.remaining.min(maker.remaining)
+                && body.taker_remaining == taker.remaining - body.lots
+                && body.maker_remaining == maker.remaining - body.lots,
+            "I26",
+            "order {} shrinks by {} lots against order {}",
+            taker.id,
+            body.lots,
+            maker.id
+        );
+        self.books.check_is_next(maker_slot)?;
+        let market = *self.market(taker.market)?;
+        for (slot, order) in [(taker_slot, taker), (maker_slot, maker)] {
+            let left =
+                market.reserve(order.side, order.price, order.remaining - body.lots, order.fee_cap_e6bp)?;
+            self.after_fill(slot, body.lots, left, false);
+        }
+        Ok(())
+    }
+
+    /// Shrinks an order by `lots`; without a rest it is gone.
+    fn after_fill(&mut self, slot: u32, lots: i64, reserve: i64, traded: bool) {
+        let order = self.books.orders[slot as usize];
+        self.ledger.reserve(order.balance, reserve - order.reserve);
+        self.books.shrink(slot, order.remaining - lots);
+        let entry = &mut self.books.orders[slot as usize];
+        entry.reserve = reserve;
+        if traded {
+            entry.filled += lots;
+        } else {
+            // Prevented lots never were and never will be filled: the order is smaller by them.
+            entry.total -= lots;
+        }
+        if order.remaining > lots {
+            return;
+        }
+        if order.level != NONE {
+            self.books.lift(slot);
+        }
+        self.books.close(slot);
+    }
+}
+
+fn fill_movements(
+    market: &Market,
+    body: &TradeBody,
+    (buyer, seller): (&Order, &Order),
+    unheld: i64,
+    fees: (i64, i64),
+) -> [Movement; 9] {
+    let sold = body.lots * market.lot_size;
+    let spent = body.notional + fees.0;
+    let total = fees.0 + fees.1;
+    let part = |percent: i64| (total as i128 * percent as i128 / 100) as i64;
+    let (stakers, maker_fund, insurance) = (part(STAKERS_PCT), part(MAKER_FUND_PCT), part(INSURANCE_PCT));
+    let quote = market.quote;
+    let vault = total - stakers - maker_fund - insurance;
+    [
+        (buyer.account, buyer.sub, quote, HELD, -unheld),
+        (buyer.account, buyer.sub, quote, FREE, unheld - spent),
+        (buyer.account, buyer.sub, market.base, FREE, sold),
+        (seller.account, seller.sub, market.base, HELD, -sold),
+        (seller.account, seller.sub, quote, FREE, body.notional - fees.1),
+        (SYSTEM_OWNER, 0, quote, VAULT_CASH, vault),
+        (SYSTEM_OWNER, 0, quote, STAKER_POOL, stakers),
+        (SYSTEM_OWNER, 0, quote, MAKER_FUND, maker_fund),
+        (SYSTEM_OWNER, 0, quote, INSURANCE, insurance),
+    ]
+}

@@ -1,0 +1,141 @@
+//! Starting in the middle of a log: the auditor takes over the state of a restored engine.
+
+use super::book::Order;
+use super::fault::{fault, Check, Fault};
+use super::records::{Account, Withdrawal};
+use super::{Auditor, Market, Violation};
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::genesis::Genesis;
+use crate::hash::id32;
+use crate::ledger::line;
+use crate::state::withdrawal_state;
+use crate::wire::command::side;
+
+impl Auditor {
+    /// An auditor that continues behind a snapshot. What the engine holds is taken over as data and must satisfy
+    /// every invariant by the auditor's own rules; whether it is the right state the snapshot's hash says.
+    ///
+    /// # Errors
+    /// The first invariant that the state breaks, with the engine's sequence number.
+    pub fn from_engine<B: Book>(engine: &Engine<B>) -> Result<Self, Violation> {
+        let empty = Genesis { shard: engine.shard, rules_version: 0, time_ns: 0, grants: Vec::new() };
+        let mut auditor = Auditor::new(&empty);
+        auditor.seq = engine.cursor.seq;
+        auditor.time_ns = engine.cursor.time_ns;
+        auditor.pending = engine.pending_token();
+        let seq = auditor.seq;
+        let violation = |Fault { invariant, detail }: Fault| Violation { invariant, seq, detail };
+        auditor.take_over(engine).map_err(violation)?;
+        auditor.ledger.forget_touched();
+        auditor.verify()?;
+        Ok(auditor)
+    }
+
+    fn take_over<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        if engine.pending.is_some() {
+            return Err(fault("I18", format_args!("a continuation is pending; take over between commands")));
+        }
+        let state = &engine.state;
+        self.take_over_accounts(engine);
+        for ((line, key, asset), amount) in state.system.rows() {
+            self.ledger.load_system(line, key, asset, amount);
+        }
+        for asset in 0..state.assets.len() as u16 {
+            let fee_lines = [line::VAULT_CASH, line::STAKER_POOL, line::MAKER_FUND, line::INSURANCE];
+            let kept = fee_lines.iter().map(|&line| self.ledger.line(0, 0, asset, line)).sum();
+            self.collect_fees(asset, kept);
+        }
+        self.records.assets = state.assets.len();
+        self.records.deposits = state.deposits.clone();
+        for (principal, role) in state.roles.grants() {
+            self.records.grant(&principal, role);
+        }
+        for market in &state.markets.list {
+            self.records.market_ids.insert(id32(&market.id));
+            self.markets.push(Market {
+                base: market.base,
+                quote: market.quote,
+                status: market.status,
+                kind: market.kind,
+                config_version: market.config_version,
+                tick_size: market.tick_size,
+                lot_size: market.lot_size,
+                unit: market.unit,
+                taker_fee_e6bp: market.parameters.taker_fee_e6bp,
+                maker_fee_e6bp: market.parameters.maker_fee_e6bp,
+            });
+            self.books.open_market();
+        }
+        self.platform_paused = state.platform_pause.is_some();
+        self.take_over_withdrawals(engine);
+        self.take_over_orders(engine)
+    }
+
+    fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {
+        for (handle, account) in engine.state.accounts.list.iter().enumerate() {
+            self.records.account_ids.insert(id32(&account.id));
+            let subs = account.subs.iter().fold(0, |bits, sub| bits | 1_u128 << (sub.index & 127));
+            self.records.accounts.push(Account { subs, addresses: account.addresses.len() as u8 });
+            for sub in &account.subs {
+                for balance in &sub.balances {
+                    self.ledger.load(handle as u32, sub.index, balance.asset, balance.lines);
+                }
+            }
+        }
+    }
+
+    fn take_over_withdrawals<B: Book>(&mut self, engine: &Engine<B>) {
+        self.records.last_ticket = engine.state.next_ticket - 1;
+        for (&ticket, entry) in &engine.state.withdrawals {
+            let open = matches!(entry.state, withdrawal_state::QUEUED | withdrawal_state::RELEASED);
+            if !open {
+                continue;
+            }
+            self.ledger.withdraw(entry.account, entry.sub, entry.asset, entry.amount);
+            let withdrawal = Withdrawal {
+                account: entry.account,
+                sub: entry.sub,
+                asset: entry.asset,
+                amount: entry.amount,
+                released: entry.state == withdrawal_state::RELEASED,
+            };
+            self.records.withdrawals.insert(ticket, withdrawal);
+        }
+    }
+
+    /// Orders enter in the order of their priority, as they once came to rest.
+    fn take_over_orders<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        let state = &engine.state;
+        let mut orders: Vec<_> = state.orders.ids().iter().filter_map(|&id| state.orders.find(id)).collect();
+        orders.sort_unstable_by_key(|&slot| state.orders[slot].priority);
+        for slot in orders {
+            let order = &state.orders[slot];
+            let market = *self.market(order.market)?;
+            let asset = if order.side == side::BUY { market.quote } else { market.base };
+            let balance = self.ledger.slot(order.account, order.sub, asset);
+            let reserve = market.reserve(order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
+            let copy = Order {
+                id: order.id,
+                priority: order.priority,
+                price: order.price,
+                total: order.total,
+                remaining: order.remaining,
+                filled: order.total - order.remaining,
+                reserve,
+                account: order.account,
+                market: order.market,
+                fee_cap_e6bp: order.fee_cap_e6bp,
+                balance,
+                sub: order.sub,
+                side: order.side,
+                ..Order::EMPTY
+            };
+            let place = self.books.store(copy, false)?;
+            self.ledger.reserve(balance, reserve);
+            self.books.rest(place, order.priority)?;
+        }
+        self.books.last_order_id = state.next_order - 1;
+        Ok(())
+    }
+}

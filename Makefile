@@ -4,6 +4,8 @@
 PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
+# Continuous integration refuses a stale Cargo.lock; a developer's build updates it.
+LOCKED := $(if $(CI),--locked)
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -23,7 +25,7 @@ test: test-rust test-python
 
 # The bindings crate is a Python module: it is tested from Python.
 test-rust: dev
-	cargo test --quiet --locked -p tradewind-journal -p tradewind-engine
+	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-engine
 
 test-python: dev
 	$(BIN)/python -m pytest $(ARGS)
@@ -33,7 +35,7 @@ bench: bench-tools
 
 lint: dev
 	cargo fmt --all --check
-	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	cargo clippy --quiet $(LOCKED) --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,7 +11,15 @@ from typing import Final
 from tradewind.readiness.architecture import module_files
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import Measurement, ProbeContext, count, probe
-from tradewind.readiness.probes.source_tree import Finding, comments, copy_of, report, run_tool, tracked_files
+from tradewind.readiness.probes.source_tree import (
+    Finding,
+    comments,
+    copy_of,
+    report,
+    run_tool,
+    tool_environment,
+    tracked_files,
+)
 
 SUPPRESSION: Final = re.compile(r"#\s*(noqa|type:\s*ignore)(?P<rest>.*)")
 REASON: Final = re.compile(r"[:\[]?[\w, :-]*\]?\s*(?:-|--|#)\s*\S+")
@@ -41,11 +47,6 @@ PYTHON_TOOLS: Final = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
 )
-
-
-def tool_environment() -> dict[str, str]:
-    """The environment of the tools, with those installed beside this interpreter first."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def _tool_findings(root: Path) -> Iterator[Finding]:

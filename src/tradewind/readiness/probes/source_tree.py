@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,11 @@ def report(findings: Sequence[Finding], **facts: Any) -> bytes:
     """The raw file of a static check: everything found, and facts about what was looked at."""
     listed = [{"file": item.file, "line": item.line, "problem": item.problem} for item in findings]
     return json.dumps({**facts, "findings": listed}, indent=1, sort_keys=True).encode()
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment of the tools, with those installed beside this interpreter first."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def run_tool(command: Sequence[str], directory: Path, env: dict[str, str] | None = None) -> tuple[int, str]:

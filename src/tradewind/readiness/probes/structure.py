@@ -18,7 +18,14 @@ from tradewind.readiness.architecture import (
 )
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import Measurement, ProbeContext, count, probe
-from tradewind.readiness.probes.source_tree import Finding, copy_of, report, run_tool, tracked_files
+from tradewind.readiness.probes.source_tree import (
+    Finding,
+    copy_of,
+    report,
+    run_tool,
+    tool_environment,
+    tracked_files,
+)
 
 ENTRY_POINTS: Final = ("tradewind.cli", "tradewind.readiness.probes")
 
@@ -69,9 +76,8 @@ def _with_second_rate_limiter(context: ProbeContext) -> Measurement:
 
 
 def _commented_out(root: Path) -> list[Finding]:
-    status, output = run_tool(
-        ["ruff", "check", "--isolated", "--select", "ERA001", "--output-format", "concise", "src"], root
-    )
+    command = ["ruff", "check", "--isolated", "--select", "ERA001", "--output-format", "concise", "src"]
+    status, output = run_tool(command, root, tool_environment())
     if status not in (0, 1):
         raise CannotMeasureError(f"ruff ended with status {status}: {output[:200]}")
     lines = [line for line in output.splitlines() if "ERA001" in line]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,8 +40,8 @@ def raw(values: dict[str, MeasuredValue]) -> bytes:
     return json.dumps(msgspec.to_builtins(values)).encode()
 
 
-def from_raw(files: object) -> dict[str, MeasuredValue]:
-    content = json.loads(files["raw.json"])  # type: ignore[index]
+def from_raw(files: Mapping[str, bytes]) -> dict[str, MeasuredValue]:
+    content = json.loads(files["raw.json"])
     return msgspec.convert(content, dict[str, MeasuredValue])
 
 
@@ -98,7 +98,7 @@ class World:
             registry=self.registry,
             now_ns=time.time_ns(),
         )
-        return replace(verifier, **changes)  # type: ignore[arg-type]
+        return replace(verifier, **changes)
 
     def state(self, criterion_id: str, **changes: object) -> CriterionResult:
         return evaluate_criterion(self.verifier(**changes), self.catalogue.get(criterion_id))

@@ -10,7 +10,7 @@ from tradewind.readiness.catalogue import Catalogue
 from tradewind.readiness.errors import CannotMeasureError, ProbeDefectError
 from tradewind.readiness.probe import Probe, ProbeContext, Registry, built_probes
 from tradewind.readiness.probes.credentials import entropy_bits, scan
-from tradewind.readiness.probes.quality import placeholder_functions
+from tradewind.readiness.probes.quality import bare_suppressions, placeholder_functions
 from tradewind.readiness.session import source_root
 from tradewind.readiness.verify import values_satisfy
 
@@ -25,7 +25,7 @@ def context(scratch: Path, data: Path | None = None) -> ProbeContext:
 
 def run(function: object, scratch: Path) -> object:
     try:
-        return function(context(scratch))  # type: ignore[operator]
+        return function(context(scratch))
     except CannotMeasureError as error:
         pytest.skip(str(error))
 
@@ -44,10 +44,10 @@ def test_the_mutation_of_the_catalogue_turns_the_check_red(
 ) -> None:
     criterion = catalogue.get(probe.criterion_id)
     broken = run(probe.mutate, tmp_path)
-    assert {name: value.unit for name, value in broken.values.items()} == {  # type: ignore[attr-defined]
+    assert {name: value.unit for name, value in broken.values.items()} == {
         row.metric: row.unit for row in criterion.threshold
     }
-    assert not values_satisfy(criterion, broken.values)  # type: ignore[attr-defined]
+    assert not values_satisfy(criterion, broken.values)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.criterion_id)
@@ -56,14 +56,14 @@ def test_the_mutation_is_what_the_check_sees_worse_than_before(probe: Probe, tmp
     (tmp_path / "b").mkdir()
     before = run(probe.measure, tmp_path / "a")
     after = run(probe.mutate, tmp_path / "b")
-    assert {k: v.value for k, v in before.values.items()} != {k: v.value for k, v in after.values.items()}  # type: ignore[attr-defined]
+    assert {k: v.value for k, v in before.values.items()} != {k: v.value for k, v in after.values.items()}
 
 
 def test_a_criterion_has_at_most_one_probe() -> None:
     registry = Registry()
-    registry.probe("a-b")(lambda _: None)  # type: ignore[arg-type, return-value]
+    registry.probe("a-b")(lambda _: None)
     with pytest.raises(ProbeDefectError, match="two probes"):
-        registry.probe("a-b")(lambda _: None)  # type: ignore[arg-type, return-value]
+        registry.probe("a-b")(lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,22 @@ def test_entropy_of_known_texts() -> None:
     assert entropy_bits("aaaa") == 0
     assert entropy_bits("ab") == 1
     assert entropy_bits("abcd") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "bare"),
+    [
+        ("run()  # noqa: S603", True),
+        ("run()  # noqa", True),
+        ("run()  # type: ignore[index]", True),
+        ("run()  # noqa: S603 - the command is a constant", False),
+        ("run()  # type: ignore[index]  # the stub is wrong", False),
+        ("run()  # noqa: S311 a model, not a secret", False),
+    ],
+)
+def test_a_suppression_needs_a_reason_in_words(tmp_path: Path, line: str, bare: bool) -> None:
+    (tmp_path / "sample.py").write_text(line + "\n")
+    assert bool(list(bare_suppressions(tmp_path, ["sample.py"]))) is bare
 
 
 def test_placeholders_are_found_and_contracts_are_not(tmp_path: Path) -> None:

@@ -21,14 +21,17 @@ from tradewind.readiness.probes.source_tree import (
     tracked_files,
 )
 
-SUPPRESSION: Final = re.compile(r"#\s*(noqa|type:\s*ignore)(?P<rest>.*)")
-REASON: Final = re.compile(r"[:\[]?[\w, :-]*\]?\s*(?:-|--|#)\s*\S+")
+# The directive with its codes, and what is said after it: that must give a reason in words.
+SUPPRESSION: Final = re.compile(
+    r"#\s*(?:noqa(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type:\s*ignore(?:\[[\w, -]+\])?)(?P<said>.*)"
+)
+REASON: Final = re.compile(r"[a-z]{2,}.*\s\S+", re.IGNORECASE)
 RUST_SUPPRESSION: Final = re.compile(r"#!?\[allow\(")
 ABSTRACT_BASES: Final = ("Protocol", "ABC", "ABCMeta")
 ABSTRACT_DECORATORS: Final = ("abstractmethod", "overload")
 
 RUST_TOOLS: Final = (
-    ("cargo", "fmt", "--all", "--check"),
+    ("cargo", "fmt", "--all", "--", "--check", "-l"),
     (
         "cargo",
         "clippy",
@@ -58,13 +61,14 @@ def _tool_findings(root: Path) -> Iterator[Finding]:
                 yield Finding(" ".join(command[:2]), 0, line)
 
 
-def _bare_suppressions(root: Path, files: list[str]) -> Iterator[Finding]:
+def bare_suppressions(root: Path, files: list[str]) -> Iterator[Finding]:
+    """Lint and type suppressions of ``files`` that give no reason in words."""
     for name in files:
         path = root / name
         if name.endswith(".py"):
             for line, text in comments(path):
                 match = SUPPRESSION.search(text)
-                if match and not REASON.fullmatch(match["rest"].strip()):
+                if match and not REASON.search(match["said"]):
                     yield Finding(name, line, f"suppression without a reason: {text.strip()}")
         elif name.endswith(".rs"):
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -119,7 +123,7 @@ def _measure(root: Path, *, with_tools: bool) -> Measurement:
     files = tracked_files(root)
     if not any(name.endswith(".rs") for name in files):
         raise CannotMeasureError("the source tree holds no Rust code")
-    findings = list(_bare_suppressions(root, files))
+    findings = list(bare_suppressions(root, files))
     if with_tools:
         findings += _tool_findings(root)
     placeholders = list(placeholder_functions(root / "src"))

@@ -1,1 +1,68 @@
-//! Python bindings.
+//! The Python module `tradewind._core`: engine, journal and auditor behind one thin layer.
+//!
+//! Records cross the border as bytes; Python reads their layout from `field_tables`. The interpreter is released
+//! while commands are applied and blocks are synced.
+
+use pyo3::prelude::*;
+use tradewind_engine::wire::command::{Command, COMMAND_SIZE};
+use tradewind_engine::wire::event::{CommandResult, Posting, EVENT_SIZE};
+
+mod audit;
+mod batch;
+mod engine;
+mod errors;
+mod failure;
+#[cfg(feature = "faults")]
+mod faults;
+mod journal;
+mod node;
+mod recover;
+mod tables;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("COMMAND_SIZE", COMMAND_SIZE)?;
+    module.add("RESULT_SIZE", size_of::<CommandResult>())?;
+    module.add("EVENT_SIZE", EVENT_SIZE)?;
+    module.add("POSTING_SIZE", size_of::<Posting>())?;
+    module.add("MAX_BATCH_COMMANDS", node::MAX_BATCH_COMMANDS)?;
+    module.add("MAX_BATCH_NOTE_BYTES", node::MAX_BATCH_NOTE_BYTES)?;
+    debug_assert_eq!(size_of::<Command>(), COMMAND_SIZE);
+    errors::register(module)?;
+    module.add_class::<batch::Batch>()?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<node::Node>()?;
+    module.add_class::<journal::JournalReader>()?;
+    add_functions(module)?;
+    #[cfg(feature = "faults")]
+    {
+        module.add_function(wrap_pyfunction!(faults::set_fault, module)?)?;
+        module.add_function(wrap_pyfunction!(faults::clear_fault, module)?)?;
+    }
+    Ok(())
+}
+
+fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(tables::field_tables, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::record_sizes, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::command_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::event_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::error_catalogue, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::constants, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::derive_account_id, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::derive_market_id, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::blake3, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::encode_genesis, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::decode_genesis, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_exists, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_genesis, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_replay, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_prove, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::proof_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_root, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::journal_consistency, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::consistency_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(journal::snapshot_list, module)?)?;
+    Ok(())
+}

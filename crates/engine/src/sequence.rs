@@ -74,7 +74,7 @@ fn guarded<B: Book>(engine: &mut Engine<B>, work: impl FnOnce(&mut Engine<B>)) -
 }
 
 fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
-    Command { principal: engine.system_principal(), ..Command::new(kind) }
+    Command { principal: engine.system_principal(), shard: engine.shard(), ..Command::new(kind) }
 }
 
 fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {

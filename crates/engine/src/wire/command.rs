@@ -107,6 +107,11 @@ macro_rules! kinds {
             pub const fn payload_fields(self) -> &'static [super::record::Field] {
                 match self { $(Kind::$name => <$payload as Record>::FIELDS),* }
             }
+
+            /// Name of the payload record.
+            pub const fn payload_name(self) -> &'static str {
+                match self { $(Kind::$name => <$payload as Record>::NAME),* }
+            }
         }
     };
 }

@@ -101,6 +101,14 @@ macro_rules! event_kinds {
             pub const fn body_fields(self) -> &'static [super::record::Field] {
                 match self { $(EventKind::$name => <$body as Record>::FIELDS),* }
             }
+            /// Name of the body record.
+            pub const fn body_name(self) -> &'static str {
+                match self { $(EventKind::$name => <$body as Record>::NAME),* }
+            }
+            /// Bytes of the body in use.
+            pub const fn body_size(self) -> usize {
+                match self { $(EventKind::$name => <$body as Record>::SIZE),* }
+            }
         }
     };
 }

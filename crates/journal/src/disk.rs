@@ -203,10 +203,11 @@ pub fn write_file_atomically(path: &Path, parts: &[&[u8]]) -> Outcome<()> {
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Forgets clean cached pages, so that the next read shows what really is on disk.
-pub fn drop_cache(file: &File) {
+/// Forgets the clean cached pages of a range (`bytes` 0 means to the end), so that the next read shows what is on disk.
+pub fn drop_cache(file: &File, offset: u64, bytes: u64) {
     // A hint only: where it is not supported the read shows the page cache, as any read does.
-    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    let length = std::num::NonZeroU64::new(bytes);
+    let _ = rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::DontNeed);
 }
 
 /// Free bytes an ordinary user may still allocate in the file system of `dir`.

@@ -288,3 +288,75 @@ impl Footer {
         valid.then(|| u64::from_le_bytes(take(tail, 8)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_crc_32c_with_the_published_check_value() {
+        assert_eq!(crc32c::crc32c(b"123456789"), 0xE306_9283);
+    }
+
+    #[test]
+    fn the_genesis_hash_covers_the_domain_and_the_configuration() {
+        assert_eq!(genesis_hash(b"abc"), *blake3::hash(b"tradewind/genesis/v1abc").as_bytes());
+    }
+
+    fn header() -> BlockHeader {
+        BlockHeader {
+            format: 3,
+            shard: 2,
+            epoch: 9,
+            block: 77,
+            first_seq: 1000,
+            count: 5,
+            payload_bytes: 321,
+            rule_version: 4,
+            payload_crc: 0xDEAD_BEEF,
+            time_ns: -5,
+            prev_hash: [0xAB; 32],
+        }
+    }
+
+    #[test]
+    fn a_block_header_comes_back_as_it_was_and_every_changed_bit_is_refused() {
+        let bytes = header().encode();
+        assert_eq!(BlockHeader::decode(&bytes), Ok(header()));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(BlockHeader::decode(&changed).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_header_without_records_or_past_the_last_sequence_is_refused() {
+        let empty = BlockHeader { count: 0, ..header() };
+        assert_eq!(BlockHeader::decode(&empty.encode()), Err(Cause::RecordCount));
+        let overflowing = BlockHeader { first_seq: u64::MAX, count: 1, ..header() };
+        assert_eq!(BlockHeader::decode(&overflowing.encode()), Err(Cause::RecordCount));
+    }
+
+    #[test]
+    fn a_footer_comes_back_as_it_was_and_every_changed_bit_is_refused() {
+        let entry = |i: u64| IndexEntry { offset: 128 + i * 192, first_seq: i, hash: [i as u8; 32] };
+        let footer = Footer {
+            shard: 1,
+            first_block: 4,
+            last_seq: 8,
+            offset: 128 + 3 * 192,
+            head_hash: [1; 32],
+            segment_hash: [2; 32],
+            log_hash: [3; 32],
+            entries: (0..3).map(entry).collect(),
+        };
+        let bytes = footer.encode();
+        assert_eq!(Footer::decode(&bytes), Ok(footer));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(Footer::decode(&changed).is_err(), "bit {bit}");
+        }
+    }
+}

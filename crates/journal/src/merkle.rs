@@ -192,3 +192,74 @@ pub fn tree_hash_from_consistency(
     }
     (last == 0 && from_old == old_hash).then_some(from_new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGEST_TREE: usize = 36;
+
+    fn leaves(count: usize) -> Vec<Hash> {
+        (0..count).map(|i| leaf_hash(blake3::hash(&(i as u64).to_le_bytes()).as_bytes())).collect()
+    }
+
+    /// The definition of RFC 6962 2.1, word for word.
+    fn tree_hash_by_definition(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => empty_tree_hash(),
+            [one] => *one,
+            many => {
+                let mut k = 1;
+                while k * 2 < many.len() {
+                    k *= 2;
+                }
+                node_hash(&tree_hash_by_definition(&many[..k]), &tree_hash_by_definition(&many[k..]))
+            }
+        }
+    }
+
+    #[test]
+    fn the_frontier_gives_the_hash_of_the_definition_for_every_size() {
+        let all = leaves(LARGEST_TREE);
+        for size in 0..=LARGEST_TREE {
+            assert_eq!(tree_hash(&all[..size]), tree_hash_by_definition(&all[..size]), "size {size}");
+        }
+    }
+
+    #[test]
+    fn every_leaf_is_proven_and_no_other_leaf_or_position_passes() {
+        for size in 1..=LARGEST_TREE {
+            let all = leaves(size);
+            let expected = tree_hash_by_definition(&all);
+            for index in 0..size {
+                let path = inclusion_path(&all, index);
+                let check = |leaf, index: usize| {
+                    tree_hash_from_inclusion(leaf, index as u64, size as u64, &path) == Some(expected)
+                };
+                assert!(check(all[index], index), "leaf {index} of {size}");
+                assert!(!check(leaf_hash(&[9; 32]), index), "foreign leaf at {index} of {size}");
+                assert!(
+                    size == 1 || !check(all[index], (index + 1) % size),
+                    "wrong position {index} of {size}"
+                );
+                let longer = [path.as_slice(), &[[0; 32]]].concat();
+                assert_eq!(tree_hash_from_inclusion(all[index], index as u64, size as u64, &longer), None);
+            }
+        }
+    }
+
+    #[test]
+    fn every_prefix_is_proven_consistent_and_no_other_history_passes() {
+        for new_size in 1..=LARGEST_TREE {
+            let all = leaves(new_size);
+            for old_size in 1..=new_size {
+                let old_hash = tree_hash_by_definition(&all[..old_size]);
+                let path = consistency_path(&all, old_size);
+                let check =
+                    |old_hash| tree_hash_from_consistency(old_size as u64, new_size as u64, old_hash, &path);
+                assert_eq!(check(old_hash), Some(tree_hash_by_definition(&all)), "{old_size} of {new_size}");
+                assert_ne!(check([7; 32]), Some(tree_hash_by_definition(&all)), "{old_size} of {new_size}");
+            }
+        }
+    }
+}

@@ -175,7 +175,7 @@ fn refresh_last_segment(dir: &Path) -> Result<(), JournalError> {
     let path = dir.join(&name.file_name);
     let file = disk::open_for_writing(&path)?;
     disk::sync_data(&file, &path)?;
-    disk::drop_cache(&file);
+    disk::drop_cache(&file, 0, 0);
     disk::sync_dir(dir)
 }
 
@@ -219,6 +219,7 @@ fn resume(dir: &Path, scan: LogScan, options: &JournalOptions) -> Result<ActiveS
         first_block: scan.last.header.first_block,
         offset: scan.last_scan.data_end,
         zeroed_to: scan.last_scan.data_end,
+        uncached_to: scan.last_scan.data_end,
         entries: scan.last_scan.entries,
         frontier: scan.last_scan.frontier,
         opened: Instant::now(),

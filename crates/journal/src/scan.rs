@@ -141,7 +141,9 @@ impl Window {
             self.buffer.copy_within(from..self.length, 0);
             carried = self.length - from;
         }
-        let wanted = length.max(self.read_ahead_bytes);
+        let file_bytes = disk::length(&segment.file, &segment.path)?;
+        let left_bytes = usize::try_from(file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = length.max(self.read_ahead_bytes.min(left_bytes)).max(carried);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
@@ -289,14 +291,15 @@ pub fn examine_tail(
     cursor: &Cursor,
 ) -> Result<TailFacts, JournalError> {
     let mut facts = TailFacts::default();
-    let mut buffer = vec![0u8; TAIL_SCAN_STEP_BYTES];
+    let left_bytes = disk::length(&segment.file, &segment.path)?.saturating_sub(offset);
+    let mut buffer = vec![0u8; left_bytes.clamp(1, TAIL_SCAN_STEP_BYTES as u64) as usize];
     let mut at = offset;
     loop {
         let length = disk::read_at(&segment.file, &segment.path, &mut buffer, at)?;
         if length == 0 {
             return Ok(facts);
         }
-        if let Some(last) = buffer[..length].iter().rposition(|byte| *byte != 0) {
+        if let Some(last) = last_nonzero(&buffer[..length]) {
             facts.nonzero_end = Some(at + last as u64 + 1);
             let stride = ALIGNMENT_BYTES as usize;
             let starts = (0..length).step_by(stride).filter(|start| at + *start as u64 >= resume_at);
@@ -312,6 +315,15 @@ pub fn examine_tail(
         }
         at += length as u64;
     }
+}
+
+fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    // Most of a preallocated segment is zero: whole chunks are compared at the speed of memory.
+    const ZEROS: [u8; TAIL_READ_BYTES] = [0; TAIL_READ_BYTES];
+    let chunks = bytes.chunks(TAIL_READ_BYTES).enumerate();
+    let (number, chunk) = chunks.rev().find(|(_, chunk)| **chunk != ZEROS[..chunk.len()])?;
+    let last = chunk.iter().rposition(|byte| *byte != 0)?;
+    Some(number * TAIL_READ_BYTES + last)
 }
 
 fn is_successor(segment: &Segment, offset: u64, cursor: &Cursor) -> Result<bool, JournalError> {

@@ -20,6 +20,10 @@ pub const MAX_PAYLOAD_LIMIT_BYTES: u32 = 1 << 30;
 /// Zeros are written this far ahead of small blocks: preallocated space that was never written costs every sync a
 /// metadata update (measured: 4 KiB blocks 166 us instead of 108 us). Larger blocks gain nothing and skip it.
 const ZERO_AHEAD_BYTES: u64 = 256 << 10;
+/// Durable bytes leave the page cache in steps of this size, and as many stay cached for readers at the tail: a log
+/// that fills all memory evicts what is needed and writes each block into cold pages (measured: 1,000 us instead of
+/// 60 us to copy 512 KiB).
+const CACHED_TAIL_BYTES: u64 = 4 << 20;
 const RESERVE_FILE: &str = "reserve.bin";
 
 /// How a journal is written.
@@ -122,6 +126,7 @@ pub(crate) struct ActiveSegment {
     pub first_block: u64,
     pub offset: u64,
     pub zeroed_to: u64,
+    pub uncached_to: u64,
     pub entries: Vec<IndexEntry>,
     pub frontier: Frontier,
     pub opened: Instant,
@@ -149,6 +154,18 @@ pub struct Journal {
     pub(crate) epoch: u64,
     pub(crate) fenced: bool,
     pub(crate) _lock: DirectoryLock,
+}
+
+impl ActiveSegment {
+    /// Drops durable pages that readers at the tail no longer need. Call right after a sync.
+    fn trim_cache(&mut self) {
+        let cached_bytes = self.offset - self.uncached_to;
+        if cached_bytes >= 2 * CACHED_TAIL_BYTES {
+            let dropped_bytes = cached_bytes - CACHED_TAIL_BYTES;
+            disk::drop_cache(&self.file, self.uncached_to, dropped_bytes);
+            self.uncached_to += dropped_bytes;
+        }
+    }
 }
 
 impl BlockMeta {
@@ -210,6 +227,7 @@ impl Journal {
             let synced = disk::sync_data(&self.active.file, &self.active.path);
             self.fence_on_error(synced)?;
             self.durable = self.head.clone();
+            self.active.trim_cache();
         }
         Ok(())
     }
@@ -450,7 +468,9 @@ impl Journal {
         // Two syncs: the footer must be there before the zeros behind it go.
         disk::sync_data(&active.file, &active.path)?;
         disk::truncate(&active.file, &active.path, footer.end_offset())?;
-        disk::sync_data(&active.file, &active.path)
+        disk::sync_data(&active.file, &active.path)?;
+        disk::drop_cache(&active.file, 0, 0);
+        Ok(())
     }
 }
 
@@ -490,6 +510,7 @@ pub(crate) fn prepare_segment(
         first_block: header.first_block,
         offset: SEGMENT_HEADER_BYTES as u64,
         zeroed_to: SEGMENT_HEADER_BYTES as u64,
+        uncached_to: SEGMENT_HEADER_BYTES as u64,
         entries: Vec::new(),
         frontier: Frontier::default(),
         opened: Instant::now(),

@@ -53,7 +53,7 @@ class GeneratedMarket(msgspec.Struct, frozen=True, kw_only=True):
     level_step_ticks: int = 40
     level_lots: int = 40_000
     max_half_spread_ticks: int = 6
-    drift_ticks: int = 60
+    drift_ticks: int = 150
     reversion_per_mille: int = 20
     trade_per_mille: int = 300
     step_ms_min: int = 10

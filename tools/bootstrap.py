@@ -135,10 +135,12 @@ def optional_program(names: tuple[str, ...], package: str, consequence: str) -> 
 def ensure_virtual_environment() -> str:
     """Creates .venv with pip, or keeps a working one."""
     probe = [str(VENV_PYTHON), "-c", "import pip, sys; print(*sys.version_info[:2])"]
-    if VENV_PYTHON.exists():
-        result = subprocess.run(probe, capture_output=True, text=True, check=False)
-        if result.returncode == 0 and tuple(map(int, result.stdout.split())) >= MINIMUM_PYTHON:
-            return "is there"
+    if VENV.exists():
+        with contextlib.suppress(OSError):
+            result = subprocess.run(probe, capture_output=True, text=True, check=False)
+            if result.returncode == 0 and tuple(map(int, result.stdout.split())) >= MINIMUM_PYTHON:
+                return "is there"
+        # A broken environment goes as a whole: its stamps would vouch for packages of another Python.
         shutil.rmtree(VENV)
     try:
         run_logged([sys.executable, "-m", "venv", str(VENV)], "virtual environment")

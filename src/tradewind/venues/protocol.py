@@ -272,6 +272,16 @@ class BalanceEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     venue_ts_ns: int
 
 
+class FundsEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Funds entered (positive) or left (negative) the account other than by a trade."""
+
+    asset: str
+    amount: Decimal
+    reference: str
+    sequence: int
+    venue_ts_ns: int
+
+
 class StreamState(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The private stream came up or went down."""
 
@@ -280,7 +290,7 @@ class StreamState(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     since_ns: int
 
 
-PrivateEvent = OrderEvent | FillEvent | BalanceEvent | StreamState
+PrivateEvent = OrderEvent | FillEvent | BalanceEvent | FundsEvent | StreamState
 SubmitResult = Acked | Rejected | Uncertain
 ChangeResult = Acked | Rejected | Uncertain | AlreadyFinal
 CancelAllResult = CancelledAll | Rejected | Uncertain

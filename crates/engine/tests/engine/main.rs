@@ -1,0 +1,11 @@
+//! Tests of the state machine through its public border: commands in, results, events and postings out.
+
+mod audit;
+mod authority;
+mod continuation;
+mod golden;
+mod hostile;
+mod lifecycle;
+mod properties;
+mod rejects;
+mod support;

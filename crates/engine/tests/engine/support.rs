@@ -1,0 +1,502 @@
+//! A world to act in: an engine with principals, assets, funded accounts and markets, audited at every step.
+
+use proptest::prelude::*;
+use tradewind_engine::audit::Auditor;
+use tradewind_engine::sequence::{apply_batch, system_command};
+use tradewind_engine::wire::command::*;
+use tradewind_engine::wire::event::{CommandResult, Event, EventKind};
+use tradewind_engine::wire::{Code, Record};
+use tradewind_engine::{id, roles, Batch, Book, Engine, FastBook, Genesis, Grant};
+
+pub type Key = [u8; 32];
+
+pub const fn key(number: u8) -> Key {
+    [number; 32]
+}
+
+pub const SYSTEM: Key = key(1);
+pub const OPERATOR: Key = key(2);
+pub const EMERGENCY: Key = key(3);
+pub const RESUMER_A: Key = key(4);
+pub const RESUMER_B: Key = key(5);
+pub const ADMIN_A: Key = key(6);
+pub const ADMIN_B: Key = key(7);
+pub const RISK: Key = key(8);
+pub const ALICE: Key = key(0xA1);
+pub const BOB: Key = key(0xB2);
+pub const CAROL: Key = key(0xC3);
+/// Owners with funded accounts, in handle order 0..=2; OPERATOR has handle 3, SYSTEM (mirror) 4.
+pub const OWNERS: [Key; 5] = [ALICE, BOB, CAROL, OPERATOR, SYSTEM];
+
+pub const BTC: u16 = 0;
+pub const USDC: u16 = 1;
+pub const SECOND: i64 = 1_000_000_000;
+pub const HOUR: i64 = 3_600 * SECOND;
+pub const DAY: i64 = 24 * HOUR;
+/// First moment of the world.
+pub const START: i64 = 1_700_000_000 * SECOND;
+pub const FUNDS: i64 = 1_000_000_000_000_000;
+
+pub fn genesis() -> Genesis {
+    let roles = [
+        (SYSTEM, roles::SYSTEM),
+        (OPERATOR, roles::OPERATOR),
+        (EMERGENCY, roles::EMERGENCY),
+        (RESUMER_A, roles::RESUMER),
+        (RESUMER_B, roles::RESUMER),
+        (ADMIN_A, roles::ROLE_ADMIN),
+        (ADMIN_B, roles::ROLE_ADMIN),
+        (RISK, roles::RISK),
+    ];
+    let grants = roles.map(|(principal, role)| Grant { principal, role, expiry_ns: START + 300 * DAY });
+    Genesis { shard: 3, rules_version: 1, time_ns: START, grants: grants.to_vec() }
+}
+
+/// An engine whose every batch passes the auditor.
+#[derive(Clone)]
+pub struct World<B: Book = FastBook> {
+    pub engine: Engine<B>,
+    pub auditor: Auditor,
+    pub batch: Batch,
+    pub now_ns: i64,
+    keys: u64,
+}
+
+impl<B: Book> World<B> {
+    /// Only what genesis grants.
+    pub fn bare() -> Self {
+        World {
+            engine: Engine::new(&genesis()).expect("genesis is sound"),
+            auditor: Auditor::new(&genesis()),
+            batch: Batch::default(),
+            now_ns: START,
+            keys: 0,
+        }
+    }
+
+    /// Two assets, five funded accounts, market 0 (unit 10, fees 28 and 10 bp) and market 1 (unit 1, no fees).
+    pub fn new() -> Self {
+        let mut world = World::bare();
+        for symbol in [*b"BTC\0\0\0\0\0\0\0\0\0\0\0\0\0", *b"USDC\0\0\0\0\0\0\0\0\0\0\0\0"] {
+            world.accept(register_asset(symbol));
+        }
+        for owner in OWNERS {
+            world.accept(open_account(owner));
+            for asset in [BTC, USDC] {
+                world.deposit(owner, asset, FUNDS);
+            }
+        }
+        world.accept(create_market(0, 10_000, 1_000, 28_000_000, 10_000_000));
+        world.accept(create_market(1, 1_000, 1_000, 0, 0));
+        world
+    }
+
+    /// A key that was not used before, so that the command is not a repetition.
+    pub fn fresh_key(&mut self) -> [u8; 16] {
+        self.keys += 1;
+        let mut bytes = [0xEE; 16];
+        bytes[..8].copy_from_slice(&self.keys.to_le_bytes());
+        bytes
+    }
+
+    pub fn deposit(&mut self, owner: Key, asset: u16, amount: i64) -> CommandResult {
+        let mut external_id = [0; 32];
+        external_id[..16].copy_from_slice(&self.fresh_key());
+        self.accept(deposit(owner, asset, amount, external_id))
+    }
+
+    /// Applies commands as one batch at the world's time and audits it; results of the submitted commands.
+    pub fn run(&mut self, commands: &[Command]) -> Vec<CommandResult> {
+        let input: Vec<u8> = commands.iter().flat_map(|command| command.bytes().to_vec()).collect();
+        self.batch.clear();
+        apply_batch(&mut self.engine, &input, self.now_ns, &mut self.batch)
+            .expect("the engine does not stop");
+        let output = &self.batch.output;
+        let checked =
+            self.auditor.check(&self.batch.commands, &self.batch.results, &output.events, &output.postings);
+        checked.unwrap_or_else(|violation| panic!("{violation}"));
+        self.batch.submitted.iter().map(|&index| self.batch.results[index as usize]).collect()
+    }
+
+    /// Sends one command, with a fresh client key unless it has one.
+    pub fn send(&mut self, mut command: Command) -> CommandResult {
+        if command.client_key == [0; 16] {
+            command.client_key = self.fresh_key();
+        }
+        self.run(&[command])[0]
+    }
+
+    #[track_caller]
+    pub fn accept(&mut self, command: Command) -> CommandResult {
+        let result = self.send(command);
+        let code = Code::from_number(result.code);
+        assert_eq!(
+            result.accepted, 1,
+            "refused with {code:?}, bound {}, given {}",
+            result.bound, result.given
+        );
+        result
+    }
+
+    /// The command must be refused with this code and change no bit of business state.
+    #[track_caller]
+    pub fn refuse(&mut self, command: Command, code: Code) -> CommandResult {
+        let before = self.engine.state_hash();
+        let result = self.send(command);
+        assert_eq!(
+            Code::from_number(result.code),
+            Some(code),
+            "bound {}, given {}",
+            result.bound,
+            result.given
+        );
+        assert_eq!((result.accepted, result.event_count), (0, 0));
+        assert_eq!(self.engine.state_hash(), before, "a reject with {code:?} changed the state");
+        result
+    }
+
+    pub fn tick(&mut self) -> CommandResult {
+        let command: Command = bytemuck::pod_read_unaligned(&system_command(&self.engine, Kind::Tick));
+        self.run(&[command])[0]
+    }
+
+    pub fn advance(&mut self, by_ns: i64) {
+        self.now_ns += by_ns;
+    }
+
+    /// Events of the last batch with their kinds.
+    pub fn events(&self) -> Vec<(EventKind, Event)> {
+        let kind = |event: &Event| EventKind::from_code(event.kind).expect("a known kind");
+        self.batch.output.events.iter().map(|event| (kind(event), *event)).collect()
+    }
+
+    pub fn kinds(&self) -> Vec<EventKind> {
+        self.events().into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    pub fn free(&self, owner: Key, asset: u16) -> i64 {
+        self.engine.balance(&id::account_id(&owner), 0, asset, 0).expect("a known account")
+    }
+
+    pub fn held(&self, owner: Key, asset: u16) -> i64 {
+        self.engine.balance(&id::account_id(&owner), 0, asset, 1).expect("a known account")
+    }
+}
+
+/// An envelope of an owner who acts for himself.
+pub fn by(owner: Key, kind: Kind) -> Command {
+    Command { shard: 3, principal: owner, account: id::account_id(&owner), ..Command::new(kind) }
+}
+
+pub fn register_asset(symbol: [u8; 16]) -> Command {
+    let payload = RegisterAsset {
+        symbol,
+        initial_asset_bp: 10_000,
+        maintenance_asset_bp: 10_000,
+        initial_liability_bp: 10_000,
+        maintenance_liability_bp: 10_000,
+        deposit_cap: 0,
+        reserved: 0,
+    };
+    by(OPERATOR, Kind::RegisterAsset).with(&payload)
+}
+
+pub fn open_account(owner: Key) -> Command {
+    by(owner, Kind::OpenAccount).with(&OpenAccount { owner_key: owner })
+}
+
+pub fn deposit(owner: Key, asset: u16, amount: i64, external_id: [u8; 32]) -> Command {
+    let payload = Deposit { asset, reserved: 0, reserved2: 0, amount, external_id };
+    Command { principal: SYSTEM, ..by(owner, Kind::Deposit).with(&payload) }
+}
+
+pub fn create_market(
+    nonce: u64,
+    tick_size: i64,
+    lot_size: i64,
+    taker_fee_e6bp: u32,
+    maker_fee_e6bp: u32,
+) -> Command {
+    by(OPERATOR, Kind::CreateMarket).with(&CreateMarket {
+        nonce,
+        outcome_count: 1,
+        base: BTC,
+        quote: USDC,
+        tick_size,
+        lot_size,
+        band_bp: 9_000,
+        slippage_bp: 100,
+        taker_fee_e6bp,
+        maker_fee_e6bp,
+        min_notional: 1,
+        max_notional: 1_000_000_000_000,
+        ..CreateMarket::zero()
+    })
+}
+
+pub fn limit(market: u32, side: u8, price: i64, lots: i64) -> PlaceOrder {
+    PlaceOrder { market, side, price, lots, ..PlaceOrder::zero() }
+}
+
+pub fn place(owner: Key, order: PlaceOrder) -> Command {
+    by(owner, Kind::PlaceOrder).with(&order)
+}
+
+pub fn buy(owner: Key, market: u32, price: i64, lots: i64) -> Command {
+    place(owner, limit(market, side::BUY, price, lots))
+}
+
+pub fn sell(owner: Key, market: u32, price: i64, lots: i64) -> Command {
+    place(owner, limit(market, side::SELL, price, lots))
+}
+
+pub fn cancel(owner: Key, order: u64) -> Command {
+    by(owner, Kind::CancelOrder).with(&CancelOrder { order, target_key: [0; 16] })
+}
+
+pub fn replace(owner: Key, order: u64, price: i64, total_lots: i64) -> Command {
+    by(owner, Kind::ReplaceOrder).with(&ReplaceOrder { order, target_key: [0; 16], price, total_lots })
+}
+
+pub fn cancel_all(owner: Key, market: u32) -> Command {
+    by(owner, Kind::CancelAll).with(&CancelAll { market, sub: ALL, side: ALL, reserved: 0 })
+}
+
+pub fn pause(market: u32, level: u8, until_ns: i64) -> Command {
+    let mut reason = [0; 48];
+    reason[..4].copy_from_slice(b"test");
+    let payload = PauseMarket { market, level, categories: 0, reserved: 0, until_ns, reason };
+    by(EMERGENCY, Kind::PauseMarket).with(&payload)
+}
+
+pub fn resume(by_key: Key, market: u32, pause_id: u32) -> Command {
+    by(by_key, Kind::ResumeMarket).with(&ResumeMarket { market, pause_id })
+}
+
+/// What a random run does next: a command, or time that passes before the next batch.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Send(Box<Command>),
+    Wait(i64),
+}
+
+fn owner() -> impl Strategy<Value = Key> {
+    prop_oneof![6 => Just(ALICE), 6 => Just(BOB), 4 => Just(CAROL), 1 => Just(OPERATOR), 2 => Just(SYSTEM)]
+}
+
+fn market() -> impl Strategy<Value = u32> {
+    prop_oneof![12 => Just(0_u32), 6 => Just(1_u32), 1 => 2..4_u32]
+}
+
+fn hostile_i64() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        Just(0_i64),
+        Just(-1),
+        Just(1),
+        Just(i64::MAX),
+        Just(i64::MIN),
+        Just(i64::from(i32::MAX)),
+        Just(1 << 40),
+        Just((1 << 40) + 1),
+        Just(4_000_000_000_000_000_000),
+        any::<i64>(),
+    ]
+}
+
+fn price() -> impl Strategy<Value = i64> {
+    prop_oneof![30 => 95..106_i64, 6 => 40..180_i64, 1 => hostile_i64()]
+}
+
+fn lots() -> impl Strategy<Value = i64> {
+    prop_oneof![30 => 1..40_i64, 3 => 1_000..100_000_i64, 1 => hostile_i64()]
+}
+
+fn order_id() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 1..60_u64, 10 => 60..400_u64, 1 => any::<u64>()]
+}
+
+fn placing() -> impl Strategy<Value = Command> {
+    let form = (
+        prop_oneof![10 => Just(order_type::LIMIT), 2 => Just(order_type::MARKET), 1 => Just(9_u8)],
+        prop_oneof![12 => Just(0_u8), 3 => Just(1_u8), 3 => Just(2_u8), 4 => Just(3_u8), 1 => Just(7_u8)],
+        prop_oneof![10 => Just(0_u16), 2 => Just(order_flag::POST_ONLY), 1 => any::<u16>()],
+        0..5_u8,
+        prop_oneof![8 => 0..20 * SECOND, 1 => hostile_i64()],
+    );
+    (owner(), market(), 0..2_u8, price(), lots(), form).prop_map(
+        |(owner, market, side, price, lots, form)| {
+            let (order_type, time_in_force, order_flags, self_trade_prevention, expiry) = form;
+            let priced = order_type != order_type::MARKET || expiry % 16 == 0;
+            let time_in_force =
+                if order_type == order_type::MARKET { time_in_force | 1 } else { time_in_force };
+            let gtd = time_in_force == time_in_force::GTD;
+            place(
+                owner,
+                PlaceOrder {
+                    order_type,
+                    time_in_force,
+                    order_flags,
+                    self_trade_prevention,
+                    price: if priced { price } else { 0 },
+                    expiry_ns: if gtd { START.saturating_add(expiry) } else { 0 },
+                    ..limit(market, side, price, lots)
+                },
+            )
+        },
+    )
+}
+
+fn changing() -> impl Strategy<Value = Command> {
+    let by_key = || prop_oneof![1 => Just([0_u8; 16]), 1 => any::<u8>().prop_map(|n| [n; 16])];
+    prop_oneof![
+        10 => (owner(), order_id(), by_key()).prop_map(|(owner, order, target_key)| {
+            let order = if target_key[0] % 4 == 1 { 0 } else { order };
+            by(owner, Kind::CancelOrder).with(&CancelOrder { order, target_key })
+        }),
+        10 => (owner(), order_id(), price(), lots())
+            .prop_map(|(owner, order, price, total)| replace(owner, order, price, total)),
+        1 => (owner(), market(), prop_oneof![Just(ALL), 0..3_u8], prop_oneof![Just(ALL), 0..3_u8]).prop_map(
+            |(owner, market, sub, side)| {
+                let market = if market == 3 { ALL_MARKETS } else { market };
+                by(owner, Kind::CancelAll).with(&CancelAll { market, sub, side, reserved: 0 })
+            }
+        ),
+        1 => (owner(), prop_oneof![Just(0_u32), 5..20_u32, any::<u32>()]).prop_map(|(owner, window_s)| {
+            by(owner, Kind::SetCancelAllAfter).with(&SetCancelAllAfter { window_s, reserved: 0 })
+        }),
+    ]
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => 1..FUNDS, 4 => 1..5_000_000_i64, 1 => hostile_i64()]
+}
+
+fn money() -> impl Strategy<Value = Command> {
+    let small_id = || (0..12_u8).prop_map(|n| [n; 32]);
+    prop_oneof![
+        (owner(), 0..3_u16, amount(), any::<u64>()).prop_map(|(owner, asset, amount, id)| {
+            let mut external_id = [7; 32];
+            external_id[..8].copy_from_slice(&(id % 64).to_le_bytes());
+            deposit(owner, asset, amount, external_id)
+        }),
+        (owner(), 0..4_u8, 0..4_u8, 0..3_u16, amount()).prop_map(|(owner, sub, to_sub, asset, amount)| {
+            let payload = Transfer { to_sub, reserved: 0, asset, reserved2: 0, amount };
+            Command { sub, ..by(owner, Kind::Transfer).with(&payload) }
+        }),
+        (owner(), 0..4_u8).prop_map(|(owner, index)| {
+            let payload = OpenSubAccount { index, margin_mode: 0, reserved: 0, reserved2: 0 };
+            by(owner, Kind::OpenSubAccount).with(&payload)
+        }),
+        (owner(), 0..2_u16, small_id(), any::<bool>()).prop_map(|(owner, asset, address_hash, list)| {
+            let kind = if list { Kind::ListAddress } else { Kind::UnlistAddress };
+            by(owner, kind).with(&ListAddress { asset, reserved: 0, reserved2: 0, address_hash })
+        }),
+        (owner(), 0..2_u16, amount(), small_id()).prop_map(|(owner, asset, amount, address_hash)| {
+            let payload = RequestWithdrawal { asset, reserved: 0, reserved2: 0, amount, address_hash };
+            by(owner, Kind::RequestWithdrawal).with(&payload)
+        }),
+        (owner(), 1..6_u64).prop_map(|(owner, ticket)| {
+            by(owner, Kind::CancelWithdrawal).with(&CancelWithdrawal { ticket })
+        }),
+        (1..6_u64, 0..2_u8).prop_map(|(ticket, ok)| {
+            let payload = ConfirmWithdrawal { ticket, ok, ..ConfirmWithdrawal::zero() };
+            by(SYSTEM, Kind::ConfirmWithdrawal).with(&payload)
+        }),
+    ]
+}
+
+fn governing() -> impl Strategy<Value = Command> {
+    let anyone =
+        || prop_oneof![Just(EMERGENCY), Just(RESUMER_A), Just(RESUMER_B), Just(OPERATOR), Just(ALICE)];
+    prop_oneof![
+        (anyone(), market(), 0..4_u8, 1..40_i64).prop_map(|(who, market, level, seconds)| {
+            let market = if market == 3 { ALL_MARKETS } else { market };
+            Command { principal: who, ..pause(market, level, START + seconds * SECOND) }
+        }),
+        (anyone(), market(), 1..4_u32).prop_map(|(who, market, pause_id)| {
+            resume(who, if market == 3 { ALL_MARKETS } else { market }, pause_id)
+        }),
+        (0..3_u32, 1..3_u32, any::<u32>(), 0..200_000_000_u32).prop_map(|(market, version, mask, fee)| {
+            let payload = UpdateMarket {
+                market,
+                config_version: version,
+                field_mask: mask % 80,
+                band_bp: 9_000,
+                slippage_bp: 100,
+                taker_fee_e6bp: fee,
+                maker_fee_e6bp: fee / 3,
+                min_notional: 1,
+                max_notional: 1_000_000_000_000,
+            };
+            by(RISK, Kind::UpdateMarket).with(&payload)
+        }),
+        (0..12_u8).prop_map(|chance| {
+            let market = if chance == 0 { 1 } else { 9 };
+            by(OPERATOR, Kind::CloseMarket).with(&CloseMarket { market, reserved: 0 })
+        }),
+        (any::<bool>(), 0..4_u8, 0..20_u8, 0..400_i64).prop_map(|(grant, to, role, days)| {
+            let kind = if grant { Kind::GrantRole } else { Kind::RevokeRole };
+            let payload = GrantRole {
+                principal: key(0xD0 + to),
+                role,
+                expiry_ns: START + days * DAY,
+                ..GrantRole::zero()
+            };
+            by(ADMIN_A, kind).with(&payload)
+        }),
+        (any::<bool>(), any::<bool>(), 0..6_u8).prop_map(|(suspend, first, to)| {
+            let kind = if suspend { Kind::SuspendPrincipal } else { Kind::ReinstatePrincipal };
+            let principal = if to == 5 { CAROL } else { key(0xD0 + to) };
+            by(if first { ADMIN_A } else { ADMIN_B }, kind).with(&SuspendPrincipal { principal })
+        }),
+        (owner(), 0..3_u8, 0..9_u32, 0..50_i64).prop_map(|(owner, delegate, scopes, seconds)| {
+            let expiry_ns = START + seconds * SECOND;
+            by(owner, Kind::SetDelegate).with(&SetDelegate {
+                key: key(0xE0 + delegate),
+                scopes,
+                reserved: 0,
+                expiry_ns,
+            })
+        }),
+        (market(), prop_oneof![Just(EMERGENCY), Just(ALICE)]).prop_map(|(market, who)| {
+            let payload = CancelAll { market, sub: ALL, side: ALL, reserved: 0 };
+            Command { principal: who, account: [0; 32], ..by(who, Kind::CancelAll).with(&payload) }
+        }),
+        Just(by(SYSTEM, Kind::Tick)),
+        Just(by(SYSTEM, Kind::Checkpoint)),
+        any::<u64>().prop_map(|token| by(SYSTEM, Kind::Continue).with(&Continue { token })),
+    ]
+}
+
+/// A command of any kind, most of them sensible, with fields that are now and then hostile.
+pub fn any_command() -> impl Strategy<Value = Command> {
+    let body = prop_oneof![55 => placing(), 20 => changing(), 8 => money(), 6 => governing()];
+    let key_bytes = prop_oneof![1 => any::<u8>().prop_map(|n| [n; 16]), 9 => any::<[u8; 16]>()];
+    let envelope = (
+        key_bytes,
+        prop_oneof![30 => Just(None), 1 => owner().prop_map(Some), 1 => (0..3_u8).prop_map(|n| Some(key(0xE0 + n)))],
+        prop_oneof![40 => Just(0_i64), 1 => hostile_i64(), 1 => (0..400 * SECOND).prop_map(|after| START + after)],
+        prop_oneof![20 => Just(0_u8), 2 => 1..4_u8, 1 => any::<u8>()],
+        prop_oneof![60 => Just(None), 1 => (0..192_usize, any::<u8>()).prop_map(Some)],
+    );
+    (body, envelope).prop_map(|(mut command, (client_key, principal, valid_until_ns, sub, damage))| {
+        command.client_key = client_key;
+        command.principal = principal.unwrap_or(command.principal);
+        command.valid_until_ns = valid_until_ns;
+        command.sub = if command.sub == 0 { sub } else { command.sub };
+        if let Some((offset, byte)) = damage {
+            bytemuck::bytes_of_mut(&mut command)[offset] = byte;
+        }
+        command
+    })
+}
+
+/// A random run.
+pub fn any_steps(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
+    let wait = prop_oneof![8 => 0..3 * SECOND, 2 => 0..100 * SECOND, 1 => 0..2 * DAY];
+    let step = prop_oneof![
+        12 => any_command().prop_map(|command| Step::Send(Box::new(command))),
+        1 => wait.prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, length)
+}

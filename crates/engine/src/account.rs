@@ -1,7 +1,7 @@
 //! Accounts, sub-accounts, delegates and withdrawal addresses (protocol P1.5).
 
 use crate::codec::{Reader, Writer};
-use crate::hash::{id32, Id32, Map};
+use crate::hash::{id32, Id, Map};
 use crate::ledger::{line, Balance};
 use crate::order::NONE;
 
@@ -60,7 +60,7 @@ impl Account {
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     pub list: Vec<Account>,
-    by_id: Map<Id32, u32>,
+    by_id: Map<Id, u32>,
 }
 
 impl Accounts {
@@ -142,7 +142,8 @@ impl Accounts {
             for sub in &account.subs {
                 writer.u8(sub.index);
                 writer.u8(sub.margin_mode);
-                let rows = || sub.balances.iter().filter(|balance| balance.lines.iter().any(|&value| value != 0));
+                let rows =
+                    || sub.balances.iter().filter(|balance| balance.lines.iter().any(|&value| value != 0));
                 writer.len(rows().count());
                 for balance in rows() {
                     writer.u16(balance.asset);

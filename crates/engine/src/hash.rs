@@ -43,6 +43,17 @@ impl Hasher for WordHasher {
     }
 }
 
+/// An id as a map key; hashed by its first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(pub Id32);
+
+impl std::hash::Hash for Id {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
+
 pub type Map<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<WordHasher>>;
 pub type Set<K> = hashbrown::HashSet<K, BuildHasherDefault<WordHasher>>;
 
@@ -51,8 +62,8 @@ pub type Id32 = [u64; 4];
 pub type Id16 = [u64; 2];
 
 #[inline]
-pub fn id32(bytes: &[u8; 32]) -> Id32 {
-    bytemuck::pod_read_unaligned(bytes)
+pub fn id32(bytes: &[u8; 32]) -> Id {
+    Id(bytemuck::pod_read_unaligned(bytes))
 }
 
 #[inline]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::hash_map::Entry;
+
 use crate::codec::{Reader, Writer};
 use crate::hash::{id16, Id16, Map};
 use crate::limits::{MAX_LIVE_KEYS, SECOND_NS};
@@ -38,7 +40,13 @@ impl Idempotency {
     /// # Errors
     /// `IDEMPOTENCY_CONFLICT` for another body, `IDEMPOTENCY_WINDOW_FULL` when the account has no room for a key.
     #[inline]
-    pub fn check(&self, account: u32, key: &[u8; 16], body_hash: u64, now_ns: i64) -> Result<Option<u64>, Reject> {
+    pub fn check(
+        &self,
+        account: u32,
+        key: &[u8; 16],
+        body_hash: u64,
+        now_ns: i64,
+    ) -> Result<Option<u64>, Reject> {
         if let Some(stored) = self.table.get(&(account, id16(key))) {
             if stored.valid_until_ns >= now_ns {
                 if stored.body_hash == body_hash {
@@ -91,11 +99,11 @@ impl Idempotency {
                 entry.remove();
             }
             // The key may have been used again with a later validity: then a later bucket owns it.
-            let expired =
-                self.table.get(&(account, key)).is_some_and(|stored| stored.valid_until_ns / SECOND_NS == second);
-            if expired {
-                self.table.remove(&(account, key));
-                self.live[account as usize] -= 1;
+            if let Entry::Occupied(entry) = self.table.entry((account, key)) {
+                if entry.get().valid_until_ns / SECOND_NS == second {
+                    entry.remove();
+                    self.live[account as usize] -= 1;
+                }
             }
         }
     }
@@ -109,8 +117,10 @@ impl Idempotency {
             for (account, key) in waiting {
                 writer.u32(*account);
                 key.iter().for_each(|&word| writer.u64(word));
-                let owned =
-                    self.table.get(&(*account, *key)).filter(|stored| stored.valid_until_ns / SECOND_NS == second);
+                let owned = self
+                    .table
+                    .get(&(*account, *key))
+                    .filter(|stored| stored.valid_until_ns / SECOND_NS == second);
                 writer.u8(u8::from(owned.is_some()));
                 if let Some(stored) = owned {
                     writer.u64(stored.body_hash);

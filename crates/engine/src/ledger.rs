@@ -114,8 +114,10 @@ impl SystemLines {
         let dense = self.dense.iter().enumerate().flat_map(|(asset, lines)| {
             lines.iter().enumerate().map(move |(i, &v)| ((line::FIRST_SYSTEM + i as u8, 0, asset as u16), v))
         });
-        let mut rows: Vec<_> =
-            dense.chain(self.keyed.iter().map(|(&key, &value)| (key, value))).filter(|row| row.1 != 0).collect();
+        let mut rows: Vec<_> = dense
+            .chain(self.keyed.iter().map(|(&key, &value)| (key, value)))
+            .filter(|row| row.1 != 0)
+            .collect();
         rows.sort_unstable();
         rows
     }
@@ -150,7 +152,13 @@ impl SystemLines {
 /// When the line leaves its domain: a broken invariant (I03), never an operating error.
 #[inline]
 pub fn post_user(
-    accounts: &mut Accounts, postings: &mut Vec<Posting>, account: u32, sub: u8, asset: u16, line: u8, amount: i64,
+    accounts: &mut Accounts,
+    postings: &mut Vec<Posting>,
+    account: u32,
+    sub: u8,
+    asset: u16,
+    line: u8,
+    amount: i64,
 ) {
     if amount == 0 {
         return;
@@ -160,13 +168,44 @@ pub fn post_user(
     postings.push(Posting { owner: account, asset, line, sub, amount });
 }
 
+/// Moves an amount between two lines of one balance: one look-up, two postings. A negative amount moves back.
+///
+/// # Panics
+/// As [`post_user`].
+#[inline]
+pub fn post_between(
+    accounts: &mut Accounts,
+    postings: &mut Vec<Posting>,
+    owner: (u32, u8),
+    asset: u16,
+    (from, to): (u8, u8),
+    amount: i64,
+) {
+    if amount == 0 {
+        return;
+    }
+    let (owner, sub) = owner;
+    let lines = &mut accounts.balance_mut(owner, sub, asset).lines;
+    lines[from as usize] = checked(lines[from as usize], -amount, from);
+    lines[to as usize] = checked(lines[to as usize], amount, to);
+    postings.extend_from_slice(&[
+        Posting { owner, asset, line: from, sub, amount: -amount },
+        Posting { owner, asset, line: to, sub, amount },
+    ]);
+}
+
 /// Posts one movement on a system line and applies it.
 ///
 /// # Panics
 /// As [`post_user`].
 #[inline]
 pub fn post_system(
-    system: &mut SystemLines, postings: &mut Vec<Posting>, line: u8, key: u32, asset: u16, amount: i64,
+    system: &mut SystemLines,
+    postings: &mut Vec<Posting>,
+    line: u8,
+    key: u32,
+    asset: u16,
+    amount: i64,
 ) {
     if amount == 0 {
         return;
@@ -179,7 +218,14 @@ pub fn post_system(
 #[inline]
 fn checked(balance: i64, amount: i64, line: u8) -> i64 {
     let sum = balance + amount;
-    assert!(sum >= 0 || line::may_be_negative(line), "I03: line {line} would be {sum}");
-    assert!(sum.abs() <= MAX_BALANCE, "I03: line {line} would be {sum}");
+    // One comparison covers the usual case: neither negative nor too large.
+    if sum as u64 > MAX_BALANCE as u64 {
+        check_domain(sum, line);
+    }
     sum
+}
+
+#[cold]
+fn check_domain(sum: i64, line: u8) {
+    assert!(line::may_be_negative(line) && sum.abs() <= MAX_BALANCE, "I03: line {line} would be {sum}");
 }

@@ -1,9 +1,9 @@
 //! Markets and the rules that differ by kind (protocol P1.4.2, P2.3.1).
 
 use crate::codec::{Reader, Writer};
-use crate::hash::{id32, Id32, Map};
+use crate::hash::{id32, Id, Map};
 use crate::ledger::line;
-use crate::math::{fee_ceil, less_bp, notional, plus_bp};
+use crate::math::{fee_ceil, notional, plus_bp};
 use crate::wire::command::side;
 use crate::wire::error::{reject, Code, Reject};
 
@@ -109,7 +109,12 @@ pub struct Leg {
 pub trait MarketRules {
     /// Asset and micro-units of `held` that secure `lots` at `price` with fees up to `fee_cap_e6bp`.
     fn reserve(
-        &self, market: &Market, order_side: u8, price: i64, lots: i64, fee_cap_e6bp: u32,
+        &self,
+        market: &Market,
+        order_side: u8,
+        price: i64,
+        lots: i64,
+        fee_cap_e6bp: u32,
     ) -> Result<(u16, i64), Reject>;
     /// The amounts of a fill of `lots` at `price`.
     fn settle(&self, market: &Market, price: i64, lots: i64, buyer: Leg, seller: Leg) -> Settlement;
@@ -123,7 +128,12 @@ pub struct SpotRules;
 impl MarketRules for SpotRules {
     #[inline]
     fn reserve(
-        &self, market: &Market, order_side: u8, price: i64, lots: i64, fee_cap_e6bp: u32,
+        &self,
+        market: &Market,
+        order_side: u8,
+        price: i64,
+        lots: i64,
+        fee_cap_e6bp: u32,
     ) -> Result<(u16, i64), Reject> {
         if order_side == side::SELL {
             let base = lots.checked_mul(market.lot_size).ok_or(Reject::from(Code::MATH_OVERFLOW))?;
@@ -286,8 +296,7 @@ impl Market {
 /// `ceil(reference × (10,000 − bp) / 10,000)`.
 #[inline]
 fn less_bp_ceil(reference: i64, bp: u32) -> i64 {
-    let floor = less_bp(reference, bp);
-    floor + i64::from(reference as i128 * i128::from(10_000 - bp) % 10_000 != 0)
+    (reference * (10_000 - i64::from(bp)) + 9_999) / 10_000
 }
 
 /// Micro-quote per tick and lot; None when tick × lot is no positive multiple of 10^6.
@@ -331,7 +340,7 @@ pub fn decode_pause(reader: &mut Reader<'_>) -> Result<Option<Pause>, String> {
 #[derive(Clone, Debug, Default)]
 pub struct Markets {
     pub list: Vec<Market>,
-    by_id: Map<Id32, u32>,
+    by_id: Map<Id, u32>,
 }
 
 impl Markets {

@@ -13,11 +13,15 @@ pub const FEE_SCALE: u64 = 10_000_000_000;
 /// `MATH_OVERFLOW` above [`MAX_BALANCE`].
 #[inline]
 pub fn notional(price: i64, lots: i64, unit: i64) -> Result<i64, Reject> {
-    let product = (price as i128 * lots as i128).checked_mul(unit as i128);
-    match product {
-        Some(value) if (0..=MAX_BALANCE as i128).contains(&value) => Ok(value as i64),
-        _ => Err(Code::MATH_OVERFLOW.into()),
+    // Two widening multiplications; a negative factor becomes huge and fails like any other overflow.
+    let lots_at_price = u128::from(price as u64) * u128::from(lots as u64);
+    if let Ok(lots_at_price) = u64::try_from(lots_at_price) {
+        let value = u128::from(lots_at_price) * u128::from(unit as u64);
+        if value <= MAX_BALANCE as u128 {
+            return Ok(value as i64);
+        }
     }
+    Err(Code::MATH_OVERFLOW.into())
 }
 
 /// `ceil(amount × rate / 10^10)`: what a user pays at `rate` in 1e-6 bp. Both at least 0; rate at most 10^8.
@@ -35,19 +39,16 @@ pub fn fee_ceil(amount: i64, rate_e6bp: u32) -> i64 {
 /// `floor(amount × numerator / denominator)` of non-negative amounts.
 #[inline]
 pub fn mul_div_floor(amount: i64, numerator: u32, denominator: u32) -> i64 {
-    (amount as i128 * i128::from(numerator) / i128::from(denominator)) as i64
+    match amount.checked_mul(i64::from(numerator)) {
+        Some(product) => product / i64::from(denominator),
+        None => (amount as i128 * i128::from(numerator) / i128::from(denominator)) as i64,
+    }
 }
 
-/// `floor(reference × (10,000 − bp) / 10,000)`.
-#[inline]
-pub fn less_bp(reference: i64, bp: u32) -> i64 {
-    (reference as i128 * i128::from(10_000_i64 - i64::from(bp)) / 10_000) as i64
-}
-
-/// `floor(reference × (10,000 + bp) / 10,000)`.
+/// `floor(reference × (10,000 + bp) / 10,000)` of a price in ticks.
 #[inline]
 pub fn plus_bp(reference: i64, bp: u32) -> i64 {
-    (reference as i128 * i128::from(10_000_i64 + i64::from(bp)) / 10_000) as i64
+    reference * (10_000 + i64::from(bp)) / 10_000
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::codec::{Reader, Writer};
-use crate::hash::{id32, Id32, Map};
+use crate::hash::{id32, Id, Map};
 use crate::limits::{MAX_PRINCIPALS, MAX_PRINCIPALS_PER_ROLE, MAX_ROLES_PER_PRINCIPAL};
 use crate::wire::error::{reject, Code, Reject};
 
@@ -98,7 +98,7 @@ impl Principal {
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
     principals: BTreeMap<[u8; 32], Principal>,
-    index: Map<Id32, u32>,
+    index: Map<Id, u32>,
     /// Dense copy for the hot path: (bits, is_system, suspended, earliest expiry).
     hot: Vec<Hot>,
 }
@@ -137,7 +137,8 @@ impl Roles {
         let Some(entry) = self.principals.get(principal) else {
             return reject(Code::PERMISSION_DENIED, i64::from(bit), 0);
         };
-        let latest = entry.roles.iter().filter(|(&role, _)| BITS[role as usize] & (1 << bit) != 0).map(|(_, &e)| e);
+        let latest =
+            entry.roles.iter().filter(|(&role, _)| BITS[role as usize] & (1 << bit) != 0).map(|(_, &e)| e);
         match latest.max() {
             None => reject(Code::PERMISSION_DENIED, i64::from(bit), i64::from(entry.bits)),
             Some(expiry) if expiry <= now_ns => reject(Code::ROLE_EXPIRED, expiry, now_ns),
@@ -148,13 +149,23 @@ impl Roles {
     /// Bits that are valid now.
     fn live_bits(&self, principal: &[u8; 32], now_ns: i64) -> u32 {
         self.principals.get(principal).map_or(0, |entry| {
-            entry.roles.iter().filter(|(_, &e)| e > now_ns).fold(0, |bits, (&role, _)| bits | BITS[role as usize])
+            entry
+                .roles
+                .iter()
+                .filter(|(_, &e)| e > now_ns)
+                .fold(0, |bits, (&role, _)| bits | BITS[role as usize])
         })
     }
 
     /// # Errors
     /// `PARAMETER_OUT_OF_BOUNDS`, `ROLE_ESCALATION`, `CONFLICT_OF_INTEREST`, `ROLE_FULL`.
-    pub fn check_grant(&self, by: Option<&[u8; 32]>, to: &[u8; 32], role: u8, now_ns: i64) -> Result<(), Reject> {
+    pub fn check_grant(
+        &self,
+        by: Option<&[u8; 32]>,
+        to: &[u8; 32],
+        role: u8,
+        now_ns: i64,
+    ) -> Result<(), Reject> {
         let Some(&bits) = BITS.get(role as usize) else {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, BITS.len() as i64 - 1, i64::from(role));
         };

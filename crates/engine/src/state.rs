@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::account::Accounts;
 use crate::book::Book;
 use crate::codec::{Reader, Writer};
-use crate::hash::Set;
+use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
 use crate::market::{decode_pause, encode_pause, Market, Markets, Pause};
@@ -65,7 +65,7 @@ pub struct State<B: Book> {
     pub orders: OrderStore,
     pub system: SystemLines,
     pub roles: Roles,
-    pub deposits: Set<[u64; 4]>,
+    pub deposits: Set<Id>,
     pub withdrawals: BTreeMap<u64, Withdrawal>,
     pub platform_pause: Option<Pause>,
     pub due: BTreeSet<Due>,
@@ -79,7 +79,9 @@ impl<B: Book> State<B> {
     /// The canonical encoding.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
-        [self.next_order, self.next_priority, self.next_ticket].into_iter().for_each(|value| writer.u64(value));
+        [self.next_order, self.next_priority, self.next_ticket]
+            .into_iter()
+            .for_each(|value| writer.u64(value));
         writer.u32(self.next_pause);
         writer.len(self.assets.len());
         for asset in &self.assets {
@@ -96,7 +98,7 @@ impl<B: Book> State<B> {
         let mut deposits: Vec<_> = self.deposits.iter().copied().collect();
         deposits.sort_unstable();
         writer.len(deposits.len());
-        deposits.iter().flatten().for_each(|&word| writer.u64(word));
+        deposits.iter().flat_map(|id| id.0).for_each(|word| writer.u64(word));
         writer.len(self.withdrawals.len());
         for (&ticket, entry) in &self.withdrawals {
             writer.u64(ticket);
@@ -134,7 +136,7 @@ impl<B: Book> State<B> {
         state.decode_orders(reader)?;
         state.roles = Roles::decode(reader)?;
         for _ in 0..reader.len(32)? {
-            state.deposits.insert([reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?]);
+            state.deposits.insert(Id([reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?]));
         }
         for _ in 0..reader.len(64)? {
             let (ticket, account) = (reader.u64()?, reader.u32()?);
@@ -159,7 +161,8 @@ impl<B: Book> State<B> {
         let mut ranked = Vec::new();
         for _ in 0..reader.len(90)? {
             let order = decode_order(reader)?;
-            if order.account as usize >= self.accounts.list.len() || order.market as usize >= self.books.len() {
+            if order.account as usize >= self.accounts.list.len() || order.market as usize >= self.books.len()
+            {
                 return Err(format!("order {} names an unknown account or market", order.id));
             }
             if self.accounts.list[order.account as usize].sub(order.sub).is_none() {
@@ -187,7 +190,8 @@ impl<B: Book> State<B> {
                 self.due.insert((account.switch_deadline_ns, due::SWITCH, handle as u64));
             }
         }
-        let of_markets = self.markets.list.iter().enumerate().map(|(handle, market)| (handle as u64, market.pause));
+        let of_markets =
+            self.markets.list.iter().enumerate().map(|(handle, market)| (handle as u64, market.pause));
         for (id, pause) in of_markets.chain([(PLATFORM, self.platform_pause)]) {
             if let Some(pause) = pause.filter(|pause| pause.level == 1) {
                 self.due.insert((pause.until_ns, due::PAUSE_END, id));
@@ -246,7 +250,9 @@ impl Cursor {
         self.meters
             .iter()
             .filter(|(second, _, _)| *second > now - seconds && *second <= now)
-            .fold((0, 0), |(yes, no), &(_, accepted, rejected)| (yes + u64::from(accepted), no + u64::from(rejected)))
+            .fold((0, 0), |(yes, no), &(_, accepted, rejected)| {
+                (yes + u64::from(accepted), no + u64::from(rejected))
+            })
     }
 
     pub fn encode(&self) -> Vec<u8> {

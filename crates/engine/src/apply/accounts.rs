@@ -13,7 +13,10 @@ use crate::wire::event::{AccountBody, DelegateBody, EventKind, SubAccountBody};
 impl<B: Book> Engine<B> {
     /// The owner opens its own account; SYSTEM may open one for an owner that a gateway has identified.
     pub(crate) fn open_account(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: OpenAccount = command.payload_as();
         if request.owner_key != command.principal && !context.system {
@@ -36,7 +39,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn open_sub_account(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: OpenSubAccount = command.payload_as();
         if request.reserved != 0 || request.reserved2 != 0 {
@@ -55,15 +61,22 @@ impl<B: Book> Engine<B> {
         let position = account.subs.partition_point(|sub| sub.index < request.index);
         let sub = SubAccount { index: request.index, margin_mode: request.margin_mode, balances: Vec::new() };
         account.subs.insert(position, sub);
-        let body =
-            SubAccountBody { index: request.index, margin_mode: request.margin_mode, reserved: 0, reserved2: 0 };
+        let body = SubAccountBody {
+            index: request.index,
+            margin_mode: request.margin_mode,
+            reserved: 0,
+            reserved2: 0,
+        };
         let subject = Subject::account(context.account, request.index);
         output.emit(command, EventKind::SubAccountOpened, subject, &body);
         Ok(u64::from(request.index))
     }
 
     pub(crate) fn set_delegate(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: SetDelegate = command.payload_as();
         if request.reserved != 0 {

@@ -34,7 +34,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn deposit(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: Deposit = command.payload_as();
         check_reserved(request.reserved, request.reserved2)?;
@@ -58,7 +61,15 @@ impl<B: Book> Engine<B> {
         self.state.deposits.insert(id32(&request.external_id));
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
         post_system(&mut self.state.system, postings, line::WORLD, 0, request.asset, -request.amount);
-        post_user(accounts, postings, context.account, command.sub, request.asset, line::FREE, request.amount);
+        post_user(
+            accounts,
+            postings,
+            context.account,
+            command.sub,
+            request.asset,
+            line::FREE,
+            request.amount,
+        );
         let body = CollateralBody {
             asset: request.asset,
             to_sub: command.sub,
@@ -74,7 +85,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn request_withdrawal(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: RequestWithdrawal = command.payload_as();
         check_reserved(request.reserved, request.reserved2)?;
@@ -128,7 +142,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn cancel_withdrawal(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let ticket = command.payload_as::<CancelWithdrawal>().ticket;
         let entry = match self.state.withdrawals.get(&ticket) {
@@ -146,7 +163,11 @@ impl<B: Book> Engine<B> {
         Ok(ticket)
     }
 
-    pub(crate) fn confirm_withdrawal(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+    pub(crate) fn confirm_withdrawal(
+        &mut self,
+        command: &Command,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
         let request: ConfirmWithdrawal = command.payload_as();
         if request.ok > 1 || request.reserved != 0 || request.reserved2 != 0 || request.reserved3 != 0 {
             return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.ok));
@@ -155,7 +176,11 @@ impl<B: Book> Engine<B> {
             return reject(Code::WITHDRAWAL_NOT_FOUND, 0, request.ticket as i64);
         };
         if entry.state != withdrawal_state::RELEASED {
-            return reject(Code::INVALID_TRANSITION, i64::from(withdrawal_state::RELEASED), i64::from(entry.state));
+            return reject(
+                Code::INVALID_TRANSITION,
+                i64::from(withdrawal_state::RELEASED),
+                i64::from(entry.state),
+            );
         }
         self.state.withdrawals.remove(&request.ticket);
         self.settle_pending(entry.account, entry.sub, entry.asset, entry.amount, request.ok == 1, output);
@@ -165,7 +190,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn transfer(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: Transfer = command.payload_as();
         check_reserved(u16::from(request.reserved), request.reserved2)?;
@@ -179,8 +207,24 @@ impl<B: Book> Engine<B> {
         }
         self.check_free(context, command.sub, request.asset, request.amount)?;
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
-        post_user(accounts, postings, context.account, command.sub, request.asset, line::FREE, -request.amount);
-        post_user(accounts, postings, context.account, request.to_sub, request.asset, line::FREE, request.amount);
+        post_user(
+            accounts,
+            postings,
+            context.account,
+            command.sub,
+            request.asset,
+            line::FREE,
+            -request.amount,
+        );
+        post_user(
+            accounts,
+            postings,
+            context.account,
+            request.to_sub,
+            request.asset,
+            line::FREE,
+            request.amount,
+        );
         let body = CollateralBody {
             asset: request.asset,
             to_sub: request.to_sub,
@@ -196,7 +240,11 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn edit_address(
-        &mut self, command: &Command, kind: Kind, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        kind: Kind,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: ListAddress = command.payload_as();
         check_reserved(request.reserved, request.reserved2)?;

@@ -11,7 +11,9 @@ use crate::output::{Output, Subject};
 use crate::state::Asset;
 use crate::wire::command::{CloseMarket, Command, CreateMarket, RegisterAsset, UpdateMarket, ALL};
 use crate::wire::error::{reject, Code, Reject};
-use crate::wire::event::{cancel_reason, AssetBody, EventKind, IdentityBody, MarketBody, StatusBody, NO_ACCOUNT};
+use crate::wire::event::{
+    cancel_reason, AssetBody, EventKind, IdentityBody, MarketBody, StatusBody, NO_ACCOUNT,
+};
 
 /// Fields that UpdateMarket can select.
 const UPDATABLE: u32 = 0b11_1111;
@@ -63,7 +65,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn create_market(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CreateMarket = command.payload_as();
         if request.market_kind != kind::SPOT {
@@ -77,14 +82,19 @@ impl<B: Book> Engine<B> {
                 return reject(Code::ASSET_NOT_FOUND, self.state.assets.len() as i64, i64::from(asset));
             }
         }
-        let Some(unit) = unit(request.tick_size, request.lot_size).filter(|_| request.base != request.quote) else {
+        let Some(unit) = unit(request.tick_size, request.lot_size).filter(|_| request.base != request.quote)
+        else {
             return reject(Code::INVALID_TICK_LOT, request.tick_size, request.lot_size);
         };
         if request.feed != 0 {
             return reject(Code::FEED_NOT_FOUND, 0, i64::from(request.feed));
         }
         if request.settle_time_ns != 0 || request.market_flags != 0 {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, request.settle_time_ns | i64::from(request.market_flags));
+            return reject(
+                Code::PARAMETER_OUT_OF_BOUNDS,
+                0,
+                request.settle_time_ns | i64::from(request.market_flags),
+            );
         }
         let parameters = Parameters {
             band_bp: request.band_bp,
@@ -138,7 +148,8 @@ impl<B: Book> Engine<B> {
         output.emit(command, EventKind::MarketIdentified, subject, &identity);
         // A spot market waits for neither pool nor feed (P2.3.1).
         self.state.markets.list[handle as usize].status = status::ACTIVE;
-        let body = StatusBody { status: status::ACTIVE, previous: status::CREATED, reserved: 0, reserved2: 0 };
+        let body =
+            StatusBody { status: status::ACTIVE, previous: status::CREATED, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketActivated, Subject::market(handle), &body);
         Ok(u64::from(handle))
     }
@@ -169,8 +180,10 @@ impl<B: Book> Engine<B> {
         let mut parameters = market.parameters;
         parameters.band_bp = if selected(0) { request.band_bp } else { parameters.band_bp };
         parameters.slippage_bp = if selected(1) { request.slippage_bp } else { parameters.slippage_bp };
-        parameters.taker_fee_e6bp = if selected(2) { request.taker_fee_e6bp } else { parameters.taker_fee_e6bp };
-        parameters.maker_fee_e6bp = if selected(3) { request.maker_fee_e6bp } else { parameters.maker_fee_e6bp };
+        parameters.taker_fee_e6bp =
+            if selected(2) { request.taker_fee_e6bp } else { parameters.taker_fee_e6bp };
+        parameters.maker_fee_e6bp =
+            if selected(3) { request.maker_fee_e6bp } else { parameters.maker_fee_e6bp };
         parameters.min_notional = if selected(4) { request.min_notional } else { parameters.min_notional };
         parameters.max_notional = if selected(5) { request.max_notional } else { parameters.max_notional };
         check_parameters(&parameters)?;
@@ -237,7 +250,12 @@ impl<B: Book> Engine<B> {
 
 /// 0 ≤ initial asset ≤ maintenance asset ≤ 10000 ≤ maintenance liability ≤ initial liability (P1.4.5).
 fn check_weights([initial, maintenance, initial_owed, maintenance_owed]: [u16; 4]) -> Result<(), Reject> {
-    let rising = [(initial, maintenance), (maintenance, 10_000), (10_000, maintenance_owed), (maintenance_owed, initial_owed)];
+    let rising = [
+        (initial, maintenance),
+        (maintenance, 10_000),
+        (10_000, maintenance_owed),
+        (maintenance_owed, initial_owed),
+    ];
     match rising.into_iter().find(|(low, high)| low > high) {
         Some((low, high)) => reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(high), i64::from(low)),
         None => Ok(()),

@@ -4,7 +4,7 @@ use super::orders::{emit_order, subject};
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
-use crate::ledger::{line, post_system, post_user};
+use crate::ledger::{line, post_between, post_system, post_user};
 use crate::market::{status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
 use crate::order::Order;
@@ -31,7 +31,11 @@ enum Step {
 impl<B: Book> Engine<B> {
     /// Matches until the taker is done, nothing crosses or the budget is spent; returns the taker in the last case.
     pub(crate) fn match_taker(
-        &mut self, command: &Command, mut taker: Taker, budget: &mut Budget, output: &mut Output,
+        &mut self,
+        command: &Command,
+        mut taker: Taker,
+        budget: &mut Budget,
+        output: &mut Output,
     ) -> Option<Taker> {
         let market = taker.order.market as usize;
         let opposite = 1 - taker.order.side;
@@ -53,7 +57,8 @@ impl<B: Book> Engine<B> {
             if maker.price < taker.low || maker.price > taker.high {
                 ended = Some(cancel_reason::BAND);
             } else if maker.account == taker.order.account {
-                if let Step::Ends(reason) = self.prevent_self_trade(command, &mut taker, slot, budget, output) {
+                if let Step::Ends(reason) = self.prevent_self_trade(command, &mut taker, slot, budget, output)
+                {
                     ended = Some(reason);
                 }
             } else {
@@ -108,8 +113,11 @@ impl<B: Book> Engine<B> {
         let (taking, making) =
             (leg(&taker.order, parameters.taker_fee_e6bp), leg(&maker, parameters.maker_fee_e6bp));
         let taker_buys = taker.order.side == side::BUY;
-        let (buyer, seller, buyer_leg, seller_leg) =
-            if taker_buys { (&taker.order, &maker, taking, making) } else { (&maker, &taker.order, making, taking) };
+        let (buyer, seller, buyer_leg, seller_leg) = if taker_buys {
+            (&taker.order, &maker, taking, making)
+        } else {
+            (&maker, &taker.order, making, taking)
+        };
         let settlement = market.rules().settle(market, price, lots, buyer_leg, seller_leg);
         let (base, quote) = (market.base, market.quote);
         self.post_fill(&settlement, (buyer, seller), (base, quote), &mut output.postings);
@@ -162,7 +170,10 @@ impl<B: Book> Engine<B> {
 
     /// The ledger's side of a fill: base to the buyer, quote to the seller, fees to their destinations.
     fn post_fill(
-        &mut self, settlement: &Settlement, (buyer, seller): (&Order, &Order), (base, quote): (u16, u16),
+        &mut self,
+        settlement: &Settlement,
+        (buyer, seller): (&Order, &Order),
+        (base, quote): (u16, u16),
         postings: &mut Vec<Posting>,
     ) {
         let accounts = &mut self.state.accounts;
@@ -188,7 +199,12 @@ impl<B: Book> Engine<B> {
 
     /// Self-trade prevention by the incoming order's mode.
     fn prevent_self_trade(
-        &mut self, command: &Command, taker: &mut Taker, slot: u32, budget: &mut Budget, output: &mut Output,
+        &mut self,
+        command: &Command,
+        taker: &mut Taker,
+        slot: u32,
+        budget: &mut Budget,
+        output: &mut Output,
     ) -> Step {
         budget.cancels -= 1;
         match taker.order.self_trade_prevention {
@@ -218,15 +234,15 @@ impl<B: Book> Engine<B> {
             let needed = market.rules().reserve(market, order.side, order.price, rest, order.fee_cap_e6bp);
             needed.expect("a rest is not larger than its accepted order")
         };
-        let ((taker_asset, taker_reserve), (maker_asset, maker_reserve)) = (reserve(&taker.order), reserve(&maker));
+        let ((taker_asset, taker_reserve), (maker_asset, maker_reserve)) =
+            (reserve(&taker.order), reserve(&maker));
         let releases = [
             (&taker.order, taker_asset, taker.order.reserve - taker_reserve),
             (&maker, maker_asset, maker.reserve - maker_reserve),
         ];
         for (order, asset, released) in releases {
-            let accounts = &mut self.state.accounts;
-            post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, -released);
-            post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, released);
+            let (owner, lines) = ((order.account, order.sub), (line::HELD, line::FREE));
+            post_between(&mut self.state.accounts, &mut output.postings, owner, asset, lines, released);
         }
         taker.order.remaining -= lots;
         taker.order.reserve = taker_reserve;
@@ -243,7 +259,11 @@ impl<B: Book> Engine<B> {
 
     /// Cancels matching orders of an account until none is left or the budget is spent.
     pub(crate) fn cancel_account_orders(
-        &mut self, command: &Command, mut job: CancelAccount, budget: &mut Budget, output: &mut Output,
+        &mut self,
+        command: &Command,
+        mut job: CancelAccount,
+        budget: &mut Budget,
+        output: &mut Output,
     ) -> Option<CancelAccount> {
         let mut touched = Vec::new();
         let mut rest = None;
@@ -285,7 +305,11 @@ impl<B: Book> Engine<B> {
 
     /// Cancels a market's orders, bids first; a closing market is closed behind them.
     pub(crate) fn cancel_market_orders(
-        &mut self, command: &Command, mut job: CancelMarket, budget: &mut Budget, output: &mut Output,
+        &mut self,
+        command: &Command,
+        mut job: CancelMarket,
+        budget: &mut Budget,
+        output: &mut Output,
     ) -> Option<CancelMarket> {
         for book_side in [side::BUY, side::SELL] {
             if job.side != ALL && job.side != book_side {
@@ -301,7 +325,12 @@ impl<B: Book> Engine<B> {
             }
         }
         self.touch_reference(job.market);
-        output.emit(command, EventKind::CancelAllDone, Subject::market(job.market), &CountBody { count: job.done });
+        output.emit(
+            command,
+            EventKind::CancelAllDone,
+            Subject::market(job.market),
+            &CountBody { count: job.done },
+        );
         if job.close {
             let market = &mut self.state.markets.list[job.market as usize];
             let previous = std::mem::replace(&mut market.status, status::CLOSED);

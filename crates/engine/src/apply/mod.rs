@@ -2,8 +2,8 @@
 
 mod accounts;
 mod collateral;
-mod matching;
 mod markets;
+mod matching;
 mod orders;
 mod pauses;
 mod roles;

@@ -3,7 +3,7 @@
 use super::work::{CancelAccount, CancelMarket, Taker, Work};
 use crate::book::{crosses, Book};
 use crate::engine::{Context, Engine};
-use crate::ledger::{line, post_user};
+use crate::ledger::{line, post_between};
 use crate::limits::*;
 use crate::market::{status, Market, MarketRules};
 use crate::math::notional;
@@ -11,20 +11,27 @@ use crate::order::{Order, NONE};
 use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::wire::command::{
-    order_flag, order_type, side, stp, time_in_force, CancelAll, CancelOrder, Command, PlaceOrder, ReplaceOrder, ALL,
-    ALL_MARKETS,
+    order_flag, order_type, side, stp, time_in_force, CancelAll, CancelOrder, Command, PlaceOrder,
+    ReplaceOrder, ALL, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{cancel_reason, CancelBody, EventKind, OrderBody};
 
 impl<B: Book> Engine<B> {
     pub(crate) fn place_order(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: PlaceOrder = command.payload_as();
         let market = self.market_for_orders(request.market)?;
         if request.outcome >= market.outcome_count {
-            return reject(Code::INVALID_OUTCOME, i64::from(market.outcome_count), i64::from(request.outcome));
+            return reject(
+                Code::INVALID_OUTCOME,
+                i64::from(market.outcome_count),
+                i64::from(request.outcome),
+            );
         }
         let price = check_form(market, &request, command.time_ns, context.system)?;
         if !context.system {
@@ -65,9 +72,15 @@ impl<B: Book> Engine<B> {
 
         self.state.next_order += 1;
         self.state.next_priority += 1;
-        let accounts = &mut self.state.accounts;
-        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, -reserve);
-        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, reserve);
+        let owner = (order.account, order.sub);
+        post_between(
+            &mut self.state.accounts,
+            &mut output.postings,
+            owner,
+            asset,
+            (line::FREE, line::HELD),
+            reserve,
+        );
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
         let taker = self.taker(order, None, context.system);
         if takes {
@@ -79,7 +92,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn replace_order(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: ReplaceOrder = command.payload_as();
         let slot = self.find_order(context.account, request.order, &request.target_key, command.time_ns)?;
@@ -113,10 +129,15 @@ impl<B: Book> Engine<B> {
         order.reserve = reserve;
         let takes = !keeps_priority && self.check_execution(&order, command.time_ns)?;
 
-        let change = reserve - old.reserve;
-        let accounts = &mut self.state.accounts;
-        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, -change);
-        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, change);
+        let (owner, change) = ((order.account, order.sub), reserve - old.reserve);
+        post_between(
+            &mut self.state.accounts,
+            &mut output.postings,
+            owner,
+            asset,
+            (line::FREE, line::HELD),
+            change,
+        );
         let book = &mut self.state.books[order.market as usize];
         if keeps_priority {
             if old.remaining > order.remaining {
@@ -142,7 +163,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn cancel_order(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CancelOrder = command.payload_as();
         let slot = self.find_order(context.account, request.order, &request.target_key, command.time_ns)?;
@@ -154,7 +178,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn cancel_all(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CancelAll = command.payload_as();
         if request.reserved != 0 {
@@ -308,8 +335,7 @@ impl<B: Book> Engine<B> {
         let (limit, opposite) = (order.price, 1 - order.side);
         let market = &self.state.markets.list[order.market as usize];
         let (low, high) = market.band(order.side).unwrap_or((1, MAX_PRICE));
-        let within =
-            |price: i64| crosses(order.side, limit, price) && (low..=high).contains(&price);
+        let within = |price: i64| crosses(order.side, limit, price) && (low..=high).contains(&price);
         let orders = &self.state.orders;
         let mut own = orders
             .of_account(&self.state.accounts, order.account)
@@ -318,7 +344,9 @@ impl<B: Book> Engine<B> {
             .filter(|own| within(own.price) && (own.expiry_ns == 0 || own.expiry_ns > now_ns));
         if order.self_trade_prevention == stp::CANCEL_OLDEST {
             let excluded: i64 = own.map(|own| own.remaining).sum();
-            return self.total_within(order, &within) - self.expired_within(order, &within, now_ns) - excluded;
+            return self.total_within(order, &within)
+                - self.expired_within(order, &within, now_ns)
+                - excluded;
         }
         // The other modes stop or shrink the order at the own one, so only what ranks before it counts.
         let better = |a: i64, b: i64| if opposite == side::SELL { a < b } else { a > b };
@@ -352,7 +380,9 @@ impl<B: Book> Engine<B> {
             .filter(|item| item.1 == due::ORDER_EXPIRY)
             .filter_map(|item| self.state.orders.find(item.2))
             .map(|slot| &self.state.orders[slot])
-            .filter(|resting| resting.market == order.market && resting.side != order.side && within(resting.price))
+            .filter(|resting| {
+                resting.market == order.market && resting.side != order.side && within(resting.price)
+            })
             .map(|resting| resting.remaining)
             .sum()
     }
@@ -425,9 +455,8 @@ impl<B: Book> Engine<B> {
     pub(crate) fn release(&mut self, command: &Command, order: &Order, reason: u8, output: &mut Output) {
         let market = &self.state.markets.list[order.market as usize];
         let asset = if order.side == side::BUY { market.quote } else { market.base };
-        let accounts = &mut self.state.accounts;
-        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::HELD, -order.reserve);
-        post_user(accounts, &mut output.postings, order.account, order.sub, asset, line::FREE, order.reserve);
+        let (owner, lines) = ((order.account, order.sub), (line::HELD, line::FREE));
+        post_between(&mut self.state.accounts, &mut output.postings, owner, asset, lines, order.reserve);
         let body = CancelBody {
             reason,
             side: order.side,
@@ -492,8 +521,12 @@ fn protective_limit(market: &Market, request: &PlaceOrder) -> Result<i64, Reject
 #[inline]
 fn check_type(request: &PlaceOrder, now_ns: i64) -> Result<(), Reject> {
     let PlaceOrder { order_type: kind, time_in_force: tif, order_flags: flags, .. } = *request;
-    let later_slices = request.display_lots | request.trigger_price | request.trail | request.linked_order as i64
-        | i64::from(request.leverage_e2) | i64::from(request.trigger_source);
+    let later_slices = request.display_lots
+        | request.trigger_price
+        | request.trail
+        | request.linked_order as i64
+        | i64::from(request.leverage_e2)
+        | i64::from(request.trigger_source);
     let slippage = kind == order_type::LIMIT && request.slippage_bp != 0;
     if kind > order_type::MARKET
         || request.side > side::SELL
@@ -531,7 +564,13 @@ pub(crate) fn subject(order: &Order) -> Subject {
 
 /// Emits an event that shows the whole order.
 #[inline]
-pub(crate) fn emit_order(command: &Command, kind: EventKind, order: &Order, resting: bool, output: &mut Output) {
+pub(crate) fn emit_order(
+    command: &Command,
+    kind: EventKind,
+    order: &Order,
+    resting: bool,
+    output: &mut Output,
+) {
     let body = OrderBody {
         side: order.side,
         order_type: order.order_type,

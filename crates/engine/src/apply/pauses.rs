@@ -33,7 +33,8 @@ impl<B: Book> Engine<B> {
             .and_then(|market| self.state.markets.list.get(market as usize))
             .and_then(|market| market.pause.as_ref());
         let trading = matches!(kind, Kind::PlaceOrder | Kind::ReplaceOrder);
-        let blocking = [platform, of_market].into_iter().flatten().find(|pause| trading || pause.level >= FULL);
+        let blocking =
+            [platform, of_market].into_iter().flatten().find(|pause| trading || pause.level >= FULL);
         match blocking {
             Some(pause) if !(kind == Kind::Deposit && system && pause.level < FULL) => {
                 reject(Code::PAUSED, pause.until_ns, i64::from(pause.level))

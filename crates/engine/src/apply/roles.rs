@@ -26,15 +26,24 @@ impl<B: Book> Engine<B> {
         let by = Some(&command.principal);
         self.state.roles.check_grant(by, &request.principal, request.role, command.time_ns)?;
         self.state.roles.grant(&request.principal, request.role, request.expiry_ns);
-        emit_role(command, EventKind::RoleGranted, request.principal, request.role, request.expiry_ns, output);
+        emit_role(
+            command,
+            EventKind::RoleGranted,
+            request.principal,
+            request.role,
+            request.expiry_ns,
+            output,
+        );
         Ok(u64::from(request.role))
     }
 
     pub(crate) fn revoke_role(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: GrantRole = command.payload_as();
         check_request(&request)?;
-        let held = self.state.roles.get(&request.principal).is_some_and(|p| p.roles.contains_key(&request.role));
-        let only_system = request.role == SYSTEM && self.state.roles.first_system() == Some(request.principal);
+        let held =
+            self.state.roles.get(&request.principal).is_some_and(|p| p.roles.contains_key(&request.role));
+        let only_system =
+            request.role == SYSTEM && self.state.roles.first_system() == Some(request.principal);
         if !held || only_system {
             // The sequencer's own identity cannot be taken away from under it.
             return reject(Code::INVALID_TRANSITION, i64::from(held), i64::from(request.role));
@@ -44,7 +53,11 @@ impl<B: Book> Engine<B> {
         Ok(u64::from(request.role))
     }
 
-    pub(crate) fn suspend_principal(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+    pub(crate) fn suspend_principal(
+        &mut self,
+        command: &Command,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
         let principal = command.payload_as::<SuspendPrincipal>().principal;
         if principal == [0; 32] {
             return Err(Code::ZERO_AUTHORITY.into());
@@ -62,7 +75,11 @@ impl<B: Book> Engine<B> {
     }
 
     /// Two different role administrators lift a suspension.
-    pub(crate) fn reinstate_principal(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+    pub(crate) fn reinstate_principal(
+        &mut self,
+        command: &Command,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
         let principal = command.payload_as::<SuspendPrincipal>().principal;
         let suspended = self.state.roles.get(&principal).filter(|entry| entry.suspended_since_ns.is_some());
         let Some(entry) = suspended else {
@@ -81,7 +98,9 @@ impl<B: Book> Engine<B> {
             }
             None => {
                 let until = command.time_ns + RESUME_WINDOW_NS;
-                self.state.roles.edit(&principal, |entry| entry.reinstate_pending = Some((command.principal, until)));
+                self.state
+                    .roles
+                    .edit(&principal, |entry| entry.reinstate_pending = Some((command.principal, until)));
                 emit_role(command, EventKind::ReinstatePending, principal, u8::MAX, until, output);
                 Ok(0)
             }
@@ -100,7 +119,12 @@ fn check_request(request: &GrantRole) -> Result<(), Reject> {
 }
 
 fn emit_role(
-    command: &Command, kind: EventKind, principal: [u8; 32], role: u8, expiry_ns: i64, output: &mut Output,
+    command: &Command,
+    kind: EventKind,
+    principal: [u8; 32],
+    role: u8,
+    expiry_ns: i64,
+    output: &mut Output,
 ) {
     let body = RoleBody { principal, role, reserved: 0, reserved2: 0, reserved3: 0, expiry_ns };
     output.emit(command, kind, Subject::NONE, &body);

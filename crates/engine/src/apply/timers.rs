@@ -24,7 +24,10 @@ impl<B: Book> Engine<B> {
 
     /// Handles what is due. Returns the work left and whether the budget ended it (else the work runs at once).
     pub(crate) fn handle_due(
-        &mut self, command: &Command, budget: &mut Budget, output: &mut Output,
+        &mut self,
+        command: &Command,
+        budget: &mut Budget,
+        output: &mut Output,
     ) -> (Option<Work>, bool) {
         while let Some(&item) = self.state.due.first() {
             let (due_ns, kind, id) = item;
@@ -44,7 +47,9 @@ impl<B: Book> Engine<B> {
                     self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
                     self.touch_reference(market);
                 }
-                due::SWITCH => return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false),
+                due::SWITCH => {
+                    return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)
+                }
                 due::PAUSE_END => self.end_pause(command, id, output),
                 _ => self.release_withdrawal(command, id, output),
             }
@@ -53,7 +58,10 @@ impl<B: Book> Engine<B> {
     }
 
     pub(crate) fn set_cancel_all_after(
-        &mut self, command: &Command, context: Context, output: &mut Output,
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: SetCancelAllAfter = command.payload_as();
         if request.reserved != 0 {
@@ -84,8 +92,11 @@ impl<B: Book> Engine<B> {
     fn fire_switch(&mut self, command: &Command, id: u64, output: &mut Output) -> CancelAccount {
         let handle = id as u32;
         let account = &mut self.state.accounts.list[handle as usize];
-        let body =
-            SwitchBody { deadline_ns: account.switch_deadline_ns, window_s: account.switch_window_s, reserved: 0 };
+        let body = SwitchBody {
+            deadline_ns: account.switch_deadline_ns,
+            window_s: account.switch_window_s,
+            reserved: 0,
+        };
         account.switch_deadline_ns = 0;
         account.switch_window_s = 0;
         output.emit(command, EventKind::SwitchFired, Subject::account(handle, 0), &body);
@@ -141,7 +152,10 @@ impl<B: Book> Engine<B> {
 
     /// Snapshot and Checkpoint put both hashes on record, as they stand before the command.
     pub(crate) fn record_hashes(
-        &mut self, command: &Command, kind: Kind, output: &mut Output,
+        &mut self,
+        command: &Command,
+        kind: Kind,
+        output: &mut Output,
     ) -> Result<u64, Reject> {
         let body = HashBody { state_hash: self.state_hash(), cursor_hash: self.cursor_hash() };
         let event = if kind == Kind::Snapshot { EventKind::SnapshotTaken } else { EventKind::StateHashed };
@@ -152,7 +166,11 @@ impl<B: Book> Engine<B> {
     pub(crate) fn activate_rules(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: ActivateRules = command.payload_as();
         if request.rules_version != RULES_VERSION || request.reserved != 0 {
-            return reject(Code::UNSUPPORTED_VERSION, i64::from(RULES_VERSION), i64::from(request.rules_version));
+            return reject(
+                Code::UNSUPPORTED_VERSION,
+                i64::from(RULES_VERSION),
+                i64::from(request.rules_version),
+            );
         }
         self.cursor.rules_version = request.rules_version;
         let token = u64::from(request.rules_version);
@@ -162,7 +180,13 @@ impl<B: Book> Engine<B> {
 
     /// Moves money that left for good from the pending line to the world.
     pub(crate) fn settle_pending(
-        &mut self, account: u32, sub: u8, asset: u16, amount: i64, ok: bool, output: &mut Output,
+        &mut self,
+        account: u32,
+        sub: u8,
+        asset: u16,
+        amount: i64,
+        ok: bool,
+        output: &mut Output,
     ) {
         let accounts = &mut self.state.accounts;
         post_user(accounts, &mut output.postings, account, sub, asset, line::PENDING_WITHDRAWAL, -amount);
@@ -176,7 +200,11 @@ impl<B: Book> Engine<B> {
 
 /// Emits a withdrawal event that shows the whole ticket.
 pub(crate) fn emit_withdrawal(
-    command: &Command, kind: EventKind, ticket: u64, entry: &crate::state::Withdrawal, output: &mut Output,
+    command: &Command,
+    kind: EventKind,
+    ticket: u64,
+    entry: &crate::state::Withdrawal,
+    output: &mut Output,
 ) {
     let body = CollateralBody {
         asset: entry.asset,

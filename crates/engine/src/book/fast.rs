@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Book, Level};
+use crate::hash::Map;
 use crate::order::{OrderStore, NONE};
 use crate::wire::command::side;
 
@@ -20,13 +21,21 @@ struct Queue {
 pub struct FastBook {
     queues: Vec<Queue>,
     free: Vec<u32>,
+    /// Queue of a price and side; the ordered maps are only touched when a level appears or goes.
+    by_price: Map<u64, u32>,
     prices: [BTreeMap<i64, u32>; 2],
     best: [u32; 2],
 }
 
 impl Default for FastBook {
     fn default() -> Self {
-        FastBook { queues: Vec::new(), free: Vec::new(), prices: Default::default(), best: [NONE; 2] }
+        FastBook {
+            queues: Vec::new(),
+            free: Vec::new(),
+            by_price: Map::default(),
+            prices: Default::default(),
+            best: [NONE; 2],
+        }
     }
 }
 
@@ -39,6 +48,11 @@ fn is_better(book_side: u8, price: i64, than: i64) -> bool {
     }
 }
 
+#[inline]
+fn price_key(book_side: u8, price: i64) -> u64 {
+    (price as u64) << 1 | u64::from(book_side)
+}
+
 impl FastBook {
     #[inline]
     fn queue_for(&mut self, book_side: u8, price: i64) -> u32 {
@@ -46,9 +60,16 @@ impl FastBook {
         if best != NONE && self.queues[best as usize].price == price {
             return best;
         }
-        if let Some(&queue) = self.prices[book_side as usize].get(&price) {
+        let key = price_key(book_side, price);
+        if let Some(&queue) = self.by_price.get(&key) {
             return queue;
         }
+        self.add_queue(book_side, price, key)
+    }
+
+    #[cold]
+    fn add_queue(&mut self, book_side: u8, price: i64, key: u64) -> u32 {
+        let best = self.best[book_side as usize];
         let fresh = Queue { price, lots: 0, first: NONE, last: NONE, orders: 0 };
         let queue = match self.free.pop() {
             Some(queue) => {
@@ -61,6 +82,7 @@ impl FastBook {
             }
         };
         self.prices[book_side as usize].insert(price, queue);
+        self.by_price.insert(key, queue);
         if best == NONE || is_better(book_side, price, self.queues[best as usize].price) {
             self.best[book_side as usize] = queue;
         }
@@ -72,9 +94,11 @@ impl FastBook {
         let price = self.queues[queue as usize].price;
         let prices = &mut self.prices[book_side as usize];
         prices.remove(&price);
+        self.by_price.remove(&price_key(book_side, price));
         self.free.push(queue);
         if self.best[book_side as usize] == queue {
-            let next = if book_side == side::BUY { prices.last_key_value() } else { prices.first_key_value() };
+            let next =
+                if book_side == side::BUY { prices.last_key_value() } else { prices.first_key_value() };
             self.best[book_side as usize] = next.map_or(NONE, |(_, &queue)| queue);
         }
     }

@@ -42,7 +42,8 @@ impl Book for ReferenceBook {
     fn reduce(&mut self, orders: &mut OrderStore, slot: u32, lots: i64) {
         let order = &mut orders[slot];
         order.remaining -= lots;
-        let queue = self.sides[order.side as usize].get_mut(&order.price).expect("the order's price is in the book");
+        let queue =
+            self.sides[order.side as usize].get_mut(&order.price).expect("the order's price is in the book");
         let entry = queue.iter_mut().find(|entry| entry.0 == slot).expect("the order is in its queue");
         entry.1 -= lots;
     }
@@ -56,8 +57,10 @@ impl Book for ReferenceBook {
     }
 
     fn following(&self, orders: &OrderStore, slot: u32) -> Option<u32> {
-        let ranked: Vec<u32> =
-            self.in_order(orders[slot].side).flat_map(|(_, queue)| queue.iter().map(|entry| entry.0)).collect();
+        let ranked: Vec<u32> = self
+            .in_order(orders[slot].side)
+            .flat_map(|(_, queue)| queue.iter().map(|entry| entry.0))
+            .collect();
         let position = ranked.iter().position(|&other| other == slot)?;
         ranked.get(position + 1).copied()
     }

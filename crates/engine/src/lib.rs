@@ -24,6 +24,7 @@ pub mod replay;
 pub mod roles;
 pub mod sequence;
 mod state;
+pub mod streams;
 pub mod wire;
 
 pub use batch::{Batch, BatchView};

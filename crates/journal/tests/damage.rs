@@ -262,3 +262,47 @@ proptest! {
         assert_blocks(dir.path(), blocks, 3000);
     }
 }
+
+#[test]
+fn a_cut_tail_is_gone_from_the_disk_so_that_it_cannot_come_back_behind_a_shorter_block() {
+    for options in [small_options(), growing_options()] {
+        let dir = directory();
+        let mut journal = Journal::create(dir.path(), GENESIS, options.clone()).unwrap();
+        append_synced(&mut journal, PAYLOAD).unwrap();
+        let offset = append_torn_block(journal, dir.path(), 2000);
+        let (journal, report) = Journal::open(dir.path(), options.clone()).unwrap();
+        assert_eq!(report.torn_tail.map(|torn| (torn.block, torn.offset)), Some((1, offset)));
+        drop(journal);
+        assert_eq!(check(dir.path()).unwrap(), (1, None));
+        let bytes = std::fs::read(&segment_paths(dir.path())[0]).unwrap();
+        assert!(bytes[offset as usize..].iter().all(|byte| *byte == 0));
+    }
+}
+
+/// Appends a block of `bytes` and flips a bit of its payload; returns its offset.
+fn append_torn_block(mut journal: Journal, dir: &Path, bytes: usize) -> u64 {
+    let offset = journal.head().offset;
+    append_one(&mut journal, bytes).unwrap();
+    drop(journal);
+    flip(&segment_paths(dir)[0], (offset as usize + 96 + bytes / 2) * 8);
+    offset
+}
+
+#[test]
+fn a_forged_footer_is_found_although_its_checksums_fit() {
+    let dir = directory();
+    two_segments(dir.path(), small_options(), SEALED, OPEN);
+    let path = &segment_paths(dir.path())[0];
+    let whole = std::fs::read(path).unwrap();
+    let at = HEADER + SEALED as usize * block_bytes(PAYLOAD);
+    let fields = [(8, "first block"), (24, "last sequence"), (40, "head hash"), (72, "segment Merkle hash")];
+    for (position, field) in fields.into_iter().chain([(104, "log Merkle hash"), (6, "shard")]) {
+        let mut bytes = whole.clone();
+        bytes[at + position] ^= 1;
+        let crc = crc32c::crc32c(&bytes[at..at + 188]);
+        bytes[at + 188..at + 192].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(path, bytes).unwrap();
+        let expected = Cause::FooterMismatch { field };
+        assert_eq!(corrupt_block(&check(dir.path())), (SEALED, file_name(path), &expected));
+    }
+}

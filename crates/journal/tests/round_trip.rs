@@ -161,3 +161,17 @@ fn progress_ends_full_and_never_runs_backwards() {
     assert!(calls.windows(2).all(|pair| pair[0].0 <= pair[1].0));
     assert_eq!(calls.last().map(|(done, total)| done == total), Some(true));
 }
+
+#[test]
+fn a_rotation_makes_every_block_before_it_durable() {
+    let dir = directory();
+    let mut journal = Journal::create(dir.path(), GENESIS, small_options()).unwrap();
+    append_one(&mut journal, 40).unwrap();
+    assert_eq!((journal.head().block, journal.head().durable_block), (1, 0));
+    journal.rotate().unwrap();
+    let head = journal.head();
+    assert_eq!((head.durable_block, head.durable_seq, head.durable_hash), (1, 1, head.hash));
+    let before = head.clone();
+    journal.rotate().unwrap();
+    assert_eq!(journal.head(), before, "a segment without blocks is kept");
+}

@@ -116,7 +116,11 @@ impl Auditor {
     /// # Errors
     /// The first invariant that does not hold, with the sequence number of its command.
     pub fn check(
-        &mut self, commands: &[Command], results: &[CommandResult], events: &[Event], postings: &[Posting],
+        &mut self,
+        commands: &[Command],
+        results: &[CommandResult],
+        events: &[Event],
+        postings: &[Posting],
     ) -> Result<(), Violation> {
         if let Some(violation) = &self.violation {
             return Err(violation.clone());
@@ -139,7 +143,11 @@ impl Auditor {
     }
 
     fn check_batch(
-        &mut self, commands: &[Command], results: &[CommandResult], events: &[Event], postings: &[Posting],
+        &mut self,
+        commands: &[Command],
+        results: &[CommandResult],
+        events: &[Event],
+        postings: &[Posting],
     ) -> Check {
         ensure!(
             commands.len() == results.len(),
@@ -152,7 +160,12 @@ impl Auditor {
         for (command, result) in commands.iter().zip(results) {
             self.check_stamp(command, result, event_at)?;
             let next = event_at + result.event_count as usize;
-            ensure!(next <= events.len(), "I18", "results name {next} events, the batch has {}", events.len());
+            ensure!(
+                next <= events.len(),
+                "I18",
+                "results name {next} events, the batch has {}",
+                events.len()
+            );
             self.begin_command(command, result)?;
             for (index, event) in events[event_at..next].iter().enumerate() {
                 let end = posting_at + event.posting_count as usize;
@@ -187,7 +200,6 @@ impl Auditor {
             seq - 1
         );
         ensure!(command.time_ns >= time_ns, "I18", "time {} follows {time_ns}", command.time_ns);
-        ensure!(command.shard == self.shard, "I18", "command of shard {} in {}", command.shard, self.shard);
         self.time_ns = command.time_ns;
         let (accepted, silent) = (result.accepted == 1, result.event_count == 0);
         ensure!(
@@ -197,8 +209,20 @@ impl Auditor {
             result.code,
             result.accepted
         );
+        ensure!(
+            !accepted || command.shard == self.shard,
+            "I18",
+            "a command of shard {} is accepted in {}",
+            command.shard,
+            self.shard
+        );
         ensure!(accepted || silent, "I19", "a reject has {} events", result.event_count);
-        ensure!(result.duplicate == 0 || silent, "I19", "a repeated command has {} events", result.event_count);
+        ensure!(
+            result.duplicate == 0 || silent,
+            "I19",
+            "a repeated command has {} events",
+            result.event_count
+        );
         ensure!(
             silent || result.first_event as usize == event_at,
             "I18",
@@ -292,7 +316,9 @@ impl Auditor {
     }
 
     fn market(&self, handle: u32) -> Check<&Market> {
-        self.markets.get(handle as usize).ok_or_else(|| fault("I26", format_args!("market {handle} is unknown")))
+        self.markets
+            .get(handle as usize)
+            .ok_or_else(|| fault("I26", format_args!("market {handle} is unknown")))
     }
 
     fn collect_fees(&mut self, asset: u16, amount: i64) {
@@ -310,7 +336,11 @@ impl Auditor {
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =
                 fee_lines.iter().map(|&line| i128::from(self.ledger.line(0, 0, asset as u16, line))).sum();
-            ensure!(kept == collected, "I11", "asset {asset}: fees of {collected} became {kept} on the fee lines");
+            ensure!(
+                kept == collected,
+                "I11",
+                "asset {asset}: fees of {collected} became {kept} on the fee lines"
+            );
         }
         let mut reserves = crate::hash::Map::<u32, i128>::default();
         for order in self.books.sorted() {

@@ -42,8 +42,10 @@ impl<'a> Reader<'a> {
     read_int!(u8: u8, u16: u16, u32: u32, u64: u64, i64: i64);
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let (head, tail) =
-            self.bytes.split_at_checked(N).ok_or_else(|| format!("{N} bytes needed, {} left", self.bytes.len()))?;
+        let (head, tail) = self
+            .bytes
+            .split_at_checked(N)
+            .ok_or_else(|| format!("{N} bytes needed, {} left", self.bytes.len()))?;
         self.bytes = tail;
         Ok(head.try_into().expect("split at N"))
     }

@@ -101,20 +101,27 @@ impl<B: Book> Engine<B> {
     /// Decodes, checks the stamp, moves the cursor, then runs the command.
     fn admit(&mut self, command: &Command, output: &mut Output) -> Result<(u64, bool), Reject> {
         let kind = decode(command);
-        self.check_stamp(command, kind.ok())?;
+        let addressed = kind.and_then(|kind| self.check_shard(command).map(|()| kind));
+        // A wrong stamp is no part of the log, so that it moves nothing; what it would have been refused for
+        // anyway is the better answer (P2.1.3).
+        self.check_stamp(command, kind.ok()).map_err(|stamp| addressed.err().unwrap_or(stamp))?;
         self.previous_ns = self.cursor.time_ns;
         self.cursor.seq = command.seq;
         self.cursor.time_ns = command.time_ns;
         self.cursor.idempotency.purge(command.time_ns);
-        let answer = kind.and_then(|kind| self.run(command, kind, output));
+        let answer = addressed.and_then(|kind| self.run(command, kind, output));
         self.cursor.meter(answer.is_ok());
         answer
     }
 
-    fn check_stamp(&self, command: &Command, kind: Option<Kind>) -> Result<(), Reject> {
+    fn check_shard(&self, command: &Command) -> Result<(), Reject> {
         if command.shard != self.shard {
             return reject(Code::WRONG_SHARD, i64::from(self.shard), i64::from(command.shard));
         }
+        Ok(())
+    }
+
+    fn check_stamp(&self, command: &Command, kind: Option<Kind>) -> Result<(), Reject> {
         if command.seq != self.cursor.seq + 1 {
             return reject(Code::SEQUENCE_GAP, self.cursor.seq as i64 + 1, command.seq as i64);
         }

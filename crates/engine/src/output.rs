@@ -1,7 +1,9 @@
 //! Where the engine writes events and postings.
 
 use crate::wire::command::Command;
-use crate::wire::event::{Event, EventKind, Posting, EVENT_SIZE, EVENT_TAG, EVENT_VERSION, NO_ACCOUNT, NO_MARKET};
+use crate::wire::event::{
+    Event, EventKind, Posting, EVENT_SIZE, EVENT_TAG, EVENT_VERSION, NO_ACCOUNT, NO_MARKET,
+};
 use crate::wire::record::Record;
 
 /// Events and postings in order; the engine appends.

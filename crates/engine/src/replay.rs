@@ -12,7 +12,11 @@ use crate::wire::event::{CommandResult, Event};
 ///
 /// # Errors
 /// `REPLAY_MISMATCH` with the first differing sequence number in `given`; the errors of [`apply_stamped`].
-pub fn replay<B: Book>(engine: &mut Engine<B>, recorded: &BatchView<'_>, scratch: &mut Batch) -> Result<(), Reject> {
+pub fn replay<B: Book>(
+    engine: &mut Engine<B>,
+    recorded: &BatchView<'_>,
+    scratch: &mut Batch,
+) -> Result<(), Reject> {
     scratch.clear();
     apply_stamped(engine, recorded.iter_commands(), scratch)?;
     let again = scratch.as_view();
@@ -33,7 +37,8 @@ fn first_difference(recorded: &BatchView<'_>, again: &BatchView<'_>) -> u64 {
     };
     let row = |a: &[u8], b: &[u8], size: usize, offset: usize| {
         let rows = a.len().max(b.len()).div_ceil(size);
-        let differs = (0..rows).find(|&i| a.get(i * size..(i + 1) * size) != b.get(i * size..(i + 1) * size))?;
+        let differs =
+            (0..rows).find(|&i| a.get(i * size..(i + 1) * size) != b.get(i * size..(i + 1) * size))?;
         seq_at(a, differs * size + offset).or_else(|| seq_at(b, differs * size + offset))
     };
     let event = row(recorded.events, again.events, size_of::<Event>(), 8);

@@ -21,7 +21,10 @@ pub const MAX_BATCH: usize = 1 << 16;
 /// `MALFORMED_FRAME` for a cut record, `CAPACITY_EXCEEDED` for more than [`MAX_BATCH`] commands (nothing is applied);
 /// `INVARIANT_BROKEN` when the engine stopped, `ENGINE_STOPPED` when it had before.
 pub fn apply_batch<B: Book>(
-    engine: &mut Engine<B>, input: &[u8], now_ns: i64, batch: &mut Batch,
+    engine: &mut Engine<B>,
+    input: &[u8],
+    now_ns: i64,
+    batch: &mut Batch,
 ) -> Result<(), Reject> {
     if input.len() % COMMAND_SIZE != 0 {
         return reject(Code::MALFORMED_FRAME, COMMAND_SIZE as i64, input.len() as i64);
@@ -51,7 +54,9 @@ pub fn apply_batch<B: Book>(
 /// # Errors
 /// As [`apply_batch`].
 pub fn apply_stamped<B: Book>(
-    engine: &mut Engine<B>, commands: impl Iterator<Item = Command>, batch: &mut Batch,
+    engine: &mut Engine<B>,
+    commands: impl Iterator<Item = Command>,
+    batch: &mut Batch,
 ) -> Result<(), Reject> {
     guarded(engine, |engine| {
         for command in commands {
@@ -81,6 +86,9 @@ fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Bat
     while let Some(token) = engine.pending_token() {
         let command = own(engine, Kind::Continue).with(&Continue { token });
         run(engine, command, time_ns, batch);
+        // A refused continuation would be asked for again for ever, and nothing else may run meanwhile.
+        let refused = batch.results.last().filter(|result| result.accepted == 0);
+        assert!(refused.is_none(), "continuation {token} was refused: {refused:?}");
     }
 }
 

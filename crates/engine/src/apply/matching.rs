@@ -245,6 +245,8 @@ impl<B: Book> Engine<B> {
             post_between(&mut self.state.accounts, &mut output.postings, owner, asset, lines, released);
         }
         taker.order.remaining -= lots;
+        // Prevented lots are not filled: the total shrinks with the rest, so that filled = total − remaining.
+        taker.order.total -= lots;
         taker.order.reserve = taker_reserve;
         let body = PreventedBody {
             maker_order: maker.id,
@@ -255,6 +257,9 @@ impl<B: Book> Engine<B> {
         };
         output.emit(command, EventKind::SelfTradePrevented, subject(&taker.order), &body);
         self.shrink_maker(slot, &maker, lots, maker_reserve);
+        if maker.remaining > lots {
+            self.state.orders[slot].total -= lots;
+        }
     }
 
     /// Cancels matching orders of an account until none is left or the budget is spent.

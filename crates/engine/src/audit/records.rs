@@ -3,7 +3,7 @@
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, PENDING_WITHDRAWAL, WORLD};
 use super::{Auditor, Market};
-use crate::hash::{id32, Id32, Map, Set};
+use crate::hash::{id32, Id, Map, Set};
 use crate::id;
 use crate::wire::event::{
     AccountBody, AddressBody, AssetBody, CollateralBody, Event, EventKind, IdentityBody, MarketBody, Posting,
@@ -48,13 +48,13 @@ pub struct Withdrawal {
 /// Everything that exists once.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
-    grants: Set<(Id32, u8)>,
+    grants: Set<(Id, u8)>,
     holders: [u32; ROLES],
     pub assets: usize,
     pub accounts: Vec<Account>,
-    pub account_ids: Set<Id32>,
-    pub market_ids: Set<Id32>,
-    pub deposits: Set<Id32>,
+    pub account_ids: Set<Id>,
+    pub market_ids: Set<Id>,
+    pub deposits: Set<Id>,
     pub withdrawals: Map<u64, Withdrawal>,
     pub last_ticket: u64,
 }

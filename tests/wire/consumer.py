@@ -1,4 +1,6 @@
-"""A consumer that keeps its own copy of the book from published events only, and checks the contract as it goes."""
+"""A consumer that keeps its own copy of the book from published events only, and checks the contract as
+it goes.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A local server that replays scripted venues over a real WebSocket and REST, with scripted faults.
 
-It uses aiohttp, the product uses picows: two implementations of the protocol meet here. The venue's stream goes on
-whether or not a client listens, so frames sent while a client is away are really missed.
+It uses aiohttp, the product uses picows: two implementations of the protocol meet here. The venue's stream
+goes on whether or not a client listens, so frames sent while a client is away are really missed.
 """
 
 from __future__ import annotations

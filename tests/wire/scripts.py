@@ -1,7 +1,7 @@
 """Scripted venues for the replay server: a list of frames and, independently of the product, the true book.
 
-Nothing here imports the product: books are dictionaries of Decimal, frames are built with the json module, and
-Kraken's checksum is written from its description. A mistake in the product cannot hide in a shared helper.
+Nothing here imports the product: books are dictionaries of Decimal, frames are built with the json module,
+and Kraken's checksum is written from its description. A mistake in the product cannot hide in a shared helper.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class BinanceScript:
 
     def exchange_info(self) -> dict:
         filters = [
-            {"filterType": "PRICE_FILTER", "minPrice": self.tick, "maxPrice": "1000000", "tickSize": self.tick},
+            {"filterType": "PRICE_FILTER", "minPrice": self.tick, "maxPrice": "1000", "tickSize": self.tick},
             {"filterType": "LOT_SIZE", "minQty": self.lot, "maxQty": "9000", "stepSize": self.lot},
             {"filterType": "NOTIONAL", "minNotional": "5.00", "maxNotional": "9000000"},
         ]
@@ -91,7 +91,9 @@ def _random_levels(rng: random.Random, book: Book, mid: int, count: int) -> dict
     return changes
 
 
-def synthetic_binance(seed: int, steps: int, symbol: str = "TESTUSDT", futures: bool = False) -> BinanceScript:
+def synthetic_binance(
+    seed: int, steps: int, symbol: str = "TESTUSDT", futures: bool = False
+) -> BinanceScript:
     """A random spot (or futures) stream of depth, trade and bookTicker frames."""
     rng = random.Random(seed)
     mid, last_id, trade_id = 1_000_000, 5_000, 70
@@ -111,7 +113,8 @@ def synthetic_binance(seed: int, steps: int, symbol: str = "TESTUSDT", futures: 
         previous, first = last_id, last_id + (rng.randint(2, 9) if futures else 1)
         last_id = first + rng.randint(0, 12)
         data = {"e": "depthUpdate", "E": now_ms, "s": symbol, "U": first, "u": last_id,
-                "b": [list(one) for one in changes["bids"]], "a": [list(one) for one in changes["asks"]]}  # fmt: skip
+                "b": [list(one) for one in changes["bids"]],
+                "a": [list(one) for one in changes["asks"]]}  # fmt: skip
         if futures:
             data |= {"T": now_ms, "pu": previous}
         frame = {"stream": f"{stream}@depth@100ms", "data": data}
@@ -184,7 +187,8 @@ class KrakenScript:
         row = {side: [{"price": price, "qty": quantity} for price, quantity in levels[side].items()]
                for side in ("bids", "asks")}  # fmt: skip
         checksum = kraken_crc(self.book, self.depth, self.PRICE_DECIMALS, self.QUANTITY_DECIMALS)
-        return {"symbol": self.symbol, **row, "checksum": checksum, "timestamp": "2024-08-08T12:00:00.123456Z"}
+        timestamp = "2024-08-08T12:00:00.123456Z"
+        return {"symbol": self.symbol, **row, "checksum": checksum, "timestamp": timestamp}
 
     def snapshot_frame(self) -> dict:
         views = {side: self._view(side) for side in ("bids", "asks")}
@@ -225,7 +229,8 @@ class KrakenScript:
 def kraken_json(frame: object) -> str:
     """JSON with Decimal as plain numbers, as Kraken v2 sends them."""
     if isinstance(frame, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{kraken_json(value)}" for key, value in frame.items()) + "}"
+        pairs = (f"{json.dumps(key)}:{kraken_json(value)}" for key, value in frame.items())
+        return "{" + ",".join(pairs) + "}"
     if isinstance(frame, list):
         return "[" + ",".join(kraken_json(value) for value in frame) + "]"
     return f"{frame:f}" if isinstance(frame, Decimal) else json.dumps(frame)

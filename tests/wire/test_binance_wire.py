@@ -20,7 +20,7 @@ from .consumer import Consumer
 from .replay_server import FaultPlan, ReplayServer
 from .scripts import BinanceScript, recorded_binance, synthetic_binance
 
-STEPS = 300
+STEPS = 220
 
 
 def endpoints(server: ReplayServer, futures: bool = False) -> BinanceEndpoints:
@@ -85,7 +85,7 @@ async def test_every_dropped_update_is_detected_and_healed(
 ) -> None:
     script = synthetic_binance(seed, STEPS, futures=futures)
     depth = [n for n, step in enumerate(script.steps) if step.last_id is not None]
-    dropped = set(random.Random(seed).sample(depth[40:-5:30], 6))
+    dropped = set(random.Random(seed).sample(depth[40:-5:30], 5))
     async with ReplayServer(script, FaultPlan(drop=dropped), frames_per_s=400) as server:
         consumer = await run_to_end(server, await open_feed(server, fast, futures))
         await consumer.close()
@@ -98,8 +98,8 @@ async def test_every_dropped_update_is_detected_and_healed(
 async def test_a_dropped_trade_is_named(fast: LiveOptions) -> None:
     script = synthetic_binance(21, STEPS)
     trades = [n for n, step in enumerate(script.steps) if "trade" in step.frame["stream"]]
-    lost = script.steps[trades[40]].frame["data"]["t"]
-    async with ReplayServer(script, FaultPlan(drop={trades[40]})) as server:
+    lost = script.steps[trades[25]].frame["data"]["t"]
+    async with ReplayServer(script, FaultPlan(drop={trades[25]})) as server:
         consumer = await run_to_end(server, await open_feed(server, fast))
         await consumer.close()
     assert [(gap.reason, gap.expected, gap.got) for gap in consumer.gaps] == [

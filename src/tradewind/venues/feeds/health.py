@@ -88,8 +88,15 @@ class StalenessBudget:
 class PlausibilityMonitor:
     """Detects books that obey the sequence and still cannot be right (crossed, one-sided, torn, jumping)."""
 
-    __slots__ = ("_crossed_since_ns", "_limits", "_mids", "_next_sample_ns", "_one_sided_since_ns",
-                 "_sorted_spreads", "_spreads")
+    __slots__ = (
+        "_crossed_since_ns",
+        "_limits",
+        "_mids",
+        "_next_sample_ns",
+        "_one_sided_since_ns",
+        "_sorted_spreads",
+        "_spreads",
+    )
 
     def __init__(self, limits: HealthLimits) -> None:
         self._limits = limits

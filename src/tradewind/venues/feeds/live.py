@@ -193,6 +193,7 @@ class LiveFeed(PipelineFeed):
             return
         for symbol, book in self.pipeline.books.items():
             resync = self.resyncs[symbol]
+            resync.observe(book.counters.snapshots, not book.wants_snapshot, now_s)
             if book.horizon_reached and resync.due(now_s):
                 self._begin(symbol, now_s, "price reached the edge of the snapshot")
             elif not book.wants_snapshot:
@@ -206,9 +207,10 @@ class LiveFeed(PipelineFeed):
     def _begin(self, symbol: str, now_s: float, reason: str) -> None:
         if len(self._tasks) >= self.options.resync.max_concurrent:
             return  # the symbol stays due; an attempt starts when one of the running ones is done
-        self.resyncs[symbol].begin(now_s)
+        book = self.pipeline.book(symbol)
+        self.resyncs[symbol].begin(now_s, book.counters.snapshots)
         out: list[FeedEvent] = []
-        self.pipeline.book(symbol).begin_sync(self.clock_ns(), reason, out)
+        book.begin_sync(self.clock_ns(), reason, out)
         self._publish(out)
         task = asyncio.create_task(self._attempt(symbol), name=f"{self.label} snapshot {symbol}")
         self._tasks.add(task)

@@ -33,7 +33,19 @@ class SymbolResync:
         )  # fmt: skip
         self._failures: deque[float] = deque(maxlen=limits.failures_to_reconnect)
         self._due_s = 0.0
+        self._snapshots_before = 0
         self._running_since_s: float | None = None
+
+    def observe(self, snapshots: int, synced: bool, now_s: float) -> None:
+        """Notice that the snapshot of the running attempt came, and whether the book is still good with
+        it.
+        """
+        if self._running_since_s is None or snapshots == self._snapshots_before:
+            return
+        if synced:
+            self._running_since_s = None
+        else:
+            self.failed(now_s)
 
     def synced(self, now_s: float) -> None:
         """The book has its snapshot."""
@@ -52,9 +64,10 @@ class SymbolResync:
             self.failed(now_s)
         return now_s >= self._due_s
 
-    def begin(self, now_s: float) -> None:
+    def begin(self, now_s: float, snapshots_before: int) -> None:
         """An attempt starts; the next one has to wait for the backoff."""
         self.attempts += 1
+        self._snapshots_before = snapshots_before
         self._running_since_s = now_s
         self._due_s = now_s + self._backoff.next_delay_s(now_s)
 

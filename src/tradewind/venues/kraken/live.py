@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +21,6 @@ from tradewind.venues.transport.errors import TransportError
 from tradewind.venues.transport.http import PublicHttpSession
 
 BOOK_DEPTHS = (10, 25, 100, 500, 1_000)
-POLL_S = 0.02
 
 
 class KrakenEndpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +69,8 @@ class KrakenFeed(LiveFeed):
         """Subscribe the books (each sends its snapshot), the trades and the best bid and ask."""
         symbols = [one.venue_symbol for one in self.instruments.values()]
         now_s = time.monotonic()
-        for resync in self.resyncs.values():
-            resync.begin(now_s)
+        for symbol, resync in self.resyncs.items():
+            resync.begin(now_s, self.pipeline.book(symbol).counters.snapshots)
         self._send("subscribe", "book", symbols, depth=self.depth, snapshot=True)
         self._send("subscribe", "trade", symbols, snapshot=False)
         self._send("subscribe", "ticker", symbols, event_trigger="bbo", snapshot=True)
@@ -80,16 +78,12 @@ class KrakenFeed(LiveFeed):
     async def request_snapshot(self, symbol: str) -> bool:
         """Unsubscribe and subscribe the book of one symbol; its snapshot comes with the stream."""
         venue_symbol = self.instruments[symbol].venue_symbol
-        book = self.pipeline.book(symbol)
-        deadline_s = time.monotonic() + self.options.resync.attempt_timeout_s
         try:
             self._send("unsubscribe", "book", [venue_symbol], depth=self.depth)
             self._send("subscribe", "book", [venue_symbol], depth=self.depth, snapshot=True)
         except TransportError:
             return False
-        while book.wants_snapshot and time.monotonic() < deadline_s:  # noqa: ASYNC110 no event per symbol
-            await asyncio.sleep(POLL_S)
-        return not book.wants_snapshot
+        return True
 
 
 async def open_kraken_feed(

@@ -75,7 +75,10 @@ def test_every_flipped_byte_of_the_envelope_is_red(green: tuple[World, EvidenceR
     world, record = green
     path = envelope_path(world, record)
     data = path.read_bytes()
-    for place in range(0, len(data), 97):
+    # Every seventh byte, and every byte near a quote, where base 64 has spellings that decode alike.
+    quotes = [place for place, byte in enumerate(data) if byte == ord('"')]
+    near = {place + offset for place in quotes for offset in range(-4, 2)} & set(range(len(data)))
+    for place in sorted(near | set(range(0, len(data), 7))):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         assert reason_of(world) is Reason.BAD_SIGNATURE, place
 

@@ -6,7 +6,6 @@ All times are UTC in integer nanoseconds, written as decimal strings: canonical 
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any, Final, Literal
 
 import msgspec
@@ -199,14 +198,22 @@ def pre_authentication_encoding(payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
+def decode_base64(text: str) -> bytes:
+    """Decodes the one canonical spelling only. Raises ValueError, also for unused bits that are set."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not the canonical base 64 of its bytes")
+    return data
+
+
 def decode_envelope(data: bytes) -> tuple[Envelope, bytes]:
     """The envelope and its payload. Raises EvidenceDefectError for anything malformed."""
     if len(data) > MAX_RECORD_BYTES:
         raise EvidenceDefectError(Reason.BAD_SIGNATURE, f"{len(data)} bytes, more than {MAX_RECORD_BYTES}")
     try:
         envelope = msgspec.json.decode(data, type=Envelope)
-        payload = base64.b64decode(envelope.payload, validate=True)
-    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+        payload = decode_base64(envelope.payload)
+    except (msgspec.DecodeError, ValueError) as error:
         raise EvidenceDefectError(Reason.BAD_SIGNATURE, f"the envelope is malformed: {error}") from error
     if envelope.payload_type != PAYLOAD_TYPE or len(envelope.signatures) != MAX_SIGNATURES:
         raise EvidenceDefectError(Reason.BAD_SIGNATURE, "wrong payload type or number of signatures")

@@ -8,7 +8,6 @@ nothing signed is believed there.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import stat
 from pathlib import Path
@@ -25,6 +24,7 @@ from tradewind.readiness.record import (
     Envelope,
     EvidenceRecord,
     Signature,
+    decode_base64,
     decode_envelope,
     decode_statement,
     encode_statement,
@@ -123,8 +123,8 @@ def open_envelope(data: bytes, keys: KeyRing) -> EvidenceRecord:
     if key is None or given.keyid != key_id(environment, key):
         raise EvidenceDefectError(Reason.BAD_SIGNATURE, f"key {given.keyid!r} is not trusted here")
     try:
-        key.verify(base64.b64decode(given.sig, validate=True), pre_authentication_encoding(payload))
-    except (InvalidSignature, binascii.Error, ValueError) as error:
+        key.verify(decode_base64(given.sig), pre_authentication_encoding(payload))
+    except (InvalidSignature, ValueError) as error:
         raise EvidenceDefectError(
             Reason.BAD_SIGNATURE, "the signature does not match the statement"
         ) from error

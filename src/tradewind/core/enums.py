@@ -1,0 +1,214 @@
+"""Named numbers of the vocabulary.
+
+Written by `python -m tradewind.core.generate` from the tables of the Rust module; do not edit.
+"""
+
+# fmt: off
+
+from enum import IntEnum, IntFlag
+
+NO_ACCOUNT = 0xffffffff
+NO_MARKET = 0xffffffff
+ALL = 0xff
+ALL_MARKETS = 0xffffffff
+
+
+class Side(IntEnum):
+    """Order sides."""
+
+    BUY = 0
+    SELL = 1
+
+
+class OrderType(IntEnum):
+    """Order types of this build."""
+
+    LIMIT = 0
+    MARKET = 1
+
+
+class TimeInForce(IntEnum):
+    """How long an order lives."""
+
+    GTC = 0
+    IOC = 1
+    FOK = 2
+    GTD = 3
+
+
+class OrderFlag(IntFlag):
+    """Order flags."""
+
+    POST_ONLY = 1
+    REDUCE_ONLY = 2
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens when an account meets itself."""
+
+    CANCEL_NEWEST = 0
+    CANCEL_OLDEST = 1
+    CANCEL_BOTH = 2
+    DECREMENT = 3
+
+
+class Scope(IntFlag):
+    """What a delegate may do."""
+
+    TRADE = 1
+    CANCEL = 2
+    TRANSFER_IN = 4
+    ALL = 7
+
+
+class TradeKind(IntEnum):
+    """How a trade moved the assets."""
+
+    TRANSFER = 0
+    MINT = 1
+    MERGE = 2
+    PERP = 3
+    AMM = 4
+    DARK = 5
+    LIQUIDATION = 6
+    ADL = 7
+
+
+class CancelReason(IntEnum):
+    """Why an order left the book."""
+
+    USER = 1
+    CANCEL_ALL = 2
+    SWITCH = 3
+    IOC = 4
+    FOK = 5
+    POST_ONLY = 6
+    SELF_TRADE = 7
+    REDUCE_ONLY = 8
+    BAND = 9
+    SLIPPAGE = 10
+    MARGIN = 11
+    LINKED = 12
+    MARKET_CLOSED = 13
+    LIQUIDATION = 14
+    EXPIRY = 15
+    TWAP_END = 16
+
+
+class Role(IntEnum):
+    """Roles of principals."""
+
+    TRADER = 0
+    LIQUIDITY_PROVIDER = 1
+    KEEPER = 2
+    ORACLE = 3
+    OPERATOR = 4
+    RISK = 5
+    EMERGENCY = 6
+    RESUMER = 7
+    GOVERNOR = 8
+    APPROVER = 9
+    ARBITER = 10
+    TREASURER = 11
+    ROLE_ADMIN = 12
+    AUDITOR = 13
+    SYSTEM = 14
+    DARK_TRADER = 15
+
+
+class Line(IntEnum):
+    """Balance lines; from 0x80 on they belong to the system."""
+
+    FREE = 0x0
+    HELD = 0x1
+    COST = 0x2
+    PLEDGED = 0x3
+    LOAN = 0x4
+    BOND = 0x5
+    PENDING_WITHDRAWAL = 0x6
+    IN_TRANSIT = 0x7
+    WORLD = 0x80
+    SET_ESCROW = 0x81
+    POOL_CASH = 0x82
+    VAULT_CASH = 0x83
+    VAULT_LOANS = 0x84
+    INSURANCE = 0x85
+    LIQUIDATION_FEES = 0x86
+    FUNDING = 0x87
+    STAKER_POOL = 0x88
+    MAKER_FUND = 0x89
+    BUYBACK = 0x8a
+    TREASURY = 0x8b
+    KEEPER_BOUNTY = 0x8c
+    BOND_ESCROW = 0x8d
+    ISSUANCE = 0x8e
+    DUST = 0x8f
+
+
+class MarketStatus(IntEnum):
+    """Status byte of a market."""
+
+    CREATED = 0
+    ACTIVE = 1
+    PAUSED = 2
+    CLOSE_ONLY = 3
+    CLOSED = 4
+    RESOLVING = 5
+    SETTLED = 6
+    PRUNED = 7
+
+
+class MarketKind(IntEnum):
+    """Kinds of markets."""
+
+    SPOT = 0
+    PERPETUAL = 1
+    OUTCOME = 2
+    DISTRIBUTION = 3
+
+
+class EventKind(IntEnum):
+    """Codes of events."""
+
+    MARKET_CREATED = 0x0101
+    MARKET_UPDATED = 0x0102
+    PAUSE_SET = 0x0103
+    RESUME_PENDING = 0x0104
+    RESUMED = 0x0105
+    MARKET_CLOSING = 0x0106
+    MARKET_CLOSED = 0x0107
+    MARKET_ACTIVATED = 0x0108
+    MARKET_IDENTIFIED = 0x0109
+    ASSET_REGISTERED = 0x0110
+    ACCOUNT_OPENED = 0x0201
+    SUB_ACCOUNT_OPENED = 0x0202
+    DELEGATE_SET = 0x0203
+    DEPOSITED = 0x0204
+    WITHDRAWAL_QUEUED = 0x0205
+    WITHDRAWAL_RELEASED = 0x0206
+    WITHDRAWAL_CANCELLED = 0x0207
+    WITHDRAWAL_SETTLED = 0x0208
+    WITHDRAWAL_RETURNED = 0x0209
+    TRANSFERRED = 0x020a
+    ADDRESS_LISTED = 0x020b
+    ADDRESS_UNLISTED = 0x020c
+    ORDER_ACCEPTED = 0x0301
+    ORDER_RESTED = 0x0302
+    TRADE = 0x0303
+    ORDER_CANCELLED = 0x0304
+    ORDER_REPLACED = 0x0305
+    SELF_TRADE_PREVENTED = 0x0306
+    CANCEL_ALL_DONE = 0x0307
+    SWITCH_ARMED = 0x0308
+    SWITCH_DISARMED = 0x0309
+    SWITCH_FIRED = 0x030a
+    ROLE_GRANTED = 0x0c01
+    ROLE_REVOKED = 0x0c02
+    PRINCIPAL_SUSPENDED = 0x0c03
+    REINSTATE_PENDING = 0x0c04
+    PRINCIPAL_REINSTATED = 0x0c05
+    CONTINUATION_REQUIRED = 0xff01
+    TIME_ADVANCED = 0xff02
+    STATE_HASHED = 0xff03
+    SNAPSHOT_TAKEN = 0xff04
+    RULES_ACTIVATED = 0xff05

@@ -1,0 +1,533 @@
+"""Events as typed objects.
+
+Written by `python -m tradewind.core.generate` from the tables of the Rust module; do not edit.
+"""
+
+# fmt: off
+
+import msgspec
+
+from tradewind.core.base import Posting
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What every event says about itself."""
+
+    seq: int
+    time_ns: int
+    event_index: int
+    shard: int
+    market: int
+    account: int
+    sub: int
+    order: int
+
+
+class MarketCreated(Event, frozen=True, gc=False):
+    """MARKET_CREATED."""
+
+    market_kind: int
+    status: int
+    base: int
+    quote: int
+    market_flags: int
+    tick_size: int
+    lot_size: int
+    unit: int
+    settle_time_ns: int
+    taker_fee_e6bp: int
+    maker_fee_e6bp: int
+    band_bp: int
+    slippage_bp: int
+    config_version: int
+    min_notional: int
+    max_notional: int
+    postings: tuple[Posting, ...]
+
+
+class MarketUpdated(Event, frozen=True, gc=False):
+    """MARKET_UPDATED."""
+
+    market_kind: int
+    status: int
+    base: int
+    quote: int
+    market_flags: int
+    tick_size: int
+    lot_size: int
+    unit: int
+    settle_time_ns: int
+    taker_fee_e6bp: int
+    maker_fee_e6bp: int
+    band_bp: int
+    slippage_bp: int
+    config_version: int
+    min_notional: int
+    max_notional: int
+    postings: tuple[Posting, ...]
+
+
+class PauseSet(Event, frozen=True, gc=False):
+    """PAUSE_SET."""
+
+    level: int
+    categories: int
+    pause_id: int
+    until_ns: int
+    reason: str
+    postings: tuple[Posting, ...]
+
+
+class ResumePending(Event, frozen=True, gc=False):
+    """RESUME_PENDING."""
+
+    pause_id: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class Resumed(Event, frozen=True, gc=False):
+    """RESUMED."""
+
+    pause_id: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class MarketClosing(Event, frozen=True, gc=False):
+    """MARKET_CLOSING."""
+
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class MarketClosed(Event, frozen=True, gc=False):
+    """MARKET_CLOSED."""
+
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class MarketActivated(Event, frozen=True, gc=False):
+    """MARKET_ACTIVATED."""
+
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class MarketIdentified(Event, frozen=True, gc=False):
+    """MARKET_IDENTIFIED."""
+
+    id: bytes
+    nonce: int
+    outcome_count: int
+    feed: int
+    postings: tuple[Posting, ...]
+
+
+class AssetRegistered(Event, frozen=True, gc=False):
+    """ASSET_REGISTERED."""
+
+    symbol: str
+    asset: int
+    initial_asset_bp: int
+    maintenance_asset_bp: int
+    initial_liability_bp: int
+    maintenance_liability_bp: int
+    deposit_cap: int
+    postings: tuple[Posting, ...]
+
+
+class AccountOpened(Event, frozen=True, gc=False):
+    """ACCOUNT_OPENED."""
+
+    account_id: bytes
+    owner_key: bytes
+    postings: tuple[Posting, ...]
+
+
+class SubAccountOpened(Event, frozen=True, gc=False):
+    """SUB_ACCOUNT_OPENED."""
+
+    index: int
+    margin_mode: int
+    postings: tuple[Posting, ...]
+
+
+class DelegateSet(Event, frozen=True, gc=False):
+    """DELEGATE_SET."""
+
+    key: bytes
+    scopes: int
+    expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class Deposited(Event, frozen=True, gc=False):
+    """DEPOSITED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class WithdrawalQueued(Event, frozen=True, gc=False):
+    """WITHDRAWAL_QUEUED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class WithdrawalReleased(Event, frozen=True, gc=False):
+    """WITHDRAWAL_RELEASED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class WithdrawalCancelled(Event, frozen=True, gc=False):
+    """WITHDRAWAL_CANCELLED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class WithdrawalSettled(Event, frozen=True, gc=False):
+    """WITHDRAWAL_SETTLED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class WithdrawalReturned(Event, frozen=True, gc=False):
+    """WITHDRAWAL_RETURNED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class Transferred(Event, frozen=True, gc=False):
+    """TRANSFERRED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class AddressListed(Event, frozen=True, gc=False):
+    """ADDRESS_LISTED."""
+
+    asset: int
+    usable_from_ns: int
+    address_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class AddressUnlisted(Event, frozen=True, gc=False):
+    """ADDRESS_UNLISTED."""
+
+    asset: int
+    usable_from_ns: int
+    address_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class OrderAccepted(Event, frozen=True, gc=False):
+    """ORDER_ACCEPTED."""
+
+    side: int
+    order_type: int
+    time_in_force: int
+    self_trade_prevention: int
+    order_flags: int
+    outcome: int
+    resting: int
+    price: int
+    total_lots: int
+    remaining_lots: int
+    expiry_ns: int
+    reserve: int
+    priority: int
+    client_key: bytes
+    postings: tuple[Posting, ...]
+
+
+class OrderRested(Event, frozen=True, gc=False):
+    """ORDER_RESTED."""
+
+    side: int
+    order_type: int
+    time_in_force: int
+    self_trade_prevention: int
+    order_flags: int
+    outcome: int
+    resting: int
+    price: int
+    total_lots: int
+    remaining_lots: int
+    expiry_ns: int
+    reserve: int
+    priority: int
+    client_key: bytes
+    postings: tuple[Posting, ...]
+
+
+class Trade(Event, frozen=True, gc=False):
+    """TRADE."""
+
+    maker_order: int
+    maker_account: int
+    maker_sub: int
+    taker_side: int
+    trade_kind: int
+    outcome: int
+    price: int
+    lots: int
+    notional: int
+    taker_fee: int
+    maker_fee: int
+    maker_remaining: int
+    taker_remaining: int
+    postings: tuple[Posting, ...]
+
+
+class OrderCancelled(Event, frozen=True, gc=False):
+    """ORDER_CANCELLED."""
+
+    reason: int
+    side: int
+    price: int
+    remaining_lots: int
+    released: int
+    filled_lots: int
+    postings: tuple[Posting, ...]
+
+
+class OrderReplaced(Event, frozen=True, gc=False):
+    """ORDER_REPLACED."""
+
+    side: int
+    order_type: int
+    time_in_force: int
+    self_trade_prevention: int
+    order_flags: int
+    outcome: int
+    resting: int
+    price: int
+    total_lots: int
+    remaining_lots: int
+    expiry_ns: int
+    reserve: int
+    priority: int
+    client_key: bytes
+    postings: tuple[Posting, ...]
+
+
+class SelfTradePrevented(Event, frozen=True, gc=False):
+    """SELF_TRADE_PREVENTED."""
+
+    maker_order: int
+    lots: int
+    maker_remaining: int
+    taker_remaining: int
+    price: int
+    postings: tuple[Posting, ...]
+
+
+class CancelAllDone(Event, frozen=True, gc=False):
+    """CANCEL_ALL_DONE."""
+
+    count: int
+    postings: tuple[Posting, ...]
+
+
+class SwitchArmed(Event, frozen=True, gc=False):
+    """SWITCH_ARMED."""
+
+    deadline_ns: int
+    window_s: int
+    postings: tuple[Posting, ...]
+
+
+class SwitchDisarmed(Event, frozen=True, gc=False):
+    """SWITCH_DISARMED."""
+
+    deadline_ns: int
+    window_s: int
+    postings: tuple[Posting, ...]
+
+
+class SwitchFired(Event, frozen=True, gc=False):
+    """SWITCH_FIRED."""
+
+    deadline_ns: int
+    window_s: int
+    postings: tuple[Posting, ...]
+
+
+class RoleGranted(Event, frozen=True, gc=False):
+    """ROLE_GRANTED."""
+
+    principal: bytes
+    role: int
+    expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class RoleRevoked(Event, frozen=True, gc=False):
+    """ROLE_REVOKED."""
+
+    principal: bytes
+    role: int
+    expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class PrincipalSuspended(Event, frozen=True, gc=False):
+    """PRINCIPAL_SUSPENDED."""
+
+    principal: bytes
+    role: int
+    expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class ReinstatePending(Event, frozen=True, gc=False):
+    """REINSTATE_PENDING."""
+
+    principal: bytes
+    role: int
+    expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class PrincipalReinstated(Event, frozen=True, gc=False):
+    """PRINCIPAL_REINSTATED."""
+
+    principal: bytes
+    role: int
+    expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class ContinuationRequired(Event, frozen=True, gc=False):
+    """CONTINUATION_REQUIRED."""
+
+    token: int
+    postings: tuple[Posting, ...]
+
+
+class TimeAdvanced(Event, frozen=True, gc=False):
+    """TIME_ADVANCED."""
+
+    previous_ns: int
+    jump_ns: int
+    reason: str
+    postings: tuple[Posting, ...]
+
+
+class StateHashed(Event, frozen=True, gc=False):
+    """STATE_HASHED."""
+
+    state_hash: bytes
+    cursor_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class SnapshotTaken(Event, frozen=True, gc=False):
+    """SNAPSHOT_TAKEN."""
+
+    state_hash: bytes
+    cursor_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class RulesActivated(Event, frozen=True, gc=False):
+    """RULES_ACTIVATED."""
+
+    token: int
+    postings: tuple[Posting, ...]
+
+
+EVENT_TYPES: dict[int, type[Event]] = {
+    0x0101: MarketCreated,
+    0x0102: MarketUpdated,
+    0x0103: PauseSet,
+    0x0104: ResumePending,
+    0x0105: Resumed,
+    0x0106: MarketClosing,
+    0x0107: MarketClosed,
+    0x0108: MarketActivated,
+    0x0109: MarketIdentified,
+    0x0110: AssetRegistered,
+    0x0201: AccountOpened,
+    0x0202: SubAccountOpened,
+    0x0203: DelegateSet,
+    0x0204: Deposited,
+    0x0205: WithdrawalQueued,
+    0x0206: WithdrawalReleased,
+    0x0207: WithdrawalCancelled,
+    0x0208: WithdrawalSettled,
+    0x0209: WithdrawalReturned,
+    0x020a: Transferred,
+    0x020b: AddressListed,
+    0x020c: AddressUnlisted,
+    0x0301: OrderAccepted,
+    0x0302: OrderRested,
+    0x0303: Trade,
+    0x0304: OrderCancelled,
+    0x0305: OrderReplaced,
+    0x0306: SelfTradePrevented,
+    0x0307: CancelAllDone,
+    0x0308: SwitchArmed,
+    0x0309: SwitchDisarmed,
+    0x030a: SwitchFired,
+    0x0c01: RoleGranted,
+    0x0c02: RoleRevoked,
+    0x0c03: PrincipalSuspended,
+    0x0c04: ReinstatePending,
+    0x0c05: PrincipalReinstated,
+    0xff01: ContinuationRequired,
+    0xff02: TimeAdvanced,
+    0xff03: StateHashed,
+    0xff04: SnapshotTaken,
+    0xff05: RulesActivated,
+}

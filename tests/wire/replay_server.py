@@ -28,6 +28,7 @@ class FaultPlan:
     silent_after: int | None = None
     snapshot_delay_s: float = 0.0
     stale_snapshots: int = 0
+    retry_after_s: int = 0
     http_errors: list[int] = field(default_factory=list)
 
 
@@ -41,6 +42,7 @@ class ReplayServer:
         self.subscribed: set[web.WebSocketResponse] = set()
         self.connections = 0
         self.snapshots_served = 0
+        self.depth_requests = 0
         self.resubscriptions = 0
         self.position = 0
         self.finished = asyncio.Event()
@@ -156,8 +158,11 @@ class ReplayServer:
             return web.json_response(self.script.exchange_info())
         if name != "depth":
             return web.Response(status=404)
+        self.depth_requests += 1
         if self.plan.http_errors:
-            return web.Response(status=self.plan.http_errors.pop(0), headers={"Retry-After": "0"})
+            return web.Response(
+                status=self.plan.http_errors.pop(0), headers={"Retry-After": str(self.plan.retry_after_s)}
+            )
         self._stale_body = self._stale_body or self.script.depth_body(5_000)
         body = self._stale_body if self.plan.stale_snapshots > 0 else self.script.depth_body(5_000)
         self.plan.stale_snapshots -= 1

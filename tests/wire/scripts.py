@@ -1,7 +1,7 @@
 """Scripted venues for the replay server: a list of frames and, independently of the product, the true book.
 
 Nothing here imports the product: books are dictionaries of Decimal, frames are built with the json module,
-and Kraken's checksum is written from its description. A mistake in the product cannot hide in a shared helper.
+and Kraken's checksum is written from its description. A mistake of the product cannot hide in shared code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prices and quantities are exact integers of ticks and lots, and nothing that is not a plain number gets in."""
+"""Prices and quantities are exact integers of ticks and lots; only plain numbers get in."""
 
 from __future__ import annotations
 
@@ -84,7 +84,13 @@ def test_a_step_must_be_positive(step: str) -> None:
 
 @pytest.mark.parametrize("value", [Unknown("no feed"), Stale(5, 1, "kraken", "old")])
 def test_arithmetic_on_what_is_not_known_is_a_type_error(value: Unknown | Stale[int]) -> None:
-    for operation in (lambda: value + 1, lambda: 1 - value, lambda: value * 2, lambda: value < 1, lambda: bool(value)):
+    for operation in (
+        lambda: value + 1,
+        lambda: 1 - value,
+        lambda: value * 2,
+        lambda: value < 1,
+        lambda: bool(value),
+    ):
         with pytest.raises(TypeError, match="match it first"):
             operation()
     match value:

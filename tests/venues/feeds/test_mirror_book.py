@@ -305,9 +305,7 @@ def test_no_dropped_update_ever_goes_unnoticed(seed: int, dropped: set[int]) -> 
     assert one.counters.gaps >= 1 or dropped == {199}
 
 
-@pytest.mark.parametrize(
-    ("gap_ms", "budget_s"), [(100, 2), (499, 2), (600, 2.4), (5_000, 20), (20_000, 30)]
-)
+@pytest.mark.parametrize(("gap_ms", "budget_s"), [(100, 2), (499, 2), (600, 2.4), (5_000, 20), (20_000, 30)])
 def test_the_staleness_budget_follows_the_symbols_own_rhythm(gap_ms: int, budget_s: float) -> None:
     budget = StalenessBudget(HealthLimits())
     assert budget.budget_ns() == 2 * SECOND, "nothing known yet: the strictest budget"

@@ -58,9 +58,10 @@ class BinanceDecoder:
     def decode(self, frame: bytes, received: Received) -> list[MarketMessage]:
         """Decode one frame. Raises `DecodeError` (counted) for anything unreadable or off-step."""
         self.counters.frames += 1
-        if frame.startswith(STREAM_PREFIX):
-            start = len(STREAM_PREFIX)
-            name = frame[start : frame.find(b'"', start)]
+        start = len(STREAM_PREFIX)
+        end = frame.find(b'"', start) if frame.startswith(STREAM_PREFIX) else -1
+        if end > 0:
+            name = frame[start:end]
             route = self._routes.get(name) or self._route(name)
             if isinstance(route, str):
                 self.counters.ignore(route)

@@ -74,10 +74,12 @@ class BinanceFeed(LiveFeed):
     def subscribe(self) -> None:
         """Nothing to send: the streams are part of the address."""
 
+    def may_request_snapshot(self, now_s: float) -> bool:
+        """False until the time the venue named in its 403, 418 or 429 answer has passed."""
+        return now_s >= self._rest_blocked_until_s
+
     async def request_snapshot(self, symbol: str) -> bool:
         """Fetch the REST depth snapshot and bridge it to the stream."""
-        if time.monotonic() < self._rest_blocked_until_s:
-            return False
         venue_symbol = self.instruments[symbol].venue_symbol
         params = {"symbol": venue_symbol, "limit": str(self.endpoints.depth_limit)}
         epoch = self.link.epoch
@@ -86,7 +88,8 @@ class BinanceFeed(LiveFeed):
                                        self.options.resync.attempt_timeout_s)  # fmt: skip
         except HttpStatus as error:
             if error.status in (403, 418, 429):  # told to stop: stop (T4.3)
-                self._rest_blocked_until_s = time.monotonic() + (error.retry_after_s or DEFAULT_BLOCK_S)
+                wait_s = DEFAULT_BLOCK_S if error.retry_after_s is None else error.retry_after_s
+                self._rest_blocked_until_s = time.monotonic() + wait_s
             return False
         except TransportError:
             return False

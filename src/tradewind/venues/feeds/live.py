@@ -84,6 +84,10 @@ class LiveFeed(PipelineFeed):
         """Try to get a snapshot of `symbol` applied or on its way; False when the attempt failed."""
         raise NotImplementedError
 
+    def may_request_snapshot(self, now_s: float) -> bool:
+        """False while the venue has told us not to ask (rate limit, ban); nothing is attempted then."""
+        return True
+
     # ---- life --------------------------------------------------------------------------------------------
 
     async def events(self) -> AsyncIterator[FeedEvent]:
@@ -194,10 +198,12 @@ class LiveFeed(PipelineFeed):
         for symbol, book in self.pipeline.books.items():
             resync = self.resyncs[symbol]
             resync.observe(book.counters.snapshots, not book.wants_snapshot, now_s)
-            if book.horizon_reached and resync.due(now_s):
+            if book.horizon_reached and self.may_request_snapshot(now_s) and resync.due(now_s):
                 self._begin(symbol, now_s, "price reached the edge of the snapshot")
             elif not book.wants_snapshot:
                 resync.synced(now_s)
+            elif not self.may_request_snapshot(now_s):
+                continue
             elif resync.hopeless(now_s):
                 self.link.reconnect(f"{symbol}: repeated resync failures")
                 return

@@ -26,7 +26,8 @@ def instrument(symbol: str = "BTC/USDT", **changes: object) -> Instrument:
 def delta(first: int, last: int, bids: tuple = (), asks: tuple = (), *, previous: int | None = None,
           at_ns: int = NOW.recv_ts_ns, checksum: int | None = None) -> BookDelta:  # fmt: skip
     return BookDelta(symbol="BTC/USDT", bids=bids, asks=asks, first_id=first, last_id=last,
-                     previous_id=previous, venue_ts_ns=None, recv_ts_ns=at_ns, recv_mono_ns=0, epoch=1, checksum=checksum)  # fmt: skip
+                     previous_id=previous, venue_ts_ns=None,
+                     recv_ts_ns=at_ns, recv_mono_ns=0, epoch=1, checksum=checksum)  # fmt: skip
 
 
 def snapshot(sequence: int, bids: tuple = ((100, 5), (99, 5)), asks: tuple = ((101, 5), (102, 5)), *,

@@ -93,7 +93,8 @@ async def test_a_generated_feed_says_so_everywhere() -> None:
 
 def trade(trade_id: int, symbol: str = "BTC/USDT") -> TradePrint:
     return TradePrint(symbol=symbol, trade_id=trade_id, price_ticks=1, quantity_lots=1,
-                      aggressor_side=Side.BUY, venue_ts_ns=None, recv_ts_ns=1, recv_mono_ns=1, epoch=1)  # fmt: skip
+                      aggressor_side=Side.BUY, venue_ts_ns=None,
+                      recv_ts_ns=1, recv_mono_ns=1, epoch=1)  # fmt: skip
 
 
 def top(sequence: int) -> TopOfBook:

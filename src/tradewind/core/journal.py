@@ -96,3 +96,58 @@ def replay(path: Path, progress: Progress | None = None, *, audit: bool = True) 
 def snapshots(path: Path) -> list[SnapshotFile]:
     """Snapshot files, newest first."""
     return [SnapshotFile(seq, Path(file), size) for seq, file, size in _core.snapshot_list(path)]
+
+
+def reader(path: Path, from_seq: int = 0) -> _core.JournalReader:
+    """A reader that can wait for more: `next()` gives None at the present end.
+
+    Raises:
+        JournalFailure: the directory holds no journal.
+    """
+    return _core.JournalReader(path, from_seq)
+
+
+def root(path: Path) -> tuple[int, bytes]:
+    """Number of blocks and the Merkle root over them.
+
+    Raises:
+        JournalFailure: the directory holds no journal.
+    """
+    return _core.journal_root(path)
+
+
+def prove(path: Path, seq: int) -> bytes:
+    """A proof, checkable without the journal, that the command with this sequence number is in the log.
+
+    Raises:
+        JournalFailure: the log does not hold this sequence number.
+    """
+    return _core.journal_prove(path, seq)
+
+
+def check_proof(proof: bytes, published_root: bytes) -> dict[str, Any]:
+    """`valid`, `seq`, `block`, `tree_size`, `root`, `block_hash` and the proven `command` record.
+
+    Raises:
+        JournalFailure: the bytes are no proof.
+    """
+    return _core.proof_verify(proof, published_root)
+
+
+def snapshot_offline(path: Path) -> dict[str, Any]:
+    """Opens the journal as its only writer, records a snapshot and closes it again: `seq`, `path`, `bytes`, hash.
+
+    Raises:
+        JournalLocked: a platform is running on it; JournalFailure, ReplayMismatch.
+    """
+    node, _ = _core.Node.open(path)
+    try:
+        report = node.snapshot()
+    finally:
+        node.close()
+    return {key: value for key, value in report.items() if key != "batch"}
+
+
+def command_names() -> dict[tuple[int, int], tuple[str, str]]:
+    """(kind, op) → name of the command and of its payload record."""
+    return {(kind, op): (name, payload) for name, (kind, op, payload) in _core.command_kinds().items()}

@@ -1,0 +1,104 @@
+"""Printing: a table for people, one JSON document for machines. Money is right-aligned text, never a float."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DataDirectory = Annotated[Path, Parameter(help="data directory of the installation")]
+Json = Annotated[bool, Parameter(negative="", help="print JSON instead of a table")]
+DEFAULT_DATA = Path("data")
+# Columns that hold numbers are aligned at their right edge.
+NUMERIC = frozenset(
+    {
+        "amount", "ask", "base", "best ask", "best bid", "bid", "bytes", "cost", "fee", "filled", "free", "given",
+        "handle", "held", "last", "limit", "lots", "lot", "maker bps", "minimum", "notional", "order", "pending",
+        "price", "quantity", "remaining", "seq", "size", "taker bps", "tick", "total", "used", "value",
+    }
+)  # fmt: skip
+
+
+def print_json(document: Any) -> None:
+    """One document on standard output."""
+    sys.stdout.write(json_module.dumps(document, indent=1, default=str) + "\n")
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, title: str, empty: str) -> None:
+    """A table with one column per name in `columns`; an absent value is shown as a dash, never as zero."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in NUMERIC else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[escape(as_text(row.get(column.replace(" ", "_")))) for column in columns])
+    console.print(table)
+
+
+def print_fields(document: Mapping[str, Any], *, title: str) -> None:
+    """A two-column table of one record."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in flatten(document):
+        table.add_row(escape(key), escape(as_text(value)))
+    Console().print(table)
+
+
+def flatten(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Nested fields as dotted names."""
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def as_text(value: Any) -> str:
+    """Text of a cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(as_text(item) for item in value) or "-"
+    return str(value)
+
+
+def note(text: str) -> None:
+    """A line for people on standard error; standard output stays parseable."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress(description: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error. Yields `tell(done, all)`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, quiet=quiet)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))

@@ -181,10 +181,18 @@ class MirrorBook:
         self, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]], now_ns: int
     ) -> list[Action]:
         """A whole new book. Queues that survived a gap shrink at once (nobody printed what we missed)."""
+        self.remember(bids, asks)
+        return self.resume(now_ns)
+
+    def remember(self, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> None:
+        """Take note of a whole new book without acting on it."""
         self._shown = (_Shown(BIDS), _Shown(ASKS))
         for side, levels in ((BIDS, bids), (ASKS, asks)):
             for price, lots in levels:
                 self._shown[side].set(price, lots)
+
+    def resume(self, now_ns: int) -> list[Action]:
+        """The book is live (again): everything that is not displayed leaves at once."""
         self._credit.clear()
         self._carry.clear()
         self._excess_since.clear()
@@ -202,8 +210,10 @@ class MirrorBook:
         self._cross_since.clear()
 
     def diff(self, changes: Iterable[LevelChange], venue_ts_ns: int | None, now_ns: int) -> list[Action]:
-        """Absolute new sizes of some levels, in venue lots."""
+        """Absolute new sizes of some levels, in venue lots. Without a live book they are only remembered."""
         if not self.live:
+            for side, price, lots in changes:
+                self._shown[side].set(price, lots)
             return []
         self.stats.updates += 1
         touched = self._expire_credits(venue_ts_ns)

@@ -1,0 +1,662 @@
+"""`PaperVenue`: an engine market per symbol, mirrored from outside data, behind the `Venue` protocol (T15.1-T15.5).
+
+Fees are charged in the quote asset on both sides (the engine's rule), at the rates of a named schedule. One owner calls
+`on_feed` and `advance` in turn; requests are queued with their latency and answered in order, as over one connection.
+There is no parameter that accepts a signer: nothing here can reach a real venue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tradewind.core import commands as build
+from tradewind.core import event_types as engine
+from tradewind.core.enums import ALL_MARKETS, Line, OrderFlag
+from tradewind.core.enums import TimeInForce as EngineTimeInForce
+from tradewind.core.events import Event, Result, decode_events
+
+from ..market_data import (
+    BookDelta,
+    BookSnapshot,
+    BookState,
+    FeedEvent,
+    FeedState,
+    Instrument,
+    Known,
+    Side,
+    TradePrint,
+    Unknown,
+)
+from ..protocol import (
+    FINAL_PHASES,
+    Acked,
+    AlreadyFinal,
+    Armed,
+    Balance,
+    CancelAllResult,
+    CancelledAll,
+    ChangeResult,
+    Disarmed,
+    FeeSchedule,
+    FillEvent,
+    Found,
+    Incomplete,
+    NewOrder,
+    NotFound,
+    OrderRef,
+    OrderState,
+    OrderType,
+    PrivateEvent,
+    QueryResult,
+    Rejected,
+    SubmitResult,
+    TimeInForce,
+    Uncertain,
+    Unsupported,
+    VenueCaps,
+    VenueState,
+    VenueStatus,
+)
+from .accounts import AccountBook, client_key_of
+from .filters import OrderContext, check_order
+from .latency import LatencyConfig, LatencyModel, Path
+from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
+from .port import Port, PortStopped
+from .queue_model import Entry
+from .setup import MICRO, MarketSetup, PaperSetup
+from .wire import BatchLike
+
+MAX_QUEUED_REQUESTS = 10_000
+CANCEL_AFTER_RANGE_S = (5, 300)
+
+
+class _Sender(NamedTuple):
+    """Principal and account of a sender."""
+
+    principal: bytes
+    account: bytes
+
+
+class PaperMarket:
+    """One symbol: its set-up, its mirror, and whether the outside book is live."""
+
+    def __init__(self, setup: MarketSetup) -> None:
+        self.setup = setup
+        self.mirror = MirrorBook(setup.mirror)
+        self.book_state = BookState.EMPTY
+        self.book_reason = "no data yet"
+        self.book_as_of_ns: int | None = None
+        self.last_price_ticks: int | None = None
+        self.refused_actions = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether orders are taken: the outside book is live and mirrored."""
+        return self.book_state is BookState.LIVE and self.mirror.live
+
+
+class PaperVenue:
+    """A venue whose markets live in our own engine."""
+
+    def __init__(
+        self, port: Port, setup: PaperSetup, *, name: str = "paper", latency: LatencyConfig | None = None
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.setup = setup
+        self.latency = LatencyModel(latency or LatencyConfig())
+        self.markets = {symbol: PaperMarket(one) for symbol, one in setup.markets.items()}
+        self.account = AccountBook(name, setup)
+        self.stopped_reason: str | None = None
+        self._by_handle = {market.setup.market: market for market in self.markets.values()}
+        self._maker = _Sender(setup.keys.mirror_maker, setup.account_ids["mirror_maker"])
+        self._taker = _Sender(setup.keys.mirror_taker, setup.account_ids["mirror_taker"])
+        self._trader = _Sender(setup.keys.trader, setup.account_ids["trader"])
+        self._maker_handle = setup.accounts["mirror_maker"]
+        self._mirror_handles = {self._maker_handle, setup.accounts["mirror_taker"]}
+        self._queue: list[tuple[int, int, Callable[[], Awaitable[None]]]] = []
+        self._order_of_queue = 0
+        self._last_report_ns = 0
+        self._highest_epoch = 0
+        self._listeners: list[Callable[[PrivateEvent], None]] = []
+        self._replaying = False
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+            engine.OrderAccepted: self._on_order,
+            engine.OrderRested: self._on_order,
+            engine.OrderReplaced: self._on_order,
+            engine.Trade: self._on_trade,
+            engine.OrderCancelled: self._on_cancelled,
+        }
+        port.listen(self.on_batch)
+
+    # ---- the driver's side -------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[PrivateEvent], None]) -> None:
+        """Call `listener` with every private event of the paper account, in order, after its latency."""
+        self._listeners.append(listener)
+
+    async def on_feed(self, event: FeedEvent, now_ns: int) -> None:
+        """Mirror one outside event. Events of symbols without a market are ignored."""
+        await self.advance(now_ns)
+        market = self.markets.get(event.symbol)
+        if market is None:
+            return
+        await self._apply(market, self._plan(market, event, now_ns))
+        await self._mirror_due(now_ns)
+
+    async def advance(self, now_ns: int) -> None:
+        """Everything whose time has come, in order of time."""
+        while self._queue and self._queue[0][0] <= now_ns:
+            due_ns, _, work = heapq.heappop(self._queue)
+            self.port.advance_to(due_ns)
+            await self._mirror_due(due_ns)
+            await work()
+        self.port.advance_to(now_ns)
+        await self._mirror_due(now_ns)
+
+    def next_due_ns(self) -> int | None:
+        """When the next queued request or report is due."""
+        return self._queue[0][0] if self._queue else None
+
+    @property
+    def in_flight_count(self) -> int:
+        """Requests and reports that are still under way."""
+        return len(self._queue)
+
+    def replay(self, batch: BatchLike) -> list[PrivateEvent]:
+        """Rebuild from a batch of the journal; returns the account's events instead of delaying them."""
+        self._replaying = True
+        try:
+            self.on_batch(batch)
+            return self.account.drain()
+        finally:
+            self._replaying = False
+
+    def on_batch(self, batch: BatchLike) -> None:
+        """Fold a batch of the engine into queues and account."""
+        handlers = self._handlers
+        for event in decode_events(batch):
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+            self.account.on_event(event)
+        self.account.on_refusals(batch)
+        if not self._replaying:
+            for private in self.account.drain():
+                self._report(self._deliver, private)
+
+    # ---- mirroring ---------------------------------------------------------------------------------
+
+    def _plan(self, market: PaperMarket, event: FeedEvent, now_ns: int) -> list[Action]:
+        mirror = market.mirror
+        match event:
+            case BookSnapshot():
+                market.book_as_of_ns = now_ns
+                if market.book_state is BookState.LIVE:
+                    return mirror.snapshot(event.bids, event.asks, now_ns)
+                mirror.suspend()
+                mirror.remember(event.bids, event.asks)
+            case BookDelta():
+                market.book_as_of_ns = now_ns
+                return mirror.diff(event.changes(), event.venue_ts_ns, now_ns)
+            case TradePrint():
+                market.last_price_ticks = event.price_ticks
+                return mirror.trade(
+                    event.price_ticks, event.quantity_lots, event.aggressor_side, event.venue_ts_ns, now_ns
+                )
+            case FeedState():
+                market.book_state, market.book_reason = event.state, event.reason
+                if event.state is not BookState.LIVE:
+                    mirror.suspend()
+                elif not mirror.live:
+                    return mirror.resume(now_ns)
+        return []
+
+    async def _mirror_due(self, now_ns: int) -> None:
+        for market in self.markets.values():
+            actions = market.mirror.due(now_ns)
+            if actions:
+                await self._apply(market, actions)
+
+    async def _apply(
+        self, market: PaperMarket, actions: list[Action], last: Iterable[bytes] = ()
+    ) -> list[Result]:
+        """Send mirror actions, then own commands, as one batch; returns the answers to the own ones."""
+        own = list(last)
+        commands = [self._command(market, action) for action in actions] + own
+        if not commands:
+            return []
+        try:
+            outcomes = await self.port.submit(commands)
+        except PortStopped as stop:
+            self.stopped_reason = str(stop)
+            raise
+        for action, outcome in zip(actions, outcomes, strict=False):
+            if not outcome.accepted:
+                market.refused_actions += 1
+                self._retry(market, action)
+        return outcomes[len(actions) :]
+
+    def _command(self, market: PaperMarket, action: Action) -> bytes:
+        handle, maker, taker = market.setup.market, self._maker, self._taker
+        match action:
+            case Place(side, price, lots):
+                return build.place_order(
+                    principal=maker.principal,
+                    account=maker.account,
+                    client_key=build.NO_KEY,
+                    market=handle,
+                    side=side,
+                    price=price,
+                    lots=lots,
+                    order_flags=OrderFlag.POST_ONLY,
+                )
+            case Take(side, price, lots):
+                return build.place_order(
+                    principal=taker.principal,
+                    account=taker.account,
+                    client_key=build.NO_KEY,
+                    market=handle,
+                    side=side,
+                    price=price,
+                    lots=lots,
+                    time_in_force=EngineTimeInForce.IOC,
+                )
+            case Resize(order_id, total):
+                return build.replace_order(
+                    principal=maker.principal,
+                    account=maker.account,
+                    client_key=build.NO_KEY,
+                    order=order_id,
+                    total_lots=total,
+                )
+            case Cancel(order_id):
+                return build.cancel_order(principal=maker.principal, account=maker.account, order=order_id)
+        raise TypeError(f"unknown action {action!r}")
+
+    @staticmethod
+    def _retry(market: PaperMarket, action: Action) -> None:
+        """A refused action means that somebody else's order came in between: look at the level again."""
+        match action:
+            case Place(side, price, _):
+                market.mirror.retry(side, price)
+            case Resize(order_id, _):
+                entry = market.mirror.queues.orders.get(order_id)
+                if entry is not None:
+                    market.mirror.retry(entry.side, entry.price_ticks)
+
+    # ---- engine events -----------------------------------------------------------------------------
+
+    def _on_order(self, event: engine.OrderAccepted | engine.OrderRested | engine.OrderReplaced) -> None:
+        market = self._by_handle.get(event.market)
+        if market is None:
+            return
+        queues = market.mirror.queues
+        if not event.resting and not isinstance(event, engine.OrderRested):
+            queues.remove(event.order)
+            return
+        queues.rest(
+            Entry(
+                order_id=event.order,
+                side=Side(event.side),
+                price_ticks=event.price,
+                lots=event.remaining_lots,
+                total_lots=event.total_lots,
+                priority=event.priority,
+                mirror=event.account == self._maker_handle,
+                account=event.account,
+            )
+        )
+
+    def _on_trade(self, event: engine.Trade) -> None:
+        market = self._by_handle.get(event.market)
+        if market is None:
+            return
+        entry = market.mirror.queues.reduce(event.maker_order, event.maker_remaining)
+        if entry is not None and entry.mirror and event.account not in self._mirror_handles:
+            market.mirror.taken(entry.side, event.price, event.lots, event.time_ns)
+
+    def _on_cancelled(self, event: engine.OrderCancelled) -> None:
+        market = self._by_handle.get(event.market)
+        if market is not None:
+            market.mirror.queues.remove(event.order)
+
+    # ---- requests with latency ---------------------------------------------------------------------
+
+    def send(self, order: NewOrder, epoch: int, done: Callable[[SubmitResult], None]) -> None:
+        """Queue a new order; `done` hears the answer after both latencies."""
+
+        async def arrive() -> None:
+            self._report(done, await self._submit_now(order, epoch))
+
+        self._request("entry", arrive, done)
+
+    def send_amend(
+        self,
+        reference: OrderRef,
+        epoch: int,
+        price_ticks: int,
+        lots: int,
+        done: Callable[[ChangeResult], None],
+    ) -> None:
+        """Queue a change of price and total quantity."""
+
+        async def arrive() -> None:
+            self._report(done, await self._amend_now(reference, epoch, price_ticks, lots))
+
+        self._request("entry", arrive, done)
+
+    def send_cancel(self, reference: OrderRef, epoch: int, done: Callable[[ChangeResult], None]) -> None:
+        """Queue a cancel."""
+
+        async def arrive() -> None:
+            self._report(done, await self._cancel_now(reference, epoch))
+
+        self._request("cancel", arrive, done)
+
+    def send_cancel_all(
+        self, symbol: str | None, epoch: int, done: Callable[[CancelAllResult], None]
+    ) -> None:
+        """Queue a cancel of everything."""
+
+        async def arrive() -> None:
+            self._report(done, await self.cancel_all(symbol, epoch))
+
+        self._request("cancel", arrive, done)
+
+    def _request(
+        self, path: Path, arrive: Callable[[], Awaitable[None]], done: Callable[[Uncertain | Rejected], None]
+    ) -> None:
+        if len(self._queue) >= MAX_QUEUED_REQUESTS:
+            done(Rejected("TooManyRequests", f"more than {MAX_QUEUED_REQUESTS} requests in flight", True))
+            return
+        self._push(self.port.now_ns() + self.latency.draw_ns(path), arrive)
+
+    def _report(self, listener: Callable[[Any], None], value: Any) -> None:
+        """Answers and events travel over one connection: never out of order."""
+        due_ns = max(self._last_report_ns, self.port.now_ns() + self.latency.draw_ns("report"))
+        self._last_report_ns = due_ns
+
+        async def arrive() -> None:
+            listener(value)
+
+        self._push(due_ns, arrive)
+
+    def _push(self, due_ns: int, work: Callable[[], Awaitable[None]]) -> None:
+        self._order_of_queue += 1
+        heapq.heappush(self._queue, (due_ns, self._order_of_queue, work))
+
+    def _deliver(self, event: PrivateEvent) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    # ---- requests as they arrive -------------------------------------------------------------------
+
+    def _refusal(self, symbol: str, epoch: int) -> Rejected | None:
+        if epoch < self._highest_epoch:
+            return Rejected("StaleEpoch", f"epoch {epoch} after {self._highest_epoch}", True)
+        self._highest_epoch = epoch
+        if symbol not in self.markets:
+            known = ", ".join(sorted(self.markets)[:3])
+            return Rejected("UnknownSymbol", f"{symbol}: there are {known}", True)
+        return None
+
+    async def _submit_now(self, order: NewOrder, epoch: int) -> SubmitResult:
+        refusal = self._refusal(order.symbol, epoch) or self._order_refusal(order)
+        if refusal is not None:
+            return refusal
+        market = self.markets[order.symbol]
+        market_order = order.order_type is OrderType.MARKET
+        time_in_force = TimeInForce.IOC if market_order else order.time_in_force
+        data = build.place_order(
+            principal=self._trader.principal,
+            account=self._trader.account,
+            client_key=client_key_of(order.client_id),
+            market=market.setup.market,
+            side=order.side,
+            price=order.price_ticks,
+            lots=order.lots,
+            time_in_force=EngineTimeInForce[time_in_force.name],
+            order_flags=OrderFlag.POST_ONLY if order.post_only else OrderFlag(0),
+            valid_until_ns=order.valid_until_ns,
+        )
+        actions = market.mirror.prepare(order.side, order.price_ticks, order.lots)
+        outcome = (await self._apply(market, actions, [data]))[0]
+        if outcome.accepted:
+            return Acked(str(outcome.value))
+        return Rejected(outcome.name, outcome.message, preventable=outcome.name != "POST_ONLY_WOULD_TAKE")
+
+    def _order_refusal(self, order: NewOrder) -> Rejected | None:
+        """The venue's own filters, and rule 8: without a live book nothing trades."""
+        market = self.markets[order.symbol]
+        try:
+            client_key_of(order.client_id)
+        except ValueError as error:
+            return Rejected("BadClientId", str(error), True)
+        if not market.live:
+            return Rejected("StaleMarket", f"book is {market.book_state}: {market.book_reason}", False)
+        failures = check_order(market.setup.rules, order, self._filter_context(market, order.symbol))
+        if failures:
+            first, tick = failures[0], market.setup.instrument.tick
+            step = market.setup.instrument.lot if first.field in {"quantity", "notional"} else tick
+            below = int(first.nearest_below / step) if first.nearest_below is not None else None
+            above = int(first.nearest_above / step) if first.nearest_above is not None else None
+            return Rejected(
+                first.code, f"{first.field} {first.given}, bound {first.bound}", True, below, above
+            )
+        best = market.mirror.best(Side(1 - order.side))
+        crosses = best is not None and (
+            order.price_ticks >= best if order.side is Side.BUY else order.price_ticks <= best
+        )
+        if order.post_only and crosses:
+            return Rejected("PostOnlyWouldTake", f"the other side shows {best}", False)
+        return None
+
+    def _filter_context(self, market: PaperMarket, symbol: str) -> OrderContext:
+        bid, ask = market.mirror.best(Side.BUY), market.mirror.best(Side.SELL)
+        tick = market.setup.instrument.tick
+        middle = tick * (bid + ask) / 2 if bid is not None and ask is not None else None
+        return OrderContext(
+            reference_price=middle,
+            open_orders=len(self.account.open(symbol)),
+            position=self._line(market.setup.base_asset, Line.FREE)
+            + self._line(market.setup.base_asset, Line.HELD),
+        )
+
+    async def _amend_now(self, reference: OrderRef, epoch: int, price_ticks: int, lots: int) -> ChangeResult:
+        refusal = self._refusal(reference.symbol, epoch)
+        if refusal is not None:
+            return refusal
+        known = self.account.find(reference.client_id)
+        if known is None:
+            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
+        if known.phase in FINAL_PHASES:
+            return AlreadyFinal(known.state())
+        market = self.markets[known.symbol]
+        if not market.live:
+            return Rejected("StaleMarket", f"book is {market.book_state}: {market.book_reason}", False)
+        if lots <= known.filled_lots:
+            return Rejected("AmendBelowFilled", f"{lots} lots, {known.filled_lots} filled", True)
+        best = market.mirror.best(Side(1 - known.side))
+        if best is not None and (price_ticks >= best if known.side is Side.BUY else price_ticks <= best):
+            return Rejected("AmendWouldTake", f"the other side shows {best}", False)
+        key = hashlib.blake2b(
+            f"amend|{reference.client_id}|{price_ticks}|{lots}|{self.port.now_ns()}".encode(), digest_size=16
+        ).digest()
+        data = build.replace_order(
+            principal=self._trader.principal,
+            account=self._trader.account,
+            client_key=key,
+            order=known.order_id,
+            price=price_ticks,
+            total_lots=lots,
+        )
+        actions = market.mirror.prepare(known.side, price_ticks, lots)
+        outcome = (await self._apply(market, actions, [data]))[0]
+        if outcome.accepted:
+            return Acked(str(known.order_id))
+        return Rejected(outcome.name, outcome.message, outcome.name != "POST_ONLY_WOULD_TAKE")
+
+    async def _cancel_now(self, reference: OrderRef, epoch: int) -> ChangeResult:
+        refusal = self._refusal(reference.symbol, epoch)
+        if refusal is not None:
+            return refusal
+        known = self.account.find(reference.client_id)
+        if known is None:
+            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
+        if known.phase in FINAL_PHASES:
+            return AlreadyFinal(known.state())
+        data = build.cancel_order(
+            principal=self._trader.principal, account=self._trader.account, order=known.order_id
+        )
+        outcome = (await self._apply(self.markets[known.symbol], [], [data]))[0]
+        if outcome.accepted:
+            return Acked(str(known.order_id))
+        final = self.account.find(reference.client_id)
+        if final is not None and final.phase in FINAL_PHASES:
+            return AlreadyFinal(final.state())
+        return Rejected(outcome.name, outcome.message, False)
+
+    # ---- Venue protocol ----------------------------------------------------------------------------
+
+    def capabilities(self) -> VenueCaps:
+        """What this venue can do."""
+        return VenueCaps(
+            name=self.name,
+            order_types=frozenset(OrderType),
+            times_in_force=frozenset(TimeInForce),
+            post_only=True,
+            amend=True,
+            client_ids=True,
+            cancel_after_range_s=CANCEL_AFTER_RANGE_S,
+            reduce_only=False,
+            native_iceberg=False,
+            max_batch_orders=1,
+            private_fill_stream=True,
+            sandbox=True,
+        )
+
+    async def instruments(self) -> list[Instrument]:
+        """Instruments as they are traded here (the lot may be coarser than outside)."""
+        return [market.setup.instrument for market in self.markets.values()]
+
+    async def status(self) -> VenueStatus:
+        """Cancel-only while a symbol's outside book is not live; maintenance once the engine stopped."""
+        symbols = {
+            symbol: VenueState.ONLINE if market.live else VenueState.CANCEL_ONLY
+            for symbol, market in self.markets.items()
+        }
+        state = VenueState.ONLINE if self.stopped_reason is None else VenueState.MAINTENANCE
+        return VenueStatus(
+            state=state, symbols=symbols, reason=self.stopped_reason or "", as_of_ns=self.port.now_ns()
+        )
+
+    async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:
+        """The schedule that the markets were set up with."""
+        if symbol not in self.markets:
+            return Unknown(f"no market {symbol}")
+        return Known(self.setup.fees, self.port.now_ns(), self.setup.fees.name)
+
+    async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
+        """Send one order and wait for the answer; somebody must drive `advance` meanwhile."""
+        answer: asyncio.Future[SubmitResult] = asyncio.get_running_loop().create_future()
+        self.send(order, epoch, answer.set_result)
+        return await answer
+
+    async def amend(
+        self, reference: OrderRef, epoch: int, *, lots: int | None = None, price_ticks: int | None = None
+    ) -> ChangeResult:
+        """Change one order and wait for the answer."""
+        known = self.account.find(reference.client_id)
+        if known is None:
+            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
+        answer: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
+        self.send_amend(
+            reference, epoch, price_ticks or known.price_ticks, lots or known.lots, answer.set_result
+        )
+        return await answer
+
+    async def cancel(self, reference: OrderRef, epoch: int) -> ChangeResult:
+        """Cancel one order and wait for the answer."""
+        answer: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
+        self.send_cancel(reference, epoch, answer.set_result)
+        return await answer
+
+    async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
+        """Cancel every open order of the account at once (no latency: the kill path must not wait for a model)."""
+        if symbol is not None and symbol not in self.markets:
+            return Rejected("UnknownSymbol", symbol, True)
+        if epoch < self._highest_epoch:
+            return Rejected("StaleEpoch", f"epoch {epoch} after {self._highest_epoch}", True)
+        before = [order.client_id for order in self.account.open(symbol)]
+        everywhere = ALL_MARKETS
+        data = build.cancel_all(
+            principal=self._trader.principal,
+            account=self._trader.account,
+            market=everywhere if symbol is None else self.markets[symbol].setup.market,
+        )
+        try:
+            outcome = (await self.port.submit([data]))[0]
+        except PortStopped as stop:
+            return Uncertain(str(stop), self.port.now_ns())
+        if not outcome.accepted:
+            return Rejected(outcome.name, outcome.message, False)
+        await self.port.settle()
+        left = {order.client_id for order in self.account.open(symbol)}
+        return CancelledAll(tuple(client_id for client_id in before if client_id not in left))
+
+    async def query(self, reference: OrderRef) -> QueryResult:
+        """The order, or its absence: proven, because the venue's log is the one we read."""
+        await self.port.settle()
+        known = self.account.find(reference.client_id)
+        return Found(known.state()) if known is not None else NotFound(proven_absent=True)
+
+    async def open_orders(self, symbol: str | None) -> list[OrderState]:
+        """Every open order of the account."""
+        await self.port.settle()
+        return [order.state() for order in self.account.open(symbol)]
+
+    async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
+        """Every fill after a sequence; incomplete when older ones were dropped from memory."""
+        kept = self.account.fills
+        if self.account.dropped_fills and kept and since_sequence < kept[0].sequence:
+            return Incomplete("older fills are only in the journal", len(kept))
+        return [fill for fill in kept if fill.sequence > since_sequence]
+
+    async def balances(self) -> list[Balance] | Incomplete:
+        """Free and held of every asset, read from the engine's ledger."""
+        await self.port.settle()
+        now_ns = self.port.now_ns()
+        return [
+            Balance(
+                asset=asset,
+                free=self._line(number, Line.FREE),
+                held=self._line(number, Line.HELD),
+                as_of_ns=now_ns,
+            )
+            for asset, number in self.setup.assets.items()
+        ]
+
+    async def cancel_after(self, seconds: int, epoch: int) -> Armed | Disarmed | Unsupported | Rejected:
+        """The engine's dead-man's switch: cancels everything of the account unless refreshed."""
+        low, high = CANCEL_AFTER_RANGE_S
+        if seconds and not low <= seconds <= high:
+            return Rejected("InvalidSwitchWindow", f"{seconds} s is outside {low}..{high}", True)
+        now_ns = self.port.now_ns()
+        key = hashlib.blake2b(f"switch|{seconds}|{now_ns}".encode(), digest_size=16).digest()
+        data = build.set_cancel_all_after(
+            principal=self._trader.principal, account=self._trader.account, client_key=key, window_s=seconds
+        )
+        outcome = (await self.port.submit([data]))[0]
+        if not outcome.accepted:
+            return Rejected(outcome.name, outcome.message, False)
+        return Armed(now_ns + seconds * 1_000_000_000) if seconds else Disarmed()
+
+    def _line(self, asset: int, line: Line) -> Decimal:
+        amount = self.port.balance(self._trader.account, asset, int(line))
+        return Decimal(amount or 0) / MICRO

@@ -4,6 +4,7 @@ use crate::apply::work::Work;
 use crate::book::{Book, FastBook, Level};
 use crate::codec::{Reader, Writer};
 use crate::genesis::Genesis;
+use crate::idempotency::Known;
 use crate::limits::{DEFAULT_VALIDITY_NS, MAX_TIME_JUMP_NS, MAX_VALIDITY_NS};
 use crate::output::Output;
 use crate::roles::permission;
@@ -143,18 +144,19 @@ impl<B: Book> Engine<B> {
         }
         let valid_until_ns = validity(command)?;
         let system = self.state.roles.standing(&command.principal, command.time_ns)?;
-        // The key belongs to the envelope's account; commands on no account (operators') share the sender's account
-        // table only if they name one, so an unknown account is refused here exactly where it would be later.
-        let keyed = command.client_key != [0; 16];
+        // The key belongs to the envelope's account. A command on no account (an operator's) has no key table.
         let handle = self.state.accounts.find(&command.account);
-        let hash = if keyed { body_hash(command) } else { 0 };
-        if keyed {
+        let mut remember = None;
+        if command.client_key != [0; 16] {
             if let Some(account) = handle {
+                let hash = body_hash(command);
                 let keys = &self.cursor.idempotency;
-                let stored = keys.check(account, &command.client_key, hash, command.time_ns)?;
-                if let Some(value) = stored {
-                    self.authorize(command, kind, handle, system)?;
-                    return Ok((value, true));
+                match keys.check(account, &command.client_key, hash, command.time_ns)? {
+                    Known::Answer(value) => {
+                        self.authorize(command, kind, handle, system)?;
+                        return Ok((value, true));
+                    }
+                    known => remember = Some((account, known, hash)),
                 }
             }
         } else if !system && !matches!(kind, Kind::CancelOrder | Kind::CancelAll) {
@@ -163,10 +165,9 @@ impl<B: Book> Engine<B> {
         let context = self.authorize(command, kind, handle, system)?;
         self.check_pauses(command, kind, system)?;
         let value = self.dispatch(command, kind, context, output)?;
-        if keyed {
-            if let Some(account) = handle {
-                self.cursor.idempotency.store(account, &command.client_key, hash, value, valid_until_ns);
-            }
+        if let Some((account, known, hash)) = remember {
+            let keys = &mut self.cursor.idempotency;
+            keys.store(account, &command.client_key, known, hash, value, valid_until_ns);
         }
         Ok((value, false))
     }

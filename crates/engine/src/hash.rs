@@ -59,14 +59,8 @@ pub type Set<K> = hashbrown::HashSet<K, BuildHasherDefault<WordHasher>>;
 
 /// A 16- or 32-byte id as words, so that hashing and comparing take few instructions.
 pub type Id32 = [u64; 4];
-pub type Id16 = [u64; 2];
 
 #[inline]
 pub fn id32(bytes: &[u8; 32]) -> Id {
     Id(bytemuck::pod_read_unaligned(bytes))
-}
-
-#[inline]
-pub fn id16(bytes: &[u8; 16]) -> Id16 {
-    bytemuck::pod_read_unaligned(bytes)
 }

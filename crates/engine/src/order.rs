@@ -1,8 +1,8 @@
-//! Orders and their store: a slab with an index by id. Slots are internal; only ids and priorities are state.
+//! Orders and their store: a slab whose slots are the low bits of the ids, so that finding an order is one load.
 
 use crate::account::Accounts;
 use crate::codec::{Reader, Writer};
-use crate::hash::Map;
+use crate::limits::MAX_OPEN_ORDERS;
 
 /// "No slot".
 pub const NONE: u32 = u32::MAX;
@@ -42,20 +42,45 @@ pub struct Order {
 
 const _: () = assert!(core::mem::size_of::<Order>() <= 128);
 
-/// All open orders of the shard.
+/// What an empty slot holds.
+const EMPTY: Order = Order {
+    id: 0,
+    priority: 0,
+    price: 0,
+    remaining: 0,
+    total: 0,
+    expiry_ns: 0,
+    reserve: 0,
+    client_key: [0; 16],
+    account: 0,
+    market: 0,
+    sub: 0,
+    side: 0,
+    order_type: 0,
+    time_in_force: 0,
+    self_trade_prevention: 0,
+    outcome: 0,
+    flags: 0,
+    fee_cap_e6bp: 0,
+    level: NONE,
+    previous: NONE,
+    next: NONE,
+    account_previous: NONE,
+    account_next: NONE,
+};
+
+/// Low bits of an order id that hold its slot; the bits above are a counter, so ids ascend and never repeat.
+pub const SLOT_BITS: u32 = 21;
+const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
+const _: () = assert!(MAX_OPEN_ORDERS <= 1 << SLOT_BITS);
+
+/// All open orders of the shard. An empty slot has id 0.
 #[derive(Clone, Debug, Default)]
 pub struct OrderStore {
     slots: Vec<Order>,
+    /// Empty slots, last freed on top. State: it decides the next ids.
     free: Vec<u32>,
-    by_id: Map<u64, u32>,
-    /// Open orders by (account, sub, market).
-    counts: Map<u64, u32>,
-}
-
-/// Accounts and markets stay far below 2^28, so that the three fit one word.
-#[inline]
-fn count_key(account: u32, sub: u8, market: u32) -> u64 {
-    (u64::from(account) << 32) ^ (u64::from(sub) << 24) ^ u64::from(market)
+    open: usize,
 }
 
 impl std::ops::Index<u32> for OrderStore {
@@ -74,50 +99,59 @@ impl std::ops::IndexMut<u32> for OrderStore {
 }
 
 impl OrderStore {
+    /// The slot of an open order.
     #[inline]
     pub fn find(&self, id: u64) -> Option<u32> {
-        self.by_id.get(&id).copied()
+        let slot = id & SLOT_MASK;
+        match self.slots.get(slot as usize) {
+            Some(order) if order.id == id && id != 0 => Some(slot as u32),
+            _ => None,
+        }
     }
 
     #[inline]
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.open
     }
 
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.open == 0
     }
 
-    /// Open orders of a sub-account in a market.
+    /// Sets a slot aside and returns it with the order id that `counter` gives it.
     #[inline]
-    pub fn count(&self, account: u32, sub: u8, market: u32) -> u32 {
-        self.counts.get(&count_key(account, sub, market)).copied().unwrap_or(0)
-    }
-
-    /// Stores an order and appends it to its account's list (ids ascend, so the list does).
-    #[inline]
-    pub fn insert(&mut self, accounts: &mut Accounts, order: Order) -> u32 {
+    pub fn reserve(&mut self, counter: u64) -> (u32, u64) {
         let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = order;
-                slot
-            }
+            Some(slot) => slot,
             None => {
-                self.slots.push(order);
+                self.slots.push(EMPTY);
                 (self.slots.len() - 1) as u32
             }
         };
-        self.by_id.insert(order.id, slot);
-        *self.counts.entry(count_key(order.account, order.sub, order.market)).or_insert(0) += 1;
+        (slot, counter << SLOT_BITS | u64::from(slot))
+    }
+
+    /// Gives back a slot that was reserved and never filled.
+    #[inline]
+    pub fn unreserve(&mut self, slot: u32) {
+        self.free.push(slot);
+    }
+
+    /// Stores an order in its reserved slot and appends it to its account's list (ids ascend, so the list does).
+    #[inline]
+    pub fn insert(&mut self, accounts: &mut Accounts, order: &Order) -> u32 {
+        let slot = (order.id & SLOT_MASK) as u32;
         let account = &mut accounts.list[order.account as usize];
         let last = account.last_order;
         account.last_order = slot;
         account.open_orders += 1;
+        self.open += 1;
         match last {
             NONE => account.first_order = slot,
             _ => self.slots[last as usize].account_next = slot,
         }
         let stored = &mut self.slots[slot as usize];
+        *stored = *order;
         stored.account_previous = last;
         stored.account_next = NONE;
         slot
@@ -125,28 +159,22 @@ impl OrderStore {
 
     /// Removes an order that is in no book any more.
     #[inline]
-    pub fn remove(&mut self, accounts: &mut Accounts, slot: u32) -> Order {
-        let order = self.slots[slot as usize];
-        self.by_id.remove(&order.id);
-        let key = count_key(order.account, order.sub, order.market);
-        if let Some(count) = self.counts.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&key);
-            }
-        }
-        let account = &mut accounts.list[order.account as usize];
+    pub fn remove(&mut self, accounts: &mut Accounts, slot: u32) {
+        let order = &mut self.slots[slot as usize];
+        let (owner, previous, next) = (order.account, order.account_previous, order.account_next);
+        order.id = 0;
+        let account = &mut accounts.list[owner as usize];
         account.open_orders -= 1;
-        match order.account_previous {
-            NONE => account.first_order = order.account_next,
-            previous => self.slots[previous as usize].account_next = order.account_next,
+        self.open -= 1;
+        match previous {
+            NONE => account.first_order = next,
+            previous => self.slots[previous as usize].account_next = next,
         }
-        match order.account_next {
-            NONE => account.last_order = order.account_previous,
-            next => self.slots[next as usize].account_previous = order.account_previous,
+        match next {
+            NONE => account.last_order = previous,
+            next => self.slots[next as usize].account_previous = previous,
         }
         self.free.push(slot);
-        order
     }
 
     /// The slots of an account's open orders, ascending by id.
@@ -161,18 +189,46 @@ impl OrderStore {
         })
     }
 
-    /// All open order ids, ascending.
-    pub fn ids(&self) -> Vec<u64> {
-        let mut ids: Vec<u64> = self.by_id.keys().copied().collect();
-        ids.sort_unstable();
-        ids
+    /// All open orders, ascending by id.
+    pub fn ascending(&self) -> Vec<&Order> {
+        let mut orders: Vec<&Order> = self.slots.iter().filter(|order| order.id != 0).collect();
+        orders.sort_unstable_by_key(|order| order.id);
+        orders
+    }
+
+    /// The number of slots and the empty ones in the order in which they are used again.
+    pub fn encode_slots(&self, writer: &mut Writer) {
+        writer.len(self.slots.len());
+        writer.len(self.free.len());
+        self.free.iter().for_each(|&slot| writer.u32(slot));
+    }
+
+    /// The empty store that [`OrderStore::encode_slots`] described; orders are inserted behind it.
+    pub fn decode_slots(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let count = reader.u64()?;
+        if count > 1 << SLOT_BITS {
+            return Err(format!("{count} order slots"));
+        }
+        let mut store = OrderStore { slots: vec![EMPTY; count as usize], free: Vec::new(), open: 0 };
+        for _ in 0..reader.len(4)? {
+            let slot = reader.u32()?;
+            if u64::from(slot) >= count {
+                return Err(format!("free slot {slot} of {count}"));
+            }
+            store.free.push(slot);
+        }
+        Ok(store)
+    }
+
+    /// Whether an order with this id may be inserted: its slot exists and is empty.
+    pub fn accepts(&self, id: u64) -> bool {
+        id > SLOT_MASK && self.slots.get((id & SLOT_MASK) as usize).is_some_and(|order| order.id == 0)
     }
 
     pub fn encode(&self, writer: &mut Writer) {
-        let ids = self.ids();
-        writer.len(ids.len());
-        for id in ids {
-            let order = &self.slots[self.by_id[&id] as usize];
+        self.encode_slots(writer);
+        writer.len(self.open);
+        for order in self.ascending() {
             writer.u64(order.id);
             writer.u64(order.priority);
             [order.price, order.remaining, order.total, order.expiry_ns, order.reserve]

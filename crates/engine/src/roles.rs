@@ -101,6 +101,8 @@ pub struct Roles {
     index: Map<Id, u32>,
     /// Dense copy for the hot path: (bits, is_system, suspended, earliest expiry).
     hot: Vec<Hot>,
+    /// One bit per last byte of an indexed key: most senders are no principals, and this says so in one load.
+    last_bytes: [u64; 4],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +120,10 @@ impl Roles {
     /// `PRINCIPAL_SUSPENDED`.
     #[inline]
     pub fn standing(&self, principal: &[u8; 32], now_ns: i64) -> Result<bool, Reject> {
+        let last = principal[31];
+        if self.last_bytes[usize::from(last >> 6)] & (1 << (last & 63)) == 0 {
+            return Ok(false);
+        }
         match self.index.get(&id32(principal)) {
             None => Ok(false),
             Some(&slot) => {
@@ -231,6 +237,7 @@ impl Roles {
         match self.index.get(&id32(principal)) {
             Some(&slot) => self.hot[slot as usize] = hot,
             None => {
+                self.last_bytes[usize::from(principal[31] >> 6)] |= 1 << (principal[31] & 63);
                 self.index.insert(id32(principal), self.hot.len() as u32);
                 self.hot.push(hot);
             }

@@ -8,6 +8,7 @@ use crate::codec::{Reader, Writer};
 use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
+use crate::limits::SECOND_NS;
 use crate::market::{decode_pause, encode_pause, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
 use crate::roles::Roles;
@@ -158,6 +159,7 @@ impl<B: Book> State<B> {
     }
 
     fn decode_orders(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+        self.orders = OrderStore::decode_slots(reader)?;
         let mut ranked = Vec::new();
         for _ in 0..reader.len(90)? {
             let order = decode_order(reader)?;
@@ -168,7 +170,10 @@ impl<B: Book> State<B> {
             if self.accounts.list[order.account as usize].sub(order.sub).is_none() {
                 return Err(format!("order {} names an unknown sub-account", order.id));
             }
-            let slot = self.orders.insert(&mut self.accounts, order);
+            if !self.orders.accepts(order.id) {
+                return Err(format!("order {} has no empty slot", order.id));
+            }
+            let slot = self.orders.insert(&mut self.accounts, &order);
             ranked.push((order.priority, slot, order.market));
         }
         ranked.sort_unstable();
@@ -179,10 +184,9 @@ impl<B: Book> State<B> {
     }
 
     fn rebuild_due(&mut self) {
-        for id in self.orders.ids() {
-            let order = &self.orders[self.orders.find(id).expect("listed")];
+        for order in self.orders.ascending() {
             if order.expiry_ns != 0 {
-                self.due.insert((order.expiry_ns, due::ORDER_EXPIRY, id));
+                self.due.insert((order.expiry_ns, due::ORDER_EXPIRY, order.id));
             }
         }
         for (handle, account) in self.accounts.list.iter().enumerate() {
@@ -217,6 +221,8 @@ pub struct Cursor {
     pub idempotency: Idempotency,
     /// (second, accepted, rejected) by second modulo [`METER_SECONDS`].
     meters: Vec<(i64, u32, u32)>,
+    /// Slot of the present second and the moment at which the second ends; derived, not state.
+    metering: (usize, i64),
 }
 
 impl Cursor {
@@ -227,16 +233,16 @@ impl Cursor {
             rules_version,
             idempotency: Idempotency::default(),
             meters: vec![(0, 0, 0); METER_SECONDS],
+            metering: (0, i64::MIN),
         }
     }
 
     #[inline]
     pub fn meter(&mut self, accepted: bool) {
-        let second = self.time_ns / 1_000_000_000;
-        let slot = &mut self.meters[second.rem_euclid(METER_SECONDS as i64) as usize];
-        if slot.0 != second {
-            *slot = (second, 0, 0);
+        if self.time_ns >= self.metering.1 {
+            self.start_second();
         }
+        let slot = &mut self.meters[self.metering.0];
         if accepted {
             slot.1 = slot.1.saturating_add(1);
         } else {
@@ -244,9 +250,19 @@ impl Cursor {
         }
     }
 
+    #[cold]
+    fn start_second(&mut self) {
+        let second = self.time_ns.div_euclid(SECOND_NS);
+        let index = second.rem_euclid(METER_SECONDS as i64) as usize;
+        if self.meters[index].0 != second {
+            self.meters[index] = (second, 0, 0);
+        }
+        self.metering = (index, (second + 1).saturating_mul(SECOND_NS));
+    }
+
     /// Accepted and rejected commands of the last `seconds` (at most 600).
     pub fn metered(&self, seconds: i64) -> (u64, u64) {
-        let now = self.time_ns / 1_000_000_000;
+        let now = self.time_ns.div_euclid(SECOND_NS);
         self.meters
             .iter()
             .filter(|(second, _, _)| *second > now - seconds && *second <= now)

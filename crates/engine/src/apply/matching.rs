@@ -81,14 +81,17 @@ impl<B: Book> Engine<B> {
         };
         if order.remaining > 0 && ended.is_none() && !immediate {
             emit_order(command, EventKind::OrderRested, &order, true, output);
-            self.rest(&taker);
+            self.rest(&order, taker.stored);
+            self.touch_reference(order.market);
             return;
         }
-        if let Some(slot) = taker.slot {
-            self.state.orders.remove(&mut self.state.accounts, slot);
+        if taker.stored {
+            self.state.orders.remove(&mut self.state.accounts, taker.slot);
             if order.expiry_ns != 0 {
                 self.state.due.remove(&(order.expiry_ns, due::ORDER_EXPIRY, order.id));
             }
+        } else {
+            self.state.orders.unreserve(taker.slot);
         }
         if order.remaining > 0 {
             self.release(command, &order, reason, output);
@@ -270,7 +273,6 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Option<CancelAccount> {
-        let mut touched = Vec::new();
         let mut rest = None;
         let slots: Vec<u32> = self
             .state
@@ -291,13 +293,8 @@ impl<B: Book> Engine<B> {
             }
             budget.cancels -= 1;
             job.done += 1;
-            let market = self.state.orders[slot].market;
             self.cancel_slot(command, slot, job.reason, output);
-            if touched.last() != Some(&market) {
-                touched.push(market);
-            }
         }
-        touched.into_iter().for_each(|market| self.touch_reference(market));
         match rest {
             Some(_) => Some(job),
             None => {

@@ -7,7 +7,7 @@ use crate::ledger::{line, post_between};
 use crate::limits::*;
 use crate::market::{status, Market, MarketRules};
 use crate::math::notional;
-use crate::order::{Order, NONE};
+use crate::order::{Order, NONE, SLOT_BITS};
 use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::wire::command::{
@@ -42,7 +42,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::CAPACITY_EXCEEDED, MAX_OPEN_ORDERS as i64, self.state.orders.len() as i64);
         }
         let mut order = Order {
-            id: self.state.next_order,
+            id: 0,
             priority: self.state.next_priority,
             price,
             remaining: request.lots,
@@ -70,6 +70,8 @@ impl<B: Book> Engine<B> {
         order.reserve = reserve;
         let takes = self.check_execution(&order, command.time_ns)?;
 
+        let (slot, id) = self.state.orders.reserve(self.state.next_order);
+        order.id = id;
         self.state.next_order += 1;
         self.state.next_priority += 1;
         let owner = (order.account, order.sub);
@@ -82,13 +84,27 @@ impl<B: Book> Engine<B> {
             reserve,
         );
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
-        let taker = self.taker(order, None, context.system);
+        self.match_or_rest(command, order, (slot, false), takes, context.system, output);
+        Ok(id)
+    }
+
+    /// Runs the matching of an accepted order, or puts it into the book when nothing crosses.
+    #[inline]
+    fn match_or_rest(
+        &mut self,
+        command: &Command,
+        order: Order,
+        (slot, stored): (u32, bool),
+        takes: bool,
+        system: bool,
+        output: &mut Output,
+    ) {
         if takes {
+            let taker = self.taker(order, slot, stored, system);
             self.do_work(command, command.seq, Work::Match(taker), output);
         } else {
-            self.rest(&taker);
+            self.rest(&order, stored);
         }
-        Ok(order.id)
     }
 
     pub(crate) fn replace_order(
@@ -153,12 +169,7 @@ impl<B: Book> Engine<B> {
         order.priority = self.state.next_priority;
         self.state.next_priority += 1;
         emit_order(command, EventKind::OrderReplaced, &order, !takes, output);
-        let taker = self.taker(order, Some(slot), context.system);
-        if takes {
-            self.do_work(command, command.seq, Work::Match(taker), output);
-        } else {
-            self.rest(&taker);
-        }
+        self.match_or_rest(command, order, (slot, true), takes, context.system, output);
         Ok(order.id)
     }
 
@@ -171,9 +182,7 @@ impl<B: Book> Engine<B> {
         let request: CancelOrder = command.payload_as();
         let slot = self.find_order(context.account, request.order, &request.target_key, command.time_ns)?;
         let id = self.state.orders[slot].id;
-        let market = self.state.orders[slot].market;
         self.cancel_slot(command, slot, cancel_reason::USER, output);
-        self.touch_reference(market);
         Ok(id)
     }
 
@@ -225,7 +234,7 @@ impl<B: Book> Engine<B> {
                 let hit = stored.and_then(|id| self.state.orders.find(id)).filter(by_key);
                 hit.or_else(|| self.state.orders.of_account(&self.state.accounts, account).find(by_key))
             }
-            id if id >= self.state.next_order => None,
+            id if id >> SLOT_BITS == 0 || id >> SLOT_BITS >= self.state.next_order => None,
             id => match self.state.orders.find(id) {
                 None => return reject(Code::ORDER_NOT_OPEN, 0, id as i64),
                 found => found,
@@ -252,11 +261,19 @@ impl<B: Book> Engine<B> {
 
     #[inline]
     fn check_counts(&self, account: u32, sub: u8, market: u32) -> Result<(), Reject> {
-        let here = self.state.orders.count(account, sub, market);
+        let all = self.state.accounts.list[account as usize].open_orders;
+        // Fewer in all than are allowed in one market: nothing to count.
+        if all < MAX_ORDERS_PER_SUB_MARKET {
+            return Ok(());
+        }
+        let orders = &self.state.orders;
+        let here = orders
+            .of_account(&self.state.accounts, account)
+            .filter(|&slot| orders[slot].market == market && orders[slot].sub == sub)
+            .count() as u32;
         if here >= MAX_ORDERS_PER_SUB_MARKET {
             return reject(Code::TOO_MANY_OPEN_ORDERS, i64::from(MAX_ORDERS_PER_SUB_MARKET), i64::from(here));
         }
-        let all = self.state.accounts.list[account as usize].open_orders;
         if all >= MAX_ORDERS_PER_ACCOUNT {
             return reject(Code::TOO_MANY_OPEN_ORDERS, i64::from(MAX_ORDERS_PER_ACCOUNT), i64::from(all));
         }
@@ -403,33 +420,34 @@ impl<B: Book> Engine<B> {
         total
     }
 
-    fn taker(&self, order: Order, slot: Option<u32>, system: bool) -> Taker {
+    fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
         let market = &self.state.markets.list[order.market as usize];
         let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
-        Taker { order, slot, low, high }
+        Taker { order, slot, stored, low, high }
     }
 
-    /// Puts the taker into its book.
-    pub(crate) fn rest(&mut self, taker: &Taker) -> u32 {
-        let order = taker.order;
-        let slot = match taker.slot {
-            None => {
-                if order.expiry_ns != 0 {
-                    self.state.due.insert((order.expiry_ns, due::ORDER_EXPIRY, order.id));
-                }
-                self.state.orders.insert(&mut self.state.accounts, order)
+    /// Puts an order into its book; `stored` when it never left the store (replace).
+    #[inline]
+    pub(crate) fn rest(&mut self, order: &Order, stored: bool) {
+        let slot = if stored {
+            let slot = self.state.orders.find(order.id).expect("a replaced order stays in the store");
+            let kept = &mut self.state.orders[slot];
+            let links = (kept.account_previous, kept.account_next);
+            *kept = *order;
+            (kept.account_previous, kept.account_next) = links;
+            slot
+        } else {
+            if order.expiry_ns != 0 {
+                self.state.due.insert((order.expiry_ns, due::ORDER_EXPIRY, order.id));
             }
-            Some(slot) => {
-                let stored = &mut self.state.orders[slot];
-                let links = (stored.account_previous, stored.account_next);
-                *stored = order;
-                (stored.account_previous, stored.account_next) = links;
-                slot
-            }
+            self.state.orders.insert(&mut self.state.accounts, order)
         };
-        self.state.books[order.market as usize].insert(&mut self.state.orders, slot);
-        self.touch_reference(order.market);
-        slot
+        let book = &mut self.state.books[order.market as usize];
+        book.insert(&mut self.state.orders, slot);
+        // Only the best prices enter the reference.
+        if book.best(order.side) == Some(order.price) {
+            self.touch_reference(order.market);
+        }
     }
 
     /// Recomputes the reference after the book or the last price changed.
@@ -442,9 +460,14 @@ impl<B: Book> Engine<B> {
 
     /// Takes an open order out of its book and the store, returns its reserve and says why.
     pub(crate) fn cancel_slot(&mut self, command: &Command, slot: u32, reason: u8, output: &mut Output) {
-        let market = self.state.orders[slot].market;
-        self.state.books[market as usize].remove(&mut self.state.orders, slot);
-        let order = self.state.orders.remove(&mut self.state.accounts, slot);
+        let order = self.state.orders[slot];
+        let book = &mut self.state.books[order.market as usize];
+        let was_best = book.best(order.side) == Some(order.price);
+        book.remove(&mut self.state.orders, slot);
+        self.state.orders.remove(&mut self.state.accounts, slot);
+        if was_best {
+            self.touch_reference(order.market);
+        }
         if order.expiry_ns != 0 {
             self.state.due.remove(&(order.expiry_ns, due::ORDER_EXPIRY, order.id));
         }

@@ -43,9 +43,7 @@ impl<B: Book> Engine<B> {
                 due::ORDER_EXPIRY => {
                     budget.cancels -= 1;
                     let slot = self.state.orders.find(id).expect("an open order owns its expiry");
-                    let market = self.state.orders[slot].market;
                     self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
-                    self.touch_reference(market);
                 }
                 due::SWITCH => {
                     return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)

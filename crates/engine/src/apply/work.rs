@@ -22,8 +22,9 @@ pub enum Work {
 #[derive(Clone, Copy, Debug)]
 pub struct Taker {
     pub order: Order,
-    /// Slot in the store, when it stays there (replace).
-    pub slot: Option<u32>,
+    /// Its slot: reserved, or `stored` when the order never left the store (replace).
+    pub slot: u32,
+    pub stored: bool,
     /// Prices that may print now (P2.4.5).
     pub low: i64,
     pub high: i64,

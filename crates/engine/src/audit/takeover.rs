@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::genesis::Genesis;
 use crate::hash::id32;
 use crate::ledger::line;
+use crate::order::SLOT_BITS;
 use crate::state::withdrawal_state;
 use crate::wire::command::side;
 
@@ -107,10 +108,9 @@ impl Auditor {
     /// Orders enter in the order of their priority, as they once came to rest.
     fn take_over_orders<B: Book>(&mut self, engine: &Engine<B>) -> Check {
         let state = &engine.state;
-        let mut orders: Vec<_> = state.orders.ids().iter().filter_map(|&id| state.orders.find(id)).collect();
-        orders.sort_unstable_by_key(|&slot| state.orders[slot].priority);
-        for slot in orders {
-            let order = &state.orders[slot];
+        let mut orders: Vec<_> = state.orders.ascending();
+        orders.sort_unstable_by_key(|order| order.priority);
+        for order in orders {
             let market = *self.market(order.market)?;
             let asset = if order.side == side::BUY { market.quote } else { market.base };
             let balance = self.ledger.slot(order.account, order.sub, asset);
@@ -135,7 +135,7 @@ impl Auditor {
             self.ledger.reserve(balance, reserve);
             self.books.rest(place, order.priority)?;
         }
-        self.books.last_order_id = state.next_order - 1;
+        self.books.last_order_id = (state.next_order << SLOT_BITS) - 1;
         Ok(())
     }
 }

@@ -32,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::Batch>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<node::Node>()?;
+    module.add_class::<node::SnapshotImage>()?;
     module.add_class::<journal::JournalReader>()?;
     add_functions(module)?;
     #[cfg(feature = "faults")]

@@ -201,8 +201,8 @@ impl Node {
         command
     }
 
-    /// Records a snapshot in the log and writes the state as it is there.
-    fn take_snapshot(&self, now_ns: i64) -> Result<(Committed, PathBuf, u64, [u8; 32]), Failure> {
+    /// Records a snapshot in the log and takes the state as it is there.
+    fn take_snapshot(&self, now_ns: i64) -> Result<(Committed, SnapshotImage), Failure> {
         let mut engine = locked(&self.engine);
         self.refuse_when_stopped()?;
         let command = self.system_command(Kind::Snapshot);
@@ -210,18 +210,51 @@ impl Node {
         let mut writer = locked(&self.writer);
         let committed = self.write(&mut writer, batch)?;
         let head = writer.journal()?.head();
-        let (state, state_hash) = (engine.snapshot(), engine.state_hash());
-        drop((writer, engine));
-        let bytes = state.len() as u64;
-        let path = snapshot::write(
-            &self.dir,
-            head.durable_seq,
-            head.durable_block,
-            &head.durable_hash,
-            &state_hash,
-            &state,
-        )?;
-        Ok((committed, path, bytes, state_hash))
+        drop(writer);
+        let image = SnapshotImage {
+            dir: self.dir.clone(),
+            seq: head.durable_seq,
+            blocks: head.durable_block,
+            head_hash: head.durable_hash,
+            state_hash: engine.state_hash(),
+            state: engine.snapshot(),
+        };
+        Ok((committed, image))
+    }
+}
+
+/// The state at one position of the log, to be written while the node goes on.
+#[pyclass(frozen, module = "tradewind._core")]
+pub struct SnapshotImage {
+    dir: PathBuf,
+    #[pyo3(get)]
+    seq: u64,
+    blocks: u64,
+    head_hash: [u8; 32],
+    state_hash: [u8; 32],
+    state: Vec<u8>,
+}
+
+#[pymethods]
+impl SnapshotImage {
+    #[getter]
+    fn state_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.state_hash)
+    }
+
+    /// Writes the snapshot durably and removes all but the newest three. One image at a time.
+    /// Returns `seq`, `path`, `bytes`, `state_hash`.
+    fn write<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let path = py.detach(|| {
+            snapshot::write(&self.dir, self.seq, self.blocks, &self.head_hash, &self.state_hash, &self.state)
+                .map_err(Failure::from)
+        })?;
+        let report = PyDict::new(py);
+        report.set_item("seq", self.seq)?;
+        report.set_item("path", path)?;
+        report.set_item("bytes", self.state.len())?;
+        report.set_item("state_hash", PyBytes::new(py, &self.state_hash))?;
+        Ok(report)
     }
 }
 
@@ -335,18 +368,11 @@ impl Node {
         Ok(Batch::live(committed.storage, committed.place))
     }
 
-    /// Records a snapshot in the log and writes it. The dictionary has `batch`, `seq`, `path`, `bytes`, `state_hash`.
+    /// Records a snapshot in the log. Returns the batch and the image, which still has to be written.
     #[pyo3(signature = (now_ns = 0))]
-    fn snapshot<'py>(&self, py: Python<'py>, now_ns: i64) -> PyResult<Bound<'py, PyDict>> {
-        let (committed, path, bytes, state_hash) = py.detach(|| self.take_snapshot(now_ns))?;
-        let report = PyDict::new(py);
-        let batch = Batch::live(committed.storage, committed.place);
-        report.set_item("seq", committed.place.first_seq + u64::from(committed.place.count) - 1)?;
-        report.set_item("batch", Bound::new(py, batch)?)?;
-        report.set_item("path", path)?;
-        report.set_item("bytes", bytes)?;
-        report.set_item("state_hash", PyBytes::new(py, &state_hash))?;
-        Ok(report)
+    fn snapshot(&self, py: Python<'_>, now_ns: i64) -> PyResult<(Batch, SnapshotImage)> {
+        let (committed, image) = py.detach(|| self.take_snapshot(now_ns))?;
+        Ok((Batch::live(committed.storage, committed.place), image))
     }
 
     /// Seals the current segment and starts the next.

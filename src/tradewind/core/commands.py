@@ -116,7 +116,7 @@ def register_asset(
 
 def create_market(
     *, principal: bytes, account: bytes, client_key: bytes, nonce: int, base: int, quote: int, tick_size: int,
-    lot_size: int, market_kind: int = 0, outcome_count: int = 0, market_flags: int = 0,
+    lot_size: int, market_kind: int = 0, outcome_count: int = 1, market_flags: int = 0,
     settle_time_ns: int = 0,
     feed: int = 0, band_bp: int = 1_000, slippage_bp: int = 100, taker_fee_e6bp: int = 0,
     maker_fee_e6bp: int = 0,

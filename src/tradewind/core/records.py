@@ -1,7 +1,7 @@
 """Fixed records by name, with the layout read from Rust.
 
-`RecordCodec("PlaceOrder").pack(market=0, side=0, ...)` gives the record's bytes; fields that are not given are
-zero. NumPy is imported only when `dtype()` is called.
+`RecordCodec("PlaceOrder").pack(market=0, side=0, ...)` gives the record's bytes; fields not given are zero.
+NumPy is imported only when `dtype()` is called.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The node: one writer that sequences, commits and publishes; projections that follow the log."""

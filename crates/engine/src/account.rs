@@ -105,18 +105,10 @@ impl Accounts {
             subs.iter().position(|entry| entry.index == sub).expect("sub-account was checked to exist")
         };
         let balances = &mut subs[position].balances;
-        let row = match balances.iter().position(|balance| balance.asset >= asset) {
-            Some(row) if balances[row].asset == asset => row,
-            Some(row) => {
-                balances.insert(row, Balance { asset, lines: [0; line::USER_LINES] });
-                row
-            }
-            None => {
-                balances.push(Balance { asset, lines: [0; line::USER_LINES] });
-                balances.len() - 1
-            }
-        };
-        &mut balances[row]
+        match balances.iter().position(|balance| balance.asset == asset) {
+            Some(row) => &mut balances[row],
+            None => add_balance(balances, asset),
+        }
     }
 
     pub fn encode(&self, writer: &mut Writer) {
@@ -172,6 +164,14 @@ impl Accounts {
         }
         Ok(accounts)
     }
+}
+
+/// A fresh row at its place: rows ascend by asset.
+#[cold]
+fn add_balance(balances: &mut Vec<Balance>, asset: u16) -> &mut Balance {
+    let row = balances.partition_point(|balance| balance.asset < asset);
+    balances.insert(row, Balance { asset, lines: [0; line::USER_LINES] });
+    &mut balances[row]
 }
 
 fn decode_subs(reader: &mut Reader<'_>) -> Result<Vec<SubAccount>, String> {

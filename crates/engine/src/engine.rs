@@ -489,10 +489,10 @@ fn validity(command: &Command) -> Result<i64, Reject> {
     }
 }
 
-/// What makes two commands with one key the same: kind, sub-account, principal, account, payload.
+/// What makes two commands of one account with one key the same: kind, sub-account and payload.
 ///
-/// Two lanes of folded multiplications over 18 words: keyed by nothing, since a sender who finds a collision only
-/// gets its own earlier answer back.
+/// Two lanes of folded multiplications; not keyed, since a sender who finds a collision only gets its own earlier
+/// answer back.
 #[inline]
 fn body_hash(command: &Command) -> u64 {
     const FACTORS: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F];
@@ -501,12 +501,12 @@ fn body_hash(command: &Command) -> u64 {
         (product as u64) ^ ((product >> 64) as u64)
     };
     let words: &[u64; COMMAND_SIZE / 8] = bytemuck::must_cast_ref(command);
-    let mut lanes = FACTORS;
-    for pair in [3, 5, 7, 9, 15, 17, 19, 21] {
+    // Word 3 holds kind, sub-account and variant; words 15..24 are the payload.
+    let mut lanes = [fold(FACTORS[0], words[3], FACTORS[1]), FACTORS[1]];
+    for pair in [15, 17, 19, 21] {
         lanes[0] = fold(lanes[0], words[pair], FACTORS[1]);
         lanes[1] = fold(lanes[1], words[pair + 1], FACTORS[0]);
     }
-    lanes[0] = fold(lanes[0], words[11], FACTORS[1]);
     lanes[1] = fold(lanes[1], words[23], FACTORS[0]);
     fold(lanes[0], lanes[1], FACTORS[1])
 }

@@ -96,14 +96,20 @@ impl SystemLines {
         }
     }
 
+    /// The key-less lines of an asset.
+    #[inline]
+    fn row(&mut self, asset: u16) -> &mut [i64; line::SYSTEM_LINES] {
+        let index = asset as usize;
+        if index >= self.dense.len() {
+            self.dense.resize(index + 1, [0; line::SYSTEM_LINES]);
+        }
+        &mut self.dense[index]
+    }
+
     #[inline]
     fn slot(&mut self, line: u8, key: u32, asset: u16) -> &mut i64 {
         if key == 0 {
-            let index = asset as usize;
-            if index >= self.dense.len() {
-                self.dense.resize(index + 1, [0; line::SYSTEM_LINES]);
-            }
-            &mut self.dense[index][(line - line::FIRST_SYSTEM) as usize]
+            &mut self.row(asset)[usize::from(line - line::FIRST_SYSTEM)]
         } else {
             self.keyed.entry((line, key, asset)).or_insert(0)
         }
@@ -213,6 +219,27 @@ pub fn post_system(
     let slot = system.slot(line, key, asset);
     *slot = checked(*slot, amount, line);
     postings.push(Posting { owner: key, asset, line, sub: 0, amount });
+}
+
+/// Posts several amounts on key-less system lines of one asset: one look-up.
+///
+/// # Panics
+/// As [`post_user`].
+#[inline]
+pub fn post_system_lines<const N: usize>(
+    system: &mut SystemLines,
+    postings: &mut Vec<Posting>,
+    asset: u16,
+    amounts: [(u8, i64); N],
+) {
+    let lines = system.row(asset);
+    for (line, amount) in amounts {
+        if amount != 0 {
+            let slot = &mut lines[usize::from(line - line::FIRST_SYSTEM)];
+            *slot = checked(*slot, amount, line);
+            postings.push(Posting { owner: 0, asset, line, sub: 0, amount });
+        }
+    }
 }
 
 #[inline]

@@ -61,7 +61,8 @@ pub fn apply_stamped<B: Book>(
     guarded(engine, |engine| {
         for command in commands {
             batch.submitted.push(batch.commands.len() as u32);
-            apply(engine, command, batch);
+            batch.results.push(engine.apply(&command, &mut batch.output));
+            batch.commands.push(command);
         }
     })
 }
@@ -82,28 +83,23 @@ fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
     Command { principal: engine.system_principal(), shard: engine.shard(), ..Command::new(kind) }
 }
 
+#[inline]
 fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {
     while let Some(token) = engine.pending_token() {
         let command = own(engine, Kind::Continue).with(&Continue { token });
         run(engine, command, time_ns, batch);
-        // A refused continuation would be asked for again for ever, and nothing else may run meanwhile.
-        let refused = batch.results.last().filter(|result| result.accepted == 0);
-        assert!(refused.is_none(), "continuation {token} was refused: {refused:?}");
     }
 }
 
+/// Stamps a command where it lies in the batch and applies it.
 #[inline]
-fn run<B: Book>(engine: &mut Engine<B>, mut command: Command, time_ns: i64, batch: &mut Batch) {
+fn run<B: Book>(engine: &mut Engine<B>, command: Command, time_ns: i64, batch: &mut Batch) {
+    let position = batch.commands.len();
+    batch.commands.push(command);
+    let command = &mut batch.commands[position];
     command.seq = engine.next_seq();
     command.time_ns = time_ns;
-    apply(engine, command, batch);
-}
-
-#[inline]
-fn apply<B: Book>(engine: &mut Engine<B>, command: Command, batch: &mut Batch) {
-    let result = engine.apply(&command, &mut batch.output);
-    batch.commands.push(command);
-    batch.results.push(result);
+    batch.results.push(engine.apply(command, &mut batch.output));
 }
 
 /// A command of the sequencer as bytes, unstamped: Tick, Snapshot, Checkpoint.

@@ -4,7 +4,7 @@ use super::orders::{emit_order, subject};
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
-use crate::ledger::{line, post_between, post_system, post_user};
+use crate::ledger::{line, post_between, post_system_lines, post_user};
 use crate::market::{status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
 use crate::order::Order;
@@ -29,14 +29,14 @@ enum Step {
 }
 
 impl<B: Book> Engine<B> {
-    /// Matches until the taker is done, nothing crosses or the budget is spent; returns the taker in the last case.
+    /// Matches until the taker is done or nothing crosses; false when the budget was spent first.
     pub(crate) fn match_taker(
         &mut self,
         command: &Command,
-        mut taker: Taker,
+        taker: &mut Taker,
         budget: &mut Budget,
         output: &mut Output,
-    ) -> Option<Taker> {
+    ) -> bool {
         let market = taker.order.market as usize;
         let opposite = 1 - taker.order.side;
         let mut ended = None;
@@ -47,7 +47,7 @@ impl<B: Book> Engine<B> {
                 break;
             }
             if budget.fills == 0 || budget.cancels == 0 {
-                return Some(taker);
+                return false;
             }
             if maker.expiry_ns != 0 && maker.expiry_ns <= command.time_ns {
                 budget.cancels -= 1;
@@ -57,21 +57,20 @@ impl<B: Book> Engine<B> {
             if maker.price < taker.low || maker.price > taker.high {
                 ended = Some(cancel_reason::BAND);
             } else if maker.account == taker.order.account {
-                if let Step::Ends(reason) = self.prevent_self_trade(command, &mut taker, slot, budget, output)
-                {
+                if let Step::Ends(reason) = self.prevent_self_trade(command, taker, slot, budget, output) {
                     ended = Some(reason);
                 }
             } else {
                 budget.fills -= 1;
-                self.fill(command, &mut taker, slot, maker, output);
+                self.fill(command, taker, slot, &maker, output);
             }
         }
         self.finish(command, taker, ended, output);
-        None
+        true
     }
 
-    fn finish(&mut self, command: &Command, taker: Taker, ended: Option<u8>, output: &mut Output) {
-        let order = taker.order;
+    fn finish(&mut self, command: &Command, taker: &Taker, ended: Option<u8>, output: &mut Output) {
+        let order = &taker.order;
         let immediate = order.order_type == order_type::MARKET
             || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK);
         let reason = match ended {
@@ -80,8 +79,8 @@ impl<B: Book> Engine<B> {
             None => cancel_reason::IOC,
         };
         if order.remaining > 0 && ended.is_none() && !immediate {
-            emit_order(command, EventKind::OrderRested, &order, true, output);
-            self.rest(&order, taker.stored);
+            emit_order(command, EventKind::OrderRested, order, true, output);
+            self.rest(order, taker.stored);
             self.touch_reference(order.market);
             return;
         }
@@ -94,13 +93,13 @@ impl<B: Book> Engine<B> {
             self.state.orders.unreserve(taker.slot);
         }
         if order.remaining > 0 {
-            self.release(command, &order, reason, output);
+            self.release(command, order, reason, output);
         }
         self.touch_reference(order.market);
     }
 
     /// One trade at the maker's price.
-    fn fill(&mut self, command: &Command, taker: &mut Taker, slot: u32, maker: Order, output: &mut Output) {
+    fn fill(&mut self, command: &Command, taker: &mut Taker, slot: u32, maker: &Order, output: &mut Output) {
         let lots = taker.order.remaining.min(maker.remaining);
         let price = maker.price;
         let market = &mut self.state.markets.list[maker.market as usize];
@@ -114,12 +113,12 @@ impl<B: Book> Engine<B> {
             fee_cap_e6bp: order.fee_cap_e6bp,
         };
         let (taking, making) =
-            (leg(&taker.order, parameters.taker_fee_e6bp), leg(&maker, parameters.maker_fee_e6bp));
+            (leg(&taker.order, parameters.taker_fee_e6bp), leg(maker, parameters.maker_fee_e6bp));
         let taker_buys = taker.order.side == side::BUY;
         let (buyer, seller, buyer_leg, seller_leg) = if taker_buys {
-            (&taker.order, &maker, taking, making)
+            (&taker.order, maker, taking, making)
         } else {
-            (&maker, &taker.order, making, taking)
+            (maker, &taker.order, making, taking)
         };
         let settlement = market.rules().settle(market, price, lots, buyer_leg, seller_leg);
         let (base, quote) = (market.base, market.quote);
@@ -153,7 +152,7 @@ impl<B: Book> Engine<B> {
             taker_remaining: taker.order.remaining,
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
-        self.shrink_maker(slot, &maker, lots, maker_reserve);
+        self.shrink_maker(slot, maker, lots, maker_reserve);
     }
 
     /// Takes `lots` from a resting order; it leaves when nothing remains.
@@ -193,11 +192,13 @@ impl<B: Book> Engine<B> {
         let stakers = mul_div_floor(fees, STAKER_SHARE_PCT, 100);
         let maker_fund = mul_div_floor(fees, MAKER_FUND_SHARE_PCT, 100);
         let buyback = mul_div_floor(fees, BUYBACK_SHARE_PCT, 100);
-        let system = &mut self.state.system;
-        post_system(system, postings, line::VAULT_CASH, 0, quote, fees - stakers - maker_fund - buyback);
-        post_system(system, postings, line::STAKER_POOL, 0, quote, stakers);
-        post_system(system, postings, line::MAKER_FUND, 0, quote, maker_fund);
-        post_system(system, postings, line::INSURANCE, 0, quote, buyback);
+        let split = [
+            (line::VAULT_CASH, fees - stakers - maker_fund - buyback),
+            (line::STAKER_POOL, stakers),
+            (line::MAKER_FUND, maker_fund),
+            (line::INSURANCE, buyback),
+        ];
+        post_system_lines(&mut self.state.system, postings, quote, split);
     }
 
     /// Self-trade prevention by the incoming order's mode.

@@ -1,6 +1,6 @@
 //! Placing, replacing and cancelling orders (protocol P2.4, P2.5, P3.2).
 
-use super::work::{CancelAccount, CancelMarket, Taker, Work};
+use super::work::{Budget, CancelAccount, CancelMarket, Taker, Work};
 use crate::book::{crosses, Book};
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between};
@@ -100,8 +100,10 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         if takes {
-            let taker = self.taker(order, slot, stored, system);
-            self.do_work(command, command.seq, Work::Match(taker), output);
+            let mut taker = self.taker(order, slot, stored, system);
+            if !self.match_taker(command, &mut taker, &mut Budget::full(), output) {
+                self.suspend(command, command.seq, Work::Match(taker), output);
+            }
         } else {
             self.rest(&order, stored);
         }

@@ -71,9 +71,9 @@ impl<B: Book> Engine<B> {
         let mut next = Some(work);
         while let Some(work) = next {
             let (rest, exhausted) = match work {
-                Work::Match(taker) => {
-                    let rest = self.match_taker(command, taker, &mut budget, output);
-                    (rest.map(Work::Match), true)
+                Work::Match(mut taker) => {
+                    let done = self.match_taker(command, &mut taker, &mut budget, output);
+                    ((!done).then_some(Work::Match(taker)), true)
                 }
                 Work::CancelAccount(job) => {
                     let rest = self.cancel_account_orders(command, job, &mut budget, output);
@@ -87,14 +87,19 @@ impl<B: Book> Engine<B> {
             };
             if exhausted {
                 if let Some(rest) = rest {
-                    self.pending = Some((token, rest));
-                    let kind = EventKind::ContinuationRequired;
-                    output.emit(command, kind, Subject::NONE, &TokenBody { token });
+                    self.suspend(command, token, rest, output);
                 }
                 return;
             }
             next = rest;
         }
+    }
+
+    /// Keeps unfinished work for the next command.
+    #[cold]
+    pub(crate) fn suspend(&mut self, command: &Command, token: u64, rest: Work, output: &mut Output) {
+        self.pending = Some((token, rest));
+        output.emit(command, EventKind::ContinuationRequired, Subject::NONE, &TokenBody { token });
     }
 
     pub(crate) fn resume_work(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {

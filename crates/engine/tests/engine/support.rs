@@ -122,11 +122,15 @@ impl<B: Book> World<B> {
         match Kind::from_code(command.kind, command.op) {
             Some(Kind::CancelOrder) => {
                 let payload: CancelOrder = command.payload_as();
-                named_order(command, |command| command.with(&CancelOrder { order: named(payload.order), ..payload }))
+                named_order(command, |command| {
+                    command.with(&CancelOrder { order: named(payload.order), ..payload })
+                })
             }
             Some(Kind::ReplaceOrder) => {
                 let payload: ReplaceOrder = command.payload_as();
-                named_order(command, |command| command.with(&ReplaceOrder { order: named(payload.order), ..payload }))
+                named_order(command, |command| {
+                    command.with(&ReplaceOrder { order: named(payload.order), ..payload })
+                })
             }
             _ => *command,
         }

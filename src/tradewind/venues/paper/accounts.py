@@ -22,6 +22,7 @@ MAX_FINISHED_ORDERS = 10_000
 MAX_KEPT_FILLS = 100_000
 CLIENT_PREFIX = "tw"
 KEY_BYTES = 16
+FIRST_SYSTEM_LINE = 0x80
 _PLAIN = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -84,6 +85,7 @@ class AccountBook:
         self.finished: OrderedDict[str, PaperOrder] = OrderedDict()
         self.fills: deque[FillEvent] = deque(maxlen=MAX_KEPT_FILLS)
         self.dropped_fills = False
+        self.lines: dict[tuple[int, int], int] = {}
         self._by_client: dict[str, PaperOrder] = {}
         self._out: list[PrivateEvent] = []
         self._handle = setup.accounts["trader"]
@@ -114,6 +116,10 @@ class AccountBook:
 
     def on_event(self, event: Event) -> None:
         """Fold one event."""
+        for posting in event.postings:  # type: ignore[attr-defined]
+            if posting.owner == self._handle and posting.line < FIRST_SYSTEM_LINE:
+                key = (posting.asset, posting.line)
+                self.lines[key] = self.lines.get(key, 0) + posting.amount
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)

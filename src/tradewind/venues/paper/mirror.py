@@ -165,6 +165,10 @@ class MirrorBook:
         """The best `count` displayed levels as (price_ticks, engine lots), best first."""
         return [(price, self.shown_lots(side, price)) for price in self._shown[side].top(count)]
 
+    def shown_through(self, side: Side, limit_ticks: int) -> int:
+        """Displayed size of a side from its best price to `limit_ticks`, in engine lots."""
+        return sum(self.shown_lots(side, price) for price in self._shown[side].through(limit_ticks))
+
     def wanted_lots(self, side: Side, price_ticks: int) -> int:
         """What the mirror should hold: displayed, less what paper takers took, less prints not yet displayed."""
         key = (side, price_ticks)

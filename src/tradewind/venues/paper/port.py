@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tradewind import _core
 from tradewind.core import commands as build
@@ -11,10 +11,14 @@ from tradewind.core.events import Result, decode_results
 
 from .wire import BatchLike
 
+if TYPE_CHECKING:
+    from tradewind.node.service import NodeService
+
 Note = tuple[int, int, bytes]
 """(stream, kind, payload) of a record that goes into the journal beside the commands."""
 HOUR_NS = 3_600 * 1_000_000_000
 MAX_RECORDED_NOTES = 10_000_000
+MAX_EARLY_BATCHES = 10_000
 
 
 class PortStopped(Exception):
@@ -31,12 +35,6 @@ class Port(Protocol):
 
     def listen(self, listener: Callable[[BatchLike], None]) -> None:
         """Call `listener` with every batch from now on."""
-
-    async def settle(self) -> None:
-        """Wait until the listeners have heard everything that is durable now."""
-
-    def balance(self, account_id: bytes, asset: int, line: int) -> int | None:
-        """Micro-units on a line of an account's first sub-account; None when the account is unknown."""
 
     def now_ns(self) -> int:
         """The present moment."""
@@ -70,6 +68,7 @@ class EnginePort:
         self._system = system
         self._now_ns = now_ns
         self._listeners: list[Callable[[BatchLike], None]] = []
+        self._early: list[BatchLike] = []
         self.tape: list[bytes] = []
 
     @property
@@ -86,16 +85,11 @@ class EnginePort:
         self._now_ns = max(self._now_ns, now_ns)
 
     def listen(self, listener: Callable[[BatchLike], None]) -> None:
-        """Call `listener` with every batch from now on."""
+        """Call `listener` with every batch; the first listener also hears what came before it."""
         self._listeners.append(listener)
-
-    async def settle(self) -> None:
-        """Everything was heard already."""
-
-    def balance(self, account_id: bytes, asset: int, line: int) -> int | None:
-        """Micro-units on a line, read from the engine's own state."""
-        amount: int | None = self.engine.balance(account_id, 0, asset, line)
-        return amount
+        early, self._early = self._early, []
+        for batch in early:
+            listener(batch)
 
     async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
         """Apply at the virtual moment."""
@@ -104,13 +98,18 @@ class EnginePort:
         if not commands:
             return []
         if self._now_ns - self.engine.time_ns > HOUR_NS:
-            self._apply([build.advance_time(principal=self._system, reason="virtual clock")])
+            self._apply([self._advance_time()])
         batch = self._apply(commands)
         return decode_results(batch.input_results())
 
     async def tick(self) -> None:
         """Let the engine handle what is due."""
         self._apply([build.tick(principal=self._system)])
+
+    def _advance_time(self) -> bytes:
+        builder = build.CommandBuilder("AdvanceTime")
+        reason = b"virtual clock".ljust(48, b"\0")
+        return builder.pack(self._system, build.NO_ACCOUNT_ID, 0, build.NO_KEY, 0, 0, reason)
 
     def _apply(self, commands: Sequence[bytes]) -> Any:
         data = b"".join(commands)
@@ -119,9 +118,16 @@ class EnginePort:
         except _core.TradewindError as error:
             raise PortStopped(str(error)) from error
         self.tape.append(data)
+        self._publish(batch)
+        return batch
+
+    def _publish(self, batch: BatchLike) -> None:
+        if not self._listeners:
+            if len(self._early) >= MAX_EARLY_BATCHES:
+                raise PortStopped(f"more than {MAX_EARLY_BATCHES} batches and nobody listens")
+            self._early.append(batch)
         for listener in self._listeners:
             listener(batch)
-        return batch
 
     def _publish_note(self, stream: int, kind: int, payload: bytes) -> None:
         if len(self.tape) >= MAX_RECORDED_NOTES:
@@ -131,5 +137,58 @@ class EnginePort:
             stream.to_bytes(2, "little") + kind.to_bytes(2, "little") + len(payload).to_bytes(4, "little")
         )
         padded = header + payload + bytes(-len(payload) % 8)
+        self._publish(_NotesOnly(memoryview(padded)))
+
+
+class NodePort:
+    """A running node. `history` first, then `go_live`, without awaiting anything in between."""
+
+    def __init__(self, node: NodeService) -> None:
+        self.node = node
+        self._listeners: list[Callable[[BatchLike], None]] = []
+        self._live = False
+
+    @property
+    def system(self) -> bytes:
+        """Principal of the sequencer's own commands."""
+        return self.node.system_principal
+
+    def now_ns(self) -> int:
+        """The moment at which a command would be stamped now."""
+        return self.node.now_ns()
+
+    def advance_to(self, now_ns: int) -> None:
+        """The node's clock is real."""
+
+    def listen(self, listener: Callable[[BatchLike], None]) -> None:
+        """Call `listener` with every batch after `go_live`."""
+        self._listeners.append(listener)
+
+    def history(self) -> Iterator[BatchLike]:
+        """Every published block of the journal from its beginning, blocks that hold only notes included."""
+        head = self.node.head()
+        reader = _core.JournalReader(self.node.journal_path, 0)
+        reader.set_upper_block(head["blocks"] if "blocks" in head else head["durable_blocks"])
+        while (batch := reader.next()) is not None:
+            yield batch
+
+    async def go_live(self, name: str = "paper-venue") -> None:
+        """From the next published block on, listeners hear everything before its submitter does."""
+        await self.node.attach(self._on_batch, name=name, from_seq=self.node.next_seq)
+        self._live = True
+
+    def _on_batch(self, batch: BatchLike) -> None:
         for listener in self._listeners:
-            listener(_NotesOnly(memoryview(padded)))
+            listener(batch)
+
+    async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
+        """Commit in one block and wait until it is durable. Raises `PortStopped` when the node refuses."""
+        try:
+            if commands and notes:
+                return await self.node.submit_with_notes(list(commands), list(notes))
+            if commands:
+                return await self.node.submit(list(commands))
+            await self.node.submit_with_notes([], list(notes))
+        except _core.TradewindError as error:
+            raise PortStopped(f"{error.name}: {error}") from error
+        return []

@@ -236,6 +236,7 @@ class PaperVenue:
         except PortStopped as stop:
             self.stopped_reason = str(stop)
             raise
+        self.stopped_reason = None
         for action, outcome in zip(actions, outcomes, strict=False):
             if not outcome.accepted:
                 market.refused_actions += 1
@@ -606,19 +607,16 @@ class PaperVenue:
             return Uncertain(str(stop), self.port.now_ns())
         if not outcome.accepted:
             return Rejected(outcome.name, outcome.message, False)
-        await self.port.settle()
         left = {order.client_id for order in self.account.open(symbol)}
         return CancelledAll(tuple(client_id for client_id in before if client_id not in left))
 
     async def query(self, reference: OrderRef) -> QueryResult:
         """The order, or its absence: proven, because the venue's log is the one we read."""
-        await self.port.settle()
         known = self.account.find(reference.client_id)
         return Found(known.state()) if known is not None else NotFound(proven_absent=True)
 
     async def open_orders(self, symbol: str | None) -> list[OrderState]:
         """Every open order of the account."""
-        await self.port.settle()
         return [order.state() for order in self.account.open(symbol)]
 
     async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
@@ -629,8 +627,7 @@ class PaperVenue:
         return [fill for fill in kept if fill.sequence > since_sequence]
 
     async def balances(self) -> list[Balance] | Incomplete:
-        """Free and held of every asset, read from the engine's ledger."""
-        await self.port.settle()
+        """Free and held of every asset, from the engine's own postings."""
         now_ns = self.port.now_ns()
         return [
             Balance(
@@ -658,5 +655,4 @@ class PaperVenue:
         return Armed(now_ns + seconds * 1_000_000_000) if seconds else Disarmed()
 
     def _line(self, asset: int, line: Line) -> Decimal:
-        amount = self.port.balance(self._trader.account, asset, int(line))
-        return Decimal(amount or 0) / MICRO
+        return Decimal(self.account.lines.get((asset, int(line)), 0)) / MICRO

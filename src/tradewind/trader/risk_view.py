@@ -1,0 +1,137 @@
+"""What risk and strategies see of the trader: snapshots and orders in their own vocabulary. Reading only."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from tradewind.venues.market_data import Known
+from tradewind.venues.protocol import OrderType, TimeInForce
+
+from .orders import ManagedOrder, State
+from .risk.check import Order, Path, Snapshot, Working
+from .strategy import AmendIntent, Context, OwnOrder, PlaceIntent
+
+if TYPE_CHECKING:
+    from .service import TraderService
+
+__all__ = ["Snapshot", "context", "own_order", "risk_amend", "risk_order", "risk_order_of", "snapshot"]
+ZERO = Decimal(0)
+_IDLE = {State.WORKING, State.PARTIALLY_FILLED}
+
+
+def snapshot(trader: TraderService, strategy: str, symbol: str, replaces: str | None) -> Snapshot:
+    """The state that one order is checked against; `replaces` names the order an amend would change."""
+    ledger, venue = trader.ledger, trader.venue
+    working = [_working(trader, order) for order in trader.oms.working()]
+    held = ledger.reservations.get(replaces, ("", ZERO))[1] if replaces is not None else ZERO
+    return Snapshot(
+        now_ns=trader.port.now_ns(),
+        rules={name: market.setup.rules for name, market in venue.markets.items()},
+        tops=trader.marks.tops(),
+        equity=trader.marks.equity(),
+        balances_as_of_ns=trader.balances_as_of_ns,
+        available={asset: ledger.available(asset) for asset in venue.setup.assets},
+        positions={
+            name: ledger.total(market.setup.instrument.base) for name, market in venue.markets.items()
+        },
+        working=working,
+        fees=trader.fees,
+        state=trader.state(strategy, symbol),
+        strategy_pnl=trader.strategy_pnl(),
+        held_by_replaced=held,
+    )
+
+
+def _working(trader: TraderService, order: ManagedOrder) -> Working:
+    instrument = trader.oms.instruments[order.intent.symbol]
+    return Working(
+        client_id=order.client_id,
+        symbol=order.intent.symbol,
+        side=order.intent.side,
+        price=instrument.tick * order.worst_price_ticks,
+        quantity=instrument.lot * order.worst_remaining_lots,
+        unresolved=order.state is State.UNKNOWN,
+        strategy=order.intent.strategy,
+    )
+
+
+def risk_order(
+    trader: TraderService, strategy: str, path: Path, intent: PlaceIntent, decision_ns: int
+) -> Order:
+    """A wished order as risk sees it."""
+    instrument = trader.oms.instruments.get(intent.symbol)
+    return Order(
+        strategy=strategy,
+        path=path,
+        symbol=intent.symbol,
+        base=instrument.base if instrument else "",
+        quote=instrument.quote if instrument else "",
+        side=intent.side,
+        time_in_force=intent.time_in_force,
+        post_only=intent.post_only,
+        price=instrument.tick * intent.price_ticks if instrument else ZERO,
+        quantity=instrument.lot * intent.lots if instrument else ZERO,
+        decision_ns=decision_ns,
+    )
+
+
+def risk_amend(
+    trader: TraderService, order: ManagedOrder, path: Path, intent: AmendIntent, decision_ns: int
+) -> Order:
+    """A wished change as risk sees it: the order's rest at its new price."""
+    instrument = trader.oms.instruments[order.intent.symbol]
+    return Order(
+        strategy=order.intent.strategy,
+        path=path,
+        symbol=order.intent.symbol,
+        base=instrument.base,
+        quote=instrument.quote,
+        side=order.intent.side,
+        order_type=OrderType(order.intent.order_type),
+        time_in_force=TimeInForce(order.intent.time_in_force),
+        post_only=order.intent.post_only,
+        price=instrument.tick * intent.price_ticks,
+        quantity=instrument.lot * (intent.lots - order.filled_lots),
+        decision_ns=decision_ns,
+        replaces=order.client_id,
+    )
+
+
+def risk_order_of(trader: TraderService, order: ManagedOrder, path: Path, decision_ns: int) -> Order:
+    """A journaled order once more (resend)."""
+    wish = AmendIntent(client_id=order.client_id, price_ticks=order.price_ticks, lots=order.lots)
+    return risk_amend(trader, order, path, wish, decision_ns)
+
+
+def own_order(order: ManagedOrder) -> OwnOrder:
+    """An order as its strategy sees it."""
+    return OwnOrder(
+        client_id=order.client_id,
+        symbol=order.intent.symbol,
+        side=order.intent.side,
+        price_ticks=order.price_ticks,
+        lots=order.lots,
+        remaining_lots=order.remaining_lots,
+        tag=order.intent.tag,
+        busy=order.state not in _IDLE,
+    )
+
+
+def context(trader: TraderService, generator: random.Random) -> Context:
+    """What the strategy may look at in a callback."""
+    instrument = trader.oms.instruments[trader.symbol]
+    equity = trader.marks.equity()
+    pnl = trader.strategy_pnl()[trader.name]
+    return Context(
+        now_ns=trader.port.now_ns(),
+        instrument=instrument,
+        fees=trader.fees.value if isinstance(trader.fees, Known) else None,
+        equity=equity.value if isinstance(equity, Known) else None,
+        position_lots=int(trader.ledger.total(instrument.base) / instrument.lot),
+        orders=tuple(own_order(order) for order in trader.oms.working(trader.name)),
+        strategy_loss=trader.loss.strategy_loss(trader.name, pnl),
+        size_multiplier=trader.loss.size_multiplier,
+        random=generator,
+    )

@@ -1,0 +1,627 @@
+"""`TraderService`: market data in, intents through risk, orders out, fills into the ledger; everything journaled.
+
+One owner calls it in turn with the venue (see `session.Session`). A step is: apply what happened, let the strategy
+wish, check every wish with risk, journal what passed in one block, only then send it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import msgspec
+
+from tradewind.venues.market_data import (
+    BookDelta,
+    BookSnapshot,
+    BookState,
+    FeedEvent,
+    FeedState,
+    Known,
+    Side,
+    Stale,
+    TradePrint,
+    Unknown,
+)
+from tradewind.venues.paper.port import Port, PortStopped
+from tradewind.venues.paper.venue import PaperVenue
+from tradewind.venues.paper.wire import BatchLike, stream_notes
+from tradewind.venues.protocol import FeeSchedule, FillEvent, FundsEvent, OrderEvent, PrivateEvent
+
+from . import risk_view
+from .ledger import Ledger, LedgerError
+from .marks import Marks
+from .oms import Identity, Oms, OrderRequest
+from .orders import ManagedOrder, State
+from .reconcile import Difference, reconcile
+from .records import (
+    TRADER_STREAM,
+    AmendRequest,
+    CancelRequest,
+    DayBase,
+    Denial,
+    HighWater,
+    Intent,
+    Latch,
+    OperatorAct,
+    OrderNote,
+    Reconciliation,
+    Record,
+    decode,
+    encode,
+)
+from .risk.check import Denied, Path, RiskModule
+from .risk.loss import LossGuard, next_day_ns
+from .risk.profile import Profile
+from .risk.state import ACCOUNT, StateTable, TradingState, strategy_scope, symbol_scope, venue_scope
+from .strategy import (
+    MAX_INTENTS_PER_CALLBACK,
+    AmendIntent,
+    BookTop,
+    CancelIntent,
+    Context,
+    OwnOrder,
+    PlaceIntent,
+    PublicTrade,
+    Strategy,
+    StrategyIntent,
+    code_hash,
+)
+
+SECOND_NS = 1_000_000_000
+DEAD_MAN_REFRESH_S = 20
+RECONCILE_EVERY_S = 60
+CONVERGENCE_NS = 2 * SECOND_NS
+MAX_RECENT_FILLS = 500
+MAX_ALARMS = 200
+MAX_WISHES = 10_000
+MANUAL = "manual"
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Something an operator should know."""
+
+    at_ns: int
+    text: str
+
+
+class _Wish(msgspec.Struct):
+    """An intent on its way to risk, with who wants it and since when."""
+
+    strategy: str
+    path: Path
+    intent: StrategyIntent
+    decision_ns: int
+    verdict: Callable[[list[Denied], str | None], None] | None = None
+
+
+class TraderService:
+    """The trader of one account at one venue with one strategy."""
+
+    def __init__(
+        self,
+        venue: PaperVenue,
+        port: Port,
+        profile: Profile,
+        strategy: Strategy,
+        *,
+        environment: str = "paper",
+        epoch: int = 1,
+        seed: int = 1,
+    ) -> None:
+        self.venue = venue
+        self.port = port
+        self.profile = profile
+        self.strategy = strategy
+        self.symbol = strategy.manifest.symbols[0]
+        self.name = strategy.manifest.name
+        self.ledger = Ledger()
+        self.loss = LossGuard(profile.limits)
+        self.states = StateTable()
+        self.risk = RiskModule(profile.limits, self.loss)
+        identity = Identity(
+            environment=environment,
+            account="trader",
+            venue=venue.name,
+            epoch=epoch,
+            limits_hash=profile.hash,
+            config_hash=code_hash(strategy),
+        )
+        instruments = {symbol: market.setup.instrument for symbol, market in venue.markets.items()}
+        self.oms = Oms(identity, instruments, self.ledger)
+        self.marks = Marks(venue, self.ledger, profile.account.currency)
+        self.fees: Known[FeeSchedule] | Unknown = Unknown("not read yet")
+        self.balances_as_of_ns: int | None = None
+        self.recent_fills: deque[FillEvent] = deque(maxlen=MAX_RECENT_FILLS)
+        self.alarms: deque[Alarm] = deque(maxlen=MAX_ALARMS)
+        self.counts: Counter[str] = Counter()
+        self.reconciled: Reconciliation | None = None
+        self.strategy_error: str | None = None
+        self.running = False
+        self._random = random.Random(seed)  # noqa: S311 - a strategy's reproducible randomness
+        self._wishes: deque[_Wish] = deque()
+        self._records: list[Record] = []
+        self._sends: list[Callable[[], None]] = []
+        self._differs_since_ns: int | None = None
+        self._next_second_ns = 0
+        self._next_dead_man_ns = 0
+        self._next_reconcile_ns = 0
+        venue.subscribe(self._on_private)
+
+    # ---- life --------------------------------------------------------------------------------------
+
+    async def recover(self, batches: Iterable[BatchLike]) -> int:
+        """Rebuild everything from the log; returns the number of batches. Call once, before `start`."""
+        count = 0
+        for batch in batches:
+            for _, payload in stream_notes(batch, TRADER_STREAM):
+                self._fold(decode(payload))
+            for event in self.venue.replay(batch):
+                self._apply_private(event)
+            count += 1
+        return count
+
+    async def start(self) -> list[Difference]:
+        """Resolve what was in flight, reconcile, then let the strategy begin. A difference leaves ReduceOnly."""
+        now_ns = self.port.now_ns()
+        self.fees = await self.venue.fees("trader", self.symbol)
+        self._resolve(now_ns)
+        await self._flush()
+        differences = await self.check_ledger()
+        self._next_second_ns = now_ns
+        self.running = True
+        self._call(lambda context: self.strategy.on_start(context))
+        await self.step()
+        return differences
+
+    async def stop(self) -> list[str]:
+        """Orderly stop: the strategy's last word, then cancel what is left. Returns ids that are still open."""
+        self._call(lambda context: self.strategy.on_stop(context))
+        self.running = False
+        await self.step()
+        await self.venue.cancel_all(None, self.oms.identity.epoch)
+        return [order.client_id for order in await self.venue.open_orders(None)]
+
+    def _resolve(self, now_ns: int) -> None:
+        """What was in flight when the process ended (T7.11). The venue's log is complete, so absence is proven."""
+        for order in list(self.oms.orders.values()):
+            if order.state in {State.AMEND_PENDING, State.CANCEL_PENDING}:
+                order.pending_price_ticks = order.pending_lots = None
+                order.settle(at_ns=now_ns)
+                self._trim(order)
+            elif order.state in {State.JOURNALED, State.SENT, State.UNKNOWN}:
+                self._resolve_absent(order, now_ns)
+
+    def _resolve_absent(self, order: ManagedOrder, now_ns: int) -> None:
+        if self.venue.account.find(order.client_id) is not None:
+            return
+        age_ms = (now_ns - order.intent.decision_ns) // 1_000_000
+        if order.intent.policy == "resend" and age_ms <= self.profile.account.max_intent_age_ms:
+            request = risk_view.risk_order_of(self, order, Path.RESEND, order.intent.decision_ns)
+            if not self.risk.check(request, self.snapshot_for_risk(replaces=order.client_id)):
+                self._sends.append(lambda: self.oms.send(order, self.venue, now_ns))
+                return
+        self._records.append(self.oms.abandon(order, "absent at the venue after a restart", now_ns))
+
+    # ---- events in ---------------------------------------------------------------------------------
+
+    async def on_market(self, event: FeedEvent) -> None:
+        """A market event, after the venue has mirrored it."""
+        if event.symbol != self.symbol:
+            return
+        if isinstance(event, BookDelta | BookSnapshot) and self.venue.markets[self.symbol].live:
+            self._mark()
+            book = self._book_top()
+            self._call(lambda context: self.strategy.on_book(context, book))
+        elif isinstance(event, TradePrint):
+            trade = self._public_trade(event)
+            self._call(lambda context: self.strategy.on_trade(context, trade))
+        elif isinstance(event, FeedState) and event.state is not BookState.LIVE:
+            self._call(lambda context: self.strategy.on_suspect(context, self.symbol))
+        await self.step()
+
+    def _on_private(self, event: PrivateEvent) -> None:
+        """From the venue's private stream, live."""
+        order = self._apply_private(event)
+        if order is None:
+            return
+        if isinstance(event, FillEvent):
+            self._mark()
+            self._call(lambda context: self.strategy.on_fill(context, event))
+        own = risk_view.own_order(order)
+        self._call(lambda context: self.strategy.on_order(context, own, str(order.state)))
+
+    def _apply_private(self, event: PrivateEvent) -> ManagedOrder | None:
+        """Fold one private event; the same code live and in recovery."""
+        match event:
+            case FillEvent():
+                try:
+                    order = self.oms.on_fill(event)
+                except LedgerError as error:
+                    self._halt_for("overfill", str(error))
+                    return None
+                self.recent_fills.append(event)
+                if self.oms.overfill:
+                    self._halt_for("overfill", self.oms.overfill)
+                if order is None and self.oms.stats.suspense:
+                    self._halt_for("suspense", f"fill {event.trade_id} of an unknown order")
+                if order is not None:
+                    self._trim(order)
+                return order
+            case OrderEvent():
+                order = self.oms.on_order_event(event)
+                if order is not None:
+                    self._trim(order)
+                return order
+            case FundsEvent():
+                self.ledger.deposit(event.asset, event.amount)
+                if event.asset == self.profile.account.currency:
+                    self.loss.flow(event.amount)
+        return None
+
+    async def step(self) -> None:
+        """Timers, then every wish that has come up, until nothing is left to do."""
+        now_ns = self.port.now_ns()
+        if self.running and now_ns >= self._next_second_ns:
+            self._next_second_ns = now_ns + SECOND_NS
+            await self._each_second(now_ns)
+        await self._flush()
+
+    async def _each_second(self, now_ns: int) -> None:
+        await self._read_balances(now_ns)
+        self._mark()
+        self._call(lambda context: self.strategy.on_timer(context))
+        if self.profile.account.dead_man == "timer" and now_ns >= self._next_dead_man_ns:
+            self._next_dead_man_ns = now_ns + DEAD_MAN_REFRESH_S * SECOND_NS
+            await self.venue.cancel_after(self.profile.account.dead_man_s, self.oms.identity.epoch)
+        if now_ns >= self._next_reconcile_ns and not self.venue.in_flight_count:
+            self._next_reconcile_ns = now_ns + RECONCILE_EVERY_S * SECOND_NS
+            await self.check_ledger()
+
+    # ---- wishes: risk, journal, send ---------------------------------------------------------------
+
+    def _call(self, callback: Callable[[Context], list[StrategyIntent]]) -> None:
+        """Run a strategy callback; an exception halts the strategy, not the trader (T14.2)."""
+        if not self.running or self.strategy_error is not None:
+            return
+        try:
+            intents = callback(self.context())
+        except Exception as error:  # noqa: BLE001 - T14.2: whatever a strategy raises stays its own problem
+            self._strategy_fault(repr(error))
+            return
+        if len(intents) > MAX_INTENTS_PER_CALLBACK:
+            self._strategy_fault(f"{len(intents)} intents in one callback")
+            return
+        now_ns = self.port.now_ns()
+        for intent in intents:
+            self._wish(_Wish(self.name, Path.STRATEGY, intent, now_ns))
+
+    def _wish(self, wish: _Wish) -> None:
+        if len(self._wishes) >= MAX_WISHES:
+            raise OverflowError(f"more than {MAX_WISHES} intents are waiting")
+        self._wishes.append(wish)
+
+    async def submit(
+        self, intent: StrategyIntent, *, path: Path = Path.MANUAL, strategy: str = MANUAL
+    ) -> tuple[list[Denied], str | None]:
+        """An order, amend or cancel from outside the strategy: the same risk, the same journal.
+
+        Returns the denials, or the client id it became. Being accepted here means journaled and handed over, not
+        filled: read the order's state.
+        """
+        verdicts: list[tuple[list[Denied], str | None]] = []
+        self._wish(
+            _Wish(strategy, path, intent, self.port.now_ns(), lambda *verdict: verdicts.append(verdict))
+        )
+        await self.step()
+        return verdicts[0]
+
+    async def _flush(self) -> None:
+        """Decide all wishes, journal what came of them as one block, then send."""
+        while self._wishes or self._records or self._sends:
+            created: list[str] = []
+            while self._wishes:
+                self._decide(self._wishes.popleft(), created)
+            records, self._records = self._records, []
+            sends, self._sends = self._sends, []
+            try:
+                if records:
+                    await self.port.submit([], [encode(record) for record in records])
+            except PortStopped as stop:
+                for client_id in created:
+                    self.oms.discard(client_id)
+                self._alarm(f"the journal is stopped: {stop}")
+                self.states.trip(
+                    ACCOUNT,
+                    "journal",
+                    TradingState.HALTED,
+                    reason=str(stop),
+                    actor="trader",
+                    now_ns=self.port.now_ns(),
+                )
+                return
+            for send in sends:
+                send()
+
+    def _decide(self, wish: _Wish, created: list[str]) -> None:
+        now_ns = self.port.now_ns()
+        match wish.intent:
+            case PlaceIntent() as intent:
+                denied, client_id = self._decide_place(wish, intent, now_ns, created)
+            case AmendIntent() as intent:
+                denied, client_id = self._decide_amend(wish, intent, now_ns)
+            case CancelIntent() as intent:
+                denied, client_id = self._decide_cancel(intent, now_ns)
+        if wish.verdict is not None:
+            wish.verdict(denied, client_id)
+
+    def _decide_place(
+        self, wish: _Wish, intent: PlaceIntent, now_ns: int, created: list[str]
+    ) -> tuple[list[Denied], str | None]:
+        order = risk_view.risk_order(self, wish.strategy, wish.path, intent, wish.decision_ns)
+        snapshot = self.snapshot_for_risk(strategy=wish.strategy, symbol=intent.symbol)
+        denied = self.risk.check(order, snapshot)
+        if denied:
+            self._deny(wish, intent.symbol, intent.side, intent.price_ticks, intent.lots, denied, now_ns)
+            return denied, None
+        request = OrderRequest(
+            strategy=wish.strategy,
+            path=str(wish.path),
+            symbol=intent.symbol,
+            side=intent.side,
+            price_ticks=intent.price_ticks,
+            lots=intent.lots,
+            time_in_force=intent.time_in_force,
+            post_only=intent.post_only,
+            tag=intent.tag,
+            reducing=self.risk.reduces(order, snapshot),
+            decision_ns=wish.decision_ns,
+        )
+        managed, record = self.oms.create(request, self._taker_rate())
+        created.append(managed.client_id)
+        self._records.append(record)
+        self._sends.append(lambda: self.oms.send(managed, self.venue, now_ns))
+        return [], managed.client_id
+
+    def _decide_amend(self, wish: _Wish, intent: AmendIntent, now_ns: int) -> tuple[list[Denied], str | None]:
+        managed = self.oms.get(intent.client_id)
+        if managed is None or managed.is_terminal or intent.lots <= managed.filled_lots:
+            self.counts["amend of nothing"] += 1
+            return [], None
+        order = risk_view.risk_amend(self, managed, wish.path, intent, wish.decision_ns)
+        snapshot = self.snapshot_for_risk(
+            strategy=managed.intent.strategy, symbol=managed.intent.symbol, replaces=managed.client_id
+        )
+        denied = self.risk.check(order, snapshot)
+        if denied:
+            side, symbol = managed.intent.side, managed.intent.symbol
+            self._deny(wish, symbol, side, intent.price_ticks, intent.lots, denied, now_ns)
+            return denied, None
+        record = self.oms.request_amend(managed, intent.price_ticks, intent.lots, self._taker_rate(), now_ns)
+        if record is None:
+            self.counts["amend of a busy order"] += 1
+            return [], None
+        self._records.append(record)
+        self._sends.append(lambda: self.oms.send_amend(managed, self.venue, now_ns))
+        return [], managed.client_id
+
+    def _decide_cancel(self, intent: CancelIntent, now_ns: int) -> tuple[list[Denied], str | None]:
+        """Cancels skip risk (T11.1)."""
+        managed = self.oms.get(intent.client_id)
+        record = self.oms.request_cancel(managed, intent.reason, now_ns) if managed is not None else None
+        if managed is None or record is None:
+            return [], None
+        self._records.append(record)
+        self._sends.append(lambda: self.oms.send_cancel(managed, self.venue, now_ns))
+        return [], managed.client_id
+
+    def _deny(
+        self,
+        wish: _Wish,
+        symbol: str,
+        side: Side,
+        price_ticks: int,
+        lots: int,
+        denied: list[Denied],
+        now_ns: int,
+    ) -> None:
+        for denial in denied:
+            self.counts[f"denied {denial.code}"] += 1
+        self._records.append(
+            Denial(
+                strategy=wish.strategy,
+                path=str(wish.path),
+                symbol=symbol,
+                side=side,
+                price_ticks=price_ticks,
+                lots=lots,
+                codes=[denial.code for denial in denied],
+                detail="; ".join(f"{d.limit} {d.given} against {d.bound} {d.detail}".strip() for d in denied),
+                at_ns=now_ns,
+            )
+        )
+        storm = self.risk.denial_storm(wish.strategy, now_ns)
+        if storm is not None and wish.path is Path.STRATEGY:
+            self._strategy_fault(f"more than the allowed denials per minute: {storm}")
+
+    # ---- loss, states, faults ----------------------------------------------------------------------
+
+    def _mark(self) -> None:
+        """Value the account now and act on what the mark says (T11.5, T11.6)."""
+        equity = self.marks.equity()
+        if not isinstance(equity, Known):
+            return
+        now_ns = self.port.now_ns()
+        record = self.loss.mark(equity.value, self.strategy_pnl(), now_ns)
+        if record is not None:
+            self._records.append(record)
+        if self.loss.tripped(equity.value):
+            loss, limit = self.loss.loss(equity.value), self.loss.limit
+            self._trip(
+                ACCOUNT,
+                "daily_loss",
+                TradingState.HALTED,
+                f"loss of the day {loss} is beyond {limit}",
+                not_before_ns=next_day_ns(now_ns),
+            )
+        if self.loss.step >= 3:
+            level = TradingState.HALTED if self.loss.step >= 4 else TradingState.REDUCE_ONLY
+            self._trip(ACCOUNT, "drawdown", level, f"drawdown step {self.loss.step}")
+
+    def _trip(
+        self, scope: str, cause: str, level: TradingState, reason: str, *, not_before_ns: int = 0
+    ) -> None:
+        latch = self.states.trip(
+            scope,
+            cause,
+            level,
+            reason=reason,
+            actor="trader",
+            now_ns=self.port.now_ns(),
+            not_before_ns=not_before_ns,
+        )
+        if latch is None:
+            return
+        self._records.append(latch)
+        self._alarm(f"{scope} {level.name}: {reason}")
+        if level is TradingState.HALTED:
+            self._cancel_scope(scope, cause)
+
+    def _cancel_scope(self, scope: str, reason: str) -> None:
+        for order in self.oms.working():
+            if scope in {ACCOUNT, strategy_scope(order.intent.strategy), symbol_scope(order.intent.symbol)}:
+                self._wish(
+                    _Wish(
+                        order.intent.strategy,
+                        Path.MANUAL,
+                        CancelIntent(client_id=order.client_id, reason=reason),
+                        self.port.now_ns(),
+                    )
+                )
+
+    def _halt_for(self, cause: str, reason: str) -> None:
+        self._trip(ACCOUNT, cause, TradingState.HALTED, reason)
+
+    def _strategy_fault(self, reason: str) -> None:
+        self.strategy_error = reason
+        self._trip(strategy_scope(self.name), "fault", TradingState.HALTED, reason)
+
+    def _alarm(self, text: str) -> None:
+        self.alarms.append(Alarm(self.port.now_ns(), text))
+
+    def state(self, strategy: str | None = None, symbol: str | None = None) -> TradingState:
+        """The most restrictive state for a strategy and a symbol of this account."""
+        return self.states.effective(
+            venue_scope(self.venue.name),
+            strategy_scope(strategy or self.name),
+            symbol_scope(symbol or self.symbol),
+        )
+
+    # ---- ledger and venue --------------------------------------------------------------------------
+
+    async def reconcile(self) -> list[Difference]:
+        """Differences between our ledger and orders and the venue's; empty when equal to the last micro-unit."""
+        return await reconcile(self.venue, self.ledger, self.oms)
+
+    async def check_ledger(self) -> list[Difference]:
+        """Reconcile, journal the result, and restrict the account while it is not clean."""
+        differences = await self.reconcile()
+        now_ns = self.port.now_ns()
+        clean = not differences
+        changed = self.reconciled is None or self.reconciled.clean != clean
+        self.reconciled = Reconciliation(
+            clean=clean, differences=[str(one) for one in differences], at_ns=now_ns
+        )
+        if changed:
+            self._records.append(self.reconciled)
+        if clean:
+            self.balances_as_of_ns = now_ns
+        else:
+            self._trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
+        return differences
+
+    async def _read_balances(self, now_ns: int) -> None:
+        """Proof of life of the balances: the venue's equal the ledger's, or differ only by what is in flight."""
+        if self.venue.stopped_reason is not None:
+            return
+        differences = [one for one in await self.reconcile() if one.what.startswith("total ")]
+        if not differences:
+            self._differs_since_ns = None
+            self.balances_as_of_ns = now_ns
+            return
+        if self._differs_since_ns is None:
+            self._differs_since_ns = now_ns
+        if now_ns - self._differs_since_ns <= CONVERGENCE_NS:
+            self.balances_as_of_ns = now_ns
+        else:
+            self._trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
+
+    def _trim(self, order: ManagedOrder) -> None:
+        self.oms.trim_reservation(order, self._taker_rate())
+
+    def _taker_rate(self) -> Decimal:
+        return (
+            self.fees.value.taker_rate if isinstance(self.fees, Known) else self.venue.setup.fees.taker_rate
+        )
+
+    def strategy_pnl(self) -> dict[str, Decimal]:
+        """Net profit per strategy (one strategy owns this account's positions). Missing marks: what is realised."""
+        result = self.marks.profit_and_loss(self.symbol)
+        net = result.net if result.net is not None else result.realised - result.fees
+        return {self.name: net}
+
+    # ---- recovery ----------------------------------------------------------------------------------
+
+    def _fold(self, record: Record) -> None:
+        match record:
+            case Intent() | AmendRequest() | CancelRequest() | OrderNote():
+                self.oms.apply(record)
+            case DayBase() | HighWater():
+                self.loss.apply(record)
+            case Latch():
+                self.states.apply(record)
+            case Reconciliation():
+                self.reconciled = record
+            case Denial() | OperatorAct():
+                pass
+
+    async def journal(self, *records: Record) -> None:
+        """Append records of the operator's acts, durably."""
+        await self.port.submit([], [encode(record) for record in records])
+
+    # ---- views -------------------------------------------------------------------------------------
+
+    def context(self) -> Context:
+        """What the strategy may see now."""
+        return risk_view.context(self, self._random)
+
+    def snapshot_for_risk(
+        self, *, strategy: str | None = None, symbol: str | None = None, replaces: str | None = None
+    ) -> risk_view.Snapshot:
+        """Everything that risk looks at."""
+        return risk_view.snapshot(self, strategy or self.name, symbol or self.symbol, replaces)
+
+    def _book_top(self) -> BookTop:
+        market = self.venue.markets[self.symbol]
+        depth = self.strategy.manifest.book_levels
+        return BookTop(
+            self.symbol,
+            tuple(market.mirror.top(Side.BUY, depth)),
+            tuple(market.mirror.top(Side.SELL, depth)),
+            market.book_as_of_ns or 0,
+        )
+
+    def _public_trade(self, event: TradePrint) -> PublicTrade:
+        ratio = self.venue.markets[self.symbol].setup.mirror.lots_ratio
+        return PublicTrade(
+            event.symbol,
+            event.price_ticks,
+            event.quantity_lots // ratio,
+            event.aggressor_side,
+            self.port.now_ns(),
+        )
+
+
+__all__ = ["Alarm", "OwnOrder", "Stale", "TraderService"]

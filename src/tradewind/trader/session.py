@@ -1,0 +1,123 @@
+"""Drives venue and trader in turn: on a virtual clock (simulation) or in real time (paper)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+
+from tradewind.venues.market_data import BookState, FeedEvent, FeedState
+from tradewind.venues.paper.port import EnginePort, NodePort, PortStopped
+from tradewind.venues.paper.venue import PaperVenue
+
+from .reconcile import Difference
+from .service import TraderService
+
+log = structlog.get_logger("tradewind.trader")
+SECOND_NS = 1_000_000_000
+MILLISECOND_NS = 1_000_000
+IDLE_STEP_S = 0.02
+MAX_VIRTUAL_STEP_NS = 100 * MILLISECOND_NS
+
+
+class Session:
+    """The one owner of a venue and its trader. Everything that touches them holds `lock`."""
+
+    def __init__(self, venue: PaperVenue, trader: TraderService) -> None:
+        self.venue = venue
+        self.trader = trader
+        self.port = venue.port
+        self.lock = asyncio.Lock()
+        self.feed_events = 0
+        self.ended_reason: str | None = None
+
+    @property
+    def virtual(self) -> bool:
+        """Whether the clock is virtual."""
+        return isinstance(self.port, EnginePort)
+
+    async def open(self) -> list[Difference]:
+        """Recover from the log where there is one, go live, start the trader. Returns reconciliation differences."""
+        async with self.lock:
+            if isinstance(self.port, NodePort):
+                # No await may come between the last block of the history and going live.
+                count = await self.trader.recover(self.port.history())
+                await self.port.go_live()
+                log.info("trader_recovered", blocks=count, open_orders=len(self.trader.oms.orders))
+            else:
+                while (due_ns := self.venue.next_due_ns()) is not None:
+                    await self.venue.advance(due_ns)
+            return await self.trader.start()
+
+    async def on_event(self, event: FeedEvent, now_ns: int | None = None) -> None:
+        """One feed event, at its virtual moment or now."""
+        async with self.lock:
+            now_ns = self.port.now_ns() if now_ns is None else now_ns
+            if self.virtual:
+                await self._advance(now_ns)
+            self.feed_events += 1
+            await self.venue.on_feed(event, now_ns)
+            await self.trader.on_market(event)
+
+    async def sleep_ns(self, duration_ns: int) -> None:
+        """Let time pass: virtual time at once, real time really. Call it without holding `lock`."""
+        if not self.virtual:
+            await asyncio.sleep(duration_ns / SECOND_NS)
+        async with self.lock:
+            await self._advance(self.port.now_ns() + (duration_ns if self.virtual else 0))
+
+    async def _advance(self, until_ns: int) -> None:
+        """Requests, reports and timers up to a moment, in order."""
+        while self.virtual:
+            due_ns = self.venue.next_due_ns()
+            step_ns = min(
+                self.port.now_ns() + MAX_VIRTUAL_STEP_NS, until_ns if due_ns is None else max(due_ns, 0)
+            )
+            if step_ns >= until_ns:
+                break
+            await self.venue.advance(max(step_ns, self.port.now_ns()))
+            await self._tick()
+            await self.trader.step()
+        await self.venue.advance(until_ns)
+        await self._tick()
+        await self.trader.step()
+
+    async def _tick(self) -> None:
+        """A bare engine has no sequencer that ticks: what is due in it (the dead-man's switch) needs one."""
+        if isinstance(self.port, EnginePort) and self.port.now_ns() - self.port.engine.time_ns > SECOND_NS:
+            await self.port.tick()
+
+    async def run(self, feed: AsyncIterator[FeedEvent]) -> None:
+        """Real time: mirror and trade until the feed ends or the journal stops. The platform outlives it."""
+        timer = asyncio.create_task(self._keep_time(), name="trader-timer")
+        try:
+            async for event in feed:
+                await self.on_event(event)
+            self.ended_reason = "the feed has ended"
+            await self._feed_ended()
+        except PortStopped as stop:
+            self.ended_reason = f"the journal has stopped: {stop}"
+        finally:
+            timer.cancel()
+            await asyncio.gather(timer, return_exceptions=True)
+            log.warning("trading_session_ended", reason=self.ended_reason)
+
+    async def _feed_ended(self) -> None:
+        """No data is not a market: every book becomes suspect, so that nothing trades against its last picture."""
+        for symbol in self.venue.markets:
+            now_ns = self.port.now_ns()
+            event = FeedState(
+                symbol=symbol, state=BookState.SUSPECT, reason="the feed has ended", since_ns=now_ns, epoch=0
+            )
+            await self.on_event(event, now_ns)
+        for _ in range(100):
+            await self.sleep_ns(50 * MILLISECOND_NS)
+            if not self.venue.in_flight_count:
+                return
+
+    async def _keep_time(self) -> None:
+        while True:
+            await asyncio.sleep(IDLE_STEP_S)
+            async with self.lock:
+                await self._advance(self.port.now_ns())

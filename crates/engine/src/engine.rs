@@ -143,29 +143,28 @@ impl<B: Book> Engine<B> {
             }
         }
         let valid_until_ns = validity(command)?;
-        let system = self.state.roles.standing(&command.principal, command.time_ns)?;
         // The key belongs to the envelope's account. A command on no account (an operator's) has no key table.
         let handle = self.state.accounts.find(&command.account);
-        let mut remember = None;
-        if command.client_key != [0; 16] {
-            if let Some(account) = handle {
+        let keyed = command.client_key != [0; 16];
+        let known = match handle {
+            Some(account) if keyed => {
                 let hash = body_hash(command);
                 let keys = &self.cursor.idempotency;
-                match keys.check(account, &command.client_key, hash, command.time_ns)? {
-                    Known::Answer(value) => {
-                        self.authorize(command, kind, handle, system)?;
-                        return Ok((value, true));
-                    }
-                    known => remember = Some((account, known, hash)),
-                }
+                Some((account, keys.check(account, &command.client_key, hash, command.time_ns)?, hash))
             }
-        } else if !system && !matches!(kind, Kind::CancelOrder | Kind::CancelAll) {
+            _ => None,
+        };
+        let system = self.state.roles.standing(&command.principal, command.time_ns)?;
+        if !keyed && !system && !matches!(kind, Kind::CancelOrder | Kind::CancelAll) {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, 0);
         }
         let context = self.authorize(command, kind, handle, system)?;
+        if let Some((_, Known::Answer(value), _)) = known {
+            return Ok((value, true));
+        }
         self.check_pauses(command, kind, system)?;
         let value = self.dispatch(command, kind, context, output)?;
-        if let Some((account, known, hash)) = remember {
+        if let Some((account, known, hash)) = known {
             let keys = &mut self.cursor.idempotency;
             keys.store(account, &command.client_key, known, hash, value, valid_until_ns);
         }

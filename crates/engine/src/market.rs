@@ -220,9 +220,9 @@ impl Market {
         let last = self.last_price;
         self.reference = match (best_bid, best_ask) {
             // The mean of two is rounded to the nearest tick, ties down (P4.7).
-            (Some(bid), Some(ask)) if last == 0 => (bid + ask - 1) / 2,
+            (Some(bid), Some(ask)) if last == 0 => (bid + ask) / 2,
             (Some(bid), Some(ask)) => last.clamp(bid, ask),
-            (Some(price), None) | (None, Some(price)) if last != 0 => (price + last - 1) / 2,
+            (Some(price), None) | (None, Some(price)) if last != 0 => (price + last) / 2,
             _ => last,
         }
     }

@@ -451,7 +451,9 @@ fn collect_codes(folder: &Path, names: &mut BTreeSet<String>) {
             let text = std::fs::read_to_string(&path).expect("a source is text");
             let behind = text.split("Code::").skip(1);
             let name = |rest: &str| {
-                rest.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect()
+                rest.chars()
+                    .take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_')
+                    .collect()
             };
             names.extend(behind.map(name).filter(|name: &String| name.len() > 1));
         }

@@ -1,0 +1,112 @@
+"""Order books by level, as the public may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tradewind.core.enums import Side
+from tradewind.core.event_types import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderReplaced,
+    OrderRested,
+    SelfTradePrevented,
+    Trade,
+)
+from tradewind.core.events import Event
+
+
+class Level(msgspec.Struct, frozen=True):
+    """A price in ticks with the lots and the number of orders at it."""
+
+    price: int
+    lots: int
+    orders: int
+
+
+class _Resting(msgspec.Struct):
+    market: int
+    side: int
+    price: int
+    lots: int
+
+
+class Book:
+    """Both sides of one market."""
+
+    def __init__(self) -> None:
+        self.sides: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+        self.updated_seq = 0
+        self.updated_ns = 0
+
+    def add(self, side: int, price: int, lots: int, orders: int) -> None:
+        """Changes a level; it disappears with its last order."""
+        level = self.sides[side].setdefault(price, [0, 0])
+        level[0] += lots
+        level[1] += orders
+        if level[1] == 0:
+            del self.sides[side][price]
+
+    def levels(self, side: Side, depth: int | None = None) -> list[Level]:
+        """Levels from the best on."""
+        prices = sorted(self.sides[side], reverse=side == Side.BUY)
+        return [Level(price, *self.sides[side][price]) for price in prices[:depth]]
+
+    def best(self, side: Side) -> int | None:
+        """Best price in ticks; None for an empty side."""
+        prices = self.sides[side]
+        if not prices:
+            return None
+        return max(prices) if side == Side.BUY else min(prices)
+
+
+class BookView:
+    """The books of all markets, built from what rests, trades and leaves."""
+
+    def __init__(self) -> None:
+        self.books: dict[int, Book] = {}
+        self._resting: dict[int, _Resting] = {}
+
+    def book(self, market: int) -> Book:
+        """The book of a market; an empty one for a market without orders so far."""
+        return self.books.get(market) or Book()
+
+    def markets(self) -> Iterator[int]:
+        return iter(self.books)
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Trade):
+            self._shrink(event, event.maker_order, event.maker_remaining)
+        elif isinstance(event, OrderAccepted | OrderRested | OrderReplaced):
+            self._remove(event, event.order)
+            if event.resting == 1:
+                self._add(event)
+        elif isinstance(event, OrderCancelled):
+            self._remove(event, event.order)
+        elif isinstance(event, SelfTradePrevented):
+            self._shrink(event, event.maker_order, event.maker_remaining)
+
+    def _touch(self, event: Event, market: int) -> Book:
+        book = self.books.setdefault(market, Book())
+        book.updated_seq, book.updated_ns = event.seq, event.time_ns
+        return book
+
+    def _add(self, event: OrderAccepted | OrderRested | OrderReplaced) -> None:
+        resting = _Resting(event.market, event.side, event.price, event.remaining_lots)
+        self._resting[event.order] = resting
+        self._touch(event, event.market).add(resting.side, resting.price, resting.lots, 1)
+
+    def _remove(self, event: Event, order: int) -> None:
+        resting = self._resting.pop(order, None)
+        if resting is not None:
+            self._touch(event, resting.market).add(resting.side, resting.price, -resting.lots, -1)
+
+    def _shrink(self, event: Event, order: int, remaining: int) -> None:
+        if remaining == 0:
+            self._remove(event, order)
+            return
+        resting = self._resting[order]
+        self._touch(event, resting.market).add(resting.side, resting.price, remaining - resting.lots, 0)
+        resting.lots = remaining

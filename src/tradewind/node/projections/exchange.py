@@ -1,0 +1,26 @@
+"""The views that the API, the console and the reports of one exchange share."""
+
+from __future__ import annotations
+
+from tradewind.node.projections.base import Projections
+from tradewind.node.projections.book import BookView
+from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
+from tradewind.node.projections.ledger import LedgerView
+from tradewind.node.projections.orders import OrdersView
+from tradewind.node.projections.trades import TradesView
+
+
+class ExchangeViews(Projections):
+    """All views of an exchange: `await service.attach(views.apply, name="views")`."""
+
+    def __init__(self) -> None:
+        self.assets = AssetsView()
+        self.accounts = AccountsView()
+        self.markets = MarketsView()
+        self.ledger = LedgerView()
+        self.orders = OrdersView()
+        self.books = BookView()
+        self.trades = TradesView()
+        super().__init__(
+            [self.assets, self.accounts, self.markets, self.ledger, self.orders, self.books, self.trades]
+        )

@@ -1,0 +1,193 @@
+"""Orders: what is open, what ended lately and why."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from tradewind.core.enums import CancelReason, Side
+from tradewind.core.event_types import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderReplaced,
+    OrderRested,
+    SelfTradePrevented,
+    Trade,
+)
+from tradewind.core.events import Event
+
+ENDED_ORDERS_KEPT = 10_000
+
+
+class OrderStatus(StrEnum):
+    """State of an order (protocol P2.3.2)."""
+
+    OPEN = "open"
+    PARTIAL = "partial"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Order(msgspec.Struct):
+    """An order as the last event left it. Prices in ticks, sizes in lots, money in micro-quote."""
+
+    order: int
+    market: int
+    account: int
+    sub: int
+    client_key: bytes
+    side: Side
+    order_type: int
+    time_in_force: int
+    order_flags: int
+    price: int
+    total_lots: int
+    remaining_lots: int
+    expiry_ns: int
+    accepted_seq: int
+    accepted_ns: int
+    updated_ns: int
+    resting: bool = False
+    status: OrderStatus = OrderStatus.OPEN
+    filled_lots: int = 0
+    filled_notional: int = 0
+    fees: int = 0
+    reason: CancelReason | None = None
+
+
+class OrdersView:
+    """Open orders by id, account, market and client key, and the last ones that ended."""
+
+    def __init__(self, ended_kept: int = ENDED_ORDERS_KEPT) -> None:
+        self.open: dict[int, Order] = {}
+        self.ended: deque[Order] = deque(maxlen=ended_kept)
+        self._ended_by_id: dict[int, Order] = {}
+        self._by_account: dict[int, dict[int, Order]] = {}
+        self._by_key: dict[tuple[int, bytes], Order] = {}
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Trade):
+            self._traded(event)
+        elif isinstance(event, OrderAccepted):
+            self._accepted(event)
+        elif isinstance(event, OrderRested):
+            order = self.open[event.order]
+            order.resting = True
+        elif isinstance(event, OrderReplaced):
+            self._replaced(event)
+        elif isinstance(event, OrderCancelled):
+            self._cancelled(event)
+        elif isinstance(event, SelfTradePrevented):
+            self._prevented(event)
+
+    def get(self, order: int) -> Order | None:
+        """An open order or one that ended lately; None when it is neither."""
+        return self.open.get(order) or self._ended_by_id.get(order)
+
+    def by_client_key(self, account: int, client_key: bytes) -> Order | None:
+        """The latest order of an account (by handle) with this key, open or ended lately."""
+        return self._by_key.get((account, client_key))
+
+    def of_account(self, account: int, market: int | None = None) -> list[Order]:
+        """Open orders of an account (by handle), oldest first."""
+        orders = self._by_account.get(account, {}).values()
+        return [order for order in orders if market is None or order.market == market]
+
+    def of_market(self, market: int) -> Iterator[Order]:
+        """Open orders of a market, oldest first."""
+        return (order for order in self.open.values() if order.market == market)
+
+    def _accepted(self, event: OrderAccepted) -> None:
+        order = Order(
+            order=event.order,
+            market=event.market,
+            account=event.account,
+            sub=event.sub,
+            client_key=event.client_key,
+            side=Side(event.side),
+            order_type=event.order_type,
+            time_in_force=event.time_in_force,
+            order_flags=event.order_flags,
+            price=event.price,
+            total_lots=event.total_lots,
+            remaining_lots=event.remaining_lots,
+            expiry_ns=event.expiry_ns,
+            accepted_seq=event.seq,
+            accepted_ns=event.time_ns,
+            updated_ns=event.time_ns,
+            resting=event.resting == 1,
+        )
+        self.open[order.order] = order
+        self._by_account.setdefault(order.account, {})[order.order] = order
+        self._by_key[order.account, order.client_key] = order
+
+    def _replaced(self, event: OrderReplaced) -> None:
+        order = self.open[event.order]
+        order.price = event.price
+        order.total_lots = event.total_lots
+        order.remaining_lots = event.remaining_lots
+        order.expiry_ns = event.expiry_ns
+        order.resting = event.resting == 1
+        order.updated_ns = event.time_ns
+
+    def _traded(self, event: Trade) -> None:
+        for number, remaining, fee in (
+            (event.order, event.taker_remaining, event.taker_fee),
+            (event.maker_order, event.maker_remaining, event.maker_fee),
+        ):
+            order = self.open[number]
+            order.filled_lots += event.lots
+            order.filled_notional += event.notional
+            order.fees += fee
+            order.status = OrderStatus.PARTIAL
+            self._shrink(order, remaining, event.time_ns)
+
+    def _prevented(self, event: SelfTradePrevented) -> None:
+        for number, remaining in (
+            (event.order, event.taker_remaining),
+            (event.maker_order, event.maker_remaining),
+        ):
+            order = self.open[number]
+            order.total_lots -= event.lots
+            self._shrink(order, remaining, event.time_ns, CancelReason.SELF_TRADE)
+
+    def _shrink(self, order: Order, remaining: int, time_ns: int, reason: CancelReason | None = None) -> None:
+        order.remaining_lots = remaining
+        order.updated_ns = time_ns
+        if remaining:
+            return
+        # Prevented lots left the total, so an order that traded all the rest is filled all the same.
+        if 0 < order.filled_lots == order.total_lots:
+            self._end(order, OrderStatus.FILLED, None)
+        else:
+            self._end(order, OrderStatus.CANCELLED, reason)
+
+    def _cancelled(self, event: OrderCancelled) -> None:
+        order = self.open[event.order]
+        order.updated_ns = event.time_ns
+        order.remaining_lots = event.remaining_lots
+        reason = CancelReason(event.reason)
+        expired = reason is CancelReason.EXPIRY
+        self._end(order, OrderStatus.EXPIRED if expired else OrderStatus.CANCELLED, reason)
+
+    def _end(self, order: Order, status: OrderStatus, reason: CancelReason | None) -> None:
+        order.status, order.reason, order.resting = status, reason, False
+        del self.open[order.order]
+        orders = self._by_account[order.account]
+        del orders[order.order]
+        if not orders:
+            del self._by_account[order.account]
+        if self.ended.maxlen and len(self.ended) == self.ended.maxlen:
+            self._forget(self.ended[0])
+        self.ended.append(order)
+        self._ended_by_id[order.order] = order
+
+    def _forget(self, order: Order) -> None:
+        self._ended_by_id.pop(order.order, None)
+        key = (order.account, order.client_key)
+        if self._by_key.get(key) is order:
+            del self._by_key[key]

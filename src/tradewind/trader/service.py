@@ -21,7 +21,6 @@ from tradewind.venues.market_data import (
     FeedState,
     Known,
     Side,
-    Stale,
     TradePrint,
     Unknown,
 )
@@ -30,7 +29,7 @@ from tradewind.venues.paper.venue import PaperVenue
 from tradewind.venues.paper.wire import BatchLike, stream_notes
 from tradewind.venues.protocol import FeeSchedule, FillEvent, FundsEvent, OrderEvent, PrivateEvent
 
-from . import risk_view
+from . import risk_view, view
 from .ledger import Ledger, LedgerError
 from .marks import Marks
 from .oms import Identity, Oms, OrderRequest
@@ -62,7 +61,6 @@ from .strategy import (
     BookTop,
     CancelIntent,
     Context,
-    OwnOrder,
     PlaceIntent,
     PublicTrade,
     Strategy,
@@ -172,13 +170,13 @@ class TraderService:
         differences = await self.check_ledger()
         self._next_second_ns = now_ns
         self.running = True
-        self._call(lambda context: self.strategy.on_start(context))
+        self._call(self.strategy.on_start)
         await self.step()
         return differences
 
     async def stop(self) -> list[str]:
         """Orderly stop: the strategy's last word, then cancel what is left. Returns ids that are still open."""
-        self._call(lambda context: self.strategy.on_stop(context))
+        self._call(self.strategy.on_stop)
         self.running = False
         await self.step()
         await self.venue.cancel_all(None, self.oms.identity.epoch)
@@ -272,7 +270,7 @@ class TraderService:
     async def _each_second(self, now_ns: int) -> None:
         await self._read_balances(now_ns)
         self._mark()
-        self._call(lambda context: self.strategy.on_timer(context))
+        self._call(self.strategy.on_timer)
         if self.profile.account.dead_man == "timer" and now_ns >= self._next_dead_man_ns:
             self._next_dead_man_ns = now_ns + DEAD_MAN_REFRESH_S * SECOND_NS
             await self.venue.cancel_after(self.profile.account.dead_man_s, self.oms.identity.epoch)
@@ -593,6 +591,10 @@ class TraderService:
 
     # ---- views -------------------------------------------------------------------------------------
 
+    def snapshot(self, *, max_fills: int = 100) -> view.TraderSnapshot:
+        """Everything a console shows: states, limits as gauges, positions, profit, orders, fills, ages."""
+        return view.snapshot(self, max_fills=max_fills)
+
     def context(self) -> Context:
         """What the strategy may see now."""
         return risk_view.context(self, self._random)
@@ -622,6 +624,3 @@ class TraderService:
             event.aggressor_side,
             self.port.now_ns(),
         )
-
-
-__all__ = ["Alarm", "OwnOrder", "Stale", "TraderService"]

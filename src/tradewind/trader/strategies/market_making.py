@@ -11,6 +11,7 @@ import math
 from collections import deque
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -58,6 +59,7 @@ class MarketMakingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     one_sided_share: Decimal = Decimal("0.7")
     refresh_bps: Decimal = Decimal(2)
     min_refresh_ms: int = 500
+    max_messages_per_refresh: int = 4
     toxic_share: Decimal = Decimal("0.8")
     toxic_min_trades: int = 20
     toxic_window_s: int = 60
@@ -82,6 +84,7 @@ class MarketMakingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_u
             "max_daily_loss_pct": (Decimal("0.1"), Decimal(1)),
             "layers": (Decimal(1), Decimal(5)),
             "min_refresh_ms": (Decimal(0), Decimal(60_000)),
+            "max_messages_per_refresh": (Decimal(1), Decimal(50)),
             "toxic_min_trades": (Decimal(1), Decimal(10_000)),
             "toxic_window_s": (Decimal(1), Decimal(600)),
         }
@@ -104,6 +107,7 @@ DEMONSTRATION = MarketMakingParameters(
     max_skew_bps=Decimal(2),
     refresh_bps=Decimal("0.4"),
     min_refresh_ms=1_000,
+    max_messages_per_refresh=8,
 )
 """Quotes inside its own costs on purpose: it trades on a tight book and shows what that costs."""
 
@@ -127,7 +131,8 @@ class MarketMaking:
             data=("book", "trades"),
         )
         self._mids: deque[tuple[int, Fraction]] = deque(maxlen=61)
-        self._tape: deque[tuple[int, int, Side]] = deque(maxlen=MAX_TAPE)
+        self._tape: deque[tuple[int, int, Side]] = deque()
+        self._tape_lots = [0, 0]
         self._toxic_until_ns = 0
         self._quoted_ns = 0
         self.gate_reason = ""
@@ -147,8 +152,7 @@ class MarketMaking:
         return _cancel_all(context, "stop")
 
     def on_fill(self, context: Context, fill: FillEvent) -> list[StrategyIntent]:
-        """Requote at the next book."""
-        self._quoted_ns = 0
+        """Nothing to do: the next refresh requotes."""
         return []
 
     def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
@@ -162,10 +166,13 @@ class MarketMaking:
     def on_trade(self, context: Context, trade: PublicTrade) -> list[StrategyIntent]:
         """Watch for one-sided flow."""
         if trade.aggressor is not None:
+            if len(self._tape) == MAX_TAPE:
+                self._forget_oldest()
             self._tape.append((trade.at_ns, trade.lots, trade.aggressor))
+            self._tape_lots[trade.aggressor] += trade.lots
             window_ns = self.parameters.toxic_window_s * SECOND_NS
             while self._tape and context.now_ns - self._tape[0][0] > window_ns:
-                self._tape.popleft()
+                self._forget_oldest()
             if self._one_sided():
                 self._toxic_until_ns = context.now_ns + window_ns
         return []
@@ -219,7 +226,7 @@ class MarketMaking:
         mids = [float(mid) for _, mid in self._mids]
         if len(mids) < 10:
             return Decimal(0)
-        returns = [math.log(after / before) for before, after in zip(mids, mids[1:], strict=False)]
+        returns = [math.log(after / before) for before, after in pairwise(mids)]
         variance = sum(value * value for value in returns) / len(returns)
         return Decimal(round(math.sqrt(variance * 60) * BPS * 1_000)) / 1_000
 
@@ -236,18 +243,26 @@ class MarketMaking:
         share = Decimal(context.position_lots) / cap_lots if cap_lots else Decimal(1)
         skew_bps = max(Decimal(-1), min(Decimal(1), share)) * parameters.max_skew_bps
         scale = context.size_multiplier * (Decimal("0.5") if context.now_ns < self._toxic_until_ns else 1)
-        room = {Side.BUY: max(0, cap_lots - context.position_lots), Side.SELL: max(0, context.position_lots)}
+        room = {Side.BUY: cap_lots - context.position_lots, Side.SELL: context.position_lots}
         if share > parameters.one_sided_share:
             room[Side.BUY] = 0
+        # Working orders hold their funds and keep their size; new ones get what is left.
+        working = {(order.side, order.tag): order.remaining_lots for order in context.orders}
+        free = dict(room)
+        for order in context.orders:
+            free[order.side] -= order.remaining_lots
         wanted = {}
         for layer in range(parameters.layers):
             offset = half + layer * parameters.layer_step_bps
             size = int(parameters.base_notional_quote * 2**layer * scale / price / instrument.lot)
             for side in (Side.BUY, Side.SELL):
-                lots = min(size, room[side])
-                if not _tradable(context, price, lots):
+                have = working.get((side, f"L{layer}"))
+                lots = min(size, free[side]) if have is None else have
+                if lots > room[side] or not _tradable(context, price, lots):
                     continue
                 room[side] -= lots
+                if have is None:
+                    free[side] -= lots
                 wanted[side, f"L{layer}"] = (_quote_ticks(side, middle, offset, skew_bps, book), lots)
         return wanted
 
@@ -259,6 +274,7 @@ class MarketMaking:
         amends: list[StrategyIntent] = []
         places: list[StrategyIntent] = []
         present: set[tuple[Side, str]] = set()
+        best_own = _best_prices(context)
         for order in context.orders:
             key = (order.side, order.tag)
             target = wanted.get(key)
@@ -267,18 +283,19 @@ class MarketMaking:
                     cancels.append(CancelIntent(client_id=order.client_id, reason="not wanted"))
                 continue
             present.add(key)
-            if not order.busy and self._is_off(order.price_ticks, target[0]):
+            off = not order.busy and self._is_off(order.price_ticks, target[0])
+            if off and not _meets(order.side, target[0], best_own):
                 filled = order.lots - order.remaining_lots
                 amends.append(
                     AmendIntent(client_id=order.client_id, price_ticks=target[0], lots=filled + target[1])
                 )
         symbol = self.manifest.symbols[0]
         for (side, tag), (price_ticks, lots) in wanted.items():
-            if (side, tag) not in present:
+            if (side, tag) not in present and not _meets(side, price_ticks, best_own):
                 places.append(
                     PlaceIntent(symbol=symbol, side=side, price_ticks=price_ticks, lots=lots, tag=tag)
                 )
-        return cancels + amends + places
+        return cancels + (amends + places)[: self.parameters.max_messages_per_refresh]
 
     def _is_off(self, have_ticks: int, want_ticks: int) -> bool:
         """More than one tick and more than `refresh_bps` away."""
@@ -291,12 +308,15 @@ class MarketMaking:
         if not self._mids or now_ns - self._mids[-1][0] >= SECOND_NS:
             self._mids.append((now_ns, middle))
 
+    def _forget_oldest(self) -> None:
+        _, lots, side = self._tape.popleft()
+        self._tape_lots[side] -= lots
+
     def _one_sided(self) -> bool:
         if len(self._tape) < self.parameters.toxic_min_trades:
             return False
-        buys = sum(lots for _, lots, side in self._tape if side is Side.BUY)
-        total = sum(lots for _, lots, _ in self._tape)
-        return total > 0 and max(buys, total - buys) >= self.parameters.toxic_share * total
+        total = sum(self._tape_lots)
+        return total > 0 and max(self._tape_lots) >= self.parameters.toxic_share * total
 
     def _loss_exceeded(self, context: Context) -> bool:
         if context.equity is None:
@@ -320,6 +340,24 @@ def _quote_ticks(side: Side, middle: Fraction, offset_bps: Decimal, skew_bps: De
     if side is Side.BUY:
         return max(1, min(int(exact.to_integral_value(ROUND_FLOOR)), book.asks[0][0] - 1))
     return max(int(exact.to_integral_value(ROUND_CEILING)), book.bids[0][0] + 1)
+
+
+def _best_prices(context: Context) -> dict[Side, int]:
+    """Own best working price of each side."""
+    best: dict[Side, int] = {}
+    for order in context.orders:
+        known = best.get(order.side, order.price_ticks)
+        better = max if order.side is Side.BUY else min
+        best[order.side] = better(known, order.price_ticks)
+    return best
+
+
+def _meets(side: Side, price_ticks: int, best_own: dict[Side, int]) -> bool:
+    """Whether this price would meet an own order of the other side (which has to move first)."""
+    other = best_own.get(Side(1 - side))
+    if other is None:
+        return False
+    return price_ticks >= other if side is Side.BUY else price_ticks <= other
 
 
 def _tradable(context: Context, price: Decimal, lots: int) -> bool:

@@ -44,7 +44,9 @@ class World:
             self.accounts[number] = _core.derive_account_id(owner_key(number))
         return self.accounts[number]
 
-    def setup(self, traders: int = 2, *, taker_fee_e6bp: int = 2_500_000, maker_fee_e6bp: int = 1_000_000) -> list[bytes]:
+    def setup(
+        self, traders: int = 2, *, taker_fee_e6bp: int = 2_500_000, maker_fee_e6bp: int = 1_000_000
+    ) -> list[bytes]:
         """Two assets, the operator's account, market 0 (BTC/USDC), and funded traders."""
         operator_account = _core.derive_account_id(OPERATOR)
         made = [

@@ -151,3 +151,8 @@ def snapshot_offline(path: Path) -> dict[str, Any]:
 def command_names() -> dict[tuple[int, int], tuple[str, str]]:
     """(kind, op) → name of the command and of its payload record."""
     return {(kind, op): (name, payload) for name, (kind, op, payload) in _core.command_kinds().items()}
+
+
+def blake3(data: bytes) -> bytes:
+    """BLAKE3-256, the hash of the journal and of derived ids."""
+    return _core.blake3(data)

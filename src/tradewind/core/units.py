@@ -172,7 +172,7 @@ class Scale(msgspec.Struct, frozen=True):
 
     def _whole(self, value: Number, step: int, misaligned: Rejected) -> int:
         scaled = _scaled(value)
-        quotient, rest = divmod(scaled, step)
+        quotient, rest = _ROUNDING.divmod(scaled, step)
         if rest:
             misaligned.given = int(scaled)
             raise misaligned

@@ -26,6 +26,7 @@ from tradewind.node.projections.base import ProjectionGap
 
 BATCHES_PER_TRANSACTION = 256
 PROJECTION = "exchange"
+_MARKET_FEES = ("taker_fee_e6bp", "maker_fee_e6bp")
 _SUMS = ("filled_lots", "filled_notional", "fees")
 """Columns of an order to which each trade adds."""
 _BIG = sa.BigInteger()

@@ -1,0 +1,90 @@
+"""Puts a paper trader together: venue, risk, strategy, session and kill switch over a port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from tradewind.venues.market_data import Instrument
+from tradewind.venues.paper.latency import LatencyConfig
+from tradewind.venues.paper.mirror import MirrorConfig
+from tradewind.venues.paper.port import Port
+from tradewind.venues.paper.schedule import load_schedule
+from tradewind.venues.paper.setup import PaperKeys, set_up
+from tradewind.venues.paper.venue import PaperVenue
+
+from .kill import KillSwitch
+from .risk.profile import load_profile
+from .service import TraderService
+from .session import Session
+from .strategies.idle import Idle
+from .strategies.market_making import DEMONSTRATION, MarketMaking, MarketMakingParameters
+from .strategy import Strategy
+
+PARAMETER_SETS: dict[str, MarketMakingParameters] = {
+    "default": MarketMakingParameters(),
+    "demonstration": DEMONSTRATION,
+}
+SCHEDULES = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0", "generated": "binance-spot-vip0"}
+"""The fee schedule whose venue a feed comes from; a generated market borrows Binance's and says so by its name."""
+CAPABLE_ENVIRONMENTS = ("sim", "paper")
+
+
+class CapabilityDenied(PermissionError):
+    """This build can only trade in sim and paper: no object that could sign for a real venue exists."""
+
+    code = "CapabilityDenied"
+
+
+class PaperTrader(msgspec.Struct, frozen=True):
+    """A session with its parts."""
+
+    session: Session
+    venue: PaperVenue
+    trader: TraderService
+    kill: KillSwitch
+
+
+def build_strategy(name: str, parameters: str, symbol: str, environment: str) -> Strategy:
+    """A strategy by name: `market_maker` with a named parameter set, or `none`. Raises `KeyError` for other names."""
+    if name == "none":
+        return Idle(symbol)
+    if name == "market_maker":
+        return MarketMaking(symbol, PARAMETER_SETS[parameters], environment=environment)
+    raise KeyError(f"no strategy {name!r}; there are market_maker and none")
+
+
+async def assemble(
+    port: Port,
+    keys: PaperKeys,
+    *,
+    instruments: Sequence[Instrument],
+    symbol: str,
+    cash: Mapping[str, Decimal],
+    schedule: str | Path,
+    profile: str | Path = "paper",
+    strategy: str = "market_maker",
+    parameters: str = "default",
+    environment: str = "paper",
+    latency: LatencyConfig | None = None,
+    mirror: MirrorConfig | None = None,
+    seed: int = 1,
+) -> PaperTrader:
+    """Set up what is missing in the engine and build the parts. Call `session.open()` next, then `session.run(feed)`.
+
+    Raises `CapabilityDenied` for environments above paper, `ConfigError`, `ScheduleError`, `ParameterError`,
+    `SetupRefused`.
+    """
+    if environment not in CAPABLE_ENVIRONMENTS:
+        raise CapabilityDenied(f"environment {environment!r} cannot be built here, only sim and paper")
+    limits = load_profile(profile)
+    traded = build_strategy(strategy, parameters, symbol, environment)
+    setup = await set_up(port, keys, load_schedule(schedule), instruments, cash, mirror)
+    chosen = latency or LatencyConfig(seed=seed)
+    venue = PaperVenue(port, setup, name="paper", latency=chosen)
+    trader = TraderService(venue, port, limits, traded, environment=environment, seed=seed)
+    session = Session(venue, trader)
+    return PaperTrader(session, venue, trader, KillSwitch(session))

@@ -259,7 +259,7 @@ impl<B: Book> Engine<B> {
                 return reject(Code::CAPACITY_EXCEEDED, MAX_ADDRESSES as i64, addresses.len() as i64)
             }
             (Kind::ListAddress, None) => {
-                let usable_from_ns = command.time_ns + ADDRESS_DELAY_NS;
+                let usable_from_ns = command.time_ns.saturating_add(ADDRESS_DELAY_NS);
                 addresses.push(Address { asset: request.asset, hash: request.address_hash, usable_from_ns });
                 (EventKind::AddressListed, usable_from_ns)
             }

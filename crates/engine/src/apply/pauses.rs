@@ -129,7 +129,7 @@ impl<B: Book> Engine<B> {
             ResumeBody { pause_id: pause.id, reserved: 0, until_ns: 0, principal: command.principal };
         if !first_is_live {
             pause.pending_by = command.principal;
-            pause.pending_until_ns = command.time_ns + RESUME_WINDOW_NS;
+            pause.pending_until_ns = command.time_ns.saturating_add(RESUME_WINDOW_NS);
             body.until_ns = pause.pending_until_ns;
             output.emit(command, EventKind::ResumePending, subject, &body);
             return Ok(u64::from(request.pause_id));

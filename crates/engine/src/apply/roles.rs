@@ -97,7 +97,7 @@ impl<B: Book> Engine<B> {
                 Ok(1)
             }
             None => {
-                let until = command.time_ns + RESUME_WINDOW_NS;
+                let until = command.time_ns.saturating_add(RESUME_WINDOW_NS);
                 self.state
                     .roles
                     .edit(&principal, |entry| entry.reinstate_pending = Some((command.principal, until)));

@@ -1,4 +1,4 @@
-"""Putting the console on a FastAPI application: one process-wide NiceGUI, imported when it is first needed."""
+"""The console on a FastAPI application: one process-wide NiceGUI, imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class ConsoleError(Exception):
 
 
 class Console:
-    """The mounted console. NiceGUI (about 20 MB and half a second) loads with the first request or `preload`."""
+    """The mounted console. NiceGUI (about 20 MB and half a second) loads with the first request or
+    `preload`.
+    """
 
     _owner: Console | None = None
 
@@ -41,7 +43,9 @@ class Console:
         self._closed = False
 
     async def preload(self) -> None:
-        """Import and start NiceGUI now, off the event loop. Raises `ConsoleError` after `close` or when taken."""
+        """Import and start NiceGUI now, off the event loop. Raises `ConsoleError` after `close` or when
+        taken.
+        """
         async with self._loading:
             if self._inner is not None:
                 return
@@ -123,7 +127,8 @@ def mount(
 
 
 FAVICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b1220"/>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="7" fill="#0b1220"/>'
     '<path d="M7 22c5 0 8-2 9-6V6c6 3 9 8 9 13-3 2-6 3-9 3z" fill="#2dd4bf"/>'
     '<path d="M6 25h20" stroke="#7dd3fc" stroke-width="2" stroke-linecap="round"/></svg>'
 )

@@ -38,7 +38,9 @@ def consequences(view: PlatformView, action: str) -> str:
              "Stops the strategy from sending new orders."]  # fmt: skip
     position = text.reading(view.position.quantity, render.lot_decimals(view), unit=view.market.base)
     if action == "flatten":
-        lines.append(f"Sells the position of <b>{position}</b> in slices inside the price collar; this costs fees.")
+        lines.append(
+            f"Sells the position of <b>{position}</b> in slices inside the price collar; this costs fees."
+        )
     else:
         lines.append(f"Keeps the position of <b>{position}</b>; it still gains and loses with the market.")
     lines.append("Trading stays halted, also after a restart, until an operator resumes it with a reason.")
@@ -68,13 +70,18 @@ def result_html(result: ControlResult, seen: PlatformView | None) -> str:
     left = "".join(f"<li><code>{escape(one)}</code></li>" for one in result.left[:20])
     return (
         f'<div class="outcome {"good" if result.succeeded else "bad"}" data-outcome="{result.outcome.value}" '
-        f'data-orders-after="{result.orders_after}" data-state-after="{escape(result.state_after or "unknown")}">'
+        f'data-orders-after="{result.orders_after}" '
+        f'data-state-after="{escape(result.state_after or "unknown")}">'
         f'<h3><i class="shape" aria-hidden="true">{shape}</i>{title}</h3>'
         f'<table class="rows compare"><thead><tr><th></th><th>Before</th><th>After</th></tr></thead>'
         f"<tbody>{cells}</tbody></table>"
         f'<p class="quiet">Read back by the console: {read_back}'
         f"{'' if result.duration_ms is None else f' · took {text.age(result.duration_ms)}'}</p>"
-        + (f"<p><b>{escape(result.code)}</b> {escape(result.detail)}</p>" if result.detail or result.code else "")
+        + (
+            f"<p><b>{escape(result.code)}</b> {escape(result.detail)}</p>"
+            if result.detail or result.code
+            else ""
+        )
         + (f"<p>Still open:</p><ul>{left}</ul>" if left else "")
         + ("" if result.succeeded else "<p>Also possible from a shell: <code>tradewind halt</code></p>")
         + "</div>"
@@ -101,7 +108,9 @@ async def run_control(work: Awaitable[ControlResult], action: str) -> ControlRes
         )
     except Exception as error:  # noqa: BLE001  whatever went wrong, the operator must read it here
         code = str(getattr(error, "code", type(error).__name__))
-        result = ControlResult(action=action, outcome=Outcome.FAILED, code=code, detail=str(error)[:MAX_REASON])
+        result = ControlResult(
+            action=action, outcome=Outcome.FAILED, code=code, detail=str(error)[:MAX_REASON]
+        )
     if result.duration_ms is None:
         result = msgspec.structs.replace(result, duration_ms=int((time.monotonic() - started) * 1_000))
     return result
@@ -142,7 +151,10 @@ class _ControlDialog:
         self._controls = controls
         self._busy = False
         self.dialog = ui.dialog().props('aria-modal="true"')
-        with self.dialog, ui.element("div").classes("dialog").props(f'id="{self.identifier}" role="document"'):
+        with (
+            self.dialog,
+            ui.element("div").classes("dialog").props(f'id="{self.identifier}" role="document"'),
+        ):
             ui.html(self.title, sanitize=False, tag="h2")
             self._form = ui.element("div").classes("form")
             with self._form:
@@ -172,7 +184,9 @@ class _ControlDialog:
     async def _act(self, action: str, work: Awaitable[ControlResult]) -> None:
         self._busy = True
         self._form.set_visibility(False)
-        self._progress.set_content('<span class="spinner" aria-hidden="true"></span>Working, then reading back…')
+        self._progress.set_content(
+            '<span class="spinner" aria-hidden="true"></span>Working, then reading back…'
+        )
         try:
             result = await run_control(work, action)
             seen = await read_back(self._source, time.time_ns())
@@ -213,7 +227,7 @@ class EmergencyDialog(_ControlDialog):
 
     def refresh(self, view: PlatformView) -> None:
         """Keep the numbers of the consequences current while the dialog is open."""
-        if self.dialog.value and not self._busy or not self._text.content:
+        if (self.dialog.value and not self._busy) or not self._text.content:
             self._text.set_content(consequences(view, str(self._choice.value)))
 
     async def _typed(self) -> None:
@@ -239,7 +253,8 @@ class ResumeDialog(_ControlDialog):
 
     def _build_form(self) -> None:
         ui.html(
-            "The strategy may send orders again. Refused while reconciliation has differences or the cool-down runs.",
+            "The strategy may send orders again. "
+            "Refused while reconciliation has differences or the cool-down runs.",
             sanitize=False,
             tag="p",
         )

@@ -1,9 +1,10 @@
 """Who may talk to the console: requests that name this machine, from pages of this machine.
 
-The console binds loopback and has no log-in (paper and sim). What remains are web pages of other origins in the
-operator's own browser, so the guard refuses foreign `Host` names (DNS rebinding), foreign `Origin`s (cross-site
-requests, web sockets included) and framing (click-jacking), and lets no script, style, image or font come from
-elsewhere. It does not tell the users of one machine apart: whoever can open a loopback port can use the console.
+The console binds loopback and has no log-in (paper and sim). What remains are web pages of other origins in
+the operator's own browser, so the guard refuses foreign `Host` names (DNS rebinding), foreign `Origin`s
+(cross-site requests, web sockets included) and framing (click-jacking), and lets no script, style, image or
+font come from elsewhere. It does not tell the users of one machine apart: whoever can open a loopback port
+can use the console.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ POLICY_VIOLATION = 1008
 def _content_policy(host: str) -> str:
     # NiceGUI compiles Vue templates in the browser (unsafe-eval) and inlines its boot script (unsafe-inline).
     return (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        f"img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws://{host}; object-src 'none'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+        f"connect-src 'self' ws://{host}; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from html import escape
 from importlib import resources
 
 import msgspec
@@ -43,7 +44,9 @@ def _asset(name: str) -> str:
 class Region:
     """A piece of HTML bound to a pure renderer."""
 
-    def __init__(self, renderer: Renderer, view: PlatformView, *, tag: str = "div", classes: str = "") -> None:
+    def __init__(
+        self, renderer: Renderer, view: PlatformView, *, tag: str = "div", classes: str = ""
+    ) -> None:
         self._renderer = renderer
         # Not sanitised in the browser: every renderer escapes what comes from outside.
         self.element: Html = ui.html(renderer(view), sanitize=False, tag=tag).classes(classes)
@@ -77,7 +80,9 @@ class ConsolePage:
         ui.html('<a class="skip" href="#main">Skip to the figures</a>', sanitize=False)
         with ui.element("div").classes("shell"):
             self._header(view)
-            self._region(render.alarms, view, classes="alarms").element.props('role="alert" aria-live="assertive"')
+            self._region(render.alarms, view, classes="alarms").element.props(
+                'role="alert" aria-live="assertive"'
+            )
             with ui.element("main").classes("main").props('id="main"'):
                 self._region(render.tiles, view, tag="section", classes="tiles").element.props(
                     'aria-label="Profit and position"'
@@ -88,7 +93,9 @@ class ConsolePage:
         self._beat = ui.html(str(view.taken_ns), sanitize=False).props('id="tw-beat" hidden')
         ui.timer(REFRESH_S, self.refresh)
 
-    def _region(self, renderer: Renderer, view: PlatformView, *, tag: str = "div", classes: str = "") -> Region:
+    def _region(
+        self, renderer: Renderer, view: PlatformView, *, tag: str = "div", classes: str = ""
+    ) -> Region:
         region = Region(renderer, view, tag=tag, classes=classes)
         self._regions.append(region)
         return region
@@ -166,7 +173,7 @@ class ConsolePage:
                 copy.on("click", js_handler="(event) => tw.copyHash(event.currentTarget)")
         with self._panel("Performance", "performance"):
             self._region(render.performance, view)
-        ui.html(f"Tradewind {text.escape(view.version)}", sanitize=False, tag="footer").classes("quiet foot")
+        ui.html(f"Tradewind {escape(view.version)}", sanitize=False, tag="footer").classes("quiet foot")
 
     # ---- refreshing --------------------------------------------------------------------------------
 
@@ -213,7 +220,9 @@ def _open_count(view: PlatformView) -> str:
 
 
 def _button(label: str, classes: str, spoken: str, identifier: str) -> ui.element:
-    button = ui.element("button").classes(classes).props(f'type="button" id="{identifier}" aria-label="{spoken}"')
+    button = (
+        ui.element("button").classes(classes).props(f'type="button" id="{identifier}" aria-label="{spoken}"')
+    )
     with button:
         ui.html(label, sanitize=False, tag="span")
     return button

@@ -211,12 +211,15 @@ def orders(view: PlatformView) -> str:
         return f'<p class="empty">Open orders: {text.unknown()}</p>'
     if not view.orders:
         return '<p class="empty">No open orders.</p>'
-    rows = "".join(_order_row(order, quote_decimals(view), lot_decimals(view)) for order in view.orders[:ORDER_ROWS])
+    rows = "".join(
+        _order_row(order, quote_decimals(view), lot_decimals(view)) for order in view.orders[:ORDER_ROWS]
+    )
     hidden = view.orders_open - min(len(view.orders), ORDER_ROWS)
     more = f'<p class="empty">and {hidden} more</p>' if hidden > 0 else ""
     return (
-        '<table class="rows"><thead><tr><th class="left">Side</th><th>Price</th><th>Quantity</th><th>Filled</th>'
-        '<th class="wide">Ahead</th><th>Age</th><th class="left wide">State</th></tr></thead>'
+        '<table class="rows"><thead><tr><th class="left">Side</th><th>Price</th>'
+        '<th>Quantity</th><th>Filled</th><th class="wide">Ahead</th>'
+        '<th>Age</th><th class="left wide">State</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>{more}"
     )
 
@@ -236,10 +239,12 @@ def fills(view: PlatformView) -> str:
     """Own executions, newest first."""
     if not view.fills:
         return '<p class="empty">No fills yet.</p>'
-    rows = "".join(_fill_row(fill, quote_decimals(view), lot_decimals(view)) for fill in view.fills[:FILL_ROWS])
+    rows = "".join(
+        _fill_row(fill, quote_decimals(view), lot_decimals(view)) for fill in view.fills[:FILL_ROWS]
+    )
     return (
-        '<table class="rows"><thead><tr><th class="left">Time (UTC)</th><th class="left">Side</th><th>Price</th>'
-        '<th>Quantity</th><th>Fee</th><th class="left wide">Role</th></tr></thead>'
+        '<table class="rows"><thead><tr><th class="left">Time (UTC)</th><th class="left">Side</th>'
+        '<th>Price</th><th>Quantity</th><th>Fee</th><th class="left wide">Role</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
@@ -260,8 +265,8 @@ def balances(view: PlatformView) -> str:
         return f'<p class="empty">Balances: {text.unknown()}</p>'
     rows = "".join(
         f'<tr data-asset="{escape(row.asset)}"><td class="left"><b>{escape(row.asset)}</b></td>'
-        f"<td>{text.reading(row.free)}</td><td>{text.reading(row.held)}</td><td>{text.reading(row.total)}</td>"
-        f"<td>{_quality(row.total)}</td></tr>"
+        f"<td>{text.reading(row.free, 6)}</td><td>{text.reading(row.held, 6)}</td>"
+        f"<td>{text.reading(row.total, 6)}</td><td>{_quality(row.total)}</td></tr>"
         for row in view.balances
     )
     return (
@@ -293,15 +298,17 @@ def _gauge(limit: LimitView) -> str:
     return (
         f'<li class="gauge {limit.state.value}" data-code="{escape(limit.code)}">'
         f'<div class="gauge-head"><span>{escape(limit.name)}</span><b>{share}</b></div>'
-        f'<div class="bar" role="meter" aria-valuemin="0" aria-valuemax="100" {value_now} aria-label="{spoken}" '
-        f'aria-valuetext="{spoken}"><span style="width:{filled:.1f}%"></span></div>'
+        f'<div class="bar" role="meter" aria-valuemin="0" aria-valuemax="100" {value_now} '
+        f'aria-label="{spoken}" aria-valuetext="{spoken}"><span style="width:{filled:.1f}%"></span></div>'
         f'<div class="quiet gauge-foot"><span>{escape(limit.code)} · {GAUGE_LABELS[limit.state]}</span>'
         f'<span class="num">{used} / {text.grouped(limit.limit)} {escape(limit.unit)}</span></div></li>'
     )
 
 
 def _pairs(pairs: list[tuple[str, str, str]]) -> str:
-    cells = "".join(f'<div id="fact-{key}"><dt>{name}</dt><dd>{value}</dd></div>' for key, name, value in pairs)
+    cells = "".join(
+        f'<div id="fact-{key}"><dt>{name}</dt><dd>{value}</dd></div>' for key, name, value in pairs
+    )
     return f'<dl class="facts">{cells}</dl>'
 
 
@@ -316,7 +323,11 @@ def journal(view: PlatformView) -> str:
     elif head.writable is None:
         durable = text.unknown()
     else:
-        durable = '<span class="gain">● synced</span>' if head.writable else '<span class="loss">■ cannot write</span>'
+        durable = (
+            '<span class="gain">● synced</span>'
+            if head.writable
+            else '<span class="loss">■ cannot write</span>'
+        )
     return _pairs(
         [
             ("block", "Block", f'<span class="num">{block}</span>'),
@@ -345,7 +356,7 @@ def performance(view: PlatformView) -> str:
     memory = text.unknown() if counters.rss_bytes is None else text.size(counters.rss_bytes)
     facts = _pairs(
         [
-            ("rate", "Commands per second", f'<span class="num">{rate}</span>'),
+            ("rate", "Commands / s", f'<span class="num">{rate}</span>'),
             ("commands", "Commands", f'<span class="num">{total}</span>'),
             ("trades", "Trades", f'<span class="num">{trades}</span>'),
             ("ack50", "Durable ack p50", f'<span class="num">{text.latency(counters.ack_p50_us)}</span>'),

@@ -39,7 +39,7 @@ def decimals_of(step: str) -> int:
 
 
 def age(age_ms: int | None) -> str:
-    """"250 ms", "3.2 s", "4 m", "2 h"; "age unknown" for None."""
+    """ "250 ms", "3.2 s", "4 m", "2 h"; "age unknown" for None."""
     if age_ms is None:
         return "age unknown"
     if age_ms < SECOND_MS:

@@ -1,7 +1,7 @@
 """What an operator may do from the console, and the form of the answer.
 
-A control answers only after the effect was read back (T8.4): `outcome` is `verified` when it was seen, everything
-else is not a success.
+A control answers only after the effect was read back (T8.4): `outcome` is `verified` when it was seen,
+everything else is not a success.
 """
 
 from __future__ import annotations

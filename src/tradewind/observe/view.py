@@ -1,7 +1,7 @@
 """`PlatformView`: everything the console and the read API show, as plain data of one moment.
 
-Money and quantities are decimal strings in whole units (never floats). A value that may be old carries its age,
-a value that is not known is `None` with quality `unknown`; nothing here turns "unknown" into zero.
+Money and quantities are decimal strings in whole units (never floats). A value that may be old carries its
+age, a value that is not known is `None` with quality `unknown`; nothing here turns "unknown" into zero.
 """
 
 from __future__ import annotations

@@ -1,0 +1,269 @@
+"""`/metrics` for Prometheus: counters from batches, gauges from the platform view, names from
+`catalogue.toml`.
+
+A gauge whose value is unknown is left out of the answer, never written as zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from importlib import resources
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tradewind.core.errors import name_of
+
+from .counting import OTHER_MARKETS, SECONDS_BOUNDS, BatchCounters, Histogram
+from .view import FeedState, PlatformView, Reading, ViewSource
+
+MICRO = Decimal(1_000_000)
+TRADING_STATES = ("normal", "reduce_only", "halted")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class CatalogueError(Exception):
+    """A metric that is not in the catalogue, or with other labels."""
+
+    code = "CatalogueError"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One metric of the catalogue."""
+
+    type: str
+    labels: tuple[str, ...]
+    help: str
+    age: str = ""
+
+
+def load_catalogue() -> dict[str, Entry]:
+    """The metrics that this build may export."""
+    source = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
+    return {name: msgspec.convert(entry, Entry) for name, entry in tomllib.loads(source).items()}
+
+
+class SystemFacts(msgspec.Struct, kw_only=True):
+    """What the collector knows beside the view. None = unknown."""
+
+    imbalance_micro: Mapping[str, int] | None = None
+    market_states: Mapping[str, str] | None = None
+    market_names: Mapping[int, str] = {}
+    queue_used: Mapping[str, float] = {}
+    invariant_violations: Mapping[str, int] = {}
+    log_suppressed: int | None = None
+    loop_lag_s: float | None = None
+
+
+Samples = Iterable[tuple[Sequence[str], float | None]]
+
+
+class MetricsCollector(Collector):
+    """Builds every family at scrape time; nothing is computed between scrapes."""
+
+    def __init__(
+        self,
+        source: ViewSource,
+        counters: BatchCounters,
+        facts: Callable[[], SystemFacts],
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.commit_seconds = Histogram(SECONDS_BOUNDS)
+        self._source, self._counters, self._facts, self._now_ns = source, counters, facts, now_ns
+        self._catalogue = load_catalogue()
+
+    # ---- families ----------------------------------------------------------------------------------
+
+    def _family(self, name: str, kind: str) -> Entry:
+        entry = self._catalogue.get(name)
+        if entry is None or entry.type != kind:
+            raise CatalogueError(f"{name} is no {kind} of the catalogue")
+        return entry
+
+    def _gauge(self, name: str, samples: Samples) -> GaugeMetricFamily:
+        entry = self._family(name, "gauge")
+        family = GaugeMetricFamily(name, entry.help, labels=entry.labels)
+        for labels, value in samples:
+            if value is not None:
+                family.add_metric(labels, value)
+        return family
+
+    def _counter(self, name: str, samples: Samples) -> CounterMetricFamily:
+        entry = self._family(name, "counter")
+        family = CounterMetricFamily(name, entry.help, labels=entry.labels)
+        for labels, value in samples:
+            if value is not None:
+                family.add_metric(labels, value)
+        return family
+
+    def _histogram(self, name: str, histogram: Histogram) -> HistogramMetricFamily:
+        entry = self._family(name, "histogram")
+        return HistogramMetricFamily(
+            name, entry.help, buckets=histogram.cumulative(), sum_value=histogram.total
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family with what is known now."""
+        view, facts = self._source(), self._facts()
+        yield from self._from_batches(facts)
+        yield from self._journal(view, facts)
+        yield from self._market(view, facts)
+        yield from self._trader(view)
+        yield from self._process(view, facts)
+
+    def _from_batches(self, facts: SystemFacts) -> Iterator[Metric]:
+        counters = self._counters
+        yield self._counter(
+            "tradewind_commands_total",
+            (
+                ((kind, "refused" if code else "committed", name_of(code) if code else ""), count)
+                for (kind, code), count in counters.commands.items()
+            ),
+        )
+        yield self._histogram("tradewind_batch_commands", counters.batch_sizes)
+        yield self._histogram("tradewind_block_commit_duration_seconds", self.commit_seconds)
+        yield self._counter("tradewind_journal_blocks_total", [((), counters.blocks)])
+
+        def named(handle: int) -> str:
+            return "other" if handle == OTHER_MARKETS else facts.market_names.get(handle, str(handle))
+
+        trades = (((named(market),), count) for market, count in counters.trades.items())
+        yield self._counter("tradewind_trades_total", trades)
+        volume = (((named(market),), micro) for market, micro in counters.volume_micro.items())
+        yield self._counter("tradewind_volume_micro_total", volume)
+        roles = (("taker", counters.taker_fees_micro), ("maker", counters.maker_fees_micro))
+        yield self._counter(
+            "tradewind_fee_revenue_micro_total",
+            [((named(market), role), micro) for role, fees in roles for market, micro in fees.items()],
+        )
+
+    def _journal(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
+        head = view.head
+        yield self._gauge("tradewind_journal_head_seq", [((), head.seq)])
+        yield self._gauge("tradewind_journal_head_age_seconds", [((), _seconds(head.age_ms))])
+        writable = None if head.writable is None else float(head.writable)
+        yield self._gauge("tradewind_journal_writable", [((), writable)])
+        yield self._gauge("tradewind_journal_free_bytes", [((), head.free_bytes)])
+        violations = [((name,), count) for name, count in facts.invariant_violations.items()]
+        yield self._counter("tradewind_invariant_violations_total", violations)
+        imbalances = (facts.imbalance_micro or {}).items()
+        yield self._gauge(
+            "tradewind_ledger_imbalance_micro", [((asset,), micro) for asset, micro in imbalances]
+        )
+
+    def _market(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
+        states = facts.market_states or {}
+        counts = {state: sum(1 for one in states.values() if one == state) for state in set(states.values())}
+        yield self._gauge("tradewind_markets", [((state,), count) for state, count in counts.items()])
+        yield self._gauge(
+            "tradewind_market_state", [((market, state), 1) for market, state in list(states.items())[:200]]
+        )
+        symbol, lot, tick = view.market.symbol, Decimal(view.market.lot), Decimal(view.market.tick)
+        sides = (("buy", view.depth.bids), ("sell", view.depth.asks))
+        depth = [((symbol, side), float(Decimal(rows[-1].cumulative) / lot)) for side, rows in sides if rows]
+        yield self._gauge("tradewind_book_depth_lots", depth)
+        spread = view.market.spread.value
+        ticks = None if spread is None else float(Decimal(spread) / tick)
+        yield self._gauge("tradewind_book_spread_ticks", [((symbol,), ticks)])
+        feed = view.feed
+        yield self._gauge(
+            "tradewind_symbol_age_seconds", [((feed.label, feed.symbol), _seconds(feed.age_ms))]
+        )
+        connected = None if feed.state is FeedState.UNKNOWN else float(feed.state is FeedState.LIVE)
+        yield self._gauge("tradewind_venue_connected", [((feed.label, feed.symbol), connected)])
+        yield self._counter(
+            "tradewind_venue_reconnects_total", [((feed.label, feed.symbol), feed.reconnects)]
+        )
+
+    def _trader(self, view: PlatformView) -> Iterator[Metric]:
+        account = ("trader",)
+        yield self._gauge("tradewind_equity_micro", [(account, _micro(view.profit.equity))])
+        yield self._gauge("tradewind_pnl_realised_micro", [(account, _micro(view.profit.realised))])
+        yield self._gauge("tradewind_pnl_unrealised_micro", [(account, _micro(view.profit.unrealised))])
+        yield self._gauge(
+            "tradewind_risk_limit_used_ratio",
+            [((limit.code, "account"), limit.fraction) for limit in view.limits],
+        )
+        daily = [(account, limit.fraction) for limit in view.limits if limit.code == "DailyLoss"]
+        yield self._gauge("tradewind_daily_loss_used_ratio", daily)
+        known = view.trading.state in TRADING_STATES
+        states = [(("account", state), float(view.trading.state == state)) for state in TRADING_STATES]
+        yield self._gauge("tradewind_trading_state", states if known else [])
+        yield self._gauge("tradewind_open_orders", [(account, view.orders_open)])
+
+    def _process(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
+        lag_s = max(0.0, (self._now_ns() - view.taken_ns) / 1e9)
+        yield self._gauge("tradewind_view_lag_seconds", [(("platform",), lag_s)])
+        yield self._gauge("tradewind_build_info", [((view.version, view.env), 1)])
+        queues = [((name,), ratio) for name, ratio in facts.queue_used.items()]
+        yield self._gauge("tradewind_queue_used_ratio", queues)
+        yield self._counter("tradewind_log_suppressed_total", [(("diagnostic",), facts.log_suppressed)])
+        yield self._gauge("tradewind_process_resident_bytes", [((), resident_bytes())])
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = [((), usage.ru_utime + usage.ru_stime)]
+        yield self._counter("tradewind_process_cpu_seconds_total", cpu)
+        yield self._gauge("tradewind_process_open_descriptors", [((), _descriptors())])
+        yield self._gauge("tradewind_tasks", [((), _tasks())])
+        yield self._gauge("tradewind_event_loop_lag_seconds", [((), facts.loop_lag_s)])
+
+
+class Metrics:
+    """The registry behind `/metrics`."""
+
+    def __init__(
+        self, source: ViewSource, counters: BatchCounters, facts: Callable[[], SystemFacts] = SystemFacts
+    ) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.collector = MetricsCollector(source, counters, facts)
+        self.registry.register(self.collector)
+
+    def render(self) -> bytes:
+        """The exposition in Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+def _seconds(age_ms: int | None) -> float | None:
+    return None if age_ms is None else age_ms / 1_000
+
+
+def _micro(reading: Reading) -> float | None:
+    return None if reading.value is None else float(Decimal(reading.value) * MICRO)
+
+
+def resident_bytes() -> int | None:
+    """Resident memory of this process, None where /proc is missing."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _descriptors() -> int | None:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return None
+
+
+def _tasks() -> int | None:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return None
+
+
+def describe(catalogue: Mapping[str, Any] | None = None) -> list[str]:
+    """Names of the catalogue, sorted."""
+    return sorted(catalogue or load_catalogue())

@@ -1,0 +1,77 @@
+"""A whole paper platform in one process, for the console's tests: real node and journal, generated feed, paper venue,
+trader, console. `python platform_server.py PORT DATA_DIR` prints "ready" once it serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from tradewind.api.controls import TraderControls
+from tradewind.core.engine import GenesisConfig, Grant
+from tradewind.dashboard import mount
+from tradewind.node.projections.exchange import ExchangeViews
+from tradewind.node.service import NodeService
+from tradewind.observe.collect import ViewCollector
+from tradewind.observe.http import mount_observe
+from tradewind.trader.kill import KillSwitch
+from tradewind.trader.risk.profile import load_profile
+from tradewind.trader.service import TraderService
+from tradewind.trader.session import Session
+from tradewind.trader.strategies.market_making import DEMONSTRATION, MarketMaking
+from tradewind.venues.feeds.generated import GeneratedFeed
+from tradewind.venues.paper.latency import LatencyConfig
+from tradewind.venues.paper.port import NodePort
+from tradewind.venues.paper.schedule import load_schedule
+from tradewind.venues.paper.setup import PaperKeys, set_up
+from tradewind.venues.paper.venue import PaperVenue
+
+YEAR_NS = 360 * 86_400 * 1_000_000_000
+KEYS = PaperKeys.derive("console-tests")
+FUNDS = {"USDT": Decimal(10_000)}
+
+
+async def serve(port: int, data_dir: Path) -> None:
+    """Run until the process is stopped."""
+    now_ns = time.time_ns()
+    grants = [Grant(*grant) for grant in KEYS.grants(now_ns + YEAR_NS)]
+    node = await NodeService.start(data_dir, genesis=GenesisConfig(now_ns, grants))
+    views = ExchangeViews()
+    await node.attach(views.apply, name="views")
+    feed = GeneratedFeed(7)
+    symbol, outside = next(iter(feed.instruments.items()))
+    node_port = NodePort(node)
+    setup = await set_up(node_port, KEYS, load_schedule("binance-spot-vip0"), [outside], FUNDS)
+    venue = PaperVenue(node_port, setup, latency=LatencyConfig.off())
+    strategy = MarketMaking(symbol, DEMONSTRATION, environment="paper")
+    session = Session(venue, TraderService(venue, node_port, load_profile("paper"), strategy))
+    collector = ViewCollector(
+        env="paper", version="test", node=node, views=views, session=session, feed=feed
+    )
+    await node.attach(collector.counters.apply, name="counters")
+    await session.open()
+    app = FastAPI()
+    mount_observe(app, collector.source, collector.metrics)
+    console = mount(app, collector.source, TraderControls(KillSwitch(session), session.trader))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    tasks = [asyncio.create_task(collector.run()), asyncio.create_task(session.run(feed.events()))]
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.02)
+    print("ready", flush=True)
+    await serving
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await console.close()
+    await node.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))

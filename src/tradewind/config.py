@@ -26,7 +26,13 @@ MAX_SPEED: Final = 10_000.0
 MAX_DURATION_S: Final = 366 * 86_400
 MAX_ASSET_DIGITS: Final = 6
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_S: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3_600), "d": Decimal(86_400)}
+_UNIT_S: Final = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3_600),
+    "d": Decimal(86_400),
+}
 _ASSET: Final = re.compile(r"[A-Z0-9]{1,16}")
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,16}/[A-Z0-9]{1,16}")
 _PLAIN_DECIMAL: Final = re.compile(r"\d{1,18}(\.\d{1,18})?")
@@ -88,7 +94,9 @@ def parse_duration_s(text: str) -> float:
         raise ConfigurationRefused("BAD_DURATION", f"{text!r} is not a duration such as 90s, 5m or 1h30m")
     seconds = sum((Decimal(number) * _UNIT_S[unit] for number, unit in parts), Decimal(0))
     if not 0 < seconds <= MAX_DURATION_S:
-        raise ConfigurationRefused("BAD_DURATION", f"{text!r} must be more than 0 and at most {MAX_DURATION_S} s")
+        raise ConfigurationRefused(
+            "BAD_DURATION", f"{text!r} must be more than 0 and at most {MAX_DURATION_S} s"
+        )
     return float(seconds)
 
 
@@ -101,10 +109,14 @@ def parse_cash(lines: Sequence[str]) -> dict[str, Decimal]:
         amount_text, _, asset = line.strip().partition(" ")
         asset = asset.strip()
         if not _PLAIN_DECIMAL.fullmatch(amount_text) or not _ASSET.fullmatch(asset):
-            raise ConfigurationRefused("BAD_CASH", f"{line!r} is not an amount and an asset, such as '10000 USDT'")
+            raise ConfigurationRefused(
+                "BAD_CASH", f"{line!r} is not an amount and an asset, such as '10000 USDT'"
+            )
         amount = _decimal(amount_text)
         if amount <= 0 or amount != round(amount, MAX_ASSET_DIGITS):
-            raise ConfigurationRefused("BAD_CASH", f"{line!r}: the amount must be a positive multiple of 0.000001")
+            raise ConfigurationRefused(
+                "BAD_CASH", f"{line!r}: the amount must be a positive multiple of 0.000001"
+            )
         if asset in cash:
             raise ConfigurationRefused("CONFIG_CONFLICT", f"starting funds of {asset} are stated twice")
         cash[asset] = amount
@@ -121,7 +133,9 @@ def _decimal(text: str) -> Decimal:
 def parse_speed(speed: float) -> float | None:
     """0 means as fast as possible. Raises `ConfigurationRefused` for NaN, infinity, negative or absurd values."""
     if not 0 <= speed <= MAX_SPEED:
-        raise ConfigurationRefused("BAD_SPEED", f"speed {speed} must be from 0 (as fast as possible) to {MAX_SPEED:.0f}")
+        raise ConfigurationRefused(
+            "BAD_SPEED", f"speed {speed} must be from 0 (as fast as possible) to {MAX_SPEED:.0f}"
+        )
     return speed or None
 
 
@@ -140,7 +154,9 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
     if one.replay and one.feed in ("live", "generated"):
         raise ConfigurationRefused("CONFIG_CONFLICT", f"--replay contradicts --feed {one.feed}")
     if len(one.replay) > MAX_REPLAY_FILES:
-        raise ConfigurationRefused("TOO_MANY_FILES", f"{len(one.replay)} files to replay, at most {MAX_REPLAY_FILES}")
+        raise ConfigurationRefused(
+            "TOO_MANY_FILES", f"{len(one.replay)} files to replay, at most {MAX_REPLAY_FILES}"
+        )
     missing = [str(path) for path in one.replay if not path.exists()]
     if missing:
         raise ConfigurationRefused("NO_RECORDING", f"no such file: {', '.join(missing)}")
@@ -151,7 +167,9 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
 def _check_quote_funds(one: UpConfiguration) -> None:
     quote = one.symbol.partition("/")[2]
     if quote not in one.cash:
-        raise ConfigurationRefused("BAD_CASH", f"the starting funds name no {quote}, the quote asset of {one.symbol}")
+        raise ConfigurationRefused(
+            "BAD_CASH", f"the starting funds name no {quote}, the quote asset of {one.symbol}"
+        )
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
@@ -169,11 +187,17 @@ def check_environment(one: UpConfiguration) -> None:
         )
     if one.env not in OPEN_ENVIRONMENTS:
         certificate = one.data / "certificates" / f"{one.env}.json"
-        present = "cannot be verified: certificate verification is not built" if certificate.exists() else "is missing"
+        present = (
+            "cannot be verified: certificate verification is not built"
+            if certificate.exists()
+            else "is missing"
+        )
         causes = [f"certificate {certificate} {present}", f"environment {one.env}: no signer is built"]
         if one.env in ("canary", "live"):
             causes += ["replicated log: not built", "arming token: missing"]
-        raise ConfigurationRefused("NO_CERTIFICATE", f"{one.env} does not start without a certificate", causes)
+        raise ConfigurationRefused(
+            "NO_CERTIFICATE", f"{one.env} does not start without a certificate", causes
+        )
 
 
 def write_effective(data: Path, one: UpConfiguration) -> dict[str, Any]:

@@ -59,7 +59,9 @@ class Identities:
         """The public key of an identity. Raises `IdentityError`."""
         known = self.public.get(normal_name(name))
         if known is None:
-            raise IdentityError("UNKNOWN_IDENTITY", f"no identity {name!r}; known: {', '.join(sorted(self.public))}")
+            raise IdentityError(
+                "UNKNOWN_IDENTITY", f"no identity {name!r}; known: {', '.join(sorted(self.public))}"
+            )
         return known
 
     def name_of(self, key: bytes) -> str | None:
@@ -69,7 +71,9 @@ class Identities:
     def grants(self, now_ns: int) -> list[tuple[bytes, int, int]]:
         """Genesis grants (principal, role number, expiry ns): a year, as for every grant (P14.3)."""
         return [
-            (self.public[name], int(role), now_ns + YEAR_NS) for name, roles in ROLES.items() for role in roles
+            (self.public[name], int(role), now_ns + YEAR_NS)
+            for name, roles in ROLES.items()
+            for role in roles
         ]
 
     def create(self, name: str) -> bytes:
@@ -145,4 +149,6 @@ def _check_private(path: Path) -> None:
     except FileNotFoundError:
         raise IdentityError("KEY_DAMAGED", f"{path} is missing beside its public half") from None
     if mode & 0o077:
-        raise IdentityError("KEY_EXPOSED", f"{path} has mode {mode:04o}; others may read it: chmod 600 it and rotate")
+        raise IdentityError(
+            "KEY_EXPOSED", f"{path} has mode {mode:04o}; others may read it: chmod 600 it and rotate"
+        )

@@ -22,7 +22,9 @@ def open_token(data: Path) -> str:
         write_private(path, secrets.token_urlsafe(TOKEN_BYTES))
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        raise IdentityError("KEY_EXPOSED", f"{path} has mode {mode:04o}; others may read it: delete it and restart")
+        raise IdentityError(
+            "KEY_EXPOSED", f"{path} has mode {mode:04o}; others may read it: delete it and restart"
+        )
     token = path.read_text(encoding="ascii").strip()
     if len(token) < TOKEN_BYTES:
         raise IdentityError("KEY_DAMAGED", f"{path} holds no token; delete it and restart")

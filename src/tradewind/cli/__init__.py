@@ -16,20 +16,44 @@ OPERATE = "Operate the exchange"
 SAFETY = "Kill switch"
 LOOK = "Log, readiness, numbers"
 VERBS: dict[str, tuple[str, str, str]] = {
-    "up": ("tradewind.cli.up:up", RUN, "Everything on this machine: node, feed, paper venue, trader, API, console."),
-    "validate": ("tradewind.cli.validate:validate", RUN, "Preflight: executable checks; exit 0 only when all pass."),
+    "up": (
+        "tradewind.cli.up:up",
+        RUN,
+        "Everything on this machine: node, feed, paper venue, trader, API, console.",
+    ),
+    "validate": (
+        "tradewind.cli.validate:validate",
+        RUN,
+        "Preflight: executable checks; exit 0 only when all pass.",
+    ),
     "status": ("tradewind.cli.status:status", RUN, "What the running platform says of itself."),
-    "market": ("tradewind.cli.market:market", OPERATE, "Create, show, update, pause, resume and close markets."),
-    "collateral": ("tradewind.cli.collateral:collateral", OPERATE, "Assets, deposits, withdrawals, transfers, balances."),
+    "market": (
+        "tradewind.cli.market:market",
+        OPERATE,
+        "Create, show, update, pause, resume and close markets.",
+    ),
+    "collateral": (
+        "tradewind.cli.collateral:collateral",
+        OPERATE,
+        "Assets, deposits, withdrawals, transfers, balances.",
+    ),
     "account": ("tradewind.cli.account:account", OPERATE, "Open and list accounts."),
     "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
     "position": ("tradewind.cli.position:position", OPERATE, "What trading holds, with cost and profit."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
-    "halt": ("tradewind.cli.kill:halt", SAFETY, "No new risk, cancel every working order, keep positions; verified."),
+    "halt": (
+        "tradewind.cli.kill:halt",
+        SAFETY,
+        "No new risk, cancel every working order, keep positions; verified.",
+    ),
     "flatten": ("tradewind.cli.kill:flatten", SAFETY, "Halt, then reduce positions to zero; verified."),
     "resume": ("tradewind.cli.kill:resume", SAFETY, "Leave the halt, with a reason."),
-    "journal": ("tradewind.cli.journal:journal", LOOK, "The log: verify, tail, export, prove, snapshot, replay."),
+    "journal": (
+        "tradewind.cli.journal:journal",
+        LOOK,
+        "The log: verify, tail, export, prove, snapshot, replay.",
+    ),
     "ready": ("tradewind.cli.ready:ready", LOOK, "The gate: every readiness criterion with its evidence."),
     "evidence": ("tradewind.cli.ready:evidence", LOOK, "Measure criteria, and look at the signed records."),
     "bench": ("tradewind.cli.bench:bench", LOOK, "The numbers of the README."),

@@ -53,7 +53,9 @@ class Client:
         except ConnectionRefusedError:
             raise not_running(self.data) from None
         except (OSError, http.client.HTTPException) as error:
-            message = f"no answer from port {self.port}: {error}; whether the command had its effect is unknown"
+            message = (
+                f"no answer from port {self.port}: {error}; whether the command had its effect is unknown"
+            )
             raise CommandFailure(ExitCode.CANNOT, "UNKNOWN_OUTCOME", message) from error
         finally:
             connection.close()

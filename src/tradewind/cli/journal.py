@@ -61,7 +61,9 @@ def tail(
     from tradewind.core import journal as log
 
     if not 1 <= lines <= MAX_TAIL_BLOCKS:
-        raise CommandFailure(ExitCode.CANNOT, "BAD_LINES", f"--lines {lines} must be from 1 to {MAX_TAIL_BLOCKS}")
+        raise CommandFailure(
+            ExitCode.CANNOT, "BAD_LINES", f"--lines {lines} must be from 1 to {MAX_TAIL_BLOCKS}"
+        )
     path = journal_path(data)
     reader = log.reader(path, _first_seq_of_tail(path, lines))
     try:
@@ -132,7 +134,9 @@ def prove(
     data: DataDirectory = DEFAULT_DATA,
     output: Annotated[Path | None, Parameter(help="write the proof into this file")] = None,
     check: Annotated[Path | None, Parameter(help="check this proof file instead of making one")] = None,
-    root: Annotated[str | None, Parameter(help="published root, 64 hexadecimal digits, to check against")] = None,
+    root: Annotated[
+        str | None, Parameter(help="published root, 64 hexadecimal digits, to check against")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Make a proof that a command is in the log and check it, or check a proof against a published root.
@@ -214,7 +218,9 @@ def _snapshot_offline(path: Path) -> dict[str, Any]:
 def replay(
     *,
     data: DataDirectory = DEFAULT_DATA,
-    into: Annotated[str | None, Parameter(help="also rebuild this SQL database, e.g. sqlite:///ledger.db")] = None,
+    into: Annotated[
+        str | None, Parameter(help="also rebuild this SQL database, e.g. sqlite:///ledger.db")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Run the whole log again from genesis and compare every result, event and state hash."""

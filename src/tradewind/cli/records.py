@@ -31,7 +31,9 @@ def event_rows(batch: Any) -> Iterator[dict[str, Any]]:
             yield _row("reject", batch, result.seq, batch.time_ns, result.name, fields)
     yield from _events(batch)
     for note in decode_notes(batch.notes):
-        yield _row("record", batch, batch.last_seq, batch.time_ns, f"stream {note.stream}", _note_fields(note))
+        yield _row(
+            "record", batch, batch.last_seq, batch.time_ns, f"stream {note.stream}", _note_fields(note)
+        )
 
 
 def _events(batch: Any) -> Iterator[dict[str, Any]]:
@@ -51,14 +53,25 @@ def export_rows(batch: Any) -> Iterator[dict[str, Any]]:
     for number, result in enumerate(decode_results(batch.results)):
         row = command_row(commands[number * COMMAND_SIZE : (number + 1) * COMMAND_SIZE])
         answer = {"accepted": result.accepted, "code": result.name, "value": result.value}
-        yield _row("command", batch, result.seq, row.pop("time_ns"), row.pop("name"), {**row, "result": answer})
+        yield _row(
+            "command", batch, result.seq, row.pop("time_ns"), row.pop("name"), {**row, "result": answer}
+        )
     yield from _events(batch)
     for note in decode_notes(batch.notes):
-        yield _row("record", batch, batch.last_seq, batch.time_ns, f"stream {note.stream}", _note_fields(note))
+        yield _row(
+            "record", batch, batch.last_seq, batch.time_ns, f"stream {note.stream}", _note_fields(note)
+        )
 
 
 def _row(kind: str, batch: Any, seq: int, time_ns: int, name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    return {"type": kind, "block": batch.block, "seq": seq, "time_ns": time_ns, "name": name, "fields": fields}
+    return {
+        "type": kind,
+        "block": batch.block,
+        "seq": seq,
+        "time_ns": time_ns,
+        "name": name,
+        "fields": fields,
+    }
 
 
 def _note_fields(note: Any) -> dict[str, Any]:
@@ -87,7 +100,9 @@ def command_row(command: bytes | memoryview) -> dict[str, Any]:
     row |= {key: envelope[key].hex() for key in ("principal", "account", "client_key")}
     if payload and codec(payload).fields:
         fields = codec(payload).unpack(envelope["payload"][: codec(payload).size])
-        row["payload"] = {key: plain(value) for key, value in fields.items() if not key.startswith("reserved")}
+        row["payload"] = {
+            key: plain(value) for key, value in fields.items() if not key.startswith("reserved")
+        }
     return row
 
 

@@ -1,0 +1,281 @@
+"""The FastAPI application: one route per command and per view, `problem+json` for everything that is not a success."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tradewind.api import requests as req
+from tradewind.api.desk import Desk
+from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
+from tradewind.api.reads import Reads
+from tradewind.api.token import authorised
+
+log = structlog.get_logger("tradewind.api")
+
+PREFIX: Final = "/api/v1"
+MAX_BODY_BYTES: Final = 65_536
+JSON: Final = "application/json"
+
+
+class KillSwitch(Protocol):
+    """The levels of the kill switch; each answers only after the effect was read back."""
+
+    async def halt(self, *, reason: str, actor: str) -> Any: ...
+
+    async def flatten(self, *, reason: str, actor: str) -> Any: ...
+
+    async def resume(self, *, reason: str, actor: str) -> Any: ...
+
+
+Handler = Callable[[Request, Any], Awaitable[Any]]
+
+
+class CommandRoute(msgspec.Struct, frozen=True):
+    """A command below the prefix and the body that it takes."""
+
+    path: str
+    body: type[msgspec.Struct]
+    handler: Handler
+    summary: str
+
+
+def create_app(desk: Desk, reads: Reads, token: str, kill: KillSwitch | None = None) -> FastAPI:
+    """The API of one platform. Everything below `/api/v1` wants the bearer token."""
+    app = FastAPI(
+        title="Tradewind", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
+        description="Commands in, views out. Numbers are decimal text; failures are problem+json.",
+    )  # fmt: skip
+    for route in [*command_routes(desk), *kill_routes(kill)]:
+        _add_command(app, route)
+    for path, handler, summary in read_routes(reads):
+        _add_read(app, path, handler, summary)
+    app.add_exception_handler(ApiFailure, _answer_failure)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_defect)
+    app.add_middleware(TokenGuard, token=token)
+    return app
+
+
+def command_routes(desk: Desk) -> list[CommandRoute]:
+    """Every command of the desk."""
+
+    def plain(method: Callable[[Any], Awaitable[Any]]) -> Handler:
+        return lambda _, body: method(body)
+
+    def named(method: Callable[[str, Any], Awaitable[Any]]) -> Handler:
+        return lambda request, body: method(request.path_params["name"], body)
+
+    def numbered(method: Callable[[int, Any], Awaitable[Any]]) -> Handler:
+        return lambda request, body: method(request.path_params["number"], body)
+
+    async def suspend(_: Request, body: Any) -> Any:
+        return await desk.change_standing(body, suspended=True)
+
+    async def reinstate(_: Request, body: Any) -> Any:
+        return await desk.change_standing(body, suspended=False)
+
+    async def snapshot(_: Request, body: Any) -> Any:
+        report = await desk.snapshot()
+        return {key: value.hex() if isinstance(value, bytes) else str(value) if key == "path" else value
+                for key, value in report.items()}  # fmt: skip
+
+    return [
+        CommandRoute("/assets", req.RegisterAsset, plain(desk.register_asset), "Register an asset"),
+        CommandRoute("/accounts", req.OpenAccount, plain(desk.open_account), "Open an account"),
+        CommandRoute("/subaccounts", req.OpenSubAccount, plain(desk.open_sub_account), "Open a sub-account"),
+        CommandRoute("/markets", req.CreateMarket, plain(desk.create_market), "Create a spot market"),
+        CommandRoute("/markets/{name}/update", req.UpdateMarket, named(desk.update_market), "Change parameters"),
+        CommandRoute("/markets/{name}/pause", req.PauseMarket, named(desk.pause_market), "Pause a market, or ALL"),
+        CommandRoute("/markets/{name}/resume", req.ResumeMarket, named(desk.resume_market), "Approve a resume"),
+        CommandRoute("/markets/{name}/close", req.CloseMarket, named(desk.close_market), "Close a market"),
+        CommandRoute("/deposits", req.Deposit, plain(desk.deposit), "Credit a deposit"),
+        CommandRoute("/addresses", req.ListAddress, plain(desk.list_address), "List or unlist an address"),
+        CommandRoute("/withdrawals", req.Withdraw, plain(desk.withdraw), "Request a withdrawal"),
+        CommandRoute("/withdrawals/{number:int}/cancel", req.CancelWithdrawal, numbered(desk.cancel_withdrawal),
+                     "Cancel a queued withdrawal"),
+        CommandRoute("/withdrawals/{number:int}/confirm", req.ConfirmWithdrawal, numbered(desk.confirm_withdrawal),
+                     "Settle or return a withdrawal"),
+        CommandRoute("/transfers", req.Transfer, plain(desk.transfer), "Move funds between sub-accounts"),
+        CommandRoute("/orders", req.PlaceOrder, plain(desk.place_order), "Place an order"),
+        CommandRoute("/orders/cancel-all", req.CancelAll, plain(desk.cancel_all), "Cancel every order"),
+        CommandRoute("/orders/cancel-after", req.CancelAfter, plain(desk.cancel_after), "Dead-man's switch"),
+        CommandRoute("/orders/{number:int}/replace", req.ReplaceOrder, numbered(desk.replace_order), "Replace"),
+        CommandRoute("/orders/{number:int}/cancel", req.CancelOrder, numbered(desk.cancel_order), "Cancel"),
+        CommandRoute("/roles/grant", req.ChangeRole, plain(desk.grant_role), "Grant a role"),
+        CommandRoute("/roles/revoke", req.ChangeRole, plain(desk.revoke_role), "Revoke a role"),
+        CommandRoute("/roles/suspend", req.ChangeStanding, suspend, "Suspend a principal"),
+        CommandRoute("/roles/reinstate", req.ChangeStanding, reinstate, "Approve a reinstatement"),
+        CommandRoute("/journal/snapshot", req.Snapshot, snapshot, "Record a snapshot"),
+    ]  # fmt: skip
+
+
+def kill_routes(kill: KillSwitch | None) -> list[CommandRoute]:
+    """Halt, flatten and resume; without a trader they say so."""
+
+    def level(name: str) -> Handler:
+        async def pull(_: Request, body: req.Kill) -> Any:
+            if kill is None:
+                raise ApiFailure(503, "TRADER_NOT_RUNNING", "the trader does not run", retryable=True)
+            if not body.reason.strip():
+                raise ApiFailure(422, "NO_REASON", "state a reason; it goes into the log")
+            return await getattr(kill, name)(reason=body.reason, actor=body.actor)
+
+        return pull
+
+    texts = {
+        "halt": "No new risk, cancel everything",
+        "flatten": "Halt, then reduce to zero",
+        "resume": "Leave the halt",
+    }
+    return [CommandRoute(f"/kill/{name}", req.Kill, level(name), text) for name, text in texts.items()]
+
+
+def read_routes(reads: Reads) -> list[tuple[str, Callable[[Request], Any], str]]:
+    """Every view."""
+    return [
+        ("/status", lambda _: reads.status(), "The whole platform at a glance"),
+        ("/head", lambda _: reads.head(), "The durable end of the log, with the state hash"),
+        ("/assets", lambda _: reads.assets(), "Registered assets"),
+        ("/accounts", lambda _: reads.accounts(), "Accounts"),
+        ("/accounts/{name}/balances", lambda r: reads.balances(r.path_params["name"]), "Balances of an account"),
+        ("/markets", lambda _: reads.markets(), "Markets"),
+        ("/markets/{name}", lambda r: reads.market(r.path_params["name"]), "One market"),
+        ("/markets/{name}/book", lambda r: reads.book(r.path_params["name"], _count(r, "depth", 20)), "Price levels"),
+        ("/markets/{name}/trades", lambda r: reads.trades(r.path_params["name"], _count(r, "limit", 50)), "Trades"),
+        ("/markets/{name}/candles",
+         lambda r: reads.candles(r.path_params["name"], r.query_params.get("interval", "1m"), _count(r, "limit", 60)),
+         "Open, high, low, close, volume"),
+        ("/orders", lambda r: reads.orders(r.query_params.get("account"), r.query_params.get("market")), "Open orders"),
+        ("/orders/{number:int}", lambda r: reads.order(r.path_params["number"]), "One order"),
+        ("/positions", lambda _: reads.positions(), "What trading holds"),
+        ("/limits", lambda _: reads.limits(), "Risk limits and how full they are"),
+        ("/withdrawals", lambda _: reads.withdrawals(), "Withdrawals"),
+        ("/roles", lambda _: reads.roles(), "Principals and their roles"),
+        ("/venue", lambda _: reads.venue(), "The paper venue"),
+    ]  # fmt: skip
+
+
+def _count(request: Request, name: str, usual: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return usual
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000:
+        raise ApiFailure(422, "PARAMETER_OUT_OF_BOUNDS", f"{name} must be from 1 to 1000", bound=1_000)
+    return int(text)
+
+
+def _add_command(app: FastAPI, route: CommandRoute) -> None:
+    decoder = msgspec.json.Decoder(route.body)
+
+    async def endpoint(request: Request) -> Response:
+        body = _decode(decoder, await _read_body(request))
+        return _answer(await route.handler(request, body))
+
+    schema = {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(route.body)}}}}
+    app.add_api_route(
+        PREFIX + route.path, endpoint, methods=["POST"], summary=route.summary, openapi_extra=schema,
+        name=route.path, response_class=Response, responses=_PROBLEM_RESPONSES,
+    )  # fmt: skip
+
+
+def _add_read(app: FastAPI, path: str, handler: Callable[[Request], Any], summary: str) -> None:
+    async def endpoint(request: Request) -> Response:
+        found = handler(request)
+        return _answer(await found if isinstance(found, Awaitable) else found)
+
+    app.add_api_route(
+        PREFIX + path, endpoint, methods=["GET"], summary=summary, name=f"get {path}", response_class=Response,
+        responses=_PROBLEM_RESPONSES,
+    )  # fmt: skip
+
+
+async def _read_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ApiFailure(
+                413, "BODY_TOO_LARGE", f"a body has at most {MAX_BODY_BYTES} bytes", bound=MAX_BODY_BYTES
+            )
+    return body
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiFailure(400, "MALFORMED_REQUEST", str(error)) from error
+
+
+def _schema_of(body: type[msgspec.Struct]) -> dict[str, Any]:
+    """The body's JSON schema with its definitions inside, as OpenAPI wants it."""
+    schema = msgspec.json.schema(body)
+    name = schema.pop("$ref", "").rpartition("/")[2]
+    definition: dict[str, Any] = schema.get("$defs", {}).get(name, schema)
+    return definition
+
+
+_PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"description": "refused", "content": {MEDIA_TYPE: {"schema": _schema_of(Problem)}}},
+    "5XX": {"description": "not possible now", "content": {MEDIA_TYPE: {"schema": _schema_of(Problem)}}},
+}
+
+
+def _answer(document: Any) -> Response:
+    return Response(msgspec.json.encode(document), media_type=JSON, headers={"cache-control": "no-store"})
+
+
+def _problem(failure: ApiFailure) -> Response:
+    problem = failure.problem
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
+
+
+async def _answer_failure(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiFailure)
+    return _problem(error)
+
+
+async def _answer_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    name = HTTPStatus(error.status_code).phrase.upper().replace(" ", "_")
+    return _problem(ApiFailure(error.status_code, name, str(error.detail)))
+
+
+async def _answer_defect(request: Request, error: Exception) -> Response:
+    log.error("request_failed", path=request.url.path, error=f"{type(error).__name__}: {error}")
+    return _problem(ApiFailure(500, "INTERNAL_ERROR", "an internal error; see the log of this platform"))
+
+
+class TokenGuard:
+    """Asks for the bearer token below the prefix, before anything is read."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on or refuse with 401."""
+        protected = scope["type"] in ("http", "websocket") and scope["path"].startswith(PREFIX)
+        if not protected or authorised(_header(scope, b"authorization"), self._token):
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "token missing"})
+            return
+        refusal = _problem(ApiFailure(401, "UNAUTHENTICATED", "the bearer token is missing or wrong"))
+        refusal.headers["www-authenticate"] = "Bearer"
+        await refusal(scope, receive, send)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[0].decode("latin-1") if len(values) == 1 else None

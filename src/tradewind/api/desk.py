@@ -1,0 +1,479 @@
+"""The command desk: typed requests in, engine commands through the node, answers after durability.
+
+Orders of the trader's own account never go to the engine from here: they pass the trader's risk (T11.1). Every other
+command is one record in the log, signed by the identity that the installation has for that power.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tradewind.api import requests as req
+from tradewind.api.directory import Directory, NamedMarket, parse_hex32
+from tradewind.api.identities import Identities, IdentityError
+from tradewind.api.numbers import parse_amount, parse_fee_bps, parse_price, parse_size
+from tradewind.api.problems import ApiFailure, failure_of
+from tradewind.core import commands as build
+from tradewind.core.enums import (
+    ALL,
+    ALL_MARKETS,
+    OrderFlag,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+from tradewind.core.errors import InvalidField, Rejected, TradewindError, reject
+from tradewind.core.events import Result
+from tradewind.core.journal import blake3
+from tradewind.core.units import Scale
+from tradewind.node.projections.directory import Account
+
+SECOND_NS: Final = 1_000_000_000
+DAY_NS: Final = 86_400 * SECOND_NS
+KEY_BYTES: Final = 16
+MAX_REASON_BYTES: Final = 48
+LEVELS: Final = {"partial": 1, "full": 2}
+NO_KEY: Final = bytes(KEY_BYTES)
+
+
+class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An accepted command. `value` is the handle it created; `duplicate`: answered from an earlier equal command."""
+
+    command: str
+    seq: int
+    value: int
+    duplicate: bool = False
+    effect: dict[str, Any] = {}
+
+
+class Submitter(Protocol):
+    """The node, as far as the desk uses it."""
+
+    async def submit(self, commands: bytes | Sequence[bytes]) -> list[Result]: ...
+
+    def now_ns(self) -> int: ...
+
+    async def snapshot(self) -> dict[str, Any]: ...
+
+
+class OwnOrders(Protocol):
+    """Manual orders of the trader's account: through the trader's risk, journaled as intents."""
+
+    async def place(self, market: NamedMarket, order: req.PlaceOrder) -> Done: ...
+
+    async def replace(self, order: int, request: req.ReplaceOrder) -> Done: ...
+
+    async def cancel(self, order: int) -> Done: ...
+
+    async def cancel_all(self, market: NamedMarket | None, side: str | None) -> Done: ...
+
+
+class Desk:
+    """Builds and submits commands. Every method raises `ApiFailure` and changes nothing when it does."""
+
+    def __init__(
+        self,
+        node: Submitter,
+        directory: Directory,
+        identities: Identities,
+        own_orders: OwnOrders | None = None,
+    ) -> None:
+        self.node = node
+        self.directory = directory
+        self.views = directory.views
+        self.identities = identities
+        self.own_orders = own_orders
+
+    # ---- assets and accounts -----------------------------------------------------------------------
+
+    async def register_asset(self, one: req.RegisterAsset) -> Done:
+        """A new asset; OPERATOR."""
+        cap = 0 if one.deposit_cap is None else parse_amount(one.deposit_cap)
+        return await self._send(
+            "RegisterAsset", build.register_asset, principal=self._actor(one, "operator"),
+            client_key=client_key(one), symbol=one.symbol.upper(), initial_asset_bp=one.initial_asset_bp,
+            maintenance_asset_bp=one.maintenance_asset_bp, initial_liability_bp=one.initial_liability_bp,
+            maintenance_liability_bp=one.maintenance_liability_bp, deposit_cap=cap,
+        )  # fmt: skip
+
+    async def open_account(self, one: req.OpenAccount) -> Done:
+        """An account for a local name, whose keys are made when new, or for a foreign key; SYSTEM."""
+        if (one.name is None) == (one.owner_key is None):
+            raise ApiFailure(400, "MALFORMED_REQUEST", "state either `name` or `owner_key`")
+        owner = parse_hex32(one.owner_key) if one.owner_key is not None else self._key_for(one.name or "")
+        if owner is None:
+            raise ApiFailure(422, "BAD_KEY", "`owner_key` must be 64 hexadecimal digits")
+        return await self._send(
+            "OpenAccount",
+            build.open_account,
+            principal=self._actor(one, "system"),
+            client_key=NO_KEY,
+            owner_key=owner,
+        )
+
+    def _key_for(self, name: str) -> bytes:
+        try:
+            known = self.identities.public.get(name.lower().replace("-", "_"))
+            return known if known is not None else self.identities.create(name)
+        except IdentityError as error:
+            raise ApiFailure(422, error.code, str(error)) from error
+
+    async def open_sub_account(self, one: req.OpenSubAccount) -> Done:
+        """A sub-account; the owner."""
+        account = self._account(one.account)
+        return await self._send(
+            "OpenSubAccount", build.open_sub_account, principal=account.owner_key, account=account.account_id,
+            client_key=client_key(one), index=one.index,
+        )  # fmt: skip
+
+    # ---- markets -----------------------------------------------------------------------------------
+
+    async def create_market(self, one: req.CreateMarket) -> Done:
+        """A spot market, owned by the operator's account (opened when it is missing); OPERATOR."""
+        owner = self._actor(one, "operator")
+        base, quote = self.directory.asset(one.base), self.directory.asset(one.quote)
+        tick, lot = parse_amount(one.tick_size), parse_amount(one.lot_size)
+        self._check_grid(tick, lot)
+        fees = {
+            "taker_fee_e6bp": parse_fee_bps(one.taker_fee_bps),
+            "maker_fee_e6bp": parse_fee_bps(one.maker_fee_bps),
+        }
+        notionals = {
+            "min_notional": parse_amount(one.min_notional),
+            "max_notional": parse_amount(one.max_notional),
+        }
+        account = await self._account_of_owner(owner)
+        return await self._send(
+            "CreateMarket", build.create_market, principal=owner, account=account, client_key=client_key(one),
+            nonce=secrets.randbits(63) if one.nonce is None else one.nonce, base=base.asset, quote=quote.asset,
+            tick_size=tick, lot_size=lot, outcome_count=1, band_bp=one.band_bp, slippage_bp=one.slippage_bp,
+            **fees, **notionals,
+        )  # fmt: skip
+
+    @staticmethod
+    def _check_grid(tick: int, lot: int) -> None:
+        try:
+            Scale(tick, lot)
+        except Rejected as error:
+            raise failure_of(error) from error
+
+    async def _account_of_owner(self, owner: bytes) -> bytes:
+        known = self.views.accounts.by_owner.get(owner)
+        if known is not None:
+            return known.account_id
+        system = self.identities.key("system")
+        opened = await self._send(
+            "OpenAccount", build.open_account, principal=system, client_key=NO_KEY, owner_key=owner
+        )
+        return self.views.accounts.by_handle[opened.value].account_id
+
+    async def update_market(self, name: str, one: req.UpdateMarket) -> Done:
+        """New parameters; RISK. At most once a day (protocol P14.6)."""
+        market = self.directory.market(name)
+        fees = {key: None if value is None else parse_fee_bps(value)
+                for key, value in (("taker_fee_e6bp", one.taker_fee_bps), ("maker_fee_e6bp", one.maker_fee_bps))}  # fmt: skip
+        amounts = {key: None if value is None else parse_amount(value)
+                   for key, value in (("min_notional", one.min_notional), ("max_notional", one.max_notional))}  # fmt: skip
+        version = market.market.config_version if one.config_version is None else one.config_version
+        return await self._send(
+            "UpdateMarket", build.update_market, principal=self._actor(one, "risk"), client_key=client_key(one),
+            market=market.handle, config_version=version, band_bp=one.band_bp, slippage_bp=one.slippage_bp,
+            **fees, **amounts,
+        )  # fmt: skip
+
+    async def pause_market(self, name: str, one: req.PauseMarket) -> Done:
+        """Stops new risk (`partial`) or everything but cancels (`full`); EMERGENCY. `ALL` is the platform."""
+        until_ns = self.node.now_ns() + _seconds(one.for_s) * SECOND_NS
+        return await self._send(
+            "PauseMarket", build.pause_market, principal=self._actor(one, "emergency"), client_key=client_key(one),
+            level=LEVELS[one.level], until_ns=until_ns, reason=_reason(one.reason),
+            market=self.directory.market_or_all(name),
+        )  # fmt: skip
+
+    async def resume_market(self, name: str, one: req.ResumeMarket) -> Done:
+        """One of two approvals; RESUMER. `effect.resumed` tells whether it was the second."""
+        market = self.directory.market_or_all(name)
+        pause = self.directory.pause_of(market)
+        if pause is None and one.pause_id is None:
+            raise failure_of(reject("INVALID_TRANSITION"))
+        pause_id = one.pause_id if one.pause_id is not None or pause is None else pause.pause_id
+        done = await self._send(
+            "ResumeMarket", build.resume_market, principal=self._actor(one, "resumer_1"), client_key=client_key(one),
+            pause_id=pause_id, market=market,
+        )  # fmt: skip
+        done.effect = {"resumed": self.directory.pause_of(market) is None}
+        return done
+
+    async def close_market(self, name: str, one: req.CloseMarket) -> Done:
+        """Cancels every order and closes; OPERATOR."""
+        market = self.directory.market(name)
+        done = await self._send(
+            "CloseMarket", build.close_market, principal=self._actor(one, "operator"), client_key=client_key(one),
+            market=market.handle,
+        )  # fmt: skip
+        done.effect = {"status": self.directory.named(market.handle).market.status.name.lower()}
+        return done
+
+    # ---- collateral --------------------------------------------------------------------------------
+
+    async def deposit(self, one: req.Deposit) -> Done:
+        """Credits an account once per external id; SYSTEM."""
+        account = self._account(one.account)
+        return await self._send(
+            "Deposit", build.deposit, principal=self._actor(one, "system"), account=account.account_id, sub=one.sub,
+            asset=self.directory.asset(one.asset).asset, amount=parse_amount(one.amount),
+            external_id=blake3(one.external_id.encode()),
+        )  # fmt: skip
+
+    async def list_address(self, one: req.ListAddress) -> Done:
+        """Allows or forbids withdrawals to an address; the owner."""
+        account = self._account(one.account)
+        return await self._send(
+            "ListAddress", build.list_address, principal=account.owner_key, account=account.account_id,
+            client_key=client_key(one), asset=self.directory.asset(one.asset).asset,
+            address_hash=blake3(one.address.encode()), listed=one.listed,
+        )  # fmt: skip
+
+    async def withdraw(self, one: req.Withdraw) -> Done:
+        """Asks for a withdrawal; the owner."""
+        account = self._account(one.account)
+        done = await self._send(
+            "RequestWithdrawal", build.request_withdrawal, principal=account.owner_key, account=account.account_id,
+            sub=one.sub, client_key=client_key(one), asset=self.directory.asset(one.asset).asset,
+            amount=parse_amount(one.amount), address_hash=blake3(one.address.encode()),
+        )  # fmt: skip
+        done.effect = {"ticket": done.value, "state": self.views.withdrawals.by_ticket[done.value].state}
+        return done
+
+    async def cancel_withdrawal(self, ticket: int, one: req.CancelWithdrawal) -> Done:
+        """Takes a queued withdrawal back; the owner."""
+        account = self._account_of_ticket(ticket)
+        return await self._send(
+            "CancelWithdrawal", build.cancel_withdrawal, principal=account.owner_key, account=account.account_id,
+            client_key=client_key(one), ticket=ticket,
+        )  # fmt: skip
+
+    async def confirm_withdrawal(self, ticket: int, one: req.ConfirmWithdrawal) -> Done:
+        """What the outside world did with a released withdrawal; SYSTEM."""
+        return await self._send(
+            "ConfirmWithdrawal", build.confirm_withdrawal, principal=self._actor(one, "system"), ticket=ticket,
+            ok=int(one.ok), external_id=blake3(one.external_id.encode()),
+        )  # fmt: skip
+
+    def _account_of_ticket(self, ticket: int) -> Account:
+        entry = self.views.withdrawals.by_ticket.get(ticket)
+        if entry is None:
+            raise failure_of(reject("WITHDRAWAL_NOT_FOUND", given=ticket))
+        return self.views.accounts.by_handle[entry.account]
+
+    async def transfer(self, one: req.Transfer) -> Done:
+        """Between sub-accounts; the owner."""
+        account = self._account(one.account)
+        return await self._send(
+            "Transfer", build.transfer, principal=account.owner_key, account=account.account_id, sub=one.sub,
+            client_key=client_key(one), to_sub=one.to_sub, asset=self.directory.asset(one.asset).asset,
+            amount=parse_amount(one.amount),
+        )  # fmt: skip
+
+    # ---- orders ------------------------------------------------------------------------------------
+
+    async def place_order(self, one: req.PlaceOrder) -> Done:
+        """A new order. The trader's own account goes through the trader's risk."""
+        market, account = self.directory.market(one.market), self._account(one.account)
+        fields = order_fields(market, one, self.node.now_ns())
+        own = self._own_orders(account)
+        if own is not None:
+            return await own.place(market, one)
+        return await self._send(
+            "PlaceOrder", build.place_order, principal=account.owner_key, account=account.account_id, sub=one.sub,
+            client_key=client_key(one), market=market.handle, **fields,
+        )  # fmt: skip
+
+    async def replace_order(self, order: int, one: req.ReplaceOrder) -> Done:
+        """New price or total of an order; 0 keeps a value in the record, so absent fields stay."""
+        if one.price is None and one.quantity is None:
+            raise ApiFailure(400, "MALFORMED_REQUEST", "state a new price or a new quantity")
+        account = self._account(one.account)
+        market = self._market_of_order(order, account)
+        price = 0 if one.price is None else parse_price(one.price, market.scale)
+        lots = 0 if one.quantity is None else parse_size(one.quantity, market.scale)
+        own = self._own_orders(account)
+        if own is not None:
+            return await own.replace(order, one)
+        return await self._send(
+            "ReplaceOrder", build.replace_order, principal=account.owner_key, account=account.account_id,
+            client_key=client_key(one), order=order, price=price, total_lots=lots,
+        )  # fmt: skip
+
+    async def cancel_order(self, order: int, one: req.CancelOrder) -> Done:
+        """Cancels one order."""
+        account = self._account(one.account)
+        self._market_of_order(order, account)
+        own = self._own_orders(account)
+        if own is not None:
+            return await own.cancel(order)
+        return await self._send(
+            "CancelOrder", build.cancel_order, principal=account.owner_key, account=account.account_id, order=order,
+            client_key=client_key(one),
+        )  # fmt: skip
+
+    async def cancel_all(self, one: req.CancelAll) -> Done:
+        """Cancels every order of an account, or those of one market or side."""
+        account = self._account(one.account)
+        market = None if one.market is None else self.directory.market(one.market)
+        own = self._own_orders(account)
+        if own is not None:
+            return await own.cancel_all(market, one.side)
+        return await self._send(
+            "CancelAll", build.cancel_all, principal=account.owner_key, account=account.account_id,
+            client_key=client_key(one), market=ALL_MARKETS if market is None else market.handle,
+            side=ALL if one.side is None else Side[one.side.upper()],
+        )  # fmt: skip
+
+    async def cancel_after(self, one: req.CancelAfter) -> Done:
+        """Arms (or with 0 disarms) the dead-man's switch of an account."""
+        account = self._account(one.account)
+        if not 0 <= one.seconds < 1 << 32:
+            raise failure_of(reject("INVALID_SWITCH_WINDOW", bound=86_400, given=one.seconds))
+        return await self._send(
+            "SetCancelAllAfter", build.set_cancel_all_after, principal=account.owner_key, account=account.account_id,
+            client_key=client_key(one), window_s=one.seconds,
+        )  # fmt: skip
+
+    def _market_of_order(self, order: int, account: Account) -> NamedMarket:
+        found = self.views.orders.get(order)
+        if found is None:
+            raise failure_of(reject("ORDER_NOT_FOUND", given=order))
+        if found.account != account.account:
+            raise failure_of(reject("WRONG_OWNER"))
+        return self.directory.named(found.market)
+
+    def _own_orders(self, account: Account) -> OwnOrders | None:
+        """The trader's desk for its own account; None for every other. Raises when the trader does not run."""
+        if account.owner_key != self.identities.public.get("trader"):
+            return None
+        if self.own_orders is None:
+            message = "orders of the trader's account pass its risk, and the trader does not run"
+            raise ApiFailure(503, "TRADER_NOT_RUNNING", message, retryable=True)
+        return self.own_orders
+
+    # ---- roles -------------------------------------------------------------------------------------
+
+    async def grant_role(self, one: req.ChangeRole) -> Done:
+        """ROLE_ADMIN passes on what it holds itself (protocol P14.3)."""
+        return await self._send(
+            "GrantRole", build.grant_role, principal=self._actor(one, "role_admin_1"), client_key=client_key(one),
+            grantee=self._principal(one.principal), role=int(self.directory.role(one.role)),
+            expiry_ns=self.node.now_ns() + one.days * DAY_NS,
+        )  # fmt: skip
+
+    async def revoke_role(self, one: req.ChangeRole) -> Done:
+        """Takes a role away; ROLE_ADMIN."""
+        return await self._send(
+            "RevokeRole", build.revoke_role, principal=self._actor(one, "role_admin_1"), client_key=client_key(one),
+            grantee=self._principal(one.principal), role=int(self.directory.role(one.role)),
+        )  # fmt: skip
+
+    async def change_standing(self, one: req.ChangeStanding, *, suspended: bool) -> Done:
+        """Suspends at once; reinstatement needs two different administrators."""
+        target = self._principal(one.principal)
+        done = await self._send(
+            "SuspendPrincipal" if suspended else "ReinstatePrincipal", build.suspend_principal,
+            principal=self._actor(one, "role_admin_1"), client_key=client_key(one), target=target, suspended=suspended,
+        )  # fmt: skip
+        done.effect = {"suspended": self.views.principals.by_key[target].suspended}
+        return done
+
+    # ---- log ---------------------------------------------------------------------------------------
+
+    async def snapshot(self) -> dict[str, Any]:
+        """Records a snapshot now."""
+        try:
+            return await self.node.snapshot()
+        except TradewindError as error:
+            raise failure_of(error) from error
+
+    # ---- shared ------------------------------------------------------------------------------------
+
+    def account(self, name: str) -> Account:
+        """An account by number, id, owner key or local name. Raises `ApiFailure` ACCOUNT_NOT_FOUND."""
+        return self._account(name)
+
+    def _account(self, name: str) -> Account:
+        return self.directory.account(name)
+
+    def _actor(self, one: req.Request, usual: str) -> bytes:
+        try:
+            return self.identities.key(one.actor or usual)
+        except IdentityError as error:
+            raise ApiFailure(404, error.code, str(error)) from error
+
+    def _principal(self, name: str) -> bytes:
+        raw = parse_hex32(name)
+        if raw is not None:
+            return raw
+        try:
+            return self.identities.key(name)
+        except IdentityError as error:
+            raise ApiFailure(404, error.code, str(error)) from error
+
+    async def _send(self, name: str, builder: Callable[..., bytes], **fields: Any) -> Done:
+        try:
+            [result] = await self.node.submit(builder(**fields))
+        except (TradewindError, InvalidField) as error:
+            raise failure_of(error) from error
+        refusal = result.error()
+        if refusal is not None:
+            raise failure_of(refusal)
+        return Done(command=name, seq=result.seq, value=result.value, duplicate=result.duplicate)
+
+
+def order_fields(market: NamedMarket, one: req.PlaceOrder, now_ns: int) -> dict[str, Any]:
+    """Engine fields of an order. Raises `ApiFailure` for everything that is no number or off the grid."""
+    scale = market.scale
+    is_market = one.order_type == "market"
+    if one.price is None and not is_market:
+        raise failure_of(reject("INVALID_PRICE", bound=(1 << 31) - 1, given=0))
+    if one.expires_in_s is not None and one.time_in_force != "gtd":
+        raise failure_of(reject("INVALID_TIME_IN_FORCE", given=int(TimeInForce[one.time_in_force.upper()])))
+    expiry_ns = 0 if one.expires_in_s is None else now_ns + _seconds(one.expires_in_s) * SECOND_NS
+    # A market order's price goes to the engine as it is given, so that the engine's own refusal is seen.
+    return {
+        "side": Side[one.side.upper()],
+        "lots": parse_size(one.quantity, scale),
+        "price": 0 if one.price is None else parse_price(one.price, scale),
+        "order_type": OrderType[one.order_type.upper()],
+        "time_in_force": TimeInForce[one.time_in_force.upper()],
+        "order_flags": OrderFlag.POST_ONLY if one.post_only else OrderFlag(0),
+        "self_trade_prevention": SelfTradePrevention[one.self_trade_prevention.upper()],
+        "expiry_ns": expiry_ns,
+        "slippage_bp": one.slippage_bp,
+    }
+
+
+def client_key(one: req.Request) -> bytes:
+    """The given idempotency key, or a fresh one. Raises `ApiFailure` BAD_CLIENT_KEY."""
+    if one.client_key is None:
+        return secrets.token_bytes(KEY_BYTES)
+    raw = one.client_key.encode()
+    if not raw or len(raw) > KEY_BYTES or not any(raw):
+        raise ApiFailure(422, "BAD_CLIENT_KEY", f"a client key has 1 to {KEY_BYTES} bytes, not {len(raw)}")
+    return raw.ljust(KEY_BYTES, b"\0")
+
+
+def _seconds(value: int) -> int:
+    bound = 366 * 86_400
+    if not -bound <= value <= bound:
+        raise failure_of(reject("PARAMETER_OUT_OF_BOUNDS", bound=bound, given=value))
+    return value
+
+
+def _reason(text: str) -> str:
+    if len(text.encode()) > MAX_REASON_BYTES:
+        raise failure_of(reject("PARAMETER_OUT_OF_BOUNDS", bound=MAX_REASON_BYTES, given=len(text.encode())))
+    return text

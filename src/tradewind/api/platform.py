@@ -1,0 +1,254 @@
+"""A whole platform in one process: node, views, feed, paper venue, trader. Assembled in the order of its promises.
+
+First the node (its lock refuses a second process), then the views and the API, and only then market data and trading,
+so that an operator can look at a platform whose market is not reachable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from tradewind.api.controls import TraderControls
+from tradewind.api.desk import Desk
+from tradewind.api.directory import Directory
+from tradewind.api.identities import Identities
+from tradewind.api.idle import IdleStrategy
+from tradewind.api.own_orders import TraderDesk
+from tradewind.api.reads import Reads
+from tradewind.api.views import PlatformViews
+from tradewind.config import ConfigurationRefused, UpConfiguration
+from tradewind.core import journal
+from tradewind.core.engine import GenesisConfig, Grant
+from tradewind.node.service import JOURNAL_FOLDER, NodeService
+from tradewind.observe.view import PlatformView
+from tradewind.trader.kill import KillSwitch
+from tradewind.trader.risk.profile import load_profile
+from tradewind.trader.service import TraderService
+from tradewind.trader.session import Session
+from tradewind.trader.strategies.market_making import DEMONSTRATION, MarketMaking, MarketMakingParameters
+from tradewind.trader.strategy import Strategy
+from tradewind.venues.feeds.select import FeedRequest, SelectedFeed, select_feed
+from tradewind.venues.market_data import FeedError
+from tradewind.venues.paper.port import NodePort
+from tradewind.venues.paper.schedule import load_schedule
+from tradewind.venues.paper.setup import PaperKeys, set_up
+from tradewind.venues.paper.venue import PaperVenue
+
+log = structlog.get_logger("tradewind.platform")
+
+SCHEDULES: Final = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0"}
+PARAMETERS: Final = ("demonstration", "honest")
+STOP_DEADLINE_S: Final = 10.0
+DIRECT_STOP_DEADLINE_S: Final = 3.0
+STOP_POLL_NS: Final = 20_000_000
+GENERATED: Final = "generated"
+
+
+class StopReport(msgspec.Struct, kw_only=True):
+    """What an orderly stop has shown. `clean`: no order left, timers off, ledger equal, journal closed."""
+
+    clean: bool
+    left: list[str] = []
+    differences: list[str] = []
+    detail: str = ""
+
+
+class Platform:
+    """Everything that `tradewind up` runs, without the HTTP server and the console."""
+
+    def __init__(self, configuration: UpConfiguration, identities: Identities, node: NodeService) -> None:
+        self.configuration = configuration
+        self.identities = identities
+        self.node = node
+        self.started_ns = time.time_ns()
+        self.views = PlatformViews(journal.genesis(node.journal_path))
+        self.directory = Directory(self.views, identities.public)
+        self.desk = Desk(node, self.directory, identities)
+        self.source: Callable[[], PlatformView] = self._bare_view
+        self.reads = Reads(node, self.directory, identities, lambda: self.source(), lambda: self.venue)
+        self.selected: SelectedFeed | None = None
+        self.venue: PaperVenue | None = None
+        self.trader: TraderService | None = None
+        self.session: Session | None = None
+        self.kill: KillSwitch | None = None
+        self.controls: TraderControls | None = None
+        self.trading_error: str | None = None
+        self._trading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        configuration: UpConfiguration,
+        identities: Identities,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Platform:
+        """Opens or creates the node and builds the views.
+
+        Raises:
+            JournalLocked: another process runs on this data directory; JournalCorrupt, ReplayMismatch, JournalIo.
+        """
+        now_ns = time.time_ns()
+        genesis = GenesisConfig(now_ns, [Grant(*grant) for grant in identities.grants(now_ns)])
+        node = await NodeService.start(configuration.data, genesis=genesis, progress=progress)
+        try:
+            platform = cls(configuration, identities, node)
+            await node.attach(platform.views.apply, name="api-views")
+        except BaseException:
+            await node.close()
+            raise
+        return platform
+
+    # ---- trading -----------------------------------------------------------------------------------
+
+    async def start_trading(self) -> None:
+        """Feed, paper venue, recovery, trader; then market data flows.
+
+        Raises:
+            ConfigurationRefused: no such feed, recording, symbol or profile.
+        """
+        one = self.configuration
+        self.selected = await self._select_feed()
+        feed = self.selected.feed
+        instrument = feed.instruments.get(one.symbol)
+        if instrument is None:
+            known = ", ".join(sorted(feed.instruments)) or "nothing"
+            raise ConfigurationRefused(
+                "UNKNOWN_SYMBOL", f"feed {feed.label} has no {one.symbol}; it has {known}"
+            )
+        port = NodePort(self.node)
+        schedule = load_schedule(SCHEDULES.get(instrument.venue, SCHEDULES[one.venue]))
+        setup = await set_up(port, self._paper_keys(), schedule, [instrument], one.cash)
+        self.venue = PaperVenue(port, setup)
+        self.trader = TraderService(
+            self.venue, port, load_profile(one.profile), self._strategy(), environment=one.env
+        )
+        self.session = Session(self.venue, self.trader)
+        differences = await self.session.open()
+        if differences:
+            log.error("not_reconciled_after_recovery", differences=[str(one) for one in differences])
+        self.kill = KillSwitch(self.session)
+        self.controls = TraderControls(self.kill, self.trader)
+        self.desk.own_orders = TraderDesk(self.session)
+        self._trading = asyncio.create_task(self._trade(self.session), name="trading")
+
+    async def _trade(self, session: Session) -> None:
+        assert self.selected is not None
+        try:
+            await session.run(self.selected.feed.events())
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 the platform outlives its market; the operator is told why
+            self.trading_error = f"{type(error).__name__}: {error}"
+            log.critical("trading_failed", error=self.trading_error)
+
+    async def _select_feed(self) -> SelectedFeed:
+        one = self.configuration
+        venue_symbol = one.symbol.replace("/", "") if one.venue == "binance" else one.symbol
+        request = FeedRequest(
+            venue=one.venue, symbols=(venue_symbol,), recordings=one.replay, speed=one.speed, loop=one.loop,
+            seed=one.seed,
+        )  # fmt: skip
+        try:
+            return await select_feed(one.feed, request)
+        except FeedError as error:
+            raise ConfigurationRefused("FEED_UNAVAILABLE", str(error)) from error
+
+    def _paper_keys(self) -> PaperKeys:
+        return PaperKeys(**{name: self.identities.key(name) for name in PaperKeys.__struct_fields__})
+
+    def _strategy(self) -> Strategy:
+        one = self.configuration
+        if one.strategy == "none":
+            return IdleStrategy(one.symbol)
+        parameters = DEMONSTRATION if one.parameters == "demonstration" else MarketMakingParameters()
+        return MarketMaking(one.symbol, parameters, environment=one.env)
+
+    @property
+    def feed_label(self) -> str:
+        """Where market data comes from; "none" before the feed was chosen."""
+        return "none" if self.selected is None else self.selected.feed.label
+
+    @property
+    def feed_state(self) -> str:
+        """`live`, `ended`, or the state of the outside book."""
+        if self.selected is None:
+            return "starting"
+        if self.trading_error is not None:
+            return "failed"
+        if self.session is not None and self.session.ended_reason is not None:
+            return "ended"
+        return str(self.selected.feed.state(self.configuration.symbol))
+
+    def _bare_view(self) -> PlatformView:
+        """What is known before the collector runs."""
+        from tradewind import __version__
+
+        return PlatformView(taken_ns=time.time_ns(), env=self.configuration.env, version=__version__)
+
+    # ---- the end -----------------------------------------------------------------------------------
+
+    async def stop(self, *, direct: bool = False) -> StopReport:
+        """Orderly stop (T8.7): no new risk, cancel, verify, disarm, reconcile, close the journal.
+
+        `direct` skips the strategy's last word and the waiting for it. Positions are never closed.
+        """
+        report = StopReport(clean=True)
+        if self.session is not None and self.node.stop_reason is None:
+            report = await self._stop_trading(self.session, direct=direct)
+        await self._stop_market_data()
+        if self.node.stop_reason is not None:
+            report = msgspec.structs.replace(
+                report, clean=False, detail=f"the node is stopped: {self.node.stop_reason}"
+            )
+        else:
+            await self._seal(report)
+        await self.node.close()
+        return report
+
+    async def _stop_trading(self, session: Session, *, direct: bool) -> StopReport:
+        deadline = time.monotonic() + (DIRECT_STOP_DEADLINE_S if direct else STOP_DEADLINE_S)
+        left = await self._cancel_own(session, deadline, direct=direct)
+        if left:
+            return StopReport(clean=False, left=left, detail="orders are left at the deadline")
+        async with session.lock:
+            await session.venue.cancel_after(0, session.trader.oms.identity.epoch)
+            differences = [str(one) for one in await session.trader.check_ledger()]
+            await session.trader.step()
+        detail = "ledger and venue differ" if differences else ""
+        return StopReport(clean=not differences, differences=differences, detail=detail)
+
+    async def _cancel_own(self, session: Session, deadline: float, *, direct: bool) -> list[str]:
+        """Cancels until the venue shows none; returns what is left at the deadline."""
+        async with session.lock:
+            if not direct:
+                await session.trader.stop()
+            session.trader.running = False
+        while True:
+            async with session.lock:
+                await session.venue.cancel_all(None, session.trader.oms.identity.epoch)
+            await session.sleep_ns(STOP_POLL_NS)
+            open_orders = await session.venue.open_orders(None)
+            if not open_orders and not session.trader.oms.orders and not session.venue.in_flight_count:
+                return []
+            if time.monotonic() >= deadline:
+                return [one.client_id for one in open_orders] or sorted(session.trader.oms.orders)
+
+    async def _stop_market_data(self) -> None:
+        if self.selected is not None:
+            await self.selected.feed.close()
+        if self._trading is not None:
+            self._trading.cancel()
+            await asyncio.gather(self._trading, return_exceptions=True)
+
+    async def _seal(self, report: StopReport) -> None:
+        """A last snapshot, so that the next start replays nothing; the log itself is complete without it."""
+        try:
+            await self.node.snapshot()
+        except Exception as error:  # noqa: BLE001 the journal is durable already; this only costs the next start time
+            report.detail = f"{report.detail}; no closing snapshot: {error}".lstrip("; ")

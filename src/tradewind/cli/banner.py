@@ -1,0 +1,75 @@
+"""What people read when the platform starts, gets its market, and stops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tradewind.api.platform import Platform, StopReport
+
+
+def hello(platform: Platform, port: int, elapsed_s: float) -> None:
+    """Serving."""
+    from rich.console import Console
+    from rich.panel import Panel
+
+    one, node = platform.configuration, platform.node
+    report = node.open_report
+    begun = "new log" if report.get("created") else f"log resumed at command {node.next_seq - 1}"
+    if report.get("torn_tail"):
+        begun += "; an unfinished last block was cut off (it was never acknowledged)"
+    lines = [
+        f"[bold]http://localhost:{port}[/]   ({one.env}, serving after {elapsed_s:.2f} s)",
+        f"data  {one.data.resolve()}   [dim]{begun}[/]",
+        f"api   http://localhost:{port}/api/v1   [dim]token in {one.data / 'api.token'}[/]",
+    ]
+    Console().print(Panel("\n".join(lines), title="Tradewind", title_align="left", expand=False))
+
+
+def market(platform: Platform) -> None:
+    """The market is chosen and the trader runs."""
+    from rich.console import Console
+
+    console, one = Console(), platform.configuration
+    assert platform.selected is not None
+    label = platform.feed_label
+    loud = (
+        "[black on yellow] GENERATED: no real market stands behind this [/]"
+        if label == "generated"
+        else label
+    )
+    console.print(f"feed  {loud}  {one.symbol}  strategy {one.strategy} ({one.parameters})")
+    for reason in platform.selected.passed_over:
+        console.print(f"      [dim]not used: {reason}[/]")
+
+
+def summary(platform: Platform, report: StopReport) -> dict[str, Any]:
+    """What the run was and how it ended."""
+    trader = platform.trader
+    return {
+        "clean": report.clean,
+        "left": report.left,
+        "differences": report.differences,
+        "detail": report.detail,
+        "last_seq": platform.node.next_seq - 1,
+        "commands": platform.node.commands_committed,
+        "blocks": platform.node.blocks_committed,
+        "feed": platform.feed_label,
+        "feed_events": 0 if platform.session is None else platform.session.feed_events,
+        "fills": 0 if trader is None else trader.oms.stats.fills,
+    }
+
+
+def goodbye(platform: Platform, report: StopReport) -> None:
+    """The end, and what is left."""
+    from rich.console import Console
+
+    console, facts = Console(), summary(platform, report)
+    verdict = "[green]stopped in order[/]" if report.clean else "[red]stopped, NOT in order[/]"
+    console.print(
+        f"{verdict}: {facts['commands']} commands in {facts['blocks']} blocks, {facts['feed_events']} market events, "
+        f"{facts['fills']} fills; last command {facts['last_seq']}"
+    )
+    for line in [report.detail, *report.left, *report.differences]:
+        if line:
+            console.print(f"  {line}")

@@ -135,24 +135,14 @@ def check_proof(proof: bytes, published_root: bytes) -> dict[str, Any]:
 
 
 def snapshot_offline(path: Path) -> dict[str, Any]:
-    """Opens the journal as its only writer, records a snapshot and closes it again: `seq`, `path`, `bytes`, hash.
+    """Opens the journal as its only writer, records a snapshot, closes it: `seq`, `path`, `bytes`, `state_hash`.
 
     Raises:
         JournalLocked: a platform is running on it; JournalFailure, ReplayMismatch.
     """
-    node, _ = _core.Node.open(path)
+    node, _ = _core.Node.open(path, shard=genesis(path).shard)
     try:
-        report = node.snapshot()
+        _, image = node.snapshot()
+        return image.write()
     finally:
         node.close()
-    return {key: value for key, value in report.items() if key != "batch"}
-
-
-def command_names() -> dict[tuple[int, int], tuple[str, str]]:
-    """(kind, op) → name of the command and of its payload record."""
-    return {(kind, op): (name, payload) for name, (kind, op, payload) in _core.command_kinds().items()}
-
-
-def blake3(data: bytes) -> bytes:
-    """BLAKE3-256, the hash of the journal and of derived ids."""
-    return _core.blake3(data)

@@ -7,6 +7,8 @@ from typing import Any
 
 from tradewind.observe.view import Candle, Level, PlatformView
 
+from . import text
+
 Options = dict[str, Any]
 
 GAIN = "#14b8a6"
@@ -110,9 +112,15 @@ def _last_line(view: PlatformView, candles: tuple[Candle, ...]) -> Options:
         "symbol": "none",
         "silent": True,
         "lineStyle": {"color": ACCENT, "type": "dashed", "width": 1},
-        "label": {"color": "#fff", "backgroundColor": GAIN if rising else LOSS, "padding": [3, 5],
-                  "borderRadius": 3,
-                  "fontSize": 11, "position": "end", "formatter": view.market.last.value},
+        "label": {
+            "color": "#fff",
+            "backgroundColor": GAIN if rising else LOSS,
+            "padding": [3, 5],
+            "borderRadius": 3,
+            "fontSize": 11,
+            "position": "end",
+            "formatter": text.fixed(view.market.last.value, text.decimals_of(view.market.tick)),
+        },
         "data": [{"yAxis": float(view.market.last.value)}],
     }  # fmt: skip
 
@@ -135,8 +143,14 @@ def depth_frame() -> Options:
         "animation": False,
         "grid": {"left": 8, "right": 72, "top": 10, "bottom": 24},
         "tooltip": tooltip,
-        "xAxis": {"type": "value", "scale": True, **style, "splitLine": {"show": False}},
-        "yAxis": {"type": "value", "position": "right", **style},
+        "xAxis": {
+            "type": "value",
+            "scale": True,
+            **style,
+            "splitLine": {"show": False},
+            "axisLabel": {**style["axisLabel"], "showMinLabel": False, "showMaxLabel": False},
+        },
+        "yAxis": {"type": "value", "position": "right", "splitNumber": 3, **style},
         "series": [_depth_series("bids", "Bids", GAIN, "end"), _depth_series("asks", "Asks", LOSS, "start")],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from decimal import Decimal
 from html import escape
 
 import msgspec
@@ -41,6 +42,8 @@ def consequences(view: PlatformView, action: str) -> str:
         lines.append(
             f"Sells the position of <b>{position}</b> in slices inside the price collar; this costs fees."
         )
+    elif view.position.quantity.value is not None and not Decimal(view.position.quantity.value):
+        lines.append("There is no position to keep.")
     else:
         lines.append(f"Keeps the position of <b>{position}</b>; it still gains and loses with the market.")
     lines.append("Trading stays halted, also after a restart, until an operator resumes it with a reason.")

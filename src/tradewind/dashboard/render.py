@@ -120,7 +120,7 @@ def ticker(view: PlatformView) -> str:
             ("Bid", market.bid, places),
             ("Ask", market.ask, places),
             ("Spread", market.spread, places),
-            ("bps", market.spread_bps, 2),
+            ("bps", market.spread_bps, 3),
         )
     )
     return (
@@ -148,20 +148,27 @@ def tiles(view: PlatformView) -> str:
     profit, unit = view.profit, escape(view.profit.unit)
     fills = "unknown" if profit.fill_count is None else f"{profit.fill_count:,}"
     position = text.reading(view.position.quantity, lot_decimals(view), signed=True)
-    average = text.reading(view.position.average_price, quote_decimals(view))
+    average = _average(view)
     entries = (
-        ("total", "Profit and loss", text.reading(profit.total, signed=True), f"{unit}, after fees"),
-        ("realised", "Realised", text.reading(profit.realised, signed=True), f"{unit}, before fees"),
-        ("unrealised", "Unrealised", text.reading(profit.unrealised, signed=True), f"{unit}, at the mark"),
-        ("fees", "Fees paid", text.reading(profit.fees), f"{unit}, {fills} fills"),
-        ("equity", "Equity", text.reading(profit.equity), unit),
-        ("position", "Position", position, f"{escape(view.market.base)}, average {average}"),
+        ("total", "Profit and loss", text.money(profit.total, signed=True), f"{unit}, after fees"),
+        ("realised", "Realised", text.money(profit.realised, signed=True), f"{unit}, before fees"),
+        ("unrealised", "Unrealised", text.money(profit.unrealised, signed=True), f"{unit}, at the mark"),
+        ("fees", "Fees paid", text.money(profit.fees), f"{unit}, {fills} fills"),
+        ("equity", "Equity", text.money(profit.equity), unit),
+        ("position", "Position", position, f"{escape(view.market.base)}, {average}"),
     )
     return "".join(
         f'<div class="tile" id="tile-{key}"><h3>{name}</h3><div class="value">{value}</div>'
         f'<div class="quiet note">{note}</div></div>'
         for key, name, value, note in entries
     )
+
+
+def _average(view: PlatformView) -> str:
+    quantity = view.position.quantity
+    if quantity.value is not None and Decimal(quantity.value) == 0:
+        return "flat"
+    return f"average {text.reading(view.position.average_price, quote_decimals(view))}"
 
 
 def _ladder_row(level: Level, side: str, largest: Decimal, places: int, lots: int) -> str:

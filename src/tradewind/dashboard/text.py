@@ -9,6 +9,9 @@ from html import escape
 from tradewind.observe.view import Quality, Reading
 
 MINUS = "\u2212"
+SHOWN_DECIMALS = 2
+"""Decimals of money in full size; the other four of its micro-units are set small."""
+MONEY_DECIMALS = 6
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -80,9 +83,9 @@ def latency(latency_us: int | None) -> str:
     return f"{latency_us} µs" if latency_us < 1_000 else f"{latency_us / 1_000:.1f} ms"
 
 
-def exact(value: str, decimals: int = 2) -> str:
+def exact(value: str, decimals: int = SHOWN_DECIMALS, least: int = 0) -> str:
     """Number with its digits behind `decimals` set small, so that micro-units are there without shouting."""
-    text = grouped(value, decimals)
+    text = grouped(value, least or decimals)
     whole, point, fraction = text.partition(".")
     head, tail = fraction[:decimals], fraction[decimals:]
     small = f"<small>{tail}</small>" if tail else ""
@@ -94,12 +97,14 @@ def unknown() -> str:
     return '<span class="unknown" title="not known">unknown</span>'
 
 
-def reading(value: Reading, decimals: int = 2, *, signed: bool = False, unit: str = "") -> str:
+def reading(
+    value: Reading, decimals: int = SHOWN_DECIMALS, *, signed: bool = False, unit: str = "", least: int = 0
+) -> str:
     """A reading with sign, quality and (when stale) age. Shape and colour both carry the sign."""
     if value.value is None or value.quality is Quality.UNKNOWN:
         return unknown()
     number = Decimal(value.value)
-    shown = exact(value.value, decimals)
+    shown = exact(value.value, decimals, least)
     tone = ""
     if signed and number > 0:
         shown, tone = f'<i class="shape" aria-hidden="true">▲</i>+{shown}', " gain"
@@ -110,3 +115,8 @@ def reading(value: Reading, decimals: int = 2, *, signed: bool = False, unit: st
     if value.quality is Quality.STALE:
         old, tone = f' <span class="old">stale {escape(age(value.age_ms))}</span>', f"{tone} stale"
     return f'<span class="num{tone}" data-value="{escape(value.value)}">{shown}{suffix}</span>{old}'
+
+
+def money(value: Reading, *, signed: bool = False) -> str:
+    """A reading of money: two decimals in full size, the other four of its micro-units small, always there."""
+    return reading(value, signed=signed, least=MONEY_DECIMALS)

@@ -208,7 +208,9 @@ class ViewCollector:
         if self.session is None or market is None:
             return []
         handle = self.session.venue.setup.accounts["trader"]
-        return self.views.orders.of_account(handle)
+        orders = self.views.orders.of_account(handle)
+        last = self.views.trades.tape(market.market).last_price or 0
+        return sorted(orders, key=lambda order: (abs(order.price - last), order.order))
 
     def _depth(self, market: Market | None, own: list[Order], feed: FeedView) -> DepthView:
         if market is None:
@@ -243,7 +245,7 @@ class ViewCollector:
         if bid is not None and ask is not None:
             width, middle = Decimal(ask) - Decimal(bid), (Decimal(ask) + Decimal(bid)) / 2
             spread, reference = seen(width), seen(middle)
-            spread_bps = seen((width * 10_000 / middle).quantize(Decimal("0.01")))
+            spread_bps = seen((width * 10_000 / middle).quantize(Decimal("0.001")))
         return MarketView(
             symbol=self.market_name(market),
             base=assets[market.base].symbol,

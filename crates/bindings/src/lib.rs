@@ -9,6 +9,7 @@ use tradewind_engine::wire::event::{CommandResult, Posting, EVENT_SIZE};
 
 mod audit;
 mod batch;
+mod bench;
 mod engine;
 mod errors;
 mod failure;
@@ -35,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<node::SnapshotImage>()?;
     module.add_class::<journal::JournalReader>()?;
     add_functions(module)?;
+    bench::register(module)?;
     #[cfg(feature = "faults")]
     {
         module.add_function(wrap_pyfunction!(faults::set_fault, module)?)?;

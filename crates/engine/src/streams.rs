@@ -87,10 +87,9 @@ pub fn genesis() -> Genesis {
 }
 
 impl Stream {
-    /// An engine with `accounts` funded accounts and `markets` spot markets, and the stream that trades on the first.
-    pub fn new<B: Book>(accounts: u64, markets: u64, depth: u64) -> (Engine<B>, Stream) {
-        let mut engine = Engine::new(&genesis()).expect("the genesis of the streams is valid");
-        let mut stream = Stream {
+    /// A stream whose first commands, `setup`, are still to be applied by an engine of the caller.
+    pub fn unattached(accounts: u64, depth: u64) -> Stream {
+        Stream {
             owners: (0..accounts).map(|index| (key(100 + index), account_id(&key(100 + index)))).collect(),
             generator: Generator(0x1234_5678_9ABC_DEF1),
             live: Vec::new(),
@@ -98,7 +97,13 @@ impl Stream {
             depth,
             next_key: 0,
             now_ns: START_NS,
-        };
+        }
+    }
+
+    /// An engine with `accounts` funded accounts and `markets` spot markets, and the stream that trades on the first.
+    pub fn new<B: Book>(accounts: u64, markets: u64, depth: u64) -> (Engine<B>, Stream) {
+        let mut engine = Engine::new(&genesis()).expect("the genesis of the streams is valid");
+        let mut stream = Stream::unattached(accounts, depth);
         let setup = stream.setup(markets);
         let mut batch = Batch::default();
         for part in setup.chunks(4_096) {
@@ -121,7 +126,8 @@ impl Stream {
         Command { principal, account, client_key, valid_until_ns, ..Command::new(kind) }
     }
 
-    fn setup(&mut self, markets: u64) -> Vec<Command> {
+    /// Two assets, an operator, `markets` spot markets, and the accounts with what they trade with.
+    pub fn setup(&mut self, markets: u64) -> Vec<Command> {
         let operator = (key(1), account_id(&key(1)));
         let mut commands = Vec::new();
         for name in ["BASE", "QUOTE"] {

@@ -160,11 +160,7 @@ class OrdersView:
         order.updated_ns = time_ns
         if remaining:
             return
-        # Prevented lots left the total, so an order that traded all the rest is filled all the same.
-        if 0 < order.filled_lots == order.total_lots:
-            self._end(order, OrderStatus.FILLED, None)
-        else:
-            self._end(order, OrderStatus.CANCELLED, reason)
+        self._end(order, OrderStatus.CANCELLED if reason else OrderStatus.FILLED, reason)
 
     def _cancelled(self, event: OrderCancelled) -> None:
         order = self.open[event.order]

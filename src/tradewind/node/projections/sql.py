@@ -146,8 +146,8 @@ class _Changes:
                 row.update(remaining_lots=event.remaining_lots, is_open=False)
                 row["reason"] = CancelReason(event.reason).name.lower()
             case types.SelfTradePrevented():
-                self._shrink(event.order, event.taker_remaining, event.time_ns)
-                self._shrink(event.maker_order, event.maker_remaining, event.time_ns)
+                self._prevent(event.order, event.taker_remaining, event)
+                self._prevent(event.maker_order, event.maker_remaining, event)
             case types.AssetRegistered():
                 self.rows["assets"][event.asset,] = {"asset": event.asset, "symbol": event.symbol}
             case types.AccountOpened():
@@ -186,6 +186,7 @@ class _Changes:
         row = self._change(event.order, event.time_ns)
         row.update(price=event.price, total_lots=event.total_lots, is_open=True)
         row["remaining_lots"] = event.remaining_lots
+        row.pop("prevented_lots", None)
         if isinstance(event, types.OrderAccepted):
             row.update(
                 market=event.market,
@@ -202,6 +203,16 @@ class _Changes:
         row = self._change(order, time_ns)
         row.update(remaining_lots=remaining, is_open=remaining > 0)
         return row
+
+    def _prevent(self, order: int, remaining: int, event: types.SelfTradePrevented) -> None:
+        """Prevented lots leave the total: the pending one, or the stored one when none is pending."""
+        row = self._shrink(order, remaining, event.time_ns)
+        if "total_lots" in row:
+            row["total_lots"] -= event.lots
+        else:
+            row["prevented_lots"] = row.get("prevented_lots", 0) + event.lots
+        if remaining == 0:
+            row["reason"] = CancelReason.SELF_TRADE.name.lower()
 
     def _trade(self, event: types.Trade) -> None:
         for order, remaining, fee in (
@@ -304,6 +315,8 @@ class SqlProjection:
         for order, row in changes.orders.items():
             if order not in fresh:
                 sums = {name: orders.c[name] + row[name] for name in _SUMS}
+                if prevented := row.pop("prevented_lots", 0):
+                    sums["total_lots"] = orders.c.total_lots - prevented
                 connection.execute(orders.update().where(orders.c.order_id == order).values({**row, **sums}))
         self._upsert(connection, trades, changes.trades)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot", "context", "own_order", "risk_amend", "risk_order", "risk_order_of", "snapshot"]
 ZERO = Decimal(0)
+MILLISECOND_NS = 1_000_000
 _IDLE = {State.WORKING, State.PARTIALLY_FILLED}
 
 
@@ -132,6 +133,24 @@ def context(trader: TraderService, generator: random.Random) -> Context:
         position_lots=int(trader.ledger.total(instrument.base) / instrument.lot),
         orders=tuple(own_order(order) for order in trader.oms.working(trader.name)),
         strategy_loss=trader.loss.strategy_loss(trader.name, pnl),
+        state=trader.state().name.lower(),
+        hold_reason=hold_reason(trader),
         size_multiplier=trader.loss.size_multiplier,
         random=generator,
     )
+
+
+def hold_reason(trader: TraderService) -> str:
+    """Why risk would deny anything that adds risk now; empty when nothing is known to stand against it."""
+    now_ns, limits = trader.port.now_ns(), trader.profile.limits
+    top = trader.marks.top(trader.symbol)
+    if not isinstance(top, Known) or now_ns - top.as_of_ns > limits.max_market_age_ms * MILLISECOND_NS:
+        return "the market is not known"
+    as_of_ns = trader.balances_as_of_ns
+    if as_of_ns is None or now_ns - as_of_ns > limits.max_balance_age_ms * MILLISECOND_NS:
+        return "the balances are not known"
+    if not isinstance(trader.fees, Known):
+        return "the fees are not known"
+    if trader.loss.base is None:
+        return "no start-of-day mark"
+    return ""

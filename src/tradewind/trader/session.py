@@ -31,6 +31,7 @@ class Session:
         self.lock = asyncio.Lock()
         self.feed_events = 0
         self.ended_reason: str | None = None
+        self._stopping = asyncio.Event()
 
     @property
     def virtual(self) -> bool:
@@ -89,19 +90,40 @@ class Session:
             await self.port.tick()
 
     async def run(self, feed: AsyncIterator[FeedEvent]) -> None:
-        """Real time: mirror and trade until the feed ends or the journal stops. The platform outlives it."""
+        """Real time: mirror and trade until `request_stop`, the feed's end or the journal's. The platform outlives it.
+
+        Never cancel this task: a step that is cut in half would leave the books half told. Ask with `request_stop`.
+        """
         timer = asyncio.create_task(self._keep_time(), name="trader-timer")
+        reader = asyncio.create_task(self._read(feed), name="trader-feed")
+        stop = asyncio.create_task(self._stopping.wait(), name="trader-stop")
         try:
-            async for event in feed:
-                await self.on_event(event)
-            self.ended_reason = "the feed has ended"
-            await self._feed_ended()
-        except PortStopped as stop:
-            self.ended_reason = f"the journal has stopped: {stop}"
+            await asyncio.wait({timer, reader, stop}, return_when=asyncio.FIRST_COMPLETED)
+            async with self.lock:
+                for task in (timer, reader, stop):
+                    task.cancel()
+            results = await asyncio.gather(timer, reader, return_exceptions=True)
+            failure = next((one for one in results if isinstance(one, Exception)), None)
+            if isinstance(failure, PortStopped):
+                self.ended_reason = f"the journal has stopped: {failure}"
+            elif failure is not None:
+                self.ended_reason = f"trading failed: {failure!r}"
+                raise failure
+            elif not self._stopping.is_set():
+                self.ended_reason = "the feed has ended"
+                await self._feed_ended()
+            else:
+                self.ended_reason = "stopped"
         finally:
-            timer.cancel()
-            await asyncio.gather(timer, return_exceptions=True)
             log.warning("trading_session_ended", reason=self.ended_reason)
+
+    def request_stop(self) -> None:
+        """Let `run` return after the present step. Then call `trader.stop()`."""
+        self._stopping.set()
+
+    async def _read(self, feed: AsyncIterator[FeedEvent]) -> None:
+        async for event in feed:
+            await self.on_event(event)
 
     async def _feed_ended(self) -> None:
         """No data is not a market: every book becomes suspect, so that nothing trades against its last picture."""

@@ -97,7 +97,11 @@ StrategyIntent = PlaceIntent | AmendIntent | CancelIntent
 
 
 class Context(msgspec.Struct, kw_only=True):
-    """What a strategy may look at during one callback."""
+    """What a strategy may look at during one callback.
+
+    `state` is its trading state (normal, reduce_only, halted); `hold_reason` says why new risk would be denied anyway
+    (stale data, unknown fees), empty when nothing stands against it. Risk decides all the same.
+    """
 
     now_ns: int
     instrument: Instrument
@@ -106,6 +110,8 @@ class Context(msgspec.Struct, kw_only=True):
     position_lots: int
     orders: tuple[OwnOrder, ...]
     strategy_loss: Decimal
+    state: str
+    hold_reason: str
     size_multiplier: Decimal
     random: random.Random
 

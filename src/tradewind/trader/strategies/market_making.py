@@ -183,6 +183,10 @@ class MarketMaking:
             return _cancel_all(context, "one-sided book")
         middle = microprice(book)
         self._sample(context.now_ns, middle)
+        if context.state == "halted":
+            return _cancel_all(context, "halted")
+        if context.hold_reason:
+            return []
         if self._loss_exceeded(context):
             return _cancel_all(context, "daily loss of the strategy")
         if context.now_ns - self._quoted_ns < self.parameters.min_refresh_ms * 1_000_000:
@@ -244,7 +248,7 @@ class MarketMaking:
         skew_bps = max(Decimal(-1), min(Decimal(1), share)) * parameters.max_skew_bps
         scale = context.size_multiplier * (Decimal("0.5") if context.now_ns < self._toxic_until_ns else 1)
         room = {Side.BUY: cap_lots - context.position_lots, Side.SELL: context.position_lots}
-        if share > parameters.one_sided_share:
+        if share > parameters.one_sided_share or context.state != "normal":
             room[Side.BUY] = 0
         # Working orders hold their funds and keep their size; new ones get what is left.
         working = {(order.side, order.tag): order.remaining_lots for order in context.orders}

@@ -20,6 +20,7 @@ from .queue_model import CancelModel, Entry, Queues, cancel_shares
 
 MILLISECOND_NS = 1_000_000
 MAX_CARRIES = 4_096
+MAX_PREPARED_LEVELS = 64
 MAX_CREDITED_LEVELS = 4_096
 MAX_SHADOWS_PER_LEVEL = 256
 BIDS, ASKS = Side.BUY, Side.SELL
@@ -144,6 +145,7 @@ class MirrorBook:
         self.stats = MirrorStats()
         self.live = False
         self._shown = (_Shown(BIDS), _Shown(ASKS))
+        self._shown_ts_ns: int | None = None
         self._shadow: dict[LevelKey, list[list[int]]] = {}
         self._credit: dict[LevelKey, list[tuple[int | None, int]]] = {}
         self._carry: dict[LevelKey, int] = {}
@@ -197,6 +199,7 @@ class MirrorBook:
 
     def resume(self, now_ns: int) -> list[Action]:
         """The book is live (again): everything that is not displayed leaves at once."""
+        self._shown_ts_ns = None
         self._credit.clear()
         self._carry.clear()
         self._excess_since.clear()
@@ -220,6 +223,7 @@ class MirrorBook:
                 self._shown[side].set(price, lots)
             return []
         self.stats.updates += 1
+        self._shown_ts_ns = venue_ts_ns
         touched = self._expire_credits(venue_ts_ns)
         growth: dict[LevelKey, int] = {}
         for side, price, lots in changes:
@@ -249,8 +253,9 @@ class MirrorBook:
         lots = self._carried(hit, price_ticks, venue_lots)
         actions: list[Action] = list(self._drop_stale_better(hit, price_ticks, venue_ts_ns))
         if lots:
-            self._add_credit((hit, price_ticks), venue_ts_ns, lots)
+            self._add_credit((hit, price_ticks), venue_ts_ns, self._not_yet_shown(hit, price_ticks, lots, venue_ts_ns))
             actions.append(Take(aggressor, price_ticks, lots))
+            self.retry(hit, price_ticks)
         return actions
 
     def taken(self, side: Side, price_ticks: int, lots: int, now_ns: int) -> None:
@@ -265,7 +270,7 @@ class MirrorBook:
         self.stats.shadowed_lots += lots
 
     def retry(self, side: Side, price_ticks: int) -> None:
-        """A placement was refused: look at this level again at the next `due`."""
+        """Look at this level again at the next `due`: a placement was refused, or a print came late."""
         self._held.add((side, price_ticks))
 
     def prepare(self, side: Side, price_ticks: int, lots: int) -> list[Action]:
@@ -276,7 +281,7 @@ class MirrorBook:
         for price in self._shown[taken_from].through(price_ticks):
             actions += self._fill_level(taken_from, price)
             room -= self.wanted_lots(taken_from, price)
-            if room <= 0 or len(actions) >= self.config.depth_levels:
+            if room <= 0 or len(actions) >= MAX_PREPARED_LEVELS:
                 break
         return actions + self._fill_level(side, price_ticks)
 
@@ -449,7 +454,17 @@ class MirrorBook:
                 self._add_credit((hit, price), venue_ts_ns, self.shown_lots(hit, price))
                 yield from self._clear_level(hit, price)
 
+    def _not_yet_shown(self, hit: Side, price_ticks: int, lots: int, venue_ts_ns: int | None) -> int:
+        """Lots of a print that the display still contains: none when a diff was newer, less a waiting decrease."""
+        shown_ns = self._shown_ts_ns
+        if venue_ts_ns is not None and shown_ns is not None and venue_ts_ns < shown_ns:
+            return 0
+        waiting = self.queues.mirror_lots(hit, price_ticks) - self.wanted_lots(hit, price_ticks)
+        return lots - min(lots, max(0, waiting))
+
     def _add_credit(self, key: LevelKey, venue_ts_ns: int | None, lots: int) -> None:
+        if not lots:
+            return
         if len(self._credit) >= MAX_CREDITED_LEVELS:
             self._credit.clear()
         self._credit.setdefault(key, []).append((venue_ts_ns, lots))

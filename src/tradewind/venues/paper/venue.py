@@ -68,6 +68,7 @@ from .latency import LatencyConfig, LatencyModel, Path
 from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
 from .port import Port, PortStopped
 from .queue_model import Entry
+from .schedule import fee_e6bp
 from .setup import MICRO, MarketSetup, PaperSetup
 from .wire import BatchLike
 
@@ -93,6 +94,7 @@ class PaperMarket:
         self.book_as_of_ns: int | None = None
         self.last_price_ticks: int | None = None
         self.refused_actions = 0
+        self.charged_e6bp: tuple[int, int] | None = None
 
     @property
     def live(self) -> bool:
@@ -131,6 +133,8 @@ class PaperVenue:
             engine.OrderReplaced: self._on_order,
             engine.Trade: self._on_trade,
             engine.OrderCancelled: self._on_cancelled,
+            engine.MarketCreated: self._on_parameters,
+            engine.MarketUpdated: self._on_parameters,
         }
         port.listen(self.on_batch)
 
@@ -151,13 +155,16 @@ class PaperVenue:
 
     async def advance(self, now_ns: int) -> None:
         """Everything whose time has come, in order of time."""
-        while self._queue and self._queue[0][0] <= now_ns:
-            due_ns, _, work = heapq.heappop(self._queue)
-            self.port.advance_to(due_ns)
-            await self._mirror_due(due_ns)
-            await work()
-        self.port.advance_to(now_ns)
-        await self._mirror_due(now_ns)
+        while True:
+            while self._queue and self._queue[0][0] <= now_ns:
+                due_ns, _, work = heapq.heappop(self._queue)
+                self.port.advance_to(due_ns)
+                await self._mirror_due(due_ns)
+                await work()
+            self.port.advance_to(now_ns)
+            await self._mirror_due(now_ns)
+            if not self._queue or self._queue[0][0] > now_ns:
+                return
 
     def next_due_ns(self) -> int | None:
         """When the next queued request or report is due."""
@@ -326,6 +333,11 @@ class PaperVenue:
         market = self._by_handle.get(event.market)
         if market is not None:
             market.mirror.queues.remove(event.order)
+
+    def _on_parameters(self, event: engine.MarketCreated | engine.MarketUpdated) -> None:
+        market = self._by_handle.get(event.market)
+        if market is not None:
+            market.charged_e6bp = (event.maker_fee_e6bp, event.taker_fee_e6bp)
 
     # ---- requests with latency ---------------------------------------------------------------------
 
@@ -558,10 +570,16 @@ class PaperVenue:
         )
 
     async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:
-        """The schedule that the markets were set up with."""
-        if symbol not in self.markets:
+        """The named schedule, if it is what the engine's market really charges."""
+        market, stated = self.markets.get(symbol), self.setup.fees
+        if market is None:
             return Unknown(f"no market {symbol}")
-        return Known(self.setup.fees, self.port.now_ns(), self.setup.fees.name)
+        wanted = (fee_e6bp(stated.maker_bps), fee_e6bp(stated.taker_bps))
+        if market.charged_e6bp != wanted:
+            return Unknown(
+                f"schedule {stated.name} states {wanted}, the market charges {market.charged_e6bp} (1e-6 bps)"
+            )
+        return Known(stated, self.port.now_ns(), stated.name)
 
     async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
         """Send one order and wait for the answer; somebody must drive `advance` meanwhile."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -35,32 +36,53 @@ from tradewind.venues.paper.venue import PaperVenue
 YEAR_NS = 360 * 86_400 * 1_000_000_000
 KEYS = PaperKeys.derive("console-tests")
 FUNDS = {"USDT": Decimal(10_000)}
+SEED = 7
 
 
-async def serve(port: int, data_dir: Path) -> None:
-    """Run until the process is stopped."""
+@dataclass
+class Platform:
+    """The running parts."""
+
+    node: NodeService
+    views: ExchangeViews
+    feed: GeneratedFeed
+    session: Session
+    collector: ViewCollector
+
+    @property
+    def trader_handle(self) -> int:
+        return self.session.venue.setup.accounts["trader"]
+
+
+async def assemble(data_dir: Path) -> Platform:
+    """Everything but the server; nothing runs by itself yet."""
     now_ns = time.time_ns()
     grants = [Grant(*grant) for grant in KEYS.grants(now_ns + YEAR_NS)]
     node = await NodeService.start(data_dir, genesis=GenesisConfig(now_ns, grants))
     views = ExchangeViews()
     await node.attach(views.apply, name="views")
-    feed = GeneratedFeed(7)
+    feed = GeneratedFeed(SEED)
     symbol, outside = next(iter(feed.instruments.items()))
-    node_port = NodePort(node)
-    setup = await set_up(node_port, KEYS, load_schedule("binance-spot-vip0"), [outside], FUNDS)
-    venue = PaperVenue(node_port, setup, latency=LatencyConfig.off())
+    port = NodePort(node)
+    setup = await set_up(port, KEYS, load_schedule("binance-spot-vip0"), [outside], FUNDS)
+    venue = PaperVenue(port, setup, latency=LatencyConfig.off())
     strategy = MarketMaking(symbol, DEMONSTRATION, environment="paper")
-    session = Session(venue, TraderService(venue, node_port, load_profile("paper"), strategy))
-    collector = ViewCollector(
-        env="paper", version="test", node=node, views=views, session=session, feed=feed
-    )
+    session = Session(venue, TraderService(venue, port, load_profile("paper"), strategy))
+    collector = ViewCollector(env="paper", version="test", node=node, views=views, session=session, feed=feed)
     await node.attach(collector.counters.apply, name="counters")
+    return Platform(node, views, feed, session, collector)
+
+
+async def serve(port: int, data_dir: Path) -> None:
+    """Run until the process is stopped."""
+    platform = await assemble(data_dir)
+    session, collector = platform.session, platform.collector
     await session.open()
     app = FastAPI()
     mount_observe(app, collector.source, collector.metrics)
     console = mount(app, collector.source, TraderControls(KillSwitch(session), session.trader))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    tasks = [asyncio.create_task(collector.run()), asyncio.create_task(session.run(feed.events()))]
+    tasks = [asyncio.create_task(collector.run()), asyncio.create_task(session.run(platform.feed.events()))]
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.02)
@@ -70,7 +92,7 @@ async def serve(port: int, data_dir: Path) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await console.close()
-    await node.close()
+    await platform.node.close()
 
 
 if __name__ == "__main__":

@@ -118,5 +118,5 @@ def reading(
 
 
 def money(value: Reading, *, signed: bool = False) -> str:
-    """A reading of money: two decimals in full size, the other four of its micro-units small, always there."""
+    """Money: two decimals in full size, the other four of its micro-units small, always there."""
     return reading(value, signed=signed, least=MONEY_DECIMALS)

@@ -361,11 +361,10 @@ impl<B: Book> Engine<B> {
             .map(|slot| &orders[slot])
             .filter(|own| own.market == order.market && own.side == opposite && own.id != order.id)
             .filter(|own| within(own.price) && (own.expiry_ns == 0 || own.expiry_ns > now_ns));
+        let mut gone = self.expired_within(order, &within, now_ns);
         if order.self_trade_prevention == stp::CANCEL_OLDEST {
-            let excluded: i64 = own.map(|own| own.remaining).sum();
-            return self.total_within(order, &within)
-                - self.expired_within(order, &within, now_ns)
-                - excluded;
+            gone.extend(own.map(|own| (own.price, own.remaining)));
+            return self.total_within(order, &within, &gone);
         }
         // The other modes stop or shrink the order at the own one, so only what ranks before it counts.
         let better = |a: i64, b: i64| if opposite == side::SELL { a < b } else { a > b };
@@ -375,24 +374,27 @@ impl<B: Book> Engine<B> {
             _ => Some(own),
         });
         let Some(first_own) = first_own else {
-            return self.total_within(order, &within) - self.expired_within(order, &within, now_ns);
+            return self.total_within(order, &within, &gone);
         };
         self.lots_before(order, first_own, &within, now_ns)
     }
 
-    fn total_within(&self, order: &Order, within: &dyn Fn(i64) -> bool) -> i64 {
+    /// Level totals from the best on, without the lots that are `gone` (price, lots), until they suffice.
+    fn total_within(&self, order: &Order, within: &dyn Fn(i64) -> bool, gone: &[(i64, i64)]) -> i64 {
         let mut total = 0_i64;
         self.state.books[order.market as usize].levels(1 - order.side, &mut |level| {
             if within(level.price) {
-                total = total.saturating_add(level.lots);
+                let absent: i64 =
+                    gone.iter().filter(|(price, _)| *price == level.price).map(|(_, lots)| lots).sum();
+                total = total.saturating_add(level.lots - absent);
             }
-            within(level.price) && total < order.remaining.saturating_mul(2)
+            within(level.price) && total < order.remaining
         });
         total
     }
 
-    /// Lots of expired orders that no Tick has removed yet; the due queue names them.
-    fn expired_within(&self, order: &Order, within: &dyn Fn(i64) -> bool, now_ns: i64) -> i64 {
+    /// Price and lots of expired orders that no Tick has removed yet; the due queue names them.
+    fn expired_within(&self, order: &Order, within: &dyn Fn(i64) -> bool, now_ns: i64) -> Vec<(i64, i64)> {
         self.state
             .due
             .range(..=(now_ns, due::ORDER_EXPIRY, u64::MAX))
@@ -402,8 +404,8 @@ impl<B: Book> Engine<B> {
             .filter(|resting| {
                 resting.market == order.market && resting.side != order.side && within(resting.price)
             })
-            .map(|resting| resting.remaining)
-            .sum()
+            .map(|resting| (resting.price, resting.remaining))
+            .collect()
     }
 
     fn lots_before(&self, order: &Order, stop: &Order, within: &dyn Fn(i64) -> bool, now_ns: i64) -> i64 {

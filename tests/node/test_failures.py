@@ -240,3 +240,61 @@ async def test_injected_disk_faults_stop_the_node(start: Starter, world: World, 
     await node.close()
     again = await start()
     assert again.open_report["last_seq"] >= acked
+
+
+STEP_CHILD = """
+    import os, sys
+    sys.path.insert(0, sys.argv[1])
+    from exchange_world import START_NS, World, genesis
+    from tradewind import _core
+    from tradewind.core.enums import Side
+
+    path, op, skip, tear = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    node = _core.Node.create(path, genesis().encode(), segment_bytes=1 << 16)
+    world = World()
+    print(node.commit(b"".join(world.setup()), [], START_NS + 1).last_seq, flush=True)
+    _core.set_fault(path, op, "abort", skip=skip, bytes=tear)
+    for number in range(400):
+        frame = b"".join(world.order(0, Side.BUY, 5_000_000 + number * 10 + n, 1) for n in range(5))
+        print(node.commit(frame, [(1, 1, b"note")], START_NS + 2 + number).last_seq, flush=True)
+        if number % 20 == 19:
+            batch, image = node.snapshot(START_NS + 2 + number)
+            print(batch.last_seq, flush=True)
+            image.write()
+    print("the fault did not fire", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("tear", [0, 1, 150, 4_000])
+@pytest.mark.parametrize(
+    ("op", "skip"),
+    [
+        *(("write", skip) for skip in (0, 1, 5)),
+        *(("sync", skip) for skip in (0, 4)),
+        *(("create", skip) for skip in (0, 1)),
+        *(("sync_dir", skip) for skip in (0, 1, 2)),
+        ("allocate", 0),
+        ("rename", 0),
+        ("rename", 1),
+    ],
+)
+def test_process_that_dies_in_any_step_of_a_commit_loses_nothing(
+    tmp_path: Path, op: str, skip: int, tear: int
+) -> None:
+    if not hasattr(_core, "set_fault"):
+        pytest.skip("the module is built without the faults feature")
+    if tear and op != "write":
+        pytest.skip("only writes are torn")
+    path = tmp_path / "journal"
+    arguments = [str(HERE.parent / "core"), str(path), op, str(skip), str(tear)]
+    program = [sys.executable, "-c", textwrap.dedent(STEP_CHILD), *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode != 0, f"the fault never fired: {done.stderr}"
+    acked = int(done.stdout.split()[-1])
+    node, report = _core.Node.open(path, segment_bytes=1 << 16)
+    assert report["last_seq"] >= acked
+    hashes = node.state_hash(), node.cursor_hash()
+    node.close()
+    replayed = journal.replay(path)
+    assert (replayed.state_hash, replayed.cursor_hash) == hashes
+    assert journal.verify(path).torn_tail is None

@@ -135,7 +135,7 @@ def check_proof(proof: bytes, published_root: bytes) -> dict[str, Any]:
 
 
 def snapshot_offline(path: Path) -> dict[str, Any]:
-    """Opens the journal as its only writer, records a snapshot, closes it; returns what `SnapshotImage` wrote.
+    """Opens the journal as its only writer, records a snapshot, closes it; returns what was written.
 
     Raises:
         JournalLocked: a platform is running on it; JournalFailure, ReplayMismatch.

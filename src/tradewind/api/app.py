@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -17,22 +17,13 @@ from tradewind.api.desk import Desk
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
 from tradewind.api.token import authorised
+from tradewind.observe.controls import ControlResult, Controls, Outcome
 
 log = structlog.get_logger("tradewind.api")
 
 PREFIX: Final = "/api/v1"
 MAX_BODY_BYTES: Final = 65_536
 JSON: Final = "application/json"
-
-
-class KillSwitch(Protocol):
-    """The levels of the kill switch; each answers only after the effect was read back."""
-
-    async def halt(self, *, reason: str, actor: str) -> Any: ...
-
-    async def flatten(self, *, reason: str, actor: str) -> Any: ...
-
-    async def resume(self, *, reason: str, actor: str) -> Any: ...
 
 
 Handler = Callable[[Request, Any], Awaitable[Any]]
@@ -47,7 +38,7 @@ class CommandRoute(msgspec.Struct, frozen=True):
     summary: str
 
 
-def create_app(desk: Desk, reads: Reads, token: str, kill: KillSwitch | None = None) -> FastAPI:
+def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     """The API of one platform. Everything below `/api/v1` wants the bearer token."""
     app = FastAPI(
         title="Tradewind", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
@@ -92,10 +83,10 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
         CommandRoute("/accounts", req.OpenAccount, plain(desk.open_account), "Open an account"),
         CommandRoute("/subaccounts", req.OpenSubAccount, plain(desk.open_sub_account), "Open a sub-account"),
         CommandRoute("/markets", req.CreateMarket, plain(desk.create_market), "Create a spot market"),
-        CommandRoute("/markets/{name}/update", req.UpdateMarket, named(desk.update_market), "Change parameters"),
-        CommandRoute("/markets/{name}/pause", req.PauseMarket, named(desk.pause_market), "Pause a market, or ALL"),
-        CommandRoute("/markets/{name}/resume", req.ResumeMarket, named(desk.resume_market), "Approve a resume"),
-        CommandRoute("/markets/{name}/close", req.CloseMarket, named(desk.close_market), "Close a market"),
+        CommandRoute("/markets/{name:path}/update", req.UpdateMarket, named(desk.update_market), "Change parameters"),
+        CommandRoute("/markets/{name:path}/pause", req.PauseMarket, named(desk.pause_market), "Pause a market, or ALL"),
+        CommandRoute("/markets/{name:path}/resume", req.ResumeMarket, named(desk.resume_market), "Approve a resume"),
+        CommandRoute("/markets/{name:path}/close", req.CloseMarket, named(desk.close_market), "Close a market"),
         CommandRoute("/deposits", req.Deposit, plain(desk.deposit), "Credit a deposit"),
         CommandRoute("/addresses", req.ListAddress, plain(desk.list_address), "List or unlist an address"),
         CommandRoute("/withdrawals", req.Withdraw, plain(desk.withdraw), "Request a withdrawal"),
@@ -117,25 +108,35 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
     ]  # fmt: skip
 
 
-def kill_routes(kill: KillSwitch | None) -> list[CommandRoute]:
-    """Halt, flatten and resume; without a trader they say so."""
+def kill_routes(kill: Controls) -> list[CommandRoute]:
+    """Halt, flatten and resume. Only an effect that was read back is a success."""
 
-    def level(name: str) -> Handler:
-        async def pull(_: Request, body: req.Kill) -> Any:
-            if kill is None:
-                raise ApiFailure(503, "TRADER_NOT_RUNNING", "the trader does not run", retryable=True)
+    def level(act: str) -> Handler:
+        async def pull(_: Request, body: req.Kill) -> ControlResult:
             if not body.reason.strip():
                 raise ApiFailure(422, "NO_REASON", "state a reason; it goes into the log")
-            return await getattr(kill, name)(reason=body.reason, actor=body.actor)
+            result: ControlResult = await getattr(kill, act)(reason=body.reason, actor=body.actor)
+            if result.succeeded:
+                return result
+            raise _not_done(result)
 
         return pull
 
     texts = {
-        "halt": "No new risk, cancel everything",
+        "halt": "No new risk, cancel all",
         "flatten": "Halt, then reduce to zero",
         "resume": "Leave the halt",
     }
-    return [CommandRoute(f"/kill/{name}", req.Kill, level(name), text) for name, text in texts.items()]
+    return [CommandRoute(f"/kill/{act}", req.Kill, level(act), text) for act, text in texts.items()]
+
+
+def _not_done(result: ControlResult) -> ApiFailure:
+    refused = result.outcome is Outcome.REFUSED
+    status = HTTPStatus.CONFLICT if refused else HTTPStatus.SERVICE_UNAVAILABLE
+    detail = result.detail or f"{result.action}: the effect could not be read back"
+    failure = ApiFailure(status, str(result.outcome).upper(), detail, retryable=not refused)
+    failure.problem.result = result
+    return failure
 
 
 def read_routes(reads: Reads) -> list[tuple[str, Callable[[Request], Any], str]]:
@@ -147,12 +148,12 @@ def read_routes(reads: Reads) -> list[tuple[str, Callable[[Request], Any], str]]
         ("/accounts", lambda _: reads.accounts(), "Accounts"),
         ("/accounts/{name}/balances", lambda r: reads.balances(r.path_params["name"]), "Balances of an account"),
         ("/markets", lambda _: reads.markets(), "Markets"),
-        ("/markets/{name}", lambda r: reads.market(r.path_params["name"]), "One market"),
-        ("/markets/{name}/book", lambda r: reads.book(r.path_params["name"], _count(r, "depth", 20)), "Price levels"),
-        ("/markets/{name}/trades", lambda r: reads.trades(r.path_params["name"], _count(r, "limit", 50)), "Trades"),
-        ("/markets/{name}/candles",
+        ("/markets/{name:path}/book", lambda r: reads.book(r.path_params["name"], _count(r, "depth", 20)), "Price levels"),
+        ("/markets/{name:path}/trades", lambda r: reads.trades(r.path_params["name"], _count(r, "limit", 50)), "Trades"),
+        ("/markets/{name:path}/candles",
          lambda r: reads.candles(r.path_params["name"], r.query_params.get("interval", "1m"), _count(r, "limit", 60)),
          "Open, high, low, close, volume"),
+        ("/markets/{name:path}", lambda r: reads.market(r.path_params["name"]), "One market"),
         ("/orders", lambda r: reads.orders(r.query_params.get("account"), r.query_params.get("market")), "Open orders"),
         ("/orders/{number:int}", lambda r: reads.order(r.path_params["number"]), "One order"),
         ("/positions", lambda _: reads.positions(), "What trading holds"),

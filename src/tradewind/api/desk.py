@@ -29,7 +29,7 @@ from tradewind.core.enums import (
 )
 from tradewind.core.errors import InvalidField, Rejected, TradewindError, reject
 from tradewind.core.events import Result
-from tradewind.core.journal import blake3
+from tradewind.core.hashing import blake3
 from tradewind.core.units import Scale
 from tradewind.node.projections.directory import Account
 
@@ -45,8 +45,9 @@ class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An accepted command. `value` is the handle it created; `duplicate`: answered from an earlier equal command."""
 
     command: str
-    seq: int
     value: int
+    seq: int | None = None
+    """Sequence number in the log; absent where the trader sent the command in its own time."""
     duplicate: bool = False
     effect: dict[str, Any] = {}
 

@@ -70,7 +70,8 @@ class Directory:
         if name.isdecimal() and int(name) in self.views.markets.by_handle:
             return self.named(int(name))
         known = self.markets()
-        found = [one for one in known if one.symbol == name.upper()]
+        wanted = name.upper().replace("-", "/")
+        found = [one for one in known if one.symbol == wanted]
         if not found:
             raise _unknown("MARKET_NOT_FOUND", f"no market {name!r}", name, {one.symbol for one in known})
         ended = (MarketStatus.CLOSED, MarketStatus.CLOSE_ONLY)

@@ -8,11 +8,12 @@ from typing import Final
 from tradewind.api import requests as req
 from tradewind.api.desk import Done
 from tradewind.api.directory import NamedMarket
-from tradewind.api.numbers import parse_price, parse_size
+from tradewind.api.numbers import parse_price, parse_size, plain_text
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.core.errors import reject
 from tradewind.core.units import MICRO, Scale
 from tradewind.trader.orders import ManagedOrder, State
+from tradewind.trader.risk.check import Denied
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
 from tradewind.trader.strategy import AmendIntent, CancelIntent, PlaceIntent
@@ -87,16 +88,13 @@ class TraderDesk:
             raise ApiFailure(503, "NOT_VERIFIED", f"cancel-all: {answer}", retryable=True)
         left = await self._session.venue.open_orders(symbol)
         effect = {"cancelled": list(answer.client_ids), "left": [one.client_id for one in left]}
-        return Done(command="CancelAll", seq=0, value=len(answer.client_ids), effect=effect)
+        return Done(command="CancelAll", value=len(answer.client_ids), effect=effect)
 
     async def _submit(self, intent: PlaceIntent | AmendIntent | CancelIntent) -> str:
         async with self._session.lock:
             denied, client_id = await self._trader.submit(intent)
         if denied:
-            detail = "; ".join(
-                f"{one.code}: {one.limit} {one.given} against {one.bound} {one.detail}".strip()
-                for one in denied
-            )
+            detail = "; ".join(_denial_text(one) for one in denied)
             raise ApiFailure(422, "RISK_DENIED", detail, codes=[str(one.code) for one in denied])
         if client_id is None:
             raise ApiFailure(409, "ORDER_NOT_OPEN", "the order is busy or has ended", code=2125)
@@ -132,4 +130,10 @@ class TraderDesk:
             "filled_lots": managed.filled_lots,
             "lots": managed.lots,
         }
-        return Done(command=name, seq=0, value=int(managed.venue_id or 0), effect=effect)
+        return Done(command=name, value=int(managed.venue_id or 0), effect=effect)
+
+
+def _denial_text(one: Denied) -> str:
+    """`OrderNotionalLimit: 590 against 500 (L02)`."""
+    values = "" if one.given is None else f"{plain_text(one.given)} against {plain_text(one.bound)} "
+    return f"{one.code}: {values}{one.detail} ({one.limit})".replace("  ", " ")

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from tradewind import __version__
 from tradewind.api.controls import TraderControls
 from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
@@ -26,7 +27,7 @@ from tradewind.config import ConfigurationRefused, UpConfiguration
 from tradewind.core import journal
 from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.node.service import JOURNAL_FOLDER, NodeService
-from tradewind.observe.view import PlatformView
+from tradewind.observe.collect import ViewCollector
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
@@ -70,8 +71,10 @@ class Platform:
         self.views = PlatformViews(journal.genesis(node.journal_path))
         self.directory = Directory(self.views, identities.public)
         self.desk = Desk(node, self.directory, identities)
-        self.source: Callable[[], PlatformView] = self._bare_view
-        self.reads = Reads(node, self.directory, identities, lambda: self.source(), lambda: self.venue)
+        self.collector = ViewCollector(
+            env=configuration.env, version=__version__, node=node, views=self.views, feed_note="starting"
+        )
+        self.reads = Reads(node, self.directory, identities, self.collector.source, lambda: self.venue)
         self.selected: SelectedFeed | None = None
         self.venue: PaperVenue | None = None
         self.trader: TraderService | None = None
@@ -80,6 +83,7 @@ class Platform:
         self.controls: TraderControls | None = None
         self.trading_error: str | None = None
         self._trading: asyncio.Task[None] | None = None
+        self._collecting: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -99,9 +103,13 @@ class Platform:
         try:
             platform = cls(configuration, identities, node)
             await node.attach(platform.views.apply, name="api-views")
+            counters = platform.collector.counters
+            await node.attach(counters.apply, name="counters", from_seq=node.next_seq)
         except BaseException:
             await node.close()
             raise
+        platform.collector.refresh()
+        platform._collecting = asyncio.create_task(platform.collector.run(), name="view-collector")
         return platform
 
     # ---- trading -----------------------------------------------------------------------------------
@@ -114,7 +122,8 @@ class Platform:
         """
         one = self.configuration
         self.selected = await self._select_feed()
-        feed = self.selected.feed
+        feed = self.collector.feed = self.selected.feed
+        self.collector.feed_note = "; ".join(self.selected.passed_over)
         instrument = feed.instruments.get(one.symbol)
         if instrument is None:
             known = ", ".join(sorted(feed.instruments)) or "nothing"
@@ -132,6 +141,7 @@ class Platform:
         differences = await self.session.open()
         if differences:
             log.error("not_reconciled_after_recovery", differences=[str(one) for one in differences])
+        self.collector.session = self.session
         self.kill = KillSwitch(self.session)
         self.controls = TraderControls(self.kill, self.trader)
         self.desk.own_orders = TraderDesk(self.session)
@@ -185,12 +195,6 @@ class Platform:
             return "ended"
         return str(self.selected.feed.state(self.configuration.symbol))
 
-    def _bare_view(self) -> PlatformView:
-        """What is known before the collector runs."""
-        from tradewind import __version__
-
-        return PlatformView(taken_ns=time.time_ns(), env=self.configuration.env, version=__version__)
-
     # ---- the end -----------------------------------------------------------------------------------
 
     async def stop(self, *, direct: bool = False) -> StopReport:
@@ -242,9 +246,10 @@ class Platform:
     async def _stop_market_data(self) -> None:
         if self.selected is not None:
             await self.selected.feed.close()
-        if self._trading is not None:
-            self._trading.cancel()
-            await asyncio.gather(self._trading, return_exceptions=True)
+        tasks = [task for task in (self._trading, self._collecting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _seal(self, report: StopReport) -> None:
         """A last snapshot, so that the next start replays nothing; the log itself is complete without it."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.core.errors import Rejected, TradewindError
+from tradewind.observe.controls import ControlResult
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:tradewind:error:"
@@ -31,6 +32,8 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Known names that look like the given one."""
     codes: list[str] | None = None
     """Every limit that denied an order."""
+    result: ControlResult | None = None
+    """What a control has read back, when that is not a success."""
 
 
 class ApiFailure(Exception):

@@ -119,6 +119,8 @@ def _report(failure: CommandFailure, arguments: list[str]) -> int:
         return failure.exit_code
     sys.stderr.write(f"{failure.code}: {failure.message}\n")
     for key, value in failure.details.items():
+        if key in ("status", "retryable"):
+            continue
         lines = value if isinstance(value, list | tuple) else [value]
         for line in lines:
             sys.stderr.write(f"  {key}: {line}\n")

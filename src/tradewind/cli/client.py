@@ -18,7 +18,9 @@ TOKEN_FILE: Final = "api.token"  # noqa: S105 a file name
 LOOPBACK: Final = "127.0.0.1"
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 64 << 20
-MAX_PROBLEM_DETAILS: Final = frozenset({"status", "bound", "given", "retryable", "suggestions", "until_ns"})
+PROBLEM_DETAILS: Final = frozenset(
+    {"status", "bound", "given", "retryable", "nearest", "suggestions", "codes", "result"}
+)
 
 
 class Client:
@@ -76,7 +78,9 @@ def _decode(status: int, content: bytes) -> Any:
         ) from None
     if status < http.HTTPStatus.BAD_REQUEST:
         return document
-    details = {key: value for key, value in document.items() if key in MAX_PROBLEM_DETAILS}
+    details = {key: value for key, value in document.items() if key in PROBLEM_DETAILS}
+    if not details.get("bound") and not details.get("given"):
+        details = {key: value for key, value in details.items() if key not in ("bound", "given")}
     name = document.get("name", f"HTTP_{status}")
     unable = status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.NOT_IMPLEMENTED)
     exit_code = ExitCode.CANNOT if unable else ExitCode.RED

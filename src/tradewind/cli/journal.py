@@ -262,10 +262,26 @@ def _compare_with_running(data: Path, state_hash: str, next_seq: int) -> dict[st
 
 
 def _project(path: Path, url: str, *, quiet: bool) -> dict[str, Any]:
+    from tradewind.core import journal as log
+
     try:
-        from tradewind.node.projections.sql import project
+        from tradewind.node.projections.sql import SqlProjection
     except ImportError as error:
         message = f"--into needs the extra: pip install 'tradewind[ops]' ({error.name} is missing)"
         raise CommandFailure(ExitCode.CANNOT, "MISSING_EXTRA", message) from error
-    with progress("projecting", quiet=quiet) as tell:
-        return dict(project(path, url, tell))
+    from sqlalchemy.exc import SQLAlchemyError
+
+    last_seq = log.verify(path).last_seq or 0
+    try:
+        with progress("projecting", quiet=quiet) as tell:
+            applied = SqlProjection(url).rebuild(path, lambda seq: tell(seq, last_seq))
+    except SQLAlchemyError as error:
+        raise CommandFailure(ExitCode.CANNOT, "NO_DATABASE", f"{type(error).__name__}: {error}") from error
+    return {"url": redacted(url), "applied_seq": applied}
+
+
+def redacted(url: str) -> str:
+    """A database address without its password."""
+    from sqlalchemy import make_url
+
+    return make_url(url).render_as_string(hide_password=True)

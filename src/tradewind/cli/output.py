@@ -14,9 +14,12 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import Console
+
 DataDirectory = Annotated[Path, Parameter(help="data directory of the installation")]
 Json = Annotated[bool, Parameter(negative="", help="print JSON instead of a table")]
 DEFAULT_DATA = Path("data")
+PIPE_WIDTH = 160
 # Columns that hold numbers are aligned at their right edge.
 NUMERIC = frozenset(
     {
@@ -35,15 +38,15 @@ def print_json(document: Any) -> None:
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, title: str, empty: str) -> None:
     """A table with one column per name in `columns`; an absent value is shown as a dash, never as zero."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    console = _console()
     if not rows:
         console.print(empty)
         return
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    console.print(f"[bold]{escape(title)}[/]")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in NUMERIC else "left", overflow="fold")
     for row in rows:
@@ -54,16 +57,24 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, tit
 def print_fields(document: Mapping[str, Any], *, title: str) -> None:
     """A two-column table of one record."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=SIMPLE, show_header=False, pad_edge=False)
+    console = _console()
+    console.print(f"[bold]{escape(title)}[/]")
+    table = Table(box=SIMPLE, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for key, value in flatten(document):
         table.add_row(escape(key), escape(as_text(value)))
-    Console().print(table)
+    console.print(table)
+
+
+def _console() -> Console:
+    """A console; without a terminal (a file, a pipe) it is wide, so that nothing is folded."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

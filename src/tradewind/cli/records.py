@@ -85,7 +85,7 @@ def _note_fields(note: Any) -> dict[str, Any]:
 
 @cache
 def _kinds() -> dict[tuple[int, int], tuple[str, str]]:
-    from tradewind.core.journal import command_names
+    from tradewind.core.hashing import command_names
 
     return command_names()
 

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
 from tradewind.api.app import create_app
+from tradewind.dashboard.app import mount
+from tradewind.observe.controls import ControlResult, Outcome
+from tradewind.observe.http import mount_observe
 
 if TYPE_CHECKING:
     from tradewind.api.platform import Platform
@@ -33,7 +36,12 @@ class Server:
 
     def __init__(self, platform: Platform, token: str) -> None:
         self.platform = platform
-        self.app = create_app(platform.desk, platform.reads, token, _LateKill(platform))
+        controls = _LateControls(platform)
+        source = platform.collector.source
+        self.app = create_app(platform.desk, platform.reads, token, controls)
+        mount_observe(self.app, source, platform.collector.metrics)
+        # Last, because it takes every path that is left. NiceGUI is imported with its first request.
+        self.console = mount(self.app, source, controls)
         self._server: _QuietServer | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -53,31 +61,35 @@ class Server:
     async def stop(self) -> None:
         """Closes connections and the port."""
         if self._server is not None and self._task is not None:
+            await self.console.close()
             self._server.should_exit = True
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-class _LateKill:
-    """The kill switch of a platform whose trader may still be starting."""
+class _LateControls:
+    """The controls of a platform whose trader may still be starting."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def _controls(self) -> Any:
-        from tradewind.api.problems import ApiFailure
+    async def _pull(self, act: str, reason: str, actor: str) -> ControlResult:
+        controls = self._platform.controls
+        if controls is None:
+            detail = "the trader does not run yet; nothing is traded"
+            return ControlResult(
+                action=act, outcome=Outcome.REFUSED, detail=detail, code="TRADER_NOT_RUNNING"
+            )
+        result: ControlResult = await getattr(controls, act)(reason=reason, actor=actor)
+        return result
 
-        if self._platform.controls is None:
-            raise ApiFailure(503, "TRADER_NOT_RUNNING", "the trader does not run yet", retryable=True)
-        return self._platform.controls
-
-    async def halt(self, *, reason: str, actor: str) -> Any:
+    async def halt(self, *, reason: str, actor: str) -> ControlResult:
         """See `Controls.halt`."""
-        return await self._controls().halt(reason=reason, actor=actor)
+        return await self._pull("halt", reason, actor)
 
-    async def flatten(self, *, reason: str, actor: str) -> Any:
+    async def flatten(self, *, reason: str, actor: str) -> ControlResult:
         """See `Controls.flatten`."""
-        return await self._controls().flatten(reason=reason, actor=actor)
+        return await self._pull("flatten", reason, actor)
 
-    async def resume(self, *, reason: str, actor: str) -> Any:
+    async def resume(self, *, reason: str, actor: str) -> ControlResult:
         """See `Controls.resume`."""
-        return await self._controls().resume(reason=reason, actor=actor)
+        return await self._pull("resume", reason, actor)

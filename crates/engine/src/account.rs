@@ -1,7 +1,8 @@
 //! Accounts, sub-accounts, delegates and withdrawal addresses (protocol P1.5).
 
 use crate::codec::{Reader, Writer};
-use crate::hash::{id32, Id, Map};
+use crate::hash::id_hash;
+use crate::index::Index;
 use crate::ledger::{line, Balance};
 use crate::order::NONE;
 
@@ -29,30 +30,69 @@ pub struct SubAccount {
     pub balances: Vec<Balance>,
 }
 
-/// An owner's account.
+/// An owner's account. What every order reads lies in its first two cache lines.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Account {
     pub id: [u8; 32],
     pub owner_key: [u8; 32],
-    pub subs: Vec<SubAccount>,
+    /// Sub-account 0, which every account has.
+    main: SubAccount,
     pub delegates: Vec<Delegate>,
-    pub addresses: Vec<Address>,
-    /// Cancel-all-after: deadline 0 = disarmed.
-    pub switch_deadline_ns: i64,
-    pub switch_window_s: u32,
     /// Open orders as an intrusive list in ascending order id.
     pub first_order: u32,
     pub last_order: u32,
     pub open_orders: u32,
+    pub switch_window_s: u32,
+    /// Cancel-all-after: deadline 0 = disarmed.
+    pub switch_deadline_ns: i64,
+    /// The other sub-accounts, ascending by index.
+    others: Vec<SubAccount>,
+    pub addresses: Vec<Address>,
 }
 
 impl Account {
     #[inline]
     pub fn sub(&self, index: u8) -> Option<&SubAccount> {
-        match self.subs.first() {
-            Some(sub) if sub.index == index => Some(sub),
-            _ => self.subs.iter().find(|sub| sub.index == index),
+        if index == 0 {
+            return Some(&self.main);
         }
+        self.others.iter().find(|sub| sub.index == index)
+    }
+
+    /// All sub-accounts, ascending by index.
+    pub fn subs(&self) -> impl Iterator<Item = &SubAccount> {
+        [&self.main].into_iter().chain(&self.others)
+    }
+
+    #[inline]
+    fn sub_mut(&mut self, index: u8) -> Option<&mut SubAccount> {
+        if index == 0 {
+            return Some(&mut self.main);
+        }
+        self.others.iter_mut().find(|sub| sub.index == index)
+    }
+
+    /// Adds a sub-account that does not exist yet.
+    pub fn open_sub(&mut self, index: u8, margin_mode: u8) {
+        let position = self.others.partition_point(|sub| sub.index < index);
+        self.others.insert(position, SubAccount { index, margin_mode, balances: Vec::new() });
+    }
+}
+
+/// Rows up to which searching one after the other beats halving.
+const FEW_BALANCES: usize = 8;
+
+impl SubAccount {
+    /// Where the row of an asset is, or belongs.
+    #[inline]
+    fn row(&self, asset: u16) -> Result<usize, usize> {
+        if self.balances.len() <= FEW_BALANCES {
+            if let Some(row) = self.balances.iter().position(|balance| balance.asset == asset) {
+                return Ok(row);
+            }
+        }
+        self.balances.binary_search_by_key(&asset, |balance| balance.asset)
     }
 }
 
@@ -60,22 +100,23 @@ impl Account {
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     pub list: Vec<Account>,
-    by_id: Map<Id, u32>,
+    by_id: Index,
 }
 
 impl Accounts {
     #[inline]
     pub fn find(&self, id: &[u8; 32]) -> Option<u32> {
-        self.by_id.get(&id32(id)).copied()
+        self.by_id.find(id_hash(id), |handle| self.list[handle as usize].id == *id)
     }
 
     pub fn open(&mut self, id: [u8; 32], owner_key: [u8; 32]) -> u32 {
         let handle = self.list.len() as u32;
-        self.by_id.insert(id32(&id), handle);
+        self.by_id.insert(id_hash(&id), handle);
         self.list.push(Account {
             id,
             owner_key,
-            subs: vec![SubAccount { index: 0, margin_mode: 0, balances: Vec::new() }],
+            main: SubAccount { index: 0, margin_mode: 0, balances: Vec::new() },
+            others: Vec::new(),
             delegates: Vec::new(),
             addresses: Vec::new(),
             switch_deadline_ns: 0,
@@ -92,23 +133,18 @@ impl Accounts {
     pub fn balance(&self, account: u32, sub: u8, asset: u16, line: u8) -> i64 {
         self.list[account as usize]
             .sub(sub)
-            .and_then(|sub| sub.balances.iter().find(|balance| balance.asset == asset))
+            .and_then(|sub| sub.row(asset).ok().map(|row| &sub.balances[row]))
             .map_or(0, |balance| balance.lines[line as usize])
     }
 
     #[inline]
     pub fn balance_mut(&mut self, account: u32, sub: u8, asset: u16) -> &mut Balance {
-        let subs = &mut self.list[account as usize].subs;
-        let position = if subs[0].index == sub {
-            0
-        } else {
-            subs.iter().position(|entry| entry.index == sub).expect("sub-account was checked to exist")
+        let sub = self.list[account as usize].sub_mut(sub).expect("sub-account was checked to exist");
+        let row = match sub.row(asset) {
+            Ok(row) => row,
+            Err(row) => add_balance(&mut sub.balances, row, asset),
         };
-        let balances = &mut subs[position].balances;
-        match balances.iter().position(|balance| balance.asset == asset) {
-            Some(row) => &mut balances[row],
-            None => add_balance(balances, asset),
-        }
+        &mut sub.balances[row]
     }
 
     pub fn encode(&self, writer: &mut Writer) {
@@ -130,8 +166,8 @@ impl Accounts {
                 writer.raw(&address.hash);
                 writer.i64(address.usable_from_ns);
             }
-            writer.len(account.subs.len());
-            for sub in &account.subs {
+            writer.len(1 + account.others.len());
+            for sub in account.subs() {
                 writer.u8(sub.index);
                 writer.u8(sub.margin_mode);
                 let rows =
@@ -160,7 +196,8 @@ impl Accounts {
                 let (asset, hash, usable_from_ns) = (reader.u16()?, reader.array()?, reader.i64()?);
                 account.addresses.push(Address { asset, hash, usable_from_ns });
             }
-            account.subs = decode_subs(reader)?;
+            account.others = decode_subs(reader)?;
+            account.main = account.others.remove(0);
         }
         Ok(accounts)
     }
@@ -168,17 +205,17 @@ impl Accounts {
 
 /// A fresh row at its place: rows ascend by asset.
 #[cold]
-fn add_balance(balances: &mut Vec<Balance>, asset: u16) -> &mut Balance {
-    let row = balances.partition_point(|balance| balance.asset < asset);
+fn add_balance(balances: &mut Vec<Balance>, row: usize, asset: u16) -> usize {
     balances.insert(row, Balance { asset, lines: [0; line::USER_LINES] });
-    &mut balances[row]
+    row
 }
 
+/// The sub-accounts of one account, ascending; never empty, and the first is number 0.
 fn decode_subs(reader: &mut Reader<'_>) -> Result<Vec<SubAccount>, String> {
-    let mut subs = Vec::new();
+    let mut subs = Vec::<SubAccount>::new();
     for _ in 0..reader.len(10)? {
         let (index, margin_mode) = (reader.u8()?, reader.u8()?);
-        let mut balances = Vec::new();
+        let mut balances = Vec::<Balance>::new();
         for _ in 0..reader.len(66)? {
             let asset = reader.u16()?;
             let mut lines = [0; line::USER_LINES];
@@ -187,10 +224,14 @@ fn decode_subs(reader: &mut Reader<'_>) -> Result<Vec<SubAccount>, String> {
             }
             balances.push(Balance { asset, lines });
         }
+        if !balances.windows(2).all(|pair| pair[0].asset < pair[1].asset) {
+            return Err(format!("balances of sub-account {index} out of order"));
+        }
         subs.push(SubAccount { index, margin_mode, balances });
     }
-    if subs.is_empty() {
-        return Err("an account without sub-accounts".into());
+    let ascending = subs.windows(2).all(|pair| pair[0].index < pair[1].index);
+    if subs.first().is_none_or(|sub| sub.index != 0) || !ascending {
+        return Err("an account without sub-account 0, or with its sub-accounts out of order".into());
     }
     Ok(subs)
 }

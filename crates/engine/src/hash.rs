@@ -64,3 +64,10 @@ pub type Id32 = [u64; 4];
 pub fn id32(bytes: &[u8; 32]) -> Id {
     Id(bytemuck::pod_read_unaligned(bytes))
 }
+
+/// The hash of an id under which an [`Index`](crate::index::Index) keeps it: ids are digests or public keys, so
+/// their first word is spread already.
+#[inline]
+pub fn id_hash(id: &[u8; 32]) -> u64 {
+    id32(id).0[0]
+}

@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashTable;
-
 use crate::codec::{Reader, Writer};
+use crate::index::Index;
 use crate::limits::{MAX_ACCOUNTS, MAX_LIVE_KEYS, SECOND_NS};
 use crate::wire::error::{reject, Code, Reject};
 
 /// Expired keys removed per command; more than the one that a command can add, so the table stays bounded.
 const PURGE_PER_COMMAND: u32 = 4;
+/// "No entry".
+const NONE: u32 = u32::MAX;
 
 /// A client key as two words.
 type ClientKey = [u64; 2];
 
+/// One use of a key. It stays until its second is purged, even when a later use of the key has replaced it.
 #[derive(Clone, Copy, Debug)]
 struct Stored {
     key: ClientKey,
@@ -21,14 +23,17 @@ struct Stored {
     value: u64,
     valid_until_ns: i64,
     account: u32,
+    /// The next entry of the same second, or the next free one.
+    next: u32,
 }
 
-/// Keys that expire within one second, oldest first.
-#[derive(Clone, Debug)]
+/// Entries that expire within one second as a list, oldest first; never empty.
+#[derive(Clone, Copy, Debug)]
 struct Bucket {
     second: i64,
-    keys: Vec<(u32, ClientKey)>,
-    purged: usize,
+    first: u32,
+    last: u32,
+    count: usize,
 }
 
 /// What the table knows of a key before its command runs.
@@ -43,12 +48,27 @@ pub enum Known {
 }
 
 /// Live keys of all accounts with the answers they got.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Idempotency {
-    table: HashTable<Stored>,
+    entries: Vec<Stored>,
+    /// First of the empty entries.
+    free: u32,
+    index: Index,
     /// Ascending by second.
     buckets: VecDeque<Bucket>,
     live: Vec<u32>,
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Idempotency {
+            entries: Vec::new(),
+            free: NONE,
+            index: Index::default(),
+            buckets: VecDeque::new(),
+            live: Vec::new(),
+        }
+    }
 }
 
 #[inline]
@@ -66,12 +86,16 @@ fn hash(account: u32, key: ClientKey) -> u64 {
     fold(key[0] ^ u64::from(account) ^ FACTORS[1], FACTORS[0]) ^ fold(key[1] ^ FACTORS[0], FACTORS[1])
 }
 
-#[inline]
-fn rehash(stored: &Stored) -> u64 {
-    hash(stored.account, stored.key)
-}
-
 impl Idempotency {
+    /// The entry in force under a key.
+    #[inline]
+    fn find(&self, hash: u64, account: u32, key: ClientKey) -> Option<u32> {
+        self.index.find(hash, |position| {
+            let stored = &self.entries[position as usize];
+            stored.key == key && stored.account == account
+        })
+    }
+
     /// Looks a key up before its command runs.
     ///
     /// # Errors
@@ -80,9 +104,9 @@ impl Idempotency {
     pub fn check(&self, account: u32, key: &[u8; 16], body_hash: u64, now_ns: i64) -> Result<Known, Reject> {
         let key = words(key);
         let hash = hash(account, key);
-        let found = self.table.find(hash, |stored| stored.key == key && stored.account == account);
         let mut known = Known::Fresh(hash);
-        if let Some(stored) = found {
+        if let Some(position) = self.find(hash, account, key) {
+            let stored = &self.entries[position as usize];
             if stored.valid_until_ns >= now_ns {
                 if stored.body_hash == body_hash {
                     return Ok(Known::Answer(stored.value));
@@ -100,8 +124,7 @@ impl Idempotency {
     /// The value stored under a live key.
     pub fn value(&self, account: u32, key: &[u8; 16], now_ns: i64) -> Option<u64> {
         let key = words(key);
-        let same = |stored: &Stored| stored.key == key && stored.account == account;
-        let stored = self.table.find(hash(account, key), same)?;
+        let stored = &self.entries[self.find(hash(account, key), account, key)? as usize];
         (stored.valid_until_ns >= now_ns).then_some(stored.value)
     }
 
@@ -117,20 +140,44 @@ impl Idempotency {
         valid_until_ns: i64,
     ) {
         let key = words(key);
-        let entry = Stored { key, body_hash, value, valid_until_ns, account };
-        match known {
+        let hash = match known {
             Known::Answer(_) => return,
             Known::Fresh(hash) => {
-                self.table.insert_unique(hash, entry, rehash);
                 self.count(account, 1);
+                hash
             }
             Known::Stale(hash) => {
-                let same = |stored: &Stored| stored.key == key && stored.account == account;
-                // A purge at the start of the same command cannot have removed it: it ran before the check.
-                *self.table.find_mut(hash, same).expect("a stale key is in the table") = entry;
+                self.replace(hash, account, key);
+                hash
+            }
+        };
+        let position = self.add(Stored { key, body_hash, value, valid_until_ns, account, next: NONE });
+        self.index.insert(hash, position);
+        self.append(valid_until_ns.div_euclid(SECOND_NS), position);
+    }
+
+    /// Takes the stale entry of a key out of the index; it stays in its bucket.
+    #[cold]
+    fn replace(&mut self, hash: u64, account: u32, key: ClientKey) {
+        // A purge at the start of the same command cannot have removed it: it ran before the check.
+        let position = self.find(hash, account, key).expect("a stale key is in the table");
+        self.index.remove(hash, position);
+    }
+
+    #[inline]
+    fn add(&mut self, entry: Stored) -> u32 {
+        let position = self.free;
+        match self.entries.get_mut(position as usize) {
+            Some(slot) => {
+                self.free = slot.next;
+                *slot = entry;
+                position
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
             }
         }
-        self.bucket(valid_until_ns.div_euclid(SECOND_NS)).keys.push((account, key));
     }
 
     #[inline]
@@ -142,21 +189,30 @@ impl Idempotency {
         self.live[index] = self.live[index].wrapping_add_signed(change);
     }
 
-    /// The bucket of a second; nearly always the last one.
+    /// Puts an entry at the end of its second's list; the second is nearly always the last one.
     #[inline]
-    fn bucket(&mut self, second: i64) -> &mut Bucket {
-        let at_end = self.buckets.back().is_some_and(|bucket| bucket.second == second);
-        let position = if at_end { self.buckets.len() - 1 } else { self.place_of(second) };
-        &mut self.buckets[position]
+    fn append(&mut self, second: i64, position: u32) {
+        match self.buckets.back_mut() {
+            Some(bucket) if bucket.second == second => {
+                self.entries[bucket.last as usize].next = position;
+                bucket.last = position;
+                bucket.count += 1;
+            }
+            _ => self.append_elsewhere(second, position),
+        }
     }
 
     #[cold]
-    fn place_of(&mut self, second: i64) -> usize {
-        let position = self.buckets.partition_point(|bucket| bucket.second < second);
-        if self.buckets.get(position).is_none_or(|bucket| bucket.second != second) {
-            self.buckets.insert(position, Bucket { second, keys: Vec::new(), purged: 0 });
+    fn append_elsewhere(&mut self, second: i64, position: u32) {
+        let place = self.buckets.partition_point(|bucket| bucket.second < second);
+        match self.buckets.get_mut(place) {
+            Some(bucket) if bucket.second == second => {
+                self.entries[bucket.last as usize].next = position;
+                bucket.last = position;
+                bucket.count += 1;
+            }
+            _ => self.buckets.insert(place, Bucket { second, first: position, last: position, count: 1 }),
         }
-        position
     }
 
     /// Forgets a few keys whose second is over.
@@ -173,39 +229,46 @@ impl Idempotency {
             let Some(bucket) = self.buckets.front_mut().filter(|bucket| bucket.second < now_second) else {
                 return;
             };
-            let second = bucket.second;
-            let (account, key) = bucket.keys[bucket.purged];
-            bucket.purged += 1;
-            if bucket.purged == bucket.keys.len() {
+            let (second, position) = (bucket.second, bucket.first);
+            let Stored { key, account, next, .. } = self.entries[position as usize];
+            bucket.first = next;
+            bucket.count -= 1;
+            if bucket.count == 0 {
                 self.buckets.pop_front();
             }
             // The key may have been used again with a later validity: then a later bucket owns it.
-            let same = |stored: &Stored| stored.key == key && stored.account == account;
-            if let Ok(entry) = self.table.find_entry(hash(account, key), same) {
-                if entry.get().valid_until_ns.div_euclid(SECOND_NS) == second {
-                    entry.remove();
-                    self.count(account, -1);
-                }
+            let hash = hash(account, key);
+            if let Some(owner) = self.owner(hash, account, key, second) {
+                self.index.remove(hash, owner);
+                self.count(account, -1);
             }
+            self.entries[position as usize].next = self.free;
+            self.free = position;
         }
+    }
+
+    /// The entry in force under a key if it expires within `second`.
+    fn owner(&self, hash: u64, account: u32, key: ClientKey, second: i64) -> Option<u32> {
+        self.find(hash, account, key).filter(|&position| {
+            self.entries[position as usize].valid_until_ns.div_euclid(SECOND_NS) == second
+        })
     }
 
     pub fn encode(&self, writer: &mut Writer) {
         writer.len(self.buckets.len());
         for bucket in &self.buckets {
             writer.i64(bucket.second);
-            let waiting = &bucket.keys[bucket.purged..];
-            writer.len(waiting.len());
-            for &(account, key) in waiting {
+            writer.len(bucket.count);
+            let mut position = bucket.first;
+            for _ in 0..bucket.count {
+                let Stored { account, key, next, .. } = self.entries[position as usize];
+                position = next;
                 writer.u32(account);
                 key.iter().for_each(|&word| writer.u64(word));
-                let same = |stored: &Stored| stored.key == key && stored.account == account;
-                let owned = self
-                    .table
-                    .find(hash(account, key), same)
-                    .filter(|stored| stored.valid_until_ns.div_euclid(SECOND_NS) == bucket.second);
-                writer.u8(u8::from(owned.is_some()));
-                if let Some(stored) = owned {
+                let owner = self.owner(hash(account, key), account, key, bucket.second);
+                writer.u8(u8::from(owner.is_some()));
+                if let Some(owner) = owner {
+                    let stored = &self.entries[owner as usize];
                     writer.u64(stored.body_hash);
                     writer.u64(stored.value);
                     writer.i64(stored.valid_until_ns);
@@ -223,27 +286,33 @@ impl Idempotency {
             if count == 0 || !ascending {
                 return Err(format!("bucket {second} of client keys is empty or out of order"));
             }
-            table.buckets.push_back(Bucket { second, keys: Vec::with_capacity(count), purged: 0 });
             for _ in 0..count {
-                table.decode_key(reader)?;
+                table.decode_key(second, reader)?;
             }
         }
         Ok(table)
     }
 
-    fn decode_key(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+    fn decode_key(&mut self, second: i64, reader: &mut Reader<'_>) -> Result<(), String> {
         let (account, key) = (reader.u32()?, [reader.u64()?, reader.u64()?]);
         if account as usize >= MAX_ACCOUNTS {
             return Err(format!("account {account} of a client key"));
         }
-        self.buckets.back_mut().expect("pushed by the caller").keys.push((account, key));
-        if reader.u8()? == 0 {
-            return Ok(());
+        let mut entry = Stored { key, body_hash: 0, value: 0, valid_until_ns: 0, account, next: NONE };
+        let owns = reader.u8()? != 0;
+        if owns {
+            entry.body_hash = reader.u64()?;
+            entry.value = reader.u64()?;
+            entry.valid_until_ns = reader.i64()?;
+            if entry.valid_until_ns.div_euclid(SECOND_NS) != second {
+                return Err(format!("a client key valid until {} in second {second}", entry.valid_until_ns));
+            }
         }
-        let (body_hash, value, valid_until_ns) = (reader.u64()?, reader.u64()?, reader.i64()?);
+        let position = self.add(entry);
+        self.append(second, position);
         let hash = hash(account, key);
-        if self.table.find(hash, |stored| stored.key == key && stored.account == account).is_none() {
-            self.table.insert_unique(hash, Stored { key, body_hash, value, valid_until_ns, account }, rehash);
+        if owns && self.find(hash, account, key).is_none() {
+            self.index.insert(hash, position);
             self.count(account, 1);
         }
         Ok(())

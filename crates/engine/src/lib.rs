@@ -14,6 +14,7 @@ pub mod genesis;
 mod hash;
 pub mod id;
 mod idempotency;
+mod index;
 pub mod ledger;
 pub mod limits;
 pub mod market;

@@ -1,7 +1,8 @@
 //! Markets and the rules that differ by kind (protocol P1.4.2, P2.3.1).
 
 use crate::codec::{Reader, Writer};
-use crate::hash::{id32, Id, Map};
+use crate::hash::id_hash;
+use crate::index::Index;
 use crate::ledger::line;
 use crate::math::{fee_ceil, notional, plus_bp};
 use crate::wire::command::side;
@@ -340,17 +341,17 @@ pub fn decode_pause(reader: &mut Reader<'_>) -> Result<Option<Pause>, String> {
 #[derive(Clone, Debug, Default)]
 pub struct Markets {
     pub list: Vec<Market>,
-    by_id: Map<Id, u32>,
+    by_id: Index,
 }
 
 impl Markets {
     pub fn find(&self, id: &[u8; 32]) -> Option<u32> {
-        self.by_id.get(&id32(id)).copied()
+        self.by_id.find(id_hash(id), |handle| self.list[handle as usize].id == *id)
     }
 
     pub fn push(&mut self, market: Market) -> u32 {
         let handle = self.list.len() as u32;
-        self.by_id.insert(id32(&market.id), handle);
+        self.by_id.insert(id_hash(&market.id), handle);
         self.list.push(market);
         handle
     }

@@ -39,12 +39,17 @@ pub fn apply_batch<B: Book>(
         if time_ns.saturating_sub(engine.time_ns()) > MAX_TIME_JUMP_NS {
             let mut reason = [0; 48];
             reason[..15].copy_from_slice(b"sequencer clock");
-            run(engine, own(engine, Kind::AdvanceTime).with(&AdvanceTime { reason }), time_ns, batch);
+            run(engine, &own(engine, Kind::AdvanceTime).with(&AdvanceTime { reason }), time_ns, batch);
         }
-        for bytes in input.chunks_exact(COMMAND_SIZE) {
-            batch.submitted.push(batch.commands.len() as u32);
-            run(engine, bytemuck::pod_read_unaligned(bytes), time_ns, batch);
-            finish_pending(engine, time_ns, batch);
+        batch.commands.reserve(count);
+        batch.results.reserve(count);
+        batch.submitted.reserve(count);
+        match bytemuck::try_cast_slice::<u8, Command>(input) {
+            Ok(commands) => commands.iter().for_each(|command| submit(engine, command, time_ns, batch)),
+            // Bytes of a caller that does not align them to 8.
+            Err(_) => input
+                .chunks_exact(COMMAND_SIZE)
+                .for_each(|bytes| submit(engine, &bytemuck::pod_read_unaligned(bytes), time_ns, batch)),
         }
     })
 }
@@ -87,15 +92,22 @@ fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
 fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {
     while let Some(token) = engine.pending_token() {
         let command = own(engine, Kind::Continue).with(&Continue { token });
-        run(engine, command, time_ns, batch);
+        run(engine, &command, time_ns, batch);
     }
+}
+
+#[inline]
+fn submit<B: Book>(engine: &mut Engine<B>, command: &Command, time_ns: i64, batch: &mut Batch) {
+    batch.submitted.push(batch.commands.len() as u32);
+    run(engine, command, time_ns, batch);
+    finish_pending(engine, time_ns, batch);
 }
 
 /// Stamps a command where it lies in the batch and applies it.
 #[inline]
-fn run<B: Book>(engine: &mut Engine<B>, command: Command, time_ns: i64, batch: &mut Batch) {
+fn run<B: Book>(engine: &mut Engine<B>, command: &Command, time_ns: i64, batch: &mut Batch) {
     let position = batch.commands.len();
-    batch.commands.push(command);
+    batch.commands.extend_from_slice(std::slice::from_ref(command));
     let command = &mut batch.commands[position];
     command.seq = engine.next_seq();
     command.time_ns = time_ns;

@@ -1,6 +1,6 @@
 //! Accounts, sub-accounts, delegates (protocol P1.5, rows 0201 and 0202).
 
-use crate::account::{Delegate, SubAccount};
+use crate::account::Delegate;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::id::account_id;
@@ -58,9 +58,7 @@ impl<B: Book> Engine<B> {
         if account.sub(request.index).is_some() {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(request.index));
         }
-        let position = account.subs.partition_point(|sub| sub.index < request.index);
-        let sub = SubAccount { index: request.index, margin_mode: request.margin_mode, balances: Vec::new() };
-        account.subs.insert(position, sub);
+        account.open_sub(request.index, request.margin_mode);
         let body = SubAccountBody {
             index: request.index,
             margin_mode: request.margin_mode,

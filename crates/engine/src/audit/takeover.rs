@@ -76,9 +76,9 @@ impl Auditor {
     fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {
         for (handle, account) in engine.state.accounts.list.iter().enumerate() {
             self.records.account_ids.insert(id32(&account.id));
-            let subs = account.subs.iter().fold(0, |bits, sub| bits | 1_u128 << (sub.index & 127));
+            let subs = account.subs().fold(0, |bits, sub| bits | 1_u128 << (sub.index & 127));
             self.records.accounts.push(Account { subs, addresses: account.addresses.len() as u8 });
-            for sub in &account.subs {
+            for sub in account.subs() {
                 for balance in &sub.balances {
                     self.ledger.load(handle as u32, sub.index, balance.asset, balance.lines);
                 }

@@ -8,7 +8,7 @@ from typing import Final
 from tradewind.api import requests as req
 from tradewind.api.desk import Done
 from tradewind.api.directory import NamedMarket
-from tradewind.api.numbers import parse_price, parse_size, plain_text
+from tradewind.api.numbers import parse_price, parse_size
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.core.errors import reject
 from tradewind.core.units import MICRO, Scale
@@ -135,5 +135,6 @@ class TraderDesk:
 
 def _denial_text(one: Denied) -> str:
     """`OrderNotionalLimit: 590 against 500 (L02)`."""
-    values = "" if one.given is None else f"{plain_text(one.given)} against {plain_text(one.bound)} "
+    known = one.given is not None and one.bound is not None
+    values = f"{one.given:f} against {one.bound:f} " if known else ""
     return f"{one.code}: {values}{one.detail} ({one.limit})".replace("  ", " ")

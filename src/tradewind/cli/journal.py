@@ -211,7 +211,8 @@ def _snapshot_offline(path: Path) -> dict[str, Any]:
     from tradewind.core import journal as log
 
     report = log.snapshot_offline(path)
-    return plain(report)
+    document: dict[str, Any] = plain(report)
+    return document
 
 
 @journal.command

@@ -137,7 +137,11 @@ def open_writer(output: Path | None, format: str) -> Iterator[Callable[[dict[str
                 [row[name] if name != "fields" else json.dumps(row[name]) for name in EXPORT_COLUMNS]
             )
         else:
-            yield lambda row: file.write(json.dumps(row, separators=(",", ":")) + "\n") and None
+
+            def write(row: dict[str, Any]) -> None:
+                file.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+            yield write
         file.flush()
     finally:
         if output is not None:

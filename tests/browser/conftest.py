@@ -1,4 +1,4 @@
-"""One running platform and one browser for the console's tests. Skipped only where no Chromium is installed."""
+"""A running platform and a browser for the console's tests. Skipped only where no Chromium is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console in a real Chromium, over a real platform; what it claims is checked against the journal itself."""
+"""The console in a real Chromium over a real platform; its claims are checked against the journal itself."""
 
 from __future__ import annotations
 
@@ -211,7 +211,9 @@ def test_tiles_reconcile_with_the_ledger_to_the_last_micro_unit(browser: Any, pl
     views = from_journal(platform.data_dir)
     handle = trader_handle(views)
     assets = views.assets.by_symbol
-    shown = {asset: number(page, f'tr[data-asset="{asset}"] td:nth-child(4) .num') for asset in ("BTC", "USDT")}
+    shown = {
+        asset: number(page, f'tr[data-asset="{asset}"] td:nth-child(4) .num') for asset in ("BTC", "USDT")
+    }
     for asset, total in shown.items():
         balance = next(one for one in views.ledger.balances(handle) if one.asset == assets[asset].asset)
         assert total == from_micros(balance.total)
@@ -223,7 +225,9 @@ def test_tiles_reconcile_with_the_ledger_to_the_last_micro_unit(browser: Any, pl
     assert number(page, "#tile-fees .num") == from_micros(fees)
     assert f"{trades:,} fills" in page.inner_text("#tile-fees")
     assert number(page, "#tile-position .num") == shown["BTC"]
-    total, realised, unrealised = (number(page, f"#tile-{name} .num") for name in ("total", "realised", "unrealised"))
+    total, realised, unrealised = (
+        number(page, f"#tile-{name} .num") for name in ("total", "realised", "unrealised")
+    )
     assert abs(total - (realised + unrealised - from_micros(fees))) <= Decimal("0.000001")
     if not shown["BTC"]:
         assert shown["USDT"] == 10_000 + realised - from_micros(fees)

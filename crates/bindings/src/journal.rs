@@ -195,9 +195,11 @@ pub fn journal_replay(
     progress: Option<Py<PyAny>>,
     audit: bool,
 ) -> PyResult<Bound<'_, PyDict>> {
+    let shown = progress.is_some();
     let mut watcher = Watcher::new(progress);
     let replayed = py.detach(|| -> Result<Recovered, Failure> {
-        let blocks = log::root(&path)?.0;
+        // The number of blocks is known only after a scan, which only a progress display is worth.
+        let blocks = if shown { log::root(&path)?.0 } else { u64::MAX };
         recover::replay_all(&path, blocks, audit, &mut |done, all| watcher.tell(done, all))
     });
     let recovered = watcher.outcome(replayed)?;

@@ -1,6 +1,7 @@
 //! From a log to an engine: the newest snapshot that holds, then replay with comparison of every byte.
 
 use std::path::Path;
+use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ use crate::failure::Failure;
 
 /// Payload format of our blocks: a [`tradewind_engine::batch::Batch`].
 pub const BATCH_FORMAT: u16 = 1;
+/// Blocks that are read and checked while an earlier one is applied.
+const BLOCKS_READ_AHEAD: usize = 4;
 
 /// Told (blocks done, blocks in all); false stops the work.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
@@ -85,9 +88,9 @@ pub fn recover(dir: &Path, blocks: u64, audit: bool, progress: Progress<'_>) -> 
         let Some(found) = loaded.snapshot else { break };
         let attempt =
             from_snapshot(dir, &found, audit).map_err(|message| (message, None)).and_then(|parts| {
-                let (engine, audit, mut reader) = parts;
+                let (engine, audit, reader) = parts;
                 let mut recovered = begin(engine, audit);
-                match replay_to(&mut recovered, &mut reader, blocks, progress) {
+                match replay_to(&mut recovered, reader, blocks, progress) {
                     Ok(()) => Ok(recovered),
                     Err(failure) => Err((failure.sentence(), Some(failure))),
                 }
@@ -127,7 +130,7 @@ pub fn replay_all(
     let started = Instant::now();
     let (engine, audit) = from_genesis(&Reader::genesis(dir)?, audit)?;
     let mut recovered = begin(engine, audit);
-    replay_to(&mut recovered, &mut Reader::open(dir, 0)?, blocks, progress)?;
+    replay_to(&mut recovered, Reader::open(dir, 0)?, blocks, progress)?;
     recovered.elapsed_ns = started.elapsed().as_nanos() as u64;
     Ok(recovered)
 }
@@ -149,41 +152,81 @@ fn begin(engine: Engine, audit: Option<AuditThread>) -> Recovered {
     }
 }
 
+/// A block on its way from the reading thread to the applying one.
+struct ReadBlock {
+    number: u64,
+    format: u16,
+    payload: Vec<u8>,
+}
+
+/// Reads and checks blocks ahead of the engine; gives up when nobody listens any more.
+fn read_ahead(mut reader: Reader, blocks: SyncSender<Result<ReadBlock, Failure>>, empty: Receiver<Vec<u8>>) {
+    loop {
+        let read = match reader.next() {
+            Ok(None) => return,
+            Ok(Some(block)) => {
+                let mut payload = empty.try_recv().unwrap_or_default();
+                payload.clear();
+                payload.extend_from_slice(block.payload);
+                Ok(ReadBlock { number: block.block, format: block.format, payload })
+            }
+            Err(error) => Err(Failure::Journal(error)),
+        };
+        let failed = read.is_err();
+        if blocks.send(read).is_err() || failed {
+            return;
+        }
+    }
+}
+
 /// Applies blocks until `reader` stands before block `blocks`; results and events must be the same bytes.
 fn replay_to(
     recovered: &mut Recovered,
-    reader: &mut Reader,
+    mut reader: Reader,
     blocks: u64,
     progress: Progress<'_>,
 ) -> Result<(), Failure> {
     const PROGRESS_EVERY_BLOCKS: u64 = 256;
-    let pool = Arc::new(Pool::default());
     reader.set_upper_block(Some(blocks));
-    while let Some(block) = reader.next()? {
-        let number = block.block;
-        let content = |message: String| Failure::Content { block: number, message };
-        if block.format != BATCH_FORMAT {
-            return Err(content(format!("payload format {} is unknown", block.format)));
+    let pool = Arc::new(Pool::default());
+    std::thread::scope(|scope| {
+        let (full, incoming) = sync_channel(BLOCKS_READ_AHEAD);
+        let (outgoing, empty) = sync_channel(BLOCKS_READ_AHEAD);
+        scope.spawn(move || read_ahead(reader, full, empty));
+        for block in incoming {
+            let block = block?;
+            replay_block(recovered, &block, &pool)?;
+            if block.number % PROGRESS_EVERY_BLOCKS == 0 && !progress(block.number, blocks) {
+                return Err(Failure::Thread("stopped by the caller".into()));
+            }
+            // A full channel means that enough buffers wait already.
+            let _ = outgoing.try_send(block.payload);
         }
-        let view = BatchView::decode(block.payload).map_err(content)?;
-        let mut scratch = pool.take();
-        replay::replay(&mut recovered.engine, &view, &mut scratch)?;
-        recovered.blocks += 1;
-        recovered.commands += scratch.commands.len() as u64;
-        recovered.hashes_compared += recorded_hashes(&scratch);
-        let storage = Arc::new(Storage::Live(Live::new(scratch, &pool)));
-        if let Some(audit) = &mut recovered.audit {
-            audit.begin(&storage)?;
-        }
-        if number % PROGRESS_EVERY_BLOCKS == 0 && !progress(number, blocks) {
-            return Err(Failure::Thread("stopped by the caller".into()));
-        }
-    }
+        Ok(())
+    })?;
     if let Some(audit) = &mut recovered.audit {
         audit.finish()?;
     }
     progress(blocks, blocks);
     Ok(())
+}
+
+fn replay_block(recovered: &mut Recovered, block: &ReadBlock, pool: &Arc<Pool>) -> Result<(), Failure> {
+    let content = |message: String| Failure::Content { block: block.number, message };
+    if block.format != BATCH_FORMAT {
+        return Err(content(format!("payload format {} is unknown", block.format)));
+    }
+    let view = BatchView::decode(&block.payload).map_err(content)?;
+    let mut scratch = pool.take();
+    replay::replay(&mut recovered.engine, &view, &mut scratch)?;
+    recovered.blocks += 1;
+    recovered.commands += scratch.commands.len() as u64;
+    recovered.hashes_compared += recorded_hashes(&scratch);
+    let storage = Arc::new(Storage::Live(Live::new(scratch, pool)));
+    match &mut recovered.audit {
+        Some(audit) => Ok(audit.begin(&storage)?),
+        None => Ok(()),
+    }
 }
 
 fn recorded_hashes(batch: &tradewind_engine::batch::Batch) -> u64 {

@@ -25,7 +25,7 @@ MAX_REPLAY_FILES: Final = 64
 MAX_SPEED: Final = 10_000.0
 MAX_DURATION_S: Final = 366 * 86_400
 MAX_ASSET_DIGITS: Final = 6
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_S: Final = {
     "ms": Decimal("0.001"),
     "s": Decimal(1),
@@ -35,7 +35,7 @@ _UNIT_S: Final = {
 }
 _ASSET: Final = re.compile(r"[A-Z0-9]{1,16}")
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,16}/[A-Z0-9]{1,16}")
-_PLAIN_DECIMAL: Final = re.compile(r"\d{1,18}(\.\d{1,18})?")
+_PLAIN_DECIMAL: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 class ConfigurationRefused(ValueError):

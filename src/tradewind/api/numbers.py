@@ -14,7 +14,7 @@ MAX_DIGITS: Final = 38
 MAX_DECIMALS: Final = 18
 FEE_SCALE: Final = 1_000_000
 """Fee units (1e-6 bp) of one basis point."""
-_PLAIN: Final = re.compile(r"-?(\d+)(?:\.(\d+))?")
+_PLAIN: Final = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 
 
 def parse_decimal(value: Any) -> Decimal:

@@ -76,6 +76,9 @@ impl Batch {
     }
 }
 
+/// A note: stream, kind, bytes.
+pub type Note<'a> = (u16, u16, &'a [u8]);
+
 /// The arrays of a payload as bytes (which may be unaligned).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchView<'a> {
@@ -127,7 +130,7 @@ impl<'a> BatchView<'a> {
     ///
     /// # Errors
     /// A sentence when a note is cut short.
-    pub fn iter_notes(&self) -> Result<Vec<(u16, u16, &'a [u8])>, String> {
+    pub fn iter_notes(&self) -> Result<Vec<Note<'a>>, String> {
         let mut notes = Vec::new();
         let mut rest = self.notes;
         while !rest.is_empty() {

@@ -6,14 +6,17 @@ use super::{Book, Level};
 use crate::order::OrderStore;
 use crate::wire::command::side;
 
-/// Queues of (slot, remaining lots) by price, one map a side.
+/// (slot, remaining lots) in the order of arrival.
+type Queue = VecDeque<(u32, i64)>;
+
+/// Queues by price, one map a side.
 #[derive(Clone, Debug, Default)]
 pub struct ReferenceBook {
-    sides: [BTreeMap<i64, VecDeque<(u32, i64)>>; 2],
+    sides: [BTreeMap<i64, Queue>; 2],
 }
 
 impl ReferenceBook {
-    fn in_order(&self, book_side: u8) -> Box<dyn Iterator<Item = (&i64, &VecDeque<(u32, i64)>)> + '_> {
+    fn in_order(&self, book_side: u8) -> Box<dyn Iterator<Item = (&i64, &Queue)> + '_> {
         let prices = &self.sides[book_side as usize];
         if book_side == side::BUY {
             Box::new(prices.iter().rev())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tradewind import _core
+from tradewind.core import native
 
 MICROSECOND_NS = 1_000
 SECOND_NS = 1_000_000_000
@@ -17,7 +17,7 @@ class NodeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Commands that may wait for the writer."""
     pending_bytes: int = 32 << 20
     """Bytes of commands and notes that may wait for the writer."""
-    batch_commands: int = _core.MAX_BATCH_COMMANDS
+    batch_commands: int = native.MAX_BATCH_COMMANDS
     """Commands of one block (operations O2.2)."""
     batch_bytes: int = 1 << 20
     """Bytes of commands and notes of one block; a single larger submission goes alone."""

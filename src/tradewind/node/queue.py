@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from tradewind import _core
+from tradewind.core import native
 from tradewind.node.errors import QueueFull
 from tradewind.node.limits import NodeLimits
 
@@ -20,10 +20,10 @@ class Submission:
     __slots__ = ("commands", "count", "done", "notes", "size")
 
     def __init__(
-        self, commands: bytes, notes: Sequence[Note], done: asyncio.Future[tuple[_core.Batch, memoryview]]
+        self, commands: bytes, notes: Sequence[Note], done: asyncio.Future[tuple[native.Batch, memoryview]]
     ):
         self.commands = commands
-        self.count = len(commands) // _core.COMMAND_SIZE
+        self.count = len(commands) // native.COMMAND_SIZE
         self.notes = tuple(notes)
         self.size = len(commands) + sum(len(payload) + 16 for _, _, payload in self.notes)
         self.done = done

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from tradewind import _core
 from tradewind.core import commands as build
+from tradewind.core import native
 from tradewind.core.engine import GenesisConfig
 from tradewind.core.errors import MalformedFrame, reject
 from tradewind.core.events import Result, decode_results
@@ -34,7 +34,7 @@ from tradewind.node.subscriptions import Published, SlowPolicy, Subscription
 log = structlog.get_logger("tradewind.node")
 
 JOURNAL_FOLDER = "journal"
-BatchCallback = Callable[[_core.Batch], object]
+BatchCallback = Callable[[native.Batch], object]
 T = TypeVar("T")
 
 
@@ -52,7 +52,7 @@ class NodeService:
     def __init__(
         self,
         *,
-        node: _core.Node,
+        node: native.Node,
         journal: Path,
         report: dict[str, Any],
         limits: NodeLimits,
@@ -120,10 +120,10 @@ class NodeService:
         journal = data_dir / JOURNAL_FOLDER
         executor = ThreadPoolExecutor(1, "tw-writer")
 
-        def open_or_create() -> tuple[_core.Node, dict[str, Any]]:
-            if _core.journal_exists(journal):
-                shard = GenesisConfig.decode(_core.journal_genesis(journal)).shard
-                node, report = _core.Node.open(
+        def open_or_create() -> tuple[native.Node, dict[str, Any]]:
+            if native.journal_exists(journal):
+                shard = GenesisConfig.decode(native.journal_genesis(journal)).shard
+                node, report = native.Node.open(
                     journal,
                     shard=shard,
                     segment_bytes=segment_bytes,
@@ -134,7 +134,7 @@ class NodeService:
                 return node, {**report, "created": False}
             if genesis is None:
                 raise NoGenesis(f"{journal} holds no journal and no genesis configuration was given")
-            node = _core.Node.create(
+            node = native.Node.create(
                 journal,
                 genesis.encode(),
                 segment_bytes=segment_bytes,
@@ -239,7 +239,7 @@ class NodeService:
 
     async def _submit(
         self, commands: bytes | Sequence[bytes], notes: Sequence[Note]
-    ) -> tuple[_core.Batch, memoryview]:
+    ) -> tuple[native.Batch, memoryview]:
         frame = commands if isinstance(commands, bytes) else b"".join(commands)
         self._check(frame, notes)
         loop = asyncio.get_running_loop()
@@ -251,11 +251,11 @@ class NodeService:
     def _check(self, frame: bytes, notes: Sequence[Note]) -> None:
         if self.stop_reason is not None or self._closing:
             raise NodeStopped(self.stop_reason or "it is closing")
-        if len(frame) % _core.COMMAND_SIZE:
+        if len(frame) % native.COMMAND_SIZE:
             raise MalformedFrame(
-                f"{len(frame)} bytes are no whole number of {_core.COMMAND_SIZE}-byte commands"
+                f"{len(frame)} bytes are no whole number of {native.COMMAND_SIZE}-byte commands"
             )
-        count = len(frame) // _core.COMMAND_SIZE
+        count = len(frame) // native.COMMAND_SIZE
         if count > self.limits.batch_commands:
             raise reject("CAPACITY_EXCEEDED", bound=self.limits.batch_commands, given=count)
         for _, _, payload in notes:
@@ -328,7 +328,7 @@ class NodeService:
         self._callbacks.pop(name, None)
         self.detached.pop(name, None)
 
-    def _publish(self, batch: _core.Batch) -> None:
+    def _publish(self, batch: native.Batch) -> None:
         if batch.first_seq != self._published.next_seq:
             raise RuntimeError(f"batch {batch.first_seq} does not follow {self._published.next_seq - 1}")
         self._published.blocks = batch.block + 1
@@ -389,12 +389,12 @@ class NodeService:
         results = batch.input_results()
         position = 0
         for item in block:
-            end = position + item.count * _core.RESULT_SIZE
+            end = position + item.count * native.RESULT_SIZE
             if not item.done.done():
                 item.done.set_result((batch, results[position:end]))
             position = end
 
-    def _account(self, batch: _core.Batch) -> None:
+    def _account(self, batch: native.Batch) -> None:
         self._last_command_s = time.monotonic()
         self.blocks_committed += 1
         self.commands_committed += batch.count
@@ -449,12 +449,12 @@ class NodeService:
         self._images.add(writing)
         writing.add_done_callback(self._images.discard)
 
-    async def _write_image(self, image: _core.SnapshotImage, wanted: asyncio.Future[dict[str, Any]]) -> None:
+    async def _write_image(self, image: native.SnapshotImage, wanted: asyncio.Future[dict[str, Any]]) -> None:
         # One at a time: the journal's snapshot folder has one writer.
         async with self._image_lock:
             try:
                 report = await asyncio.to_thread(image.write)
-            except _core.TradewindError as error:
+            except native.TradewindError as error:
                 if not wanted.done():
                     wanted.set_exception(error)
                 return
@@ -476,7 +476,7 @@ class NodeService:
         before = self.space
         try:
             self.space = measure(self.journal_path, self.limits, bool(self._node_reserve_released()))
-        except (OSError, _core.TradewindError) as error:
+        except (OSError, native.TradewindError) as error:
             log.error("space_not_measured", error=str(error))
             return
         if before is None or before.level is not self.space.level:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tradewind import _core
+from tradewind.core import native
 from tradewind.node.limits import NodeLimits
 
 _REDUCING = (
@@ -28,9 +28,9 @@ _REDUCING = (
     "Snapshot",
     "Checkpoint",
 )
-_REDUCING_CODES = frozenset(_core.command_kinds()[name][:2] for name in _REDUCING)
-_KIND_OFFSET = next(offset for name, offset, _ in _core.field_tables()["Command"] if name == "kind")
-_OP_OFFSET = next(offset for name, offset, _ in _core.field_tables()["Command"] if name == "op")
+_REDUCING_CODES = frozenset(native.command_kinds()[name][:2] for name in _REDUCING)
+_KIND_OFFSET = next(offset for name, offset, _ in native.field_tables()["Command"] if name == "kind")
+_OP_OFFSET = next(offset for name, offset, _ in native.field_tables()["Command"] if name == "op")
 
 
 class SpaceLevel(StrEnum):
@@ -70,7 +70,7 @@ def measure(journal: Path, limits: NodeLimits, reserve_released: bool) -> Space:
 
 def only_reduces(commands: bytes) -> bool:
     """Whether every command lowers risk or closes something."""
-    for start in range(0, len(commands), _core.COMMAND_SIZE):
+    for start in range(0, len(commands), native.COMMAND_SIZE):
         kind = int.from_bytes(commands[start + _KIND_OFFSET : start + _KIND_OFFSET + 2], "little")
         if (kind, commands[start + _OP_OFFSET]) not in _REDUCING_CODES:
             return False

@@ -12,7 +12,7 @@ from collections import deque
 from enum import StrEnum
 from pathlib import Path
 
-from tradewind import _core
+from tradewind.core import native
 from tradewind.node.errors import SlowConsumer
 
 
@@ -48,9 +48,9 @@ class Subscription:
         """How often the log had to fill a gap."""
         self._journal = journal
         self._published = published
-        self._waiting: deque[_core.Batch] = deque()
+        self._waiting: deque[native.Batch] = deque()
         self._wake = asyncio.Event()
-        self._reader: _core.JournalReader | None = None
+        self._reader: native.JournalReader | None = None
         self._live = from_seq == published.next_seq
         self._closed = False
         self._failure: Exception | None = None
@@ -64,7 +64,7 @@ class Subscription:
     def active(self) -> bool:
         return not self._closed and self._failure is None
 
-    def offer(self, batch: _core.Batch) -> None:
+    def offer(self, batch: native.Batch) -> None:
         """Called by the node on its loop, once per batch, in order."""
         if not self._live or not self.active:
             return
@@ -97,7 +97,7 @@ class Subscription:
     def __aiter__(self) -> Subscription:
         return self
 
-    async def __anext__(self) -> _core.Batch:
+    async def __anext__(self) -> native.Batch:
         """
         Raises:
             SlowConsumer: disconnected by policy. NodeStopped: the node failed. JournalCorrupt: damage.
@@ -114,7 +114,7 @@ class Subscription:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _next_or_none(self) -> _core.Batch | None:
+    async def _next_or_none(self) -> native.Batch | None:
         if self._waiting:
             return self._waiting.popleft()
         if self._live or self._failure is not None:
@@ -127,9 +127,9 @@ class Subscription:
             self._reader = None
         return batch
 
-    async def _read_log(self) -> _core.Batch | None:
+    async def _read_log(self) -> native.Batch | None:
         if self._reader is None:
-            self._reader = await asyncio.to_thread(_core.JournalReader, self._journal, self.next_seq)
+            self._reader = await asyncio.to_thread(native.JournalReader, self._journal, self.next_seq)
         reader = self._reader
         if reader.next_block >= self._published.blocks:
             return None

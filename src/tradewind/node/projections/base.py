@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tradewind import _core
-from tradewind.core import journal
+from tradewind.core import journal, native
 from tradewind.core.errors import TradewindError
 from tradewind.core.events import Event, decode_events
 
@@ -36,7 +35,7 @@ class Projections:
         """Last sequence whose events are in the views."""
         self.applied_time_ns = 0
 
-    def apply(self, batch: _core.Batch) -> None:
+    def apply(self, batch: native.Batch) -> None:
         """
         Raises:
             ProjectionGap: commands are missing between the last batch and this one.
@@ -55,7 +54,7 @@ class Projections:
         """Feeds what the journal holds beyond `applied_seq`; returns the number of batches."""
         return self.apply_all(journal.batches(path, self.applied_seq + 1 if self.applied_seq else 0))
 
-    def apply_all(self, batches: Iterable[_core.Batch]) -> int:
+    def apply_all(self, batches: Iterable[native.Batch]) -> int:
         """Feeds batches in order; returns their number. Raises as `apply`."""
         count = 0
         for batch in batches:

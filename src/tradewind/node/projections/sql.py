@@ -16,9 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from tradewind import _core
 from tradewind.core import event_types as types
-from tradewind.core import journal
+from tradewind.core import journal, native
 from tradewind.core.enums import CancelReason, MarketStatus, Side
 from tradewind.core.errors import TradewindError
 from tradewind.core.events import Event, decode_events
@@ -262,7 +261,7 @@ class SqlProjection:
             JournalCorrupt: damage. ProjectionGap: the tables belong to another log.
         """
         start = self.applied_seq()
-        waiting: list[_core.Batch] = []
+        waiting: list[native.Batch] = []
         for batch in journal.batches(path, start + 1 if start else 0):
             waiting.append(batch)
             if len(waiting) == BATCHES_PER_TRANSACTION:
@@ -273,7 +272,7 @@ class SqlProjection:
         self.apply(waiting)
         return self.applied_seq()
 
-    def apply(self, batches: Iterable[_core.Batch]) -> None:
+    def apply(self, batches: Iterable[native.Batch]) -> None:
         """Applies batches in one transaction; those that are applied already are ignored.
 
         Raises:

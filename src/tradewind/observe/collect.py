@@ -186,7 +186,7 @@ class ViewCollector:
             budget_ms = feed.book(symbol).staleness_budget_ns() // MS_NS
         except (KeyError, FeedError) as error:
             detail = f"{symbol}: {error}"
-        age = None if age_ns is None else age_ns // MS_NS
+        age = self._market_age_ms(symbol, age_ns)
         if state is FeedState.LIVE and age is not None and budget_ms is not None and age > budget_ms:
             state = FeedState.STALE
         if session is not None and session.ended_reason is not None:
@@ -203,6 +203,18 @@ class ViewCollector:
             reconnects=statistics.reconnects,
             detail=detail,
         )
+
+    def _market_age_ms(self, symbol: str, age_ns: int | None) -> int | None:
+        """The older of the feed's own word and the time since the engine's book was last touched.
+
+        A recorded feed counts its age on recorded time, which stands still when the replay stalls.
+        """
+        if age_ns is None:
+            return None
+        mirrored = None if self.session is None else self.session.venue.markets.get(symbol)
+        if mirrored is not None and mirrored.book_as_of_ns is not None:
+            age_ns = max(age_ns, self.node.now_ns() - mirrored.book_as_of_ns)
+        return age_ns // MS_NS
 
     def _own_orders(self, market: Market | None) -> list[Order]:
         if self.session is None or market is None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from tradewind import _core
+from tradewind.core import event_types
 from tradewind.core.errors import name_of
-from tradewind.core.records import Field, codec, struct_format
+from tradewind.core.hashing import command_names
+from tradewind.core.records import Field, codec, record_sizes, struct_format
 
 MAX_MARKETS = 200
 """Markets with their own series; the rest is counted as "other" (O6.1)."""
@@ -28,17 +30,32 @@ def _fields(record: str, names: Sequence[str], shift: int = 0) -> list[Field]:
 
 
 _BODY = next(offset for name, offset, _ in codec("Event").fields if name == "body")
-_COMMAND = struct.Struct(struct_format(_fields("Command", ("kind", "op")), _core.COMMAND_SIZE))
-_RESULT = struct.Struct(struct_format(_fields("CommandResult", ("code",)), _core.RESULT_SIZE))
+_COMMAND = struct.Struct(struct_format(_fields("Command", ("kind", "op")), record_sizes()["Command"]))
+_RESULT = struct.Struct(struct_format(_fields("CommandResult", ("code",)), record_sizes()["CommandResult"]))
 _TRADE = struct.Struct(
     struct_format(
         _fields("Event", ("kind", "market"))
         + _fields("TradeBody", ("notional", "taker_fee", "maker_fee"), _BODY),
-        _core.EVENT_SIZE,
+        record_sizes()["Event"],
     )
 )
-_TRADE_KIND = _core.event_kinds()["Trade"][0]
-_COMMAND_NAMES = {(kind, op): name for name, (kind, op, _) in _core.command_kinds().items()}
+_TRADE_KIND = next(code for code, kind in event_types.EVENT_TYPES.items() if kind is event_types.Trade)
+_COMMAND_NAMES = {code: name for code, (name, _) in command_names().items()}
+
+
+class CountedBatch(Protocol):
+    """What is read of a durable batch."""
+
+    @property
+    def commands(self) -> memoryview: ...
+    @property
+    def results(self) -> memoryview: ...
+    @property
+    def events(self) -> memoryview: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def time_ns(self) -> int: ...
 
 
 class Histogram:
@@ -79,7 +96,7 @@ class BatchCounters:
         self.last_time_ns: int | None = None
         self._samples: deque[tuple[float, int]] = deque(maxlen=MAX_RATE_SAMPLES)
 
-    def apply(self, batch: _core.Batch) -> None:
+    def apply(self, batch: CountedBatch) -> None:
         """Count one durable batch."""
         pairs = Counter(
             zip(_COMMAND.iter_unpack(batch.commands), _RESULT.iter_unpack(batch.results), strict=True)

@@ -18,6 +18,8 @@ ENVIRONMENTS: Final = ("sim", "paper", "testnet", "canary", "live")
 OPEN_ENVIRONMENTS: Final = ("sim", "paper")
 FEEDS: Final = ("auto", "live", "replay", "generated")
 STRATEGIES: Final = ("market_maker", "none")
+VENUES: Final = ("binance", "kraken")
+PARAMETERS: Final = ("demonstration", "honest")
 EFFECTIVE_CONFIG: Final = "effective-config.json"
 LOOPBACK: Final = "127.0.0.1"
 MAX_CASH_LINES: Final = 16
@@ -145,6 +147,10 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
     _check_choice("env", one.env, ENVIRONMENTS)
     _check_choice("feed", one.feed, FEEDS)
     _check_choice("strategy", one.strategy, STRATEGIES)
+    _check_choice("venue", one.venue, VENUES)
+    _check_choice("parameters", one.parameters, PARAMETERS)
+    if one.speed != 1.0 and one.env != "sim":
+        raise ConfigurationRefused("SPEED_NEEDS_SIM", f"{one.env} runs at the speed of its clock; use --env sim")
     if not _SYMBOL.fullmatch(one.symbol):
         raise ConfigurationRefused("BAD_SYMBOL", f"{one.symbol!r} is not a symbol such as BTC/USDT")
     if not 0 <= one.port <= 65_535:

@@ -44,11 +44,9 @@ from tradewind.venues.paper.venue import PaperVenue
 log = structlog.get_logger("tradewind.platform")
 
 SCHEDULES: Final = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0"}
-PARAMETERS: Final = ("demonstration", "honest")
 STOP_DEADLINE_S: Final = 10.0
 DIRECT_STOP_DEADLINE_S: Final = 3.0
 STOP_POLL_NS: Final = 20_000_000
-GENERATED: Final = "generated"
 
 
 class StopReport(msgspec.Struct, kw_only=True):

@@ -1,7 +1,7 @@
 """A paper trader on a real node, to be killed: `python paper_child.py DATA SEED [POINT COUNT]`.
 
-POINT names a kill point of T7.11; the process kills itself with SIGKILL when it is reached for the COUNT-th time.
-Without a point it runs until it is killed, or recovers, reports and ends when SEED is `report`.
+POINT names a kill point of T7.11; the process kills itself with SIGKILL when it is reached for the COUNT-th
+time. Without a point it runs until it is killed, or recovers, reports and ends when SEED is `report`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ async def start(data: Path) -> tuple[NodeService, PaperTrader, GeneratedFeed]:
         schedule="binance-spot-vip0",
         parameters="demonstration",
         latency=LatencyConfig(
-            entry_median_ms=5, entry_p99_ms=20, cancel_median_ms=5, cancel_p99_ms=20, report_median_ms=5, report_p99_ms=20
+            entry_median_ms=5,
+            entry_p99_ms=20,
+            cancel_median_ms=5,
+            cancel_p99_ms=20,
+            report_median_ms=5,
+            report_p99_ms=20,
         ),
     )
     return node, paper, feed

@@ -1,4 +1,6 @@
-"""Recovery by replay (T7.11): kill -9 at each point, then one venue order per intent or none, and no difference."""
+"""Recovery by replay (T7.11): kill -9 at each point, then one venue order per intent or none, and no
+difference.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ DEADLINE_S = 60
 
 def child(data: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(CHILD), str(data), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(CHILD), str(data), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -58,7 +63,11 @@ def journal_orders(data: Path) -> tuple[list[str], Counter[str]]:
         for number in range(len(batch.commands) // commands.size):
             command = commands.unpack(batch.commands, number * commands.size)
             result = results.unpack(batch.results, number * results.size)
-            if (command["kind"], command["op"]) == (kind, op) and any(command["client_key"]) and result["accepted"]:
+            if (
+                (command["kind"], command["op"]) == (kind, op)
+                and any(command["client_key"])
+                and result["accepted"]
+            ):
                 placed["tw" + command["client_key"].decode()] += 1
     return intents, placed
 
@@ -175,7 +184,9 @@ def world_side() -> object:
     return Side.SELL
 
 
-async def test_an_intent_without_an_order_is_abandoned_once_and_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_intent_without_an_order_is_abandoned_once_and_stays_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world, batches = await recorded_world(monkeypatch)
     monkeypatch.setattr(PaperVenue, "send", lambda *arguments: None)
     await world.wish(buy(4_999_900, 10))
@@ -189,7 +200,9 @@ async def test_an_intent_without_an_order_is_abandoned_once_and_stays_so(monkeyp
     assert third.oms.get(order.client_id).state is State.ABANDONED  # type: ignore[union-attr]
 
 
-async def test_a_young_reducing_intent_is_sent_again_under_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_young_reducing_intent_is_sent_again_under_the_same_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from tradewind.trader.strategy import PlaceIntent
     from tradewind.venues.market_data import Side
     from tradewind.venues.protocol import TimeInForce
@@ -200,7 +213,12 @@ async def test_a_young_reducing_intent_is_sent_again_under_the_same_id(monkeypat
         lost.setattr(PaperVenue, "send", lambda *arguments: None)
         await world.trader.submit(
             PlaceIntent(
-                symbol=SYMBOL, side=Side.SELL, price_ticks=5_000_000, lots=40, post_only=False, time_in_force=TimeInForce.IOC
+                symbol=SYMBOL,
+                side=Side.SELL,
+                price_ticks=5_000_000,
+                lots=40,
+                post_only=False,
+                time_in_force=TimeInForce.IOC,
             )
         )
     (order,) = world.trader.oms.working()

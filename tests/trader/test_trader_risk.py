@@ -1,4 +1,6 @@
-"""Pre-trade risk (T11): each limit one unit under, equal, one unit over; states latch; loss and drawdown; profile."""
+"""Pre-trade risk (T11): each limit one unit under, equal, one unit over; states latch; loss and drawdown;
+profile.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ def limits(**changes: object) -> Profile:
         },
     }
     return msgspec.structs.replace(
-        PROFILE, limits=msgspec.structs.replace(PROFILE.limits, **{**roomy, **changes})  # type: ignore[arg-type]
+        PROFILE,
+        limits=msgspec.structs.replace(PROFILE.limits, **{**roomy, **changes}),  # type: ignore[arg-type]
     )
 
 
@@ -100,7 +103,9 @@ def codes(profile: Profile, one: Order, view: Snapshot) -> set[str]:
 
 
 def working(side: Side, price: str, quantity: str, name: str = "w", symbol: str = SYMBOL) -> Working:
-    return Working(client_id=name, symbol=symbol, side=side, price=D(price), quantity=D(quantity), strategy="s")
+    return Working(
+        client_id=name, symbol=symbol, side=side, price=D(price), quantity=D(quantity), strategy="s"
+    )
 
 
 def qty(amount: str) -> Callable[[], tuple[Order, Snapshot]]:
@@ -237,11 +242,17 @@ def test_the_message_rate_and_the_repeat_throttle_count_within_their_windows() -
         moment = NOW + step * 1_000 * MS
         assert not risk.check(
             order(decision_ns=moment),
-            snapshot(now_ns=moment, tops={SYMBOL: Known(Top(D(49_999), D(50_001)), moment, "t")}, balances_as_of_ns=moment),
+            snapshot(
+                now_ns=moment,
+                tops={SYMBOL: Known(Top(D(49_999), D(50_001)), moment, "t")},
+                balances_as_of_ns=moment,
+            ),
         )
     moment = NOW + 9_999 * MS
     fresh = {"tops": {SYMBOL: Known(Top(D(49_999), D(50_001)), moment, "t")}, "balances_as_of_ns": moment}
-    assert {d.code for d in risk.check(order(decision_ns=moment), snapshot(now_ns=moment, **fresh))} == {"RepeatThrottle"}
+    assert {d.code for d in risk.check(order(decision_ns=moment), snapshot(now_ns=moment, **fresh))} == {
+        "RepeatThrottle"
+    }
 
 
 def test_an_own_opposite_order_at_a_crossing_price_is_a_self_match() -> None:
@@ -273,7 +284,10 @@ def test_without_a_start_of_day_mark_there_is_no_new_risk() -> None:
 def test_states_deny_what_they_forbid_and_a_flatten_may_still_reduce() -> None:
     held = {"positions": {SYMBOL: D("0.01")}}
     sell = order(side=Side.SELL, quantity=D("0.01"))
-    for state, buy_code in ((TradingState.REDUCE_ONLY, "StateReduceOnly"), (TradingState.HALTED, "StateHalted")):
+    for state, buy_code in (
+        (TradingState.REDUCE_ONLY, "StateReduceOnly"),
+        (TradingState.HALTED, "StateHalted"),
+    ):
         assert buy_code in codes(limits(), order(), snapshot(state=state, **held))
     assert codes(limits(), sell, snapshot(state=TradingState.REDUCE_ONLY, **held)) == set()
     assert codes(limits(), sell, snapshot(state=TradingState.HALTED, **held)) == {"StateHalted"}
@@ -296,7 +310,7 @@ def test_an_amend_is_checked_without_the_order_it_replaces() -> None:
 
 def test_venue_filters_come_first_and_every_failure_is_listed() -> None:
     denied = module(limits(max_order_notional_quote=D(1))).check(order(price=D("50000.001")), snapshot())
-    assert [denial.code for denial in denied][0] == "OffTick"
+    assert denied[0].code == "OffTick"
     assert "OrderNotionalLimit" in {denial.code for denial in denied}
 
 
@@ -334,7 +348,9 @@ def test_admitted_orders_never_take_the_worst_case_beyond_the_position_limit(
 ) -> None:
     profile = limits(max_position_notional_pct=D(50), max_open_orders_symbol_count=10**3)
     risk = module(profile)
-    risk.limits = msgspec.structs.replace(risk.limits, max_messages_per_s=10**6, max_open_orders_account_count=10**3)
+    risk.limits = msgspec.structs.replace(
+        risk.limits, max_messages_per_s=10**6, max_open_orders_account_count=10**3
+    )
     book: list[Working] = []
     position = D(held) * D("0.0001")
     for number, (side, lots, price) in enumerate(wishes):
@@ -342,7 +358,9 @@ def test_admitted_orders_never_take_the_worst_case_beyond_the_position_limit(
         view = snapshot(working=list(book), positions={SYMBOL: position})
         if not risk.check(one, view):
             book.append(
-                Working(client_id=str(number), symbol=SYMBOL, side=side, price=one.price, quantity=one.quantity)
+                Working(
+                    client_id=str(number), symbol=SYMBOL, side=side, price=one.price, quantity=one.quantity
+                )
             )
     bought = sum((w.price * w.quantity for w in book if w.side is Side.BUY), D(0))
     assert position * 50_000 + bought <= 5_000

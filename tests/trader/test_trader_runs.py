@@ -1,4 +1,6 @@
-"""Whole runs: generated feed always, the recorded capture when it is there. Exact reconciliation, same seed same log."""
+"""Whole runs: generated feed always, the recorded capture when it is there. Exact reconciliation, same seed
+same log.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from decimal import Decimal
 import pytest
 from paper_world import CAPTURE, SYMBOL, World
 
+from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
 from tradewind.trader.strategies.market_making import (
@@ -17,7 +20,6 @@ from tradewind.trader.strategies.market_making import (
     MarketMakingParameters,
     ParameterError,
 )
-from tradewind.trader.risk.profile import load_profile
 from tradewind.venues.feeds.generated import GeneratedFeed
 from tradewind.venues.feeds.recorded import RecordedFeed
 from tradewind.venues.market_data import FeedEvent, Instrument, Side, TopOfBook
@@ -87,7 +89,8 @@ async def check_exact(done: Run, symbol: str) -> None:
     fees = position.fees[instrument.quote]
     assert 10_000 + position.realised - position.cost - fees == Decimal(micro[instrument.quote]) / 10**6
     charged = sum(
-        (fill.fee for fill in await world.venue.fills(0)), Decimal(0)  # type: ignore[union-attr]
+        (fill.fee for fill in await world.venue.fills(0)),
+        Decimal(0),  # type: ignore[union-attr]
     )
     assert fees == charged
     assert trader.oms.stats.preventable_rejects == 0

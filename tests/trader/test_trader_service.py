@@ -120,7 +120,12 @@ async def test_an_amend_moves_price_size_and_reservation() -> None:
 
 async def test_a_cancel_that_loses_the_race_ends_filled_without_an_alarm() -> None:
     slow = LatencyConfig(
-        entry_median_ms=1, entry_p99_ms=1, cancel_median_ms=50, cancel_p99_ms=50, report_median_ms=1, report_p99_ms=1
+        entry_median_ms=1,
+        entry_p99_ms=1,
+        cancel_median_ms=50,
+        cancel_p99_ms=50,
+        report_median_ms=1,
+        report_p99_ms=1,
     )
     world = await TraderWorld.open(latency=slow)
     await world.wish(buy(4_999_900, 10))
@@ -297,9 +302,7 @@ async def test_a_ledger_break_restricts_the_account_until_an_operator_resets_it(
     world = await TraderWorld.open()
     world.trader.ledger.deposit("USDT", D("0.000001"))
     differences = await world.trader.check_ledger()
-    assert [str(one) for one in differences] == [
-        "total USDT: ours 10000.000001, venue 10000"
-    ]
+    assert [str(one) for one in differences] == ["total USDT: ours 10000.000001, venue 10000"]
     assert world.trader.state() is TradingState.REDUCE_ONLY
 
 

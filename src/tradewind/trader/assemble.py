@@ -29,7 +29,9 @@ PARAMETER_SETS: dict[str, MarketMakingParameters] = {
     "demonstration": DEMONSTRATION,
 }
 SCHEDULES = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0", "generated": "binance-spot-vip0"}
-"""The fee schedule whose venue a feed comes from; a generated market borrows Binance's and says so by its name."""
+"""The fee schedule whose venue a feed comes from; a generated market borrows Binance's and says so by its
+name.
+"""
 CAPABLE_ENVIRONMENTS = ("sim", "paper")
 
 
@@ -49,7 +51,9 @@ class PaperTrader(msgspec.Struct, frozen=True):
 
 
 def build_strategy(name: str, parameters: str, symbol: str, environment: str) -> Strategy:
-    """A strategy by name: `market_maker` with a named parameter set, or `none`. Raises `KeyError` for other names."""
+    """A strategy by name: `market_maker` with a named parameter set, or `none`. Raises `KeyError` for other
+    names.
+    """
     if name == "none":
         return Idle(symbol)
     if name == "market_maker":
@@ -73,7 +77,8 @@ async def assemble(
     mirror: MirrorConfig | None = None,
     seed: int = 1,
 ) -> PaperTrader:
-    """Set up what is missing in the engine and build the parts. Call `session.open()` next, then `session.run(feed)`.
+    """Set up what is missing in the engine and build the parts. Call `session.open()` next, then
+    `session.run(feed)`.
 
     Raises `CapabilityDenied` for environments above paper, `ConfigError`, `ScheduleError`, `ParameterError`,
     `SetupRefused`.
@@ -82,7 +87,7 @@ async def assemble(
         raise CapabilityDenied(f"environment {environment!r} cannot be built here, only sim and paper")
     limits = load_profile(profile)
     traded = build_strategy(strategy, parameters, symbol, environment)
-    setup = await set_up(port, keys, load_schedule(schedule), instruments, cash, mirror)
+    setup = await set_up(port, keys, load_schedule(schedule), instruments, cash, mirror=mirror)
     chosen = latency or LatencyConfig(seed=seed)
     venue = PaperVenue(port, setup, name="paper", latency=chosen)
     trader = TraderService(venue, port, limits, traded, environment=environment, seed=seed)

@@ -1,4 +1,6 @@
-"""The kill switch (T8.4-T8.8): pause, halt, flatten, resume. Success is what was read back, never what was sent."""
+"""The kill switch (T8.4-T8.8): pause, halt, flatten, resume. Success is what was read back, never what was
+sent.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +56,19 @@ class KillResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome in {Outcome.VERIFIED, Outcome.NO_EFFECT}
 
 
+class _By(msgspec.Struct, frozen=True):
+    """Who acts and why, and what was there before."""
+
+    actor: str
+    reason: str
+    orders: int
+    positions: dict[str, Decimal]
+
+
 class KillSwitch:
-    """Acts on one session. Every act is idempotent, journaled with actor and reason, and may be repeated any time."""
+    """Acts on one session. Every act is idempotent, journaled with actor and reason, and may be repeated any
+    time.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -68,15 +81,15 @@ class KillSwitch:
 
     async def halt(self, actor: str, reason: str) -> KillResult:
         """Halt the account and cancel every order; ends when the venue shows none."""
-        before = await self._before()
+        by = await self._before(actor, reason)
         changed = await self._latch(TradingState.HALTED, actor, reason)
-        return await self._cancel_verified("halt", actor, reason, before, changed)
+        return await self._cancel_verified("halt", by, changed)
 
     async def flatten(self, actor: str, reason: str) -> KillResult:
         """Halt, cancel, then reduce to zero in slices within the collar (T8.6). Partial is not success."""
-        before = await self._before()
+        by = await self._before(actor, reason)
         await self._latch(TradingState.HALTED, actor, reason)
-        cancelled = await self._cancel_verified("flatten", actor, reason, before, True)
+        cancelled = await self._cancel_verified("flatten", by, True)
         if not cancelled.verified:
             return cancelled
         problem = await self._reduce_to_zero()
@@ -87,15 +100,17 @@ class KillSwitch:
         if left:
             outcome = Outcome.UNKNOWN if problem.startswith("the journal") else Outcome.PENDING
         else:
-            outcome = Outcome.VERIFIED if before[0] or before[1] != after else Outcome.NO_EFFECT
-        return await self._result("flatten", outcome, actor, reason, before, left, problem)
+            outcome = Outcome.VERIFIED if by.orders or by.positions != after else Outcome.NO_EFFECT
+        return await self._result("flatten", outcome, by, left=left, detail=problem)
 
     async def resume(self, actor: str, reason: str) -> KillResult:
-        """Back to Normal: needs a reason, a clean reconciliation and the cool-down; loss latches wait for the next day."""
-        before = await self._before()
+        """Back to Normal: needs a reason, a clean reconciliation and the cool-down; loss latches wait for
+        the next day.
+        """
+        by = await self._before(actor, reason)
         refusal = await self._resume_refusal(reason)
         if refusal:
-            return await self._result("resume", Outcome.REJECTED, actor, reason, before, (), refusal)
+            return await self._result("resume", Outcome.REJECTED, by, detail=refusal)
         cleared = 0
         try:
             async with self.session.lock:
@@ -106,22 +121,22 @@ class KillSwitch:
                 if cleared:
                     self.trader.strategy_error = None
         except (LatchError, PortStopped) as error:
-            return await self._result("resume", Outcome.REJECTED, actor, reason, before, (), str(error))
+            return await self._result("resume", Outcome.REJECTED, by, detail=str(error))
         outcome = Outcome.VERIFIED if cleared else Outcome.NO_EFFECT
         if self.trader.state() is not TradingState.NORMAL:
             outcome = Outcome.REJECTED
-        return await self._result("resume", outcome, actor, reason, before, (), f"{cleared} latches cleared")
+        return await self._result("resume", outcome, by, detail=f"{cleared} latches cleared")
 
     # ---- parts -------------------------------------------------------------------------------------
 
     async def _restrict(self, act: str, level: TradingState, actor: str, reason: str) -> KillResult:
-        before = await self._before()
+        by = await self._before(actor, reason)
         changed = await self._latch(level, actor, reason)
         outcome = Outcome.VERIFIED if changed else Outcome.NO_EFFECT
-        return await self._result(act, outcome, actor, reason, before, (), "")
+        return await self._result(act, outcome, by)
 
-    async def _before(self) -> tuple[int, dict[str, Decimal]]:
-        return len(await self.venue.open_orders(None)), self._positions()
+    async def _before(self, actor: str, reason: str) -> _By:
+        return _By(actor, reason, len(await self.venue.open_orders(None)), self._positions())
 
     def _positions(self) -> dict[str, Decimal]:
         return {
@@ -152,10 +167,10 @@ class KillSwitch:
             return f"the journal is stopped: {stop}"
         return ""
 
-    async def _cancel_verified(
-        self, act: str, actor: str, reason: str, before: tuple[int, dict[str, Decimal]], changed: bool
-    ) -> KillResult:
-        """Cancel everything, again and again, until the venue shows no open order and nothing is in flight."""
+    async def _cancel_verified(self, act: str, by: _By, changed: bool) -> KillResult:
+        """Cancel everything, again and again, until the venue shows no open order and nothing is in
+        flight.
+        """
         deadline_ns = self.session.port.now_ns() + VERIFY_DEADLINE_NS
         problem, cancelled = "", 0
         while True:
@@ -169,12 +184,12 @@ class KillSwitch:
             left = await self.venue.open_orders(None)
             if not left and not self.trader.oms.orders:
                 outcome = Outcome.VERIFIED if cancelled or changed else Outcome.NO_EFFECT
-                return await self._result(act, outcome, actor, reason, before, (), f"{cancelled} cancelled")
+                return await self._result(act, outcome, by, detail=f"{cancelled} cancelled")
             if self.session.port.now_ns() >= deadline_ns:
                 break
         names = tuple(order.client_id for order in left) or tuple(self.trader.oms.orders)
         outcome = Outcome.UNKNOWN if problem else Outcome.PENDING
-        return await self._result(act, outcome, actor, reason, before, names, problem or "orders are left")
+        return await self._result(act, outcome, by, left=names, detail=problem or "orders are left")
 
     async def _reduce_to_zero(self) -> str:
         """Slices until flat; returns the reason when it stops before."""
@@ -281,31 +296,24 @@ class KillSwitch:
             raise
 
     async def _result(
-        self,
-        act: str,
-        outcome: Outcome,
-        actor: str,
-        reason: str,
-        before: tuple[int, dict[str, Decimal]],
-        left: tuple[str, ...],
-        detail: str,
+        self, act: str, outcome: Outcome, by: _By, *, left: tuple[str, ...] = (), detail: str = ""
     ) -> KillResult:
         """Read the state back, journal the act, and say both."""
         result = KillResult(
             act=act,
             outcome=outcome,
             state=self.trader.state().name,
-            orders_before=before[0],
+            orders_before=by.orders,
             orders_after=len(await self.venue.open_orders(None)),
-            position_before=before[1],
+            position_before=by.positions,
             position_after=self._positions(),
             left=left,
             detail=detail,
         )
         record = OperatorAct(
             act=act,
-            actor=actor,
-            reason=reason,
+            actor=by.actor,
+            reason=by.reason,
             outcome=str(outcome),
             detail=detail,
             at_ns=self.session.port.now_ns(),

@@ -1,6 +1,7 @@
 """The trader's own ledger (T9.1, T9.2): double entry, exact, per asset; positions by lot, first in first out.
 
-The venue's balance is the check, never the store. Amounts are `Decimal`; an inexact result raises instead of rounding.
+The venue's balance is the check, never the store. Amounts are `Decimal`; an inexact result raises instead of
+rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ ZERO = Decimal(0)
 
 
 class LedgerError(Exception):
-    """A posting that does not balance or would make a line negative: a programming error, never rounded away."""
+    """A posting that does not balance or would make a line negative: a programming error, never rounded
+    away.
+    """
 
     code = "LedgerBreak"
 
@@ -82,7 +85,9 @@ class Ledger:
     # ---- lines -------------------------------------------------------------------------------------
 
     def post(self, entries: list[tuple[str, str, Decimal]]) -> None:
-        """Apply (asset, line, amount) entries that sum to zero per asset. Raises `LedgerError`, changing nothing."""
+        """Apply (asset, line, amount) entries that sum to zero per asset. Raises `LedgerError`, changing
+        nothing.
+        """
         sums: dict[str, Decimal] = {}
         for asset, _, amount in entries:
             if isinstance(amount, float):
@@ -148,7 +153,8 @@ class Ledger:
     def fill(self, event: FillEvent, *, base: str, quote: str, tick: Decimal, lot: Decimal) -> bool:
         """Book one execution; False when it was booked before (same key, T7.8).
 
-        The reservation of its order shrinks by what the fill used. Raises `Overfill` when more is sold than held.
+        The reservation of its order shrinks by what the fill used. Raises `Overfill` when more is sold than
+        held.
         """
         if event.key in self._seen:
             self.duplicate_fills += 1

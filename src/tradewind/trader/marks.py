@@ -16,7 +16,9 @@ ZERO = Decimal(0)
 
 
 class ProfitAndLoss(msgspec.Struct, frozen=True, kw_only=True):
-    """Profit of the account's positions in the account currency. `unrealised` is None while a mark is missing."""
+    """Profit of the account's positions in the account currency. `unrealised` is None while a mark is
+    missing.
+    """
 
     realised: Decimal
     unrealised: Decimal | None

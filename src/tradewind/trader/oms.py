@@ -1,7 +1,7 @@
 """Order management (T7): one place that turns intents into journaled, sent and tracked orders.
 
-Everything here is synchronous bookkeeping; journaling and sending go through two small protocols, so that recovery
-(the same records and venue events, read again) runs the very same code.
+Everything here is synchronous bookkeeping; journaling and sending go through two small protocols, so that
+recovery (the same records and venue events, read again) runs the very same code.
 """
 
 from __future__ import annotations
@@ -232,7 +232,9 @@ class Oms:
     def request_amend(
         self, order: ManagedOrder, price_ticks: int, lots: int, taker_rate: Decimal, now_ns: int
     ) -> AmendRequest | None:
-        """Take the larger reservation and mark the amend pending; None when the order cannot be amended now."""
+        """Take the larger reservation and mark the amend pending; None when the order cannot be
+        amended now.
+        """
         if order.state not in {State.WORKING, State.PARTIALLY_FILLED} or lots <= order.filled_lots:
             return None
         asset, amount = self.reservation(
@@ -337,7 +339,9 @@ class Oms:
         return order
 
     def on_fill(self, event: FillEvent) -> ManagedOrder | None:
-        """One execution. Ledger first, then the order; duplicates change nothing; unknown orders go to suspense."""
+        """One execution. Ledger first, then the order; duplicates change nothing; unknown orders go to
+        suspense.
+        """
         order = self._by_id.get(event.client_id)
         instrument = self.instruments[event.symbol]
         try:

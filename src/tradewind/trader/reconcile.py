@@ -71,7 +71,9 @@ async def _orders(venue: PaperVenue, oms: Oms) -> list[Difference]:
 
 
 def _positions(venue: PaperVenue, ledger: Ledger) -> list[Difference]:
-    """Lots, base balance and the cash identity: funds + realised - cost of open lots - fees = quote balance."""
+    """Lots, base balance and the cash identity: funds + realised - cost of open lots - fees = quote
+    balance.
+    """
     differences = []
     spent: dict[str, Decimal] = {}
     for position in ledger.positions.values():

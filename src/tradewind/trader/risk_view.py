@@ -6,17 +6,28 @@ import random
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradewind.venues.market_data import Known
+from tradewind.venues.market_data import Known, Side, TradePrint
 from tradewind.venues.protocol import OrderType, TimeInForce
 
 from .orders import ManagedOrder, State
 from .risk.check import Order, Path, Snapshot, Working
-from .strategy import AmendIntent, Context, OwnOrder, PlaceIntent
+from .strategy import AmendIntent, BookTop, Context, OwnOrder, PlaceIntent, PublicTrade
 
 if TYPE_CHECKING:
     from .service import TraderService
 
-__all__ = ["Snapshot", "context", "own_order", "risk_amend", "risk_order", "risk_order_of", "snapshot"]
+__all__ = [
+    "Snapshot",
+    "book_top",
+    "context",
+    "hold_reason",
+    "own_order",
+    "public_trade",
+    "risk_amend",
+    "risk_order",
+    "risk_order_of",
+    "snapshot",
+]
 ZERO = Decimal(0)
 MILLISECOND_NS = 1_000_000
 _IDLE = {State.WORKING, State.PARTIALLY_FILLED}
@@ -154,3 +165,27 @@ def hold_reason(trader: TraderService) -> str:
     if trader.loss.base is None:
         return "no start-of-day mark"
     return ""
+
+
+def book_top(trader: TraderService) -> BookTop:
+    """The best levels of the strategy's symbol as the venue displays them."""
+    market = trader.venue.markets[trader.symbol]
+    depth = trader.strategy.manifest.book_levels
+    return BookTop(
+        trader.symbol,
+        tuple(market.mirror.top(Side.BUY, depth)),
+        tuple(market.mirror.top(Side.SELL, depth)),
+        market.book_as_of_ns or 0,
+    )
+
+
+def public_trade(trader: TraderService, event: TradePrint) -> PublicTrade:
+    """A public trade in the venue's own lots (floored)."""
+    ratio = trader.venue.markets[trader.symbol].setup.mirror.lots_ratio
+    return PublicTrade(
+        event.symbol,
+        event.price_ticks,
+        event.quantity_lots // ratio,
+        event.aggressor_side,
+        trader.port.now_ns(),
+    )

@@ -1,7 +1,8 @@
-"""`TraderService`: market data in, intents through risk, orders out, fills into the ledger; everything journaled.
+"""`TraderService`: market data in, intents through risk, orders out, fills into the ledger; everything
+journaled.
 
-One owner calls it in turn with the venue (see `session.Session`). A step is: apply what happened, let the strategy
-wish, check every wish with risk, journal what passed in one block, only then send it.
+One owner calls it in turn with the venue (see `session.Session`). A step is: apply what happened, let the
+strategy wish, check every wish with risk, journal what passed in one block, only then send it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-import msgspec
-
 from tradewind.venues.market_data import (
     BookDelta,
     BookSnapshot,
@@ -20,7 +19,6 @@ from tradewind.venues.market_data import (
     FeedEvent,
     FeedState,
     Known,
-    Side,
     TradePrint,
     Unknown,
 )
@@ -58,15 +56,14 @@ from .risk.state import ACCOUNT, StateTable, TradingState, strategy_scope, symbo
 from .strategy import (
     MAX_INTENTS_PER_CALLBACK,
     AmendIntent,
-    BookTop,
     CancelIntent,
     Context,
     PlaceIntent,
-    PublicTrade,
     Strategy,
     StrategyIntent,
     code_hash,
 )
+from .wish import Alarm, Wish
 
 SECOND_NS = 1_000_000_000
 DEAD_MAN_REFRESH_S = 20
@@ -76,23 +73,6 @@ MAX_RECENT_FILLS = 500
 MAX_ALARMS = 200
 MAX_WISHES = 10_000
 MANUAL = "manual"
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """Something an operator should know."""
-
-    at_ns: int
-    text: str
-
-
-class _Wish(msgspec.Struct):
-    """An intent on its way to risk, with who wants it and since when."""
-
-    strategy: str
-    path: Path
-    intent: StrategyIntent
-    decision_ns: int
-    verdict: Callable[[list[Denied], str | None], None] | None = None
 
 
 class TraderService:
@@ -139,7 +119,7 @@ class TraderService:
         self.strategy_error: str | None = None
         self.running = False
         self._random = random.Random(seed)  # noqa: S311 - a strategy's reproducible randomness
-        self._wishes: deque[_Wish] = deque()
+        self._wishes: deque[Wish] = deque()
         self._records: list[Record] = []
         self._sends: list[Callable[[], None]] = []
         self._differs_since_ns: int | None = None
@@ -162,7 +142,9 @@ class TraderService:
         return count
 
     async def start(self) -> list[Difference]:
-        """Resolve what was in flight, reconcile, then let the strategy begin. A difference leaves ReduceOnly."""
+        """Resolve what was in flight, reconcile, then let the strategy begin. A difference leaves
+        ReduceOnly.
+        """
         now_ns = self.port.now_ns()
         self.fees = await self.venue.fees("trader", self.symbol)
         self._resolve(now_ns)
@@ -175,7 +157,9 @@ class TraderService:
         return differences
 
     async def stop(self) -> list[str]:
-        """Orderly stop: the strategy's last word, then cancel what is left. Returns ids that are still open."""
+        """Orderly stop: the strategy's last word, then cancel what is left. Returns ids that are
+        still open.
+        """
         self._call(self.strategy.on_stop)
         self.running = False
         await self.step()
@@ -183,7 +167,9 @@ class TraderService:
         return [order.client_id for order in await self.venue.open_orders(None)]
 
     def _resolve(self, now_ns: int) -> None:
-        """What was in flight when the process ended (T7.11). The venue's log is complete, so absence is proven."""
+        """What was in flight when the process ended (T7.11). The venue's log is complete, so absence is
+        proven.
+        """
         for order in list(self.oms.orders.values()):
             if order.state in {State.AMEND_PENDING, State.CANCEL_PENDING}:
                 order.pending_price_ticks = order.pending_lots = None
@@ -211,10 +197,10 @@ class TraderService:
             return
         if isinstance(event, BookDelta | BookSnapshot) and self.venue.markets[self.symbol].live:
             self._mark()
-            book = self._book_top()
+            book = risk_view.book_top(self)
             self._call(lambda context: self.strategy.on_book(context, book))
         elif isinstance(event, TradePrint):
-            trade = self._public_trade(event)
+            trade = risk_view.public_trade(self, event)
             self._call(lambda context: self.strategy.on_trade(context, trade))
         elif isinstance(event, FeedState) and event.state is not BookState.LIVE:
             self._call(lambda context: self.strategy.on_suspect(context, self.symbol))
@@ -294,9 +280,9 @@ class TraderService:
             return
         now_ns = self.port.now_ns()
         for intent in intents:
-            self._wish(_Wish(self.name, Path.STRATEGY, intent, now_ns))
+            self._wish(Wish(self.name, Path.STRATEGY, intent, now_ns))
 
-    def _wish(self, wish: _Wish) -> None:
+    def _wish(self, wish: Wish) -> None:
         if len(self._wishes) >= MAX_WISHES:
             raise OverflowError(f"more than {MAX_WISHES} intents are waiting")
         self._wishes.append(wish)
@@ -306,12 +292,12 @@ class TraderService:
     ) -> tuple[list[Denied], str | None]:
         """An order, amend or cancel from outside the strategy: the same risk, the same journal.
 
-        Returns the denials, or the client id it became. Being accepted here means journaled and handed over, not
-        filled: read the order's state.
+        Returns the denials, or the client id it became. Being accepted here means journaled and handed over,
+        not filled: read the order's state.
         """
         verdicts: list[tuple[list[Denied], str | None]] = []
         self._wish(
-            _Wish(strategy, path, intent, self.port.now_ns(), lambda *verdict: verdicts.append(verdict))
+            Wish(strategy, path, intent, self.port.now_ns(), lambda *verdict: verdicts.append(verdict))
         )
         await self.step()
         return verdicts[0]
@@ -343,7 +329,7 @@ class TraderService:
             for send in sends:
                 send()
 
-    def _decide(self, wish: _Wish, created: list[str]) -> None:
+    def _decide(self, wish: Wish, created: list[str]) -> None:
         now_ns = self.port.now_ns()
         match wish.intent:
             case PlaceIntent() as intent:
@@ -356,13 +342,13 @@ class TraderService:
             wish.verdict(denied, client_id)
 
     def _decide_place(
-        self, wish: _Wish, intent: PlaceIntent, now_ns: int, created: list[str]
+        self, wish: Wish, intent: PlaceIntent, now_ns: int, created: list[str]
     ) -> tuple[list[Denied], str | None]:
         order = risk_view.risk_order(self, wish.strategy, wish.path, intent, wish.decision_ns)
         snapshot = self.snapshot_for_risk(strategy=wish.strategy, symbol=intent.symbol)
         denied = self.risk.check(order, snapshot)
         if denied:
-            self._deny(wish, intent.symbol, intent.side, intent.price_ticks, intent.lots, denied, now_ns)
+            self._deny(wish, intent, denied, now_ns)
             return denied, None
         request = OrderRequest(
             strategy=wish.strategy,
@@ -383,7 +369,7 @@ class TraderService:
         self._sends.append(lambda: self.oms.send(managed, self.venue, now_ns))
         return [], managed.client_id
 
-    def _decide_amend(self, wish: _Wish, intent: AmendIntent, now_ns: int) -> tuple[list[Denied], str | None]:
+    def _decide_amend(self, wish: Wish, intent: AmendIntent, now_ns: int) -> tuple[list[Denied], str | None]:
         managed = self.oms.get(intent.client_id)
         if managed is None or managed.is_terminal or intent.lots <= managed.filled_lots:
             self.counts["amend of nothing"] += 1
@@ -394,8 +380,13 @@ class TraderService:
         )
         denied = self.risk.check(order, snapshot)
         if denied:
-            side, symbol = managed.intent.side, managed.intent.symbol
-            self._deny(wish, symbol, side, intent.price_ticks, intent.lots, denied, now_ns)
+            shape = PlaceIntent(
+                symbol=managed.intent.symbol,
+                side=managed.intent.side,
+                price_ticks=intent.price_ticks,
+                lots=intent.lots,
+            )
+            self._deny(wish, shape, denied, now_ns)
             return denied, None
         record = self.oms.request_amend(managed, intent.price_ticks, intent.lots, self._taker_rate(), now_ns)
         if record is None:
@@ -415,26 +406,17 @@ class TraderService:
         self._sends.append(lambda: self.oms.send_cancel(managed, self.venue, now_ns))
         return [], managed.client_id
 
-    def _deny(
-        self,
-        wish: _Wish,
-        symbol: str,
-        side: Side,
-        price_ticks: int,
-        lots: int,
-        denied: list[Denied],
-        now_ns: int,
-    ) -> None:
+    def _deny(self, wish: Wish, intent: PlaceIntent, denied: list[Denied], now_ns: int) -> None:
         for denial in denied:
             self.counts[f"denied {denial.code}"] += 1
         self._records.append(
             Denial(
                 strategy=wish.strategy,
                 path=str(wish.path),
-                symbol=symbol,
-                side=side,
-                price_ticks=price_ticks,
-                lots=lots,
+                symbol=intent.symbol,
+                side=intent.side,
+                price_ticks=intent.price_ticks,
+                lots=intent.lots,
                 codes=[denial.code for denial in denied],
                 detail="; ".join(f"{d.limit} {d.given} against {d.bound} {d.detail}".strip() for d in denied),
                 at_ns=now_ns,
@@ -491,7 +473,7 @@ class TraderService:
         for order in self.oms.working():
             if scope in {ACCOUNT, strategy_scope(order.intent.strategy), symbol_scope(order.intent.symbol)}:
                 self._wish(
-                    _Wish(
+                    Wish(
                         order.intent.strategy,
                         Path.MANUAL,
                         CancelIntent(client_id=order.client_id, reason=reason),
@@ -520,7 +502,9 @@ class TraderService:
     # ---- ledger and venue --------------------------------------------------------------------------
 
     async def reconcile(self) -> list[Difference]:
-        """Differences between our ledger and orders and the venue's; empty when equal to the last micro-unit."""
+        """Differences between our ledger and orders and the venue's; empty when equal to the last
+        micro-unit.
+        """
         return await reconcile(self.venue, self.ledger, self.oms)
 
     async def check_ledger(self) -> list[Difference]:
@@ -541,7 +525,9 @@ class TraderService:
         return differences
 
     async def _read_balances(self, now_ns: int) -> None:
-        """Proof of life of the balances: the venue's equal the ledger's, or differ only by what is in flight."""
+        """Proof of life of the balances: the venue's equal the ledger's, or differ only by what is in
+        flight.
+        """
         if self.venue.stopped_reason is not None:
             return
         differences = [one for one in await self.reconcile() if one.what.startswith("total ")]
@@ -565,7 +551,9 @@ class TraderService:
         )
 
     def strategy_pnl(self) -> dict[str, Decimal]:
-        """Net profit per strategy (one strategy owns this account's positions). Missing marks: what is realised."""
+        """Net profit per strategy (one strategy owns this account's positions). Missing marks: what is
+        realised.
+        """
         result = self.marks.profit_and_loss(self.symbol)
         net = result.net if result.net is not None else result.realised - result.fees
         return {self.name: net}
@@ -604,23 +592,3 @@ class TraderService:
     ) -> risk_view.Snapshot:
         """Everything that risk looks at."""
         return risk_view.snapshot(self, strategy or self.name, symbol or self.symbol, replaces)
-
-    def _book_top(self) -> BookTop:
-        market = self.venue.markets[self.symbol]
-        depth = self.strategy.manifest.book_levels
-        return BookTop(
-            self.symbol,
-            tuple(market.mirror.top(Side.BUY, depth)),
-            tuple(market.mirror.top(Side.SELL, depth)),
-            market.book_as_of_ns or 0,
-        )
-
-    def _public_trade(self, event: TradePrint) -> PublicTrade:
-        ratio = self.venue.markets[self.symbol].setup.mirror.lots_ratio
-        return PublicTrade(
-            event.symbol,
-            event.price_ticks,
-            event.quantity_lots // ratio,
-            event.aggressor_side,
-            self.port.now_ns(),
-        )

@@ -39,7 +39,9 @@ class Session:
         return isinstance(self.port, EnginePort)
 
     async def open(self) -> list[Difference]:
-        """Recover from the log where there is one, go live, start the trader. Returns reconciliation differences."""
+        """Recover from the log where there is one, go live, start the trader. Returns reconciliation
+        differences.
+        """
         async with self.lock:
             if isinstance(self.port, NodePort):
                 # No await may come between the last block of the history and going live.
@@ -90,9 +92,11 @@ class Session:
             await self.port.tick()
 
     async def run(self, feed: AsyncIterator[FeedEvent]) -> None:
-        """Real time: mirror and trade until `request_stop`, the feed's end or the journal's. The platform outlives it.
+        """Real time: mirror and trade until `request_stop`, the feed's end or the journal's. The platform
+        outlives it.
 
-        Never cancel this task: a step that is cut in half would leave the books half told. Ask with `request_stop`.
+        Never cancel this task: a step that is cut in half would leave the books half told. Ask with
+        `request_stop`.
         """
         timer = asyncio.create_task(self._keep_time(), name="trader-timer")
         reader = asyncio.create_task(self._read(feed), name="trader-feed")
@@ -126,7 +130,9 @@ class Session:
             await self.on_event(event)
 
     async def _feed_ended(self) -> None:
-        """No data is not a market: every book becomes suspect, so that nothing trades against its last picture."""
+        """No data is not a market: every book becomes suspect, so that nothing trades against its last
+        picture.
+        """
         for symbol in self.venue.markets:
             now_ns = self.port.now_ns()
             event = FeedState(

@@ -1,7 +1,8 @@
 """The strategy contract (T14.1): callbacks in, intents out, and nothing else.
 
-A strategy sees time, data, its own orders, fills and positions through its `Context`; it has no clock, no socket, no
-file and no randomness but the context's seeded generator. Prices are ticks, quantities lots, money `Decimal`.
+A strategy sees time, data, its own orders, fills and positions through its `Context`; it has no clock, no
+socket, no file and no randomness but the context's seeded generator. Prices are ticks, quantities lots,
+money `Decimal`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class BookTop(msgspec.Struct, frozen=True):
 
 
 class PublicTrade(msgspec.Struct, frozen=True):
-    """A public trade, in ticks and lots of the venue the strategy trades on (lots may be 0 after flooring)."""
+    """A public trade, in ticks and lots of the venue the strategy trades on (lots may be 0 after
+    flooring).
+    """
 
     symbol: str
     price_ticks: int
@@ -99,8 +102,9 @@ StrategyIntent = PlaceIntent | AmendIntent | CancelIntent
 class Context(msgspec.Struct, kw_only=True):
     """What a strategy may look at during one callback.
 
-    `state` is its trading state (normal, reduce_only, halted); `hold_reason` says why new risk would be denied anyway
-    (stale data, unknown fees), empty when nothing stands against it. Risk decides all the same.
+    `state` is its trading state (normal, reduce_only, halted); `hold_reason` says why new risk would be
+    denied anyway (stale data, unknown fees), empty when nothing stands against it. Risk decides all the
+    same.
     """
 
     now_ns: int
@@ -153,7 +157,9 @@ def code_hash(strategy: object) -> str:
 
 
 def break_even_win_rate(*, win: Decimal, loss: Decimal, cost: Decimal) -> Decimal:
-    """p* = (L + c) / (W + L) for target W, stop L and round-trip cost c (T14.3). Raises `ValueError` when p* >= 1."""
+    """p* = (L + c) / (W + L) for target W, stop L and round-trip cost c (T14.3). Raises `ValueError` when p*
+    >= 1.
+    """
     rate = (loss + cost) / (win + loss)
     if rate >= 1:
         raise ValueError(

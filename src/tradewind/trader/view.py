@@ -1,4 +1,6 @@
-"""`snapshot(trader)`: everything a console or an API shows of the trader, as plain data. Unknown is None with a reason."""
+"""`snapshot(trader)`: everything a console or an API shows of the trader, as plain data. Unknown is None
+with a reason.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ WARN_AT = Decimal("0.8")
 
 
 class ValueView(msgspec.Struct, frozen=True, kw_only=True):
-    """A value with its quality: `known`, `stale` or `unknown` (then `value` is None unless a last one exists)."""
+    """A value with its quality: `known`, `stale` or `unknown` (then `value` is None unless a last one
+    exists).
+    """
 
     quality: str
     value: Decimal | None
@@ -88,7 +92,9 @@ class FillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitView(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit as a fuel gauge. `used` None: not known now. `state`: ok, warn (80 %), full (beyond) or unknown."""
+    """A limit as a fuel gauge. `used` None: not known now. `state`: ok, warn (80 %), full (beyond) or
+    unknown.
+    """
 
     id: str
     name: str

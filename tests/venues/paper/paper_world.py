@@ -86,7 +86,7 @@ class World:
             load_schedule(schedule),
             [outside or instrument()],
             cash if cash is not None else {"USDT": Decimal(10_000)},
-            mirror,
+            mirror=mirror,
         )
         venue = PaperVenue(port, setup, latency=latency or LatencyConfig.off())
         return cls(port, setup, venue)

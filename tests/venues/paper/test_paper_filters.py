@@ -1,4 +1,6 @@
-"""Venue filters (T2.5, T2.6, T2.10): just inside passes, equal passes, one step outside is refused with the nearest."""
+"""Venue filters (T2.5, T2.6, T2.10): just inside passes, equal passes, one step outside is refused with the
+nearest.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,13 @@ def context(**changes: object) -> OrderContext:
 
 def codes(price: object, quantity: object, side: Side = Side.BUY, **changes: object) -> list[str]:
     failures = check_values(
-        RULES, side, OrderType.LIMIT, TimeInForce.GTC, price, quantity, context(**changes)  # type: ignore[arg-type]
+        RULES,
+        side,
+        OrderType.LIMIT,
+        TimeInForce.GTC,
+        price=price,  # type: ignore[arg-type]
+        quantity=quantity,  # type: ignore[arg-type]
+        context=context(**changes),
     )
     return [failure.code for failure in failures]
 
@@ -82,7 +90,13 @@ def test_open_order_count_and_position_cap_refuse_only_beyond_the_bound() -> Non
 
 def test_a_refusal_names_the_nearest_valid_values_and_nothing_is_rounded_up_by_itself() -> None:
     failures = check_values(
-        RULES, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, "50000.005", "0.00005", context()
+        RULES,
+        Side.BUY,
+        OrderType.LIMIT,
+        TimeInForce.GTC,
+        price="50000.005",
+        quantity="0.00005",
+        context=context(),
     )
     by_code = {failure.code: failure for failure in failures}
     assert (by_code["OffTick"].nearest_below, by_code["OffTick"].nearest_above) == (D("50000"), D("50000.01"))
@@ -94,7 +108,23 @@ def test_a_refusal_names_the_nearest_valid_values_and_nothing_is_rounded_up_by_i
 
 @pytest.mark.parametrize(
     "text",
-    ["NaN", "inf", "-1", "0", "", "1e3", "1,5", " 1", "0x10", "+1", "1.", ".5", "٣", "1" * 39, "0." + "1" * 19],
+    [
+        "NaN",
+        "inf",
+        "-1",
+        "0",
+        "",
+        "1e3",
+        "1,5",
+        " 1",
+        "0x10",
+        "+1",
+        "1.",
+        ".5",
+        "٣",
+        "1" * 39,
+        "0." + "1" * 19,
+    ],
 )
 def test_anything_but_a_plain_positive_number_is_a_bad_number(text: str) -> None:
     with pytest.raises(BadNumber):

@@ -1,4 +1,6 @@
-"""The mirror rules of T15.2 on a real engine: no fill without print, cross or taker; queue position; shadow."""
+"""The mirror rules of T15.2 on a real engine: no fill without print, cross or taker; queue
+position; shadow.
+"""
 
 from __future__ import annotations
 
@@ -265,7 +267,9 @@ async def test_on_random_markets_the_mirror_equals_the_display_and_money_is_cons
     world = await World.create(mirror=MirrorConfig(depth_levels=6))
     generator = random.Random(seed)
     middle = 5_000_000
-    await world.book([(middle - 10 * i, 20 + i) for i in range(1, 9)], [(middle + 10 * i, 20 + i) for i in range(1, 9)])
+    await world.book(
+        [(middle - 10 * i, 20 + i) for i in range(1, 9)], [(middle + 10 * i, 20 + i) for i in range(1, 9)]
+    )
     mine: list[str] = []
     for _ in range(300):
         world.now_ns += generator.choice((5, 20, 120)) * MS
@@ -392,7 +396,13 @@ async def test_a_stale_epoch_and_an_unknown_symbol_are_refused() -> None:
         answers.append,
     )
     world.venue.send(
-        NewOrder(client_id="tw" + "e" * 16, symbol="XX/YY", side=BUY, price_ticks=1, lots=5), 2, answers.append
+        NewOrder(client_id="tw" + "e" * 16, symbol="XX/YY", side=BUY, price_ticks=1, lots=5),
+        2,
+        answers.append,
     )
     await world.wait_ms(1)
-    assert [getattr(answer, "code", "acked") for answer in answers] == ["acked", "StaleEpoch", "UnknownSymbol"]
+    assert [getattr(answer, "code", "acked") for answer in answers] == [
+        "acked",
+        "StaleEpoch",
+        "UnknownSymbol",
+    ]

@@ -110,7 +110,7 @@ def test_client_ids_and_keys_map_one_to_one(key: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["", "tw", "tw0123456789abcde", "TW0123456789abcdef", "zz" * 16])
 def test_a_malformed_client_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="client id|non-hexadecimal"):
+    with pytest.raises(ValueError, match=r"client id|non-hexadecimal"):
         client_key_of(text)
 
 

@@ -1,7 +1,7 @@
 """`RiskModule.check`: every limit of T11.3 that this build evaluates, for one order, in one synchronous call.
 
-Comparison rule (T11.2): a ceiling passes when value <= limit, a floor when value >= limit. All failures are listed. An
-error inside the module denies with `RiskInternal`.
+Comparison rule (T11.2): a ceiling passes when value <= limit, a floor when value >= limit. All failures are
+listed. An error inside the module denies with `RiskInternal`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the check looks at. `available` is free money per asset, `positions` base units per symbol."""
+    """Everything the check looks at. `available` is free money per asset, `positions` base units
+    per symbol.
+    """
 
     now_ns: int
     rules: dict[str, Rules]
@@ -256,9 +258,9 @@ class RiskModule:
             order.side,
             order.order_type,
             order.time_in_force,
-            order.price,
-            order.quantity,
-            context,
+            price=order.price,
+            quantity=order.quantity,
+            context=context,
         )
         for failure in failures:
             nearest = f"nearest {failure.nearest_below} and {failure.nearest_above}"
@@ -281,7 +283,9 @@ class RiskModule:
         yield from _ceiling(Code.ORDER_NOTIONAL_LIMIT, "L02", order.notional, limits.max_order_notional_quote)
 
     def _collar(self, order: Order, snapshot: Snapshot) -> Iterator[Denied]:
-        """A limit through the market, by more than the collar from the middle. Passive prices are not collared."""
+        """A limit through the market, by more than the collar from the middle. Passive prices are not
+        collared.
+        """
         top = snapshot.tops.get(order.symbol)
         if not isinstance(top, Known):
             return
@@ -457,7 +461,9 @@ def _ceiling(code: Code, limit: str, value: Decimal, bound: Decimal) -> Iterator
 
 
 def worst_exposures(order: Order | None, snapshot: Snapshot) -> dict[str, tuple[Decimal, Decimal]]:
-    """Lowest and highest notional each symbol can reach if working orders and this one fill, in quote units."""
+    """Lowest and highest notional each symbol can reach if working orders and this one fill, in
+    quote units.
+    """
     buys: dict[str, Decimal] = {}
     sells: dict[str, Decimal] = {}
     for other in snapshot.working:

@@ -1,4 +1,6 @@
-"""Daily loss (T11.5) and drawdown (T11.6), evaluated on realised marks; pure but for the numbers it remembers."""
+"""Daily loss (T11.5) and drawdown (T11.6), evaluated on realised marks; pure but for the numbers it
+remembers.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def next_day_ns(now_ns: int) -> int:
 
 
 class LossGuard:
-    """Base of the day, high-water equity and drawdown step. Deposits and withdrawals move base and high water."""
+    """Base of the day, high-water equity and drawdown step. Deposits and withdrawals move base and high
+    water.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -1,4 +1,6 @@
-"""Risk limits as a typed profile (T1.6, T11.3). No limit has a built-in default: a profile states every one of them."""
+"""Risk limits as a typed profile (T1.6, T11.3). No limit has a built-in default: a profile states every one
+of them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class SymbolLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every limit of T11.3 that this build evaluates. Percentages are of marked equity, money in the account currency.
+    """Every limit of T11.3 that this build evaluates. Percentages are of marked equity, money in the account
+    currency.
 
     `equity_cap_quote` is a number or the word "none".
     """
@@ -92,8 +95,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def load_profile(name_or_path: str | Path, overlay: str | Path | None = None) -> Profile:
     """The profile with this name, or from this file, optionally joined with a second file of *other* keys.
 
-    Raises `ConfigError` for a missing or unknown key, a float, NaN or negative limit; `ConfigConflict` when both
-    files state the same key.
+    Raises `ConfigError` for a missing or unknown key, a float, NaN or negative limit; `ConfigConflict` when
+    both files state the same key.
     """
     content = _read(Path(name_or_path))
     if overlay is not None:

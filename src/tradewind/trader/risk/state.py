@@ -1,4 +1,6 @@
-"""Trading states (T11.4): Normal, ReduceOnly, Halted, latched per scope and cause; the most restrictive wins."""
+"""Trading states (T11.4): Normal, ReduceOnly, Halted, latched per scope and cause; the most restrictive
+wins.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,11 @@ def symbol_scope(name: str) -> str:
 
 
 class StateTable:
-    """The latches in force. Every change is a `Latch` record; applying the records again gives the same table.
+    """The latches in force. Every change is a `Latch` record; applying the records again gives the same
+    table.
 
-    Latching causes (loss, drawdown, reconciliation, operator) end only by `clear` with a reason; the others (outage,
-    staleness) end by the rule that set them.
+    Latching causes (loss, drawdown, reconciliation, operator) end only by `clear` with a reason; the
+    others (outage, staleness) end by the rule that set them.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""A strategy that never wishes anything: the trader then only carries out manual orders and the kill switch."""
+"""A strategy that never wishes anything: the trader then only carries out manual orders and the
+kill switch.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Reference strategy: market making around the microprice (T14.4).
 
-With fees of 10 bps a quote must stand about 15 bps from the microprice to earn its costs back, and in a book whose
-spread is a hundredth of a basis point it then rarely trades. That is the honest default. `DEMONSTRATION` quotes closer
-than its costs, so that a paper run shows orders, fills, fees and, as a rule, a loss; it is refused outside sim and paper.
+With fees of 10 bps a quote must stand about 15 bps from the microprice to earn its costs back, and in a book
+whose spread is a hundredth of a basis point it then rarely trades. That is the honest default.
+`DEMONSTRATION` quotes closer than its costs, so that a paper run shows orders, fills, fees and, as a rule, a
+loss; it is refused outside sim and paper.
 """
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ DEMONSTRATION = MarketMakingParameters(
 
 
 class MarketMaking:
-    """Two-sided quotes in layers, skewed by inventory; post-only always; cancels all when the book is not live."""
+    """Two-sided quotes in layers, skewed by inventory; post-only always; cancels all when the book is not
+    live.
+    """
 
     def __init__(
         self, symbol: str, parameters: MarketMakingParameters | None = None, *, environment: str = "sim"
@@ -200,8 +203,8 @@ class MarketMaking:
     def half_spread_bps(self, context: Context) -> Decimal | None:
         """Distance of the first layer from the microprice; None when the cost gate forbids quoting.
 
-        A round trip earns two half-spreads and pays two maker fees and the adverse selection; the gate asks for 1.5
-        times that (T14.3). Fees unknown: no quotes.
+        A round trip earns two half-spreads and pays two maker fees and the adverse selection; the gate asks
+        for 1.5 times that (T14.3). Fees unknown: no quotes.
         """
         parameters = self.parameters
         if context.fees is None:
@@ -337,7 +340,9 @@ def microprice(book: BookTop) -> Fraction:
 
 
 def _quote_ticks(side: Side, middle: Fraction, offset_bps: Decimal, skew_bps: Decimal, book: BookTop) -> int:
-    """The layer's price, rounded away from the market and never across it. A long position moves both quotes down."""
+    """The layer's price, rounded away from the market and never across it. A long position moves both quotes
+    down.
+    """
     distance = -offset_bps if side is Side.BUY else offset_bps
     factor = 1 + (distance - skew_bps) / BPS
     exact = Decimal(middle.numerator) * factor / Decimal(middle.denominator)

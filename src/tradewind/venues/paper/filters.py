@@ -1,7 +1,8 @@
-"""The venue's order filters (T2.5, T2.6): every failure is listed, in the venue's order, with the nearest valid values.
+"""The venue's order filters (T2.5, T2.6): every failure is listed, in the venue's order, with the nearest
+valid values.
 
-Nothing is ever rounded *up* to meet a minimum. `Rules` is an `Instrument` turned into whole ticks and lots, plus the
-limits which a venue states for orders.
+Nothing is ever rounded *up* to meet a minimum. `Rules` is an `Instrument` turned into whole ticks and lots,
+plus the limits which a venue states for orders.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ MAX_DECIMALS = 18
 
 
 class FilterFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """One violated filter: its code, the bound, the value, and the nearest valid values (None: there is none)."""
+    """One violated filter: its code, the bound, the value, and the nearest valid values (None: there is
+    none).
+    """
 
     code: str
     field: str
@@ -57,7 +60,8 @@ class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
 def parse_positive(text: str | Decimal | int, field: str) -> Decimal:
     """`text` as an exact positive decimal.
 
-    Raises `BadNumber` for anything but plain digits with at most one point (no exponent, comma, sign, NaN), more than
+    Raises `BadNumber` for anything but plain digits with at most one point (no exponent, comma, sign, NaN),
+    more than
     38 digits or 18 decimals; `FloatMoney` for a float.
     """
     if isinstance(text, float | bool):
@@ -106,9 +110,9 @@ def check_order(rules: Rules, order: NewOrder, context: OrderContext) -> list[Fi
         order.side,
         order.order_type,
         order.time_in_force,
-        scale.tick * order.price_ticks,
-        scale.lot * order.lots,
-        context,
+        price=scale.tick * order.price_ticks,
+        quantity=scale.lot * order.lots,
+        context=context,
     )
 
 
@@ -117,6 +121,7 @@ def check_values(
     side: Side,
     order_type: OrderType,
     time_in_force: TimeInForce,
+    *,
     price: Decimal | str | int,
     quantity: Decimal | str | int,
     context: OrderContext,

@@ -18,7 +18,9 @@ MAX_LATENCY_NS = 10_000_000_000
 
 
 class LatencyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Median and 99th percentile of each one-way delay, in milliseconds; zero median switches the delay off."""
+    """Median and 99th percentile of each one-way delay, in milliseconds; zero median switches the
+    delay off.
+    """
 
     entry_median_ms: float = 40.0
     entry_p99_ms: float = 250.0

@@ -1,8 +1,9 @@
 """The mirror rules of T15.2 as a pure planner: outside market data in, mirror actions out.
 
-The planner knows what the venue displays (`_shown`), what the engine's queues hold (`queues`, fed from engine events)
-and plans the actions that bring the second to the first. It never invents liquidity: an own order trades only by a
-print (rule 2), a crossing that persists (rule 4) or by taking displayed lots (rule 6).
+The planner knows what the venue displays (`_shown`), what the engine's queues hold (`queues`, fed from
+engine events) and plans the actions that bring the second to the first. It never invents liquidity: an own
+order trades only by a print (rule 2), a crossing that persists (rule 4) or by taking displayed lots (rule
+6).
 
 Sizes are whole *engine* lots; the venue's finer lots are floored, and the remainders of prints are carried.
 """
@@ -35,7 +36,9 @@ class Place(NamedTuple):
 
 
 class Resize(NamedTuple):
-    """A mirror order gets this total (filled lots included): smaller keeps its place, larger goes to the back."""
+    """A mirror order gets this total (filled lots included): smaller keeps its place, larger goes to the
+    back.
+    """
 
     order_id: int
     total_lots: int
@@ -62,8 +65,8 @@ LevelKey = tuple[Side, int]
 class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds and times of the mirror.
 
-    `depth_levels`: best levels of each side that are mirrored (levels that leave stay until twice that depth, which
-    keeps the mirror below the engine's 200 open orders per sub-account and market).
+    `depth_levels`: best levels of each side that are mirrored (levels that leave stay until twice that
+    depth, which keeps the mirror below the engine's 200 open orders per sub-account and market).
     `lots_ratio`: the venue's lots in one engine lot.
     """
 
@@ -172,7 +175,9 @@ class MirrorBook:
         return sum(self.shown_lots(side, price) for price in self._shown[side].through(limit_ticks))
 
     def wanted_lots(self, side: Side, price_ticks: int) -> int:
-        """What the mirror should hold: displayed, less what paper takers took, less prints not yet displayed."""
+        """What the mirror should hold: displayed, less what paper takers took, less prints not yet
+        displayed.
+        """
         key = (side, price_ticks)
         wanted = self.shown_lots(side, price_ticks)
         if key in self._shadow:
@@ -212,7 +217,9 @@ class MirrorBook:
         return self._reconcile(touched, {}, now_ns, forced=True)
 
     def suspend(self) -> None:
-        """The book is not live any more: no prints, no crossings, no changes until the next snapshot (rule 8)."""
+        """The book is not live any more: no prints, no crossings, no changes until the next snapshot (rule
+        8).
+        """
         self.live = False
         self._cross_since.clear()
 
@@ -253,7 +260,9 @@ class MirrorBook:
         lots = self._carried(hit, price_ticks, venue_lots)
         actions: list[Action] = list(self._drop_stale_better(hit, price_ticks, venue_ts_ns))
         if lots:
-            self._add_credit((hit, price_ticks), venue_ts_ns, self._not_yet_shown(hit, price_ticks, lots, venue_ts_ns))
+            self._add_credit(
+                (hit, price_ticks), venue_ts_ns, self._not_yet_shown(hit, price_ticks, lots, venue_ts_ns)
+            )
             actions.append(Take(aggressor, price_ticks, lots))
             self.retry(hit, price_ticks)
         return actions
@@ -286,7 +295,9 @@ class MirrorBook:
         return actions + self._fill_level(side, price_ticks)
 
     def due(self, now_ns: int) -> list[Action]:
-        """Actions whose time has come: waited-out decreases, persisted crossings, expired shadows, held levels."""
+        """Actions whose time has come: waited-out decreases, persisted crossings, expired shadows, held
+        levels.
+        """
         if not self.live:
             return []
         touched = set(self._held)
@@ -327,32 +338,31 @@ class MirrorBook:
             self._excess_since.pop(key, None)
             cuts += self._clear_level(*key)
         for key in sorted(touched - cleared):
-            self._reconcile_level(key, growth.get(key, 0), now_ns, forced, edges[key[0]], cuts, places)
+            in_window = self._in_scope(*key, edges[key[0]])
+            level_cuts, level_places = self._reconcile_level(
+                key, growth.get(key, 0), now_ns, forced=forced, in_scope=in_window
+            )
+            cuts += level_cuts
+            places += level_places
         self._note_crossings(now_ns)
         return cuts + places
 
     def _reconcile_level(
-        self,
-        key: LevelKey,
-        growth: int,
-        now_ns: int,
-        forced: bool,
-        edge: int | None,
-        cuts: list[Action],
-        places: list[Action],
-    ) -> None:
+        self, key: LevelKey, growth: int, now_ns: int, *, forced: bool, in_scope: bool
+    ) -> tuple[list[Action], list[Action]]:
+        """Cuts and placements of one level; `growth` is what the venue just added to it."""
         side, price = key
         have, want = self.queues.mirror_lots(side, price), self.wanted_lots(side, price)
         if have > want:
-            cuts += self._shrink(key, have - want, now_ns, forced)
-            if growth and key in self._excess_since:
-                places += self._grow(key, growth)
-            return
+            cuts = self._shrink(key, have - want, now_ns, forced)
+            waiting = growth and key in self._excess_since
+            return cuts, self._grow(key, growth) if waiting else []
         self._excess_since.pop(key, None)
         if have == want:
             self._held.discard(key)
-        elif self._in_scope(side, price, edge):
-            places += self._grow(key, want - have)
+        elif in_scope:
+            return [], self._grow(key, want - have)
+        return [], []
 
     def _in_scope(self, side: Side, price_ticks: int, edge: int | None) -> bool:
         """Mirrored already, an own order waits there, or inside the window that ends at `edge`."""
@@ -401,7 +411,9 @@ class MirrorBook:
         return self._grow((side, price_ticks), missing) if missing > 0 else []
 
     def _grow(self, key: LevelKey, lots: int) -> list[Action]:
-        """A new order at the back; the last mirror order grows instead where nobody can tell the difference."""
+        """A new order at the back; the last mirror order grows instead where nobody can tell the
+        difference.
+        """
         side, price = key
         if self._meets_other_side(side, price):
             self._held.add(key)
@@ -455,7 +467,9 @@ class MirrorBook:
                 yield from self._clear_level(hit, price)
 
     def _not_yet_shown(self, hit: Side, price_ticks: int, lots: int, venue_ts_ns: int | None) -> int:
-        """Lots of a print that the display still contains: none when a diff was newer, less a waiting decrease."""
+        """Lots of a print that the display still contains: none when a diff was newer, less a waiting
+        decrease.
+        """
         shown_ns = self._shown_ts_ns
         if venue_ts_ns is not None and shown_ns is not None and venue_ts_ns < shown_ns:
             return 0
@@ -485,7 +499,9 @@ class MirrorBook:
     # ---- shadows -----------------------------------------------------------------------------------
 
     def _drop_shadow(self, key: LevelKey, lots: int) -> None:
-        """The venue lost `lots` at this level: the front of the queue, which is what paper takers had taken."""
+        """The venue lost `lots` at this level: the front of the queue, which is what paper takers
+        had taken.
+        """
         shadows = self._shadow[key]
         while lots and shadows:
             part = min(lots, shadows[0][1])

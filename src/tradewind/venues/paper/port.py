@@ -28,7 +28,9 @@ class PortStopped(Exception):
 
 
 class Port(Protocol):
-    """One way in, one way out. Listeners hear every batch, in order, before the `submit` that made it returns."""
+    """One way in, one way out. Listeners hear every batch, in order, before the `submit` that made it
+    returns.
+    """
 
     async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
         """Apply commands and record notes, durably. Raises `PortStopped`."""

@@ -70,7 +70,9 @@ class Queues:
             yield from (entry for entry in levels[price].entries if not entry.mirror)
 
     def rest(self, entry: Entry) -> None:
-        """The order rests as stated: in place when its priority is unchanged, else at the back of its level."""
+        """The order rests as stated: in place when its priority is unchanged, else at the back of
+        its level.
+        """
         known = self.orders.get(entry.order_id)
         if known is not None and known.priority == entry.priority and known.price_ticks == entry.price_ticks:
             self.reduce(entry.order_id, entry.lots)
@@ -123,9 +125,10 @@ class Queues:
 def cancel_shares(entries: list[Entry], excess_lots: int, model: CancelModel) -> list[tuple[Entry, int]]:
     """How many lots an unexplained decrease removes from each mirror order of a level (T15.2 rule 3).
 
-    The level is cut into segments by the own orders in it. `prorata` removes from each segment in proportion to its
-    mirror lots, the rounding remainder from the back; `pessimistic` removes from behind first. Inside a segment the
-    back goes first: no own order can tell the difference. Never removes more than the mirror has.
+    The level is cut into segments by the own orders in it. `prorata` removes from each segment in proportion
+    to its mirror lots, the rounding remainder from the back; `pessimistic` removes from behind first. Inside
+    a segment the back goes first: no own order can tell the difference. Never removes more than the mirror
+    has.
     """
     segments: list[list[Entry]] = [[]]
     for entry in entries:

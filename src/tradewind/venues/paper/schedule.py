@@ -1,4 +1,6 @@
-"""Named, dated fee schedules (T15.4). A schedule is a file that somebody chose, never a number in the code."""
+"""Named, dated fee schedules (T15.4). A schedule is a file that somebody chose, never a number in
+the code.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a paper venue needs in its engine: assets, accounts, funds and one spot market per symbol. Idempotent."""
+"""What a paper venue needs in its engine: assets, accounts, funds and one spot market per symbol.
+Idempotent.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class SetupRefused(Exception):
 
 
 class PaperKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Public keys of the parties. The mirror principals hold SYSTEM, `operator` holds OPERATOR, `trader` nothing."""
+    """Public keys of the parties. The mirror principals hold SYSTEM, `operator` holds OPERATOR, `trader`
+    nothing.
+    """
 
     system: bytes
     operator: bytes
@@ -98,9 +102,10 @@ class PaperSetup(msgspec.Struct, frozen=True, kw_only=True):
 def paper_instrument(outside: Instrument) -> tuple[Instrument, int]:
     """The instrument as the engine can hold it, and how many of the outside lots make one of its lots.
 
-    Money is whole micro-units, so tick x lot must be a multiple of one micro-unit of the quote asset (protocol P1.4.2).
-    Where the venue's lot is finer than that (BTC/USDT: 0.01 x 0.00001 = 0.1 micro), the paper lot is coarser. Orders
-    then pass the venue's own filters too, since every paper size is also a size of the venue.
+    Money is whole micro-units, so tick x lot must be a multiple of one micro-unit of the quote asset
+    (protocol P1.4.2). Where the venue's lot is finer than that (BTC/USDT: 0.01 x 0.00001 = 0.1 micro), the
+    paper lot is coarser. Orders then pass the venue's own filters too, since every paper size is also a size
+    of the venue.
     """
     tick_micro, lot_micro = outside.tick * MICRO, outside.lot * MICRO
     if tick_micro % 1 or tick_micro < 1:
@@ -125,9 +130,12 @@ async def set_up(
     fees: FeeSchedule,
     instruments: Sequence[Instrument],
     cash: Mapping[str, Decimal],
+    *,
     mirror: MirrorConfig | None = None,
 ) -> PaperSetup:
-    """Create what is missing. `cash` states the paper account's starting funds per asset; there is no default."""
+    """Create what is missing. `cash` states the paper account's starting funds per asset; there is no
+    default.
+    """
     runner = _Runner(port, keys)
     ids = {
         name: _core.derive_account_id(getattr(keys, name))

@@ -1,35 +1,26 @@
-"""`PaperVenue`: an engine market per symbol, mirrored from outside data, behind the `Venue` protocol (T15.1-T15.5).
+"""`PaperVenue`: an engine market per symbol, mirrored from outside data, behind the `Venue` protocol
+(T15.1-T15.5).
 
-Fees are charged in the quote asset on both sides (the engine's rule), at the rates of a named schedule. One owner calls
-`on_feed` and `advance` in turn; requests are queued with their latency and answered in order, as over one connection.
-There is no parameter that accepts a signer: nothing here can reach a real venue.
+Fees are charged in the quote asset on both sides (the engine's rule), at the rates of a named schedule. One
+owner calls `on_feed` and `advance` in turn; requests are queued with their latency and answered in order, as
+over one connection. There is no parameter that accepts a signer: nothing here can reach a real venue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import heapq
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, NamedTuple
 
 from tradewind.core import commands as build
-from tradewind.core import event_types as engine
 from tradewind.core.enums import ALL_MARKETS, Line, OrderFlag
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
-from tradewind.core.events import Event, Result, decode_events
 
 from ..market_data import (
-    BookDelta,
-    BookSnapshot,
-    BookState,
-    FeedEvent,
-    FeedState,
     Instrument,
     Known,
     Side,
-    TradePrint,
     Unknown,
 )
 from ..protocol import (
@@ -51,7 +42,6 @@ from ..protocol import (
     OrderRef,
     OrderState,
     OrderType,
-    PrivateEvent,
     QueryResult,
     Rejected,
     SubmitResult,
@@ -62,282 +52,18 @@ from ..protocol import (
     VenueState,
     VenueStatus,
 )
-from .accounts import AccountBook, client_key_of
+from .accounts import PaperOrder, client_key_of
+from .driver import MarketDriver, PaperMarket
 from .filters import OrderContext, check_order
-from .latency import LatencyConfig, LatencyModel, Path
-from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
-from .port import Port, PortStopped
-from .queue_model import Entry
+from .port import PortStopped
 from .schedule import fee_e6bp
-from .setup import MICRO, MarketSetup, PaperSetup
-from .wire import BatchLike
+from .setup import MICRO
 
-MAX_QUEUED_REQUESTS = 10_000
 CANCEL_AFTER_RANGE_S = (5, 300)
 
 
-class _Sender(NamedTuple):
-    """Principal and account of a sender."""
-
-    principal: bytes
-    account: bytes
-
-
-class PaperMarket:
-    """One symbol: its set-up, its mirror, and whether the outside book is live."""
-
-    def __init__(self, setup: MarketSetup) -> None:
-        self.setup = setup
-        self.mirror = MirrorBook(setup.mirror)
-        self.book_state = BookState.EMPTY
-        self.book_reason = "no data yet"
-        self.book_as_of_ns: int | None = None
-        self.last_price_ticks: int | None = None
-        self.refused_actions = 0
-        self.charged_e6bp: tuple[int, int] | None = None
-
-    @property
-    def live(self) -> bool:
-        """Whether orders are taken: the outside book is live and mirrored."""
-        return self.book_state is BookState.LIVE and self.mirror.live
-
-
-class PaperVenue:
-    """A venue whose markets live in our own engine."""
-
-    def __init__(
-        self, port: Port, setup: PaperSetup, *, name: str = "paper", latency: LatencyConfig | None = None
-    ) -> None:
-        self.name = name
-        self.port = port
-        self.setup = setup
-        self.latency = LatencyModel(latency or LatencyConfig())
-        self.markets = {symbol: PaperMarket(one) for symbol, one in setup.markets.items()}
-        self.account = AccountBook(name, setup)
-        self.stopped_reason: str | None = None
-        self._by_handle = {market.setup.market: market for market in self.markets.values()}
-        self._maker = _Sender(setup.keys.mirror_maker, setup.account_ids["mirror_maker"])
-        self._taker = _Sender(setup.keys.mirror_taker, setup.account_ids["mirror_taker"])
-        self._trader = _Sender(setup.keys.trader, setup.account_ids["trader"])
-        self._maker_handle = setup.accounts["mirror_maker"]
-        self._mirror_handles = {self._maker_handle, setup.accounts["mirror_taker"]}
-        self._queue: list[tuple[int, int, Callable[[], Awaitable[None]]]] = []
-        self._order_of_queue = 0
-        self._last_report_ns = 0
-        self._highest_epoch = 0
-        self._listeners: list[Callable[[PrivateEvent], None]] = []
-        self._replaying = False
-        self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            engine.OrderAccepted: self._on_order,
-            engine.OrderRested: self._on_order,
-            engine.OrderReplaced: self._on_order,
-            engine.Trade: self._on_trade,
-            engine.OrderCancelled: self._on_cancelled,
-            engine.MarketCreated: self._on_parameters,
-            engine.MarketUpdated: self._on_parameters,
-        }
-        port.listen(self.on_batch)
-
-    # ---- the driver's side -------------------------------------------------------------------------
-
-    def subscribe(self, listener: Callable[[PrivateEvent], None]) -> None:
-        """Call `listener` with every private event of the paper account, in order, after its latency."""
-        self._listeners.append(listener)
-
-    async def on_feed(self, event: FeedEvent, now_ns: int) -> None:
-        """Mirror one outside event. Events of symbols without a market are ignored."""
-        await self.advance(now_ns)
-        market = self.markets.get(event.symbol)
-        if market is None:
-            return
-        await self._apply(market, self._plan(market, event, now_ns))
-        await self._mirror_due(now_ns)
-
-    async def advance(self, now_ns: int) -> None:
-        """Everything whose time has come, in order of time."""
-        while True:
-            while self._queue and self._queue[0][0] <= now_ns:
-                due_ns, _, work = heapq.heappop(self._queue)
-                self.port.advance_to(due_ns)
-                await self._mirror_due(due_ns)
-                await work()
-            self.port.advance_to(now_ns)
-            await self._mirror_due(now_ns)
-            if not self._queue or self._queue[0][0] > now_ns:
-                return
-
-    def next_due_ns(self) -> int | None:
-        """When the next queued request or report is due."""
-        return self._queue[0][0] if self._queue else None
-
-    @property
-    def in_flight_count(self) -> int:
-        """Requests and reports that are still under way."""
-        return len(self._queue)
-
-    def replay(self, batch: BatchLike) -> list[PrivateEvent]:
-        """Rebuild from a batch of the journal; returns the account's events instead of delaying them."""
-        self._replaying = True
-        try:
-            self.on_batch(batch)
-            return self.account.drain()
-        finally:
-            self._replaying = False
-
-    def on_batch(self, batch: BatchLike) -> None:
-        """Fold a batch of the engine into queues and account."""
-        handlers = self._handlers
-        for event in decode_events(batch):
-            handler = handlers.get(type(event))
-            if handler is not None:
-                handler(event)
-            self.account.on_event(event)
-        self.account.on_refusals(batch)
-        if not self._replaying:
-            for private in self.account.drain():
-                self._report(self._deliver, private)
-
-    # ---- mirroring ---------------------------------------------------------------------------------
-
-    def _plan(self, market: PaperMarket, event: FeedEvent, now_ns: int) -> list[Action]:
-        mirror = market.mirror
-        match event:
-            case BookSnapshot():
-                market.book_as_of_ns = now_ns
-                if market.book_state is BookState.LIVE:
-                    return mirror.snapshot(event.bids, event.asks, now_ns)
-                mirror.suspend()
-                mirror.remember(event.bids, event.asks)
-            case BookDelta():
-                market.book_as_of_ns = now_ns
-                return mirror.diff(event.changes(), event.venue_ts_ns, now_ns)
-            case TradePrint():
-                market.last_price_ticks = event.price_ticks
-                return mirror.trade(
-                    event.price_ticks, event.quantity_lots, event.aggressor_side, event.venue_ts_ns, now_ns
-                )
-            case FeedState():
-                market.book_state, market.book_reason = event.state, event.reason
-                if event.state is not BookState.LIVE:
-                    mirror.suspend()
-                elif not mirror.live:
-                    return mirror.resume(now_ns)
-        return []
-
-    async def _mirror_due(self, now_ns: int) -> None:
-        for market in self.markets.values():
-            actions = market.mirror.due(now_ns)
-            if actions:
-                await self._apply(market, actions)
-
-    async def _apply(
-        self, market: PaperMarket, actions: list[Action], last: Iterable[bytes] = ()
-    ) -> list[Result]:
-        """Send mirror actions, then own commands, as one batch; returns the answers to the own ones."""
-        own = list(last)
-        commands = [self._command(market, action) for action in actions] + own
-        if not commands:
-            return []
-        try:
-            outcomes = await self.port.submit(commands)
-        except PortStopped as stop:
-            self.stopped_reason = str(stop)
-            raise
-        self.stopped_reason = None
-        for action, outcome in zip(actions, outcomes, strict=False):
-            if not outcome.accepted:
-                market.refused_actions += 1
-                self._retry(market, action)
-        return outcomes[len(actions) :]
-
-    def _command(self, market: PaperMarket, action: Action) -> bytes:
-        handle, maker, taker = market.setup.market, self._maker, self._taker
-        match action:
-            case Place(side, price, lots):
-                return build.place_order(
-                    principal=maker.principal,
-                    account=maker.account,
-                    client_key=build.NO_KEY,
-                    market=handle,
-                    side=side,
-                    price=price,
-                    lots=lots,
-                    order_flags=OrderFlag.POST_ONLY,
-                )
-            case Take(side, price, lots):
-                return build.place_order(
-                    principal=taker.principal,
-                    account=taker.account,
-                    client_key=build.NO_KEY,
-                    market=handle,
-                    side=side,
-                    price=price,
-                    lots=lots,
-                    time_in_force=EngineTimeInForce.IOC,
-                )
-            case Resize(order_id, total):
-                return build.replace_order(
-                    principal=maker.principal,
-                    account=maker.account,
-                    client_key=build.NO_KEY,
-                    order=order_id,
-                    total_lots=total,
-                )
-            case Cancel(order_id):
-                return build.cancel_order(principal=maker.principal, account=maker.account, order=order_id)
-        raise TypeError(f"unknown action {action!r}")
-
-    @staticmethod
-    def _retry(market: PaperMarket, action: Action) -> None:
-        """A refused action means that somebody else's order came in between: look at the level again."""
-        match action:
-            case Place(side, price, _):
-                market.mirror.retry(side, price)
-            case Resize(order_id, _):
-                entry = market.mirror.queues.orders.get(order_id)
-                if entry is not None:
-                    market.mirror.retry(entry.side, entry.price_ticks)
-
-    # ---- engine events -----------------------------------------------------------------------------
-
-    def _on_order(self, event: engine.OrderAccepted | engine.OrderRested | engine.OrderReplaced) -> None:
-        market = self._by_handle.get(event.market)
-        if market is None:
-            return
-        queues = market.mirror.queues
-        if not event.resting and not isinstance(event, engine.OrderRested):
-            queues.remove(event.order)
-            return
-        queues.rest(
-            Entry(
-                order_id=event.order,
-                side=Side(event.side),
-                price_ticks=event.price,
-                lots=event.remaining_lots,
-                total_lots=event.total_lots,
-                priority=event.priority,
-                mirror=event.account == self._maker_handle,
-                account=event.account,
-            )
-        )
-
-    def _on_trade(self, event: engine.Trade) -> None:
-        market = self._by_handle.get(event.market)
-        if market is None:
-            return
-        entry = market.mirror.queues.reduce(event.maker_order, event.maker_remaining)
-        if entry is not None and entry.mirror and event.account not in self._mirror_handles:
-            market.mirror.taken(entry.side, event.price, event.lots, event.time_ns)
-
-    def _on_cancelled(self, event: engine.OrderCancelled) -> None:
-        market = self._by_handle.get(event.market)
-        if market is not None:
-            market.mirror.queues.remove(event.order)
-
-    def _on_parameters(self, event: engine.MarketCreated | engine.MarketUpdated) -> None:
-        market = self._by_handle.get(event.market)
-        if market is not None:
-            market.charged_e6bp = (event.maker_fee_e6bp, event.taker_fee_e6bp)
+class PaperVenue(MarketDriver):
+    """A venue whose markets live in our own engine, behind the `Venue` protocol."""
 
     # ---- requests with latency ---------------------------------------------------------------------
 
@@ -381,32 +107,6 @@ class PaperVenue:
             self._report(done, await self.cancel_all(symbol, epoch))
 
         self._request("cancel", arrive, done)
-
-    def _request(
-        self, path: Path, arrive: Callable[[], Awaitable[None]], done: Callable[[Uncertain | Rejected], None]
-    ) -> None:
-        if len(self._queue) >= MAX_QUEUED_REQUESTS:
-            done(Rejected("TooManyRequests", f"more than {MAX_QUEUED_REQUESTS} requests in flight", True))
-            return
-        self._push(self.port.now_ns() + self.latency.draw_ns(path), arrive)
-
-    def _report(self, listener: Callable[[Any], None], value: Any) -> None:
-        """Answers and events travel over one connection: never out of order."""
-        due_ns = max(self._last_report_ns, self.port.now_ns() + self.latency.draw_ns("report"))
-        self._last_report_ns = due_ns
-
-        async def arrive() -> None:
-            listener(value)
-
-        self._push(due_ns, arrive)
-
-    def _push(self, due_ns: int, work: Callable[[], Awaitable[None]]) -> None:
-        self._order_of_queue += 1
-        heapq.heappush(self._queue, (due_ns, self._order_of_queue, work))
-
-    def _deliver(self, event: PrivateEvent) -> None:
-        for listener in self._listeners:
-            listener(event)
 
     # ---- requests as they arrive -------------------------------------------------------------------
 
@@ -481,15 +181,7 @@ class PaperVenue:
             + self._line(market.setup.base_asset, Line.HELD),
         )
 
-    async def _amend_now(self, reference: OrderRef, epoch: int, price_ticks: int, lots: int) -> ChangeResult:
-        refusal = self._refusal(reference.symbol, epoch)
-        if refusal is not None:
-            return refusal
-        known = self.account.find(reference.client_id)
-        if known is None:
-            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
-        if known.phase in FINAL_PHASES:
-            return AlreadyFinal(known.state())
+    def _amend_refusal(self, known: PaperOrder, price_ticks: int, lots: int) -> Rejected | None:
         market = self.markets[known.symbol]
         if not market.live:
             return Rejected("StaleMarket", f"book is {market.book_state}: {market.book_reason}", False)
@@ -498,6 +190,18 @@ class PaperVenue:
         best = market.mirror.best(Side(1 - known.side))
         if best is not None and (price_ticks >= best if known.side is Side.BUY else price_ticks <= best):
             return Rejected("AmendWouldTake", f"the other side shows {best}", False)
+        return None
+
+    async def _amend_now(self, reference: OrderRef, epoch: int, price_ticks: int, lots: int) -> ChangeResult:
+        known = self.account.find(reference.client_id)
+        if known is None:
+            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
+        if known.phase in FINAL_PHASES:
+            return AlreadyFinal(known.state())
+        refusal = self._refusal(reference.symbol, epoch) or self._amend_refusal(known, price_ticks, lots)
+        if refusal is not None:
+            return refusal
+        market = self.markets[known.symbol]
         key = hashlib.blake2b(
             f"amend|{reference.client_id}|{price_ticks}|{lots}|{self.port.now_ns()}".encode(), digest_size=16
         ).digest()
@@ -607,7 +311,9 @@ class PaperVenue:
         return await answer
 
     async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
-        """Cancel every open order of the account at once (no latency: the kill path must not wait for a model)."""
+        """Cancel every open order of the account at once (no latency: the kill path must not wait for a
+        model).
+        """
         if symbol is not None and symbol not in self.markets:
             return Rejected("UnknownSymbol", symbol, True)
         if epoch < self._highest_epoch:

@@ -1,0 +1,322 @@
+"""The engine side of a paper venue: mirror actions out, engine events in, and the queue of what is
+under way.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple
+
+from tradewind.core import commands as build
+from tradewind.core import event_types as engine
+from tradewind.core.enums import OrderFlag
+from tradewind.core.enums import TimeInForce as EngineTimeInForce
+from tradewind.core.events import Event, Result, decode_events
+
+from ..market_data import BookDelta, BookSnapshot, BookState, FeedEvent, FeedState, Side, TradePrint
+from ..protocol import PrivateEvent, Rejected, Uncertain
+from .accounts import AccountBook
+from .latency import LatencyConfig, LatencyModel, Path
+from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
+from .port import Port, PortStopped
+from .queue_model import Entry
+from .setup import MarketSetup, PaperSetup
+from .wire import BatchLike
+
+MAX_QUEUED_REQUESTS = 10_000
+
+
+class Sender(NamedTuple):
+    """Principal and account of a sender."""
+
+    principal: bytes
+    account: bytes
+
+
+class PaperMarket:
+    """One symbol: its set-up, its mirror, and whether the outside book is live."""
+
+    def __init__(self, setup: MarketSetup) -> None:
+        self.setup = setup
+        self.mirror = MirrorBook(setup.mirror)
+        self.book_state = BookState.EMPTY
+        self.book_reason = "no data yet"
+        self.book_as_of_ns: int | None = None
+        self.last_price_ticks: int | None = None
+        self.refused_actions = 0
+        self.charged_e6bp: tuple[int, int] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether orders are taken: the outside book is live and mirrored."""
+        return self.book_state is BookState.LIVE and self.mirror.live
+
+
+class MarketDriver:
+    """Mirrors outside data into the engine's markets and folds the engine's events back.
+
+    One owner calls `on_feed` and `advance` in turn. Requests and reports wait in one queue ordered by time.
+    """
+
+    def __init__(
+        self, port: Port, setup: PaperSetup, *, name: str = "paper", latency: LatencyConfig | None = None
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.setup = setup
+        self.latency = LatencyModel(latency or LatencyConfig())
+        self.markets = {symbol: PaperMarket(one) for symbol, one in setup.markets.items()}
+        self.account = AccountBook(name, setup)
+        self.stopped_reason: str | None = None
+        self._by_handle = {market.setup.market: market for market in self.markets.values()}
+        self._maker = Sender(setup.keys.mirror_maker, setup.account_ids["mirror_maker"])
+        self._taker = Sender(setup.keys.mirror_taker, setup.account_ids["mirror_taker"])
+        self._trader = Sender(setup.keys.trader, setup.account_ids["trader"])
+        self._maker_handle = setup.accounts["mirror_maker"]
+        self._mirror_handles = {self._maker_handle, setup.accounts["mirror_taker"]}
+        self._queue: list[tuple[int, int, Callable[[], Awaitable[None]]]] = []
+        self._order_of_queue = 0
+        self._last_report_ns = 0
+        self._highest_epoch = 0
+        self._listeners: list[Callable[[PrivateEvent], None]] = []
+        self._replaying = False
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+            engine.OrderAccepted: self._on_order,
+            engine.OrderRested: self._on_order,
+            engine.OrderReplaced: self._on_order,
+            engine.Trade: self._on_trade,
+            engine.OrderCancelled: self._on_cancelled,
+            engine.MarketCreated: self._on_parameters,
+            engine.MarketUpdated: self._on_parameters,
+        }
+        port.listen(self.on_batch)
+
+    # ---- for the owner -------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[PrivateEvent], None]) -> None:
+        """Call `listener` with every private event of the paper account, in order, after its latency."""
+        self._listeners.append(listener)
+
+    async def on_feed(self, event: FeedEvent, now_ns: int) -> None:
+        """Mirror one outside event. Events of symbols without a market are ignored."""
+        await self.advance(now_ns)
+        market = self.markets.get(event.symbol)
+        if market is None:
+            return
+        await self._apply(market, self._plan(market, event, now_ns))
+        await self._mirror_due(now_ns)
+
+    async def advance(self, now_ns: int) -> None:
+        """Everything whose time has come, in order of time."""
+        while True:
+            while self._queue and self._queue[0][0] <= now_ns:
+                due_ns, _, work = heapq.heappop(self._queue)
+                self.port.advance_to(due_ns)
+                await self._mirror_due(due_ns)
+                await work()
+            self.port.advance_to(now_ns)
+            await self._mirror_due(now_ns)
+            if not self._queue or self._queue[0][0] > now_ns:
+                return
+
+    def next_due_ns(self) -> int | None:
+        """When the next queued request or report is due."""
+        return self._queue[0][0] if self._queue else None
+
+    @property
+    def in_flight_count(self) -> int:
+        """Requests and reports that are still under way."""
+        return len(self._queue)
+
+    def replay(self, batch: BatchLike) -> list[PrivateEvent]:
+        """Rebuild from a batch of the journal; returns the account's events instead of delaying them."""
+        self._replaying = True
+        try:
+            self.on_batch(batch)
+            return self.account.drain()
+        finally:
+            self._replaying = False
+
+    def on_batch(self, batch: BatchLike) -> None:
+        """Fold a batch of the engine into queues and account."""
+        handlers = self._handlers
+        for event in decode_events(batch):
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+            self.account.on_event(event)
+        self.account.on_refusals(batch)
+        if not self._replaying:
+            for private in self.account.drain():
+                self._report(self._deliver, private)
+
+    # ---- mirroring ---------------------------------------------------------------------------------
+
+    def _plan(self, market: PaperMarket, event: FeedEvent, now_ns: int) -> list[Action]:
+        mirror = market.mirror
+        match event:
+            case BookSnapshot():
+                market.book_as_of_ns = now_ns
+                if market.book_state is BookState.LIVE:
+                    return mirror.snapshot(event.bids, event.asks, now_ns)
+                mirror.suspend()
+                mirror.remember(event.bids, event.asks)
+            case BookDelta():
+                market.book_as_of_ns = now_ns
+                return mirror.diff(event.changes(), event.venue_ts_ns, now_ns)
+            case TradePrint():
+                market.last_price_ticks = event.price_ticks
+                return mirror.trade(
+                    event.price_ticks, event.quantity_lots, event.aggressor_side, event.venue_ts_ns, now_ns
+                )
+            case FeedState():
+                market.book_state, market.book_reason = event.state, event.reason
+                if event.state is not BookState.LIVE:
+                    mirror.suspend()
+                elif not mirror.live:
+                    return mirror.resume(now_ns)
+        return []
+
+    async def _mirror_due(self, now_ns: int) -> None:
+        for market in self.markets.values():
+            actions = market.mirror.due(now_ns)
+            if actions:
+                await self._apply(market, actions)
+
+    async def _apply(
+        self, market: PaperMarket, actions: list[Action], last: Iterable[bytes] = ()
+    ) -> list[Result]:
+        """Send mirror actions, then own commands, as one batch; returns the answers to the own ones."""
+        own = list(last)
+        commands = [self._command(market, action) for action in actions] + own
+        if not commands:
+            return []
+        try:
+            outcomes = await self.port.submit(commands)
+        except PortStopped as stop:
+            self.stopped_reason = str(stop)
+            raise
+        self.stopped_reason = None
+        for action, outcome in zip(actions, outcomes, strict=False):
+            if not outcome.accepted:
+                market.refused_actions += 1
+                self._retry(market, action)
+        return outcomes[len(actions) :]
+
+    def _command(self, market: PaperMarket, action: Action) -> bytes:
+        handle, maker, taker = market.setup.market, self._maker, self._taker
+        match action:
+            case Place(side, price, lots):
+                return build.place_order(
+                    principal=maker.principal,
+                    account=maker.account,
+                    client_key=build.NO_KEY,
+                    market=handle,
+                    side=side,
+                    price=price,
+                    lots=lots,
+                    order_flags=OrderFlag.POST_ONLY,
+                )
+            case Take(side, price, lots):
+                return build.place_order(
+                    principal=taker.principal,
+                    account=taker.account,
+                    client_key=build.NO_KEY,
+                    market=handle,
+                    side=side,
+                    price=price,
+                    lots=lots,
+                    time_in_force=EngineTimeInForce.IOC,
+                )
+            case Resize(order_id, total):
+                return build.replace_order(
+                    principal=maker.principal,
+                    account=maker.account,
+                    client_key=build.NO_KEY,
+                    order=order_id,
+                    total_lots=total,
+                )
+            case Cancel(order_id):
+                return build.cancel_order(principal=maker.principal, account=maker.account, order=order_id)
+        raise TypeError(f"unknown action {action!r}")
+
+    @staticmethod
+    def _retry(market: PaperMarket, action: Action) -> None:
+        """A refused action means that somebody else's order came in between: look at the level again."""
+        match action:
+            case Place(side, price, _):
+                market.mirror.retry(side, price)
+            case Resize(order_id, _):
+                entry = market.mirror.queues.orders.get(order_id)
+                if entry is not None:
+                    market.mirror.retry(entry.side, entry.price_ticks)
+
+    # ---- engine events -----------------------------------------------------------------------------
+
+    def _on_order(self, event: engine.OrderAccepted | engine.OrderRested | engine.OrderReplaced) -> None:
+        market = self._by_handle.get(event.market)
+        if market is None:
+            return
+        queues = market.mirror.queues
+        if not event.resting and not isinstance(event, engine.OrderRested):
+            queues.remove(event.order)
+            return
+        queues.rest(
+            Entry(
+                order_id=event.order,
+                side=Side(event.side),
+                price_ticks=event.price,
+                lots=event.remaining_lots,
+                total_lots=event.total_lots,
+                priority=event.priority,
+                mirror=event.account == self._maker_handle,
+                account=event.account,
+            )
+        )
+
+    def _on_trade(self, event: engine.Trade) -> None:
+        market = self._by_handle.get(event.market)
+        if market is None:
+            return
+        entry = market.mirror.queues.reduce(event.maker_order, event.maker_remaining)
+        if entry is not None and entry.mirror and event.account not in self._mirror_handles:
+            market.mirror.taken(entry.side, event.price, event.lots, event.time_ns)
+
+    def _on_cancelled(self, event: engine.OrderCancelled) -> None:
+        market = self._by_handle.get(event.market)
+        if market is not None:
+            market.mirror.queues.remove(event.order)
+
+    def _on_parameters(self, event: engine.MarketCreated | engine.MarketUpdated) -> None:
+        market = self._by_handle.get(event.market)
+        if market is not None:
+            market.charged_e6bp = (event.maker_fee_e6bp, event.taker_fee_e6bp)
+
+    # ---- the queue ---------------------------------------------------------------------------------
+
+    def _request(
+        self, path: Path, arrive: Callable[[], Awaitable[None]], done: Callable[[Uncertain | Rejected], None]
+    ) -> None:
+        if len(self._queue) >= MAX_QUEUED_REQUESTS:
+            done(Rejected("TooManyRequests", f"more than {MAX_QUEUED_REQUESTS} requests in flight", True))
+            return
+        self._push(self.port.now_ns() + self.latency.draw_ns(path), arrive)
+
+    def _report(self, listener: Callable[[Any], None], value: Any) -> None:
+        """Answers and events travel over one connection: never out of order."""
+        due_ns = max(self._last_report_ns, self.port.now_ns() + self.latency.draw_ns("report"))
+        self._last_report_ns = due_ns
+
+        async def arrive() -> None:
+            listener(value)
+
+        self._push(due_ns, arrive)
+
+    def _push(self, due_ns: int, work: Callable[[], Awaitable[None]]) -> None:
+        self._order_of_queue += 1
+        heapq.heappush(self._queue, (due_ns, self._order_of_queue, work))
+
+    def _deliver(self, event: PrivateEvent) -> None:
+        for listener in self._listeners:
+            listener(event)

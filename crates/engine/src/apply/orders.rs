@@ -448,8 +448,8 @@ impl<B: Book> Engine<B> {
         };
         let book = &mut self.state.books[order.market as usize];
         book.insert(&mut self.state.orders, slot);
-        // Only the best prices enter the reference.
-        if book.best(order.side) == Some(order.price) {
+        // Only the best prices enter the reference; a replaced order may have left one and rest behind it.
+        if stored || book.best(order.side) == Some(order.price) {
             self.touch_reference(order.market);
         }
     }

@@ -122,6 +122,21 @@ fn a_replaced_order_keeps_its_id_and_may_take() {
 }
 
 #[test]
+fn a_replacement_that_leaves_the_best_price_moves_the_reference() {
+    let mut world: World = World::new();
+    let request = CreateMarket { band_bp: 1_000, ..create_market(9, 1_000, 1_000, 0, 0).payload_as() };
+    world.accept(by(OPERATOR, Kind::CreateMarket).with(&request));
+    world.accept(sell(CAROL, 2, 129, 5));
+    world.accept(buy(BOB, 2, 107, 5));
+    let best = world.accept(buy(ALICE, 2, 113, 5)).value;
+    // Reference 121: a sale at 108 is below ten per cent of it.
+    world.refuse(sell(BOB, 2, 108, 5), Code::PRICE_TOO_LOW);
+    world.accept(replace(ALICE, best, 94, 5));
+    // Reference 118 now, whose band begins at 107.
+    world.accept(sell(CAROL, 2, 108, 5));
+}
+
+#[test]
 fn immediate_orders_never_rest() {
     let mut world: World = World::new();
     world.accept(sell(BOB, 1, 100, 5));

@@ -412,9 +412,13 @@ class Model:
     def find(self, account: int, number: int | None, key: bytes) -> Order:
         """By order number, or by client key when the number is None."""
         if number is None:
-            for order in self.orders:
-                if any(key) and order.is_open and (order.account, order.client_key) == (account, key):
-                    return order
+            same = [o for o in self.orders if o.is_open and (o.account, o.client_key) == (account, key)]
+            # A key may be used again once its validity is over: the order of the live use comes first.
+            known = self.keys.get((account, key))
+            live = known[1] if known and known[2] >= self.now_ns else None
+            same.sort(key=lambda order: (order.number != live, order.number))
+            if any(key) and same:
+                return same[0]
             raise Refused("ORDER_NOT_FOUND")
         if number >= len(self.orders):
             raise Refused("ORDER_NOT_FOUND")

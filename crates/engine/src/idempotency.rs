@@ -31,6 +31,9 @@ struct Stored {
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     second: i64,
+    /// First nanosecond of the second and the one behind its last, as far as they can be told; derived.
+    from_ns: i64,
+    until_ns: i64,
     first: u32,
     last: u32,
     count: usize,
@@ -83,7 +86,8 @@ fn hash(account: u32, key: ClientKey) -> u64 {
         let product = u128::from(word) * u128::from(factor);
         (product as u64) ^ ((product >> 64) as u64)
     };
-    fold(key[0] ^ u64::from(account) ^ FACTORS[1], FACTORS[0]) ^ fold(key[1] ^ FACTORS[0], FACTORS[1])
+    // The account joins the word that counters leave alone, so that accounts that count do not meet.
+    fold(key[0] ^ FACTORS[1], FACTORS[0]) ^ fold(key[1] ^ u64::from(account) ^ FACTORS[0], FACTORS[1])
 }
 
 impl Idempotency {
@@ -129,7 +133,7 @@ impl Idempotency {
     }
 
     /// Remembers an accepted command; `known` is what [`Idempotency::check`] said.
-    #[inline]
+    #[inline(always)]
     pub fn store(
         &mut self,
         account: u32,
@@ -153,7 +157,7 @@ impl Idempotency {
         };
         let position = self.add(Stored { key, body_hash, value, valid_until_ns, account, next: NONE });
         self.index.insert(hash, position);
-        self.append(valid_until_ns.div_euclid(SECOND_NS), position);
+        self.append(valid_until_ns, position);
     }
 
     /// Takes the stale entry of a key out of the index; it stays in its bucket.
@@ -164,7 +168,7 @@ impl Idempotency {
         self.index.remove(hash, position);
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, entry: Stored) -> u32 {
         let position = self.free;
         match self.entries.get_mut(position as usize) {
@@ -180,7 +184,7 @@ impl Idempotency {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, account: u32, change: i32) {
         let index = account as usize;
         if index >= self.live.len() {
@@ -190,20 +194,20 @@ impl Idempotency {
     }
 
     /// Puts an entry at the end of its second's list; the second is nearly always the last one.
-    #[inline]
-    fn append(&mut self, second: i64, position: u32) {
+    #[inline(always)]
+    fn append(&mut self, valid_until_ns: i64, position: u32) {
         match self.buckets.back_mut() {
-            Some(bucket) if bucket.second == second => {
+            Some(bucket) if bucket.from_ns <= valid_until_ns && valid_until_ns < bucket.until_ns => {
                 self.entries[bucket.last as usize].next = position;
                 bucket.last = position;
                 bucket.count += 1;
             }
-            _ => self.append_elsewhere(second, position),
+            _ => self.append_to(valid_until_ns.div_euclid(SECOND_NS), position),
         }
     }
 
     #[cold]
-    fn append_elsewhere(&mut self, second: i64, position: u32) {
+    fn append_to(&mut self, second: i64, position: u32) {
         let place = self.buckets.partition_point(|bucket| bucket.second < second);
         match self.buckets.get_mut(place) {
             Some(bucket) if bucket.second == second => {
@@ -211,15 +215,22 @@ impl Idempotency {
                 bucket.last = position;
                 bucket.count += 1;
             }
-            _ => self.buckets.insert(place, Bucket { second, first: position, last: position, count: 1 }),
+            _ => {
+                let (from_ns, until_ns) =
+                    (second.saturating_mul(SECOND_NS), second.saturating_add(1).saturating_mul(SECOND_NS));
+                let bucket = Bucket { second, from_ns, until_ns, first: position, last: position, count: 1 };
+                self.buckets.insert(place, bucket);
+            }
         }
     }
 
     /// Forgets a few keys whose second is over.
     #[inline]
     pub fn purge(&mut self, now_ns: i64) {
-        let Some(first) = self.buckets.front() else { return };
-        if first.second.saturating_add(1).saturating_mul(SECOND_NS) <= now_ns {
+        let Some(first) = self.buckets.front() else {
+            return;
+        };
+        if first.until_ns <= now_ns {
             self.purge_some(now_ns.div_euclid(SECOND_NS));
         }
     }
@@ -230,15 +241,18 @@ impl Idempotency {
                 return;
             };
             let (second, position) = (bucket.second, bucket.first);
-            let Stored { key, account, next, .. } = self.entries[position as usize];
+            let Stored { key, account, next, valid_until_ns, .. } = self.entries[position as usize];
             bucket.first = next;
             bucket.count -= 1;
+            let within = bucket.from_ns <= valid_until_ns && valid_until_ns < bucket.until_ns;
             if bucket.count == 0 {
                 self.buckets.pop_front();
             }
-            // The key may have been used again with a later validity: then a later bucket owns it.
             let hash = hash(account, key);
-            if let Some(owner) = self.owner(hash, account, key, second) {
+            if within && self.index.remove(hash, position) {
+                self.count(account, -1);
+            } else if let Some(owner) = self.owner(hash, account, key, second) {
+                // Used again within its second. Where the later use is valid longer, a later bucket owns it.
                 self.index.remove(hash, owner);
                 self.count(account, -1);
             }
@@ -309,7 +323,7 @@ impl Idempotency {
             }
         }
         let position = self.add(entry);
-        self.append(second, position);
+        self.append_to(second, position);
         let hash = hash(account, key);
         if owns && self.find(hash, account, key).is_none() {
             self.index.insert(hash, position);

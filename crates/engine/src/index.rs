@@ -37,7 +37,7 @@ impl Index {
     ///
     /// # Panics
     /// For `u32::MAX`, which no table of this engine reaches.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, hash: u64, number: u32) {
         if self.used >= self.cells.len() / 2 {
             self.grow();

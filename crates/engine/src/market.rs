@@ -54,8 +54,9 @@ pub struct Parameters {
     pub max_notional: i64,
 }
 
-/// One market.
+/// One market. Aligned, so that its place in the table is found by shifting.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Market {
     pub id: [u8; 32],
     pub creator: u32,
@@ -190,20 +191,42 @@ impl Market {
         if self.reference == 0 {
             return None;
         }
-        let (near, far) = (u32::from(self.parameters.band_bp), crate::limits::FAR_BAND_BP);
-        let (below, above) = if order_side == side::BUY { (far, near) } else { (near, far) };
+        let (below, above) = self.band_bp(order_side);
         Some((less_bp_ceil(self.reference, below).max(1), plus_bp(self.reference, above)))
+    }
+
+    /// Width of the band below and above the reference for an order of this side.
+    #[inline]
+    fn band_bp(&self, order_side: u8) -> (u32, u32) {
+        let (near, far) = (u32::from(self.parameters.band_bp), crate::limits::FAR_BAND_BP);
+        if order_side == side::BUY {
+            (far, near)
+        } else {
+            (near, far)
+        }
     }
 
     /// # Errors
     /// `PRICE_TOO_HIGH`, `PRICE_TOO_LOW` with the bound.
     #[inline]
     pub fn check_band(&self, order_side: u8, price: i64) -> Result<(), Reject> {
-        match self.band(order_side) {
-            Some((low, _)) if price < low => reject(Code::PRICE_TOO_LOW, low, price),
-            Some((_, high)) if price > high => reject(Code::PRICE_TOO_HIGH, high, price),
-            _ => Ok(()),
+        if self.reference == 0 {
+            return Ok(());
         }
+        // The reference lies within the band, so that only the bound on the price's side of it can be crossed.
+        let (below, above) = self.band_bp(order_side);
+        if price <= self.reference {
+            let low = less_bp_ceil(self.reference, below).max(1);
+            if price < low {
+                return reject(Code::PRICE_TOO_LOW, low, price);
+            }
+        } else {
+            let high = plus_bp(self.reference, above);
+            if price > high {
+                return reject(Code::PRICE_TOO_HIGH, high, price);
+            }
+        }
+        Ok(())
     }
 
     /// The protective limit of a market order: the reference and the slippage, rounded inward to the tick.

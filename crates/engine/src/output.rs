@@ -57,7 +57,7 @@ impl Output {
     }
 
     /// Writes an event; the postings pushed since the previous event belong to it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn emit<B: Record>(&mut self, command: &Command, kind: EventKind, subject: Subject, body: &B) {
         let mut bytes = [0; 72];
         bytes[..B::SIZE].copy_from_slice(body.bytes());

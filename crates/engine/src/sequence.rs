@@ -88,7 +88,7 @@ fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
     Command { principal: engine.system_principal(), shard: engine.shard(), ..Command::new(kind) }
 }
 
-#[inline]
+#[cold]
 fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {
     while let Some(token) = engine.pending_token() {
         let command = own(engine, Kind::Continue).with(&Continue { token });
@@ -100,7 +100,9 @@ fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Bat
 fn submit<B: Book>(engine: &mut Engine<B>, command: &Command, time_ns: i64, batch: &mut Batch) {
     batch.submitted.push(batch.commands.len() as u32);
     run(engine, command, time_ns, batch);
-    finish_pending(engine, time_ns, batch);
+    if engine.pending_token().is_some() {
+        finish_pending(engine, time_ns, batch);
+    }
 }
 
 /// Stamps a command where it lies in the batch and applies it.

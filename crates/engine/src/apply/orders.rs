@@ -89,7 +89,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Runs the matching of an accepted order, or puts it into the book when nothing crosses.
-    #[inline]
+    #[inline(always)]
     fn match_or_rest(
         &mut self,
         command: &Command,
@@ -283,7 +283,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// The asset and reserve of an order, if `free` plus `credit` (the reserve it already has) covers it.
-    #[inline]
+    #[inline(always)]
     fn secure(&self, order: &Order, credit: i64) -> Result<(u16, i64), Reject> {
         let market = &self.state.markets.list[order.market as usize];
         let (asset, reserve) =
@@ -297,12 +297,22 @@ impl<B: Book> Engine<B> {
 
     /// Post-only, fill-or-kill, market and self-trade rules that refuse before anything changes (P2.5.1, P3.4).
     /// Returns whether matching must run.
-    #[inline]
+    #[inline(always)]
     fn check_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
-        let opposite = 1 - order.side;
-        let book = &self.state.books[order.market as usize];
-        let crossing = book.best(opposite).is_some_and(|best| crosses(order.side, order.price, best));
-        if order.order_type == order_type::MARKET && book.best(opposite).is_none() {
+        let best = self.state.books[order.market as usize].best(1 - order.side);
+        let crossing = best.is_some_and(|best| crosses(order.side, order.price, best));
+        let tif = order.time_in_force;
+        if !crossing && order.order_type == order_type::LIMIT && tif != time_in_force::FOK {
+            // An IOC order that meets nothing still runs, so that its rest is cancelled with a reason.
+            return Ok(tif == time_in_force::IOC);
+        }
+        self.check_taking(order, best.is_none(), crossing, now_ns)?;
+        Ok(true)
+    }
+
+    /// What may refuse an order that takes, or that must not.
+    fn check_taking(&self, order: &Order, empty: bool, crossing: bool, now_ns: i64) -> Result<(), Reject> {
+        if order.order_type == order_type::MARKET && empty {
             return Err(Code::NO_LIQUIDITY.into());
         }
         if crossing {
@@ -321,10 +331,7 @@ impl<B: Book> Engine<B> {
                 return reject(Code::FOK_NOT_FILLABLE, feasible, order.remaining);
             }
         }
-        // An IOC or market order that meets nothing still runs, so that its rest is cancelled with a reason.
-        Ok(crossing
-            || order.order_type == order_type::MARKET
-            || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK))
+        Ok(())
     }
 
     /// The first resting order that `order` would meet and that has not expired.
@@ -350,6 +357,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Lots that a fill-or-kill order can fill: level totals within its limit, without expired and own orders.
+    #[inline(never)]
     fn feasible_lots(&self, order: &Order, now_ns: i64) -> i64 {
         let (limit, opposite) = (order.price, 1 - order.side);
         let market = &self.state.markets.list[order.market as usize];
@@ -447,9 +455,9 @@ impl<B: Book> Engine<B> {
             self.state.orders.insert(&mut self.state.accounts, order)
         };
         let book = &mut self.state.books[order.market as usize];
-        book.insert(&mut self.state.orders, slot);
+        let is_best = book.insert(&mut self.state.orders, slot);
         // Only the best prices enter the reference; a replaced order may have left one and rest behind it.
-        if stored || book.best(order.side) == Some(order.price) {
+        if stored || is_best {
             self.touch_reference(order.market);
         }
     }
@@ -466,8 +474,7 @@ impl<B: Book> Engine<B> {
     pub(crate) fn cancel_slot(&mut self, command: &Command, slot: u32, reason: u8, output: &mut Output) {
         let order = self.state.orders[slot];
         let book = &mut self.state.books[order.market as usize];
-        let was_best = book.best(order.side) == Some(order.price);
-        book.remove(&mut self.state.orders, slot);
+        let was_best = book.remove(&mut self.state.orders, slot);
         self.state.orders.remove(&mut self.state.accounts, slot);
         if was_best {
             self.touch_reference(order.market);
@@ -499,7 +506,7 @@ impl<B: Book> Engine<B> {
 }
 
 /// Form checks of P2.4.2–P2.4.4; returns the limit in ticks (of a market order the protective one).
-#[inline]
+#[inline(always)]
 fn check_form(market: &Market, request: &PlaceOrder, now_ns: i64, system: bool) -> Result<i64, Reject> {
     if request.lots < 1 || request.lots > MAX_LOTS {
         return reject(Code::INVALID_SIZE, MAX_LOTS, request.lots);
@@ -590,7 +597,7 @@ pub(crate) fn subject(order: &Order) -> Subject {
 }
 
 /// Emits an event that shows the whole order.
-#[inline]
+#[inline(always)]
 pub(crate) fn emit_order(
     command: &Command,
     kind: EventKind,

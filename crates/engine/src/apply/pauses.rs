@@ -32,14 +32,9 @@ impl<B: Book> Engine<B> {
         let of_market = market
             .and_then(|market| self.state.markets.list.get(market as usize))
             .and_then(|market| market.pause.as_ref());
-        let trading = matches!(kind, Kind::PlaceOrder | Kind::ReplaceOrder);
-        let blocking =
-            [platform, of_market].into_iter().flatten().find(|pause| trading || pause.level >= FULL);
-        match blocking {
-            Some(pause) if !(kind == Kind::Deposit && system && pause.level < FULL) => {
-                reject(Code::PAUSED, pause.until_ns, i64::from(pause.level))
-            }
-            _ => Ok(()),
+        match (platform, of_market) {
+            (None, None) => Ok(()),
+            _ => paused(kind, system, platform, of_market),
         }
     }
 
@@ -145,5 +140,23 @@ impl<B: Book> Engine<B> {
         }
         output.emit(command, EventKind::Resumed, subject, &body);
         Ok(u64::from(request.pause_id))
+    }
+}
+
+/// Whether the pauses in force forbid a command of this kind.
+#[cold]
+fn paused(
+    kind: Kind,
+    system: bool,
+    platform: Option<&Pause>,
+    of_market: Option<&Pause>,
+) -> Result<(), Reject> {
+    let trading = matches!(kind, Kind::PlaceOrder | Kind::ReplaceOrder);
+    let blocking = [platform, of_market].into_iter().flatten().find(|pause| trading || pause.level >= FULL);
+    match blocking {
+        Some(pause) if !(kind == Kind::Deposit && system && pause.level < FULL) => {
+            reject(Code::PAUSED, pause.until_ns, i64::from(pause.level))
+        }
+        _ => Ok(()),
     }
 }

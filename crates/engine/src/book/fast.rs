@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Book, Level};
-use crate::hash::Map;
-use crate::order::{OrderStore, NONE};
+use crate::index::Index;
+use crate::order::{Order, OrderStore, NONE};
 use crate::wire::command::side;
 
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,8 @@ struct Queue {
 pub struct FastBook {
     queues: Vec<Queue>,
     free: Vec<u32>,
-    /// Queue of a price and side; the ordered maps are only touched when a level appears or goes.
-    by_price: Map<u64, u32>,
+    /// Queues of each side by price; the ordered maps are only touched when a level appears or goes.
+    by_price: [Index; 2],
     prices: [BTreeMap<i64, u32>; 2],
     best: [u32; 2],
 }
@@ -32,7 +32,7 @@ impl Default for FastBook {
         FastBook {
             queues: Vec::new(),
             free: Vec::new(),
-            by_price: Map::default(),
+            by_price: Default::default(),
             prices: Default::default(),
             best: [NONE; 2],
         }
@@ -48,9 +48,10 @@ fn is_better(book_side: u8, price: i64, than: i64) -> bool {
     }
 }
 
+/// Spreads neighbouring prices, which otherwise fill neighbouring cells of the index.
 #[inline]
-fn price_key(book_side: u8, price: i64) -> u64 {
-    (price as u64) << 1 | u64::from(book_side)
+fn price_hash(price: i64) -> u64 {
+    (price as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
 impl FastBook {
@@ -60,15 +61,16 @@ impl FastBook {
         if best != NONE && self.queues[best as usize].price == price {
             return best;
         }
-        let key = price_key(book_side, price);
-        if let Some(&queue) = self.by_price.get(&key) {
-            return queue;
+        let queues = &self.queues;
+        let same = |queue: u32| queues[queue as usize].price == price;
+        match self.by_price[book_side as usize].find(price_hash(price), same) {
+            Some(queue) => queue,
+            None => self.add_queue(book_side, price),
         }
-        self.add_queue(book_side, price, key)
     }
 
     #[cold]
-    fn add_queue(&mut self, book_side: u8, price: i64, key: u64) -> u32 {
+    fn add_queue(&mut self, book_side: u8, price: i64) -> u32 {
         let best = self.best[book_side as usize];
         let fresh = Queue { price, lots: 0, first: NONE, last: NONE, orders: 0 };
         let queue = match self.free.pop() {
@@ -82,7 +84,7 @@ impl FastBook {
             }
         };
         self.prices[book_side as usize].insert(price, queue);
-        self.by_price.insert(key, queue);
+        self.by_price[book_side as usize].insert(price_hash(price), queue);
         if best == NONE || is_better(book_side, price, self.queues[best as usize].price) {
             self.best[book_side as usize] = queue;
         }
@@ -94,7 +96,7 @@ impl FastBook {
         let price = self.queues[queue as usize].price;
         let prices = &mut self.prices[book_side as usize];
         prices.remove(&price);
-        self.by_price.remove(&price_key(book_side, price));
+        self.by_price[book_side as usize].remove(price_hash(price), queue);
         self.free.push(queue);
         if self.best[book_side as usize] == queue {
             let next =
@@ -116,9 +118,10 @@ impl FastBook {
 
 impl Book for FastBook {
     #[inline]
-    fn insert(&mut self, orders: &mut OrderStore, slot: u32) {
+    fn insert(&mut self, orders: &mut OrderStore, slot: u32) -> bool {
         let order = &mut orders[slot];
-        let index = self.queue_for(order.side, order.price);
+        let side = order.side;
+        let index = self.queue_for(side, order.price);
         let queue = &mut self.queues[index as usize];
         order.level = index;
         order.previous = queue.last;
@@ -131,25 +134,28 @@ impl Book for FastBook {
             NONE => queue.first = slot,
             _ => orders[last].next = slot,
         }
+        self.best[side as usize] == index
     }
 
     #[inline]
-    fn remove(&mut self, orders: &mut OrderStore, slot: u32) {
-        let order = orders[slot];
-        match order.previous {
-            NONE => self.queues[order.level as usize].first = order.next,
-            previous => orders[previous].next = order.next,
+    fn remove(&mut self, orders: &mut OrderStore, slot: u32) -> bool {
+        let Order { side, remaining, level, previous, next, .. } = orders[slot];
+        let was_best = self.best[side as usize] == level;
+        let queue = &mut self.queues[level as usize];
+        match previous {
+            NONE => queue.first = next,
+            previous => orders[previous].next = next,
         }
-        match order.next {
-            NONE => self.queues[order.level as usize].last = order.previous,
-            next => orders[next].previous = order.previous,
+        match next {
+            NONE => queue.last = previous,
+            next => orders[next].previous = previous,
         }
-        let queue = &mut self.queues[order.level as usize];
-        queue.lots -= order.remaining;
+        queue.lots -= remaining;
         queue.orders -= 1;
         if queue.orders == 0 {
-            self.drop_queue(order.side, order.level);
+            self.drop_queue(side, level);
         }
+        was_best
     }
 
     #[inline]
@@ -159,7 +165,7 @@ impl Book for FastBook {
         self.queues[order.level as usize].lots -= lots;
     }
 
-    #[inline]
+    #[inline(always)]
     fn best(&self, book_side: u8) -> Option<i64> {
         match self.best[book_side as usize] {
             NONE => None,

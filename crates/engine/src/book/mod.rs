@@ -19,10 +19,10 @@ pub struct Level {
 
 /// What the engine needs of a book. Orders live in the store; a book only ranks their slots.
 pub trait Book: Default + Clone + Send {
-    /// Adds an order behind all others of its price.
-    fn insert(&mut self, orders: &mut OrderStore, slot: u32);
-    /// Takes an order out.
-    fn remove(&mut self, orders: &mut OrderStore, slot: u32);
+    /// Adds an order behind all others of its price; whether that price is now the best of its side.
+    fn insert(&mut self, orders: &mut OrderStore, slot: u32) -> bool;
+    /// Takes an order out; whether it stood at the best price of its side.
+    fn remove(&mut self, orders: &mut OrderStore, slot: u32) -> bool;
     /// Shrinks an order in place by `lots`; it keeps its rank and must keep a rest.
     fn reduce(&mut self, orders: &mut OrderStore, slot: u32, lots: i64);
     /// Best price of a side.

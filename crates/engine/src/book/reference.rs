@@ -27,19 +27,22 @@ impl ReferenceBook {
 }
 
 impl Book for ReferenceBook {
-    fn insert(&mut self, orders: &mut OrderStore, slot: u32) {
+    fn insert(&mut self, orders: &mut OrderStore, slot: u32) -> bool {
         let order = &orders[slot];
         self.sides[order.side as usize].entry(order.price).or_default().push_back((slot, order.remaining));
+        self.best(order.side) == Some(order.price)
     }
 
-    fn remove(&mut self, orders: &mut OrderStore, slot: u32) {
+    fn remove(&mut self, orders: &mut OrderStore, slot: u32) -> bool {
         let order = &orders[slot];
+        let was_best = self.best(order.side) == Some(order.price);
         let prices = &mut self.sides[order.side as usize];
         let queue = prices.get_mut(&order.price).expect("the order's price is in the book");
         queue.retain(|&(other, _)| other != slot);
         if queue.is_empty() {
             prices.remove(&order.price);
         }
+        was_best
     }
 
     fn reduce(&mut self, orders: &mut OrderStore, slot: u32, lots: i64) {

@@ -45,8 +45,8 @@ async def test_profit_adds_up_and_equity_is_funds_plus_profit(platform: Platform
     realised, unrealised, fees = (
         Decimal(one.value) for one in (profit.realised, profit.unrealised, profit.fees)
     )
-    assert abs(Decimal(profit.total.value) - (realised + unrealised - fees)) <= Decimal("0.000001")
-    assert abs(Decimal(profit.equity.value) - (10_000 + Decimal(profit.total.value))) <= Decimal("0.000002")
+    assert Decimal(profit.total.value) == realised + unrealised - fees
+    assert Decimal(profit.equity.value) == 10_000 + Decimal(profit.total.value)
 
 
 async def test_depth_is_the_engines_book_with_own_orders_marked(platform: Platform) -> None:

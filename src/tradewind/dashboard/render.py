@@ -261,7 +261,8 @@ def _fill_row(fill: FillRow, places: int, lots: int) -> str:
         f'<tr data-seq="{fill.seq}" title="sequence {fill.seq}, notional {text.grouped(fill.notional)}">'
         f'<td class="left">{text.clock(fill.time_ns)}</td><td class="left">{_side(fill.side)}</td>'
         f"<td>{text.fixed(fill.price, places)}</td><td>{text.fixed(fill.quantity, lots)}</td>"
-        f'<td>{text.exact(fill.fee)} <span class="unit">{escape(fill.fee_asset)}</span></td>'
+        f"<td>{text.exact(fill.fee, 2, text.MONEY_DECIMALS)} "
+        f'<span class="unit">{escape(fill.fee_asset)}</span></td>'
         f'<td class="left wide">{escape(fill.liquidity)}</td></tr>'
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from tradewind.trader.risk.check import Code, Snapshot, worst_exposures
@@ -60,23 +60,27 @@ def profit(trader: TraderService, now_ns: int) -> ProfitView:
     equity = trader.marks.equity()
     result = trader.marks.profit_and_loss()
     positions = trader.ledger.positions.values()
-    unrealised = UNKNOWN if result.unrealised is None else Reading.known(_micro(result.unrealised))
-    net = result.net
+    unrealised = total = UNKNOWN
+    if result.unrealised is not None:
+        floor = Decimal(_micro(result.unrealised))
+        unrealised = Reading.known(plain(floor))
+        # From the shown parts, so that the tiles add up to the last micro-unit.
+        total = Reading.known(plain(result.realised + floor - result.fees))
     return ProfitView(
         unit=trader.marks.currency,
         equity=_rounded(reading(equity, now_ns)),
         realised=Reading.known(_micro(result.realised)),
         unrealised=unrealised,
         fees=Reading.known(_micro(result.fees)),
-        total=UNKNOWN if net is None else Reading.known(_micro(net)),
+        total=total,
         volume=Reading.known(_micro(sum((one.volume_quote for one in positions), ZERO))),
         fill_count=sum(one.fill_count for one in positions),
     )
 
 
 def _micro(value: Decimal) -> str:
-    """At most six places: the mark (a middle of two prices) has more, booked money never has."""
-    return plain(value.quantize(MICRO)) if value % MICRO else plain(value)
+    """At most six places, rounded down: a mark (a middle of two prices) has more, booked money never has."""
+    return plain(value.quantize(MICRO, rounding=ROUND_FLOOR)) if value % MICRO else plain(value)
 
 
 def _rounded(value: Reading) -> Reading:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.trader.ids import client_order_id
@@ -118,6 +118,7 @@ def test_a_buy_reservation_rounds_up_to_the_micro_unit() -> None:
     assert buy_reservation(D(1), D(100), D("0.001")) == D("100.1")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_on_random_fills_equity_is_funds_plus_profit_less_fees_exactly(seed: int) -> None:
     generator = random.Random(seed)

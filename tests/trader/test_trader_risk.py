@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_world import SYMBOL, instrument
 
@@ -337,6 +337,7 @@ def test_more_than_twenty_denials_of_one_code_within_a_minute_are_a_storm() -> N
     assert risk.denial_storm("other", NOW) is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(Side)), st.integers(1, 400), st.integers(45_000, 55_000)), max_size=25
@@ -393,6 +394,7 @@ def test_a_latch_ends_only_with_a_reason_and_not_before_its_time() -> None:
     assert table.effective() is TradingState.NORMAL
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

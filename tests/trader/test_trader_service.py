@@ -262,11 +262,14 @@ async def test_flatten_sells_in_slices_within_the_collar_until_flat() -> None:
     await world.wait_ms(1_000)
     assert world.trader.ledger.total("BTC") == D("0.009")
     await world.levels(bids=[(5_000_000, 60), (4_999_900, 0), (4_999_700, 0)])
+    shown = world.venue.markets[SYMBOL].mirror.shown_through(Side.BUY, 4_900_000)
     result = await world.kill.flatten("op", "drill")
     assert result.verified, result
     assert result.position_after == {SYMBOL: 0}
     slices = [i for i in records(world, Kind.INTENT) if isinstance(i, Intent) and i.path == "flatten"]
     assert len(slices) > 1
+    assert max(one.lots for one in slices) <= shown // 5
+    assert min(one.price_ticks for one in slices) >= 4_899_000
     assert not await world.trader.reconcile()
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_world import instrument
 
@@ -137,6 +137,7 @@ def test_a_float_is_a_programming_error_not_a_number() -> None:
         parse_positive(1.5, "price")  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(
     st.decimals(min_value=D("0.01"), max_value=D(10**6), places=6),
     st.sampled_from([D("0.01"), D("0.5"), D("0.000001"), D("3")]),

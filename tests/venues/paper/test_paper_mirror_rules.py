@@ -10,6 +10,7 @@ import pytest
 from paper_world import MS, SYMBOL, World, instrument
 
 from tradewind.venues.market_data import BookState, Side
+from tradewind.venues.paper.latency import LatencyConfig
 from tradewind.venues.paper.mirror import MirrorConfig
 from tradewind.venues.protocol import Acked, FillEvent, NewOrder, OrderPhase, Rejected, TimeInForce
 
@@ -96,6 +97,47 @@ async def test_an_unexplained_decrease_waits_100_ms_and_then_cancels_by_the_mode
     assert filled(world, mine) == 0
     await world.prints(5_000_000, 1, SELL)
     assert filled(world, mine) == 1
+
+
+async def test_an_increase_during_a_waiting_decrease_still_joins_behind() -> None:
+    world = await World.create()
+    await world.book([(5_000_000, 20)], ASKS)
+    mine = await order(world, BUY, 5_000_000, 5)
+    await world.levels(bids=[(5_000_000, 10)])
+    await world.levels(bids=[(5_000_000, 18)])
+    assert world.engine_levels(BUY)[0] == (5_000_000, 33)
+    await world.wait_ms(100)
+    assert world.engine_levels(BUY)[0] == (5_000_000, 23)
+    await world.prints(5_000_000, 13, SELL)
+    assert filled(world, mine) == 0
+    await world.prints(5_000_000, 1, SELL)
+    assert filled(world, mine) == 1
+
+
+async def test_answers_and_events_arrive_in_the_order_of_the_venue_whatever_the_latency() -> None:
+    world = await World.create(latency=LatencyConfig(seed=9))
+    await world.wait_ms(1_000)
+    await world.book(BIDS, ASKS)
+    answers: list[object] = []
+    for number in range(40):
+        world.venue.send(
+            NewOrder(
+                client_id=f"tw{'q' * 14}{number:02d}",
+                symbol=SYMBOL,
+                side=BUY,
+                price_ticks=5_000_100,
+                lots=2,
+                time_in_force=TimeInForce.IOC,
+            ),
+            1,
+            answers.append,
+        )
+        await world.wait_ms(10)
+    await world.wait_ms(2_000)
+    sequences = [event.sequence for event in world.events]  # type: ignore[attr-defined]
+    assert len(answers) == 40
+    assert len(sequences) > 80
+    assert sequences == sorted(sequences)
 
 
 async def test_a_decrease_that_a_print_explains_within_100_ms_cancels_nothing() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_world import SYMBOL, World, instrument
 
@@ -79,6 +79,7 @@ def test_latency_has_the_stated_median_and_99th_percentile_and_repeats_by_seed()
         LatencyModel(LatencyConfig(entry_median_ms=300.0))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6), st.integers(0, 10**10))
 def test_cuts_sum_to_the_excess_and_never_exceed_a_segment(sizes: list[int], excess: int) -> None:
     for model in ("prorata", "pessimistic"):
@@ -103,6 +104,7 @@ def test_a_lot_finer_than_the_engine_can_value_becomes_coarser_and_stays_a_multi
     assert (tiny.lot, ratio) == (Decimal("0.0001"), 10_000)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=16, max_size=16))
 def test_client_ids_and_keys_map_one_to_one(key: bytes) -> None:
     assert client_key_of(client_id_of(key)) == key

@@ -24,9 +24,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """A real Chromium."""
+    """A real Chromium. Its loop runs in this thread: it must be gone before an asynchronous test starts."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
     from playwright.sync_api import sync_playwright
@@ -40,7 +40,7 @@ def browser() -> Iterator[object]:
 class Running:
     """A platform in its own process."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -48,7 +48,9 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}"
         script = Path(__file__).with_name("platform_server.py")
         self.process = subprocess.Popen(
-            [sys.executable, str(script), str(self.port), str(data_dir)], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(script), str(self.port), str(data_dir), *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -69,6 +71,14 @@ class Running:
 def platform(browser: object, tmp_path: Path) -> Iterator[Running]:
     """A platform of its own for every test that changes its state."""
     running = Running(tmp_path / "data")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def forgiving_platform(browser: object, tmp_path: Path) -> Iterator[Running]:
+    """A platform whose cool-down after a halt is over at once."""
+    running = Running(tmp_path / "data", "0")
     yield running
     running.stop()
 

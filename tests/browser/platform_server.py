@@ -1,5 +1,5 @@
 """A whole paper platform in one process, for the console's tests: real node and journal, generated feed,
-paper venue, trader, console. `python platform_server.py PORT DATA_DIR` prints "ready" once it serves.
+paper venue, trader, console. `python platform_server.py PORT DATA_DIR [RESUME_COOLDOWN_S]` prints "ready" once it serves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import uvicorn
 from fastapi import FastAPI
 
@@ -56,7 +57,7 @@ class Platform:
         return self.session.venue.setup.accounts["trader"]
 
 
-async def assemble(data_dir: Path) -> Platform:
+async def assemble(data_dir: Path, cooldown_s: int | None = None) -> Platform:
     """Everything but the server; nothing runs by itself yet."""
     now_ns = time.time_ns()
     grants = [Grant(*grant) for grant in KEYS.grants(now_ns + YEAR_NS)]
@@ -69,15 +70,19 @@ async def assemble(data_dir: Path) -> Platform:
     setup = await set_up(port, KEYS, load_schedule("binance-spot-vip0"), [outside], FUNDS)
     venue = PaperVenue(port, setup, latency=LatencyConfig.off())
     strategy = MarketMaking(symbol, DEMONSTRATION, environment="paper")
-    session = Session(venue, TraderService(venue, port, load_profile("paper"), strategy))
+    profile = load_profile("paper")
+    if cooldown_s is not None:
+        account = msgspec.structs.replace(profile.account, resume_cooldown_s=cooldown_s)
+        profile = msgspec.structs.replace(profile, account=account)
+    session = Session(venue, TraderService(venue, port, profile, strategy))
     collector = ViewCollector(env="paper", version="test", node=node, views=views, session=session, feed=feed)
     await node.attach(collector.counters.apply, name="counters")
     return Platform(node, views, feed, session, collector)
 
 
-async def serve(port: int, data_dir: Path) -> None:
+async def serve(port: int, data_dir: Path, cooldown_s: int | None) -> None:
     """Run until the process is stopped."""
-    platform = await assemble(data_dir)
+    platform = await assemble(data_dir, cooldown_s)
     session, collector = platform.session, platform.collector
     await session.open()
     app = FastAPI()
@@ -98,4 +103,5 @@ async def serve(port: int, data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    cooldown = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), cooldown))

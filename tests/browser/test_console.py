@@ -202,6 +202,30 @@ def test_stop_and_refused_resume_work_with_the_keyboard_alone(browser: Any, plat
     page.close()
 
 
+def test_resume_with_a_reason_lets_the_strategy_send_orders_again(
+    browser: Any, forgiving_platform: Any
+) -> None:
+    page = browser.new_page(viewport=DESKTOP)
+    watched = Watched(page, forgiving_platform.url)
+    wait_for_orders(page)
+    assert not page.locator("#resume-button").is_visible()
+    stop_by_holding(page)
+    page.click("#stop-dialog-close")
+    page.wait_for_selector("text=No open orders.")
+    page.click("#resume-button")
+    page.fill("#resume-reason", "the books agree")
+    page.click("#resume-confirm")
+    outcome = page.wait_for_selector("#resume-dialog .outcome", timeout=NAVIGATION_MS)
+    assert outcome.get_attribute("data-outcome") == "verified"
+    assert outcome.get_attribute("data-state-after") == "normal"
+    page.click("#resume-dialog-close")
+    page.wait_for_selector('#trading-state[data-state="normal"]')
+    wait_for_orders(page)
+    assert not page.locator("#resume-button").is_visible()
+    assert watched.complaints == []
+    page.close()
+
+
 def test_tiles_reconcile_with_the_ledger_to_the_last_micro_unit(browser: Any, platform: Any) -> None:
     page = browser.new_page(viewport=DESKTOP)
     Watched(page, platform.url)

@@ -15,7 +15,6 @@ use fault::{ensure, fault, Check, Fault};
 use records::{check_own_lines, Records};
 
 use crate::genesis::Genesis;
-use crate::roles::SYSTEM;
 use crate::wire::command::{Command, Continue, Kind};
 use crate::wire::event::{CommandResult, Event, EventKind, Posting, EVENT_SIZE, EVENT_TAG, EVENT_VERSION};
 
@@ -83,8 +82,8 @@ pub struct Auditor {
     fees: Vec<i128>,
     /// Token that the next accepted command must continue.
     pending: Option<u64>,
-    /// The present command's principal holds SYSTEM: order counts do not bind it.
-    acts_for_system: bool,
+    /// Who sent the present command.
+    principal: [u8; 32],
     platform_paused: bool,
     work: Work,
     violation: Option<Violation>,
@@ -104,7 +103,7 @@ impl Auditor {
             records: Records::new(grants),
             fees: Vec::new(),
             pending: None,
-            acts_for_system: false,
+            principal: [0; 32],
             platform_paused: false,
             work: Work::default(),
             violation: None,
@@ -239,7 +238,7 @@ impl Auditor {
         if result.accepted == 0 {
             return Ok(());
         }
-        self.acts_for_system = self.records.holds(&command.principal, SYSTEM);
+        self.principal = command.principal;
         let Some(token) = self.pending else { return Ok(()) };
         let continues = (command.kind, command.op) == Kind::Continue.code();
         ensure!(

@@ -123,7 +123,7 @@ impl Books {
 
     /// A new order; it does not rest yet.
     #[inline]
-    pub fn open(&mut self, order: Order, bounded: bool) -> Check<u32> {
+    pub fn open(&mut self, order: &Order) -> Check<u32> {
         ensure!(
             order.id > self.last_order_id,
             "I26",
@@ -132,45 +132,52 @@ impl Books {
             self.last_order_id
         );
         self.last_order_id = order.id;
-        self.store(order, bounded)
+        self.store(order)
     }
 
-    /// Counts and stores. Principals with SYSTEM mirror whole books and are not `bounded` by the order counts.
-    pub fn store(&mut self, order: Order, bounded: bool) -> Check<u32> {
-        let Order { account, sub, market, .. } = order;
+    /// Counts and stores an order.
+    pub fn store(&mut self, order: &Order) -> Check<u32> {
         let slot = match self.free_orders.pop() {
             Some(slot) => {
-                self.orders[slot as usize] = order;
+                self.orders[slot as usize] = *order;
                 slot
             }
             None => {
-                self.orders.push(order);
+                self.orders.push(*order);
                 (self.orders.len() - 1) as u32
             }
         };
         ensure!(self.by_id.insert(order.id, slot).is_none(), "I26", "order {} exists twice", order.id);
         ensure!(self.by_id.len() <= ORDERS_PER_SHARD, "I20", "{} orders are open", self.by_id.len());
-        let count = self.sub_market_counts.entry(count_key(account, sub, market)).or_insert(0);
-        *count += 1;
-        ensure!(
-            !bounded || *count <= ORDERS_PER_SUB_MARKET,
-            "I20",
-            "account {account} sub {sub} has {count} orders in market {market}"
-        );
-        let index = account as usize;
+        let key = count_key(order.account, order.sub, order.market);
+        *self.sub_market_counts.entry(key).or_insert(0) += 1;
+        let index = order.account as usize;
         if index >= self.account_counts.len() {
             self.account_counts.resize(index + 1, 0);
         }
         self.account_counts[index] += 1;
-        ensure!(
-            !bounded || self.account_counts[index] <= ORDERS_PER_ACCOUNT,
-            "I20",
-            "account {account} has {} open orders",
-            self.account_counts[index]
-        );
-        self.markets[market as usize].orders += 1;
+        self.markets[order.market as usize].orders += 1;
         self.in_flight += 1;
         Ok(slot)
+    }
+
+    /// Whether the account may be over a bound of its order counts; then [`Books::check_counts`] tells.
+    #[inline]
+    pub fn is_near_bound(&self, account: u32) -> bool {
+        self.account_counts[account as usize] > ORDERS_PER_SUB_MARKET
+    }
+
+    /// The bounds of an account's open orders.
+    pub fn check_counts(&self, account: u32, sub: u8, market: u32) -> Check {
+        let here = self.sub_market_counts.get(&count_key(account, sub, market)).copied().unwrap_or(0);
+        ensure!(
+            here <= ORDERS_PER_SUB_MARKET,
+            "I20",
+            "account {account} sub {sub} has {here} orders in market {market}"
+        );
+        let all = self.account_counts[account as usize];
+        ensure!(all <= ORDERS_PER_ACCOUNT, "I20", "account {account} has {all} open orders");
+        Ok(())
     }
 
     /// Forgets an order that left; it must not rest any more.

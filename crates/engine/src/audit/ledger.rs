@@ -39,7 +39,7 @@ pub struct Balance {
 }
 
 /// All lines.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Ledger {
     pub balances: Vec<Balance>,
     index: Map<u64, u32>,
@@ -51,6 +51,8 @@ pub struct Ledger {
     custody: Vec<i128>,
     /// Balances that the present event touched.
     touched: Vec<u32>,
+    /// Key and slot of the balance that was looked up last: postings come in pairs.
+    last: (u64, u32),
 }
 
 /// The lines that may be negative (P1.5.5); `free` may not while there are no leveraged positions.
@@ -62,25 +64,60 @@ const fn balance_key(account: u32, sub: u8, asset: u16) -> u64 {
     ((account as u64) << 32) | ((sub as u64) << 16) | asset as u64
 }
 
-/// Sums by asset of one event.
+/// Sums by asset of one event. Nearly every event touches one or two assets.
+#[derive(Default)]
 struct Sums {
-    rows: [(u16, i128); ASSETS_PER_EVENT],
-    used: usize,
+    first: Option<(u16, i128)>,
+    second: Option<(u16, i128)>,
+    rest: Vec<(u16, i128)>,
 }
 
 impl Sums {
     #[inline]
     fn add(&mut self, asset: u16, amount: i64) -> Check {
-        for row in &mut self.rows[..self.used] {
-            if row.0 == asset {
-                row.1 += i128::from(amount);
-                return Ok(());
-            }
+        let amount = i128::from(amount);
+        match (&mut self.first, &mut self.second) {
+            (Some((known, sum)), _) | (_, Some((known, sum))) if *known == asset => *sum += amount,
+            (None, _) => self.first = Some((asset, amount)),
+            (_, None) => self.second = Some((asset, amount)),
+            _ => return self.add_further(asset, amount),
         }
-        ensure!(self.used < ASSETS_PER_EVENT, "I20", "an event touches more than {ASSETS_PER_EVENT} assets");
-        self.rows[self.used] = (asset, i128::from(amount));
-        self.used += 1;
         Ok(())
+    }
+
+    #[cold]
+    fn add_further(&mut self, asset: u16, amount: i128) -> Check {
+        match self.rest.iter_mut().find(|row| row.0 == asset) {
+            Some(row) => row.1 += amount,
+            None => self.rest.push((asset, amount)),
+        }
+        ensure!(
+            self.rest.len() + 2 <= ASSETS_PER_EVENT,
+            "I20",
+            "an event touches more than {ASSETS_PER_EVENT} assets"
+        );
+        Ok(())
+    }
+
+    /// The first asset whose sum is not zero.
+    #[inline]
+    fn unbalanced(&self) -> Option<(u16, i128)> {
+        let rows = self.first.into_iter().chain(self.second).chain(self.rest.iter().copied());
+        rows.into_iter().find(|row| row.1 != 0)
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Ledger {
+            balances: Vec::new(),
+            index: Map::default(),
+            dense: Vec::new(),
+            keyed: Map::default(),
+            custody: Vec::new(),
+            touched: Vec::new(),
+            last: (u64::MAX, 0),
+        }
     }
 }
 
@@ -89,27 +126,34 @@ impl Ledger {
     #[inline]
     pub fn slot(&mut self, account: u32, sub: u8, asset: u16) -> u32 {
         let key = balance_key(account, sub, asset);
-        if let Some(&slot) = self.index.get(&key) {
-            return slot;
+        if self.last.0 == key {
+            return self.last.1;
         }
-        let slot = self.balances.len() as u32;
-        self.balances.push(Balance { account, asset, sub, ..Balance::default() });
-        self.index.insert(key, slot);
+        let slot = match self.index.get(&key) {
+            Some(&slot) => slot,
+            None => {
+                let slot = self.balances.len() as u32;
+                self.balances.push(Balance { account, asset, sub, ..Balance::default() });
+                self.index.insert(key, slot);
+                slot
+            }
+        };
+        self.last = (key, slot);
         slot
     }
 
     /// Applies the postings of one event: they sum to zero by asset (I01) and leave every line in its domain (I03).
     #[inline]
     pub fn apply(&mut self, postings: &[Posting]) -> Check {
-        let mut sums = Sums { rows: [(0, 0); ASSETS_PER_EVENT], used: 0 };
+        let mut sums = Sums::default();
         let mut below_zero = false;
         for posting in postings {
             sums.add(posting.asset, posting.amount)?;
             let value = self.post(posting)?;
             below_zero |= value < 0 && !may_be_negative(posting.line);
         }
-        for &(asset, sum) in &sums.rows[..sums.used] {
-            ensure!(sum == 0, "I01", "postings of asset {asset} sum to {sum}");
+        if let Some((asset, sum)) = sums.unbalanced() {
+            return Err(fault("I01", format_args!("postings of asset {asset} sum to {sum}")));
         }
         if below_zero {
             self.check_signs(postings)?;

@@ -5,6 +5,7 @@ use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
 use super::records::{check_movements, Movement};
 use super::{Auditor, Market};
+use crate::roles::SYSTEM;
 use crate::wire::event::{CancelBody, Event, EventKind, OrderBody, Posting, PreventedBody, TradeBody};
 
 /// Fee rates are stored in 1e-6 bp; 10^10 of them are the whole.
@@ -95,7 +96,11 @@ impl Auditor {
             side: body.side,
             ..Order::EMPTY
         };
-        let slot = self.books.open(order, !self.acts_for_system)?;
+        let slot = self.books.open(&order)?;
+        // Principals with SYSTEM mirror whole books; the order counts bind everybody else.
+        if self.books.is_near_bound(event.account) && !self.records.holds(&self.principal, SYSTEM) {
+            self.books.check_counts(event.account, event.sub, event.market)?;
+        }
         self.ledger.reserve(balance, reserve);
         if body.resting == 1 {
             self.books.rest(slot, body.priority)?;

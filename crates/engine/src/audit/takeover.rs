@@ -131,7 +131,7 @@ impl Auditor {
                 side: order.side,
                 ..Order::EMPTY
             };
-            let place = self.books.store(copy, false)?;
+            let place = self.books.store(&copy)?;
             self.ledger.reserve(balance, reserve);
             self.books.rest(place, order.priority)?;
         }

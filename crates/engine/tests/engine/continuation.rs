@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tradewind_engine::replay::replay;
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{cancel_reason, CancelBody, CountBody, EventKind, TokenBody};
-use tradewind_engine::wire::{Code, Record};
+use tradewind_engine::wire::Code;
 use tradewind_engine::{Batch, BatchView, Engine, FastBook, Output, ReferenceBook};
 
 use crate::support::*;

@@ -3,7 +3,7 @@
 //! Nothing here judges a figure; `tradewind.lab.bench` compares them with their budgets.
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -167,11 +167,11 @@ impl Rig {
         Ok(())
     }
 
-    /// Applies `commands` of a flow in batches and returns the nanoseconds that applying took.
-    fn timed(&mut self, flow: Flow, commands: usize) -> Result<u64, Reject> {
+    /// Applies `commands` of a flow in batches of `size` and returns the nanoseconds that applying took.
+    fn timed(&mut self, flow: Flow, commands: usize, size: usize) -> Result<u64, Reject> {
         let (mut left, mut spent_ns) = (commands, 0);
         while left > 0 {
-            let part = self.stream.batch(flow, left.min(BATCH_COMMANDS), self.live);
+            let part = self.stream.batch(flow, left.min(size), self.live);
             self.batch.clear();
             let now_ns = self.stream.now_ns;
             let begin = Instant::now();
@@ -205,21 +205,24 @@ impl Rig {
     }
 }
 
-/// Applies a standard flow over `live` resting orders in batches of 4,096, single-threaded, without journal and
-/// auditor: nanoseconds spent applying, and what was done. The flow's generation is not in the time.
+/// Applies a standard flow over `live` resting orders in batches, single-threaded, without journal and auditor:
+/// nanoseconds spent applying, and what was done. The flow's generation is not in the time.
 #[pyfunction]
+#[pyo3(signature = (flow, commands, live, batch = BATCH_COMMANDS))]
 pub fn bench_engine<'py>(
     py: Python<'py>,
     flow: &str,
     commands: usize,
     live: usize,
+    batch: usize,
 ) -> PyResult<Bound<'py, PyDict>> {
     let flow = flow_of(flow)?;
+    check("batch", batch, 1, BATCH_COMMANDS)?;
     check("commands", commands, 0, MAX_COMMANDS)?;
     check("live", live, 1, MAX_LIVE)?;
     let (rig, spent_ns) = py.detach(|| -> Result<_, Failure> {
         let mut rig = Rig::new(flow, commands, live)?;
-        let spent_ns = rig.timed(flow, commands)?;
+        let spent_ns = rig.timed(flow, commands, batch)?;
         Ok((rig, spent_ns))
     })?;
     let report = PyDict::new(py);
@@ -306,7 +309,7 @@ struct JournalFigures {
     verify_ns: u64,
 }
 
-fn measure_journal(dir: &PathBuf, batch: u32, rounds: u64) -> Result<JournalFigures, Failure> {
+fn measure_journal(dir: &Path, batch: u32, rounds: u64) -> Result<JournalFigures, Failure> {
     let mut journal = Journal::create(dir, b"bench", JournalOptions::default())?;
     let size = batch as usize * JOURNAL_RECORD_BYTES;
     let payload: Vec<u8> = (0..size).map(|index| (index * 31 + index / 251) as u8).collect();

@@ -1,4 +1,4 @@
-"""Figures that are taken inside Rust, and the standard stream of commands for everything that is driven from Python."""
+"""Figures that are taken inside Rust, and the standard stream of commands for what is driven from Python."""
 
 from __future__ import annotations
 
@@ -95,13 +95,23 @@ def idle_markets(markets: int) -> MarketFigures:
     return MarketFigures(**_core.bench_idle_markets(markets))
 
 
-def compiled_module() -> Path:
-    """The file of the compiled module that this process runs."""
-    return Path(str(_core.__file__))
+def command_kind(name: str) -> tuple[int, int]:
+    """Kind and operation number of a command.
+
+    Raises:
+        KeyError: there is no such command.
+    """
+    kind, operation, _ = _core.command_kinds()[name]
+    return kind, operation
+
+
+def build_digest() -> str:
+    """BLAKE3 of the compiled module that this process runs: a figure belongs to one build."""
+    return _core.blake3(Path(str(_core.__file__)).read_bytes()).hex()
 
 
 class StandardStream:
-    """The standard stream as bytes. An engine applies `setup` at `setup_ns`, then everything that comes, in order."""
+    """The standard stream as bytes. An engine applies `setup` at `setup_ns`, then the rest, in order."""
 
     def __init__(self, live: int) -> None:
         """

@@ -1,0 +1,1 @@
+"""Programs that run in the interpreter of a peer and import nothing of this package."""

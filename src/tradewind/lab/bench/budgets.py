@@ -1,0 +1,96 @@
+"""The budgets of the design, and what was measured against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`path` names a figure below `suites`, which has to stand in `relation` to `limit`."""
+
+    path: str
+    relation: Literal[">=", "<=", "<", "=="]
+    limit: float
+    unit: str
+    title: str
+
+    def holds(self, value: Any) -> bool | None:
+        """None when the figure is not known."""
+        if not isinstance(value, int | float):
+            return None
+        return {
+            ">=": value >= self.limit,
+            "<=": value <= self.limit,
+            "<": value < self.limit,
+            "==": value == self.limit,
+        }[self.relation]
+
+
+BUDGETS: Final[Sequence[Budget]] = (
+    Budget("engine.mixed.commands_per_second", ">=", 4_000_000, "/s", "engine, mixed flow"),
+    Budget("engine.place.instructions", "<=", 1_500, "instructions", "place a resting order"),
+    Budget("engine.cancel.instructions", "<=", 1_500, "instructions", "cancel"),
+    Budget("engine.replace.instructions", "<=", 1_500, "instructions", "replace"),
+    Budget("engine.trade.instructions", "<=", 3_000, "instructions", "trade"),
+    Budget("engine.worst_instructions", "<=", 20_000, "instructions", "any single command (hard ceiling)"),
+    Budget("engine.deep.ratio", "<=", 4, "x", "1 M resting orders, cost against 5,000"),
+    Budget("stack.max_frame_bytes", "<", 4_096, "bytes", "largest engine stack frame"),
+    Budget("journal.batch_4096.records_per_second", ">=", 5_000_000, "/s", "journal, 4,096 records a block"),
+    Budget("journal.batch_1.p50_us", "<=", 250, "us", "journal, one record per block"),
+    Budget("node.durable_commands_per_second", ">=", 1_000_000, "/s", "node, durable, batched from Python"),
+    Budget("node.ack_p99_us", "<=", 1_000, "us", "node, single durable acknowledgement, p99"),
+    Budget("replay.commands_per_second", ">=", 3_000_000, "/s", "replay from the journal"),
+    Budget("replay.state_hash_equal", "==", 1, "", "replay gives the same state hash"),
+    Budget("memory.idle_21000_markets_mb", "<=", 100, "MB", "21,000 idle markets"),
+    Budget("memory.import_s", "<=", 0.3, "s", "import tradewind"),
+    Budget("memory.up_start_s", "<=", 1, "s", "start of tradewind up"),
+    Budget("memory.up_rss_mb", "<", 200, "MB", "memory of tradewind up"),
+)
+
+
+def figure(suites: Mapping[str, Any], path: str) -> Any:
+    """The figure at a dotted path, None when it is not there."""
+    found: Any = suites
+    for name in path.split("."):
+        if not isinstance(found, Mapping) or name not in found:
+            return None
+        found = found[name]
+    return found
+
+
+def why_absent(suites: Mapping[str, Any], path: str) -> str:
+    """The reason that a suite or group gave for not measuring the figure at `path`."""
+    found: Any = suites
+    for name in path.split("."):
+        if not isinstance(found, Mapping):
+            break
+        for key in ("skipped", "failed"):
+            if key in found:
+                return f"{key}: {found[key]}"
+        found = found.get(name)
+    return "not run"
+
+
+def judge(suites: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per budget of the suites that were run, in the order of `BUDGETS`."""
+    rows = []
+    for budget in BUDGETS:
+        if budget.path.partition(".")[0] not in suites:
+            continue
+        value = figure(suites, budget.path)
+        row: dict[str, Any] = {
+            "path": f"suites.{budget.path}",
+            "title": budget.title,
+            "value": value,
+            "relation": budget.relation,
+            "budget": budget.limit,
+            "unit": budget.unit,
+            "holds": budget.holds(value),
+        }
+        if row["holds"] is None:
+            row["reason"] = why_absent(suites, budget.path)
+        rows.append(row)
+    return rows

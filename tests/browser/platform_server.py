@@ -1,6 +1,6 @@
 """A whole paper platform in one process, for the console's tests: real node and journal, generated feed,
-paper venue, trader, console. `python platform_server.py PORT DATA_DIR [RESUME_COOLDOWN_S]` prints "ready" once
-it serves.
+paper venue, trader, console. `python platform_server.py PORT DATA_DIR [RESUME_COOLDOWN_S]` prints "ready"
+once it serves.
 """
 
 from __future__ import annotations

@@ -73,7 +73,10 @@ class Running:
     def trading(self) -> Running:
         """Serving, and the book is mirrored and live."""
         self.serving()
-        self.until("trading", lambda: self.json("venue", "status").get("state") == "online" if self._venue() else False)
+        self.until(
+            "trading",
+            lambda: self.json("venue", "status").get("state") == "online" if self._venue() else False,
+        )
         self.until("live", lambda: set(self.json("venue", "status")["symbols"].values()) == {"online"})
         return self
 

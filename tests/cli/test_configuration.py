@@ -23,13 +23,16 @@ from .conftest import tradewind
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5_400), ("500ms", 0.5), ("1.5h", 5_400), ("2d", 172_800)]
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("1h30m", 5_400), ("500ms", 0.5), ("1.5h", 5_400), ("2d", 172_800)],
 )
 def test_durations_are_numbers_with_units(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "90", "s", "-5m", "5 m", "0s", "1e3s", "nan s", "1y", "5m garbage", "400d", "٣s"])
+@pytest.mark.parametrize(
+    "text", ["", "90", "s", "-5m", "5 m", "0s", "1e3s", "nan s", "1y", "5m garbage", "400d", "٣s"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationRefused) as refused:
         parse_duration_s(text)
@@ -98,7 +101,16 @@ def test_a_candidate_start_says_that_it_is_not_built(tmp_path: Path) -> None:
 
 def test_a_recording_that_is_none_is_refused_and_the_data_is_left_in_order(tmp_path: Path) -> None:
     (tmp_path / "noise.gz").write_bytes(b"not a capture")
-    options = ("--data", str(tmp_path / "d"), "--port", "0", "--feed", "replay", "--replay", str(tmp_path / "noise.gz"))
+    options = (
+        "--data",
+        str(tmp_path / "d"),
+        "--port",
+        "0",
+        "--feed",
+        "replay",
+        "--replay",
+        str(tmp_path / "noise.gz"),
+    )
     ran = tradewind("up", *options)
     assert ran.code == 78, ran
     assert "FEED_UNAVAILABLE" in ran.err

@@ -20,7 +20,9 @@ def test_a_second_process_on_the_same_data_is_refused_at_once(platform: Running)
 
 def test_a_busy_port_is_named_and_leaves_the_data_free(platform: Running, tmp_path: Path) -> None:
     port = json.loads((platform.data / "run.json").read_text())["port"]
-    ran = tradewind("up", "--data", str(tmp_path / "other"), "--port", str(port), "--feed", "generated", "--json")
+    ran = tradewind(
+        "up", "--data", str(tmp_path / "other"), "--port", str(port), "--feed", "generated", "--json"
+    )
     assert (ran.code, ran.json["error"]["code"]) == (2, "PORT_IN_USE")
     assert tradewind("journal", "verify", "--data", str(tmp_path / "other")).code == 0
 
@@ -83,7 +85,9 @@ def test_accounts_markets_and_money_from_nothing(platform: Running) -> None:
     platform.json("account", "open", "carol")
     for asset in ("EUR", "USDC"):
         platform.json("collateral", "asset", "register", asset)
-        platform.json("collateral", "deposit", "1000.25", asset, "--account", "carol", "--external-id", f"c-{asset}")
+        platform.json(
+            "collateral", "deposit", "1000.25", asset, "--account", "carol", "--external-id", f"c-{asset}"
+        )
     create = ("--tick-size", "0.0001", "--lot-size", "0.01", "--taker-bps", "10", "--maker-bps", "5")
     platform.json("market", "create", "EUR/USDC", *create)
     order = platform.json("order", "place", "sell", "10", "EUR/USDC", "--price", "1.1", "--account", "carol")
@@ -93,7 +97,9 @@ def test_accounts_markets_and_money_from_nothing(platform: Running) -> None:
         ("USDC", "1000.25", "0"),
     }
     platform.json("market", "pause", "EUR/USDC", "--reason", "drill")
-    paused = platform.run("order", "place", "sell", "1", "EUR/USDC", "--price", "1.1", "--account", "carol", "--json")
+    paused = platform.run(
+        "order", "place", "sell", "1", "EUR/USDC", "--price", "1.1", "--account", "carol", "--json"
+    )
     assert (paused.code, paused.json["error"]["code"]) == (1, "PAUSED")
     assert platform.json("market", "resume", "EUR/USDC")["effect"] == {"resumed": False}
     assert platform.json("market", "resume", "EUR/USDC", "--as", "resumer-2")["effect"] == {"resumed": True}

@@ -77,13 +77,16 @@ def test_the_page_of_exit_statuses_names_every_one() -> None:
     assert set(MEANINGS) == set(ExitCode)
 
 
-@pytest.mark.parametrize("arguments", [("bogus",), ("up", "--bogus"), ("order", "place", "hold", "1", "BTC/USDT"), ("halt",)])
+@pytest.mark.parametrize(
+    "arguments", [("bogus",), ("up", "--bogus"), ("order", "place", "hold", "1", "BTC/USDT"), ("halt",)]
+)
 def test_wrong_usage_exits_2(arguments: tuple[str, ...]) -> None:
     assert tradewind(*arguments).code == 2
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("market", "list"), ("halt", "reason"), ("order", "list"), ("collateral", "balances")]
+    "arguments",
+    [("status",), ("market", "list"), ("halt", "reason"), ("order", "list"), ("collateral", "balances")],
 )
 def test_verbs_that_need_a_platform_exit_69_without_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ran = tradewind(*arguments, "--data", str(tmp_path), "--json")
@@ -145,7 +148,9 @@ def test_export_gives_every_command_result_event_and_record(data: Path, tmp_path
         table = list(csv.DictReader(file))
     assert [one["name"] for one in table] == [one["name"] for one in rows]
     again = tradewind("journal", "export", str(target), "--data", str(data), "--json")
-    assert (again.code, again.json["error"]["code"]) == (2, "FILE_EXISTS"), "an old export is never overwritten"
+    assert (again.code, again.json["error"]["code"]) == (2, "FILE_EXISTS"), (
+        "an old export is never overwritten"
+    )
 
 
 def test_tail_shows_refusals_with_their_names(data: Path) -> None:
@@ -192,7 +197,9 @@ def test_replay_rebuilds_a_database_that_holds_the_balances(data: Path, tmp_path
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     document = tradewind("journal", "replay", "--data", str(data), "--into", url, "--json").json
     assert document["projection"]["applied_seq"] == document["next_seq"] - 1
-    nowhere = tradewind("journal", "replay", "--data", str(data), "--into", "sqlite:////proc/no/such.db", "--json")
+    nowhere = tradewind(
+        "journal", "replay", "--data", str(data), "--into", "sqlite:////proc/no/such.db", "--json"
+    )
     assert (nowhere.code, nowhere.json["error"]["code"]) == (2, "NO_DATABASE")
 
 
@@ -201,3 +208,17 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(data: Path) -> None:
     ran = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env={**os.environ})
     assert ran.stderr == ""
     assert len(ran.stdout.splitlines()) == 1
+
+
+def test_validate_names_what_it_ran_and_exits_by_the_verdict(tmp_path: Path) -> None:
+    green = tradewind("validate", "V02", "v09", "--data", str(tmp_path), "--json")
+    assert green.code == 0, green
+    assert [one["id"] for one in green.json["checks"]] == ["V02", "V09"]
+    assert len(green.json["build_hash"]) == 64
+    unbuilt = tradewind("validate", "V10", "--data", str(tmp_path), "--json")
+    assert (unbuilt.code, unbuilt.json["checks"][0]["verdict"]) == (1, "not built")
+    table = tradewind("validate", "V09", "V10", "--data", str(tmp_path))
+    assert table.code == 1
+    assert "RED" in table.out and "not built" in table.out
+    unknown = tradewind("validate", "V99", "--data", str(tmp_path), "--json")
+    assert (unknown.code, unknown.json["error"]["code"]) == (2, "UNKNOWN_CHECK")

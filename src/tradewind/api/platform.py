@@ -19,7 +19,6 @@ from tradewind.api.controls import TraderControls
 from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
 from tradewind.api.identities import Identities
-from tradewind.api.idle import IdleStrategy
 from tradewind.api.own_orders import TraderDesk
 from tradewind.api.reads import Reads
 from tradewind.api.views import PlatformViews
@@ -32,6 +31,7 @@ from tradewind.trader.kill import KillSwitch
 from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
+from tradewind.trader.strategies.idle import Idle
 from tradewind.trader.strategies.market_making import DEMONSTRATION, MarketMaking, MarketMakingParameters
 from tradewind.trader.strategy import Strategy
 from tradewind.venues.feeds.select import FeedRequest, SelectedFeed, select_feed
@@ -173,7 +173,7 @@ class Platform:
     def _strategy(self) -> Strategy:
         one = self.configuration
         if one.strategy == "none":
-            return IdleStrategy(one.symbol)
+            return Idle(one.symbol)
         parameters = DEMONSTRATION if one.parameters == "demonstration" else MarketMakingParameters()
         return MarketMaking(one.symbol, parameters, environment=one.env)
 

@@ -18,3 +18,9 @@ def account_id(owner_key: bytes) -> bytes:
 def command_names() -> dict[tuple[int, int], tuple[str, str]]:
     """(kind, op) → name of the command and of its payload record."""
     return {(kind, op): (name, payload) for name, (kind, op, payload) in _core.command_kinds().items()}
+
+
+def native_tables() -> dict[str, object]:
+    """What the compiled module knows: codes of events, number of errors. It must match the generated Python types."""
+    events = {name: code for name, (code, _) in _core.event_kinds().items()}
+    return {"events": events, "errors": len(_core.error_catalogue())}

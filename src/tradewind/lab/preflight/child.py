@@ -1,0 +1,104 @@
+"""The helper process of the preflight: it opens, submits until it is killed, or shows what a paper process can do.
+
+Usage: python -m tradewind.lab.preflight.child open|submit|capability [DIRECTORY]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from tradewind.core.errors import JournalLocked
+
+LOCKED: Final = 75
+MAX_SUBMISSIONS: Final = 100_000
+
+
+async def open_once(data: Path) -> int:
+    """Opens the node of a directory; 75 when another process has it."""
+    from tradewind.node.service import NodeService
+
+    try:
+        async with await NodeService.start(data):
+            print("opened")
+            return 0
+    except JournalLocked as locked:
+        print(locked)
+        return LOCKED
+
+
+async def submit(data: Path) -> int:
+    """Submits one command after the other and prints the sequence number of each as soon as it is acknowledged."""
+    from tradewind.core import commands as build
+    from tradewind.lab.preflight.durability import SYSTEM, genesis
+    from tradewind.node.service import NodeService
+
+    async with await NodeService.start(data, genesis=genesis()) as node:
+        for number in range(MAX_SUBMISSIONS):
+            owner = number.to_bytes(32, "big")[:31] + b"\x07"
+            opened = build.open_account(principal=SYSTEM, client_key=build.NO_KEY, owner_key=owner)
+            [result] = await node.submit(opened)
+            print(result.seq, flush=True)
+    return 0
+
+
+async def capability() -> int:
+    """Trades a generated market in this process and reports sockets that were opened and code that could sign."""
+    connections: list[str] = []
+    sys.addaudithook(lambda event, arguments: _note_connection(connections, event, arguments))
+    from tradewind.lab.preflight.exchange import simulate
+
+    orders = (await simulate(300)).orders
+    print(json.dumps({"connections": connections, "signers": signers(), "orders": orders}))
+    return 0
+
+
+def _note_connection(connections: list[str], event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect" and not isinstance(arguments[1], str | bytes):
+        connections.append(str(arguments[1]))
+
+
+def signers() -> list[str]:
+    """Parameters of the paper venue's and trader's constructors, and loaded modules, that smell of signing."""
+    from tradewind.trader.service import TraderService
+    from tradewind.trader.session import Session
+    from tradewind.venues.paper.port import EnginePort, NodePort
+    from tradewind.venues.paper.venue import PaperVenue
+
+    suspects = ("sign", "secret", "private", "api_key", "apikey", "credential", "password")
+    found = [
+        f"{one.__name__}({name})"
+        for one in (PaperVenue, TraderService, Session, NodePort, EnginePort)
+        for name in inspect.signature(one).parameters
+        if any(word in name.lower() for word in suspects)
+    ]
+    forbidden = ("tradewind.security", "hvac", "boto3", "cryptography", "eth_account")
+    return found + [name for name in sys.modules if name.split(".")[0] in forbidden or name in forbidden]
+
+
+def _drop(*_: Any) -> Any:
+    raise structlog.DropEvent
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status of one act. Standard output carries only the act's own answer."""
+    structlog.configure(processors=[_drop])
+    match arguments:
+        case ["open", directory]:
+            return asyncio.run(open_once(Path(directory)))
+        case ["submit", directory]:
+            return asyncio.run(submit(Path(directory)))
+        case ["capability"]:
+            return asyncio.run(capability())
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

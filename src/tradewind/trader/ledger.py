@@ -6,7 +6,6 @@ rounding.
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import ROUND_CEILING, Context, Decimal, DivisionByZero, FloatOperation, Inexact, InvalidOperation
 
 import msgspec
@@ -18,6 +17,7 @@ EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, Float
 """Money arithmetic: sixty digits, and an error where that would not be exact."""
 MICRO = Decimal("0.000001")
 MAX_SEEN_FILLS = 1_000_000
+MAX_KEPT_FILL_KEYS = 10_000
 ZERO = Decimal(0)
 
 
@@ -49,7 +49,7 @@ class Position(msgspec.Struct):
     symbol: str
     base: str
     quote: str
-    lots: deque[Lot] = msgspec.field(default_factory=deque)
+    lots: list[Lot] = msgspec.field(default_factory=list)
     realised: Decimal = ZERO
     fees: dict[str, Decimal] = msgspec.field(default_factory=dict)
     bought: Decimal = ZERO
@@ -70,6 +70,16 @@ class Position(msgspec.Struct):
     def unrealised(self, price: Decimal) -> Decimal:
         """Profit of the held lots at `price`, before fees."""
         return EXACT.subtract(EXACT.multiply(self.quantity, price), self.cost)
+
+
+class LedgerState(msgspec.Struct, kw_only=True):
+    """A ledger as plain data."""
+
+    lines: list[tuple[str, str, Decimal]]
+    reservations: list[tuple[str, str, Decimal]]
+    positions: list[Position]
+    duplicate_fills: int
+    seen: list[tuple[str, str, str, str, int]]
 
 
 class Ledger:
@@ -212,13 +222,31 @@ class Ledger:
             first.quantity -= part
             left -= part
             if not first.quantity:
-                position.lots.popleft()
+                position.lots.pop(0)
         if left:
             raise Overfill(f"sold {left} {position.base} more than the position's lots hold")
 
+    def state(self) -> LedgerState:
+        """Everything, as plain data (for a checkpoint)."""
+        return LedgerState(
+            lines=[(asset, line, amount) for (asset, line), amount in self.lines.items()],
+            reservations=[(name, asset, amount) for name, (asset, amount) in self.reservations.items()],
+            positions=list(self.positions.values()),
+            duplicate_fills=self.duplicate_fills,
+            seen=list(self._seen)[-MAX_KEPT_FILL_KEYS:],
+        )
+
+    def load(self, state: LedgerState) -> None:
+        """Become what `state` says."""
+        self.lines = {(asset, line): amount for asset, line, amount in state.lines}
+        self.reservations = {name: (asset, amount) for name, asset, amount in state.reservations}
+        self.positions = {position.symbol: position for position in state.positions}
+        self.duplicate_fills = state.duplicate_fills
+        self._seen = dict.fromkeys(state.seen)
+
     def _remember(self, key: tuple[str, str, str, str, int]) -> None:
         if len(self._seen) >= MAX_SEEN_FILLS:
-            raise LedgerError(f"more than {MAX_SEEN_FILLS} fills since the last checkpoint")
+            self._seen.pop(next(iter(self._seen)))
         self._seen[key] = None
 
 

@@ -40,6 +40,7 @@ MILLISECOND_NS = 1_000_000
 ACCEPTANCE_HORIZON_NS = 3_000 * MILLISECOND_NS
 MAX_TERMINAL_ORDERS = 10_000
 MAX_SUSPENSE = 1_000
+MAX_KEPT_FINISHED = 500
 
 
 class Gateway(Protocol):
@@ -103,6 +104,17 @@ class OmsStats(msgspec.Struct, kw_only=True):
     late_fills: int = 0
     cancel_races: int = 0
     suspense: int = 0
+
+
+class OmsState(msgspec.Struct, kw_only=True):
+    """Orders as plain data."""
+
+    working: list[ManagedOrder]
+    finished: list[ManagedOrder]
+    suspense: list[FillEvent]
+    stats: OmsStats
+    overfill: str | None
+    next_intent: int
 
 
 class Oms:
@@ -443,6 +455,26 @@ class Oms:
     def unsent(self) -> Iterable[ManagedOrder]:
         """Orders that were journaled but of which the venue has shown nothing."""
         return [order for order in self.orders.values() if order.state in {State.JOURNALED, State.SENT}]
+
+    def state(self) -> OmsState:
+        """Everything, as plain data (for a checkpoint)."""
+        return OmsState(
+            working=list(self.orders.values()),
+            finished=list(self.finished)[-MAX_KEPT_FINISHED:],
+            suspense=list(self.suspense),
+            stats=self.stats,
+            overfill=self.overfill,
+            next_intent=self._next_intent,
+        )
+
+    def load(self, state: OmsState) -> None:
+        """Become what `state` says; the ledger holds the reservations already."""
+        self.orders = {order.client_id: order for order in state.working}
+        self.finished = deque(state.finished, maxlen=MAX_TERMINAL_ORDERS)
+        self.suspense = deque(state.suspense, maxlen=MAX_SUSPENSE)
+        self.stats, self.overfill = state.stats, state.overfill
+        self._next_intent = state.next_intent
+        self._by_id = {order.client_id: order for order in (*state.finished, *state.working)}
 
     def apply(self, record: Record) -> None:
         """Fold one order record of the journal (recovery)."""

@@ -491,6 +491,11 @@ class TraderService:
     def _alarm(self, text: str) -> None:
         self.alarms.append(Alarm(self.port.now_ns(), text))
 
+    @property
+    def has_pending(self) -> bool:
+        """Whether an intent, a record or a request waits to be handled."""
+        return bool(self._wishes or self._records or self._sends)
+
     def state(self, strategy: str | None = None, symbol: str | None = None) -> TradingState:
         """The most restrictive state for a strategy and a symbol of this account."""
         return self.states.effective(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import structlog
 
+from tradewind._core import TradewindError
 from tradewind.venues.market_data import BookState, FeedEvent, FeedState
-from tradewind.venues.paper.port import EnginePort, NodePort, PortStopped
+from tradewind.venues.paper.port import EnginePort, NodePort, Place, PortStopped, WrongPlace
 from tradewind.venues.paper.venue import PaperVenue
 
+from . import checkpoint
 from .reconcile import Difference
 from .service import TraderService
 
@@ -18,6 +21,7 @@ log = structlog.get_logger("tradewind.trader")
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
 IDLE_STEP_S = 0.02
+CHECKPOINT_EVERY_S = 30.0
 MAX_VIRTUAL_STEP_NS = 100 * MILLISECOND_NS
 
 
@@ -45,13 +49,47 @@ class Session:
         async with self.lock:
             if isinstance(self.port, NodePort):
                 # No await may come between the last block of the history and going live.
-                count = await self.trader.recover(self.port.history())
+                place = self._load_checkpoint(self.port)
+                count = await self.trader.recover(self.port.history(place))
                 await self.port.go_live()
                 log.info("trader_recovered", blocks=count, open_orders=len(self.trader.oms.orders))
             else:
                 while (due_ns := self.venue.next_due_ns()) is not None:
                     await self.venue.advance(due_ns)
             return await self.trader.start()
+
+    def _load_checkpoint(self, port: NodePort) -> Place | None:
+        """Start from the checkpoint when it fits this journal."""
+        saved = checkpoint.read(checkpoint.checkpoint_path(port))
+        if saved is None:
+            return None
+        try:
+            next(port.history(saved.place), None)
+            if {market.symbol for market in saved.venue.markets} != set(self.venue.markets):
+                raise WrongPlace("other markets")
+        except (WrongPlace, TradewindError) as error:
+            log.warning("trader_checkpoint_ignored", reason=str(error))
+            return None
+        checkpoint.load(self.trader, saved)
+        return saved.place
+
+    async def save_checkpoint(self) -> bool:
+        """Write a checkpoint if this is a moment in which nothing is in flight. Call it without
+        holding `lock`.
+        """
+        if not isinstance(self.port, NodePort):
+            return False
+        async with self.lock:
+            quiet = not self.venue.in_flight_count and not self.trader.has_pending
+            if not quiet or self.port.place is None:
+                return False
+            data = checkpoint.take(self.trader, self.port.place)
+        try:
+            await asyncio.to_thread(checkpoint.write, checkpoint.checkpoint_path(self.port), data)
+        except OSError as error:
+            log.warning("trader_checkpoint_not_written", reason=str(error))
+            return False
+        return True
 
     async def on_event(self, event: FeedEvent, now_ns: int | None = None) -> None:
         """One feed event, at its virtual moment or now."""
@@ -103,23 +141,24 @@ class Session:
         stop = asyncio.create_task(self._stopping.wait(), name="trader-stop")
         try:
             await asyncio.wait({timer, reader, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             async with self.lock:
                 for task in (timer, reader, stop):
                     task.cancel()
             results = await asyncio.gather(timer, reader, return_exceptions=True)
-            failure = next((one for one in results if isinstance(one, Exception)), None)
-            if isinstance(failure, PortStopped):
-                self.ended_reason = f"the journal has stopped: {failure}"
-            elif failure is not None:
-                self.ended_reason = f"trading failed: {failure!r}"
-                raise failure
-            elif not self._stopping.is_set():
-                self.ended_reason = "the feed has ended"
-                await self._feed_ended()
-            else:
-                self.ended_reason = "stopped"
-        finally:
-            log.warning("trading_session_ended", reason=self.ended_reason)
+        failure = next((one for one in results if isinstance(one, Exception)), None)
+        if isinstance(failure, PortStopped):
+            self.ended_reason = f"the journal has stopped: {failure}"
+        elif failure is not None:
+            self.ended_reason = f"trading failed: {failure!r}"
+        elif self._stopping.is_set():
+            self.ended_reason = "stopped"
+        else:
+            self.ended_reason = "the feed has ended"
+            await self._feed_ended()
+        log.warning("trading_session_ended", reason=self.ended_reason)
+        if failure is not None and not isinstance(failure, PortStopped):
+            raise failure
 
     def request_stop(self) -> None:
         """Let `run` return after the present step. Then call `trader.stop()`."""
@@ -145,7 +184,10 @@ class Session:
                 return
 
     async def _keep_time(self) -> None:
+        next_checkpoint_s = time.monotonic() + CHECKPOINT_EVERY_S
         while True:
             await asyncio.sleep(IDLE_STEP_S)
             async with self.lock:
                 await self._advance(self.port.now_ns())
+            if time.monotonic() >= next_checkpoint_s and await self.save_checkpoint():
+                next_checkpoint_s = time.monotonic() + CHECKPOINT_EVERY_S

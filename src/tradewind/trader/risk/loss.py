@@ -45,6 +45,12 @@ class LossGuard:
             self.high_water = record.equity
             self.step = record.step
 
+    def restore(self, base: DayBase | None, high_water: str | None, step: int) -> None:
+        """Become what a checkpoint says."""
+        self.base = base
+        self.high_water = None if high_water is None else Decimal(high_water)
+        self.step = step
+
     def mark(
         self, equity: Decimal, strategy_pnl: dict[str, Decimal], now_ns: int
     ) -> DayBase | HighWater | None:

@@ -20,6 +20,7 @@ from .wire import BatchLike, refused_orders
 
 MAX_FINISHED_ORDERS = 10_000
 MAX_KEPT_FILLS = 100_000
+MAX_SAVED_ROWS = 500
 CLIENT_PREFIX = "tw"
 KEY_BYTES = 16
 FIRST_SYSTEM_LINE = 0x80
@@ -73,6 +74,16 @@ class PaperOrder(msgspec.Struct, kw_only=True):
             reason=self.reason,
             updated_ns=self.updated_ns,
         )
+
+
+class AccountState(msgspec.Struct, kw_only=True):
+    """The account as plain data."""
+
+    orders: list[PaperOrder]
+    finished: list[PaperOrder]
+    fills: list[FillEvent]
+    dropped_fills: bool
+    lines: list[tuple[int, int, int]]
 
 
 class AccountBook:
@@ -144,6 +155,26 @@ class AccountBook:
                 updated_ns=refused.time_ns,
             )
             self._out.append(OrderEvent(state=state, sequence=refused.seq, venue_ts_ns=refused.time_ns))
+
+    def state(self) -> AccountState:
+        """Everything, as plain data (for a checkpoint); of the fills only the latest."""
+        return AccountState(
+            orders=list(self.orders.values()),
+            finished=list(self.finished.values())[-MAX_SAVED_ROWS:],
+            fills=list(self.fills)[-MAX_SAVED_ROWS:],
+            dropped_fills=self.dropped_fills or len(self.fills) > MAX_SAVED_ROWS,
+            lines=[(asset, line, amount) for (asset, line), amount in self.lines.items()],
+        )
+
+    def load(self, state: AccountState) -> None:
+        """Become what `state` says."""
+        self.orders = {order.order_id: order for order in state.orders}
+        self._by_client = {order.client_id: order for order in state.orders}
+        self.finished = OrderedDict((order.client_id, order) for order in state.finished)
+        self.fills = deque(state.fills, maxlen=MAX_KEPT_FILLS)
+        self.dropped_fills = state.dropped_fills
+        self.lines = {(asset, line): amount for asset, line, amount in state.lines}
+        self._out = []
 
     def _on_accepted(self, event: engine.OrderAccepted) -> None:
         symbol = self._symbols.get(event.market)

@@ -8,6 +8,8 @@ import heapq
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tradewind.core import commands as build
 from tradewind.core import event_types as engine
 from tradewind.core.enums import OrderFlag
@@ -16,7 +18,7 @@ from tradewind.core.events import Event, Result, decode_events
 
 from ..market_data import BookDelta, BookSnapshot, BookState, FeedEvent, FeedState, Side, TradePrint
 from ..protocol import PrivateEvent, Rejected, Uncertain
-from .accounts import AccountBook
+from .accounts import AccountBook, AccountState
 from .latency import LatencyConfig, LatencyModel, Path
 from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
 from .port import Port, PortStopped
@@ -51,6 +53,21 @@ class PaperMarket:
     def live(self) -> bool:
         """Whether orders are taken: the outside book is live and mirrored."""
         return self.book_state is BookState.LIVE and self.mirror.live
+
+
+class MarketState(msgspec.Struct, kw_only=True):
+    """A market as plain data."""
+
+    symbol: str
+    charged_e6bp: tuple[int, int] | None
+    queues: list[Entry]
+
+
+class VenueState(msgspec.Struct, kw_only=True):
+    """The venue as plain data."""
+
+    account: AccountState
+    markets: list[MarketState]
 
 
 class MarketDriver:
@@ -150,6 +167,29 @@ class MarketDriver:
         if not self._replaying:
             for private in self.account.drain():
                 self._report(self._deliver, private)
+
+    def state(self) -> VenueState:
+        """What a restart needs besides the log's tail. Only meaningful while nothing is in flight."""
+        return VenueState(
+            account=self.account.state(),
+            markets=[
+                MarketState(
+                    symbol=symbol,
+                    charged_e6bp=market.charged_e6bp,
+                    queues=market.mirror.queues.entries(),
+                )
+                for symbol, market in self.markets.items()
+            ],
+        )
+
+    def load(self, state: VenueState) -> None:
+        """Become what `state` says. Raises `KeyError` when it knows a market that was not set up."""
+        self.account.load(state.account)
+        for saved in state.markets:
+            market = self.markets[saved.symbol]
+            market.charged_e6bp = saved.charged_e6bp
+            for entry in saved.queues:
+                market.mirror.queues.rest(entry)
 
     # ---- mirroring ---------------------------------------------------------------------------------
 

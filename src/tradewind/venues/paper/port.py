@@ -27,6 +27,20 @@ class PortStopped(Exception):
     code = "PortStopped"
 
 
+class WrongPlace(Exception):
+    """A place in another journal, or in a part of it that is gone."""
+
+    code = "WrongPlace"
+
+
+class Place(NamedTuple):
+    """A block of the journal: its number, the last sequence at its end, its hash."""
+
+    block: int
+    last_seq: int
+    block_hash: bytes
+
+
 class Port(Protocol):
     """One way in, one way out. Listeners hear every batch, in order, before the `submit` that made it
     returns.
@@ -147,6 +161,8 @@ class NodePort:
 
     def __init__(self, node: NodeService) -> None:
         self.node = node
+        self.place: Place | None = None
+        """The last block that the listeners have heard."""
         self._listeners: list[Callable[[BatchLike], None]] = []
         self._live = False
 
@@ -166,22 +182,38 @@ class NodePort:
         """Call `listener` with every batch after `go_live`."""
         self._listeners.append(listener)
 
-    def history(self) -> Iterator[BatchLike]:
-        """Every published block of the journal from its beginning, blocks that hold only notes included."""
+    def history(self, after: Place | None = None) -> Iterator[BatchLike]:
+        """Every published block behind `after` (default: all), blocks that hold only notes included.
+
+        Raises `WrongPlace` when the journal has another block at `after`.
+        """
         head = self.node.head()
-        reader = _core.JournalReader(self.node.journal_path, 0)
+        reader = _core.JournalReader(self.node.journal_path, 0 if after is None else after.last_seq)
         reader.set_upper_block(head["blocks"] if "blocks" in head else head["durable_blocks"])
+        seen = after is None
         while (batch := reader.next()) is not None:
+            if after is not None and batch.block <= after.block:
+                seen = seen or (batch.block, batch.block_hash) == (after.block, after.block_hash)
+                continue
+            if not seen:
+                break
+            self._note_place(batch)
             yield batch
+        if not seen:
+            raise WrongPlace(f"the journal has no block {after} any more")
 
     async def go_live(self, name: str = "paper-venue") -> None:
         """From the next published block on, listeners hear everything before its submitter does."""
         await self.node.attach(self._on_batch, name=name, from_seq=self.node.next_seq)
         self._live = True
 
-    def _on_batch(self, batch: BatchLike) -> None:
+    def _on_batch(self, batch: _core.Batch) -> None:
+        self._note_place(batch)
         for listener in self._listeners:
             listener(batch)
+
+    def _note_place(self, batch: _core.Batch) -> None:
+        self.place = Place(batch.block, batch.last_seq, batch.block_hash)
 
     async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
         """Commit in one block and wait until it is durable. Raises `PortStopped` when the node refuses."""

@@ -69,6 +69,10 @@ class Queues:
         for price in sorted(self.own_prices[side], reverse=side is Side.BUY):
             yield from (entry for entry in levels[price].entries if not entry.mirror)
 
+    def entries(self) -> list[Entry]:
+        """Every resting order, level by level in queue order."""
+        return [entry for levels in self.levels for level in levels.values() for entry in level.entries]
+
     def rest(self, entry: Entry) -> None:
         """The order rests as stated: in place when its priority is unchanged, else at the back of
         its level.

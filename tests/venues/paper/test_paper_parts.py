@@ -22,7 +22,7 @@ venue = "x"
 maker_bps = "{maker}"
 taker_bps = "10"
 source = "{source}"
-checked_on = "2024-01-31"
+checked_on = "{checked}"
 venue_states_zero_fee = {zero}
 """
 
@@ -54,15 +54,18 @@ def test_a_doubtful_schedule_is_refused(
     tmp_path: Path, maker: str, source: str, zero: str, message: str
 ) -> None:
     path = tmp_path / "s.toml"
-    path.write_text(SCHEDULE.format(maker=maker, source=source, zero=zero))
+    path.write_text(SCHEDULE.format(maker=maker, source=source, zero=zero, checked="2024-01-31"))
     with pytest.raises(ScheduleError, match=message):
         load_schedule(path)
 
 
 def test_a_zero_fee_passes_only_when_the_venue_states_it(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
-    path.write_text(SCHEDULE.format(maker="0", source="s", zero="true"))
+    path.write_text(SCHEDULE.format(maker="0", source="s", zero="true", checked="never"))
     assert load_schedule(path).maker_bps == 0
+    path.write_text(SCHEDULE.format(maker="1", source="s", zero="true", checked="last week"))
+    with pytest.raises(ScheduleError, match="isoformat"):
+        load_schedule(path)
     with pytest.raises(ScheduleError, match="no fee schedule"):
         load_schedule("nowhere")
 

@@ -16,6 +16,8 @@ from ..protocol import FeeSchedule
 SCHEDULE_DIR = Path(__file__).parent / "schedules"
 MAX_FEE_BPS = Decimal(100)
 E6BP_PER_BPS = 1_000_000
+NEVER_CHECKED = "never"
+"""`checked_on` of figures that nobody has compared with the venue yet; consoles show it as it is."""
 
 
 class ScheduleError(ValueError):
@@ -48,7 +50,8 @@ def load_schedule(name_or_path: str | Path) -> FeeSchedule:
     try:
         content = tomllib.loads(path.read_text())
         file = msgspec.convert(content, _File)
-        datetime.date.fromisoformat(file.checked_on)
+        if file.checked_on != NEVER_CHECKED:
+            datetime.date.fromisoformat(file.checked_on)
     except FileNotFoundError:
         raise ScheduleError(
             f"no fee schedule {str(name_or_path)!r}; there are {', '.join(schedule_names())}"

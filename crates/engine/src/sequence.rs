@@ -93,6 +93,9 @@ fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Bat
     while let Some(token) = engine.pending_token() {
         let command = own(engine, Kind::Continue).with(&Continue { token });
         run(engine, &command, time_ns, batch);
+        // A refused continuation would be asked for again for ever, and nothing else may run beside it.
+        let refused = batch.results.last().filter(|result| result.accepted == 0);
+        assert!(refused.is_none(), "continuation {token} was refused: {refused:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tradewind_engine::replay::replay;
+use tradewind_engine::sequence::apply_batch;
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{cancel_reason, CancelBody, CountBody, EventKind, TokenBody};
 use tradewind_engine::wire::Code;
@@ -122,6 +123,23 @@ fn while_a_continuation_is_pending_only_it_is_accepted() {
     let (code, output, done, _) = apply(continuation(token));
     assert_eq!((code, done), (None, None));
     assert_eq!(output.events.iter().filter(|event| event.kind == EventKind::Trade as u16).count(), 12);
+}
+
+/// Half-finished work must never be published, and nothing may run beside it: the shard stops instead.
+#[test]
+fn a_continuation_that_is_refused_stops_the_engine_with_its_sequence() {
+    let mut world = with_sellers(60);
+    world.advance(301 * DAY);
+    world.send(by(ALICE, Kind::SetCancelAllAfter).with(&SetCancelAllAfter { window_s: 0, reserved: 0 }));
+    let command = Command { client_key: [1; 16], ..buy(BOB, 1, 100, 60) };
+    let at = world.engine.next_seq() + 1;
+    let mut batch = Batch::default();
+    let outcome = apply_batch(&mut world.engine, bytemuck::bytes_of(&command), world.now_ns, &mut batch);
+    let refusal = outcome.expect_err("SYSTEM's role expired a day ago");
+    assert_eq!((refusal.code, refusal.given), (Code::INVARIANT_BROKEN, at as i64));
+    assert_eq!(world.engine.stopped(), Some(at));
+    let again = apply_batch(&mut world.engine, bytemuck::bytes_of(&command), world.now_ns, &mut batch);
+    assert_eq!(again.expect_err("stopped").code, Code::ENGINE_STOPPED);
 }
 
 #[test]

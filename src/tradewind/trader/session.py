@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from tradewind._core import TradewindError
+from tradewind.core.errors import TradewindError
 from tradewind.venues.market_data import BookState, FeedEvent, FeedState
 from tradewind.venues.paper.port import EnginePort, NodePort, Place, PortStopped, WrongPlace
 from tradewind.venues.paper.venue import PaperVenue

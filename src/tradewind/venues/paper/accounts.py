@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from tradewind import _core
 from tradewind.core import event_types as engine
+from tradewind.core.enums import CancelReason
 from tradewind.core.events import Event
 
 from ..market_data import Side
@@ -103,7 +103,7 @@ class AccountBook:
         self._id = setup.account_ids["trader"]
         self._symbols = {one.market: symbol for symbol, one in setup.markets.items()}
         self._asset_names = {number: name for name, number in setup.assets.items()}
-        self._reasons = {number: name for name, number in _core.constants()["cancel_reason"].items()}
+        self._reasons = {int(reason): reason.name.lower() for reason in CancelReason}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             engine.OrderAccepted: self._on_accepted,
             engine.OrderReplaced: self._on_replaced,

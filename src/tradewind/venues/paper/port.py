@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tradewind import _core
 from tradewind.core import commands as build
+from tradewind.core.errors import TradewindError
 from tradewind.core.events import Result, decode_results
+from tradewind.core.native import Batch, JournalReader
 
 from .wire import BatchLike
 
@@ -131,7 +132,7 @@ class EnginePort:
         data = b"".join(commands)
         try:
             batch = self.engine.apply(data, self._now_ns)
-        except _core.TradewindError as error:
+        except TradewindError as error:
             raise PortStopped(str(error)) from error
         self.tape.append(data)
         self._publish(batch)
@@ -188,7 +189,7 @@ class NodePort:
         Raises `WrongPlace` when the journal has another block at `after`.
         """
         head = self.node.head()
-        reader = _core.JournalReader(self.node.journal_path, 0 if after is None else after.last_seq)
+        reader = JournalReader(self.node.journal_path, 0 if after is None else after.last_seq)
         reader.set_upper_block(head["blocks"] if "blocks" in head else head["durable_blocks"])
         seen = after is None
         while (batch := reader.next()) is not None:
@@ -207,12 +208,12 @@ class NodePort:
         await self.node.attach(self._on_batch, name=name, from_seq=self.node.next_seq)
         self._live = True
 
-    def _on_batch(self, batch: _core.Batch) -> None:
+    def _on_batch(self, batch: Batch) -> None:
         self._note_place(batch)
         for listener in self._listeners:
             listener(batch)
 
-    def _note_place(self, batch: _core.Batch) -> None:
+    def _note_place(self, batch: Batch) -> None:
         self.place = Place(batch.block, batch.last_seq, batch.block_hash)
 
     async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
@@ -223,6 +224,6 @@ class NodePort:
             if commands:
                 return await self.node.submit(list(commands))
             await self.node.submit_with_notes([], list(notes))
-        except _core.TradewindError as error:
+        except TradewindError as error:
             raise PortStopped(f"{error.name}: {error}") from error
         return []

@@ -11,10 +11,10 @@ from math import lcm
 
 import msgspec
 
-from tradewind import _core
 from tradewind.core import commands as build
 from tradewind.core.enums import MarketKind, Role
 from tradewind.core.events import Result
+from tradewind.core.native import derive_account_id
 
 from ..market_data import Instrument
 from ..protocol import FeeSchedule, OrderType, TimeInForce
@@ -138,7 +138,7 @@ async def set_up(
     """
     runner = _Runner(port, keys)
     ids = {
-        name: _core.derive_account_id(getattr(keys, name))
+        name: derive_account_id(getattr(keys, name))
         for name in PaperKeys.__struct_fields__
         if name != "system"
     }

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from tradewind import _core
 from tradewind.core.events import BatchLike as EventBatch
 from tradewind.core.events import decode_notes, decode_results
+from tradewind.core.native import command_kinds
 from tradewind.core.records import codec
 
 from ..market_data import Side
 
 
 class BatchLike(EventBatch, Protocol):
-    """A batch as `tradewind._core` and its journal reader give it."""
+    """A batch as the engine and its journal reader give it."""
 
     @property
     def commands(self) -> memoryview:
@@ -35,7 +35,7 @@ class RefusedOrder(NamedTuple):
 
 
 _COMMAND = codec("Command")
-_PLACE = _core.command_kinds()["PlaceOrder"]
+_PLACE = command_kinds()["PlaceOrder"]
 
 
 def refused_orders(batch: BatchLike, account: bytes) -> Iterator[RefusedOrder]:

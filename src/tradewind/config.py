@@ -51,7 +51,9 @@ class ConfigurationRefused(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpConfiguration:
-    """The effective configuration of one start. `speed` None is as fast as possible; `for_s` None is until stopped."""
+    """The effective configuration of one start. `speed` None is as fast as possible; `for_s` None is until
+    stopped.
+    """
 
     env: str = "paper"
     data: Path = Path("data")
@@ -71,14 +73,21 @@ class UpConfiguration:
     seed: int = 20_240_808
 
     def as_dict(self) -> dict[str, Any]:
-        """Canonical form: what `config_hash` is computed over. Holds no secret and no machine path but `data`."""
+        """Canonical form: what `config_hash` is computed over. Holds no secret and no machine path but
+        `data`.
+        """
         return {
             "env": self.env,
             "data": str(self.data),
             "port": self.port,
             "host": LOOPBACK,
-            "feed": {"mode": self.feed, "venue": self.venue, "replay": [one.name for one in self.replay],
-                     "loop": self.loop, "seed": self.seed},
+            "feed": {
+                "mode": self.feed,
+                "venue": self.venue,
+                "replay": [one.name for one in self.replay],
+                "loop": self.loop,
+                "seed": self.seed,
+            },
             "speed": "fastest" if self.speed is None else str(Decimal(str(self.speed))),
             "duration": None if self.for_s is None else str(Decimal(str(self.for_s))),
             "candidate": self.candidate,
@@ -86,7 +95,7 @@ class UpConfiguration:
             "symbol": self.symbol,
             "strategy": {"name": self.strategy, "parameters": self.parameters},
             "profile": self.profile,
-        }  # fmt: skip
+        }
 
 
 def parse_duration_s(text: str) -> float:
@@ -133,7 +142,9 @@ def _decimal(text: str) -> Decimal:
 
 
 def parse_speed(speed: float) -> float | None:
-    """0 means as fast as possible. Raises `ConfigurationRefused` for NaN, infinity, negative or absurd values."""
+    """0 means as fast as possible. Raises `ConfigurationRefused` for NaN, infinity, negative or absurd
+    values.
+    """
     if not 0 <= speed <= MAX_SPEED:
         raise ConfigurationRefused(
             "BAD_SPEED", f"speed {speed} must be from 0 (as fast as possible) to {MAX_SPEED:.0f}"
@@ -142,7 +153,9 @@ def parse_speed(speed: float) -> float | None:
 
 
 def check(configuration: UpConfiguration) -> UpConfiguration:
-    """The same configuration, once it is known to be consistent. Raises `ConfigurationRefused` naming each cause."""
+    """The same configuration, once it is known to be consistent. Raises `ConfigurationRefused` naming each
+    cause.
+    """
     one = configuration
     _check_choice("env", one.env, ENVIRONMENTS)
     _check_choice("feed", one.feed, FEEDS)
@@ -150,7 +163,9 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
     _check_choice("venue", one.venue, VENUES)
     _check_choice("parameters", one.parameters, PARAMETERS)
     if one.speed != 1.0 and one.env != "sim":
-        raise ConfigurationRefused("SPEED_NEEDS_SIM", f"{one.env} runs at the speed of its clock; use --env sim")
+        raise ConfigurationRefused(
+            "SPEED_NEEDS_SIM", f"{one.env} runs at the speed of its clock; use --env sim"
+        )
     if not _SYMBOL.fullmatch(one.symbol):
         raise ConfigurationRefused("BAD_SYMBOL", f"{one.symbol!r} is not a symbol such as BTC/USDT")
     if not 0 <= one.port <= 65_535:
@@ -184,7 +199,9 @@ def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
 
 
 def check_environment(one: UpConfiguration) -> None:
-    """Whether this environment may start here at all (operations O1.2, O1.3). Raises `ConfigurationRefused`."""
+    """Whether this environment may start here at all (operations O1.2, O1.3). Raises
+    `ConfigurationRefused`.
+    """
     if one.candidate:
         raise ConfigurationRefused(
             "CANDIDATE_NOT_BUILT",

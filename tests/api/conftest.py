@@ -28,7 +28,9 @@ class NoTrader:
     """Controls of a platform whose trader does not run."""
 
     async def _refuse(self, act: str) -> ControlResult:
-        return ControlResult(action=act, outcome=Outcome.REFUSED, detail="no trader", code="TRADER_NOT_RUNNING")
+        return ControlResult(
+            action=act, outcome=Outcome.REFUSED, detail="no trader", code="TRADER_NOT_RUNNING"
+        )
 
     async def halt(self, *, reason: str, actor: str) -> ControlResult:
         return await self._refuse("halt")
@@ -43,7 +45,9 @@ class NoTrader:
 class ApiWorld:
     """One node, its views, and an HTTP client that carries the token."""
 
-    def __init__(self, node: NodeService, views: PlatformViews, identities: Identities, http: httpx.AsyncClient):
+    def __init__(
+        self, node: NodeService, views: PlatformViews, identities: Identities, http: httpx.AsyncClient
+    ):
         self.node, self.views, self.identities, self.http = node, views, identities, http
 
     async def post(self, path: str, body: Any = None) -> httpx.Response:
@@ -71,9 +75,17 @@ class ApiWorld:
             await self.done("/assets", {"symbol": asset})
         await self.done(
             "/markets",
-            {"base": "BTC", "quote": "USDT", "tick_size": "0.01", "lot_size": "0.0001", "taker_fee_bps": "10",
-             "maker_fee_bps": "5", "min_notional": "5", "max_notional": "100000"},
-        )  # fmt: skip
+            {
+                "base": "BTC",
+                "quote": "USDT",
+                "tick_size": "0.01",
+                "lot_size": "0.0001",
+                "taker_fee_bps": "10",
+                "maker_fee_bps": "5",
+                "min_notional": "5",
+                "max_notional": "100000",
+            },
+        )
         for name in ("alice", "bob"):
             await self.done("/accounts", {"name": name})
             for asset, amount in (("USDT", "100000"), ("BTC", "2")):
@@ -95,5 +107,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiWorld]:
         app = create_app(Desk(node, directory, identities), reads, TOKEN, NoTrader())
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as http:
             yield ApiWorld(node, views, identities, http)

@@ -44,8 +44,13 @@ async def test_unknown_paths_and_methods_are_problems_too(api: ApiWorld) -> None
 
 async def test_read_requests_check_their_parameters(api: ApiWorld) -> None:
     await api.market()
-    for path in ("/markets/0/book?depth=0", "/markets/0/trades?limit=1001", "/markets/0/candles?interval=2m",
-                 "/markets/0/book?depth=-1", "/markets/0/book?depth=x"):  # fmt: skip
+    for path in (
+        "/markets/0/book?depth=0",
+        "/markets/0/trades?limit=1001",
+        "/markets/0/candles?interval=2m",
+        "/markets/0/book?depth=-1",
+        "/markets/0/book?depth=x",
+    ):
         answer = await api.get(path)
         assert (answer.status_code, answer.json()["name"]) == (422, "PARAMETER_OUT_OF_BOUNDS"), path
     assert (await api.get("/orders/5")).status_code == 404
@@ -73,7 +78,9 @@ async def test_the_head_names_the_state_that_the_engine_has(api: ApiWorld) -> No
     assert head["stop_reason"] is None
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", f"bearer{TOKEN}", f"Bearer {TOKEN}x", "x" * 1_000])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", f"bearer{TOKEN}", f"Bearer {TOKEN}x", "x" * 1_000]
+)
 def test_only_the_exact_token_is_accepted(header: str | None) -> None:
     assert not authorised(header, TOKEN)
     assert authorised(f"Bearer {TOKEN}", TOKEN)

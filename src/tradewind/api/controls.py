@@ -1,4 +1,6 @@
-"""The trader's kill switch in the form that console and API share: an outcome counts only when it was read back."""
+"""The trader's kill switch in the form that console and API share: an outcome counts only when it was read
+back.
+"""
 
 from __future__ import annotations
 

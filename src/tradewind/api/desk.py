@@ -1,7 +1,8 @@
 """The command desk: typed requests in, engine commands through the node, answers after durability.
 
-Orders of the trader's own account never go to the engine from here: they pass the trader's risk (T11.1). Every other
-command is one record in the log, signed by the identity that the installation has for that power.
+Orders of the trader's own account never go to the engine from here: they pass the trader's risk (T11.1).
+Every other command is one record in the log, signed by the identity that the installation has for that
+power.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ NO_KEY: Final = bytes(KEY_BYTES)
 
 
 class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An accepted command. `value` is the handle it created; `duplicate`: answered from an earlier equal command."""
+    """An accepted command. `value` is the handle it created; `duplicate`: answered from an earlier equal
+    command.
+    """
 
     command: str
     value: int
@@ -96,11 +99,17 @@ class Desk:
         """A new asset; OPERATOR."""
         cap = 0 if one.deposit_cap is None else parse_amount(one.deposit_cap)
         return await self._send(
-            "RegisterAsset", build.register_asset, principal=self._actor(one, "operator"),
-            client_key=client_key(one), symbol=one.symbol.upper(), initial_asset_bp=one.initial_asset_bp,
-            maintenance_asset_bp=one.maintenance_asset_bp, initial_liability_bp=one.initial_liability_bp,
-            maintenance_liability_bp=one.maintenance_liability_bp, deposit_cap=cap,
-        )  # fmt: skip
+            "RegisterAsset",
+            build.register_asset,
+            principal=self._actor(one, "operator"),
+            client_key=client_key(one),
+            symbol=one.symbol.upper(),
+            initial_asset_bp=one.initial_asset_bp,
+            maintenance_asset_bp=one.maintenance_asset_bp,
+            initial_liability_bp=one.initial_liability_bp,
+            maintenance_liability_bp=one.maintenance_liability_bp,
+            deposit_cap=cap,
+        )
 
     async def open_account(self, one: req.OpenAccount) -> Done:
         """An account for a local name, whose keys are made when new, or for a foreign key; SYSTEM."""
@@ -128,9 +137,13 @@ class Desk:
         """A sub-account; the owner."""
         account = self._account(one.account)
         return await self._send(
-            "OpenSubAccount", build.open_sub_account, principal=account.owner_key, account=account.account_id,
-            client_key=client_key(one), index=one.index,
-        )  # fmt: skip
+            "OpenSubAccount",
+            build.open_sub_account,
+            principal=account.owner_key,
+            account=account.account_id,
+            client_key=client_key(one),
+            index=one.index,
+        )
 
     # ---- markets -----------------------------------------------------------------------------------
 
@@ -150,11 +163,22 @@ class Desk:
         }
         account = await self._account_of_owner(owner)
         return await self._send(
-            "CreateMarket", build.create_market, principal=owner, account=account, client_key=client_key(one),
-            nonce=secrets.randbits(63) if one.nonce is None else one.nonce, base=base.asset, quote=quote.asset,
-            tick_size=tick, lot_size=lot, outcome_count=1, band_bp=one.band_bp, slippage_bp=one.slippage_bp,
-            **fees, **notionals,
-        )  # fmt: skip
+            "CreateMarket",
+            build.create_market,
+            principal=owner,
+            account=account,
+            client_key=client_key(one),
+            nonce=secrets.randbits(63) if one.nonce is None else one.nonce,
+            base=base.asset,
+            quote=quote.asset,
+            tick_size=tick,
+            lot_size=lot,
+            outcome_count=1,
+            band_bp=one.band_bp,
+            slippage_bp=one.slippage_bp,
+            **fees,
+            **notionals,
+        )
 
     @staticmethod
     def _check_grid(tick: int, lot: int) -> None:
@@ -176,25 +200,41 @@ class Desk:
     async def update_market(self, name: str, one: req.UpdateMarket) -> Done:
         """New parameters; RISK. At most once a day (protocol P14.6)."""
         market = self.directory.market(name)
-        fees = {key: None if value is None else parse_fee_bps(value)
-                for key, value in (("taker_fee_e6bp", one.taker_fee_bps), ("maker_fee_e6bp", one.maker_fee_bps))}  # fmt: skip
-        amounts = {key: None if value is None else parse_amount(value)
-                   for key, value in (("min_notional", one.min_notional), ("max_notional", one.max_notional))}  # fmt: skip
+        fees = {
+            key: None if value is None else parse_fee_bps(value)
+            for key, value in (("taker_fee_e6bp", one.taker_fee_bps), ("maker_fee_e6bp", one.maker_fee_bps))
+        }
+        amounts = {
+            key: None if value is None else parse_amount(value)
+            for key, value in (("min_notional", one.min_notional), ("max_notional", one.max_notional))
+        }
         version = market.market.config_version if one.config_version is None else one.config_version
         return await self._send(
-            "UpdateMarket", build.update_market, principal=self._actor(one, "risk"), client_key=client_key(one),
-            market=market.handle, config_version=version, band_bp=one.band_bp, slippage_bp=one.slippage_bp,
-            **fees, **amounts,
-        )  # fmt: skip
+            "UpdateMarket",
+            build.update_market,
+            principal=self._actor(one, "risk"),
+            client_key=client_key(one),
+            market=market.handle,
+            config_version=version,
+            band_bp=one.band_bp,
+            slippage_bp=one.slippage_bp,
+            **fees,
+            **amounts,
+        )
 
     async def pause_market(self, name: str, one: req.PauseMarket) -> Done:
         """Stops new risk (`partial`) or everything but cancels (`full`); EMERGENCY. `ALL` is the platform."""
         until_ns = self.node.now_ns() + _seconds(one.for_s) * SECOND_NS
         return await self._send(
-            "PauseMarket", build.pause_market, principal=self._actor(one, "emergency"), client_key=client_key(one),
-            level=LEVELS[one.level], until_ns=until_ns, reason=_reason(one.reason),
+            "PauseMarket",
+            build.pause_market,
+            principal=self._actor(one, "emergency"),
+            client_key=client_key(one),
+            level=LEVELS[one.level],
+            until_ns=until_ns,
+            reason=_reason(one.reason),
             market=self.directory.market_or_all(name),
-        )  # fmt: skip
+        )
 
     async def resume_market(self, name: str, one: req.ResumeMarket) -> Done:
         """One of two approvals; RESUMER. `effect.resumed` tells whether it was the second."""
@@ -204,9 +244,13 @@ class Desk:
             raise failure_of(reject("INVALID_TRANSITION"))
         pause_id = one.pause_id if one.pause_id is not None or pause is None else pause.pause_id
         done = await self._send(
-            "ResumeMarket", build.resume_market, principal=self._actor(one, "resumer_1"), client_key=client_key(one),
-            pause_id=pause_id, market=market,
-        )  # fmt: skip
+            "ResumeMarket",
+            build.resume_market,
+            principal=self._actor(one, "resumer_1"),
+            client_key=client_key(one),
+            pause_id=pause_id,
+            market=market,
+        )
         done.effect = {"resumed": self.directory.pause_of(market) is None}
         return done
 
@@ -214,9 +258,12 @@ class Desk:
         """Cancels every order and closes; OPERATOR."""
         market = self.directory.market(name)
         done = await self._send(
-            "CloseMarket", build.close_market, principal=self._actor(one, "operator"), client_key=client_key(one),
+            "CloseMarket",
+            build.close_market,
+            principal=self._actor(one, "operator"),
+            client_key=client_key(one),
             market=market.handle,
-        )  # fmt: skip
+        )
         done.effect = {"status": self.directory.named(market.handle).market.status.name.lower()}
         return done
 
@@ -226,28 +273,44 @@ class Desk:
         """Credits an account once per external id; SYSTEM."""
         account = self._account(one.account)
         return await self._send(
-            "Deposit", build.deposit, principal=self._actor(one, "system"), account=account.account_id, sub=one.sub,
-            asset=self.directory.asset(one.asset).asset, amount=parse_amount(one.amount),
+            "Deposit",
+            build.deposit,
+            principal=self._actor(one, "system"),
+            account=account.account_id,
+            sub=one.sub,
+            asset=self.directory.asset(one.asset).asset,
+            amount=parse_amount(one.amount),
             external_id=blake3(one.external_id.encode()),
-        )  # fmt: skip
+        )
 
     async def list_address(self, one: req.ListAddress) -> Done:
         """Allows or forbids withdrawals to an address; the owner."""
         account = self._account(one.account)
         return await self._send(
-            "ListAddress", build.list_address, principal=account.owner_key, account=account.account_id,
-            client_key=client_key(one), asset=self.directory.asset(one.asset).asset,
-            address_hash=blake3(one.address.encode()), listed=one.listed,
-        )  # fmt: skip
+            "ListAddress",
+            build.list_address,
+            principal=account.owner_key,
+            account=account.account_id,
+            client_key=client_key(one),
+            asset=self.directory.asset(one.asset).asset,
+            address_hash=blake3(one.address.encode()),
+            listed=one.listed,
+        )
 
     async def withdraw(self, one: req.Withdraw) -> Done:
         """Asks for a withdrawal; the owner."""
         account = self._account(one.account)
         done = await self._send(
-            "RequestWithdrawal", build.request_withdrawal, principal=account.owner_key, account=account.account_id,
-            sub=one.sub, client_key=client_key(one), asset=self.directory.asset(one.asset).asset,
-            amount=parse_amount(one.amount), address_hash=blake3(one.address.encode()),
-        )  # fmt: skip
+            "RequestWithdrawal",
+            build.request_withdrawal,
+            principal=account.owner_key,
+            account=account.account_id,
+            sub=one.sub,
+            client_key=client_key(one),
+            asset=self.directory.asset(one.asset).asset,
+            amount=parse_amount(one.amount),
+            address_hash=blake3(one.address.encode()),
+        )
         done.effect = {"ticket": done.value, "state": self.views.withdrawals.by_ticket[done.value].state}
         return done
 
@@ -255,16 +318,24 @@ class Desk:
         """Takes a queued withdrawal back; the owner."""
         account = self._account_of_ticket(ticket)
         return await self._send(
-            "CancelWithdrawal", build.cancel_withdrawal, principal=account.owner_key, account=account.account_id,
-            client_key=client_key(one), ticket=ticket,
-        )  # fmt: skip
+            "CancelWithdrawal",
+            build.cancel_withdrawal,
+            principal=account.owner_key,
+            account=account.account_id,
+            client_key=client_key(one),
+            ticket=ticket,
+        )
 
     async def confirm_withdrawal(self, ticket: int, one: req.ConfirmWithdrawal) -> Done:
         """What the outside world did with a released withdrawal; SYSTEM."""
         return await self._send(
-            "ConfirmWithdrawal", build.confirm_withdrawal, principal=self._actor(one, "system"), ticket=ticket,
-            ok=int(one.ok), external_id=blake3(one.external_id.encode()),
-        )  # fmt: skip
+            "ConfirmWithdrawal",
+            build.confirm_withdrawal,
+            principal=self._actor(one, "system"),
+            ticket=ticket,
+            ok=int(one.ok),
+            external_id=blake3(one.external_id.encode()),
+        )
 
     def _account_of_ticket(self, ticket: int) -> Account:
         entry = self.views.withdrawals.by_ticket.get(ticket)
@@ -276,10 +347,16 @@ class Desk:
         """Between sub-accounts; the owner."""
         account = self._account(one.account)
         return await self._send(
-            "Transfer", build.transfer, principal=account.owner_key, account=account.account_id, sub=one.sub,
-            client_key=client_key(one), to_sub=one.to_sub, asset=self.directory.asset(one.asset).asset,
+            "Transfer",
+            build.transfer,
+            principal=account.owner_key,
+            account=account.account_id,
+            sub=one.sub,
+            client_key=client_key(one),
+            to_sub=one.to_sub,
+            asset=self.directory.asset(one.asset).asset,
             amount=parse_amount(one.amount),
-        )  # fmt: skip
+        )
 
     # ---- orders ------------------------------------------------------------------------------------
 
@@ -291,9 +368,15 @@ class Desk:
         if own is not None:
             return await own.place(market, one)
         return await self._send(
-            "PlaceOrder", build.place_order, principal=account.owner_key, account=account.account_id, sub=one.sub,
-            client_key=client_key(one), market=market.handle, **fields,
-        )  # fmt: skip
+            "PlaceOrder",
+            build.place_order,
+            principal=account.owner_key,
+            account=account.account_id,
+            sub=one.sub,
+            client_key=client_key(one),
+            market=market.handle,
+            **fields,
+        )
 
     async def replace_order(self, order: int, one: req.ReplaceOrder) -> Done:
         """New price or total of an order; 0 keeps a value in the record, so absent fields stay."""
@@ -307,9 +390,15 @@ class Desk:
         if own is not None:
             return await own.replace(order, one)
         return await self._send(
-            "ReplaceOrder", build.replace_order, principal=account.owner_key, account=account.account_id,
-            client_key=client_key(one), order=order, price=price, total_lots=lots,
-        )  # fmt: skip
+            "ReplaceOrder",
+            build.replace_order,
+            principal=account.owner_key,
+            account=account.account_id,
+            client_key=client_key(one),
+            order=order,
+            price=price,
+            total_lots=lots,
+        )
 
     async def cancel_order(self, order: int, one: req.CancelOrder) -> Done:
         """Cancels one order."""
@@ -319,9 +408,13 @@ class Desk:
         if own is not None:
             return await own.cancel(order)
         return await self._send(
-            "CancelOrder", build.cancel_order, principal=account.owner_key, account=account.account_id, order=order,
+            "CancelOrder",
+            build.cancel_order,
+            principal=account.owner_key,
+            account=account.account_id,
+            order=order,
             client_key=client_key(one),
-        )  # fmt: skip
+        )
 
     async def cancel_all(self, one: req.CancelAll) -> Done:
         """Cancels every order of an account, or those of one market or side."""
@@ -331,10 +424,14 @@ class Desk:
         if own is not None:
             return await own.cancel_all(market, one.side)
         return await self._send(
-            "CancelAll", build.cancel_all, principal=account.owner_key, account=account.account_id,
-            client_key=client_key(one), market=ALL_MARKETS if market is None else market.handle,
+            "CancelAll",
+            build.cancel_all,
+            principal=account.owner_key,
+            account=account.account_id,
+            client_key=client_key(one),
+            market=ALL_MARKETS if market is None else market.handle,
             side=ALL if one.side is None else Side[one.side.upper()],
-        )  # fmt: skip
+        )
 
     async def cancel_after(self, one: req.CancelAfter) -> Done:
         """Arms (or with 0 disarms) the dead-man's switch of an account."""
@@ -342,9 +439,13 @@ class Desk:
         if not 0 <= one.seconds < 1 << 32:
             raise failure_of(reject("INVALID_SWITCH_WINDOW", bound=86_400, given=one.seconds))
         return await self._send(
-            "SetCancelAllAfter", build.set_cancel_all_after, principal=account.owner_key, account=account.account_id,
-            client_key=client_key(one), window_s=one.seconds,
-        )  # fmt: skip
+            "SetCancelAllAfter",
+            build.set_cancel_all_after,
+            principal=account.owner_key,
+            account=account.account_id,
+            client_key=client_key(one),
+            window_s=one.seconds,
+        )
 
     def _market_of_order(self, order: int, account: Account) -> NamedMarket:
         found = self.views.orders.get(order)
@@ -355,7 +456,7 @@ class Desk:
         return self.directory.named(found.market)
 
     def _own_orders(self, account: Account) -> OwnOrders | None:
-        """The trader's desk for its own account; None for every other. Raises when the trader does not run."""
+        """The trader's desk for its own account; None for every other. Raises when there is no trader."""
         if account.owner_key != self.identities.public.get("trader"):
             return None
         if self.own_orders is None:
@@ -368,25 +469,37 @@ class Desk:
     async def grant_role(self, one: req.ChangeRole) -> Done:
         """ROLE_ADMIN passes on what it holds itself (protocol P14.3)."""
         return await self._send(
-            "GrantRole", build.grant_role, principal=self._actor(one, "role_admin_1"), client_key=client_key(one),
-            grantee=self._principal(one.principal), role=int(self.directory.role(one.role)),
+            "GrantRole",
+            build.grant_role,
+            principal=self._actor(one, "role_admin_1"),
+            client_key=client_key(one),
+            grantee=self._principal(one.principal),
+            role=int(self.directory.role(one.role)),
             expiry_ns=self.node.now_ns() + one.days * DAY_NS,
-        )  # fmt: skip
+        )
 
     async def revoke_role(self, one: req.ChangeRole) -> Done:
         """Takes a role away; ROLE_ADMIN."""
         return await self._send(
-            "RevokeRole", build.revoke_role, principal=self._actor(one, "role_admin_1"), client_key=client_key(one),
-            grantee=self._principal(one.principal), role=int(self.directory.role(one.role)),
-        )  # fmt: skip
+            "RevokeRole",
+            build.revoke_role,
+            principal=self._actor(one, "role_admin_1"),
+            client_key=client_key(one),
+            grantee=self._principal(one.principal),
+            role=int(self.directory.role(one.role)),
+        )
 
     async def change_standing(self, one: req.ChangeStanding, *, suspended: bool) -> Done:
         """Suspends at once; reinstatement needs two different administrators."""
         target = self._principal(one.principal)
         done = await self._send(
-            "SuspendPrincipal" if suspended else "ReinstatePrincipal", build.suspend_principal,
-            principal=self._actor(one, "role_admin_1"), client_key=client_key(one), target=target, suspended=suspended,
-        )  # fmt: skip
+            "SuspendPrincipal" if suspended else "ReinstatePrincipal",
+            build.suspend_principal,
+            principal=self._actor(one, "role_admin_1"),
+            client_key=client_key(one),
+            target=target,
+            suspended=suspended,
+        )
         done.effect = {"suspended": self.views.principals.by_key[target].suspended}
         return done
 

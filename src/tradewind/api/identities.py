@@ -1,7 +1,9 @@
-"""Who acts in a paper or simulated installation: key pairs made once in `DATA/keys`, readable by their owner only.
+"""Who acts in a paper or simulated installation: key pairs made once in `DATA/keys`, readable by their
+owner only.
 
-The engine knows principals by their public keys. A running platform reads only the public halves; the private halves
-lie beside them for the day on which commands must carry signatures. Nothing here can sign for an outside venue.
+The engine knows principals by their public keys. A running platform reads only the public halves; the
+private halves lie beside them for the day on which commands must carry signatures. Nothing here can sign
+for an outside venue.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ class Identities:
         ]
 
     def create(self, name: str) -> bytes:
-        """Makes a new key pair on disk and returns the public key. Raises `IdentityError` when the name is taken."""
+        """Makes a new key pair on disk and returns the public key. Raises `IdentityError` when the name is
+        taken.
+        """
         plain = normal_name(name)
         if plain in self.public:
             raise IdentityError("ALREADY_EXISTS", f"identity {plain} exists already")

@@ -21,7 +21,8 @@ def parse_decimal(value: Any) -> Decimal:
     """A finite decimal from text such as `-12.50` or a whole number.
 
     Raises:
-        ApiFailure: NOT_A_NUMBER for NaN, infinity, exponents, locale commas, empty text, more than 38 digits or
+        ApiFailure: NOT_A_NUMBER for NaN, infinity, exponents, locale commas, empty text, more than 38
+        digits or
             18 decimals; FLOAT_MONEY for a JSON number with a fraction.
     """
     if isinstance(value, float):
@@ -50,7 +51,9 @@ def parse_amount(value: Any) -> int:
 
 
 def parse_price(value: Any, scale: Scale) -> int:
-    """Ticks of a price. Raises `ApiFailure`: TICK_MISALIGNED with the nearest valid prices, INVALID_PRICE, …"""
+    """Ticks of a price. Raises `ApiFailure`: TICK_MISALIGNED with the nearest valid prices, INVALID_PRICE,
+    …
+    """
     number = parse_decimal(value)
     try:
         return scale.ticks(number)

@@ -1,4 +1,6 @@
-"""Manual orders of the trader's account: the same risk, journal and order management as a strategy's (T11.1)."""
+"""Manual orders of the trader's account: the same risk, journal and order management as a strategy's
+(T11.1).
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,14 @@ class TraderDesk:
         if market.symbol not in self._session.venue.markets:
             raise ApiFailure(404, "MARKET_NOT_FOUND", f"the trader does not trade {market.symbol}", code=2201)
         intent = PlaceIntent(
-            symbol=market.symbol, side=Side[order.side.upper()],
-            price_ticks=parse_price(order.price, market.scale), lots=parse_size(order.quantity, market.scale),
-            post_only=order.post_only, time_in_force=TIMES[order.time_in_force], tag="manual",
-        )  # fmt: skip
+            symbol=market.symbol,
+            side=Side[order.side.upper()],
+            price_ticks=parse_price(order.price, market.scale),
+            lots=parse_size(order.quantity, market.scale),
+            post_only=order.post_only,
+            time_in_force=TIMES[order.time_in_force],
+            tag="manual",
+        )
         client_id = await self._submit(intent)
         managed = await self._answered(client_id)
         if managed.state is State.REJECTED:

@@ -1,7 +1,7 @@
-"""A whole platform in one process: node, views, feed, paper venue, trader. Assembled in the order of its promises.
+"""A whole platform in one process: node, views, feed, paper venue, trader.
 
-First the node (its lock refuses a second process), then the views and the API, and only then market data and trading,
-so that an operator can look at a platform whose market is not reachable.
+First the node (its lock refuses a second process), then the views and the API, and only then market data
+and trading, so that an operator can look at a platform whose market is not reachable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tradewind.api.views import PlatformViews
 from tradewind.config import ConfigurationRefused, UpConfiguration
 from tradewind.core import journal
 from tradewind.core.engine import GenesisConfig, Grant
-from tradewind.node.service import JOURNAL_FOLDER, NodeService
+from tradewind.node.service import NodeService
 from tradewind.observe.collect import ViewCollector
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.risk.profile import load_profile
@@ -93,7 +93,8 @@ class Platform:
         """Opens or creates the node and builds the views.
 
         Raises:
-            JournalLocked: another process runs on this data directory; JournalCorrupt, ReplayMismatch, JournalIo.
+            JournalLocked: another process runs on this data directory; JournalCorrupt, ReplayMismatch,
+            JournalIo.
         """
         now_ns = time.time_ns()
         genesis = GenesisConfig(now_ns, [Grant(*grant) for grant in identities.grants(now_ns)])
@@ -159,9 +160,13 @@ class Platform:
         one = self.configuration
         venue_symbol = one.symbol.replace("/", "") if one.venue == "binance" else one.symbol
         request = FeedRequest(
-            venue=one.venue, symbols=(venue_symbol,), recordings=one.replay, speed=one.speed, loop=one.loop,
+            venue=one.venue,
+            symbols=(venue_symbol,),
+            recordings=one.replay,
+            speed=one.speed,
+            loop=one.loop,
             seed=one.seed,
-        )  # fmt: skip
+        )
         try:
             return await select_feed(one.feed, request)
         except FeedError as error:
@@ -253,5 +258,5 @@ class Platform:
         """A last snapshot, so that the next start replays nothing; the log itself is complete without it."""
         try:
             await self.node.snapshot()
-        except Exception as error:  # noqa: BLE001 the journal is durable already; this only costs the next start time
+        except Exception as error:  # noqa: BLE001 the log is durable; this only costs the next start time
             report.detail = f"{report.detail}; no closing snapshot: {error}".lstrip("; ")

@@ -1,4 +1,6 @@
-"""Typed failures as `application/problem+json` (RFC 9457): one stable name per cause, with the bound and the value."""
+"""Typed failures as `application/problem+json` (RFC 9457): one stable name per cause, with the bound and
+the value.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ TYPE_PREFIX: Final = "urn:tradewind:error:"
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The body of every answer that is not a success. `code` 0: the failure has no number in the catalogue."""
+    """The body of every answer that is not a success. `code` 0: not a failure of the catalogue."""
 
     type: str
     title: str
@@ -55,10 +57,19 @@ class ApiFailure(Exception):
     ) -> None:
         super().__init__(detail)
         self.problem = Problem(
-            type=TYPE_PREFIX + name.lower(), title=name.replace("_", " ").lower(), status=status, detail=detail,
-            name=name, code=code, retryable=retryable, bound=bound, given=given,
-            nearest=_listed(nearest), suggestions=_listed(suggestions), codes=_listed(codes),
-        )  # fmt: skip
+            type=TYPE_PREFIX + name.lower(),
+            title=name.replace("_", " ").lower(),
+            status=status,
+            detail=detail,
+            name=name,
+            code=code,
+            retryable=retryable,
+            bound=bound,
+            given=given,
+            nearest=_listed(nearest),
+            suggestions=_listed(suggestions),
+            codes=_listed(codes),
+        )
 
 
 def _listed(values: Sequence[str] | None) -> list[str] | None:
@@ -71,9 +82,15 @@ def failure_of(error: Exception, **extra: Any) -> ApiFailure:
         return error
     if isinstance(error, Rejected):
         return ApiFailure(
-            error.http_status, error.name, error.message, code=error.code, retryable=error.retryable,
-            bound=error.bound, given=error.given, **extra,
-        )  # fmt: skip
+            error.http_status,
+            error.name,
+            error.message,
+            code=error.code,
+            retryable=error.retryable,
+            bound=error.bound,
+            given=error.given,
+            **extra,
+        )
     if isinstance(error, TradewindError):
         name = error.name or type(error).__name__
         return ApiFailure(

@@ -1,4 +1,6 @@
-"""What the API shows: views of the log, and the platform's own picture of itself. Nothing here changes anything."""
+"""What the API shows: views of the log, and the platform's own picture of itself. Nothing here changes
+anything.
+"""
 
 from __future__ import annotations
 
@@ -120,13 +122,15 @@ class Reads:
         )
         rows = [
             {
-                "symbol": one.symbol, "tick": plain_text(one.tick), "lot": plain_text(one.lot),
+                "symbol": one.symbol,
+                "tick": plain_text(one.tick),
+                "lot": plain_text(one.lot),
                 "min_quantity": None if one.min_quantity is None else plain_text(one.min_quantity),
                 "min_notional": None if one.min_notional is None else plain_text(one.min_notional),
                 "source": one.source,
             }
             for one in instruments
-        ]  # fmt: skip
+        ]
         held = [
             {"asset": one.asset, "free": plain_text(one.free), "held": plain_text(one.held)}
             for one in balances
@@ -264,10 +268,13 @@ class Reads:
 
         def side(which: Side) -> list[dict[str, Any]]:
             return [
-                {"price": plain_text(scale.price(one.price)), "size": plain_text(scale.size(one.lots)),
-                 "orders": one.orders}
+                {
+                    "price": plain_text(scale.price(one.price)),
+                    "size": plain_text(scale.size(one.lots)),
+                    "orders": one.orders,
+                }
                 for one in book.levels(which, depth)
-            ]  # fmt: skip
+            ]
 
         return {
             "symbol": named.symbol,

@@ -13,8 +13,8 @@ Number = str | int | float
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of every command.
 
-    `client_key`: idempotency key, at most 16 bytes of text; one is made when absent. `actor`: the identity that acts;
-    each command has a default.
+    `client_key`: idempotency key, at most 16 bytes of text; one is made when absent. `actor`: the identity
+    that acts; each command has a default.
     """
 
     client_key: str | None = None
@@ -33,7 +33,9 @@ class RegisterAsset(Request, kw_only=True):
 
 
 class OpenAccount(Request, kw_only=True):
-    """An account for a named local identity (made when new) or for a foreign public key (64 hexadecimal digits)."""
+    """An account for a named local identity (made when new) or for a foreign public key (64 hexadecimal
+    digits).
+    """
 
     name: str | None = None
     owner_key: str | None = None

@@ -96,7 +96,7 @@ def run(arguments: list[str]) -> int:
         return ExitCode.OK
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 translated or raised again, never swallowed
+    except Exception as error:
         failure_of = _translate(error)
         if failure_of is None:
             raise

@@ -67,8 +67,8 @@ def goodbye(platform: Platform, report: StopReport) -> None:
     console, facts = Console(), summary(platform, report)
     verdict = "[green]stopped in order[/]" if report.clean else "[red]stopped, NOT in order[/]"
     console.print(
-        f"{verdict}: {facts['commands']} commands in {facts['blocks']} blocks, {facts['feed_events']} market events, "
-        f"{facts['fills']} fills; last command {facts['last_seq']}"
+        f"{verdict}: {facts['commands']} commands in {facts['blocks']} blocks, "
+        f"{facts['feed_events']} market events, {facts['fills']} fills; last command {facts['last_seq']}"
     )
     for line in [report.detail, *report.left, *report.differences]:
         if line:

@@ -1,4 +1,6 @@
-"""Talks to the running platform of a data directory over its loopback API. Standard library only: it starts fast."""
+"""Talks to the running platform of a data directory over its loopback API. Standard library only: it starts
+fast.
+"""
 
 from __future__ import annotations
 

@@ -104,9 +104,13 @@ def withdraw(
 ) -> int:
     """Ask for a withdrawal."""
     body = {
-        "account": account, "sub": sub, "asset": asset_symbol, "amount": amount, "address": address,
+        "account": account,
+        "sub": sub,
+        "asset": asset_symbol,
+        "amount": amount,
+        "address": address,
         "client_key": client_key,
-    }  # fmt: skip
+    }
     return show(Client(data).post("/withdrawals", body), json=json, title="Withdrawal requested")
 
 
@@ -158,9 +162,13 @@ def transfer(
 ) -> int:
     """Move funds between sub-accounts of one account."""
     body = {
-        "account": account, "sub": from_sub, "to_sub": to_sub, "asset": asset_symbol, "amount": amount,
+        "account": account,
+        "sub": from_sub,
+        "to_sub": to_sub,
+        "asset": asset_symbol,
+        "amount": amount,
         "client_key": client_key,
-    }  # fmt: skip
+    }
     return show(Client(data).post("/transfers", body), json=json, title=f"{amount} {asset_symbol} moved")
 
 

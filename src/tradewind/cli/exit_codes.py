@@ -1,4 +1,6 @@
-"""Exit statuses of every verb. They are a contract: scripts may test them. `docs/exit-codes.md` is their page."""
+"""Exit statuses of every verb. They are a contract: scripts may test them. `docs/exit-codes.md` is their
+page.
+"""
 
 from __future__ import annotations
 

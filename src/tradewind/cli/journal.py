@@ -1,4 +1,6 @@
-"""`tradewind journal`: read, check, prove and replay the log of a data directory, with or without a running platform."""
+"""`tradewind journal`: read, check, prove and replay the log of a data directory, with or without a running
+platform.
+"""
 
 from __future__ import annotations
 

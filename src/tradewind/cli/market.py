@@ -56,10 +56,20 @@ def create(
     if not slash or not base or not quote:
         raise CommandFailure(ExitCode.CANNOT, "BAD_SYMBOL", f"{symbol!r} is not a symbol such as BTC/USDT")
     body: dict[str, Any] = {
-        "base": base, "quote": quote, "tick_size": tick_size, "lot_size": lot_size, "taker_fee_bps": taker_bps,
-        "maker_fee_bps": maker_bps, "min_notional": min_notional, "max_notional": max_notional, "band_bp": band_bp,
-        "slippage_bp": slippage_bp, "nonce": nonce, "client_key": client_key, "actor": actor,
-    }  # fmt: skip
+        "base": base,
+        "quote": quote,
+        "tick_size": tick_size,
+        "lot_size": lot_size,
+        "taker_fee_bps": taker_bps,
+        "maker_fee_bps": maker_bps,
+        "min_notional": min_notional,
+        "max_notional": max_notional,
+        "band_bp": band_bp,
+        "slippage_bp": slippage_bp,
+        "nonce": nonce,
+        "client_key": client_key,
+        "actor": actor,
+    }
     return show(Client(data).post("/markets", body), json=json, title=f"Market {symbol} created")
 
 
@@ -119,10 +129,15 @@ def update(
 ) -> int:
     """Change parameters (RISK); at most once a day."""
     body = {
-        "taker_fee_bps": taker_bps, "maker_fee_bps": maker_bps, "min_notional": min_notional,
-        "max_notional": max_notional, "band_bp": band_bp, "slippage_bp": slippage_bp,
-        "config_version": config_version, "actor": actor,
-    }  # fmt: skip
+        "taker_fee_bps": taker_bps,
+        "maker_fee_bps": maker_bps,
+        "min_notional": min_notional,
+        "max_notional": max_notional,
+        "band_bp": band_bp,
+        "slippage_bp": slippage_bp,
+        "config_version": config_version,
+        "actor": actor,
+    }
     answer = Client(data).post(f"/markets/{segment(name)}/update", body)
     return show(answer, json=json, title=f"Market {name} updated")
 

@@ -36,10 +36,18 @@ def place(
 ) -> int:
     """Place an order."""
     body = {
-        "account": account, "sub": sub, "market": market, "side": side, "quantity": quantity, "price": price,
-        "order_type": type, "time_in_force": tif, "post_only": post_only, "expires_in_s": expires_in_s,
+        "account": account,
+        "sub": sub,
+        "market": market,
+        "side": side,
+        "quantity": quantity,
+        "price": price,
+        "order_type": type,
+        "time_in_force": tif,
+        "post_only": post_only,
+        "expires_in_s": expires_in_s,
         "client_key": client_key,
-    }  # fmt: skip
+    }
     answer = Client(data).post("/orders", body)
     return show(answer, json=json, title=f"Order {answer['value']} accepted")
 

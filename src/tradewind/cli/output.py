@@ -1,4 +1,4 @@
-"""Printing: a table for people, one JSON document for machines. Money is right-aligned text, never a float."""
+"""Printing: a table for people, one JSON document for machines. Money is text, right-aligned."""
 
 from __future__ import annotations
 
@@ -23,11 +23,41 @@ PIPE_WIDTH = 160
 # Columns that hold numbers are aligned at their right edge.
 NUMERIC = frozenset(
     {
-        "amount", "ask", "base", "best ask", "best bid", "bid", "bytes", "cost", "fee", "filled", "free", "given",
-        "handle", "held", "last", "limit", "lots", "lot", "maker bps", "minimum", "notional", "order", "pending",
-        "price", "quantity", "remaining", "seq", "size", "taker bps", "tick", "total", "used", "value",
+        "amount",
+        "ask",
+        "base",
+        "best ask",
+        "best bid",
+        "bid",
+        "bytes",
+        "cost",
+        "fee",
+        "filled",
+        "free",
+        "given",
+        "handle",
+        "held",
+        "last",
+        "limit",
+        "lots",
+        "lot",
+        "maker bps",
+        "minimum",
+        "notional",
+        "order",
+        "pending",
+        "price",
+        "quantity",
+        "remaining",
+        "seq",
+        "size",
+        "taker bps",
+        "tick",
+        "total",
+        "used",
+        "value",
     }
-)  # fmt: skip
+)
 
 
 def print_json(document: Any) -> None:

@@ -63,7 +63,9 @@ def export_rows(batch: Any) -> Iterator[dict[str, Any]]:
         )
 
 
-def _row(kind: str, batch: Any, seq: int, time_ns: int, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _row(  # noqa: PLR0917 the columns of a row, in their order
+    kind: str, batch: Any, seq: int, time_ns: int, name: str, fields: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "type": kind,
         "block": batch.block,

@@ -48,9 +48,15 @@ class Server:
     async def start(self, sock: socket.socket) -> None:
         """Answers requests on `sock` from now on."""
         config = uvicorn.Config(
-            self.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=MAX_CONCURRENT, server_header=False, ws_max_size=1 << 20,
-        )  # fmt: skip
+            self.app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=MAX_CONCURRENT,
+            server_header=False,
+            ws_max_size=1 << 20,
+        )
         self._server = _QuietServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[sock]), name="http-server")
         while not self._server.started:

@@ -58,9 +58,11 @@ def configure(
         )
         raise ConfigurationRefused("CONFIG_CONFLICT", message)
     configuration = UpConfiguration(
-        cash=stored or given or parse_cash(default_cash), speed=parse_speed(speed),
-        for_s=None if duration is None else parse_duration_s(duration), **fields,
-    )  # fmt: skip
+        cash=stored or given or parse_cash(default_cash),
+        speed=parse_speed(speed),
+        for_s=None if duration is None else parse_duration_s(duration),
+        **fields,
+    )
     check_environment(configuration)
     return check(configuration)
 

@@ -12,7 +12,7 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json
 DEFAULT_CASH = ("10000 USDT",)
 
 
-def up(  # noqa: PLR0917 every parameter is an option of the command line
+def up(
     *,
     env: Annotated[
         str, Parameter(help="sim or paper; testnet, canary and live need a certificate")
@@ -50,16 +50,31 @@ def up(  # noqa: PLR0917 every parameter is an option of the command line
     seed: Annotated[int, Parameter(help="seed of the generated market")] = 20_240_808,
     json: Json = False,
 ) -> int:
-    """Run everything on this machine: node, feed, paper venue, trader, API and console on http://localhost:8000.
+    """Run everything on this machine: node, feed, paper venue, trader, API and console on
+    http://localhost:8000.
 
-    The first interrupt stops in order (orders cancelled and verified, journal closed), the second cancels directly, the
-    third leaves at once. Positions are never closed by a stop.
+    The first interrupt stops in order (orders cancelled and verified, journal closed), the second cancels
+    directly, the third leaves at once. Positions are never closed by a stop.
     """
     from tradewind.cli.starting import configure, run
 
     configuration = configure(
-        env=env, data=data, port=port, feed=feed, replay=tuple(replay or ()), loop=loop, venue=venue, speed=speed,
-        duration=for_, candidate=candidate, cash=cash, default_cash=DEFAULT_CASH, symbol=symbol, strategy=strategy,
-        parameters=parameters, profile=profile, seed=seed,
-    )  # fmt: skip
+        env=env,
+        data=data,
+        port=port,
+        feed=feed,
+        replay=tuple(replay or ()),
+        loop=loop,
+        venue=venue,
+        speed=speed,
+        duration=for_,
+        candidate=candidate,
+        cash=cash,
+        default_cash=DEFAULT_CASH,
+        symbol=symbol,
+        strategy=strategy,
+        parameters=parameters,
+        profile=profile,
+        seed=seed,
+    )
     return run(configuration, as_json=json)

@@ -26,7 +26,8 @@ def validate(
 ) -> int:
     """Execute the preflight checks. Exit 0 only when all that the environment needs pass, 1 otherwise.
 
-    Each check runs something in a scratch directory and breaks it where that proves the check; nothing is traded.
+    Each check runs something in a scratch directory and breaks it where that proves the check; nothing is
+    traded.
     """
     import asyncio
 

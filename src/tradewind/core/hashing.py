@@ -21,6 +21,8 @@ def command_names() -> dict[tuple[int, int], tuple[str, str]]:
 
 
 def native_tables() -> dict[str, object]:
-    """What the compiled module knows: codes of events, number of errors. It must match the generated Python types."""
+    """What the compiled module knows: codes of events, number of errors. It must match the generated Python
+    types.
+    """
     events = {name: code for name, (code, _) in _core.event_kinds().items()}
     return {"events": events, "errors": len(_core.error_catalogue())}

@@ -57,7 +57,8 @@ async def verdict(name: str, where: Context) -> Result:
     return result
 
 
-# ---- mutations: what is broken, and how ----------------------------------------------------------------------------
+# ---- mutations: what is broken, and how
+# ----------------------------------------------------------------------------
 
 
 def halve_cancels(venue: Any) -> None:
@@ -226,10 +227,12 @@ async def test_an_acknowledgement_before_the_sync_turns_v16_red(tmp_path: Path) 
 async def test_a_signer_or_a_socket_turns_v19_red(tmp_path: Path) -> None:
     injected = tmp_path / "signer.py"
     for number, facts in enumerate(
-        ({"connections": [], "signers": ["PaperVenue(signer)"], "orders": 3},
-         {"connections": ["('10.0.0.1', 443)"], "signers": [], "orders": 3},
-         {"connections": [], "signers": [], "orders": 0})
-    ):  # fmt: skip
+        (
+            {"connections": [], "signers": ["PaperVenue(signer)"], "orders": 3},
+            {"connections": ["('10.0.0.1', 443)"], "signers": [], "orders": 3},
+            {"connections": [], "signers": [], "orders": 0},
+        )
+    ):
         injected.write_text(f"print({json.dumps(json.dumps(facts))})")
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -257,9 +260,11 @@ async def test_a_planted_key_turns_v26_red(tmp_path: Path, place: str) -> None:
     assert (await verdict("V26", where)).verdict is Verdict.PASS
     target = where.data / place
     target.parent.mkdir(parents=True, exist_ok=True)
-    for secret in ((where.data / "api.token").read_text().strip(),
-                   (where.data / "keys" / "trader.key").read_text().strip(),
-                   "AKIA" + "ABCDEFGHIJKLMNOP"):  # fmt: skip
+    for secret in (
+        (where.data / "api.token").read_text().strip(),
+        (where.data / "keys" / "trader.key").read_text().strip(),
+        "AKIA" + "ABCDEFGHIJKLMNOP",
+    ):
         target.write_text(json.dumps({"message": f"hello {secret}"}))
         result = await verdict("V26", where)
         assert result.verdict is Verdict.FAIL and place in result.reason

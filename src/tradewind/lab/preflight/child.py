@@ -1,4 +1,5 @@
-"""The helper process of the preflight: it opens, submits until it is killed, or shows what a paper process can do.
+"""The helper process of the preflight: it opens, submits until it is killed, or shows what a paper process
+can do.
 
 Usage: python -m tradewind.lab.preflight.child open|submit|capability [DIRECTORY]
 """
@@ -34,7 +35,9 @@ async def open_once(data: Path) -> int:
 
 
 async def submit(data: Path) -> int:
-    """Submits one command after the other and prints the sequence number of each as soon as it is acknowledged."""
+    """Submits one command after the other and prints the sequence number of each as soon as it is
+    acknowledged.
+    """
     from tradewind.core import commands as build
     from tradewind.lab.preflight.durability import SYSTEM, genesis
     from tradewind.node.service import NodeService
@@ -49,7 +52,9 @@ async def submit(data: Path) -> int:
 
 
 async def capability() -> int:
-    """Trades a generated market in this process and reports sockets that were opened and code that could sign."""
+    """Trades a generated market in this process and reports sockets that were opened and code that could
+    sign.
+    """
     connections: list[str] = []
     sys.addaudithook(lambda event, arguments: _note_connection(connections, event, arguments))
     from tradewind.lab.preflight.exchange import simulate
@@ -65,7 +70,7 @@ def _note_connection(connections: list[str], event: str, arguments: tuple[Any, .
 
 
 def signers() -> list[str]:
-    """Parameters of the paper venue's and trader's constructors, and loaded modules, that smell of signing."""
+    """Constructor parameters of venue and trader, and loaded modules, that smell of signing."""
     from tradewind.trader.service import TraderService
     from tradewind.trader.session import Session
     from tradewind.venues.paper.port import EnginePort, NodePort

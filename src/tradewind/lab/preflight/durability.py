@@ -108,7 +108,9 @@ async def kill_nine(context: Context) -> Evidence:
 
 
 async def _killed_after(context: Context, data: Path, acknowledgements: int) -> int:
-    """Starts the submitting process and kills it after so many acknowledgements; the last acknowledged sequence."""
+    """Starts the submitting process and kills it after so many acknowledgements; the last acknowledged
+    sequence.
+    """
     process = await asyncio.create_subprocess_exec(
         *context.child, "submit", str(data), stdout=asyncio.subprocess.PIPE
     )
@@ -160,7 +162,8 @@ async def full_disk(context: Context) -> Evidence:
     async with await NodeService.start(data, genesis=genesis()) as node:
         await node.submit(open_owner())
     free = os.statvfs(data).f_bavail * os.statvfs(data).f_frsize
-    # The reserve is set above what is free: to the node this disk is full, and nothing else of the machine suffers.
+    # The reserve is set above what is free: to the node this disk is full, and nothing else of the machine
+    # suffers.
     reserve = context.at("V24.reserve", free * 2)
     limits = NodeLimits(space_reserved_bytes=reserve, space_interval_s=0.01)
     async with await NodeService.start(data, limits=limits) as node:
@@ -181,5 +184,5 @@ async def full_disk(context: Context) -> Evidence:
 
 async def _until_measured(node: NodeService) -> None:
     async with asyncio.timeout(CHILD_DEADLINE_S):
-        while node.space is None:
+        while node.space is None:  # noqa: ASYNC110 the node offers a value, not an event
             await asyncio.sleep(0.01)

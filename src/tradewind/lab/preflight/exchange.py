@@ -1,4 +1,6 @@
-"""A paper exchange on a bare engine with a virtual clock, with a trader in it; and V28, which runs it twice."""
+"""A paper exchange on a bare engine with a virtual clock, with a trader in it; and V28, which runs it
+twice.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,21 @@ EVENTS_PER_YIELD: Final = 200
 def instrument() -> Instrument:
     """BTC/USDT with steps that the engine can hold as they are."""
     return Instrument(
-        venue="preflight", symbol=SYMBOL, venue_symbol="BTCUSDT", base="BTC", quote="USDT", tick=Decimal("0.01"),
-        lot=Decimal("0.0001"), min_quantity=Decimal("0.0001"), max_quantity=Decimal(9_000), min_notional=Decimal(5),
-        max_notional=Decimal(9_000_000), price_decimals=2, quantity_decimals=4, source="preflight",
-    )  # fmt: skip
+        venue="preflight",
+        symbol=SYMBOL,
+        venue_symbol="BTCUSDT",
+        base="BTC",
+        quote="USDT",
+        tick=Decimal("0.01"),
+        lot=Decimal("0.0001"),
+        min_quantity=Decimal("0.0001"),
+        max_quantity=Decimal(9_000),
+        min_notional=Decimal(5),
+        max_notional=Decimal(9_000_000),
+        price_decimals=2,
+        quantity_decimals=4,
+        source="preflight",
+    )
 
 
 @dataclass
@@ -86,9 +99,15 @@ class World:
         """With a live book around 50,000."""
         now_ns = self.port.now_ns()
         snapshot = BookSnapshot(
-            symbol=SYMBOL, bids=BIDS, asks=ASKS, sequence=1, venue_ts_ns=now_ns, recv_ts_ns=now_ns,
-            recv_mono_ns=now_ns, epoch=0,
-        )  # fmt: skip
+            symbol=SYMBOL,
+            bids=BIDS,
+            asks=ASKS,
+            sequence=1,
+            venue_ts_ns=now_ns,
+            recv_ts_ns=now_ns,
+            recv_mono_ns=now_ns,
+            epoch=0,
+        )
         await self.session.on_event(snapshot, now_ns)
         return await self.state(BookState.LIVE)
 

@@ -112,7 +112,9 @@ def _daily_bytes(data: Path) -> tuple[int, str]:
 
 
 async def clock(context: Context) -> Evidence:
-    """V04: this machine's clock against the venue's. Without a reachable venue there is nothing to compare with."""
+    """V04: this machine's clock against the venue's. Without a reachable venue there is nothing to compare
+    with.
+    """
     from tradewind.venues.transport.http import PublicHttpSession
 
     path = "/api/v3/time"
@@ -121,7 +123,7 @@ async def clock(context: Context) -> Evidence:
             before_ns = context.clock_ns()
             answer = json.loads(await http.get(path))
             after_ns = context.clock_ns()
-    except Exception as error:  # noqa: BLE001 whatever kept the venue from answering, the offset stays unknown
+    except Exception as error:
         raise CheckSkipped(f"no venue answered, the offset is unknown: {type(error).__name__}") from error
     offset_ms = abs(answer["serverTime"] - (before_ns + after_ns) // 2_000_000)
     round_trip_ms = (after_ns - before_ns) // 1_000_000
@@ -161,7 +163,9 @@ async def capability(context: Context) -> Evidence:
 
 
 async def dependencies(context: Context) -> Evidence:
-    """V25: what the package requires is importable in a sufficient version, and the compiled engine is its own."""
+    """V25: what the package requires is importable in a sufficient version, and the compiled engine is its
+    own.
+    """
     versions = {}
     for line in context.at("V25.requirements", importlib.metadata.requires("tradewind") or []):
         if "extra ==" in line:

@@ -34,10 +34,14 @@ async def filters(context: Context) -> Evidence:
     """V09: one order per filter, each just outside its bound, is refused with that filter's code."""
     truth = instrument()
     rules = Rules(
-        instrument=context.at("V09.instrument", truth), max_open_orders=200, price_up_multiplier=Decimal(5),
-        price_down_multiplier=Decimal("0.2"), max_position=Decimal(10),
-        order_types=frozenset({OrderType.LIMIT}), times_in_force=frozenset({TimeInForce.GTC}),
-    )  # fmt: skip
+        instrument=context.at("V09.instrument", truth),
+        max_open_orders=200,
+        price_up_multiplier=Decimal(5),
+        price_down_multiplier=Decimal("0.2"),
+        max_position=Decimal(10),
+        order_types=frozenset({OrderType.LIMIT}),
+        times_in_force=frozenset({TimeInForce.GTC}),
+    )
     tick, lot = truth.tick, truth.lot
     good: dict[str, Any] = {"price": Decimal(50_000), "quantity": Decimal("0.01")}
     reference: dict[str, Any] = {"reference_price": Decimal(50_000), "open_orders": 0, "position": Decimal(0)}
@@ -78,7 +82,9 @@ def _codes(rules: Rules, order: dict[str, Any], state: dict[str, Any]) -> list[s
 
 
 async def checksums(context: Context) -> Evidence:
-    """V11: a synthetic book stream stays live through its checksums, and one corrupt price makes it suspect."""
+    """V11: a synthetic book stream stays live through its checksums, and one corrupt price makes it
+    suspect.
+    """
     healthy = _Stream()
     healthy.apply(context.at("V11.frames", healthy.frames()))
     state = healthy.pipeline.book(SYMBOL).state
@@ -169,17 +175,25 @@ async def fees(context: Context) -> Evidence:
         f"honest quotes stand {half_bps} bps away, fees are {schedule.maker_bps}",
     )
     return {
-        "schedule": schedule.name, "maker_bps": str(schedule.maker_bps), "taker_bps": str(schedule.taker_bps),
-        "checked_on": schedule.checked_on, "charged": str(charged), "honest_half_spread_bps": str(round(half_bps, 2)),
-    }  # fmt: skip
+        "schedule": schedule.name,
+        "maker_bps": str(schedule.maker_bps),
+        "taker_bps": str(schedule.taker_bps),
+        "checked_on": schedule.checked_on,
+        "charged": str(charged),
+        "honest_half_spread_bps": str(round(half_bps, 2)),
+    }
 
 
 async def _taken_fee(world: World) -> Decimal:
     """Takes 0.001 from the displayed ask and returns the fee that was charged."""
     intent = PlaceIntent(
-        symbol=SYMBOL, side=Side.BUY, price_ticks=5_000_100, lots=10, post_only=False,
+        symbol=SYMBOL,
+        side=Side.BUY,
+        price_ticks=5_000_100,
+        lots=10,
+        post_only=False,
         time_in_force=TimeInForce.IOC,
-    )  # fmt: skip
+    )
     denied, _ = await world.trader.submit(intent)
     require(not denied, f"the probing order was denied: {[one.code for one in denied]}")
     await world.session.sleep_ns(SECOND_NS)

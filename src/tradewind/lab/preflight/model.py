@@ -24,7 +24,7 @@ CHILD: Final = (sys.executable, "-m", "tradewind.lab.preflight.child")
 class Verdict(StrEnum):
     """Outcome of a check. Only PASS and, below `canary`, SKIP do not stop a start."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 a verdict
     FAIL = "fail"
     SKIP = "skip"
     NOT_BUILT = "not built"

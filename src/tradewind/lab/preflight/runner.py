@@ -18,46 +18,97 @@ log = structlog.get_logger("tradewind.preflight")
 
 # Whether paper needs a check is T16.2; `execute` is absent where nothing is built to be checked.
 CATALOGUE: Final = (
-    Check(id="V01", title="configuration and risk profile load, typos and doubles are refused", paper=True,
-          execute=machine.configuration),
-    Check(id="V02", title="journal: write, sync, verify, reopen; a flipped bit is found", paper=True,
-          execute=durability.journal_round_trip),
+    Check(
+        id="V01",
+        title="configuration and risk profile load, typos and doubles are refused",
+        paper=True,
+        execute=machine.configuration,
+    ),
+    Check(
+        id="V02",
+        title="journal: write, sync, verify, reopen; a flipped bit is found",
+        paper=True,
+        execute=durability.journal_round_trip,
+    ),
     Check(id="V03", title="disk: room for two days and the reserve", paper=True, execute=machine.disk),
     Check(id="V04", title="clock within 100 ms of the venue's", paper=True, execute=machine.clock),
-    Check(id="V05", title="a second process on the data directory is refused", paper=True,
-          execute=durability.exclusive),
+    Check(
+        id="V05",
+        title="a second process on the data directory is refused",
+        paper=True,
+        execute=durability.exclusive,
+    ),
     Check(id="V06", title="nonce state survives a restart", paper=False),
     Check(id="V07", title="key rights: cannot withdraw", paper=False),
     Check(id="V08", title="order round trip at a sandbox or gateway", paper=False),
     Check(id="V09", title="every order filter refuses with its code", paper=True, execute=market.filters),
     Check(id="V10", title="rate model equals the venue's counter", paper=True),
-    Check(id="V11", title="book sync with checksum; one corrupt price is found", paper=True,
-          execute=market.checksums),
+    Check(
+        id="V11",
+        title="book sync with checksum; one corrupt price is found",
+        paper=True,
+        execute=market.checksums,
+    ),
     Check(id="V12", title="private stream shows an own order within 2 s", paper=False),
-    Check(id="V13", title="balances known, equal to the ledger, not zero", paper=True, execute=trading.balances),
+    Check(
+        id="V13", title="balances known, equal to the ledger, not zero", paper=True, execute=trading.balances
+    ),
     Check(id="V14", title="dead-man's switch fires", paper=False, execute=trading.dead_man),
     Check(id="V15", title="kill switch under 50 orders: verified zero", paper=True, execute=trading.kill),
-    Check(id="V16", title="kill -9 at six moments loses nothing acknowledged", paper=True,
-          execute=durability.kill_nine),
+    Check(
+        id="V16",
+        title="kill -9 at six moments loses nothing acknowledged",
+        paper=True,
+        execute=durability.kill_nine,
+    ),
     Check(id="V17", title="five reconnects within their time", paper=True),
-    Check(id="V18", title="every risk limit just over its bound denies; every path is checked", paper=True,
-          execute=trading.limits),
-    Check(id="V19", title="paper cannot sign and opens no private socket", paper=True, execute=machine.capability),
-    Check(id="V20", title="fee schedule known, charged, and used by the cost gate", paper=True,
-          execute=market.fees),
+    Check(
+        id="V18",
+        title="every risk limit just over its bound denies; every path is checked",
+        paper=True,
+        execute=trading.limits,
+    ),
+    Check(
+        id="V19",
+        title="paper cannot sign and opens no private socket",
+        paper=True,
+        execute=machine.capability,
+    ),
+    Check(
+        id="V20",
+        title="fee schedule known, charged, and used by the cost gate",
+        paper=True,
+        execute=market.fees,
+    ),
     Check(id="V21", title="an alert reaches its sink", paper=False),
-    Check(id="V22", title="snapshot restores and the replay gives the same state", paper=False,
-          execute=durability.restore),
+    Check(
+        id="V22",
+        title="snapshot restores and the replay gives the same state",
+        paper=False,
+        execute=durability.restore,
+    ),
     Check(id="V23", title="feed gap and stale data stop new risk", paper=True, execute=market.stale),
-    Check(id="V24", title="full disk: cancels pass, new risk is refused", paper=True,
-          execute=durability.full_disk),
-    Check(id="V25", title="dependencies importable; the engine is the one of this package", paper=True,
-          execute=machine.dependencies),
-    Check(id="V26", title="no secret in logs or configuration; redaction works", paper=True,
-          execute=machine.secrets),
+    Check(
+        id="V24",
+        title="full disk: cancels pass, new risk is refused",
+        paper=True,
+        execute=durability.full_disk,
+    ),
+    Check(
+        id="V25",
+        title="dependencies importable; the engine is the one of this package",
+        paper=True,
+        execute=machine.dependencies,
+    ),
+    Check(
+        id="V26",
+        title="no secret in logs or configuration; redaction works",
+        paper=True,
+        execute=machine.secrets,
+    ),
     Check(id="V27", title="memory below 200 MB, import time", paper=True, execute=machine.memory),
     Check(id="V28", title="10,000 events give the same decisions twice", paper=True, execute=exchange.parity),
-)  # fmt: skip
+)
 
 
 async def run(
@@ -107,7 +158,9 @@ async def execute(check: Check, context: Context) -> Result:
 
 
 def passed(results: Sequence[Result], env: str) -> bool:
-    """Whether the environment may start: no failure, nothing required unbuilt; a skip counts only below canary."""
+    """Whether the environment may start: no failure, nothing required unbuilt; a skip counts only below
+    canary.
+    """
     if env in ("canary", "live"):
         return all(one.verdict is Verdict.PASS for one in results)
     unneeded = {(Verdict.NOT_BUILT, False)}

@@ -63,9 +63,14 @@ async def dead_man(context: Context) -> Evidence:
 
 async def kill(context: Context) -> Evidence:
     """V15: halt with 50 working orders: the engine's own books show none afterwards."""
-    room = {"max_open_orders_symbol_count": 200, "max_open_orders_account_count": 200, "max_messages_per_s": 500,
-            "max_gross_exposure_pct": Decimal(90), "max_position_notional_pct": Decimal(90),
-            "max_net_exposure_pct": Decimal(90)}  # fmt: skip
+    room = {
+        "max_open_orders_symbol_count": 200,
+        "max_open_orders_account_count": 200,
+        "max_messages_per_s": 500,
+        "max_gross_exposure_pct": Decimal(90),
+        "max_position_notional_pct": Decimal(90),
+        "max_net_exposure_pct": Decimal(90),
+    }
     world = await (await World.open(profile=relaxed(**room))).live()
     for number in range(LOAD):
         await _place(world, 4_990_000 - number * 100)
@@ -151,10 +156,18 @@ class _Case:
         """So many tiny working orders."""
         price = Decimal(40_000)
         return [
-            Working(**{"client_id": f"w{number}", "symbol": symbol, "side": Side.BUY, "price": price,
-                       "quantity": Decimal("0.0001"), **changes})
+            Working(
+                **{
+                    "client_id": f"w{number}",
+                    "symbol": symbol,
+                    "side": Side.BUY,
+                    "price": price,
+                    "quantity": Decimal("0.0001"),
+                    **changes,
+                }
+            )
             for number in range(count)
-        ]  # fmt: skip
+        ]
 
 
 def _codes(denied: list[Denied]) -> list[str]:
@@ -173,46 +186,110 @@ def _cases(case: _Case) -> dict[str, tuple[Code, Callable[[], list[str]]]]:
     # Holding so much of another symbol that this order brings the account one cent beyond the gross bound.
     other = CASH * gross / 100 - notional + UNIT
     return {
-        "L01 order size": (Code.ORDER_QTY_LIMIT, lambda: case.denials(
-            {"quantity": limit.symbols[SYMBOL].max_order_qty_base + lot})),
-        "L02 order notional": (Code.ORDER_NOTIONAL_LIMIT, lambda: case.denials(
-            {"price": limit.max_order_notional_quote * 100 + tick, "quantity": UNIT})),
-        "L04 price collar": (Code.PRICE_COLLAR, lambda: case.denials(
-            {"price": (case.middle * (1 + limit.price_collar_bps / 10_000)).quantize(tick) + tick})),
-        "L05 position": (Code.POSITION_NOTIONAL, lambda: case.denials(
-            None, case.equity(notional * 100 / limit.max_position_notional_pct - UNIT))),
-        "L07 gross exposure": (Code.GROSS_EXPOSURE, lambda: case.denials(
-            None, {**hold, "positions": {**case.snapshot.positions, OTHER: other}})),
-        "L08 net exposure": (Code.NET_EXPOSURE, lambda: case.denials(
-            None, {**hold, "positions": {**case.snapshot.positions, OTHER: other}})),
-        "L09 number of positions": (Code.POSITION_COUNT, lambda: case.denials(
-            None, {"working": [one for number in range(limit.max_positions_count)
-                               for one in case.working(1, f"X{number}/USDT")]})),
-        "L10 open orders": (Code.OPEN_ORDERS, lambda: case.denials(
-            None, {"working": case.working(limit.max_open_orders_symbol_count)})),
-        "L11 messages per second": (Code.MESSAGE_RATE, lambda: _repeated(
-            case, limit.max_messages_per_s, lambda number: {"price": order.price - tick * number})),
-        "L12 repeated order": (Code.REPEAT_THROTTLE, lambda: _repeated(
-            case, limit.max_same_order_repeat_count, lambda _: {})),
-        "L13 self match": (Code.SELF_MATCH, lambda: case.denials(
-            None, {"working": case.working(1, side=Side.SELL, price=order.price)})),
-        "L14 daily loss": (Code.DAILY_LOSS, lambda: case.denials(
-            None, case.equity(CASH * (1 - limit.daily_loss_pct / 100) + notional * Decimal("0.02")))),
-        "L16 strategy loss": (Code.STRATEGY_LOSS, lambda: case.denials(
-            None, {"strategy_pnl": {order.strategy: -CASH * limit.max_strategy_loss_pct / 100 - UNIT}})),
-        "L19 market age": (Code.STALE_MARKET, lambda: case.denials(
-            None, {"tops": {SYMBOL: Known(case.snapshot.tops[SYMBOL].value,  # type: ignore[union-attr]
-                                          case.now_ns - (limit.max_market_age_ms + 1) * MS_NS, "preflight")}})),
-        "L20 balance age": (Code.STALE_BALANCE, lambda: case.denials(
-            None, {"balances_as_of_ns": case.now_ns - (limit.max_balance_age_ms + 1) * MS_NS})),
+        "L01 order size": (
+            Code.ORDER_QTY_LIMIT,
+            lambda: case.denials({"quantity": limit.symbols[SYMBOL].max_order_qty_base + lot}),
+        ),
+        "L02 order notional": (
+            Code.ORDER_NOTIONAL_LIMIT,
+            lambda: case.denials({"price": limit.max_order_notional_quote * 100 + tick, "quantity": UNIT}),
+        ),
+        "L04 price collar": (
+            Code.PRICE_COLLAR,
+            lambda: case.denials(
+                {"price": (case.middle * (1 + limit.price_collar_bps / 10_000)).quantize(tick) + tick}
+            ),
+        ),
+        "L05 position": (
+            Code.POSITION_NOTIONAL,
+            lambda: case.denials(None, case.equity(notional * 100 / limit.max_position_notional_pct - UNIT)),
+        ),
+        "L07 gross exposure": (
+            Code.GROSS_EXPOSURE,
+            lambda: case.denials(None, {**hold, "positions": {**case.snapshot.positions, OTHER: other}}),
+        ),
+        "L08 net exposure": (
+            Code.NET_EXPOSURE,
+            lambda: case.denials(None, {**hold, "positions": {**case.snapshot.positions, OTHER: other}}),
+        ),
+        "L09 number of positions": (
+            Code.POSITION_COUNT,
+            lambda: case.denials(
+                None,
+                {
+                    "working": [
+                        one
+                        for number in range(limit.max_positions_count)
+                        for one in case.working(1, f"X{number}/USDT")
+                    ]
+                },
+            ),
+        ),
+        "L10 open orders": (
+            Code.OPEN_ORDERS,
+            lambda: case.denials(None, {"working": case.working(limit.max_open_orders_symbol_count)}),
+        ),
+        "L11 messages per second": (
+            Code.MESSAGE_RATE,
+            lambda: _repeated(
+                case, limit.max_messages_per_s, lambda number: {"price": order.price - tick * number}
+            ),
+        ),
+        "L12 repeated order": (
+            Code.REPEAT_THROTTLE,
+            lambda: _repeated(case, limit.max_same_order_repeat_count, lambda _: {}),
+        ),
+        "L13 self match": (
+            Code.SELF_MATCH,
+            lambda: case.denials(None, {"working": case.working(1, side=Side.SELL, price=order.price)}),
+        ),
+        "L14 daily loss": (
+            Code.DAILY_LOSS,
+            lambda: case.denials(
+                None, case.equity(CASH * (1 - limit.daily_loss_pct / 100) + notional * Decimal("0.02"))
+            ),
+        ),
+        "L16 strategy loss": (
+            Code.STRATEGY_LOSS,
+            lambda: case.denials(
+                None, {"strategy_pnl": {order.strategy: -CASH * limit.max_strategy_loss_pct / 100 - UNIT}}
+            ),
+        ),
+        "L19 market age": (
+            Code.STALE_MARKET,
+            lambda: case.denials(
+                None,
+                {
+                    "tops": {
+                        SYMBOL: Known(
+                            case.snapshot.tops[SYMBOL].value,  # type: ignore[union-attr]
+                            case.now_ns - (limit.max_market_age_ms + 1) * MS_NS,
+                            "preflight",
+                        )
+                    }
+                },
+            ),
+        ),
+        "L20 balance age": (
+            Code.STALE_BALANCE,
+            lambda: case.denials(
+                None, {"balances_as_of_ns": case.now_ns - (limit.max_balance_age_ms + 1) * MS_NS}
+            ),
+        ),
         "L21 funds": (Code.INSUFFICIENT_FUNDS, lambda: case.denials(None, {"available": {"USDT": notional}})),
         "L22 leverage": (Code.LEVERAGE, lambda: case.denials(None, case.equity(notional - UNIT))),
-        "L24 spread": (Code.WIDE_SPREAD, lambda: case.denials(
-            {"price": Decimal(50_126), "post_only": False}, {"tops": {SYMBOL: Known(Top(Decimal(49_874), Decimal(50_126)), case.now_ns,
-                                                               "preflight")}})),
-        "L26 age of the decision": (Code.DECISION_TOO_OLD, lambda: case.denials(
-            {"decision_ns": case.now_ns - (limit.max_order_age_at_risk_ms + 1) * MS_NS})),
-    }  # fmt: skip
+        "L24 spread": (
+            Code.WIDE_SPREAD,
+            lambda: case.denials(
+                {"price": Decimal(50_126), "post_only": False},
+                {"tops": {SYMBOL: Known(Top(Decimal(49_874), Decimal(50_126)), case.now_ns, "preflight")}},
+            ),
+        ),
+        "L26 age of the decision": (
+            Code.DECISION_TOO_OLD,
+            lambda: case.denials({"decision_ns": case.now_ns - (limit.max_order_age_at_risk_ms + 1) * MS_NS}),
+        ),
+    }
 
 
 def _repeated(case: _Case, bound: int, change: Callable[[int], dict[str, Any]]) -> list[str]:
@@ -241,8 +318,14 @@ async def _paths(context: Context) -> list[str]:
     await world.live()
     require(world.own_orders_in_engine() > 0, "the strategy places nothing, so a denial would prove nothing")
     await world.venue.cancel_all(None, world.trader.oms.identity.epoch)
-    take = PlaceIntent(symbol=SYMBOL, side=Side.BUY, price_ticks=5_000_100, lots=20, post_only=False,
-                       time_in_force=TimeInForce.IOC)  # fmt: skip
+    take = PlaceIntent(
+        symbol=SYMBOL,
+        side=Side.BUY,
+        price_ticks=5_000_100,
+        lots=20,
+        post_only=False,
+        time_in_force=TimeInForce.IOC,
+    )
     denied, _ = await world.trader.submit(take)
     require(not denied, f"the position for the flatten path was denied: {_codes(denied)}")
     await world.session.sleep_ns(SECOND_NS)

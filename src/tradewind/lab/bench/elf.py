@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,27 +104,3 @@ def _unsigned(table: bytes, position: int) -> tuple[int, int]:
         if not byte & 0x80:
             return value, position + index + 1
     raise NotReadable("a stack size is cut short")
-
-
-ESCAPES: Final[Mapping[str, str]] = {
-    "$LT$": "<", "$GT$": ">", "$RF$": "&", "$BP$": "*", "$LP$": "(", "$RP$": ")", "$C$": ",", "$u20$": " ",
-    "$u7b$": "{", "$u7d$": "}", "$u5b$": "[", "$u5d$": "]", "$u27$": "'", "..": "::",
-}  # fmt: skip
-
-
-def readable(symbol: str) -> str:
-    """A mangled Rust name as people write it; other names come back as they are."""
-    if not symbol.startswith("_ZN"):
-        return symbol
-    parts, rest = [], symbol[3:]
-    while match := re.match(r"(\d+)", rest):
-        length = int(match[1])
-        rest = rest[match.end() :]
-        parts.append(rest[:length])
-        rest = rest[length:]
-    if parts and re.fullmatch(r"h[0-9a-f]{16}", parts[-1]):
-        parts.pop()
-    name = "::".join(part.removeprefix("_") if part.startswith("_$") else part for part in parts)
-    for escape, text in ESCAPES.items():
-        name = name.replace(escape, text)
-    return name or symbol

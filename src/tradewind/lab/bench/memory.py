@@ -33,6 +33,7 @@ begin = time.perf_counter_ns()
 import {module}
 print(json.dumps(time.perf_counter_ns() - begin))
 """
+LIBRARY: Final = "tradewind, tradewind.core.engine, tradewind.core.commands, tradewind.core.events"
 UP_PROGRAM: Final = "from tradewind.cli import main; main()"
 
 
@@ -41,8 +42,9 @@ def run(context: Context) -> Figures:
     context.tell("idle markets")
     figures = _idle_markets(context)
     context.tell("imports")
-    figures["import_s"] = _import_s(context, "tradewind")
-    figures["import_core_s"] = _import_s(context, "tradewind.core.engine, tradewind.core.events")
+    # The package alone imports nothing; what counts is the library as one uses it.
+    figures["import_s"] = _import_s(context, LIBRARY)
+    figures["import_means"] = LIBRARY
     figures["import_node_s"] = _import_s(context, "tradewind.node.service")
     context.tell(f"tradewind up for {context.effort.up_seconds} s")
     try:

@@ -12,7 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 VERDICTS = {True: "[green]holds[/]", False: "[red]missed[/]", None: "[yellow]unknown[/]"}
-HIDDEN = frozenset({"does", "does_not", "largest", "single_means", "up_rss_means", "state_hash"})
+HIDDEN = frozenset(
+    {
+        "does",
+        "does_not",
+        "largest",
+        "largest_generic",
+        "single_means",
+        "up_rss_means",
+        "import_means",
+        "state_hash",
+    }
+)
 
 
 def show(document: Mapping[str, Any], console: Console | None = None) -> None:
@@ -86,21 +97,19 @@ def _leaves(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str,
             yield f"{prefix}{name}", value
 
 
-def _peers(figures: Mapping[str, Any]) -> Table:
-    table = _table(
-        "Peers, on the same flow", "library", "commands/s", "ours / theirs", "filled lots", "what it is"
-    )
+def _peers(figures: Mapping[str, Any]) -> Group:
+    """Figures side by side; below them what each library does, because none is the same thing."""
+    table = _table("Peers, on the same flow", "library", "commands/s", "ours / theirs", "filled lots", "note")
+    notes = []
     for name, found in figures.items():
-        if not isinstance(found, Mapping):
-            continue
         if "commands_per_second" not in found:
-            reason = next(
-                (f"{key}: {found[key]}" for key in ("skipped", "failed") if key in found), "not measured"
-            )
-            table.add_row(escape(name), "-", "-", "-", f"[yellow]{escape(reason)}[/]")
+            said = [f"{key}: {found[key]}" for key in ("skipped", "failed") if key in found]
+            table.add_row(escape(name), "-", "-", "-", f"[yellow]{escape(said[0] if said else 'unknown')}[/]")
             continue
-        lots = number(found["traded_lots"]) if found.get("complete", True) else "(stopped early)"
-        note = escape(f"{found['does']}; {found['does_not']}")
+        complete = found.get("complete", True)
+        lots = number(found["traded_lots"]) if complete else "-"
         rate, ratio = number(found["commands_per_second"]), number(found.get("ratio"))
+        note = "" if complete else f"stopped after {number(found['commands'])} commands"
         table.add_row(escape(name), rate, ratio, lots, note)
-    return table
+        notes.append(f"[bold]{escape(name)}[/]: {escape(found['does'])}; {escape(found['does_not'])}")
+    return Group(table, *(Text.from_markup(note) for note in notes))

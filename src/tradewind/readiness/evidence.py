@@ -17,7 +17,7 @@ from tradewind.readiness.probe import Measure, Measurement, Probe, ProbeContext
 from tradewind.readiness.record import EvidenceRecord, MeasuredValue, MutationRun, Producer
 from tradewind.readiness.signing import KeyRing, sign_record
 from tradewind.readiness.store import EvidenceStore, describe_artefacts
-from tradewind.readiness.verify import NS_PER_DAY, threshold_rows, values_satisfy
+from tradewind.readiness.verify import NS_PER_DAY, row_defect, threshold_rows, values_satisfy
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,24 @@ def _prove_red(criterion: Criterion, probe: Probe, context: ProbeContext) -> Mut
         raise ProbeDefectError(f"{criterion.id}: the probe has no mutation")
     broken = _run(probe.mutate, probe, context)
     _check_metrics(criterion, broken.values)
-    if values_satisfy(criterion, broken.values):
+    if not measured_red(criterion, broken.values):
         raise ProbeDefectError(f"{criterion.id}: still green after this mutation: {criterion.mutation}")
     return MutationRun(dict(broken.values), red=True)
 
 
+def measured_red(criterion: Criterion, values: Mapping[str, MeasuredValue]) -> bool:
+    """Whether a row fails on a number that was measured. A row which nothing measures proves no control."""
+    return any(
+        row.metric in values and row_defect(criterion, values, index) is not None
+        for index, row in enumerate(criterion.threshold)
+    )
+
+
 def _check_metrics(criterion: Criterion, values: Mapping[str, MeasuredValue]) -> None:
+    """Every value belongs to a row. A row without a value is allowed: it stays red as not measured."""
     wanted = {row.metric: row.unit for row in criterion.threshold}
     given = {metric: value.unit for metric, value in values.items()}
-    if wanted != given:
+    if not given or not given.items() <= wanted.items():
         raise ProbeDefectError(f"{criterion.id}: the probe measures {given}, the catalogue asks {wanted}")
 
 

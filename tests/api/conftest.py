@@ -98,7 +98,9 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiWorld]:
     identities = open_identities(tmp_path)
     now_ns = time.time_ns()
     genesis = GenesisConfig(now_ns, [Grant(*grant) for grant in identities.grants(now_ns)])
-    async with await NodeService.start(tmp_path, genesis=genesis) as node:
+    async with await NodeService.start(
+        tmp_path, genesis=genesis, segment_bytes=1 << 20, reserve_bytes=0
+    ) as node:
         views = PlatformViews(genesis)
         await node.attach(views.apply, name="views")
         directory = Directory(views, identities.public)

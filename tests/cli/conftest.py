@@ -4,7 +4,10 @@ market.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tradewind import cli
 
 START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 30.0
@@ -40,6 +45,13 @@ def tradewind(*arguments: str, timeout_s: float = 60.0) -> Ran:
     return Ran(subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False))
 
 
+def in_process(*arguments: str) -> Ran:
+    """As `tradewind`, without a process of its own: for loops over many small commands."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = cli.run(list(arguments))
+    return Ran(subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue()))
+
+
 class Running:
     """A running `tradewind up`."""
 
@@ -56,7 +68,7 @@ class Running:
 
     def json(self, *arguments: str) -> Any:
         """The JSON answer of a verb that must succeed."""
-        ran = self.run(*arguments, "--json")
+        ran = in_process(*arguments, "--data", str(self.data), "--json")
         assert ran.code == 0, ran
         return ran.json
 
@@ -94,6 +106,13 @@ class Running:
         (self.data / "run.json").unlink(missing_ok=True)
 
 
+@pytest.fixture(autouse=True)
+def tidy(tmp_path: Path) -> Iterator[None]:
+    """A journal holds a third of a gigabyte in reserve, and the temporary folder keeps several runs."""
+    yield
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One platform for the tests that only use it; its trader waits for manual orders."""
@@ -103,6 +122,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     finally:
         if running.process.poll() is None:
             running.stop()
+        shutil.rmtree(running.data, ignore_errors=True)
 
 
 @pytest.fixture

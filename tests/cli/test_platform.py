@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from .conftest import Running, tradewind
+from .conftest import Running, in_process, tradewind
 
 Start = Callable[..., Running]
 
@@ -140,7 +140,7 @@ def test_every_table_verb_prints_a_table_and_json(platform: Running) -> None:
         ("venue", "symbols"),
         ("venue", "balances"),
     ):
-        table = platform.run(*verb)
+        table = in_process(*verb, "--data", str(platform.data))
         assert table.code == 0 and table.out.strip(), (verb, table)
         assert isinstance(platform.json(*verb), dict), verb
 

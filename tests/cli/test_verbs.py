@@ -21,7 +21,7 @@ from tradewind.core import journal as log
 from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.node.service import NodeService
 
-from .conftest import tradewind
+from .conftest import in_process, tradewind
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,9 @@ async def data(tmp_path: Path) -> Path:
     system, operator = identities.key("system"), identities.key("operator")
     now_ns = time.time_ns()
     genesis = GenesisConfig(now_ns, [Grant(*grant) for grant in identities.grants(now_ns)])
-    async with await NodeService.start(tmp_path, genesis=genesis) as node:
+    async with await NodeService.start(
+        tmp_path, genesis=genesis, segment_bytes=1 << 20, reserve_bytes=0
+    ) as node:
         opened = [
             build.open_account(principal=system, client_key=bytes(16), owner_key=identities.key(name))
             for name in ("operator", "trader")
@@ -127,7 +129,7 @@ def test_a_flipped_bit_anywhere_is_found_and_located(data: Path) -> None:
         damaged = bytearray(whole)
         damaged[place] ^= 0x10
         segment.write_bytes(bytes(damaged))
-        ran = tradewind("journal", "verify", "--data", str(data), "--json")
+        ran = in_process("journal", "verify", "--data", str(data), "--json")
         found = ran.code == 1 and ran.json["error"]["code"].startswith("JOURNAL")
         torn = ran.code == 0 and ran.json["torn_tail"] is not None
         assert found or torn, f"byte {place}: {ran}"
@@ -192,7 +194,7 @@ def test_a_proof_convinces_a_stranger_and_a_forged_one_does_not(data: Path, tmp_
     made = tradewind("journal", "prove", "3", "--data", str(data), "--output", str(proof), "--json").json
     assert (made["valid"], made["command"]["name"]) == (True, "RegisterAsset")
     check = ("journal", "prove", "--check", str(proof), "--json", "--root")
-    assert tradewind(*check, made["root"]).json["command"]["seq"] == 3
+    assert in_process(*check, made["root"]).json["command"]["seq"] == 3
     wrong_root = tradewind(*check, "ab" * 32)
     assert (wrong_root.code, wrong_root.json["valid"]) == (1, False)
     content = bytearray(proof.read_bytes())
@@ -200,7 +202,7 @@ def test_a_proof_convinces_a_stranger_and_a_forged_one_does_not(data: Path, tmp_
         forged = bytearray(content)
         forged[place] ^= 1
         proof.write_bytes(bytes(forged))
-        assert tradewind(*check, made["root"]).code == 1, f"byte {place}"
+        assert in_process(*check, made["root"]).code == 1, f"byte {place}"
     assert tradewind("journal", "prove", "99", "--data", str(data)).code == 1
     assert tradewind("journal", "prove", "--data", str(data)).code == 2
     assert tradewind("journal", "prove", "--check", str(proof), "--root", "xyz").code == 2

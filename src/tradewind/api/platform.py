@@ -23,8 +23,10 @@ from tradewind.api.own_orders import TraderDesk
 from tradewind.api.reads import Reads
 from tradewind.api.views import PlatformViews
 from tradewind.config import ConfigurationRefused, UpConfiguration
+from tradewind.core import commands as build
 from tradewind.core import journal
 from tradewind.core.engine import GenesisConfig, Grant
+from tradewind.core.hashing import account_id
 from tradewind.node.service import NodeService
 from tradewind.observe.collect import ViewCollector
 from tradewind.trader.kill import KillSwitch
@@ -132,19 +134,24 @@ class Platform:
         port = NodePort(self.node)
         schedule = load_schedule(SCHEDULES.get(instrument.venue, SCHEDULES[one.venue]))
         setup = await set_up(port, self._paper_keys(), schedule, [instrument], one.cash)
-        self.venue = PaperVenue(port, setup)
-        self.trader = TraderService(
-            self.venue, port, load_profile(one.profile), self._strategy(), environment=one.env
-        )
-        self.session = Session(self.venue, self.trader)
-        differences = await self.session.open()
+        venue = PaperVenue(port, setup)
+        profile = load_profile(one.profile)
+        trader = TraderService(venue, port, profile, self._strategy(), environment=one.env)
+        session = Session(venue, trader)
+        differences = await session.open()
         if differences:
             log.error("not_reconciled_after_recovery", differences=[str(one) for one in differences])
-        self.collector.session = self.session
-        self.kill = KillSwitch(self.session)
-        self.controls = TraderControls(self.kill, self.trader)
-        self.desk.own_orders = TraderDesk(self.session)
-        self._trading = asyncio.create_task(self._trade(self.session), name="trading")
+        self._begin(session)
+
+    def _begin(self, session: Session) -> None:
+        """Everything is recovered: show it, offer its controls, let market data flow."""
+        self.session, self.venue, self.trader = session, session.venue, session.trader
+        self.kill = KillSwitch(session)
+        self.controls = TraderControls(self.kill, session.trader)
+        self.desk.own_orders = TraderDesk(session)
+        self.collector.session = session
+        self.collector.refresh()
+        self._trading = asyncio.create_task(self._trade(session), name="trading")
 
     async def _trade(self, session: Session) -> None:
         assert self.selected is not None
@@ -206,8 +213,11 @@ class Platform:
         `direct` skips the strategy's last word and the waiting for it. Positions are never closed.
         """
         report = StopReport(clean=True)
-        if self.session is not None and self.node.stop_reason is None:
-            report = await self._stop_trading(self.session, direct=direct)
+        if self.node.stop_reason is None:
+            if self.session is not None:
+                report = await self._stop_trading(self.session, direct=direct)
+            else:
+                await self._cancel_in_engine()
         await self._stop_market_data()
         if self.node.stop_reason is not None:
             report = msgspec.structs.replace(
@@ -229,6 +239,12 @@ class Platform:
             await session.trader.step()
         detail = "ledger and venue differ" if differences else ""
         return StopReport(clean=not differences, differences=differences, detail=detail)
+
+    async def _cancel_in_engine(self) -> None:
+        """The trader never began: what an earlier run left open is cancelled without it."""
+        key = self.identities.key("trader")
+        if key in self.views.accounts.by_owner:
+            await self.node.submit(build.cancel_all(principal=key, account=account_id(key)))
 
     async def _cancel_own(self, session: Session, deadline: float, *, direct: bool) -> list[str]:
         """Cancels until the venue shows none; returns what is left at the deadline."""

@@ -23,10 +23,10 @@ MAX_SUBMISSIONS: Final = 100_000
 
 async def open_once(data: Path) -> int:
     """Opens the node of a directory; 75 when another process has it."""
-    from tradewind.node.service import NodeService
+    from tradewind.lab.preflight.durability import scratch_node
 
     try:
-        async with await NodeService.start(data):
+        async with await scratch_node(data):
             print("opened")
             return 0
     except JournalLocked as locked:
@@ -39,10 +39,9 @@ async def submit(data: Path) -> int:
     acknowledged.
     """
     from tradewind.core import commands as build
-    from tradewind.lab.preflight.durability import SYSTEM, genesis
-    from tradewind.node.service import NodeService
+    from tradewind.lab.preflight.durability import SYSTEM, scratch_node
 
-    async with await NodeService.start(data, genesis=genesis()) as node:
+    async with await scratch_node(data) as node:
         for number in range(MAX_SUBMISSIONS):
             owner = number.to_bytes(32, "big")[:31] + b"\x07"
             opened = build.open_account(principal=SYSTEM, client_key=build.NO_KEY, owner_key=owner)

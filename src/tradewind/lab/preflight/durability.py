@@ -24,12 +24,20 @@ OWNER: Final = b"\x02" * 32
 YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 KILL_POINTS: Final = (1, 3, 7, 15, 31, 63)
 CHILD_DEADLINE_S: Final = 30.0
+SCRATCH_SEGMENT_BYTES: Final = 1 << 20
 
 
 def genesis() -> GenesisConfig:
     """One SYSTEM principal."""
     now_ns = time.time_ns()
     return GenesisConfig(now_ns, [Grant(SYSTEM, Role.SYSTEM, now_ns + YEAR_NS)])
+
+
+async def scratch_node(data: Path, limits: NodeLimits | None = None) -> NodeService:
+    """A node with small files and without a reserve: what is checked does not depend on their size."""
+    return await NodeService.start(
+        data, genesis=genesis(), limits=limits, segment_bytes=SCRATCH_SEGMENT_BYTES, reserve_bytes=0
+    )
 
 
 def open_owner() -> bytes:
@@ -40,7 +48,7 @@ def open_owner() -> bytes:
 async def journal_round_trip(context: Context) -> Evidence:
     """V02: what is written can be verified and opened again, and a flipped bit is found."""
     data = context.directory("journal")
-    async with await NodeService.start(data, genesis=genesis()) as node:
+    async with await scratch_node(data) as node:
         await node.submit(open_owner())
         for number in range(64):
             await node.record(1, 1, f"preflight {number}".encode())
@@ -48,7 +56,7 @@ async def journal_round_trip(context: Context) -> Evidence:
     path = data / JOURNAL_FOLDER
     context.at("V02.written", path)
     report = journal.verify(path)
-    async with await NodeService.start(data) as node:
+    async with await scratch_node(data) as node:
         require((await node.state_hashes())[0] == state_hash, "the reopened journal gives another state")
     damaged = flip_byte(path, report.bytes // 2)
     try:
@@ -72,7 +80,7 @@ def flip_byte(path: Path, place: int) -> int:
 async def exclusive(context: Context) -> Evidence:
     """V05: while one process writes, a second one on the same directory is refused at once."""
     data = context.directory("lock")
-    async with await NodeService.start(data, genesis=genesis()):
+    async with await scratch_node(data):
         context.at("V05.locked", data / JOURNAL_FOLDER)
         started = time.perf_counter()
         answer, status = await child(context, "open", str(data))
@@ -97,7 +105,7 @@ async def kill_nine(context: Context) -> Evidence:
     for point in KILL_POINTS:
         data = context.directory(f"kill-{point}")
         acknowledged = await _killed_after(context, data, point)
-        async with await NodeService.start(data) as node:
+        async with await scratch_node(data) as node:
             kept = node.next_seq - 1
             replayed = (await node.state_hashes())[0]
         require(kept >= acknowledged, f"{acknowledged} commands were acknowledged, {kept} are in the log")
@@ -134,7 +142,7 @@ async def _killed_after(context: Context, data: Path, acknowledgements: int) -> 
 async def restore(context: Context) -> Evidence:
     """V22: a snapshot and the tail behind it give the state that a replay from the beginning gives."""
     data = context.directory("restore")
-    async with await NodeService.start(data, genesis=genesis()) as node:
+    async with await scratch_node(data) as node:
         await node.submit(open_owner())
         snapshot = await node.snapshot()
         for index in (1, 2, 3):
@@ -144,7 +152,7 @@ async def restore(context: Context) -> Evidence:
             [result] = await node.submit(opened)
             result.expect()
     context.at("V22.snapshot", Path(snapshot["path"]))
-    async with await NodeService.start(data) as node:
+    async with await scratch_node(data) as node:
         opened_report = node.open_report
         restored, _ = await node.state_hashes()
     require(
@@ -159,14 +167,14 @@ async def restore(context: Context) -> Evidence:
 async def full_disk(context: Context) -> Evidence:
     """V24: with the disk down to its reserve new risk is refused and cancels go through."""
     data = context.directory("full")
-    async with await NodeService.start(data, genesis=genesis()) as node:
+    async with await scratch_node(data) as node:
         await node.submit(open_owner())
     free = os.statvfs(data).f_bavail * os.statvfs(data).f_frsize
     # The reserve is set above what is free: to the node this disk is full, and nothing else of the machine
     # suffers.
     reserve = context.at("V24.reserve", free * 2)
     limits = NodeLimits(space_reserved_bytes=reserve, space_interval_s=0.01)
-    async with await NodeService.start(data, limits=limits) as node:
+    async with await scratch_node(data, limits) as node:
         await _until_measured(node)
         deposit = build.deposit(
             principal=SYSTEM, account=account_id(OWNER), asset=0, amount=1, external_id=SYSTEM

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 from tradewind.core import measure
 from tradewind.lab.bench.context import (
@@ -68,31 +68,37 @@ def _throughput(context: Context, commands: int, live: int, repeats: int | None 
 
 def _add_instructions(context: Context, figures: Figures) -> None:
     """Adds counts to the flows; without a counter the same keys are there with the reason."""
-    mixed = figures["mixed"]
     try:
         valgrind = find_valgrind()
     except Skipped as reason:
-        mixed["instructions_per_command"] = None
-        mixed["skipped"] = figures["skipped"] = str(reason)
+        figures["mixed"] |= {"instructions_per_command": None, "skipped": str(reason)}
         figures |= {flow: {"instructions": None, "skipped": str(reason)} for flow in SINGLE_FLOWS}
+        figures |= {"worst_instructions": None, "skipped": str(reason)}
         return
-    flows = ("mixed", *SINGLE_FLOWS)
     context.tell("counting instructions")
+
+    def attempt(flow: str) -> Counts | MeasureFailed:
+        try:
+            return count(valgrind, flow, context)
+        except MeasureFailed as error:
+            return error
+
+    flows = ("mixed", *SINGLE_FLOWS)
     with ThreadPoolExecutor(PARALLEL_COUNTS) as pool:
-        counts = dict(zip(flows, pool.map(lambda flow: count(valgrind, flow, context), flows), strict=True))
-    mixed["instructions_per_command"] = counts["mixed"].average
-    mixed["worst_instructions"] = counts["mixed"].worst
-    for flow in SINGLE_FLOWS:
-        figures[flow] = _row(counts[flow])
-    worst = [found.worst for found in counts.values() if found.worst is not None]
+        counts = dict(zip(flows, pool.map(attempt, flows), strict=True))
+    for flow, found in counts.items():
+        figures[flow] = figures.get(flow, {}) | _row(flow, found)
+    worst = [
+        found.worst for found in counts.values() if isinstance(found, Counts) and found.worst is not None
+    ]
     figures["worst_instructions"] = max(worst, default=None)
 
 
-def _row(counts: Counts) -> dict[str, Any]:
-    return {
-        "instructions": counts.average,
-        "worst_instructions": counts.worst,
-        "commands": counts.commands,
-        "refused": counts.refused,
-        "trades": counts.trades,
-    }
+def _row(flow: str, found: Counts | MeasureFailed) -> Figures:
+    """The figures of a counted flow, under the names of the contract."""
+    key = "instructions_per_command" if flow == "mixed" else "instructions"
+    if isinstance(found, MeasureFailed):
+        return {key: None, "failed": str(found)}
+    counted = {"commands": found.commands, "refused": found.refused, "trades": found.trades}
+    named = {"counted": counted} if flow == "mixed" else counted
+    return {key: found.average, "worst_instructions": found.worst, **named}

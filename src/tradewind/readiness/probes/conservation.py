@@ -1,4 +1,4 @@
-"""collateral-balance-conservation: nothing appears, nothing vanishes, and the log gives the same state again."""
+"""collateral-balance-conservation: nothing appears or vanishes, and the log gives the same state again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _opened_accounts(batch: Batch) -> dict[int, bytes]:
 
 
 def _write(context: ProbeContext) -> tuple[Any, list[str]]:
-    """A journal of the standard stream in the scratch folder; the genesis, and the state hash after each block."""
+    """Journals the standard stream in the scratch folder; the genesis, and the state hash of each block."""
     stream = StandardStream(LIVE_ORDERS)
     genesis = stream.genesis.encode()
     node = Node.create(context.scratch / "journal", genesis)
@@ -90,7 +90,10 @@ def _observe(context: ProbeContext, read_postings: ReadPostings = _all_postings)
         books.add(read_postings(batch))
         commands += batch.count
     differences = [
-        abs(total - sum(engine.balance(accounts[owner], sub, asset, line) or 0 for line in (Line.FREE, Line.HELD)))
+        abs(
+            total
+            - sum(engine.balance(accounts[owner], sub, asset, line) or 0 for line in (Line.FREE, Line.HELD))
+        )
         for (owner, sub, asset), total in books.by_owner.items()
     ]
     return {

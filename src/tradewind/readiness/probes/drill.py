@@ -31,8 +31,8 @@ def drill(
 ) -> Probe:
     """Registers the probe of ``criterion_id``; ``broken`` observes the subject broken as the catalogue says.
 
-    Both observations give plain JSON data. ``not_run`` names the parts of the requirement which this build does
-    not have: the criterion stays red as long as one is listed.
+    Both observations give plain JSON data. ``not_run`` names the parts of the requirement which this build
+    does not have: the criterion stays red as long as one is listed.
     """
 
     def measure(context: ProbeContext, look: Observe = observe) -> Measurement:

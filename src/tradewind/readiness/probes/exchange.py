@@ -62,7 +62,9 @@ def genesis(extra: Iterable[Grant] = ()) -> GenesisConfig:
 class Exchange:
     """An engine without journal and the way to it; ``send`` is where a mutation breaks the path."""
 
-    def __init__(self, send: Send = honest, extra: Iterable[Grant] = (), *, reference_book: bool = False) -> None:
+    def __init__(
+        self, send: Send = honest, extra: Iterable[Grant] = (), *, reference_book: bool = False
+    ) -> None:
         self.engine: Any = Engine(genesis(extra).encode(), reference_book=reference_book)
         self.send = send
         self.now_ns = START_NS + SECOND_NS
@@ -77,7 +79,13 @@ class Exchange:
         """Applies commands as one batch."""
         batch = self.send(self.engine, b"".join(frames), self.now_ns)
         answers = [
-            Answer("" if item.accepted else name_of(item.code), item.value, item.bound, item.given, item.duplicate)
+            Answer(
+                "" if item.accepted else name_of(item.code),
+                item.value,
+                item.bound,
+                item.given,
+                item.duplicate,
+            )
             for item in events.decode_results(batch.input_results())
         ]
         return answers, list(events.decode_events(batch))

@@ -10,6 +10,7 @@ import pytest
 from tradewind.api.identities import ROLES, IdentityError, open_identities
 from tradewind.api.token import authorised, open_token
 from tradewind.core.engine import GenesisConfig, Grant
+from tradewind.core.enums import Role
 
 from .conftest import TOKEN, ApiWorld
 
@@ -135,3 +136,12 @@ def test_names_cannot_leave_the_key_directory(tmp_path: Path, name: str) -> None
 def test_the_standard_grants_are_a_genesis_that_the_engine_accepts(tmp_path: Path) -> None:
     grants = open_identities(tmp_path).grants(1)
     assert GenesisConfig.decode(GenesisConfig(1, [Grant(*one) for one in grants]).encode()).time_ns == 1
+
+
+def test_the_role_of_the_sequencer_does_not_end_on_an_anniversary(tmp_path: Path) -> None:
+    identities = open_identities(tmp_path)
+    ends = {(principal, role): expiry for principal, role, expiry in identities.grants(1)}
+    assert ends[identities.key("system"), Role.SYSTEM] == 2**63 - 1
+    assert all(
+        expiry <= 1 + 365 * 86_400 * 10**9 for (_, role), expiry in ends.items() if role != Role.SYSTEM
+    )

@@ -21,6 +21,7 @@ KEY_DIRECTORY: Final = "keys"
 PRIVATE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
+NEVER_NS: Final = 2**63 - 1
 KEY_BYTES: Final = 32
 MAX_IDENTITIES: Final = 1_000
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -71,9 +72,13 @@ class Identities:
         return next((name for name, known in self.public.items() if known == key), None)
 
     def grants(self, now_ns: int) -> list[tuple[bytes, int, int]]:
-        """Genesis grants (principal, role number, expiry ns): a year, as for every grant (P14.3)."""
+        """Genesis grants (principal, role number, expiry ns): a year, as for every grant (P14.3).
+
+        SYSTEM has no end: it is the sequencer itself, nobody may grant it anew, and a shard whose sequencer
+        lost its role on an anniversary could not even finish a continuation.
+        """
         return [
-            (self.public[name], int(role), now_ns + YEAR_NS)
+            (self.public[name], int(role), NEVER_NS if role is Role.SYSTEM else now_ns + YEAR_NS)
             for name, roles in ROLES.items()
             for role in roles
         ]

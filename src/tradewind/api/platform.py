@@ -29,23 +29,18 @@ from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.core.hashing import account_id
 from tradewind.node.service import NodeService
 from tradewind.observe.collect import ViewCollector
+from tradewind.trader.assemble import SCHEDULES, PaperTrader, assemble
 from tradewind.trader.kill import KillSwitch
-from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
-from tradewind.trader.strategies.idle import Idle
-from tradewind.trader.strategies.market_making import DEMONSTRATION, MarketMaking, MarketMakingParameters
-from tradewind.trader.strategy import Strategy
 from tradewind.venues.feeds.select import FeedRequest, SelectedFeed, select_feed
 from tradewind.venues.market_data import FeedError
 from tradewind.venues.paper.port import NodePort
-from tradewind.venues.paper.schedule import load_schedule
-from tradewind.venues.paper.setup import PaperKeys, set_up
+from tradewind.venues.paper.setup import PaperKeys
 from tradewind.venues.paper.venue import PaperVenue
 
 log = structlog.get_logger("tradewind.platform")
 
-SCHEDULES: Final = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0"}
 STOP_DEADLINE_S: Final = 10.0
 DIRECT_STOP_DEADLINE_S: Final = 3.0
 STOP_POLL_NS: Final = 20_000_000
@@ -131,22 +126,29 @@ class Platform:
             raise ConfigurationRefused(
                 "UNKNOWN_SYMBOL", f"feed {feed.label} has no {one.symbol}; it has {known}"
             )
-        port = NodePort(self.node)
-        schedule = load_schedule(SCHEDULES.get(instrument.venue, SCHEDULES[one.venue]))
-        setup = await set_up(port, self._paper_keys(), schedule, [instrument], one.cash)
-        venue = PaperVenue(port, setup)
-        profile = load_profile(one.profile)
-        trader = TraderService(venue, port, profile, self._strategy(), environment=one.env)
-        session = Session(venue, trader)
+        paper = await assemble(
+            NodePort(self.node),
+            self._paper_keys(),
+            instruments=[instrument],
+            symbol=one.symbol,
+            cash=one.cash,
+            schedule=SCHEDULES.get(instrument.venue, SCHEDULES[one.venue]),
+            profile=one.profile,
+            strategy=one.strategy,
+            parameters="demonstration" if one.parameters == "demonstration" else "default",
+            environment=one.env,
+            seed=one.seed,
+        )
+        session = paper.session
         differences = await session.open()
         if differences:
             log.error("not_reconciled_after_recovery", differences=[str(one) for one in differences])
-        self._begin(session)
+        self._begin(paper)
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, paper: PaperTrader) -> None:
         """Everything is recovered: show it, offer its controls, let market data flow."""
-        self.session, self.venue, self.trader = session, session.venue, session.trader
-        self.kill = KillSwitch(session)
+        session = paper.session
+        self.session, self.venue, self.trader, self.kill = session, paper.venue, paper.trader, paper.kill
         self.controls = TraderControls(self.kill, session.trader)
         self.desk.own_orders = TraderDesk(session)
         self.collector.session = session
@@ -181,13 +183,6 @@ class Platform:
 
     def _paper_keys(self) -> PaperKeys:
         return PaperKeys(**{name: self.identities.key(name) for name in PaperKeys.__struct_fields__})
-
-    def _strategy(self) -> Strategy:
-        one = self.configuration
-        if one.strategy == "none":
-            return Idle(one.symbol)
-        parameters = DEMONSTRATION if one.parameters == "demonstration" else MarketMakingParameters()
-        return MarketMaking(one.symbol, parameters, environment=one.env)
 
     @property
     def feed_label(self) -> str:

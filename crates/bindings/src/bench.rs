@@ -136,24 +136,27 @@ struct Rig {
 }
 
 impl Rig {
-    /// An engine with a filled book, warm when the flow is mixed.
+    /// An engine with a filled book, warm for the flow.
     fn new(flow: Flow, commands: usize, live: usize) -> Result<Rig, Reject> {
         let (accounts, depth) = shape(live);
         let (engine, stream) = Stream::new::<FastBook>(accounts, 1, depth);
         let mut rig = Rig { engine, stream, batch: EngineBatch::default(), live, counts: Counts::default() };
-        // Cancels and takes use orders up; what they leave must still be a book.
+        // Cancels and takes use orders up, and what they leave must still be a book; places find their tables grown.
         let filled = match flow {
-            Flow::Cancel => live + commands,
+            Flow::Cancel | Flow::Place => live + commands,
             Flow::Trade => live + commands / 4,
-            Flow::Mixed | Flow::Place | Flow::Replace => live,
+            Flow::Mixed | Flow::Replace => live,
         };
         while rig.stream.live() < filled {
             rig.untimed(Flow::Place, BATCH_COMMANDS.min(filled - rig.stream.live()))?;
         }
-        if flow == Flow::Mixed {
-            for _ in 0..WARM_UP_COMMANDS / BATCH_COMMANDS {
-                rig.untimed(flow, BATCH_COMMANDS)?;
-            }
+        let warm_up = match flow {
+            Flow::Place => (Flow::Cancel, commands),
+            Flow::Mixed => (Flow::Mixed, WARM_UP_COMMANDS),
+            Flow::Cancel | Flow::Replace | Flow::Trade => (flow, 0),
+        };
+        for done in (0..warm_up.1).step_by(BATCH_COMMANDS) {
+            rig.untimed(warm_up.0, BATCH_COMMANDS.min(warm_up.1 - done))?;
         }
         Ok(rig)
     }

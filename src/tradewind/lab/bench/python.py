@@ -23,7 +23,8 @@ from tradewind.lab.bench.context import (
 
 FAR_PRICE_TICKS: Final = 60_000
 """Far below the stream's mid price: such a bid rests and never trades."""
-SINGLE_STEP_NS: Final = 1_000
+SINGLE_STEP_NS: Final = 1_000_000
+"""Time that passes per command, so that the client keys of earlier ones expire."""
 
 
 def run(context: Context) -> Figures:

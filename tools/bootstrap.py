@@ -253,6 +253,27 @@ def ensure_extension() -> str:
     return "built and installed"
 
 
+def ensure_faults_module() -> str:
+    """Builds the module with disk faults beside the shipped one, for the tests marked `faults`."""
+    wanted = content_hash(extension_inputs())
+    module = ROOT / "target" / "faults" / "_core.abi3.so"
+    if module.is_file() and stamp_matches("faults", wanted):
+        return "is up to date"
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    locked = ["--locked"] if os.environ.get("CI") else []
+    features = "faults,pyo3/extension-module"
+    env = {**rust_environment(), "PYO3_PYTHON": str(VENV_PYTHON)}
+    build = ["cargo", "build", "--lib", "-p", "tradewind-bindings", "--features", features, *locked]
+    run_logged([*build, "--target-dir", str(target)], "module with disk faults", env)
+    module.parent.mkdir(parents=True, exist_ok=True)
+    fresh = module.with_suffix(".new")
+    library = "lib_core.dylib" if sys.platform == "darwin" else "lib_core.so"
+    shutil.copyfile(target / "debug" / library, fresh)
+    fresh.replace(module)
+    write_stamp("faults", wanted)
+    return "built"
+
+
 # --- order of steps ----------------------------------------------------------------------------------------
 
 
@@ -265,6 +286,7 @@ def steps_of(profile: str) -> list[Step]:
         Step("engine and journal", ensure_extension),
     ]
     if profile == "dev":
+        steps.append(Step("disk faults for tests", ensure_faults_module))
         steps.append(
             Step("browser", lambda: optional_program(BROWSERS, "chromium", "the console tests are skipped"))
         )

@@ -20,6 +20,7 @@ use tradewind_engine::{Engine, FastBook};
 use tradewind_journal::{verify, BlockMeta, Journal, JournalOptions};
 
 use crate::failure::Failure;
+use crate::PYTHON_ALIGNMENT;
 
 /// Commands of one applied batch.
 const BATCH_COMMANDS: usize = 4_096;
@@ -370,13 +371,16 @@ struct Source {
 /// times that come with it: first `setup`, then what `next` gives.
 #[pyclass(frozen, module = "tradewind._core")]
 pub struct BenchStream {
-    source: Mutex<Source>,
+    // Boxed: the state asks for more alignment than Python's allocator gives its objects.
+    source: Mutex<Box<Source>>,
     setup: Vec<u8>,
     setup_ns: i64,
 }
 
+const _: () = assert!(align_of::<BenchStream>() <= PYTHON_ALIGNMENT);
+
 impl BenchStream {
-    fn lock(&self) -> MutexGuard<'_, Source> {
+    fn lock(&self) -> MutexGuard<'_, Box<Source>> {
         self.source.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -397,7 +401,11 @@ impl BenchStream {
                 apply_batch(&mut shadow, part, stream.now_ns, &mut batch)?;
             }
             let setup_ns = stream.now_ns;
-            Ok(BenchStream { source: Mutex::new(Source { stream, shadow, batch }), setup, setup_ns })
+            Ok(BenchStream {
+                source: Mutex::new(Box::new(Source { stream, shadow, batch })),
+                setup,
+                setup_ns,
+            })
         })?)
     }
 
@@ -433,7 +441,7 @@ impl BenchStream {
         check("live", live, 1, MAX_LIVE)?;
         let (commands, now_ns) = py.detach(|| -> Result<_, Failure> {
             let mut source = self.lock();
-            let Source { stream, shadow, batch } = &mut *source;
+            let Source { stream, shadow, batch } = &mut **source;
             let commands = stream.batch(flow, count, live);
             batch.clear();
             apply_batch(shadow, bytemuck::cast_slice(&commands), stream.now_ns, batch)?;

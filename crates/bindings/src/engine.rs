@@ -12,6 +12,7 @@ use tradewind_engine::{id, sequence, Engine as CoreEngine, FastBook, Genesis, Gr
 
 use crate::batch::{Batch, Input, Live, Place, Pool, Storage};
 use crate::failure::Failure;
+use crate::PYTHON_ALIGNMENT;
 
 /// (price in ticks, lots, orders).
 type LevelRow = (i64, i64, u32);
@@ -38,9 +39,12 @@ struct Inner {
 /// A deterministic engine in memory. Not shared between threads at the same time: calls wait for each other.
 #[pyclass(frozen, module = "tradewind._core")]
 pub struct Engine {
-    inner: Mutex<Inner>,
+    // Boxed: the state asks for more alignment than Python's allocator gives its objects.
+    inner: Mutex<Box<Inner>>,
     pool: Arc<Pool>,
 }
+
+const _: () = assert!(align_of::<Engine>() <= PYTHON_ALIGNMENT);
 
 /// Splits bytes into commands.
 ///
@@ -54,7 +58,7 @@ pub fn commands_of(bytes: &[u8]) -> Result<impl Iterator<Item = Command> + '_, R
 }
 
 impl Engine {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Box<Inner>> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -84,7 +88,7 @@ impl Engine {
             AnyEngine::Fast(Box::new(CoreEngine::new(&genesis).map_err(Failure::Genesis)?))
         };
         let auditor = audit.then(|| Auditor::new(&genesis));
-        Ok(Engine { inner: Mutex::new(Inner { engine, auditor }), pool: Arc::default() })
+        Ok(Engine { inner: Mutex::new(Box::new(Inner { engine, auditor })), pool: Arc::default() })
     }
 
     /// Stamps and applies commands in order; adds the `Continue` commands that they need.
@@ -140,7 +144,7 @@ impl Engine {
         };
         let take_over = || with_engine!(&engine, engine => Auditor::from_engine(engine));
         let auditor = audit.then(take_over).transpose().map_err(Failure::from)?;
-        Ok(Engine { inner: Mutex::new(Inner { engine, auditor }), pool: Arc::default() })
+        Ok(Engine { inner: Mutex::new(Box::new(Inner { engine, auditor })), pool: Arc::default() })
     }
 
     #[getter]

@@ -20,6 +20,9 @@ mod node;
 mod recover;
 mod tables;
 
+/// Alignment of the memory that Python gives its objects; what asks for more must lie in a box of its own.
+const PYTHON_ALIGNMENT: usize = 2 * size_of::<usize>();
+
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("COMMAND_SIZE", COMMAND_SIZE)?;

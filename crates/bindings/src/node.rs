@@ -18,6 +18,7 @@ use crate::engine::commands_of;
 use crate::failure::Failure;
 use crate::journal::{open_report, Watcher};
 use crate::recover::{self, BATCH_FORMAT};
+use crate::PYTHON_ALIGNMENT;
 
 /// Commands of one call; the sequencer's own come on top.
 pub const MAX_BATCH_COMMANDS: usize = 4_096;
@@ -45,7 +46,8 @@ struct Cursor {
 /// A durable engine. After any failure of the journal or a broken invariant every call raises `EngineStopped`.
 #[pyclass(frozen, module = "tradewind._core")]
 pub struct Node {
-    engine: Mutex<Engine>,
+    // Boxed: the state asks for more alignment than Python's allocator gives its objects.
+    engine: Mutex<Box<Engine>>,
     writer: Mutex<Writer>,
     cursor: Mutex<Cursor>,
     stopped: Mutex<Option<Failure>>,
@@ -55,6 +57,8 @@ pub struct Node {
     rules_version: u32,
     system_principal: [u8; 32],
 }
+
+const _: () = assert!(align_of::<Node>() <= PYTHON_ALIGNMENT);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -84,7 +88,7 @@ impl Node {
             shard: engine.shard(),
             system_principal: engine.system_principal(),
             rules_version,
-            engine: Mutex::new(engine),
+            engine: Mutex::new(Box::new(engine)),
             writer: Mutex::new(Writer { journal: Some(journal), audit, reserve_released: false }),
             cursor: Mutex::new(cursor),
             stopped: Mutex::new(None),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
+from pathlib import Path
 
 import pytest
 from exchange_world import OPERATOR, World, owner_key
@@ -14,6 +16,8 @@ from tradewind.core.commands import _BUILDERS
 from tradewind.core.errors import InvalidField
 from tradewind.core.events import EVENT_TYPES
 from tradewind.core.records import RecordCodec, codec, field_tables, record_sizes, struct_code
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_fields_of_every_record_cover_it_without_gap_or_overlap() -> None:
@@ -94,6 +98,16 @@ def test_builders_refuse_keys_of_the_wrong_length() -> None:
 def test_generated_files_are_what_the_tables_say_today() -> None:
     for path, text in generate.files().items():
         assert path.read_text() == text, f"{path.name} is stale: python -m tradewind.core.generate"
+
+
+def test_the_page_of_errors_names_every_code_once_with_its_status() -> None:
+    page = generate.files()[ROOT / "docs" / "errors.md"]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (\d+) \| (yes)? *\|", page, re.MULTILINE)
+    catalogue = [
+        (str(number), name, str(status), "yes" if retryable else "")
+        for number, name, status, retryable, _ in _core.error_catalogue()
+    ]
+    assert rows == catalogue
 
 
 def test_event_classes_declare_their_fields_in_the_order_of_the_wire() -> None:

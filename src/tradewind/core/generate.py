@@ -1,7 +1,7 @@
-"""Writes `enums.py` and `event_types.py` from the tables of the Rust module.
+"""Writes `enums.py`, `event_types.py` and the page of errors from the tables of the Rust module.
 
-The record layouts exist once, in `crates/engine/src/wire`. People want static types, so this program writes
-them out; a test compares the files with what it would write today.
+Record layouts and errors exist once, in `crates/engine/src/wire`. People want static types and a page to look
+a number up, so this program writes them out; a test compares the files with what it would write today.
 
     python -m tradewind.core.generate           write
     python -m tradewind.core.generate --check   exit 1 when a file is stale
@@ -17,6 +17,8 @@ from tradewind import _core
 from tradewind.core.records import event_header_fields, is_text, visible_fields
 
 FOLDER = Path(__file__).parent
+DOCS = FOLDER.parents[2] / "docs"
+"""Only in a checkout; an installed package has no pages."""
 GENERATED_BY = (
     "Written by `python -m tradewind.core.generate` from the tables of the Rust module; do not edit."
 )
@@ -85,12 +87,66 @@ def event_lines() -> Iterator[str]:
     yield "}"
 
 
+BANDS = {
+    10: "Codec, identity",
+    12: "Authority",
+    13: "Sequence, idempotency",
+    20: "Numbers",
+    21: "Orders",
+    22: "Markets",
+    23: "Positions, margin",
+    24: "Liquidation",
+    25: "Collateral",
+    26: "AMM",
+    27: "Complete sets",
+    30: "Oracle",
+    31: "Halts",
+    32: "Keepers",
+    33: "Funding",
+    34: "Token",
+    35: "Resolution",
+    36: "Governance",
+    37: "Vault, stages",
+    38: "Verses, chains, credits",
+    39: "Dark cross",
+    90: "Capacity, integrity",
+}
+"""Title of each band of the catalogue, by the hundreds of its numbers."""
+
+
+def error_lines() -> Iterator[str]:
+    """The page of the error catalogue.
+
+    Raises:
+        KeyError: a code outside every band: name its band in `BANDS`.
+    """
+    yield f"# Error catalogue\n\n<!-- {GENERATED_BY} -->\n"
+    yield (
+        "One number, one name, one meaning, for ever; retired numbers are never used again. The exception in\n"
+        "`tradewind.core.errors` is the name in CamelCase (`TICK_MISALIGNED` → `errors.TickMisaligned`); the\n"
+        "HTTP API answers with the status and with `name` and `code` (the number) in its body. *Retry* says\n"
+        "that the same command may succeed later without change. `{given}` is the value that failed, `{bound}`\n"
+        "what it violated.\n\n"
+        "Numbers of parts that do not exist yet are reserved: this build never answers with them."
+    )
+    band = None
+    for number, name, http_status, retryable, template in _core.error_catalogue():
+        if number // 100 != band:
+            band = number // 100
+            yield f"\n## {BANDS[band]}\n\n| number | name | HTTP | retry | message |\n|---|---|---|---|---|"
+        message = template.replace("|", "\\|")
+        yield f"| {number} | `{name}` | {http_status} | {'yes' if retryable else ''} | {message} |"
+
+
 def files() -> dict[Path, str]:
     """Path → text of every generated file."""
-    return {
+    texts = {
         FOLDER / "enums.py": "\n".join(enum_lines()) + "\n",
         FOLDER / "event_types.py": "\n".join(event_lines()) + "\n",
     }
+    if DOCS.is_dir():
+        texts[DOCS / "errors.md"] = "\n".join(error_lines()) + "\n"
+    return texts
 
 
 def main(arguments: list[str]) -> int:

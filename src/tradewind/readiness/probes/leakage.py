@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,11 @@ from tradewind.readiness.record import MeasuredValue
 OPERATIONS_PATH: Final = "/api/openapi.json"
 STABLE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
 TRACES: Final = re.compile(
-    r'Traceback \(most recent|File "[^"]+", line \d+|\b[\w/]+\.(?:py|rs):\d+|site-packages|object at 0x[0-9a-f]+'
-    r"|\bSELECT .+ FROM\b|panicked at"
+    r'Traceback \(most recent|File "[^"]+", line \d+|\b[\w/]+\.(?:py|rs):\d+|site-packages'
+    r"|object at 0x[0-9a-f]+|\bSELECT .+ FROM\b|panicked at"
 )
 DEPTH: Final = 60
-BAD_BODIES: Final[Mapping[str, bytes]] = {
+BAD_BODIES: Final[dict[str, bytes]] = {
     "no JSON": b"{",
     "no object": b"[]",
     "a number": b"1",
@@ -35,16 +36,27 @@ BAD_BODIES: Final[Mapping[str, bytes]] = {
     "long": b'{"account": "' + b"a" * 20_000 + b'"}',
     "too long": b'{"account": "' + b"a" * 70_000 + b'"}',
     "unknown names": b'{"account": "nobody", "market": "NO/NO", "symbol": "NO", "asset": "NO", "side": "buy",'
-    b' "amount": "1", "price": "1", "size": "1", "reason": "drill", "sub": 0, "to_sub": 1, "level": "full",'
+    b' "amount": "1", "price": "1", "quantity": "1", "reason": "drill", "to_sub": 1, "level": "full",'
     b' "principal": "zz", "role": "NO", "address": "zz", "index": 1}',
-    "not a number": b'{"account": "trader", "market": "BTC/USDT", "asset": "USDT", "side": "buy", "price": "NaN",'
-    b' "size": "Infinity", "amount": "1e999", "reason": "drill"}',
-    "negative": b'{"account": "trader", "market": "BTC/USDT", "asset": "USDT", "side": "sell", "price": "-1",'
-    b' "size": "-1", "amount": "-1", "reason": "drill"}',
+    "not a number": b'{"market": "BTC/USDT", "asset": "USDT", "side": "buy", "price": "NaN",'
+    b' "quantity": "Infinity", "amount": "1e999", "reason": "drill"}',
+    "negative": b'{"market": "BTC/USDT", "asset": "USDT", "side": "sell", "price": "-1",'
+    b' "quantity": "-1", "amount": "-1", "reason": "drill"}',
     "control characters": b'{"account": "a\\u0000b", "market": "\\u202e", "reason": "\\r\\nX: y"}',
     "quotes": b'{"account": "\' OR 1=1 --", "market": "<script>alert(1)</script>", "reason": "${7*7}"}',
+    "order off the tick": b'{"market": "BTC/USDT", "side": "buy", "price": "1.0000000001", "quantity": "1"}',
+    "order off the lot": b'{"market": "BTC/USDT", "side": "buy", "price": "60000", "quantity": "1e-10"}',
+    "order beyond the funds": b'{"market": "BTC/USDT", "side": "buy", "price": "60000", "quantity": "1000"}',
 }
-BAD_PLACES: Final = ("nobody", "0", "-1", "99999999999999999999", "%00", "..%2f..%2fetc%2fpasswd", "%F0%9F%92%A9")
+BAD_PLACES: Final = (
+    "nobody",
+    "0",
+    "-1",
+    "99999999999999999999",
+    "%00",
+    "..%2f..%2fetc%2fpasswd",
+    "%F0%9F%92%A9",
+)
 
 
 def _operations(child: Platform) -> list[tuple[str, str]]:
@@ -55,7 +67,9 @@ def _operations(child: Platform) -> list[tuple[str, str]]:
     return sorted((method.upper(), path) for path, methods in paths.items() for method in methods)
 
 
-def _requests(method: str, path: str, token: str, wrong: str) -> Iterator[tuple[str, bytes | None, Mapping[str, str]]]:
+def _requests(
+    method: str, path: str, token: str, wrong: str
+) -> Iterator[tuple[str, bytes | None, Mapping[str, str]]]:
     """Path, body and headers of every negative case of one operation."""
     own = {"Authorization": f"Bearer {token}"}
     place = re.sub(r"\{[^}]+\}", "nobody", path)
@@ -71,7 +85,15 @@ def _requests(method: str, path: str, token: str, wrong: str) -> Iterator[tuple[
     if "{" in path:
         for bad in BAD_PLACES:
             yield re.sub(r"\{[^}]+\}", bad, path), body, own
-    for query in ("limit=0", "limit=x", "depth=-1", "account=nobody", "market=NO%2FNO", "interval=1y", "limit=1e9"):
+    for query in (
+        "limit=0",
+        "limit=x",
+        "depth=-1",
+        "account=nobody",
+        "market=NO%2FNO",
+        "interval=1y",
+        "limit=1e9",
+    ):
         yield f"{place}?{query}", body, own
     yield f"{place}/nothing/here", body, own
 
@@ -111,9 +133,7 @@ def _judge(reply: Reply, forbidden: Mapping[str, str]) -> list[str]:
 def _log_lines(child: Platform) -> list[str]:
     logs = sorted((child.data / "logs").glob("*.jsonl"))
     lines = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
-    # What the terminal shows at the start names the data directory: to the person who chose it.
-    shown = child.output.read_text(errors="replace").replace(str(child.data), "DATA")
-    return [*lines, *shown.splitlines()]
+    return [*lines, *child.output.read_text(errors="replace").splitlines()]
 
 
 def _judge_line(line: str, forbidden: Mapping[str, str]) -> list[str]:
@@ -131,6 +151,8 @@ def _observe(context: ProbeContext, prelude: str = "") -> Facts:
     with platform(context.scratch / "data", "--strategy", "none", prelude=prelude) as child:
         child.trading()
         operations, forbidden = _operations(child), _forbidden(child, wrong)
+        # What the start wrote to its own log and terminal is no answer to a negative request.
+        before = Counter(_log_lines(child))
         leaking: list[dict[str, Any]] = []
         by_status: dict[str, int] = {}
         failures = 0
@@ -143,9 +165,11 @@ def _observe(context: ProbeContext, prelude: str = "") -> Facts:
                 failures += 1
                 problems = _judge(reply, forbidden)
                 if problems:
-                    leaking.append({"operation": f"{method} {path}", "status": reply.status, "problems": problems})
+                    leaking.append(
+                        {"operation": f"{method} {path}", "status": reply.status, "problems": problems}
+                    )
         child.stop()
-        lines = _log_lines(child)
+        lines = list((Counter(_log_lines(child)) - before).elements())
         bad_lines = [found for line in lines if (found := _judge_line(line, forbidden))]
     return {
         "operations": len(operations),

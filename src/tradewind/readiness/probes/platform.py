@@ -1,22 +1,23 @@
-"""dashboard-reachable-8000, performance-memory-startup and api-transaction-success-rate on a running platform."""
+"""Console on port 8000, memory after the start, and counters of commands, on a running platform."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tradewind.core.hashing import command_names
 from tradewind.core.native import JournalReader
 from tradewind.core.records import codec
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import ProbeContext, count
-from tradewind.readiness.probes.child import LOOPBACK, Platform, platform
+from tradewind.readiness.probes.child import Platform, platform
 from tradewind.readiness.probes.drill import Facts, drill, ratio
 from tradewind.readiness.record import MeasuredValue
 
@@ -134,7 +135,17 @@ def _observe_memory(context: ProbeContext, prelude: str = "", wait_s: float = SE
         }
 
 
-ANALYTICS: Final = ("numpy", "scipy", "pandas", "polars", "pyarrow", "duckdb", "nautilus_trader", "hftbacktest", "numba")
+ANALYTICS: Final = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "duckdb",
+    "nautilus_trader",
+    "hftbacktest",
+    "numba",
+)
 
 
 def _with_analytics(context: ProbeContext) -> Facts:
@@ -161,11 +172,15 @@ memory = drill(
 
 # ---- api-transaction-success-rate -----------------------------------------------------------------------
 
-COUNTER: Final = re.compile(r'^tradewind_commands_total\{(?P<labels>[^}]*)\} (?P<value>[0-9.e+]+)$', re.MULTILINE)
+COUNTER: Final = re.compile(
+    r"^tradewind_commands_total\{(?P<labels>[^}]*)\} (?P<value>[0-9.e+]+)$", re.MULTILINE
+)
 LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
-REFUSED: Final = (
-    b'{"account": "trader", "market": "BTC/USDT", "side": "buy", "price": "1", "size": "0.00001"}',
-    b'{"account": "trader", "market": "BTC/USDT", "side": "sell", "price": "99999999", "size": "1"}',
+# Commands that the engine refuses: they are in the log, and each counts as refused.
+REFUSED: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("/orders", {"market": "BTC/USDT", "side": "buy", "price": "60000", "quantity": "10"}),
+    ("/orders/999999/cancel", {}),
+    ("/roles/grant", {"principal": "operator", "role": "SYSTEM", "days": 1}),
 )
 
 
@@ -195,7 +210,9 @@ def _journaled(data: Path, blocks: int) -> Counter[tuple[str, str]]:
         batch = reader.next()
         if batch is None:
             raise CannotMeasureError("the journal is shorter than what was counted")
-        rows = zip(codec("Command").iter(batch.commands), codec("CommandResult").iter(batch.results), strict=True)
+        rows = zip(
+            codec("Command").iter(batch.commands), codec("CommandResult").iter(batch.results), strict=True
+        )
         for command, result in rows:
             outcome = "committed" if result[accepted] else "refused"
             counted[names[command[kind], command[operation]][0], outcome] += 1
@@ -205,8 +222,8 @@ def _journaled(data: Path, blocks: int) -> Counter[tuple[str, str]]:
 def _observe_rates(context: ProbeContext, prelude: str = "") -> Facts:
     with platform(context.scratch / "data", prelude=prelude) as child:
         child.trading()
-        for number in range(20):
-            child.request("POST", "/api/v1/orders", REFUSED[number % 2])
+        for path, body in REFUSED:
+            child.request("POST", f"/api/v1{path}", json.dumps(body).encode())
         time.sleep(2.0)
         exported, blocks = _exported(child)
         child.kill()

@@ -49,6 +49,10 @@ pub enum Cause {
     MissingSegment,
     #[error("genesis file does not match the hash in the first segment")]
     Genesis,
+    #[error("the genesis file is missing although blocks exist")]
+    GenesisMissing,
+    #[error("the log ends here, but a snapshot holds sequence {snapshot_seq}: durable blocks were lost")]
+    EndsBeforeSnapshot { snapshot_seq: u64 },
     #[error(
         "{cause}; a valid block follows at offset {later_offset}, so this is damage and not a torn tail"
     )]

@@ -7,6 +7,7 @@ use crate::error::{Cause, JournalError};
 use crate::merkle::{Frontier, Hash};
 use crate::scan::{self, at_cursor, Cursor, SegmentScan};
 use crate::segment::{self, damage, Segment, SegmentName};
+use crate::snapshot::{self, SnapshotFile};
 
 /// Invalid bytes after the last good block: cut when the writer opens the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub fn open_next(
 /// # Errors
 /// `NotAJournal`, `Corrupt` naming the first damage, `Io`.
 pub fn scan_log(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<LogScan, JournalError> {
+    // Before the blocks: a writer may add blocks and a snapshot of them meanwhile.
+    let snapshots = snapshot::list(dir)?;
     let genesis_hash = segment::read_genesis_hash(dir)?;
     let names = segment::list(dir)?;
     let Some(first) = names.first() else {
@@ -95,8 +98,32 @@ pub fn scan_log(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<LogSca
     }
     meter.finish();
     let (last, last_scan) = last.expect("at least one segment, checked above");
+    refuse_lost_blocks(&snapshots, &last, &cursor, last_scan.data_end)?;
     let segments = names.len() as u64;
     Ok(LogScan { cursor, first_seq, segments, block_bytes, frontier, genesis_hash, last, last_scan })
+}
+
+/// A snapshot is written after its blocks are durable: one that is whole and newer than the end shows that blocks
+/// are gone, which a torn tail alone cannot tell.
+fn refuse_lost_blocks(
+    snapshots: &[SnapshotFile],
+    last: &Segment,
+    cursor: &Cursor,
+    end_offset: u64,
+) -> Result<(), JournalError> {
+    for file in snapshots.iter().filter(|file| cursor.last_seq.is_none_or(|last_seq| file.seq > last_seq)) {
+        match snapshot::load(&file.path) {
+            Ok(_) => {
+                let cause = Cause::EndsBeforeSnapshot { snapshot_seq: file.seq };
+                return Err(at_cursor(last, cursor, end_offset, cause));
+            }
+            // A damaged snapshot proves nothing; whoever loads it reports it. One that is gone was replaced.
+            Err(JournalError::InvalidSnapshot { .. }) => {}
+            Err(_) if !file.path.exists() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn total_bytes(dir: &Path, names: &[SegmentName]) -> Result<u64, JournalError> {

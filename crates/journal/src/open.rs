@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::disk;
-use crate::error::JournalError;
+use crate::error::{Cause, JournalError};
 use crate::format::{self, SegmentHeader, SEGMENT_HEADER_BYTES};
 use crate::lock::lock;
 use crate::log::{self, LogScan, TornTail};
 use crate::merkle::{Frontier, Hash};
 use crate::scan::{Cursor, Step, TornBytes, Window};
-use crate::segment::{self, Segment, SegmentName, MAX_GENESIS_BYTES};
+use crate::segment::{self, damage, Segment, SegmentName, MAX_GENESIS_BYTES};
 use crate::writer::{
     hold_reserve, prepare_segment, publish_segment, ActiveSegment, Journal, JournalOptions, Position,
 };
@@ -139,18 +139,18 @@ impl Journal {
 
 /// Removes what a creation left behind that died before its genesis file was in place.
 fn clear_unfinished_creation(dir: &Path) -> Result<(), JournalError> {
-    let exists = || JournalError::AlreadyExists { dir: dir.to_path_buf() };
     if segment::genesis_path(dir).exists() {
-        return Err(exists());
+        return Err(JournalError::AlreadyExists { dir: dir.to_path_buf() });
     }
     let names = segment::list(dir)?;
     for name in &names {
-        let opened = Segment::open(dir, name).map_err(|_| exists())?;
+        let lost = || damage(name, 0, 0, 0, Cause::GenesisMissing);
+        let opened = Segment::open(dir, name).map_err(|_| lost())?;
         let cursor = Cursor::at_start_of(&opened.header);
         let offset = SEGMENT_HEADER_BYTES as u64;
         let first = crate::scan::step(&mut Window::default(), &opened, offset, &cursor)?;
         if opened.header.first_block != 0 || !matches!(first, Step::End) {
-            return Err(exists());
+            return Err(lost());
         }
     }
     names.iter().try_for_each(|name| disk::remove(&dir.join(&name.file_name)))?;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::error::{Cause, JournalError};
-use crate::format::{BlockHeader, BLOCK_HEADER_BYTES, SEGMENT_HEADER_BYTES};
+use crate::format::{BlockHeader, BLOCK_HEADER_BYTES};
 use crate::merkle::{self, Hash, MAX_PATH_LENGTH};
 use crate::reader::Reader;
-use crate::scan::{self, at_cursor, Cursor, Step, Window};
+use crate::scan::{at_cursor, Cursor};
 use crate::segment::{self, Segment};
 use crate::writer::MAX_PAYLOAD_LIMIT_BYTES;
 
@@ -235,7 +235,7 @@ fn leaves(dir: &Path) -> Result<Vec<Hash>, JournalError> {
     let mut leaves = Vec::new();
     for (position, name) in names.iter().enumerate() {
         let opened = Segment::open(dir, name)?;
-        let mut cursor = Cursor::at_start_of(&opened.header);
+        let cursor = Cursor::at_start_of(&opened.header);
         let refuse = |cursor: &Cursor, cause| Err(at_cursor(&opened, cursor, 0, cause));
         if opened.header.genesis_hash != genesis_hash {
             return refuse(&cursor, Cause::Genesis);
@@ -246,26 +246,19 @@ fn leaves(dir: &Path) -> Result<Vec<Hash>, JournalError> {
         match opened.footer()? {
             Some(footer) => leaves.extend(footer.entries.iter().map(|entry| merkle::leaf_hash(&entry.hash))),
             None if position + 1 < names.len() => return refuse(&cursor, Cause::NotSealed),
-            None => walk(&opened, &mut cursor, &mut leaves)?,
+            None => walk(dir, cursor.next_block, &mut leaves)?,
         }
     }
     Ok(leaves)
 }
 
-fn walk(opened: &Segment, cursor: &mut Cursor, leaves: &mut Vec<Hash>) -> Result<(), JournalError> {
-    let mut window = Window::default();
-    let mut offset = SEGMENT_HEADER_BYTES as u64;
-    loop {
-        match scan::step(&mut window, opened, offset, cursor)? {
-            Step::Block { header, hash } => {
-                leaves.push(merkle::leaf_hash(&hash));
-                cursor.advance(&header, hash);
-                offset += header.total_bytes();
-            }
-            Step::OutOfChain(cause) => return Err(at_cursor(opened, cursor, offset, cause)),
-            Step::Footer(_) | Step::End | Step::Invalid { .. } => return Ok(()),
-        }
+/// The blocks behind the last footer. The reader tells the end of the log from damage.
+fn walk(dir: &Path, first_block: u64, leaves: &mut Vec<Hash>) -> Result<(), JournalError> {
+    let mut reader = Reader::open(dir, first_block)?;
+    while let Some(block) = reader.next()? {
+        leaves.push(merkle::leaf_hash(&block.hash));
     }
+    Ok(())
 }
 
 fn put_path(bytes: &mut Vec<u8>, path: &[Hash]) {

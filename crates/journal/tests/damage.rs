@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::*;
 use proptest::prelude::*;
-use tradewind_journal::{verify, Cause, Journal, JournalError, TornTail};
+use tradewind_journal::{prove, root, snapshot, verify, Cause, Journal, JournalError, TornTail};
 
 const SEALED: u64 = 2;
 const OPEN: u64 = 3;
@@ -101,6 +101,51 @@ fn damage_in_the_middle_refuses_to_open_and_to_read_past_it() {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
     assert!(matches!(read_all(dir.path()), Err(JournalError::Corrupt { block: 3, .. })));
+}
+
+#[test]
+fn damage_in_the_middle_has_no_root_and_no_proof() {
+    let dir = directory();
+    two_segments(dir.path(), small_options(), SEALED, OPEN);
+    flip(&segment_paths(dir.path())[1], (HEADER + block_bytes(PAYLOAD) + 100) * 8);
+    let root = root(dir.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(root, JournalError::Corrupt { block: 3, .. }), "{root}");
+    let proof = prove(dir.path(), 1).map(|_| ()).unwrap_err();
+    assert!(matches!(proof, JournalError::Corrupt { block: 3, .. }), "{proof}");
+}
+
+#[test]
+fn a_log_that_ends_before_its_snapshot_is_refused_and_left_as_it_is() {
+    let dir = directory();
+    two_segments(dir.path(), small_options(), SEALED, OPEN);
+    let last_seq = SEALED + OPEN;
+    let snapshot = snapshot::write(dir.path(), last_seq, last_seq, &[1; 32], &[2; 32], b"state").unwrap();
+    assert_eq!(check(dir.path()).unwrap(), (last_seq, None));
+    // Alone, the last block looks like a torn tail: only the snapshot shows that it was durable.
+    let segment = &segment_paths(dir.path())[1];
+    flip(segment, (HEADER + 2 * block_bytes(PAYLOAD) + 100) * 8);
+    let damaged = std::fs::read(segment).unwrap();
+    let expected = Cause::EndsBeforeSnapshot { snapshot_seq: last_seq };
+    assert_eq!(corrupt_block(&check(dir.path())).2, &expected);
+    let refused = Journal::open(dir.path(), small_options()).map(|_| ()).unwrap_err();
+    assert!(
+        matches!(&refused, JournalError::Corrupt { block: 4, cause, .. } if *cause == expected),
+        "{refused}"
+    );
+    assert_eq!(std::fs::read(segment).unwrap(), damaged);
+    // A damaged snapshot proves nothing.
+    flip(&snapshot, 130 * 8);
+    assert_eq!(check(dir.path()).unwrap().0, last_seq - 1);
+}
+
+#[test]
+fn blocks_without_a_genesis_are_not_taken_for_an_unfinished_creation() {
+    let dir = directory();
+    two_segments(dir.path(), small_options(), SEALED, OPEN);
+    std::fs::remove_file(dir.path().join("genesis")).unwrap();
+    let refused = Journal::create(dir.path(), GENESIS, small_options()).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, JournalError::Corrupt { cause: Cause::GenesisMissing, .. }), "{refused}");
+    assert_eq!(segment_paths(dir.path()).len(), 2);
 }
 
 #[test]

@@ -161,7 +161,9 @@ def dependency_lines(profile: str) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines: list[str] = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
     if profile != "runtime":
-        lines += project["project"]["optional-dependencies"]["dev"]
+        # Tests also cover what only operators install.
+        for extra in ("dev", "ops"):
+            lines += project["project"]["optional-dependencies"][extra]
     return sorted(set(lines))
 
 

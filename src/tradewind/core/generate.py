@@ -122,11 +122,11 @@ def error_lines() -> Iterator[str]:
     """
     yield f"# Error catalogue\n\n<!-- {GENERATED_BY} -->\n"
     yield (
-        "One number, one name, one meaning, for ever; retired numbers are never used again. The exception in\n"
-        "`tradewind.core.errors` is the name in CamelCase (`TICK_MISALIGNED` → `errors.TickMisaligned`); the\n"
-        "HTTP API answers with the status and with `name` and `code` (the number) in its body. *Retry* says\n"
-        "that the same command may succeed later without change. `{given}` is the value that failed, `{bound}`\n"
-        "what it violated.\n\n"
+        "One number, one name, one meaning, for ever; retired numbers are never used again. The exception\n"
+        "in `tradewind.core.errors` is the name in CamelCase (`TICK_MISALIGNED` → `errors.TickMisaligned`);\n"
+        "the HTTP API answers with the status and with `name` and `code` (the number) in its body. *Retry*\n"
+        "says that the same command may succeed later without change. `{given}` is the value that failed,\n"
+        "`{bound}` what it violated.\n\n"
         "Numbers of parts that do not exist yet are reserved: this build never answers with them."
     )
     band = None

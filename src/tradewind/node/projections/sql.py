@@ -2,7 +2,7 @@
 
 `applied_seq` is stored in the same transaction as the rows, so a crash between two transactions repeats
 nothing and loses nothing, and the tables can be dropped and rebuilt at any time (operations O2.7).
-SQLAlchemy is imported only here.
+SQLAlchemy is imported only here and in `migrations`, which makes the tables.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tradewind.core import journal, native
 from tradewind.core.enums import CancelReason, MarketStatus, Side
 from tradewind.core.errors import TradewindError
 from tradewind.core.events import Event, decode_events
+from tradewind.node.projections import migrations
 from tradewind.node.projections.base import ProjectionGap
 
 BATCHES_PER_TRANSACTION = 256
@@ -233,16 +234,17 @@ class SqlProjection:
     """The tables of one exchange in one database."""
 
     def __init__(self, url: str) -> None:
-        """Connects and makes the tables that are missing.
+        """Connects and brings the tables to the schema of this build.
 
         Raises:
-            UnsupportedDatabase: neither SQLite nor PostgreSQL. sqlalchemy.exc.SQLAlchemyError: no connection.
+            UnsupportedDatabase: neither SQLite nor PostgreSQL. SchemaUnknown: tables of another build.
+            sqlalchemy.exc.SQLAlchemyError: no connection.
         """
         self.engine = sa.create_engine(url)
         if self.engine.dialect.name not in ("sqlite", "postgresql"):
             name = self.engine.dialect.name
             raise UnsupportedDatabase(f"{name} is not supported: use SQLite or PostgreSQL")
-        metadata.create_all(self.engine)
+        migrations.upgrade(self.engine)
 
     def applied_seq(self) -> int:
         """Last sequence whose effects are in the tables."""
@@ -251,8 +253,7 @@ class SqlProjection:
 
     def drop(self) -> None:
         """Removes every table of the projection and makes empty ones."""
-        metadata.drop_all(self.engine)
-        metadata.create_all(self.engine)
+        migrations.reset(self.engine)
 
     def rebuild(self, path: Path, progress: Callable[[int], object] | None = None) -> int:
         """Applies what the journal holds beyond `applied_seq`; returns the new `applied_seq`.

@@ -103,7 +103,7 @@ mod tests {
 
     /// Hashes that collide in the low bits on purpose.
     fn crowded(key: u64) -> u64 {
-        key % 5 | (key << 40)
+        (key % 5) | (key << 40)
     }
 
     #[test]

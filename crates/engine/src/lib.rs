@@ -21,6 +21,7 @@ pub mod market;
 pub mod math;
 mod order;
 mod output;
+mod read_ahead;
 pub mod replay;
 pub mod roles;
 pub mod sequence;

@@ -110,6 +110,12 @@ impl OrderStore {
         }
     }
 
+    /// What a slot holds, if there is such a slot; an empty one holds an order with id 0.
+    #[inline]
+    pub fn get(&self, slot: u32) -> Option<&Order> {
+        self.slots.get(slot as usize)
+    }
+
     #[inline]
     pub fn len(&self) -> usize {
         self.open

@@ -6,6 +6,7 @@ use crate::batch::Batch;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::MAX_TIME_JUMP_NS;
+use crate::read_ahead::GROUP;
 use crate::wire::command::{AdvanceTime, Command, Continue, Kind, COMMAND_SIZE};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::record::Record;
@@ -45,7 +46,10 @@ pub fn apply_batch<B: Book>(
         batch.results.reserve(count);
         batch.submitted.reserve(count);
         match bytemuck::try_cast_slice::<u8, Command>(input) {
-            Ok(commands) => commands.iter().for_each(|command| submit(engine, command, time_ns, batch)),
+            Ok(commands) => commands.chunks(GROUP).for_each(|group| {
+                engine.read_ahead(group);
+                group.iter().for_each(|command| submit(engine, command, time_ns, batch));
+            }),
             // Bytes of a caller that does not align them to 8.
             Err(_) => input
                 .chunks_exact(COMMAND_SIZE)

@@ -75,7 +75,8 @@ impl<B: Book> Engine<B> {
         } else if self.state.due.len() >= MAX_DUE {
             return reject(Code::CAPACITY_EXCEEDED, MAX_DUE as i64, self.state.due.len() as i64);
         }
-        let deadline = if window == 0 { 0 } else { command.time_ns.saturating_add(i64::from(window) * SECOND_NS) };
+        let deadline =
+            if window == 0 { 0 } else { command.time_ns.saturating_add(i64::from(window) * SECOND_NS) };
         account.switch_deadline_ns = deadline;
         account.switch_window_s = window;
         let kind = if window == 0 { EventKind::SwitchDisarmed } else { EventKind::SwitchArmed };
@@ -143,7 +144,11 @@ impl<B: Book> Engine<B> {
     pub(crate) fn advance_time(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: AdvanceTime = command.payload_as();
         let previous_ns = self.previous_ns;
-        let body = TimeBody { previous_ns, jump_ns: command.time_ns.saturating_sub(previous_ns), reason: request.reason };
+        let body = TimeBody {
+            previous_ns,
+            jump_ns: command.time_ns.saturating_sub(previous_ns),
+            reason: request.reason,
+        };
         output.emit(command, EventKind::TimeAdvanced, Subject::NONE, &body);
         Ok(command.time_ns as u64)
     }

@@ -181,6 +181,13 @@ impl Book for FastBook {
         }
     }
 
+    #[inline]
+    fn last_at(&self, book_side: u8, price: i64) -> Option<u32> {
+        let same = |queue: u32| self.queues[queue as usize].price == price;
+        let queue = self.by_price[book_side as usize].find(price_hash(price), same)?;
+        Some(self.queues[queue as usize].last)
+    }
+
     fn following(&self, orders: &OrderStore, slot: u32) -> Option<u32> {
         let order = &orders[slot];
         match order.next {

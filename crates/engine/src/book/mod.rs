@@ -31,6 +31,10 @@ pub trait Book: Default + Clone + Send {
     fn first(&self, side: u8) -> Option<u32>;
     /// The order behind this one in trading order.
     fn following(&self, orders: &OrderStore, slot: u32) -> Option<u32>;
+    /// The order that ranks last at a price, if that is known without a search.
+    fn last_at(&self, _side: u8, _price: i64) -> Option<u32> {
+        None
+    }
     /// Levels from the best on; stops when `visit` returns false.
     fn levels(&self, side: u8, visit: &mut dyn FnMut(Level) -> bool);
 }

@@ -130,6 +130,8 @@ class LogFile:
         self._file.flush()
 
     def _rotate(self) -> None:
+        # Room for the next file and, while both exist, for this one and its compressed copy.
+        self._make_room(2 * self._max_file_bytes)
         self._file.close()
         older = self.path.with_name(f"tradewind-{time.time_ns()}.jsonl.gz")
         with self.path.open("rb") as source, gzip.open(older, "wb", compresslevel=6) as target:
@@ -137,11 +139,11 @@ class LogFile:
         older.chmod(0o600)
         self.path.unlink()
         self._open()
-        self._forget_oldest()
 
-    def _forget_oldest(self) -> None:
+    def _make_room(self, needed_bytes: int) -> None:
+        """Removes the oldest files until the rest and ``needed_bytes`` fit into the total."""
         older = sorted(self.path.parent.glob("tradewind-*.jsonl.gz"))
-        total = self._max_file_bytes + sum(one.stat().st_size for one in older)
+        total = needed_bytes + sum(one.stat().st_size for one in older)
         for one in older:
             if total <= self._max_total_bytes:
                 return

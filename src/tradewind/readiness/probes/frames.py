@@ -29,7 +29,10 @@ def run():
     engine = Engine(stream.genesis.encode())
     for part in stream.setup:
         engine.apply(part, stream.setup_ns)
-    for part, now_ns in [*stream.fill(), *(stream.next(flow, 4_096) for flow in ("mixed", "replace", "trade"))]:
+    for part, now_ns in stream.fill():
+        engine.apply(part, now_ns)
+    flows = [stream.next(flow, 4_096) for flow in ("mixed", "replace", "trade")]
+    for part, now_ns in flows:
         engine.apply(part, now_ns)
     print(engine.next_seq)
 thread = threading.Thread(target=run)

@@ -7,18 +7,17 @@ import resource
 import shutil
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from tradewind.core import journal
-from tradewind.core.events import decode_notes
-from tradewind.core.native import Engine, JournalCorrupt, JournalReader, TradewindError, journal_genesis
+from tradewind.core.native import Engine, JournalCorrupt, TradewindError, journal_genesis
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.child import Platform, platform
 from tradewind.readiness.probes.drill import Facts, drill
 from tradewind.readiness.record import MeasuredValue
-from tradewind.trader.records import TRADER_STREAM, Reconciliation, decode
 
 # ---- logging-audit-trail --------------------------------------------------------------------------------
 
@@ -99,22 +98,46 @@ audit_trail = drill(
 
 # ---- dr-position-recovery -------------------------------------------------------------------------------
 
-WANTED_FILLS: Final = 3
-FILLS_DEADLINE_S: Final = 60.0
+SIDES: Final = ("buy", "buy", "sell", "buy")
+FILLS_DEADLINE_S: Final = 20.0
 
 
 def _trade(child: Platform) -> dict[str, Any]:
-    """Waits for fills of the strategy, and gives the durable end of the log with its state hash."""
+    """Takes a position, leaves an order in the book, and gives the end of the log with its state hash."""
+    for side in SIDES:
+        # Through the other side of the book, so that it fills at once.
+        body = {"market": "BTC/USDT", "side": side, "quantity": "0.001", "time_in_force": "ioc"}
+        _send(child, "/orders", {**body, "price": _crossing_price(child, side)})
+    if _send(child, *NEW_RISK[0]) >= 300:
+        raise CannotMeasureError("the platform takes no orders")
     deadline_s = time.monotonic() + FILLS_DEADLINE_S
     while True:
         view = json.loads(child.request("GET", "/api/v1/positions").body)
-        if view["position"]["fills"] >= WANTED_FILLS:
+        if view["profit"]["fill_count"] >= len(SIDES):
             break
         if time.monotonic() > deadline_s:
-            raise CannotMeasureError(f"fewer than {WANTED_FILLS} fills within {FILLS_DEADLINE_S:.0f} s")
+            raise CannotMeasureError(f"fewer than {len(SIDES)} fills within {FILLS_DEADLINE_S:.0f} s")
         time.sleep(0.2)
     head: dict[str, Any] = json.loads(child.request("GET", "/api/v1/head").body)
-    return {"next_seq": head["next_seq"], "state_hash": head["state_hash"], "position": view["position"]}
+    return {
+        "next_seq": head["next_seq"],
+        "state_hash": head["state_hash"],
+        "fills": view["profit"]["fill_count"],
+        "quantity": view["position"]["quantity"]["value"],
+    }
+
+
+def _crossing_price(child: Platform, side: str) -> str:
+    """A whole price half a percent behind the best of the other side."""
+    best, factor = ("best_ask", Decimal("1.005")) if side == "buy" else ("best_bid", Decimal("0.995"))
+
+    def quoted() -> str | None:
+        [market] = json.loads(child.request("GET", "/api/v1/markets").body)["markets"]
+        price: str | None = market[best]
+        return price
+
+    child.wait("quoting", quoted)
+    return str(int(Decimal(quoted() or 0) * factor))
 
 
 def _clean_machine(source: Path, target: Path) -> None:
@@ -136,39 +159,49 @@ def _rebuilt_hash(path: Path, next_seq: int) -> str:
     return bytes(engine.state_hash()).hex()
 
 
-def _reconciliations(path: Path, after_seq: int) -> list[Reconciliation]:
-    """Results which the trader journaled after ``after_seq``, in order."""
-    found = []
-    reader = JournalReader(path, max(after_seq - 1, 0))
-    while (batch := reader.next()) is not None:
-        for note in decode_notes(batch.notes):
-            if note.stream == TRADER_STREAM and isinstance(record := decode(note.payload), Reconciliation):
-                found.append((batch.last_seq, record))
-    return [record for seq, record in found if seq >= after_seq]
+# A clean result that follows a clean one is not journaled again, so it is listened to where it is made.
+LISTEN: Final = """
+import json
+from tradewind.trader import service
+compare = service.TraderService.check_ledger
+async def heard(self):
+    differences = await compare(self)
+    with open({path!r}, "a") as handle:
+        handle.write(json.dumps([str(one) for one in differences]) + "\\n")
+    return differences
+service.TraderService.check_ledger = heard
+"""
 
 
 def _observe_recovery(context: ProbeContext, prelude: str = "") -> Facts:
     failed, clean = context.scratch / "failed", context.scratch / "clean"
-    with platform(failed) as child:
+    with platform(failed, "--strategy", "none") as child:
         child.trading()
         before = _trade(child)
         child.kill()
-    end_seq = journal.verify(failed / "journal").last_seq or 0
     _clean_machine(failed, clean)
     try:
         rebuilt = _rebuilt_hash(clean / "journal", before["next_seq"])
     except TradewindError as error:
         rebuilt = error.name
-    with platform(clean, "--strategy", "none", prelude=prelude) as child:
+    heard = context.scratch / "reconciled.jsonl"
+    listening = LISTEN.format(path=str(heard))
+    with platform(clean, "--strategy", "none", prelude=listening + prelude) as child:
         child.trading()
+        after = json.loads(child.request("GET", "/api/v1/positions").body)
         child.stop()
-    results = _reconciliations(clean / "journal", end_seq)
-    if not results:
-        raise CannotMeasureError("the trader journaled no reconciliation after the recovery")
+    if not heard.exists():
+        raise CannotMeasureError("the trader did not reconcile after the recovery")
+    results = [json.loads(line) for line in heard.read_text().splitlines()]
+    same = {
+        "fills": after["profit"]["fill_count"] == before["fills"],
+        "quantity": after["position"]["quantity"]["value"] == before["quantity"],
+    }
     return {
         "before": before,
         "rebuilt_state_hash": rebuilt,
-        "reconciliations": [{"clean": one.clean, "differences": one.differences} for one in results],
+        "position_is_the_same": same,
+        "reconciliations": results,
     }
 
 
@@ -186,9 +219,10 @@ ledger.Ledger.fill = forgetful
 def _summarise_recovery(facts: Facts) -> Mapping[str, MeasuredValue]:
     same = facts["rebuilt_state_hash"] == facts["before"]["state_hash"]
     results = facts["reconciliations"]
+    unexplained = sum(map(len, results)) + list(facts["position_is_the_same"].values()).count(False)
     return {
         "state_hash_matches": MeasuredValue(int(same), "bool", 1),
-        "unexplained_differences": count(sum(len(one["differences"]) for one in results), len(results)),
+        "unexplained_differences": count(unexplained, len(results)),
     }
 
 

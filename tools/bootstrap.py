@@ -175,7 +175,9 @@ def ensure_dependencies(profile: str) -> str:
         return f"{len(lines)} packages are there"
     pip = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run_logged([*pip, *lines], "Python packages")
-    write_stamp(f"python-{profile}", wanted)
+    for served in PROFILES if profile != "runtime" else (profile,):
+        of_served = "\n".join(dependency_lines(served))
+        write_stamp(f"python-{served}", hashlib.sha256(of_served.encode()).hexdigest())
     return f"installed {len(lines)} packages"
 
 

@@ -186,7 +186,12 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
 
 
 def _check_quote_funds(one: UpConfiguration) -> None:
-    quote = one.symbol.partition("/")[2]
+    base, _, quote = one.symbol.partition("/")
+    if base in one.cash:
+        raise ConfigurationRefused(
+            "BAD_CASH",
+            f"starting funds in {base} would be a position in {one.symbol} without a cost",
+        )
     if quote not in one.cash:
         raise ConfigurationRefused(
             "BAD_CASH", f"the starting funds name no {quote}, the quote asset of {one.symbol}"

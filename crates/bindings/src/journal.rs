@@ -198,8 +198,9 @@ pub fn journal_replay(
     let shown = progress.is_some();
     let mut watcher = Watcher::new(progress);
     let replayed = py.detach(|| -> Result<Recovered, Failure> {
-        // The number of blocks is known only after a scan, which only a progress display is worth.
-        let blocks = if shown { log::root(&path)?.0 } else { u64::MAX };
+        // Whoever watches wants to know that this is the whole log: the check counts its blocks, and refuses a log
+        // that ends before its snapshot.
+        let blocks = if shown { log::verify(&path, &mut |_, _| {})?.blocks } else { u64::MAX };
         recover::replay_all(&path, blocks, audit, &mut |done, all| watcher.tell(done, all))
     });
     let recovered = watcher.outcome(replayed)?;

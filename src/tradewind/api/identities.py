@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -82,6 +83,25 @@ class Identities:
             for name, roles in ROLES.items()
             for role in roles
         ]
+
+    def check_against(self, granted: Iterable[tuple[bytes, int]]) -> None:
+        """Whether these are the keys with which the log began: (principal, role number) of its genesis.
+
+        Raises:
+            IdentityError: KEY_MISMATCH, when the keys were replaced or belong to another installation.
+        """
+        known = set(granted)
+        strangers = [
+            name
+            for name, roles in ROLES.items()
+            if not any((self.public[name], int(one)) in known for one in roles)
+        ]
+        if strangers:
+            raise IdentityError(
+                "KEY_MISMATCH",
+                f"{self.directory} holds other keys than the log was started with "
+                f"({', '.join(strangers)}); restore the folder that belongs to this journal",
+            )
 
     def create(self, name: str) -> bytes:
         """Makes a new key pair on disk and returns the public key. Raises `IdentityError` when the name is

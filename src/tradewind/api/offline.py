@@ -23,11 +23,14 @@ CAUSE = "operator"
 async def halt(data: Path, identities: Identities, *, reason: str, actor: str) -> ControlResult:
     """Latches the halt, cancels every order of the trader's account, and reads both back from the log.
 
-    The next start begins halted. Raises `JournalLocked` when a platform runs after all, `JournalCorrupt`.
+    The next start begins halted. Raises `JournalLocked` when a platform runs after all, `JournalCorrupt`,
+    `IdentityError` when the keys are not those of this log: then nothing could be cancelled.
     """
     started_ns = time.monotonic_ns()
     async with await NodeService.start(data) as node:
-        views, states = PlatformViews(journal.genesis(node.journal_path)), StateTable()
+        genesis = journal.genesis(node.journal_path)
+        identities.check_against((grant.principal, grant.role) for grant in genesis.grants)
+        views, states = PlatformViews(genesis), StateTable()
 
         def apply(batch: Batch) -> None:
             views.apply(batch)

@@ -91,12 +91,14 @@ class Platform:
 
         Raises:
             JournalLocked: another process runs on this data directory; JournalCorrupt, ReplayMismatch,
-            JournalIo.
+            JournalIo. IdentityError: the keys are not those of this log.
         """
         now_ns = time.time_ns()
         genesis = GenesisConfig(now_ns, [Grant(*grant) for grant in identities.grants(now_ns)])
         node = await NodeService.start(configuration.data, genesis=genesis, progress=progress)
         try:
+            began_with = journal.genesis(node.journal_path)
+            identities.check_against((grant.principal, grant.role) for grant in began_with.grants)
             platform = cls(configuration, identities, node)
             await node.attach(platform.views.apply, name="api-views")
             counters = platform.collector.counters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -13,6 +14,7 @@ from tradewind.api.identities import IdentityError, write_private
 TOKEN_FILE: Final = "api.token"  # noqa: S105 a file name
 TOKEN_BYTES: Final = 32
 MAX_HEADER_BYTES: Final = 512
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
 
 
 def open_token(data: Path) -> str:
@@ -25,8 +27,8 @@ def open_token(data: Path) -> str:
         raise IdentityError(
             "KEY_EXPOSED", f"{path} has mode {mode:04o}; others may read it: delete it and restart"
         )
-    token = path.read_text(encoding="ascii").strip()
-    if len(token) < TOKEN_BYTES:
+    token = path.read_bytes().decode("ascii", "replace").strip()
+    if not _TOKEN.fullmatch(token):
         raise IdentityError("KEY_DAMAGED", f"{path} holds no token; delete it and restart")
     return token
 

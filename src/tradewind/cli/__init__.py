@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -10,6 +12,8 @@ from cyclopts import App, CycloptsError
 from tradewind.cli.exit_codes import MEANINGS, ExitCode
 from tradewind.cli.failure import CommandFailure
 
+# Set to anything, it adds the trace of a defect of this program to its message.
+TRACEBACK = "TRADEWIND_TRACEBACK"
 # Verb → where it lives and what it is for. The text is here so that `--help` imports nothing.
 RUN = "Run"
 OPERATE = "Operate the exchange"
@@ -96,19 +100,21 @@ def run(arguments: list[str]) -> int:
         return ExitCode.OK
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except Exception as error:
-        failure_of = _translate(error)
-        if failure_of is None:
-            raise
-        return _report(failure_of, arguments)
+    except Exception as error:  # noqa: BLE001 an operator gets one message, whatever went wrong
+        return _report(_translate(error), arguments)
     return int(answer) if isinstance(answer, int) else ExitCode.OK
 
 
-def _translate(error: Exception) -> CommandFailure | None:
-    """Failures of the core as failures of the command; None for programming errors."""
-    from tradewind.cli.translate import translate
+def _translate(error: Exception) -> CommandFailure:
+    """Failures of the lower parts as failures of the command; a programming error is named with its place."""
+    from tradewind.cli.translate import translate, unexpected
 
-    return translate(error)
+    failure = translate(error)
+    if failure is None:
+        failure = unexpected(error)
+        if os.environ.get(TRACEBACK):
+            sys.stderr.write("".join(traceback.format_exception(error)))
+    return failure
 
 
 def _report(failure: CommandFailure, arguments: list[str]) -> int:

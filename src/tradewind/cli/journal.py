@@ -28,6 +28,10 @@ def journal_path(data: Path) -> Path:
     from tradewind.core import journal as log
 
     path = data / JOURNAL_FOLDER
+    if any(path.glob("*.twj")) and not log.exists(path):
+        raise CommandFailure(
+            ExitCode.RED, "JOURNAL_CORRUPT", f"{path / 'genesis'} is missing although segments exist"
+        )
     if not path.is_dir() or not log.exists(path):
         raise CommandFailure(ExitCode.CANNOT, "NO_JOURNAL", f"{path} holds no journal")
     return path

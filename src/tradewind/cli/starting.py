@@ -130,6 +130,7 @@ class _Run:
         one = self.configuration
         one.data.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         configure_logs(one.data)
+        token = open_token(one.data)
         platform = await Platform.open(one, open_identities(one.data))
         try:
             sock = bind(one.port)
@@ -138,7 +139,7 @@ class _Run:
             raise
         self._catch_signals()
         write_effective(one.data, one)
-        async with self._serving(platform, sock, open_token(one.data)):
+        async with self._serving(platform, sock, token):
             try:
                 failure = await self._trade_until_stopped(platform)
             finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.config import ConfigurationRefused
@@ -17,7 +19,62 @@ def translate(error: Exception) -> CommandFailure | None:
     if isinstance(error, JournalLocked):
         return CommandFailure(ExitCode.LOCKED, "LOCKED", str(error), pid=getattr(error, "pid", None))
     if isinstance(error, TradewindError):
-        return CommandFailure(ExitCode.RED, error.name or type(error).__name__, str(error))
-    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError | FileNotFoundError):
+        name = error.name or type(error).__name__
+        return CommandFailure(ExitCode.RED, name, str(error).removeprefix(f"{name} "))
+    if isinstance(error, OSError):
+        return _of_system(error)
+    return _of_installation(error)
+
+
+def _of_system(error: OSError) -> CommandFailure:
+    """What the operating system refused: CANNOT, never "a definite no"."""
+    if error.errno is None:
         return CommandFailure(ExitCode.CANNOT, type(error).__name__, str(error))
+    files = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    text = f"{files or 'the system'}: {error.strerror}"
+    return CommandFailure(ExitCode.CANNOT, errno.errorcode.get(error.errno, "IO_ERROR"), text)
+
+
+def _of_installation(error: Exception) -> CommandFailure | None:
+    """Keys, profiles and the trader's own records."""
+    from tradewind.api.identities import IdentityError
+    from tradewind.trader.ledger import LedgerError
+    from tradewind.trader.records import UnreadableRecord
+    from tradewind.trader.risk.profile import ConfigError
+    from tradewind.venues.paper.port import PortStopped
+    from tradewind.venues.paper.schedule import ScheduleError
+    from tradewind.venues.paper.setup import SetupRefused
+
+    if isinstance(error, IdentityError):
+        return CommandFailure(ExitCode.CONFIG, error.code, str(error))
+    known: tuple[tuple[type[Exception], ExitCode, str], ...] = (
+        (ConfigError, ExitCode.CONFIG, "BAD_PROFILE"),
+        (ScheduleError, ExitCode.CONFIG, "BAD_FEE_SCHEDULE"),
+        (SetupRefused, ExitCode.CONFIG, "SETUP_REFUSED"),
+        (LedgerError, ExitCode.RED, "TRADER_RECORDS_BROKEN"),
+        (UnreadableRecord, ExitCode.RED, "TRADER_RECORDS_BROKEN"),
+        (PortStopped, ExitCode.RED, "ENGINE_STOPPED"),
+    )
+    for kind, exit_code, code in known:
+        if isinstance(error, kind):
+            return CommandFailure(exit_code, code, str(error))
     return None
+
+
+def unexpected(error: Exception) -> CommandFailure:
+    """A defect of this program: one line with its place. The whole trace is in the diagnostic log of `up`,
+    and on standard error with TRADEWIND_TRACEBACK=1.
+    """
+    import structlog
+
+    trace = error.__traceback__
+    place = "unknown place"
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        if name.startswith("tradewind."):
+            place = f"{name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    if structlog.is_configured():
+        structlog.get_logger("tradewind.cli").critical("internal_error", place=place, exc_info=error)
+    message = f"{type(error).__name__} at {place}: {error}; whether the command had its effect is unknown"
+    return CommandFailure(ExitCode.CANNOT, "INTERNAL_ERROR", message)

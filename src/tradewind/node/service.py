@@ -23,7 +23,7 @@ import structlog
 from tradewind.core import commands as build
 from tradewind.core import native
 from tradewind.core.engine import GenesisConfig
-from tradewind.core.errors import MalformedFrame, reject
+from tradewind.core.errors import InvalidGenesis, MalformedFrame, reject
 from tradewind.core.events import Result, decode_results
 from tradewind.node.errors import NodeStopped, NoGenesis, QueueFull, SpaceReserved
 from tradewind.node.limits import NodeLimits
@@ -122,7 +122,7 @@ class NodeService:
 
         def open_or_create() -> tuple[native.Node, dict[str, Any]]:
             if native.journal_exists(journal):
-                shard = GenesisConfig.decode(native.journal_genesis(journal)).shard
+                shard = _genesis_of(journal).shard
                 node, report = native.Node.open(
                     journal,
                     shard=shard,
@@ -548,3 +548,12 @@ class NodeService:
 def _log_failure(wanted: asyncio.Future[dict[str, Any]]) -> None:
     if not wanted.cancelled() and (error := wanted.exception()) is not None:
         log.error("snapshot_failed", error=str(error))
+
+
+def _genesis_of(journal: Path) -> GenesisConfig:
+    """The configuration with which a journal began; a damaged one is named with its file."""
+    try:
+        return GenesisConfig.decode(native.journal_genesis(journal))
+    except InvalidGenesis as error:
+        error.args = (f"{journal / 'genesis'} is damaged: {error}",)
+        raise

@@ -109,6 +109,12 @@ impl Accounts {
         self.by_id.find(id_hash(id), |handle| self.list[handle as usize].id == *id)
     }
 
+    /// The handle that an id probably has, without a look at the account.
+    #[inline(always)]
+    pub fn guess(&self, id: &[u8; 32]) -> Option<u32> {
+        self.by_id.find(id_hash(id), |_| true)
+    }
+
     pub fn open(&mut self, id: [u8; 32], owner_key: [u8; 32]) -> u32 {
         let handle = self.list.len() as u32;
         self.by_id.insert(id_hash(&id), handle);
@@ -135,6 +141,26 @@ impl Accounts {
             .sub(sub)
             .and_then(|sub| sub.row(asset).ok().map(|row| &sub.balances[row]))
             .map_or(0, |balance| balance.lines[line as usize])
+    }
+
+    /// Position of an asset's row among the balances of a sub-account.
+    #[inline(always)]
+    pub fn row(&self, account: u32, sub: u8, asset: u16) -> Option<usize> {
+        self.list[account as usize].sub(sub)?.row(asset).ok()
+    }
+
+    /// The row at a position that [`Accounts::row`] gave.
+    #[inline(always)]
+    pub fn at(&self, account: u32, sub: u8, row: usize) -> &Balance {
+        let sub = self.list[account as usize].sub(sub).expect("sub-account was checked to exist");
+        &sub.balances[row]
+    }
+
+    /// [`Accounts::at`], to change it.
+    #[inline(always)]
+    pub fn at_mut(&mut self, account: u32, sub: u8, row: usize) -> &mut Balance {
+        let sub = self.list[account as usize].sub_mut(sub).expect("sub-account was checked to exist");
+        &mut sub.balances[row]
     }
 
     #[inline]

@@ -100,6 +100,18 @@ impl Idempotency {
         })
     }
 
+    /// Cells of the index of keys.
+    #[inline]
+    pub fn cells(&self) -> usize {
+        self.index.cells()
+    }
+
+    /// Reads the cell at which the search for a key starts.
+    #[inline]
+    pub fn first_cell(&self, account: u32, key: &[u8; 16]) -> u64 {
+        self.index.first_cell(hash(account, words(key)))
+    }
+
     /// Looks a key up before its command runs.
     ///
     /// # Errors

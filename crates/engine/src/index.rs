@@ -33,6 +33,19 @@ impl Index {
         }
     }
 
+    /// Number of cells.
+    #[inline]
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The cell where the search for a hash starts; 0 when there is none.
+    #[inline]
+    pub fn first_cell(&self, hash: u64) -> u64 {
+        let mask = self.cells.len().wrapping_sub(1);
+        self.cells.get(hash as usize & mask).copied().unwrap_or(0)
+    }
+
     /// Adds a number that is not in the index.
     ///
     /// # Panics

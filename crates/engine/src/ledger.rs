@@ -187,17 +187,33 @@ pub fn post_between(
     (from, to): (u8, u8),
     amount: i64,
 ) {
+    if amount != 0 {
+        let balance = accounts.balance_mut(owner.0, owner.1, asset);
+        post_in_row(balance, postings, owner, (from, to), amount);
+    }
+}
+
+/// [`post_between`] on a balance that was looked up already.
+///
+/// # Panics
+/// As [`post_user`].
+#[inline(always)]
+pub fn post_in_row(
+    balance: &mut Balance,
+    postings: &mut Vec<Posting>,
+    (owner, sub): (u32, u8),
+    (from, to): (u8, u8),
+    amount: i64,
+) {
     if amount == 0 {
         return;
     }
-    let (owner, sub) = owner;
-    let lines = &mut accounts.balance_mut(owner, sub, asset).lines;
+    let Balance { asset, lines } = balance;
+    let asset = *asset;
     lines[from as usize] = checked(lines[from as usize], -amount, from);
     lines[to as usize] = checked(lines[to as usize], amount, to);
-    postings.extend_from_slice(&[
-        Posting { owner, asset, line: from, sub, amount: -amount },
-        Posting { owner, asset, line: to, sub, amount },
-    ]);
+    postings.push(Posting { owner, asset, line: from, sub, amount: -amount });
+    postings.push(Posting { owner, asset, line: to, sub, amount });
 }
 
 /// Posts one movement on a system line and applies it.

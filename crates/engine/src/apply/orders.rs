@@ -3,7 +3,7 @@
 use super::work::{Budget, CancelAccount, CancelMarket, Taker, Work};
 use crate::book::{crosses, Book};
 use crate::engine::{Context, Engine};
-use crate::ledger::{line, post_between};
+use crate::ledger::{line, post_between, post_in_row};
 use crate::limits::*;
 use crate::market::{status, Market, MarketRules};
 use crate::math::notional;
@@ -66,7 +66,7 @@ impl<B: Book> Engine<B> {
             account_previous: NONE,
             account_next: NONE,
         };
-        let (asset, reserve) = self.secure(&order, 0)?;
+        let (row, reserve) = self.secure(&order, 0)?;
         order.reserve = reserve;
         let takes = self.check_execution(&order, command.time_ns)?;
 
@@ -74,15 +74,7 @@ impl<B: Book> Engine<B> {
         order.id = id;
         self.state.next_order += 1;
         self.state.next_priority += 1;
-        let owner = (order.account, order.sub);
-        post_between(
-            &mut self.state.accounts,
-            &mut output.postings,
-            owner,
-            asset,
-            (line::FREE, line::HELD),
-            reserve,
-        );
+        self.hold(&order, row, reserve, output);
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
         self.match_or_rest(command, order, (slot, false), takes, context.system, output);
         Ok(id)
@@ -143,19 +135,11 @@ impl<B: Book> Engine<B> {
         let keeps_priority = price == old.price && total <= old.total;
         let fee_cap_e6bp = if keeps_priority { old.fee_cap_e6bp } else { market.parameters.fee_cap_e6bp() };
         let mut order = Order { price, total, remaining: total - filled, fee_cap_e6bp, ..old };
-        let (asset, reserve) = self.secure(&order, old.reserve)?;
+        let (row, reserve) = self.secure(&order, old.reserve)?;
         order.reserve = reserve;
         let takes = !keeps_priority && self.check_execution(&order, command.time_ns)?;
 
-        let (owner, change) = ((order.account, order.sub), reserve - old.reserve);
-        post_between(
-            &mut self.state.accounts,
-            &mut output.postings,
-            owner,
-            asset,
-            (line::FREE, line::HELD),
-            change,
-        );
+        self.hold(&order, row, reserve - old.reserve, output);
         let book = &mut self.state.books[order.market as usize];
         if keeps_priority {
             if old.remaining > order.remaining {
@@ -282,17 +266,31 @@ impl<B: Book> Engine<B> {
         Ok(())
     }
 
-    /// The asset and reserve of an order, if `free` plus `credit` (the reserve it already has) covers it.
+    /// The reserve of an order and the row of balances that it comes from, if `free` plus `credit` (the reserve it
+    /// already has) covers it.
     #[inline(always)]
-    fn secure(&self, order: &Order, credit: i64) -> Result<(u16, i64), Reject> {
+    fn secure(&self, order: &Order, credit: i64) -> Result<(usize, i64), Reject> {
         let market = &self.state.markets.list[order.market as usize];
         let (asset, reserve) =
             market.rules().reserve(market, order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
-        let free = self.state.accounts.balance(order.account, order.sub, asset, line::FREE);
+        let accounts = &self.state.accounts;
+        // Without a row nothing is free and nothing is held, and no order has a reserve of zero.
+        let Some(row) = accounts.row(order.account, order.sub, asset) else {
+            return reject(Code::INSUFFICIENT_BALANCE, 0, reserve - credit);
+        };
+        let free = accounts.at(order.account, order.sub, row).lines[line::FREE as usize];
         if reserve - credit > free {
             return reject(Code::INSUFFICIENT_BALANCE, free, reserve - credit);
         }
-        Ok((asset, reserve))
+        Ok((row, reserve))
+    }
+
+    /// Moves micro-units from `free` to `held` of an order's owner, in the row that [`Engine::secure`] found.
+    #[inline(always)]
+    fn hold(&mut self, order: &Order, row: usize, amount: i64, output: &mut Output) {
+        let balance = self.state.accounts.at_mut(order.account, order.sub, row);
+        let owner = (order.account, order.sub);
+        post_in_row(balance, &mut output.postings, owner, (line::FREE, line::HELD), amount);
     }
 
     /// Post-only, fill-or-kill, market and self-trade rules that refuse before anything changes (P2.5.1, P3.4).

@@ -1,8 +1,9 @@
 """The `Venue` protocol: the only way any other module talks to a place where orders rest.
 
-Prices are whole ticks and quantities whole lots of the venue's own `Instrument`; money is `Decimal`. Outcomes of the
-venue are *results*, never exceptions: an exception from a venue is a programming error. Silence is `Uncertain`, and a
-list that may be missing rows is `Incomplete`: neither is ever read as "nothing there".
+Prices are whole ticks and quantities whole lots of the venue's own `Instrument`; money is `Decimal`.
+Outcomes of the venue are *results*, never exceptions: an exception from a venue is a programming error.
+Silence is `Uncertain`, and a list that may be missing rows is `Incomplete`: neither is ever read as "nothing
+there".
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from readiness_world import World, failing_value, passing_value, values_of
 from tradewind.readiness.errors import ProbeDefectError, Reason, SigningKeyError
 from tradewind.readiness.gate import State
 from tradewind.readiness.hashing import is_ulid, new_ulid
-from tradewind.readiness.probe import Measurement, Registry
+from tradewind.readiness.probe import Measure, Measurement, ProbeContext, Registry
 from tradewind.readiness.record import EvidenceRecord, JournalRange, MeasuredValue
 from tradewind.readiness.signing import KeyRing, key_id
 from tradewind.readiness.verify import NS_PER_DAY, NS_PER_S
@@ -379,3 +380,32 @@ def test_record_names_sort_by_time() -> None:
     assert names == sorted(names)
     assert all(is_ulid(name) for name in names)
     assert not is_ulid("../" + names[0][3:])
+
+
+def test_a_row_that_nothing_measures_keeps_the_criterion_red(world: World) -> None:
+    criterion = next(item for item in world.catalogue.criteria if len(item.threshold) > 1)
+    first = criterion.threshold[0]
+
+    def partly(pick: Callable[[str, float], float]) -> Measure:
+        value = MeasuredValue(pick(first.op, first.value), first.unit, 1)
+        return lambda _: Measurement({first.metric: value}, {"raw.json": b"{}"})
+
+    world.registry.probe(criterion.id)(partly(passing_value)).mutation(partly(failing_value))
+    record = world.measure(criterion.id)
+    assert not record.passed
+    result = world.state(criterion.id)
+    assert result.state is State.NOT_MET
+    assert "was not measured" in result.detail
+
+
+def test_a_mutation_that_is_red_only_by_what_is_not_measured_proves_nothing(world: World) -> None:
+    criterion = next(item for item in world.catalogue.criteria if len(item.threshold) > 1)
+    first = criterion.threshold[0]
+    value = MeasuredValue(passing_value(first.op, first.value), first.unit, 1)
+
+    def measure(_: ProbeContext) -> Measurement:
+        return Measurement({first.metric: value}, {"raw.json": b"{}"})
+
+    world.registry.probe(criterion.id)(measure).mutation(measure)
+    with pytest.raises(ProbeDefectError, match="still green"):
+        world.measure(criterion.id)

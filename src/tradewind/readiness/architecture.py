@@ -10,6 +10,7 @@ between node and core, because every part above core may need it.
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ CRATE_ARROWS: Final[Mapping[str, frozenset[str]]] = {
 }
 CRATES_WITHOUT_PYTHON: Final = ("tradewind-engine", "tradewind-journal")
 MAX_SOURCE_FILES: Final = 10_000
+# A longer string is prose, and prose that mentions a function does not use it.
+MAX_NAME_CHARACTERS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,56 @@ def unmapped(root: Path, tracked: Sequence[str], map_text: str) -> list[str]:
     return sorted(name for name in wanted if f"`{name}`" not in map_text and f"`{name}/`" not in map_text)
 
 
+def _named_in_text(path: Path) -> list[str]:
+    """Modules that a file starts or imports by their names: whole, or as ``f"tradewind.part.{name}"``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    words = {text for text in strings if isinstance(text, str)}
+    prefixes = [
+        node.values[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr) and node.values and isinstance(node.values[0], ast.Constant)
+    ]
+    packages = [
+        text
+        for text in prefixes
+        if isinstance(text, str) and text.startswith(f"{PACKAGE}.") and text.endswith(".")
+    ]
+    whole = [text for text in words if text.startswith(f"{PACKAGE}.")]
+    return [*whole, *(f"{package}{word}" for package in packages for word in words if word.isidentifier())]
+
+
+def unused_exports(source: Path) -> list[tuple[str, str, int]]:
+    """Module, name and line of public functions and classes which nothing in the package names.
+
+    What a decorator registers is used by it. A name in a string counts: annotations and tables use them.
+    """
+    named: set[str] = set()
+    exports: list[tuple[str, str, int]] = []
+    for module, path in module_files(source).items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for item in tree.body:
+            if not isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            if not item.name.startswith("_") and not item.decorator_list:
+                exports.append((module, item.name, item.lineno))
+        for node in ast.walk(tree):
+            named.update(_names_used(node))
+    return [export for export in exports if export[1] not in named]
+
+
+def _names_used(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute):
+        return [node.attr]
+    if isinstance(node, ast.ImportFrom):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.findall(r"\w+", node.value) if len(node.value) < MAX_NAME_CHARACTERS else []
+    return []
+
+
 def reachable_modules(source: Path, roots: Sequence[str]) -> set[str]:
     """Modules that are imported, directly or not, from ``roots`` (a root stands for all modules below it)."""
     modules = module_files(source)
@@ -218,5 +271,6 @@ def reachable_modules(source: Path, roots: Sequence[str]) -> set[str]:
         reached.add(module)
         parents = [module.rsplit(".", depth)[0] for depth in range(1, module.count(".") + 1)]
         named = [item.imported for item in imports_of(module, modules[module])]
+        named += _named_in_text(modules[module])
         waiting.extend(parents + named + [name.rpartition(".")[0] for name in named])
     return reached

@@ -10,6 +10,7 @@ from pathlib import Path
 from tradewind.readiness.catalogue import environment_rank, load_catalogue
 from tradewind.readiness.evidence import Laboratory
 from tradewind.readiness.identity import current_identity
+from tradewind.readiness.journal_range import JournalCheck
 from tradewind.readiness.probe import built_probes
 from tradewind.readiness.signing import KeyRing
 from tradewind.readiness.store import EvidenceStore
@@ -37,6 +38,7 @@ def open_verifier(environment: str, data_dir: Path, now_ns: int | None = None) -
         keys=KeyRing(data_dir),
         registry=built_probes(),
         now_ns=time.time_ns() if now_ns is None else now_ns,
+        journal_check=JournalCheck(data_dir),
     )
 
 

@@ -5,7 +5,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final
 
-MODULES: Final = ("artefact", "compiling", "credentials", "markers", "quality", "structure")
+MODULES: Final = (
+    "access",
+    "artefact",
+    "compiling",
+    "conservation",
+    "credentials",
+    "frames",
+    "leakage",
+    "logging",
+    "markers",
+    "markets",
+    "platform",
+    "quality",
+    "recovery",
+    "structure",
+)
 
 
 def load_all() -> None:

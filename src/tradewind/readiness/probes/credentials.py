@@ -6,10 +6,11 @@ import math
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from tradewind.readiness.hashing import hash_bytes
 from tradewind.readiness.identity import CONFIGURATION_FILE
 from tradewind.readiness.probe import Measurement, ProbeContext, count, probe
 from tradewind.readiness.probes.source_tree import MAX_TEXT_BYTES, Finding, report, run_tool, tracked_files
@@ -28,6 +29,12 @@ ASSIGNED: Final = re.compile(
 )
 MINIMUM_ENTROPY_BITS: Final = 3.6
 LOCK_FILES: Final = (".lock",)
+IMAGE_FILES: Final = ("Dockerfile", "Containerfile")
+# Texts in the shape of a credential that open nothing, by the hash of their line. Only exactly these pass.
+SYNTHETIC: Final[Mapping[str, str]] = {
+    "3ee424cec3f1708fa5b21eaefc46b509fcd86fb1f3f38c5f06ff758f80f78abc": "planted by the test of redaction",
+    "47e6dc8889eda3629fc0c9c31cd6ff022226572bb510bf67b0c5ed2a57337cbb": "frame of a key without a key inside",
+}
 
 
 def entropy_bits(text: str) -> float:
@@ -38,12 +45,12 @@ def entropy_bits(text: str) -> float:
 def scan(lines: Iterable[tuple[str, int, str]]) -> Iterator[Finding]:
     """Credential-shaped text in (place, line number, text). The text itself never goes into the finding."""
     for place, number, text in lines:
-        for name, pattern in PATTERNS.items():
-            if pattern.search(text):
-                yield Finding(place, number, name)
         match = ASSIGNED.search(text)
+        names = [name for name, pattern in PATTERNS.items() if pattern.search(text)]
         if match and entropy_bits(match["value"]) >= MINIMUM_ENTROPY_BITS:
-            yield Finding(place, number, "assigned secret")
+            names.append("assigned secret")
+        if names and hash_bytes(text.strip().encode()) not in SYNTHETIC:
+            yield from (Finding(place, number, name) for name in names)
 
 
 def _tree_lines(root: Path) -> Iterator[tuple[str, int, str]]:
@@ -92,7 +99,8 @@ def _measure(root: Path, data_dir: Path, extra: Iterable[tuple[str, int, str]] =
         ]
     found = list(scan([*tree, *history, *configuration, *extra]))
     detected = any(scan([("planted", 1, _planted())]))
-    not_run = ["image layers: no image is built yet"]
+    # Without a description of an image this build has no image and therefore no layers.
+    not_run = [f"image layers of {name}" for name in tracked_files(root) if Path(name).name in IMAGE_FILES]
     if not commits:
         not_run.append("history: the source tree has none")
     return Measurement(
@@ -109,7 +117,10 @@ def _measure(root: Path, data_dir: Path, extra: Iterable[tuple[str, int, str]] =
 
 @probe("security-no-hardcoded-credentials")
 def no_hardcoded_credentials(context: ProbeContext) -> Measurement:
-    """Scans the tree, every added line of the history, and the effective configuration."""
+    """Scans the tree, every added line of the history, and the effective configuration.
+
+    The catalogue names image layers too: they are unmeasured as soon as the tree describes an image.
+    """
     return _measure(context.require_source(), context.data_dir)
 
 

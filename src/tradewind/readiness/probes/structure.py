@@ -15,6 +15,7 @@ from tradewind.readiness.architecture import (
     module_files,
     reachable_modules,
     unmapped,
+    unused_exports,
 )
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import Measurement, ProbeContext, count, probe
@@ -27,7 +28,15 @@ from tradewind.readiness.probes.source_tree import (
     tracked_files,
 )
 
-ENTRY_POINTS: Final = ("tradewind.cli", "tradewind.readiness.probes")
+ENTRY_POINTS: Final = (
+    "tradewind.cli",
+    "tradewind.readiness.probes",
+    # A program of the developers: it writes the typed records, and a test runs it.
+    "tradewind.core.generate",
+    # Read as files: by Alembic, and by the interpreter of another virtual environment.
+    "tradewind.node.projections.migrations",
+    "tradewind.lab.bench.adapters",
+)
 
 
 def duplicate_concerns(source: Path) -> tuple[list[Finding], int]:
@@ -91,18 +100,19 @@ def _measure_clean(root: Path, tracked: list[str]) -> Measurement:
     map_text = (root / "ARCHITECTURE.md").read_text(encoding="utf-8")
     strangers = unmapped(root, tracked, map_text)
     commented = _commented_out(root)
+    unused = unused_exports(source)
     findings = [
         *(Finding(name, 0, "no command reaches this module") for name in dead),
+        *(Finding(module, line, f"nothing uses {name}") for module, name, line in unused),
         *(Finding(name, 0, "not on the map") for name in strangers),
         *commented,
     ]
     return Measurement(
         values={
-            "dead_modules": count(len(dead) + len(commented), len(modules)),
+            "dead_modules": count(len(dead) + len(unused) + len(commented), len(modules)),
             "unmapped_files": count(len(strangers), len(tracked)),
         },
         artefacts={"codebase.json": report(findings, modules=len(modules), files=len(tracked))},
-        not_run=["unreachable exports inside a reachable module"],
     )
 
 

@@ -4,6 +4,7 @@ mod accounts;
 mod collateral;
 mod markets;
 mod matching;
+mod order_form;
 mod orders;
 mod pauses;
 mod roles;

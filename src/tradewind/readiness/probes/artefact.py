@@ -17,12 +17,14 @@ from tradewind.readiness.probes.source_tree import Finding, report, run_tool
 
 # Mangled names of Rust test modules, of the property test crate and of the fault injection switch.
 COMPILED_TEST_SYMBOLS: Final = re.compile(rb"_ZN[\w.]*5tests\d|8proptest|9set_fault")
-REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9._-]+).*extra == ['\"]dev['\"]")
+REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9._-]+).*extra == ['\"](\w+)['\"]")
 IMPORT_ALL: Final = """
 import importlib, json, pkgutil, sys
 import tradewind
+files = ("tradewind.lab.bench.adapters", "tradewind.node.projections.migrations.")
 for item in pkgutil.walk_packages(tradewind.__path__, "tradewind."):
-    if not item.name.endswith("__main__"):
+    # Programs of other interpreters, and files which Alembic runs, are never imported.
+    if not item.name.endswith("__main__") and not item.name.startswith(files):
         importlib.import_module(item.name)
 print(json.dumps(sorted(sys.modules)))
 """
@@ -34,7 +36,10 @@ def development_modules() -> set[str]:
         lines = metadata.requires("tradewind") or []
     except metadata.PackageNotFoundError as error:
         raise CannotMeasureError("tradewind is not installed: its dependencies are unknown") from error
-    development = {match[1] for line in lines if (match := REQUIREMENT.match(line))}
+    extras = [match.groups() for line in lines if (match := REQUIREMENT.match(line))]
+    # What another extra offers to users as well is no test dependency.
+    development = {name for name, extra in extras if extra == "dev"}
+    development -= {name for name, extra in extras if extra != "dev"}
     if not development:
         raise CannotMeasureError("the installed package declares no dev extra")
     return {name.lower().replace("-", "_") for name in development}

@@ -72,8 +72,7 @@ def _try(attempt: _Attempt, send: Send) -> dict[str, Any]:
         )
     except InvalidField as error:
         # Below zero a value has no representation: it is refused before it becomes a command.
-        named = 0 if "0 <= " in str(error) else None
-        seen = {"code": error.name, "bound": named}
+        seen = {"code": error.name, "bound": error.bound}
         return _row(attempt, seen, before == exchange.hash())
     answers, happened = exchange.run(frame)
     updated = [event for event in happened if type(event).__name__ == "MarketUpdated"]

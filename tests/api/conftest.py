@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from tradewind.api.app import create_app
 from tradewind.api.desk import Desk
@@ -46,9 +47,14 @@ class ApiWorld:
     """One node, its views, and an HTTP client that carries the token."""
 
     def __init__(
-        self, node: NodeService, views: PlatformViews, identities: Identities, http: httpx.AsyncClient
+        self,
+        node: NodeService,
+        views: PlatformViews,
+        identities: Identities,
+        http: httpx.AsyncClient,
+        app: FastAPI,
     ):
-        self.node, self.views, self.identities, self.http = node, views, identities, http
+        self.node, self.views, self.identities, self.http, self.app = node, views, identities, http, app
 
     async def post(self, path: str, body: Any = None) -> httpx.Response:
         return await self.http.post(f"/api/v1{path}", json=body or {})
@@ -112,4 +118,4 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiWorld]:
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=headers
         ) as http:
-            yield ApiWorld(node, views, identities, http)
+            yield ApiWorld(node, views, identities, http, app)

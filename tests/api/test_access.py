@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from tradewind.api.identities import ROLES, IdentityError, open_identities
 from tradewind.api.token import authorised, open_token
@@ -40,6 +42,21 @@ async def test_every_command_publishes_the_schema_of_its_body(api: ApiWorld) -> 
 async def test_unknown_paths_and_methods_are_problems_too(api: ApiWorld) -> None:
     assert (await api.get("/nothing")).json()["name"] == "NOT_FOUND"
     answer = await api.http.delete("/api/v1/orders")
+    assert (answer.status_code, answer.json()["name"]) == (405, "METHOD_NOT_ALLOWED")
+
+
+async def test_a_command_on_a_mistyped_path_is_no_success_although_the_console_takes_every_path(
+    api: ApiWorld,
+) -> None:
+    async def everything(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("the console")(scope, receive, send)
+
+    api.app.mount("/", everything)
+    assert (await api.http.get("/")).text == "the console"
+    for path in ("/api/v1/halt", "/api/v1/kill/halt/", "/api/v2/kill/halt", "/api/v1", "/api/nothing"):
+        answer = await api.http.post(path, json={"reason": "typed at night"})
+        assert (answer.status_code, answer.json()["name"]) == (404, "NOT_FOUND"), path
+    answer = await api.http.get("/api/v1/kill/halt")
     assert (answer.status_code, answer.json()["name"]) == (405, "METHOD_NOT_ALLOWED")
 
 

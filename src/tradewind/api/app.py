@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradewind.api import requests as req
@@ -54,11 +55,27 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         _add_command(app, route)
     for path, handler, summary in read_routes(reads):
         _add_read(app, path, handler, summary)
+    # The console takes every path that is left: without this, a mistyped `POST /api/v1/halt` would be a 200.
+    app.mount("/api", _unknown_path(app))
     app.add_exception_handler(ApiFailure, _answer_failure)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
     app.add_middleware(TokenGuard, token=token)
     return app
+
+
+def _unknown_path(app: FastAPI) -> ASGIApp:
+    """Answers for everything below `/api` that no route has taken: 405 where another method would do, else
+    404.
+    """
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        whole = {**scope, "root_path": ""}
+        known = any(route.matches(whole)[0] is Match.PARTIAL for route in app.router.routes)
+        status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND
+        raise HTTPException(status, f"{scope['method']} {scope['path']}: {status.phrase.lower()}")
+
+    return refuse
 
 
 def command_routes(desk: Desk) -> list[CommandRoute]:

@@ -17,6 +17,9 @@ from .guard import LoopbackGuard
 
 RECONNECT_S = 5.0
 """How long the server keeps a page's state after its connection broke."""
+PAGE_PATHS = frozenset({"/", "/favicon.ico"})
+OWN_PATHS = "/_nicegui"
+"""Scripts, styles and sockets of the page."""
 MESSAGE_HISTORY = 200
 """Messages per page kept for a reconnecting browser."""
 
@@ -94,7 +97,16 @@ class Console:
             await self._resources.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the console, loading it when this is the first request."""
+        """Serve the console, loading it when this is the first request.
+
+        The console is one page: another path or method is refused, so that nobody takes a mistyped command
+        for done.
+        """
+        if scope["type"] == "http" and not scope["path"].startswith(OWN_PATHS):
+            known = scope["path"] in PAGE_PATHS
+            if not known or scope["method"] not in ("GET", "HEAD"):
+                await _answer(405 if known else 404, scope, receive, send)
+                return
         if self._inner is None:
             if self._closed:
                 await _refuse(scope, receive, send)
@@ -102,6 +114,13 @@ class Console:
             await self.preload()
         assert self._inner is not None
         await self._inner(scope, receive, send)
+
+
+async def _answer(status: int, scope: Scope, receive: Receive, send: Send) -> None:
+    from starlette.responses import PlainTextResponse
+
+    text = "The console has no such page." if status == 404 else "The console is only read."
+    await PlainTextResponse(text, status)(scope, receive, send)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -85,7 +85,8 @@ async def test_a_suspect_book_makes_the_feed_stale_and_health_fail(platform: Pla
     ended = platform.collector.refresh()
     assert ended.feed.state is FeedState.ENDED
     assert ended.depth.quality is Quality.STALE
-    assert "FEED_ENDED" in {alarm.code for alarm in ended.alarms}
+    assert {"FEED_ENDED", "TRADING_ENDED"} <= {alarm.code for alarm in ended.alarms}
+    assert (ended.strategy.state, ended.strategy.detail) == ("ended", "the feed has ended")
     assert [reason.split(":")[0] for reason in assess(ended, ended.taken_ns).reasons] == ["feed"]
 
 

@@ -128,14 +128,14 @@ class ViewCollector:
         depth = self._depth(market, own, feed)
         engine_ns = self.node.now_ns()
         fields: dict[str, object] = {}
-        if trader is not None:
+        if self.session is not None and trader is not None:
             fields = {
                 "fills": trader_view.fills(trader),
                 "position": trader_view.position(trader, engine_ns),
                 "profit": trader_view.profit(trader, engine_ns),
                 "limits": trader_view.limits(trader),
                 "trading": trader_view.trading(trader),
-                "strategy": trader_view.strategy(trader),
+                "strategy": trader_view.strategy(trader, self.session.ended_reason),
                 "balances": self._balances(engine_ns),
                 "orders": tuple(self._order_rows(market, own, engine_ns)),
                 "orders_open": len(own),
@@ -390,6 +390,10 @@ class ViewCollector:
             code = f"FEED_{feed.state.value.upper()}"
             yield Alarm(severity=severity, code=code, text=f"{feed.label} {feed.detail}".strip())
         if self.session is not None:
+            if self.session.ended_reason is not None:
+                # Nobody quotes, marks or watches limits any more, whatever the trading state still says.
+                text = f"{self.session.ended_reason}; no strategy runs until the next start"
+                yield Alarm(severity=Severity.CRITICAL, code="TRADING_ENDED", text=text)
             yield from trader_view.alarms(self.session.trader, engine_ns)
 
     # ---- for the metrics ---------------------------------------------------------------------------

@@ -147,11 +147,13 @@ def trading(trader: TraderService) -> TradingView:
     )
 
 
-def strategy(trader: TraderService) -> StrategyView:
-    """Name and state of the strategy."""
+def strategy(trader: TraderService, ended_reason: str | None = None) -> StrategyView:
+    """Name and state of the strategy; `ended_reason` says why its session is over."""
     manifest = trader.strategy.manifest
     if trader.strategy_error is not None:
         return StrategyView(name=manifest.name, state="halted", detail=trader.strategy_error)
+    if ended_reason is not None:
+        return StrategyView(name=manifest.name, state="ended", detail=ended_reason)
     return StrategyView(
         name=manifest.name,
         state="running" if trader.running else "stopped",

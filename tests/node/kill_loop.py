@@ -41,7 +41,11 @@ async def child(data_dir: Path, seed: int) -> None:
     # The pipe on stdout is for acknowledgements only.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     limits = NodeLimits(
-        snapshot_commands=150, checkpoint_blocks=20, tick_interval_s=0.01, space_reserved_bytes=0
+        snapshot_commands=150,
+        snapshot_spacing_s=0.0,
+        checkpoint_blocks=20,
+        tick_interval_s=0.01,
+        space_reserved_bytes=0,
     )
     node = await NodeService.start(
         data_dir, genesis=genesis(time.time_ns()), limits=limits, segment_bytes=1 << 18, reserve_bytes=0

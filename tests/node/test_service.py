@@ -235,7 +235,9 @@ async def test_snapshot_shortens_recovery_and_a_damaged_one_is_put_aside(
 
 
 async def test_snapshots_and_state_hashes_are_taken_by_count(start: Starter, world: World) -> None:
-    node = await start(limits=_with(snapshot_commands=20, checkpoint_blocks=5, tick_interval_s=0.01))
+    node = await start(
+        limits=_with(snapshot_commands=20, snapshot_spacing_s=0.0, checkpoint_blocks=5, tick_interval_s=0.01)
+    )
     await node.submit(world.setup())
     for number in range(40):
         await node.submit([world.order(0, Side.BUY, 5_000_000 + number, 1)])

@@ -33,6 +33,10 @@ class NodeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Longest time without a command: an idle log still shows the clock."""
     snapshot_commands: int = 100_000
     """Commands between snapshots (operations O2.6)."""
+    snapshot_spacing_s: float = 5.0
+    """Least time between snapshots: at a million commands per second the count alone would ask for ten a
+    second, and what they save, the replay of a few million commands, takes two seconds.
+    """
     snapshot_interval_s: float = 900.0
     """Time between snapshots, if there were commands at all."""
     checkpoint_blocks: int = 4_096

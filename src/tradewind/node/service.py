@@ -505,8 +505,9 @@ class NodeService:
     def _snapshot_if_due(self) -> None:
         seq, taken_s = self._last_snapshot
         commands = self._published.next_seq - seq
-        late = time.monotonic() - taken_s >= self.limits.snapshot_interval_s
-        due = commands >= self.limits.snapshot_commands or (late and commands > 0)
+        age_s = time.monotonic() - taken_s
+        many = commands >= self.limits.snapshot_commands and age_s >= self.limits.snapshot_spacing_s
+        due = many or (age_s >= self.limits.snapshot_interval_s and commands > 0)
         if due and self._snapshot_wanted is None and self.stop_reason is None:
             # The next one is counted from here, also when this one fails: a full disk is not asked again at
             # once.

@@ -19,6 +19,7 @@ MODULES: Final = (
     "platform",
     "quality",
     "recovery",
+    "settings",
     "structure",
 )
 

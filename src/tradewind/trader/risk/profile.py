@@ -14,6 +14,8 @@ import msgspec
 
 PROFILE_DIR = Path(__file__).parent.parent / "profiles"
 MAX_PROFILE_BYTES = 65_536
+MAX_VALUE = Decimal(10**15)
+"""No limit is larger: what is meant to be without a limit says "none", where that is allowed."""
 
 
 class ConfigError(ValueError):
@@ -150,12 +152,13 @@ def _join(first: dict[str, Any], second: dict[str, Any], where: str) -> dict[str
 
 
 def _validate(profile: Profile) -> None:
-    for field in Limits.__struct_fields__:
-        value = getattr(profile.limits, field)
-        if isinstance(value, Decimal | int) and not isinstance(value, bool):
-            _require_positive(field, Decimal(value))
-    for symbol, of_symbol in profile.limits.symbols.items():
-        _require_positive(f"symbols.{symbol}.max_order_qty_base", of_symbol.max_order_qty_base)
+    tables: list[tuple[str, msgspec.Struct]] = [("limits", profile.limits), ("account", profile.account)]
+    tables += [(f"limits.symbols.{name}", one) for name, one in profile.limits.symbols.items()]
+    for table, content in tables:
+        for field in content.__struct_fields__:
+            value = getattr(content, field)
+            if isinstance(value, Decimal | int) and not isinstance(value, bool):
+                _require_in_range(f"{table}.{field}", Decimal(value))
     limits = profile.limits
     ladder = (
         limits.drawdown_warn_pct,
@@ -171,6 +174,6 @@ def _validate(profile: Profile) -> None:
         raise ConfigError(f"account.on_halt must be 'hold' or 'flatten', not {profile.account.on_halt!r}")
 
 
-def _require_positive(field: str, value: Decimal) -> None:
-    if not value.is_finite() or value <= 0:
-        raise ConfigError(f"limits.{field} must be a positive finite number, not {value}")
+def _require_in_range(field: str, value: Decimal) -> None:
+    if not value.is_finite() or not 0 < value <= MAX_VALUE:
+        raise ConfigError(f"{field} must be a positive number of at most {MAX_VALUE}, not {value}")

@@ -16,6 +16,7 @@ MODULES: Final = (
     "logging",
     "markers",
     "markets",
+    "orders",
     "platform",
     "quality",
     "recovery",

@@ -1,0 +1,356 @@
+"""orders-execute, orders-cancel, orders-idempotency-key and security-derived-identifiers on the engine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from tradewind.core import commands
+from tradewind.core.enums import ALL_MARKETS, Line, Role, Side
+from tradewind.core.hashing import account_id
+from tradewind.core.measure import StandardStream
+from tradewind.core.native import Batch, Engine, Node
+from tradewind.core.records import codec
+from tradewind.readiness.probe import ProbeContext, count
+from tradewind.readiness.probes.authority import raw_command
+from tradewind.readiness.probes.drill import Facts, case, drill, held, ratio
+from tradewind.readiness.probes.exchange import (
+    QUOTE,
+    SECOND_NS,
+    STAFF,
+    Answer,
+    Exchange,
+    Send,
+    genesis,
+    honest,
+    key_of,
+)
+from tradewind.readiness.record import MeasuredValue
+
+ALICE, BOB = key_of("alice"), key_of("bob")
+
+# ---- orders-execute -------------------------------------------------------------------------------------
+
+COMPARED: Final = 1_000_000
+LIVE_ORDERS: Final = 300
+BATCH: Final = 4_096
+MUTANT_BATCHES: Final = 8
+Reply = tuple[bytes, bytes, bytes]
+
+
+def _reply(batch: Batch) -> Reply:
+    return bytes(batch.results), bytes(batch.events), bytes(batch.postings)
+
+
+def _observe_execution(
+    context: ProbeContext, wanted: int = COMPARED, alter: Callable[[bytes], bytes] = bytes
+) -> Facts:
+    """Both books get the same commands; results, events and postings are compared byte for byte."""
+    stream = StandardStream(LIVE_ORDERS)
+    config = stream.genesis.encode()
+    fast, naive = Engine(config, audit=False), Engine(config, reference_book=True, audit=False)
+    compared = divergent = 0
+    parts = [(part, stream.setup_ns) for part in stream.setup]
+    parts += list(stream.fill())
+    while compared < wanted:
+        part, now_ns = parts.pop(0) if parts else stream.next("mixed", BATCH)
+        one, other = _reply(fast.apply(part, now_ns)), _reply(naive.apply(alter(part), now_ns))
+        divergent += one != other
+        compared += len(part) // commands.COMMAND_SIZE
+    same_state = fast.state_hash() == naive.state_hash()
+    return {"compared": compared, "divergent_batches": divergent, "same_state": same_state}
+
+
+def _swapped(part: bytes) -> bytes:
+    """The second of two commands goes first: at an equal price the later order then has priority."""
+    size = commands.COMMAND_SIZE
+    return part[size : 2 * size] + part[:size] + part[2 * size :]
+
+
+def _summarise_execution(facts: Facts) -> Mapping[str, MeasuredValue]:
+    divergent = facts["divergent_batches"] + int(not facts["same_state"])
+    return {
+        "commands_compared": count(facts["compared"], facts["compared"]),
+        "divergent_replies": count(divergent, facts["compared"]),
+    }
+
+
+execution = drill(
+    "orders-execute",
+    observe=_observe_execution,
+    broken=lambda context: _observe_execution(context, MUTANT_BATCHES * BATCH, _swapped),
+    summarise=_summarise_execution,
+    provenance="virtual",
+    not_run=("conditional, OCO, bracket, iceberg and TWAP orders",),
+)
+
+# ---- orders-cancel --------------------------------------------------------------------------------------
+
+PAUSES: Final[Mapping[str, tuple[int, int] | None]] = {
+    "normal": None,
+    "market PARTIAL": (0, 1),
+    "market FULL": (0, 2),
+    "platform PARTIAL": (ALL_MARKETS, 1),
+    "platform FULL": (ALL_MARKETS, 2),
+}
+PRICE: Final = 100
+LOTS: Final = 20_000
+PART: Final = 5_000
+
+
+def _prepared(send: Send, pause: tuple[int, int] | None, *, partial: bool) -> tuple[Exchange, int]:
+    """An exchange with one open order of Alice, perhaps partly filled, and a halt state."""
+    exchange = Exchange()
+    exchange.open_market()
+    exchange.fund(ALICE)
+    exchange.fund(BOB)
+    order = exchange.must(exchange.order(ALICE, Side.BUY, PRICE, LOTS)).value
+    if partial:
+        exchange.must(exchange.order(BOB, Side.SELL, PRICE, PART))
+    if pause is not None:
+        market, level = pause
+        until_ns = exchange.now_ns + 3_600 * SECOND_NS
+        exchange.must(
+            commands.pause_market(
+                principal=STAFF[Role.EMERGENCY],
+                client_key=exchange.key(),
+                market=market,
+                level=level,
+                until_ns=until_ns,
+                reason="drill",
+            )
+        )
+    exchange.send = send
+    return exchange, order
+
+
+def _ways(exchange: Exchange, order: int) -> Iterator[tuple[str, bytes]]:
+    common: dict[str, Any] = {"principal": ALICE, "account": account_id(ALICE)}
+    yield "one", commands.cancel_order(**common, client_key=exchange.key(), order=order)
+    yield "market", commands.cancel_all(**common, client_key=exchange.key(), market=0)
+    yield "all", commands.cancel_all(**common, client_key=exchange.key())
+
+
+def _held(exchange: Exchange) -> int:
+    return exchange.engine.balance(account_id(ALICE), 0, QUOTE, Line.HELD) or 0
+
+
+def _observe_cancel(context: ProbeContext, send: Send = honest) -> Facts:
+    cases, orphaned = [], 0
+    for state, pause in PAUSES.items():
+        for partial in (False, True):
+            for number in range(3):
+                exchange, order = _prepared(send, pause, partial=partial)
+                way, frame = list(_ways(exchange, order))[number]
+                before = _held(exchange)
+                answer = exchange.ask(frame)
+                name = f"{way} in {state}{', partly filled' if partial else ''}"
+                orphaned += _held(exchange) != 0
+                cases.append(case(name, ["", True], [answer.code, before > 0 and _held(exchange) == 0]))
+    cases.append(_lost_race(send))
+    return {"cases": cases, "orphaned": orphaned}
+
+
+def _lost_race(send: Send) -> dict[str, Any]:
+    """The fill comes first: the cancel is told that the order is gone, and it stays filled."""
+    exchange, order = _prepared(send, None, partial=False)
+    exchange.must(exchange.order(BOB, Side.SELL, PRICE, LOTS))
+    _, frame = next(_ways(exchange, order))
+    before = exchange.hash()
+    answer = exchange.ask(frame)
+    return case(
+        "loses the race", ["refused", True], ["refused" if answer.code else "", before == exchange.hash()]
+    )
+
+
+def _without_partial_cancels(context: ProbeContext) -> Facts:
+    """Cancels of partly filled orders do not arrive."""
+
+    def refusing(engine: Any, frames: bytes, now_ns: int) -> Batch:
+        if engine.balance(account_id(BOB), 0, QUOTE, Line.FREE) != 10**15:
+            frames = raw_command("CancelOrder", BOB, account_id(BOB), bytes(16), (1).to_bytes(8, "little"))
+        return honest(engine, frames, now_ns)
+
+    return _observe_cancel(context, refusing)
+
+
+def _summarise_cancel(facts: Facts) -> Mapping[str, MeasuredValue]:
+    cases = facts["cases"]
+    return {
+        "cancel_cases_passed": ratio(held(cases), len(cases)),
+        "orphaned_reservations": count(facts["orphaned"], len(cases)),
+    }
+
+
+cancel = drill(
+    "orders-cancel",
+    observe=_observe_cancel,
+    broken=_without_partial_cancels,
+    summarise=_summarise_cancel,
+    provenance="virtual",
+    not_run=("halt states of the breakers and FREEZE, which do not exist yet",),
+)
+
+# ---- orders-idempotency-key -----------------------------------------------------------------------------
+
+
+class _Durable:
+    """A node that the exchange talks to, and that can be closed and opened again."""
+
+    def __init__(self, context: ProbeContext) -> None:
+        self.path = context.scratch / "journal"
+        self.node = Node.create(self.path, genesis().encode())
+
+    def apply(self, frames: bytes, now_ns: int) -> Batch:
+        return self.node.commit(frames, (), now_ns)
+
+    def state_hash(self) -> bytes:
+        return self.node.state_hash()
+
+    def restart(self) -> None:
+        self.node.close()
+        self.node, _ = Node.open(self.path)
+
+
+def _same(first: Answer, second: Answer) -> bool:
+    return (second.code, second.value, second.duplicate) == (first.code, first.value, True)
+
+
+def _observe_keys(context: ProbeContext, *, forget: bool = False) -> Facts:
+    """Sends each command again, at once and after a restart, with the same body and with another one."""
+    exchange = Exchange()
+    durable = _Durable(context)
+    exchange.engine = durable
+    rows = []
+    try:
+        exchange.open_market()
+        exchange.fund(ALICE)
+        sent = list(_keyed(exchange))
+        first = [exchange.ask(frame) for _, frame, _ in sent]
+        for moment in ("at once", "after a restart"):
+            if moment == "after a restart":
+                durable.restart()
+            for (name, frame, other), original in zip(sent, first, strict=True):
+                again = _with_fresh_key(exchange, frame) if forget and moment != "at once" else frame
+                before = exchange.hash()
+                repeated, unchanged = exchange.ask(again), exchange.hash() == before
+                conflict = exchange.ask(other)
+                effects = not (_same(original, repeated) and unchanged)
+                found = conflict.code == "IDEMPOTENCY_CONFLICT"
+                rows.append(
+                    {"command": name, "moment": moment, "effect": effects, "conflict_detected": found}
+                )
+    finally:
+        durable.node.close()
+    return {"rows": rows}
+
+
+def _with_fresh_key(exchange: Exchange, frame: bytes) -> bytes:
+    offset = next(place for name, place, _ in codec("Command").fields if name == "client_key")
+    return frame[:offset] + exchange.key() + frame[offset + 16 :]
+
+
+def _keyed(exchange: Exchange) -> Iterator[tuple[str, bytes, bytes]]:
+    """Name, a command, and one with the same key and another body."""
+    owner: dict[str, Any] = {"principal": ALICE, "account": account_id(ALICE)}
+    key = exchange.key()
+    yield (
+        "PlaceOrder",
+        exchange.order(ALICE, Side.BUY, PRICE, LOTS, client_key=key),
+        exchange.order(ALICE, Side.BUY, PRICE, LOTS + 1, client_key=key),
+    )
+    key = exchange.key()
+    sub = commands.open_sub_account
+    yield "OpenSubAccount", sub(**owner, client_key=key, index=1), sub(**owner, client_key=key, index=2)
+    key = exchange.key()
+    move: dict[str, Any] = {**owner, "client_key": key, "to_sub": 1, "asset": QUOTE}
+    yield "Transfer", commands.transfer(**move, amount=10), commands.transfer(**move, amount=11)
+    key = exchange.key()
+    switch = commands.set_cancel_all_after
+    yield (
+        "SetCancelAllAfter",
+        switch(**owner, client_key=key, window_s=60),
+        switch(**owner, client_key=key, window_s=61),
+    )
+
+
+def _summarise_keys(facts: Facts) -> Mapping[str, MeasuredValue]:
+    rows = facts["rows"]
+    return {
+        "duplicate_effects": count(sum(row["effect"] for row in rows), len(rows)),
+        "conflicts_detected": ratio(sum(row["conflict_detected"] for row in rows), len(rows)),
+    }
+
+
+idempotency = drill(
+    "orders-idempotency-key",
+    observe=_observe_keys,
+    broken=lambda context: _observe_keys(context, forget=True),
+    summarise=_summarise_keys,
+    provenance="virtual",
+    not_run=("failover: there is no standby yet",),
+)
+
+# ---- security-derived-identifiers -----------------------------------------------------------------------
+
+
+def _observe_identifiers(context: ProbeContext, send: Send = honest) -> Facts:
+    """Claims identifiers which do not derive from their parts."""
+    exchange = Exchange()
+    exchange.open_market()
+    exchange.fund(ALICE)
+    order = exchange.must(exchange.order(ALICE, Side.BUY, PRICE, LOTS)).value
+    exchange.send = send
+    accepted, tried = [], 0
+    for name, frame in _forged(exchange, order):
+        before = exchange.hash()
+        answer = exchange.ask(frame)
+        tried += 1
+        if not answer.code or exchange.hash() != before:
+            accepted.append(name)
+    return {"tried": tried, "accepted": accepted}
+
+
+def _forged(exchange: Exchange, order: int) -> Iterator[tuple[str, bytes]]:
+    strange = key_of("an account that nobody's key gives")
+    for name, account in (("of another", account_id(BOB)), ("random", strange), ("zero", bytes(32))):
+        key = exchange.key()
+        frame = raw_command("OpenAccount", key_of("carol"), account, key, key_of("carol"))
+        yield f"account {name}", frame
+        owner: dict[str, Any] = {"principal": ALICE, "account": account, "client_key": exchange.key()}
+        yield (
+            f"order on account {name}",
+            commands.place_order(**owner, market=0, side=Side.BUY, price=PRICE, lots=LOTS),
+        )
+        yield f"cancel on account {name}", commands.cancel_order(**owner, order=order)
+    alice: dict[str, Any] = {"principal": ALICE, "account": account_id(ALICE)}
+    for name, number in (("next", order + 1), ("zero", 0), ("huge", 2**63)):
+        yield f"order id {name}", commands.cancel_order(**alice, client_key=exchange.key(), order=number)
+    for name, market in (("unknown", 7), ("all", ALL_MARKETS)):
+        yield f"market {name}", exchange.order(ALICE, Side.BUY, PRICE, LOTS, market=market)
+    again = hashlib.sha256(b"reference").digest()
+    yield "asset unknown", exchange.deposit(account_id(ALICE), 99, 1, again)
+
+
+def _trusting(engine: Any, frames: bytes, now_ns: int) -> Batch:
+    """Takes the account id as it is claimed: what does not derive is put right on the way."""
+    fields = codec("Command").unpack(frames)
+    offset = next(place for name, place, _ in codec("Command").fields if name == "account")
+    if fields["account"] != account_id(fields["principal"]):
+        frames = frames[:offset] + account_id(fields["principal"]) + frames[offset + 32 :]
+    return honest(engine, frames, now_ns)
+
+
+def _summarise_identifiers(facts: Facts) -> Mapping[str, MeasuredValue]:
+    return {"forged_ids_accepted": count(len(facts["accepted"]), facts["tried"])}
+
+
+identifiers = drill(
+    "security-derived-identifiers",
+    observe=_observe_identifiers,
+    broken=lambda context: _observe_identifiers(context, _trusting),
+    summarise=_summarise_identifiers,
+    provenance="virtual",
+    not_run=("identifiers of vaults, which do not exist yet",),
+)

@@ -12,6 +12,7 @@ MODULES: Final = (
     "conservation",
     "credentials",
     "frames",
+    "integrity",
     "leakage",
     "logging",
     "markers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,13 @@ def test_a_disk_that_refuses_is_counted_and_stops_nothing(
     sink.put(b"{}")
     sink.close()
     assert sink.failed_writes == 1
+
+
+def test_a_full_disk_loses_lines_counts_them_and_ends_quietly(tmp_path: Path) -> None:
+    sink = DiagnosticLog(tmp_path)
+    sink._files._file.close()
+    sink._files._file = os.fdopen(os.open("/dev/full", os.O_WRONLY), "ab")
+    sink.put(b'{"message":"one"}')
+    sink.close()
+    assert (sink.failed_writes, sink.bytes_written) == (1, 0)
+    assert not sink._thread.is_alive()

@@ -41,7 +41,7 @@ def _of_installation(error: Exception) -> CommandFailure | None:
     from tradewind.trader.ledger import LedgerError
     from tradewind.trader.records import UnreadableRecord
     from tradewind.trader.risk.profile import ConfigError
-    from tradewind.venues.paper.port import PortStopped
+    from tradewind.venues.paper.port import PortRestricted, PortStopped
     from tradewind.venues.paper.schedule import ScheduleError
     from tradewind.venues.paper.setup import SetupRefused
 
@@ -53,11 +53,12 @@ def _of_installation(error: Exception) -> CommandFailure | None:
         (SetupRefused, ExitCode.CONFIG, "SETUP_REFUSED"),
         (LedgerError, ExitCode.RED, "TRADER_RECORDS_BROKEN"),
         (UnreadableRecord, ExitCode.RED, "TRADER_RECORDS_BROKEN"),
+        (PortRestricted, ExitCode.RED, "CAPACITY_EXCEEDED"),
         (PortStopped, ExitCode.RED, "ENGINE_STOPPED"),
     )
     for kind, exit_code, code in known:
         if isinstance(error, kind):
-            return CommandFailure(exit_code, code, str(error))
+            return CommandFailure(exit_code, code, str(error).removeprefix(f"{code}: "))
     return None
 
 

@@ -7,6 +7,7 @@ a line leaves the call.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gzip
 import os
 import queue
@@ -151,8 +152,9 @@ class LogFile:
             one.unlink()
 
     def close(self) -> None:
-        """Close the current file."""
-        self._file.close()
+        """Close the current file. What a full disk did not take is lost, as the lines before it were."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class DiagnosticLog:

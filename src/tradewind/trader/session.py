@@ -74,8 +74,8 @@ class Session:
         return saved.place
 
     async def save_checkpoint(self) -> bool:
-        """Write a checkpoint if this is a moment in which nothing is in flight. Call it without
-        holding `lock`.
+        """Write a checkpoint; False: this is no moment for it, since something is in flight. One that the
+        disk refuses is only logged: the next one may succeed. Call it without holding `lock`.
         """
         if not isinstance(self.port, NodePort):
             return False
@@ -88,7 +88,6 @@ class Session:
             await asyncio.to_thread(checkpoint.write, checkpoint.checkpoint_path(self.port), data)
         except OSError as error:
             log.warning("trader_checkpoint_not_written", reason=str(error))
-            return False
         return True
 
     async def on_event(self, event: FeedEvent, now_ns: int | None = None) -> None:

@@ -21,12 +21,14 @@ from ..protocol import PrivateEvent, Rejected, Uncertain
 from .accounts import AccountBook, AccountState
 from .latency import LatencyConfig, LatencyModel, Path
 from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
-from .port import Port, PortStopped
+from .port import Port, PortRestricted, PortStopped
 from .queue_model import Entry
 from .setup import MarketSetup, PaperSetup
 from .wire import BatchLike
 
 MAX_QUEUED_REQUESTS = 10_000
+REFUSED_RETRY_NS = 1_000_000_000
+"""How long the mirror waits after the engine refused it for now."""
 
 
 class Sender(NamedTuple):
@@ -47,12 +49,26 @@ class PaperMarket:
         self.book_as_of_ns: int | None = None
         self.last_price_ticks: int | None = None
         self.refused_actions = 0
+        self.refused_reason: str | None = None
+        """Why the engine takes no mirror actions for now, None in normal times."""
+        self.retry_at_ns = 0
         self.charged_e6bp: tuple[int, int] | None = None
 
     @property
     def live(self) -> bool:
         """Whether orders are taken: the outside book is live and mirrored."""
         return self.book_state is BookState.LIVE and self.mirror.live
+
+    @property
+    def reason(self) -> str:
+        """Why it is not live."""
+        return self.refused_reason or f"book is {self.book_state}: {self.book_reason}"
+
+    def refuse(self, reason: str, now_ns: int) -> None:
+        """The engine takes no orders for now: stop mirroring, look again a little later."""
+        self.mirror.suspend()
+        self.refused_reason = reason
+        self.retry_at_ns = now_ns + REFUSED_RETRY_NS
 
 
 class MarketState(msgspec.Struct, kw_only=True):
@@ -220,20 +236,33 @@ class MarketDriver:
 
     async def _mirror_due(self, now_ns: int) -> None:
         for market in self.markets.values():
-            actions = market.mirror.due(now_ns)
+            if market.refused_reason is not None and now_ns >= market.retry_at_ns:
+                actions = market.mirror.resume(now_ns) if market.book_state is BookState.LIVE else []
+                market.refused_reason = None
+            else:
+                actions = market.mirror.due(now_ns)
             if actions:
                 await self._apply(market, actions)
 
     async def _apply(
         self, market: PaperMarket, actions: list[Action], last: Iterable[bytes] = ()
     ) -> list[Result]:
-        """Send mirror actions, then own commands, as one batch; returns the answers to the own ones."""
+        """Send mirror actions, then own commands, as one batch; returns the answers to the own ones.
+
+        Where the engine refuses for now, the market stops being live and the own commands go alone: a cancel
+        needs no mirror. Raises `PortRestricted` when they are refused too, `PortStopped`.
+        """
         own = list(last)
         commands = [self._command(market, action) for action in actions] + own
         if not commands:
             return []
         try:
             outcomes = await self.port.submit(commands)
+        except PortRestricted as refusal:
+            if actions:
+                market.refuse(str(refusal), self.port.now_ns())
+                return await self._apply(market, [], own)
+            raise
         except PortStopped as stop:
             self.stopped_reason = str(stop)
             raise

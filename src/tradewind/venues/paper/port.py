@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tradewind.core import commands as build
 from tradewind.core.errors import TradewindError
@@ -26,6 +26,18 @@ class PortStopped(Exception):
     """The engine or its journal does not accept anything any more: no new risk."""
 
     code = "PortStopped"
+
+
+class PortRestricted(PortStopped):
+    """Refused for now, nothing was queued: the disk is down to its reserve, or a queue is at its bound.
+
+    Cancels are taken even then, and the rest again when there is room.
+    """
+
+    code = "PortRestricted"
+
+
+REFUSED_FOR_NOW: Final = frozenset({"CAPACITY_EXCEEDED", "RATE_LIMITED"})
 
 
 class WrongPlace(Exception):
@@ -217,7 +229,9 @@ class NodePort:
         self.place = Place(batch.block, batch.last_seq, batch.block_hash)
 
     async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
-        """Commit in one block and wait until it is durable. Raises `PortStopped` when the node refuses."""
+        """Commit in one block and wait until it is durable. Raises `PortStopped` when the node has stopped,
+        `PortRestricted` when it refuses for now.
+        """
         try:
             if commands and notes:
                 return await self.node.submit_with_notes(list(commands), list(notes))
@@ -225,5 +239,6 @@ class NodePort:
                 return await self.node.submit(list(commands))
             await self.node.submit_with_notes([], list(notes))
         except TradewindError as error:
-            raise PortStopped(f"{error.name}: {error}") from error
+            kind = PortRestricted if error.name in REFUSED_FOR_NOW else PortStopped
+            raise kind(f"{error.name}: {error}") from error
         return []

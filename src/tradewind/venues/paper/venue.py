@@ -55,7 +55,7 @@ from ..protocol import (
 from .accounts import PaperOrder, client_key_of
 from .driver import MarketDriver, PaperMarket
 from .filters import OrderContext, check_order
-from .port import PortStopped
+from .port import PortRestricted, PortStopped
 from .schedule import fee_e6bp
 from .setup import MICRO
 
@@ -139,7 +139,10 @@ class PaperVenue(MarketDriver):
             valid_until_ns=order.valid_until_ns,
         )
         actions = market.mirror.prepare(order.side, order.price_ticks, order.lots)
-        outcome = (await self._apply(market, actions, [data]))[0]
+        try:
+            outcome = (await self._apply(market, actions, [data]))[0]
+        except PortRestricted as refusal:
+            return Rejected("EngineRestricted", str(refusal), False)
         if outcome.accepted:
             return Acked(str(outcome.value))
         return Rejected(outcome.name, outcome.message, preventable=outcome.name != "POST_ONLY_WOULD_TAKE")
@@ -152,7 +155,7 @@ class PaperVenue(MarketDriver):
         except ValueError as error:
             return Rejected("BadClientId", str(error), True)
         if not market.live:
-            return Rejected("StaleMarket", f"book is {market.book_state}: {market.book_reason}", False)
+            return Rejected("StaleMarket", market.reason, False)
         failures = check_order(market.setup.rules, order, self._filter_context(market, order.symbol))
         if failures:
             first, tick = failures[0], market.setup.instrument.tick
@@ -184,7 +187,7 @@ class PaperVenue(MarketDriver):
     def _amend_refusal(self, known: PaperOrder, price_ticks: int, lots: int) -> Rejected | None:
         market = self.markets[known.symbol]
         if not market.live:
-            return Rejected("StaleMarket", f"book is {market.book_state}: {market.book_reason}", False)
+            return Rejected("StaleMarket", market.reason, False)
         if lots <= known.filled_lots:
             return Rejected("AmendBelowFilled", f"{lots} lots, {known.filled_lots} filled", True)
         best = market.mirror.best(Side(1 - known.side))
@@ -214,7 +217,10 @@ class PaperVenue(MarketDriver):
             total_lots=lots,
         )
         actions = market.mirror.prepare(known.side, price_ticks, lots)
-        outcome = (await self._apply(market, actions, [data]))[0]
+        try:
+            outcome = (await self._apply(market, actions, [data]))[0]
+        except PortRestricted as refusal:
+            return Rejected("EngineRestricted", str(refusal), False)
         if outcome.accepted:
             return Acked(str(known.order_id))
         return Rejected(outcome.name, outcome.message, outcome.name != "POST_ONLY_WOULD_TAKE")
@@ -269,8 +275,12 @@ class PaperVenue(MarketDriver):
             for symbol, market in self.markets.items()
         }
         state = VenueState.ONLINE if self.stopped_reason is None else VenueState.MAINTENANCE
+        refused = next((one.refused_reason for one in self.markets.values() if one.refused_reason), "")
         return VenueStatus(
-            state=state, symbols=symbols, reason=self.stopped_reason or "", as_of_ns=self.port.now_ns()
+            state=state,
+            symbols=symbols,
+            reason=self.stopped_reason or refused,
+            as_of_ns=self.port.now_ns(),
         )
 
     async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:

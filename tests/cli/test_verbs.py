@@ -179,12 +179,15 @@ def test_tail_follows_what_is_written_later(data: Path) -> None:
         str(data),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tail:
-        assert tail.stdout is not None
-        first = json.loads(tail.stdout.readline())
-        tradewind("journal", "snapshot", "--data", str(data))
-        following = json.loads(tail.stdout.readline())
-        tail.send_signal(2)
-        assert tail.wait(20) == 0
+        try:
+            assert tail.stdout is not None
+            first = json.loads(tail.stdout.readline())
+            tradewind("journal", "snapshot", "--data", str(data))
+            following = json.loads(tail.stdout.readline())
+            tail.send_signal(2)
+            assert tail.wait(20) == 0
+        finally:
+            tail.kill()
     assert following["name"] == "SnapshotTaken"
     assert following["seq"] > first["seq"]
 

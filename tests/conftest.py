@@ -6,6 +6,6 @@ import signal
 
 
 def pytest_configure() -> None:
-    """A shell starts background jobs with SIGINT ignored, and programs inherit that; operators' shells do not."""
+    """Shells start background jobs with SIGINT ignored, and programs inherit that; an operator's do not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -323,6 +323,21 @@ def test_files_that_are_no_recording_are_refused_with_the_reason(tmp_path: Path)
         RecordedFeed([])
 
 
+def test_recordings_in_the_wrong_order_or_of_two_venues_are_refused(tmp_path: Path) -> None:
+    lines = synthetic_lines()
+    first, second, other = tmp_path / "first.txt", tmp_path / "second.txt", tmp_path / "other.txt"
+    first.write_text("\n".join(lines[: len(lines) // 2]) + "\n")
+    second.write_text("\n".join(lines[len(lines) // 2 :]) + "\n")
+    other.write_text(lines[-1].replace('{"stream":', '{"pu":1,"stream":') + "\n")
+    whole = len(replay(RecordedFeed([first, second], None)))
+    assert whole > len(replay(RecordedFeed(first, None)))
+    for wrong in ([second, first], [first, first]):
+        with pytest.raises(FeedUnavailable, match="order of time"):
+            RecordedFeed(wrong, None)
+    with pytest.raises(FeedUnavailable, match="binance-usdm"):
+        RecordedFeed([first, other], None)
+
+
 @pytest.mark.parametrize("speed", [-1.0, float("nan"), float("inf")])
 def test_an_impossible_speed_is_refused(recording: Path, speed: float) -> None:
     with pytest.raises(ValueError, match="speed"):

@@ -16,10 +16,12 @@ from typing import BinaryIO, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import structlog
 
 from tradewind.venues.kraken.timestamps import decimal_seconds_ns
 from tradewind.venues.market_data import DecodeError, FeedUnavailable
 
+log = structlog.get_logger("tradewind.feeds")
 MAX_LINE_BYTES = 16 * 1024 * 1024
 SNIFF_LINES = 64
 NANOSECOND_DIGITS = 19
@@ -60,6 +62,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         try:
             yield from stream
         except EOFError:
+            log.warning("capture_torn", file=path.name, detail="recorder killed; what it wrote is used")
             return
         except (OSError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
             raise FeedUnavailable(f"capture {path.name} is damaged: {error}") from error

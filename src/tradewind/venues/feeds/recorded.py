@@ -45,7 +45,8 @@ class RecordedFeed(PipelineFeed):
     `speed`: 1.0 is real time by receive times, N is N times that, None or 0 is as fast as possible.
     `loop`: start again at the end, with a clean resync, a new epoch and times and ids that keep growing.
     `start_at_ns`: move the recording's clock so that its first frame is received at this time.
-    Raises `FeedUnavailable` when a capture cannot be read or its venue is not recognised.
+    Raises `FeedUnavailable` when a capture cannot be read, its venue is not recognised, or it does not
+    continue the one before it.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RecordedFeed(PipelineFeed):
         self.speed = speed or None
         self.loop = loop
         self.kind = sniff_capture(self.paths[0])
+        self._check_continuation()
         self.loops_done = 0
         self._shift_ns = 0
         self._start_at_ns = start_at_ns
@@ -84,6 +86,20 @@ class RecordedFeed(PipelineFeed):
     def clock_ns(self) -> int:
         """Receive time of the last frame, on the recording's (shifted) clock."""
         return self._clock_ns
+
+    def _check_continuation(self) -> None:
+        """Files in another order than they were recorded in would never give a live book, and say nothing."""
+        before, before_ns = self.paths[0], next(read_capture(self.paths[0])).recv_ts_ns
+        for path in self.paths[1:]:
+            kind = sniff_capture(path)
+            if kind is not self.kind:
+                raise FeedUnavailable(f"{path.name} is a recording of {kind}, {before.name} of {self.kind}")
+            first_ns = next(read_capture(path)).recv_ts_ns
+            if first_ns <= before_ns:
+                raise FeedUnavailable(
+                    f"{path.name} does not begin after {before.name}: give recordings in order of time"
+                )
+            before, before_ns = path, first_ns
 
     # ---- construction ------------------------------------------------------------------------------------
 

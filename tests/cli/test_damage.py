@@ -157,3 +157,17 @@ def test_a_defect_of_the_program_is_one_line_with_its_place(
     assert "Traceback" not in ran.err
     monkeypatch.setenv(cli.TRACEBACK, "1")
     assert "Traceback" in in_process("status", "--data", str(tmp_path)).err
+
+
+def test_journal_verbs_name_what_is_wrong_with_their_arguments(data: Path) -> None:
+    wrong = (
+        (("export", "--from-seq=-1"), "BAD_SEQ"),
+        (("prove", "0"), "BAD_SEQ"),
+        (("tail", "--lines", "0"), "BAD_LINES"),
+        (("replay", "--into", "nonsense"), "NO_DATABASE"),
+        (("replay", "--into", "oracle://user:secret@127.0.0.1/x"), "MISSING_EXTRA"),
+    )
+    for verb, code in wrong:
+        ran = in_process("journal", *verb, "--data", str(data), "--json")
+        assert refusal(ran) == (ExitCode.CANNOT, code), verb
+        assert "secret" not in ran.out + ran.err

@@ -91,7 +91,7 @@ pub enum JournalError {
     InvalidMeta { field: &'static str, value: u64, rule: &'static str },
     #[error("option refused: {field} is {value}, {rule}")]
     InvalidOption { field: &'static str, value: u64, rule: &'static str },
-    #[error("sequence {seq} is not in the log (last sequence {last_seq:?})")]
+    #[error("sequence {seq} is not in the log (last sequence {})", last_seq.map_or("none".into(), |s| s.to_string()))]
     SequenceNotFound { seq: u64, last_seq: Option<u64> },
     #[error("block {block} is not in the log of {blocks} blocks")]
     BlockNotFound { block: u64, blocks: u64 },

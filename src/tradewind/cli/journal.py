@@ -115,6 +115,8 @@ def export(
     from tradewind.cli.records import export_rows, open_writer
     from tradewind.core import journal as log
 
+    if from_seq < 0:
+        raise CommandFailure(ExitCode.CANNOT, "BAD_SEQ", f"--from-seq {from_seq} must be at least 0")
     path = journal_path(data)
     blocks = log.root(path)[0]
     rows = 0
@@ -282,6 +284,9 @@ def _project(path: Path, url: str, *, quiet: bool) -> dict[str, Any]:
     try:
         with progress("projecting", quiet=quiet) as tell:
             applied = SqlProjection(url).rebuild(path, lambda seq: tell(seq, last_seq))
+    except ImportError as error:
+        message = f"no driver for {url.partition(':')[0]} is installed ({error.name} is missing)"
+        raise CommandFailure(ExitCode.CANNOT, "MISSING_EXTRA", message) from error
     except SQLAlchemyError as error:
         raise CommandFailure(ExitCode.CANNOT, "NO_DATABASE", f"{type(error).__name__}: {error}") from error
     return {"url": redacted(url), "applied_seq": applied}

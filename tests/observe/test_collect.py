@@ -6,6 +6,7 @@ import asyncio
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 from platform_server import Platform
 
 from tradewind.core.units import from_micros
@@ -143,3 +144,13 @@ async def test_a_failing_refresh_keeps_the_old_view_which_then_counts_as_too_old
     running.cancel()
     assert platform.collector.source() is view
     assert assess(view, view.taken_ns + 4_000_000_000).reasons[0].startswith("view")
+
+
+async def test_health_names_no_folder_of_the_machine(platform: Platform) -> None:
+    view = platform.collector.refresh()
+    stopped = "JournalIo: write failed on /srv/tradewind/journal/00000.twj: errno 28"
+    failing = msgspec.structs.replace(view, head=msgspec.structs.replace(view.head, stopped=stopped))
+    report = assess(failing, failing.taken_ns)
+    assert report.name == "UNHEALTHY"
+    assert "write failed on 00000.twj: errno 28" in " ".join(report.reasons)
+    assert "/srv" not in " ".join(report.reasons)

@@ -117,10 +117,14 @@ class Console:
 
 
 async def _answer(status: int, scope: Scope, receive: Receive, send: Send) -> None:
-    from starlette.responses import PlainTextResponse
+    from starlette.responses import JSONResponse
 
-    text = "The console has no such page." if status == 404 else "The console is only read."
-    await PlainTextResponse(text, status)(scope, receive, send)
+    name, text = {
+        404: ("PAGE_NOT_FOUND", "The console has no such page."),
+        405: ("METHOD_NOT_ALLOWED", "The console is only read."),
+    }[status]
+    problem = {"title": name.replace("_", " ").lower(), "status": status, "detail": text, "name": name}
+    await JSONResponse(problem, status, media_type="application/problem+json")(scope, receive, send)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import msgspec
 
 from .view import FeedState, PlatformView
+
+_FOLDERS = re.compile(r"/(?:[^\s/:]+/)+")
 
 MAX_VIEW_AGE_MS = 3_000
 """An older view proves nothing."""
@@ -28,6 +31,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: str
+    name: str
+    """Stable: HEALTHY, or UNHEALTHY with a 503."""
     environment: str
     version: str
     checks: tuple[Check, ...]
@@ -55,6 +60,7 @@ def assess(view: PlatformView, now_ns: int | None = None) -> Health:
     feed, head = view.feed, view.head
     return Health(
         status="ok" if not reasons else "failing",
+        name="HEALTHY" if not reasons else "UNHEALTHY",
         environment=view.env,
         version=view.version,
         checks=checks,
@@ -70,6 +76,11 @@ def assess(view: PlatformView, now_ns: int | None = None) -> Health:
     )
 
 
+def _public(detail: str) -> str:
+    """The detail without folders of this machine: everybody who reaches the port reads it."""
+    return _FOLDERS.sub("", detail)
+
+
 def _view_age(view: PlatformView, now_ns: int) -> Check:
     age_ms = (now_ns - view.taken_ns) // 1_000_000
     return Check(
@@ -80,7 +91,7 @@ def _view_age(view: PlatformView, now_ns: int) -> Check:
 def _journal(view: PlatformView) -> Check:
     head = view.head
     if head.stopped:
-        return Check(name="journal", ok=False, detail=f"the node is stopped: {head.stopped}")
+        return Check(name="journal", ok=False, detail=_public(f"the node is stopped: {head.stopped}"))
     if head.writable is None:
         return Check(name="journal", ok=False, detail="not known whether it can write")
     return Check(
@@ -100,7 +111,7 @@ def _head(view: PlatformView) -> Check:
 def _feed(view: PlatformView) -> Check:
     feed = view.feed
     if feed.state is not FeedState.LIVE:
-        return Check(name="feed", ok=False, detail=f"{feed.state.value} {feed.detail}".strip())
+        return Check(name="feed", ok=False, detail=_public(f"{feed.state.value} {feed.detail}".strip()))
     if feed.age_ms is None:
         return Check(name="feed", ok=False, detail="age unknown")
     if feed.budget_ms is not None and feed.age_ms > feed.budget_ms:

@@ -25,6 +25,7 @@ from tradewind.core import native
 from tradewind.core.engine import GenesisConfig
 from tradewind.core.errors import InvalidGenesis, MalformedFrame, reject
 from tradewind.core.events import Result, decode_results
+from tradewind.node.clock import SteadyClock
 from tradewind.node.errors import NodeStopped, NoGenesis, QueueFull, SpaceReserved
 from tradewind.node.limits import NodeLimits
 from tradewind.node.queue import Note, Submission, SubmitQueue
@@ -81,6 +82,8 @@ class NodeService:
         self._writing: list[Submission] = []
         head = node.head()
         self._head = head
+        if isinstance(clock, SteadyClock):
+            clock.not_before(node.time_ns)
         self._published = Published(head["durable_blocks"], node.next_seq)
         self._subscriptions: list[Subscription] = []
         self._callbacks: dict[str, BatchCallback] = {}
@@ -103,13 +106,14 @@ class NodeService:
         *,
         genesis: GenesisConfig | None = None,
         limits: NodeLimits | None = None,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
         segment_bytes: int = 64 << 20,
         reserve_bytes: int = 256 << 20,
         audit: bool = True,
         progress: Callable[[int, int], object] | None = None,
     ) -> NodeService:
-        """Opens `data_dir/journal`, or creates it from `genesis` when there is none.
+        """Opens `data_dir/journal`, or creates it from `genesis` when there is none. `clock`: a `SteadyClock`
+        when absent.
 
         Raises:
             JournalLocked: another process writes there. NoGenesis: no journal and no genesis.
@@ -149,7 +153,12 @@ class NodeService:
             executor.shutdown(wait=False)
             raise
         service = cls(
-            node=node, journal=journal, report=report, limits=limits, clock=clock, executor=executor
+            node=node,
+            journal=journal,
+            report=report,
+            limits=limits,
+            clock=clock or SteadyClock(),
+            executor=executor,
         )
         service._tasks = [
             asyncio.create_task(service._run_writer(), name="node-writer"),
@@ -185,7 +194,8 @@ class NodeService:
     @property
     def clock_behind_ns(self) -> int:
         """How far the machine's clock is behind the log; 0 in normal times."""
-        return max(0, self._node.time_ns - self._clock())
+        wall = self._clock.wall if isinstance(self._clock, SteadyClock) else self._clock
+        return max(0, self._node.time_ns - wall())
 
     @property
     def system_principal(self) -> bytes:

@@ -16,6 +16,7 @@ import structlog
 
 from tradewind.core.enums import Side
 from tradewind.core.units import Scale, from_micros
+from tradewind.node.clock import STEP_TOLERANCE_NS
 from tradewind.node.projections.book import Book
 from tradewind.node.projections.directory import Market
 from tradewind.node.projections.exchange import ExchangeViews
@@ -380,6 +381,10 @@ class ViewCollector:
             yield Alarm(severity=Severity.CRITICAL, code="DISK_RESERVED", text=text)
         if self.node.clock_problem is not None:
             yield Alarm(severity=Severity.CRITICAL, code="CLOCK", text=self.node.clock_problem)
+        behind_ns = self.node.clock_behind_ns
+        if behind_ns > STEP_TOLERANCE_NS:
+            text = f"the machine's clock is {behind_ns // 1_000_000} ms behind the log: it was set back"
+            yield Alarm(severity=Severity.CRITICAL, code="CLOCK_BEHIND", text=text)
         for name, reason in self.node.detached.items():
             yield Alarm(severity=Severity.CRITICAL, code="VIEW_DETACHED", text=f"{name}: {reason}")
         imbalance = self._imbalance()

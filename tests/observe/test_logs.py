@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,3 +163,19 @@ def test_a_full_disk_loses_lines_counts_them_and_ends_quietly(tmp_path: Path) ->
     sink.close()
     assert (sink.failed_writes, sink.bytes_written) == (1, 0)
     assert not sink._thread.is_alive()
+
+
+def test_warnings_of_libraries_are_lines_of_the_log_and_not_on_the_screen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sink = configure_logs(tmp_path)
+    try:
+        raise ConnectionError("the reader went away")
+    except ConnectionError:
+        logging.getLogger("uvicorn.error").exception("request %d failed", 7)
+    logging.getLogger("asyncio").info("not a warning")
+    sink.close()
+    [line] = [json.loads(one) for one in (tmp_path / "logs" / logs.FILE_NAME).read_text().splitlines()]
+    assert (line["message"], line["labels"]["text"]) == ("library_message", "request 7 failed")
+    assert "the reader went away" in line["labels"]["exception"]
+    assert "request 7" not in capfd.readouterr().err

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gzip
+import logging
 import os
 import queue
 import re
@@ -245,7 +246,21 @@ class _Renderer:
         raise structlog.DropEvent
 
 
+class _Library(logging.Handler):
+    """Warnings of libraries (server, event loop) as lines of this log, not on the operator's screen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; what cannot be said is dropped, as a handler must never raise."""
+        try:
+            structlog.get_logger(record.name).log(
+                record.levelno, "library_message", text=record.getMessage(), exc_info=record.exc_info
+            )
+        except Exception:  # noqa: BLE001 diagnostics never stop what they describe
+            self.handleError(record)
+
+
 _current: DiagnosticLog | None = None
+_library = _Library(logging.WARNING)
 
 
 def configure_logs(
@@ -281,6 +296,8 @@ def configure_logs(
         logger_factory=structlog.ReturnLoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    if _library not in logging.getLogger().handlers:
+        logging.getLogger().addHandler(_library)
     return sink
 
 

@@ -11,8 +11,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conftest import Starter
 from exchange_world import World
+from node_world import Starter
 
 from tradewind import _core
 from tradewind.core import errors, journal

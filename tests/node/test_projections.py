@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 
 import pytest
-from conftest import Starter
 from exchange_world import BTC, OPERATOR, START_NS, USDC, World, genesis, owner_key
+from node_world import Starter
 
 from tradewind import _core
 from tradewind.core import commands, journal

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import QUIET, ManualClock, Starter
 from exchange_world import START_NS, World, genesis
+from node_world import QUIET, ManualClock, Starter
 
 from tradewind import _core
 from tradewind.core import errors, journal

@@ -10,18 +10,26 @@ from tradewind.readiness.architecture import unused_exports
 from tradewind.readiness.catalogue import Catalogue
 from tradewind.readiness.errors import CannotMeasureError, ProbeDefectError
 from tradewind.readiness.evidence import measured_red
-from tradewind.readiness.probe import Probe, ProbeContext, Registry, built_probes
+from tradewind.readiness.probe import Measurement, Probe, ProbeContext, Registry, built_probes
 from tradewind.readiness.probes.credentials import entropy_bits, scan
 from tradewind.readiness.probes.quality import bare_suppressions, placeholder_functions
 from tradewind.readiness.session import source_root
 
-# These build the workspace, run every linter or wait for a minute: `tradewind evidence run` does that.
+# These build the workspace or run every linter and check: `tradewind evidence run` does that.
 SLOW = {
-    "performance-memory-startup",
     "performance-stack-below-4kb",
     "validation-clean-compile",
     "validation-code-quality",
     "validation-preflight-command",
+}
+# Of these the suite runs the broken subject only: the honest measurement is long or a second platform.
+BROKEN_ONLY = {
+    "compliance-immutable-audit-log",
+    "logging-audit-trail",
+    "performance-memory-startup",
+    "security-config-complete",
+    "trader-state-persistence",
+    "venue-ws-reconnect-backoff",
 }
 PROBES = [probe for probe in built_probes() if probe.criterion_id not in SLOW]
 
@@ -37,6 +45,14 @@ def run(function: object, scratch: Path) -> object:
         pytest.skip(str(error))
 
 
+def measured(function: object, scratch: Path, rows: dict[str, str]) -> Measurement:
+    """A measurement whose values all belong to rows of the criterion."""
+    scratch.mkdir()
+    measurement = run(function, scratch)
+    assert {name: value.unit for name, value in measurement.values.items()}.items() <= rows.items()
+    return measurement
+
+
 def test_every_probe_belongs_to_a_criterion_and_has_a_mutation(catalogue: Catalogue) -> None:
     probes = list(built_probes())
     assert len(probes) >= 7
@@ -50,14 +66,12 @@ def test_the_mutation_of_the_catalogue_turns_the_check_red(
     probe: Probe, tmp_path: Path, catalogue: Catalogue
 ) -> None:
     criterion = catalogue.get(probe.criterion_id)
-    (tmp_path / "as it is").mkdir()
-    (tmp_path / "broken").mkdir()
-    before = run(probe.measure, tmp_path / "as it is")
-    broken = run(probe.mutate, tmp_path / "broken")
     rows = {row.metric: row.unit for row in criterion.threshold}
-    for measurement in (before, broken):
-        assert {name: value.unit for name, value in measurement.values.items()}.items() <= rows.items()
+    broken = measured(probe.mutate, tmp_path / "broken", rows)
     assert measured_red(criterion, broken.values)
+    if probe.criterion_id in BROKEN_ONLY:
+        return
+    before = measured(probe.measure, tmp_path / "as it is", rows)
     assert {k: v.value for k, v in before.values.items()} != {k: v.value for k, v in broken.values.items()}
     if probe.recompute_values is not None:
         assert dict(probe.recompute_values(before.artefacts)) == dict(before.values)

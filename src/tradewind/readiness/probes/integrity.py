@@ -25,8 +25,8 @@ from tradewind.trader.records import TRADER_STREAM, Intent, decode
 # ---- compliance-immutable-audit-log ---------------------------------------------------------------------
 
 LIVE_ORDERS: Final = 50
-BATCHES: Final = 6
-FLIPS: Final = 40
+BATCHES: Final = 3
+FLIPS: Final = 24
 PROOFS: Final = 40
 # The published layout of a segment (O2.1): where blocks begin.
 SEGMENT_HEADER_BYTES: Final = 128

@@ -124,7 +124,12 @@ def _copy_and_truncate(folder: Path, stop: threading.Event) -> None:
             gzip.open(folder / f"tradewind-{number:06}.jsonl.gz", "wb") as target,
         ):
             shutil.copyfileobj(source, target)
-        time.sleep(0.005)  # a disk that is as slow as disks are
+            copied_bytes = source.tell()
+        # The writer goes on meanwhile, and what it writes between copy and cut is what gets lost.
+        for _ in range(100):
+            if stop.is_set() or current.stat().st_size > copied_bytes:
+                break
+            time.sleep(0.001)
         os.truncate(current, 0)
 
 

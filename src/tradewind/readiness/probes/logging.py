@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections import Counter
@@ -111,38 +110,53 @@ file_sizes = drill(
 )
 
 
-def _copy_and_truncate(folder: Path, stop: threading.Event) -> None:
-    """What an outside rotation does that does not know the writer."""
-    current = folder / "tradewind.jsonl"
-    number = 0
-    while not stop.wait(0.005):
-        if not current.exists() or current.stat().st_size < ROTATING_FILE_BYTES:
-            continue
-        number += 1
-        with (
-            current.open("rb") as source,
-            gzip.open(folder / f"tradewind-{number:06}.jsonl.gz", "wb") as target,
-        ):
-            shutil.copyfileobj(source, target)
-            copied_bytes = source.tell()
-        # The writer goes on meanwhile, and what it writes between copy and cut is what gets lost.
-        for _ in range(100):
-            if stop.is_set() or current.stat().st_size > copied_bytes:
-                break
+class _CopyAndTruncate:
+    """What an outside rotation does that does not know the writer: it copies at one moment and cuts later."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._current = folder / "tradewind.jsonl"
+        self._copied_bytes = 0
+
+    def copy(self) -> None:
+        self._wait_for_growth()
+        target = self._folder / "tradewind-000001.jsonl.gz"
+        content = self._current.read_bytes()
+        target.write_bytes(gzip.compress(content))
+        self._copied_bytes = len(content)
+
+    def cut(self) -> None:
+        # What the writer wrote between copy and cut is what gets lost; wait until there is some.
+        self._wait_for_growth()
+        os.truncate(self._current, 0)
+
+    def _wait_for_growth(self) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not self._current.exists() or self._current.stat().st_size <= self._copied_bytes:
+            if time.monotonic() > deadline_s:
+                raise CannotMeasureError("the diagnostic log stopped writing")
             time.sleep(0.001)
-        os.truncate(current, 0)
 
 
-def _write_concurrently(sink: DiagnosticLog) -> None:
+def _write_concurrently(sink: DiagnosticLog, outside: _CopyAndTruncate | None) -> None:
+    """All writers meet after a half and after three quarters of their lines: the outside acts there."""
     load = _Load(sink)
     failures: list[Exception] = []
+    meetings = {
+        LINES_PER_WRITER // 2: threading.Barrier(WRITERS, outside.copy if outside else None),
+        LINES_PER_WRITER * 3 // 4: threading.Barrier(WRITERS, outside.cut if outside else None),
+    }
 
     def write(writer: int) -> None:
         try:
             for number in range(LINES_PER_WRITER):
+                if number in meetings:
+                    meetings[number].wait(PATIENCE_S * 2)
                 load.put(json.dumps({"writer": writer, "number": number, "fill": "x" * 200}).encode())
-        except CannotMeasureError as error:
+        except (CannotMeasureError, threading.BrokenBarrierError) as error:
             failures.append(error)
+            for meeting in meetings.values():
+                meeting.abort()
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
     for thread in threads:
@@ -150,7 +164,7 @@ def _write_concurrently(sink: DiagnosticLog) -> None:
     for thread in threads:
         thread.join()
     if failures:
-        raise failures[0]
+        raise CannotMeasureError(f"a writer of the diagnostic log stopped: {failures[0]}")
 
 
 def _found_lines(folder: Path) -> Counter[tuple[int, int]]:
@@ -181,24 +195,17 @@ def _stale_handles(folder: Path) -> list[str]:
 
 def _observe_rotation(
     context: ProbeContext,
-    outside: Callable[[Path, threading.Event], None] | None = None,
+    outside: Callable[[Path], _CopyAndTruncate] | None = None,
     max_file_bytes: int = ROTATING_FILE_BYTES,
 ) -> Facts:
     folder = context.scratch / "logs"
     sink = DiagnosticLog(folder, max_file_bytes=max_file_bytes)
-    stop = threading.Event()
-    rotation = threading.Thread(target=outside, args=(folder, stop)) if outside else None
-    if rotation:
-        rotation.start()
     try:
-        _write_concurrently(sink)
+        _write_concurrently(sink, outside(folder) if outside else None)
         # The writer works the queue off; only then can a kept handle be told from one in use.
         time.sleep(0.2)
         stale = _stale_handles(folder)
     finally:
-        stop.set()
-        if rotation:
-            rotation.join()
         sink.close()
     found = _found_lines(folder)
     expected = {(writer, number) for writer in range(WRITERS) for number in range(LINES_PER_WRITER)}
@@ -223,6 +230,6 @@ def _summarise_rotation(facts: Facts) -> Mapping[str, MeasuredValue]:
 rotation = drill(
     "logging-rotation-works",
     observe=_observe_rotation,
-    broken=lambda context: _observe_rotation(context, _copy_and_truncate, 1 << 40),
+    broken=lambda context: _observe_rotation(context, _CopyAndTruncate, 1 << 40),
     summarise=_summarise_rotation,
 )

@@ -14,8 +14,8 @@ use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::CommandResult;
 
 /// Rule versions that this build links.
-pub const RULES_VERSION: u32 = 1;
-const SNAPSHOT_MAGIC: [u8; 8] = *b"TWSNAP\x01\0";
+pub const RULES_VERSION: u32 = 2;
+const SNAPSHOT_MAGIC: [u8; 8] = *b"TWSNAP\x02\0";
 
 /// Who acts, on what, as far as the envelope tells.
 #[derive(Clone, Copy, Debug)]
@@ -208,15 +208,70 @@ impl<B: Book> Engine<B> {
                 need(permission::CREATE_MARKET)?;
                 u32::MAX
             }
-            Kind::UpdateMarket => {
+            Kind::UpdateMarket
+            | Kind::UpdateMarketRisk
+            | Kind::UpdateAsset
+            | Kind::ConfigureBreaker
+            | Kind::RegisterFeed
+            | Kind::UpdateFeed
+            | Kind::SetFeedSource => {
                 need(permission::CONFIG)?;
                 u32::MAX
             }
-            Kind::PauseMarket => {
+            Kind::LinkOwners => {
+                need(permission::RISK)?;
+                u32::MAX
+            }
+            Kind::SetSuitability => {
+                need(permission::RISK)?;
+                self.sub_of(command, handle)?
+            }
+            Kind::PublishPrice => {
+                need(permission::ORACLE)?;
+                u32::MAX
+            }
+            // Anyone with an account or a role: the command itself checks what is due, and who earns.
+            Kind::SettleMarket | Kind::CrankFunding | Kind::ExecuteAction => u32::MAX,
+            Kind::RemoveKeeper | Kind::ReinstateKeeper | Kind::SlashKeeper => {
+                need(permission::KEEPERS)?;
+                u32::MAX
+            }
+            Kind::DecideAppeal => {
+                need(permission::RESOLVE_VOTE)?;
+                u32::MAX
+            }
+            Kind::ProposeAction => {
+                need(permission::PROPOSE)?;
+                u32::MAX
+            }
+            Kind::ApproveAction => {
+                need(permission::APPROVE)?;
+                u32::MAX
+            }
+            // The command itself knows the holder, the proposer or the nominee.
+            Kind::CancelAction
+            | Kind::OfferAuthority
+            | Kind::AcceptAuthority
+            | Kind::WithdrawOffer
+            | Kind::RenounceAuthority => u32::MAX,
+            Kind::CompleteLiquidation => {
+                need(permission::SYSTEM)?;
+                u32::MAX
+            }
+            Kind::Liquidate if system => u32::MAX,
+            Kind::Liquidate => {
+                need(permission::LIQUIDATE)?;
+                self.owned(command, handle, 0)?
+            }
+            Kind::KeeperAct => {
+                need(permission::CRANK)?;
+                self.owned(command, handle, 0)?
+            }
+            Kind::TripBreaker | Kind::OverrideFeed | Kind::PauseMarket => {
                 need(permission::PAUSE)?;
                 u32::MAX
             }
-            Kind::ResumeMarket => {
+            Kind::ResumeMarket | Kind::CloseBreaker => {
                 need(permission::RESUME)?;
                 u32::MAX
             }
@@ -229,8 +284,12 @@ impl<B: Book> Engine<B> {
                 need(permission::PAUSE)?;
                 u32::MAX
             }
-            Kind::PlaceOrder => self.owned(command, handle, scope::TRADE)?,
-            Kind::ReplaceOrder => self.owned(command, handle, scope::TRADE)?,
+            Kind::PlaceOrder
+            | Kind::PlaceTwap
+            | Kind::PlaceBatch
+            | Kind::BatchItem
+            | Kind::ReplaceOrder
+            | Kind::ClosePosition => self.owned(command, handle, scope::TRADE)?,
             Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
                 self.owned(command, handle, scope::CANCEL)?
             }
@@ -239,6 +298,13 @@ impl<B: Book> Engine<B> {
             | Kind::RequestWithdrawal
             | Kind::CancelWithdrawal
             | Kind::Transfer
+            | Kind::AdjustMargin
+            | Kind::FundInsurance
+            | Kind::RegisterKeeper
+            | Kind::StakeKeeper
+            | Kind::UnstakeKeeper
+            | Kind::WithdrawKeeperStake
+            | Kind::AppealSlash
             | Kind::ListAddress
             | Kind::UnlistAddress => self.owned(command, handle, 0)?,
         };
@@ -286,6 +352,46 @@ impl<B: Book> Engine<B> {
             Kind::ReplaceOrder => self.replace_order(command, context, output),
             Kind::CancelAll => self.cancel_all(command, context, output),
             Kind::SetCancelAllAfter => self.set_cancel_all_after(command, context, output),
+            Kind::UpdateMarketRisk => self.update_market_risk(command, output),
+            Kind::SettleMarket => self.settle_market(command, output),
+            Kind::UpdateAsset => self.update_asset(command, output),
+            Kind::ClosePosition => self.close_position(command, context, output),
+            Kind::AdjustMargin => self.adjust_margin(command, context, output),
+            Kind::CrankFunding => self.crank_funding(command, output),
+            Kind::FundInsurance => self.fund_insurance(command, context, output),
+            Kind::SetSuitability => self.set_suitability(command, context, output),
+            Kind::PlaceTwap => self.place_twap(command, context, output),
+            Kind::PlaceBatch => self.place_batch(command, context, output),
+            Kind::BatchItem => self.batch_item(command, context, output),
+            Kind::PublishPrice => self.publish_price(command, output),
+            Kind::RegisterFeed => self.register_feed(command, output),
+            Kind::UpdateFeed => self.update_feed(command, output),
+            Kind::SetFeedSource => self.set_feed_source(command, output),
+            Kind::OverrideFeed => self.override_feed(command, output),
+            Kind::TripBreaker => self.trip_breaker(command, output),
+            Kind::CloseBreaker => self.close_breaker(command, output),
+            Kind::ConfigureBreaker => self.configure_breaker(command, output),
+            Kind::LinkOwners => self.link_owners(command, output),
+            Kind::RegisterKeeper => self.register_keeper(command, context, output),
+            Kind::RemoveKeeper => self.remove_keeper(command, output),
+            Kind::ReinstateKeeper => self.reinstate_keeper(command, output),
+            Kind::StakeKeeper => self.stake_keeper(command, context, output),
+            Kind::UnstakeKeeper => self.unstake_keeper(command, context, output),
+            Kind::WithdrawKeeperStake => self.withdraw_keeper_stake(command, context, output),
+            Kind::KeeperAct => self.keeper_act(command, context, output),
+            Kind::SlashKeeper => self.slash_keeper(command, output),
+            Kind::AppealSlash => self.appeal_slash(command, context, output),
+            Kind::DecideAppeal => self.decide_appeal(command, output),
+            Kind::ProposeAction => self.propose_action(command, output),
+            Kind::ApproveAction => self.approve_action(command, output),
+            Kind::CancelAction => self.cancel_action(command, output),
+            Kind::ExecuteAction => self.execute_action(command, output),
+            Kind::OfferAuthority => self.offer_authority(command, output),
+            Kind::AcceptAuthority => self.accept_authority(command, output),
+            Kind::WithdrawOffer => self.withdraw_offer(command, output),
+            Kind::RenounceAuthority => self.renounce_authority(command, output),
+            Kind::Liquidate => self.liquidate(command, context, output),
+            Kind::CompleteLiquidation => self.complete_liquidation(command, output),
             Kind::Tick => self.tick(command, output),
             Kind::Continue => self.resume_work(command, output),
             Kind::AdvanceTime => self.advance_time(command, output),
@@ -383,7 +489,7 @@ impl<B: Book> Engine<B> {
     pub fn restore(bytes: &[u8]) -> Result<Self, String> {
         let mut reader = Reader::new(bytes);
         if reader.array::<8>()? != SNAPSHOT_MAGIC {
-            return Err("not a snapshot of version 1".into());
+            return Err("not a snapshot of version 2".into());
         }
         let shard = reader.u16()?;
         let rest = &bytes[10..];

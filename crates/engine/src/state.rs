@@ -21,7 +21,16 @@ pub struct Asset {
     pub weights_bp: [u16; 4],
     /// Micro-units; 0 = none.
     pub deposit_cap: i64,
+    /// Bits of `asset_flag`.
+    pub flags: u32,
+    /// Feed of its price; [`NO_FEED`] = none, worth nothing as collateral.
+    pub feed: u32,
+    /// Micro-units that one sub-account may count as collateral; 0 = no cap.
+    pub collateral_cap: i64,
 }
+
+/// "No feed".
+pub const NO_FEED: u32 = u32::MAX;
 
 /// States of a withdrawal that is kept; SETTLED, RETURNED and CANCELLED ones leave the table (P2.3.3).
 pub mod withdrawal_state {
@@ -50,6 +59,15 @@ pub mod due {
     pub const SWITCH: u8 = 2;
     pub const PAUSE_END: u8 = 3;
     pub const WITHDRAWAL: u8 = 4;
+    pub const ORACLE: u8 = 5;
+    pub const BREAKER: u8 = 6;
+    /// Slices and other moments of orders.
+    pub const ORDER: u8 = 7;
+    pub const FUNDING: u8 = 8;
+    pub const LIQUIDATION: u8 = 9;
+    pub const KEEPER: u8 = 10;
+    pub const GOVERNANCE: u8 = 11;
+    pub const FLOW: u8 = 12;
 }
 
 /// `id` of the platform's pause in the due queue; markets use their handle.
@@ -74,6 +92,15 @@ pub struct State<B: Book> {
     pub next_priority: u64,
     pub next_ticket: u64,
     pub next_pause: u32,
+    pub feeds: crate::oracle::Feeds,
+    pub halts: crate::halts::Halts,
+    pub flow: crate::flow::Flow,
+    pub detector: crate::detect::Detector,
+    pub keepers: crate::keeper::Keepers,
+    pub governance: crate::governance::Governance,
+    pub liquidations: crate::liquidation::Liquidations,
+    pub triggers: crate::trigger::Triggers,
+    pub perps: crate::perp::Perps,
 }
 
 impl<B: Book> State<B> {
@@ -89,6 +116,9 @@ impl<B: Book> State<B> {
             writer.raw(&asset.symbol);
             asset.weights_bp.iter().for_each(|&weight| writer.u16(weight));
             writer.i64(asset.deposit_cap);
+            writer.u32(asset.flags);
+            writer.u32(asset.feed);
+            writer.i64(asset.collateral_cap);
         }
         self.accounts.encode(&mut writer);
         self.system.encode(&mut writer);
@@ -111,6 +141,15 @@ impl<B: Book> State<B> {
             writer.raw(&entry.address_hash);
         }
         encode_pause(self.platform_pause.as_ref(), &mut writer);
+        self.feeds.encode(&mut writer);
+        self.halts.encode(&mut writer);
+        self.flow.encode(&mut writer);
+        self.detector.encode(&mut writer);
+        self.keepers.encode(&mut writer);
+        self.governance.encode(&mut writer);
+        self.liquidations.encode(&mut writer);
+        self.triggers.encode(&mut writer);
+        self.perps.encode(&mut writer);
         writer.bytes
     }
 
@@ -126,7 +165,14 @@ impl<B: Book> State<B> {
         for _ in 0..reader.len(32)? {
             let symbol = reader.array()?;
             let weights_bp = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
-            state.assets.push(Asset { symbol, weights_bp, deposit_cap: reader.i64()? });
+            state.assets.push(Asset {
+                symbol,
+                weights_bp,
+                deposit_cap: reader.i64()?,
+                flags: reader.u32()?,
+                feed: reader.u32()?,
+                collateral_cap: reader.i64()?,
+            });
         }
         state.accounts = Accounts::decode(reader)?;
         state.system = SystemLines::decode(reader)?;
@@ -154,6 +200,15 @@ impl<B: Book> State<B> {
             state.withdrawals.insert(ticket, entry);
         }
         state.platform_pause = decode_pause(reader)?;
+        state.feeds = crate::oracle::Feeds::decode(reader)?;
+        state.halts = crate::halts::Halts::decode(reader)?;
+        state.flow = crate::flow::Flow::decode(reader)?;
+        state.detector = crate::detect::Detector::decode(reader)?;
+        state.keepers = crate::keeper::Keepers::decode(reader)?;
+        state.governance = crate::governance::Governance::decode(reader)?;
+        state.liquidations = crate::liquidation::Liquidations::decode(reader)?;
+        state.triggers = crate::trigger::Triggers::decode(reader)?;
+        state.perps = crate::perp::Perps::decode(reader)?;
         state.rebuild_due();
         Ok(state)
     }
@@ -201,6 +256,16 @@ impl<B: Book> State<B> {
                 self.due.insert((pause.until_ns, due::PAUSE_END, id));
             }
         }
+        let due = &mut self.due;
+        self.feeds.due_items(due);
+        self.halts.due_items(due);
+        self.flow.due_items(due);
+        self.detector.due_items(due);
+        self.keepers.due_items(due);
+        self.governance.due_items(due);
+        self.liquidations.due_items(due);
+        self.triggers.due_items(due);
+        self.perps.due_items(due);
         for (&ticket, entry) in &self.withdrawals {
             if entry.state == withdrawal_state::QUEUED {
                 self.due.insert((entry.eta_ns, due::WITHDRAWAL, ticket));
@@ -219,6 +284,7 @@ pub struct Cursor {
     pub time_ns: i64,
     pub rules_version: u32,
     pub idempotency: Idempotency,
+    pub rates: crate::flow::Rates,
     /// (second, accepted, rejected) by second modulo [`METER_SECONDS`].
     meters: Vec<(i64, u32, u32)>,
     /// Slot of the present second and the moment at which the second ends; derived, not state.
@@ -232,6 +298,7 @@ impl Cursor {
             time_ns,
             rules_version,
             idempotency: Idempotency::default(),
+            rates: crate::flow::Rates::default(),
             meters: vec![(0, 0, 0); METER_SECONDS],
             metering: (0, i64::MIN),
         }
@@ -282,6 +349,7 @@ impl Cursor {
             writer.u32(rejected);
         }
         self.idempotency.encode(&mut writer);
+        self.rates.encode(&mut writer);
         writer.bytes
     }
 
@@ -294,6 +362,7 @@ impl Cursor {
             *slot = (reader.i64()?, reader.u32()?, reader.u32()?);
         }
         cursor.idempotency = Idempotency::decode(reader)?;
+        cursor.rates = crate::flow::Rates::decode(reader)?;
         Ok(cursor)
     }
 }

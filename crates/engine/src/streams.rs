@@ -4,7 +4,7 @@
 
 use crate::batch::Batch;
 use crate::book::Book;
-use crate::engine::Engine;
+use crate::engine::{Engine, RULES_VERSION};
 use crate::genesis::{Genesis, Grant};
 use crate::hash::Set;
 use crate::id::{account_id, derive};
@@ -83,7 +83,7 @@ fn symbol(name: &str) -> [u8; 16] {
 pub fn genesis() -> Genesis {
     let grant = |index, role| Grant { principal: key(index), role, expiry_ns: START_NS + YEAR_NS };
     let grants = vec![grant(0, roles::SYSTEM), grant(1, roles::OPERATOR)];
-    Genesis { shard: 0, rules_version: 1, time_ns: START_NS, grants }
+    Genesis { shard: 0, rules_version: RULES_VERSION, time_ns: START_NS, grants }
 }
 
 impl Stream {
@@ -138,6 +138,7 @@ impl Stream {
                 initial_liability_bp: 10_000,
                 maintenance_liability_bp: 10_000,
                 deposit_cap: 0,
+                asset_flags: 0,
                 reserved: 0,
             };
             commands.push(self.command(Kind::RegisterAsset, operator.0, [0; 32]).with(&asset));

@@ -10,7 +10,7 @@ from tradewind import _core
 from tradewind.core.enums import Role
 from tradewind.core.events import Result, decode_results
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 
 class Grant(msgspec.Struct, frozen=True):

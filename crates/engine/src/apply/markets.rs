@@ -8,13 +8,17 @@ use crate::limits::*;
 use crate::market::{kind, status, unit, Market, Parameters};
 use crate::math::MAX_BALANCE;
 use crate::output::{Output, Subject};
-use crate::state::Asset;
-use crate::wire::command::{CloseMarket, Command, CreateMarket, RegisterAsset, UpdateMarket, ALL};
+use crate::state::{Asset, NO_FEED};
+use crate::wire::command::{
+    asset_flag, CloseMarket, Command, CreateMarket, RegisterAsset, UpdateMarket, ALL,
+};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{
     cancel_reason, AssetBody, EventKind, IdentityBody, MarketBody, StatusBody, NO_ACCOUNT,
 };
 
+/// Flags that an asset may carry.
+const ASSET_FLAGS: u32 = asset_flag::SETTLEMENT | asset_flag::STABLE | asset_flag::STAKE;
 /// Fields that UpdateMarket can select.
 const UPDATABLE: u32 = 0b11_1111;
 
@@ -37,6 +41,18 @@ impl<B: Book> Engine<B> {
         if request.deposit_cap < 0 || request.deposit_cap > MAX_BALANCE {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, MAX_BALANCE, request.deposit_cap);
         }
+        if request.asset_flags & !ASSET_FLAGS != 0 {
+            return reject(
+                Code::PARAMETER_OUT_OF_BOUNDS,
+                i64::from(ASSET_FLAGS),
+                i64::from(request.asset_flags),
+            );
+        }
+        // One unit of account, one staking asset.
+        let single = request.asset_flags & (asset_flag::SETTLEMENT | asset_flag::STAKE);
+        if let Some(known) = self.state.assets.iter().position(|asset| asset.flags & single != 0) {
+            return reject(Code::ALREADY_EXISTS, 0, known as i64);
+        }
         if let Some(known) = self.state.assets.iter().position(|asset| asset.symbol == request.symbol) {
             return reject(Code::ALREADY_EXISTS, 0, known as i64);
         }
@@ -48,18 +64,11 @@ impl<B: Book> Engine<B> {
             symbol: request.symbol,
             weights_bp: weights,
             deposit_cap: request.deposit_cap,
+            flags: request.asset_flags,
+            feed: NO_FEED,
+            collateral_cap: 0,
         });
-        let body = AssetBody {
-            symbol: request.symbol,
-            asset: handle as u16,
-            reserved: 0,
-            reserved2: 0,
-            initial_asset_bp: weights[0],
-            maintenance_asset_bp: weights[1],
-            initial_liability_bp: weights[2],
-            maintenance_liability_bp: weights[3],
-            deposit_cap: request.deposit_cap,
-        };
+        let body = asset_body(handle as u16, &self.state.assets[handle]);
         output.emit(command, EventKind::AssetRegistered, Subject::NONE, &body);
         Ok(handle as u64)
     }
@@ -248,8 +257,29 @@ impl<B: Book> Engine<B> {
     }
 }
 
+pub(super) fn asset_body(handle: u16, asset: &Asset) -> AssetBody {
+    let [initial_asset_bp, maintenance_asset_bp, initial_liability_bp, maintenance_liability_bp] =
+        asset.weights_bp;
+    AssetBody {
+        symbol: asset.symbol,
+        asset: handle,
+        reserved: 0,
+        reserved2: 0,
+        initial_asset_bp,
+        maintenance_asset_bp,
+        initial_liability_bp,
+        maintenance_liability_bp,
+        deposit_cap: asset.deposit_cap,
+        asset_flags: asset.flags,
+        feed: asset.feed,
+        collateral_cap: asset.collateral_cap,
+    }
+}
+
 /// 0 ≤ initial asset ≤ maintenance asset ≤ 10000 ≤ maintenance liability ≤ initial liability (P1.4.5).
-fn check_weights([initial, maintenance, initial_owed, maintenance_owed]: [u16; 4]) -> Result<(), Reject> {
+pub(super) fn check_weights(
+    [initial, maintenance, initial_owed, maintenance_owed]: [u16; 4],
+) -> Result<(), Reject> {
     let rising = [
         (initial, maintenance),
         (maintenance, 10_000),

@@ -1,12 +1,21 @@
 //! What each command does. Checks come first and return a reject; from the first posting on nothing can fail.
 
 mod accounts;
+mod breakers;
 mod collateral;
+mod conditional;
+mod flow;
+mod governance;
+mod hooks;
+mod keepers;
+mod liquidation;
 mod markets;
 mod matching;
+mod oracle;
 mod order_form;
 mod orders;
 mod pauses;
+mod perpetual;
 mod roles;
 mod timers;
 pub(crate) mod work;

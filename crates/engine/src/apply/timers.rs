@@ -16,6 +16,7 @@ use crate::wire::event::{
 
 impl<B: Book> Engine<B> {
     pub(crate) fn tick(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+        self.on_tick(command, output);
         if self.next_due_ns().is_some_and(|due_ns| due_ns <= command.time_ns) {
             self.do_work(command, command.seq, Work::Due, output);
         }
@@ -49,7 +50,16 @@ impl<B: Book> Engine<B> {
                     return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)
                 }
                 due::PAUSE_END => self.end_pause(command, id, output),
-                _ => self.release_withdrawal(command, id, output),
+                due::WITHDRAWAL => self.release_withdrawal(command, id, output),
+                due::ORACLE => self.oracle_due(command, kind, id, output),
+                due::BREAKER => self.breaker_due(command, kind, id, output),
+                due::ORDER => self.order_due(command, kind, id, output),
+                due::FUNDING => self.perp_due(command, kind, id, output),
+                due::LIQUIDATION => self.liquidation_due(command, kind, id, output),
+                due::KEEPER => self.keeper_due(command, kind, id, output),
+                due::GOVERNANCE => self.governance_due(command, kind, id, output),
+                due::FLOW => self.flow_due(command, kind, id, output),
+                other => unreachable!("due kind {other}"),
             }
         }
         (None, true)

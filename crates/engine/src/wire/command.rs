@@ -3,6 +3,16 @@
 use super::record::Record;
 use crate::record;
 
+pub use super::governance::*;
+pub use super::halts::*;
+pub use super::keepers::*;
+pub use super::oracle::*;
+pub use super::orders::*;
+pub use super::perpetual::{
+    AdjustMargin, ClosePosition, FundInsurance, Liquidate, OneMarket, SetSuitability, UpdateAsset,
+    UpdateMarketRisk,
+};
+
 /// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
 pub const COMMAND_TAG: u8 = 0x80;
 /// Version of the command layout.
@@ -119,10 +129,16 @@ macro_rules! kinds {
 kinds! {
     CreateMarket = (0x0101, 0) CreateMarket;
     UpdateMarket = (0x0102, 0) UpdateMarket;
+    UpdateMarketRisk = (0x0102, 1) UpdateMarketRisk;
     PauseMarket = (0x0103, 0) PauseMarket;
     ResumeMarket = (0x0104, 0) ResumeMarket;
     CloseMarket = (0x0105, 0) CloseMarket;
+    SettleMarket = (0x0106, 0) OneMarket;
+    TripBreaker = (0x0108, 0) Breaker;
+    CloseBreaker = (0x0108, 1) Breaker;
+    ConfigureBreaker = (0x0108, 2) ConfigureBreaker;
     RegisterAsset = (0x0110, 0) RegisterAsset;
+    UpdateAsset = (0x0110, 1) UpdateAsset;
     OpenAccount = (0x0201, 0) OpenAccount;
     OpenSubAccount = (0x0202, 0) OpenSubAccount;
     SetDelegate = (0x0202, 1) SetDelegate;
@@ -133,15 +149,49 @@ kinds! {
     Transfer = (0x0207, 0) Transfer;
     ListAddress = (0x0208, 0) ListAddress;
     UnlistAddress = (0x0208, 1) ListAddress;
+    SetSuitability = (0x0209, 0) SetSuitability;
     PlaceOrder = (0x0301, 0) PlaceOrder;
+    PlaceTwap = (0x0301, 1) PlaceTwap;
+    PlaceBatch = (0x0302, 0) PlaceBatch;
+    BatchItem = (0x0302, 1) PlaceOrder;
     CancelOrder = (0x0303, 0) CancelOrder;
     ReplaceOrder = (0x0304, 0) ReplaceOrder;
     CancelAll = (0x0305, 0) CancelAll;
     SetCancelAllAfter = (0x0306, 0) SetCancelAllAfter;
+    ClosePosition = (0x0401, 0) ClosePosition;
+    AdjustMargin = (0x0403, 0) AdjustMargin;
+    Liquidate = (0x0404, 0) Liquidate;
+    CompleteLiquidation = (0x0405, 0) Liquidate;
+    PublishPrice = (0x0701, 0) PublishPrice;
+    RegisterFeed = (0x0703, 0) RegisterFeed;
+    UpdateFeed = (0x0703, 1) RegisterFeed;
+    SetFeedSource = (0x0703, 2) SetFeedSource;
+    OverrideFeed = (0x0703, 3) OverrideFeed;
+    LinkOwners = (0x0704, 0) LinkOwners;
+    RegisterKeeper = (0x0801, 0) RegisterKeeper;
+    RemoveKeeper = (0x0801, 1) KeeperTarget;
+    ReinstateKeeper = (0x0801, 2) KeeperTarget;
+    StakeKeeper = (0x0802, 0) KeeperStake;
+    UnstakeKeeper = (0x0802, 1) KeeperStake;
+    WithdrawKeeperStake = (0x0802, 2) KeeperStake;
+    KeeperAct = (0x0803, 0) KeeperAct;
+    SlashKeeper = (0x0804, 0) SlashKeeper;
+    AppealSlash = (0x0805, 0) SlashAppeal;
+    DecideAppeal = (0x0805, 1) SlashAppeal;
+    CrankFunding = (0x0901, 0) OneMarket;
+    ProposeAction = (0x0C01, 0) ProposeAction;
+    ApproveAction = (0x0C02, 0) OneAction;
+    CancelAction = (0x0C02, 1) OneAction;
+    ExecuteAction = (0x0C03, 0) OneAction;
     GrantRole = (0x0C04, 0) GrantRole;
     RevokeRole = (0x0C04, 1) GrantRole;
     SuspendPrincipal = (0x0C04, 2) SuspendPrincipal;
     ReinstatePrincipal = (0x0C04, 3) SuspendPrincipal;
+    OfferAuthority = (0x0C05, 0) OfferAuthority;
+    AcceptAuthority = (0x0C05, 1) OneOffer;
+    WithdrawOffer = (0x0C05, 2) OneOffer;
+    RenounceAuthority = (0x0C05, 3) RenounceAuthority;
+    FundInsurance = (0x0D03, 0) FundInsurance;
     Tick = (0xFF01, 0) Empty;
     Continue = (0xFF01, 1) Continue;
     AdvanceTime = (0xFF01, 2) AdvanceTime;
@@ -221,7 +271,9 @@ record! {
         maintenance_liability_bp: u16,
         /// Platform-wide cap of deposits in micro-units; 0 = no cap.
         deposit_cap: i64,
-        reserved: u64,
+        /// Bits of `asset_flag`.
+        asset_flags: u32,
+        reserved: u32,
     }
 }
 
@@ -348,10 +400,34 @@ pub mod side {
     pub const SELL: u8 = 1;
 }
 
-/// Order types of P2.5; those above MARKET belong to the leveraged markets' slice.
+/// Order types of P2.5. STOP, TAKE_PROFIT and TRAILING_STOP fire as market orders when `price` is 0 (a protective
+/// limit from the trigger price) and as limit orders otherwise; STOP_LIMIT always has a price.
 pub mod order_type {
     pub const LIMIT: u8 = 0;
     pub const MARKET: u8 = 1;
+    pub const STOP: u8 = 2;
+    pub const STOP_LIMIT: u8 = 3;
+    pub const TAKE_PROFIT: u8 = 4;
+    pub const TRAILING_STOP: u8 = 5;
+    pub const ICEBERG: u8 = 6;
+    pub const TWAP: u8 = 7;
+}
+
+/// Prices that a trigger may watch (P2.5.3).
+pub mod trigger_source {
+    pub const MARK: u8 = 0;
+    pub const INDEX: u8 = 1;
+    pub const LAST_TRADE: u8 = 2;
+}
+
+/// Asset flags of RegisterAsset.
+pub mod asset_flag {
+    /// The unit of account of leveraged markets; at most one asset.
+    pub const SETTLEMENT: u32 = 1;
+    /// Valued at min(1, index) (P1.4.5).
+    pub const STABLE: u32 = 2;
+    /// Keepers stake it; at most one asset.
+    pub const STAKE: u32 = 4;
 }
 
 /// Time in force.
@@ -366,6 +442,12 @@ pub mod time_in_force {
 pub mod order_flag {
     pub const POST_ONLY: u16 = 1;
     pub const REDUCE_ONLY: u16 = 2;
+    /// `linked_order` names the other order of a one-cancels-the-other pair.
+    pub const OCO: u16 = 4;
+    /// `linked_order` names the entry of a bracket; this is its take-profit or stop.
+    pub const BRACKET: u16 = 8;
+    /// `trail` is in ppm of the extreme instead of ticks.
+    pub const TRAIL_PPM: u16 = 16;
 }
 
 /// Self-trade prevention modes of P3.4.

@@ -3,6 +3,11 @@
 use super::record::Record;
 use crate::record;
 
+pub use super::perpetual::{
+    funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
+    SuitabilityBody,
+};
+
 pub const RESULT_TAG: u8 = 0x81;
 pub const EVENT_TAG: u8 = 0x82;
 pub const EVENT_VERSION: u8 = 1;
@@ -123,7 +128,10 @@ event_kinds! {
     MarketClosed = 0x0107 StatusBody;
     MarketActivated = 0x0108 StatusBody;
     MarketIdentified = 0x0109 IdentityBody;
+    MarketRiskSet = 0x010A MarketRiskBody;
+    MarketSettled = 0x010B StatusBody;
     AssetRegistered = 0x0110 AssetBody;
+    AssetUpdated = 0x0111 AssetBody;
     AccountOpened = 0x0201 AccountBody;
     SubAccountOpened = 0x0202 SubAccountBody;
     DelegateSet = 0x0203 DelegateBody;
@@ -136,6 +144,7 @@ event_kinds! {
     Transferred = 0x020A CollateralBody;
     AddressListed = 0x020B AddressBody;
     AddressUnlisted = 0x020C AddressBody;
+    SuitabilitySet = 0x020D SuitabilityBody;
     OrderAccepted = 0x0301 OrderBody;
     OrderRested = 0x0302 OrderBody;
     Trade = 0x0303 TradeBody;
@@ -146,6 +155,12 @@ event_kinds! {
     SwitchArmed = 0x0308 SwitchBody;
     SwitchDisarmed = 0x0309 SwitchBody;
     SwitchFired = 0x030A SwitchBody;
+    PositionChanged = 0x0401 PositionBody;
+    PositionSettled = 0x0402 PositionBody;
+    MarginAdjusted = 0x0403 AmountBody;
+    InsuranceFunded = 0x0404 AmountBody;
+    MarkUpdated = 0x0701 MarkBody;
+    FundingIndexUpdated = 0x0901 FundingBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;
     PrincipalSuspended = 0x0C03 RoleBody;
@@ -200,7 +215,7 @@ record! {
 }
 
 record! {
-    AssetBody: 40 {
+    AssetBody: 56 {
         symbol: [u8; 16],
         asset: u16,
         reserved: u16,
@@ -210,6 +225,11 @@ record! {
         initial_liability_bp: u16,
         maintenance_liability_bp: u16,
         deposit_cap: i64,
+        /// Bits of `asset_flag`.
+        asset_flags: u32,
+        /// u32::MAX = none.
+        feed: u32,
+        collateral_cap: i64,
     }
 }
 

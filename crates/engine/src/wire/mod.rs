@@ -3,6 +3,12 @@
 pub mod command;
 pub mod error;
 pub mod event;
+mod governance;
+mod halts;
+mod keepers;
+mod oracle;
+mod orders;
+mod perpetual;
 pub mod record;
 
 pub use command::{Command, Kind};

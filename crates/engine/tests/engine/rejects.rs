@@ -22,9 +22,9 @@ const CASES: &[(Code, Build)] = cases! {
     INVALID_RECORD_LENGTH: |_| Command { length: 191, ..buy(ALICE, 0, 100, 1) };
     INVALID_TYPE_TAG: |_| Command { tag: 0x81, ..buy(ALICE, 0, 100, 1) };
     UNSUPPORTED_VERSION: |_| Command { version: 2, ..buy(ALICE, 0, 100, 1) };
-    UNSUPPORTED_VERSION: |_| by(SYSTEM, Kind::ActivateRules).with(&ActivateRules { rules_version: 2, reserved: 0 });
-    UNKNOWN_COMMAND: |_| Command { kind: 0x0302, ..buy(ALICE, 0, 100, 1) };
-    UNKNOWN_COMMAND: |_| Command { op: 1, ..buy(ALICE, 0, 100, 1) };
+    UNSUPPORTED_VERSION: |_| by(SYSTEM, Kind::ActivateRules).with(&ActivateRules { rules_version: 3, reserved: 0 });
+    UNKNOWN_COMMAND: |_| Command { kind: 0x0399, ..buy(ALICE, 0, 100, 1) };
+    UNKNOWN_COMMAND: |_| Command { op: 9, ..buy(ALICE, 0, 100, 1) };
     RESERVED_NOT_ZERO: |_| Command { flags: 1, ..buy(ALICE, 0, 100, 1) };
     RESERVED_NOT_ZERO: |_| Command { reserved: 1, ..buy(ALICE, 0, 100, 1) };
     RESERVED_NOT_ZERO: |_| {

@@ -6,7 +6,7 @@ use tradewind_engine::sequence::{apply_batch, system_command};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{CommandResult, Event, EventKind};
 use tradewind_engine::wire::{Code, Record};
-use tradewind_engine::{id, roles, Batch, Book, Engine, FastBook, Genesis, Grant};
+use tradewind_engine::{id, roles, Batch, Book, Engine, FastBook, Genesis, Grant, RULES_VERSION};
 
 pub type Key = [u8; 32];
 
@@ -33,6 +33,15 @@ pub const USDC: u16 = 1;
 pub const SECOND: i64 = 1_000_000_000;
 pub const HOUR: i64 = 3_600 * SECOND;
 pub const DAY: i64 = 24 * HOUR;
+pub const EMERGENCY_B: Key = key(0x16);
+pub const GOVERNOR: Key = key(0x17);
+pub const APPROVERS: [Key; 3] = [key(0x18), key(0x19), key(0x1A)];
+/// Sources of price feeds.
+pub const SOURCES: [Key; 3] = [key(0x1B), key(0x1C), key(0x1D)];
+pub const KEEPERS: [Key; 3] = [key(0x1E), key(0x1F), key(0x20)];
+pub const ARBITER: Key = key(0x21);
+pub const TREASURER: Key = key(0x22);
+
 /// First moment of the world.
 pub const START: i64 = 1_700_000_000 * SECOND;
 /// Moment at which random streams begin.
@@ -49,9 +58,22 @@ pub fn genesis() -> Genesis {
         (ADMIN_A, roles::ROLE_ADMIN),
         (ADMIN_B, roles::ROLE_ADMIN),
         (RISK, roles::RISK),
+        (EMERGENCY_B, roles::EMERGENCY),
+        (GOVERNOR, roles::GOVERNOR),
+        (APPROVERS[0], roles::APPROVER),
+        (APPROVERS[1], roles::APPROVER),
+        (APPROVERS[2], roles::APPROVER),
+        (SOURCES[0], roles::ORACLE),
+        (SOURCES[1], roles::ORACLE),
+        (SOURCES[2], roles::ORACLE),
+        (KEEPERS[0], roles::KEEPER),
+        (KEEPERS[1], roles::KEEPER),
+        (KEEPERS[2], roles::KEEPER),
+        (ARBITER, roles::ARBITER),
+        (TREASURER, roles::TREASURER),
     ];
     let grants = roles.map(|(principal, role)| Grant { principal, role, expiry_ns: START + 300 * DAY });
-    Genesis { shard: 3, rules_version: 1, time_ns: START, grants: grants.to_vec() }
+    Genesis { shard: 3, rules_version: RULES_VERSION, time_ns: START, grants: grants.to_vec() }
 }
 
 /// An engine whose every batch passes the auditor.
@@ -248,6 +270,7 @@ pub fn register_asset(symbol: [u8; 16]) -> Command {
         initial_liability_bp: 10_000,
         maintenance_liability_bp: 10_000,
         deposit_cap: 0,
+        asset_flags: 0,
         reserved: 0,
     };
     by(OPERATOR, Kind::RegisterAsset).with(&payload)
@@ -552,7 +575,7 @@ fn governing() -> impl Strategy<Value = Command> {
         3 => Just(by(SYSTEM, Kind::Tick)),
         1 => Just(by(SYSTEM, Kind::Checkpoint)),
         1 => Just(by(SYSTEM, Kind::Snapshot)),
-        1 => Just(by(SYSTEM, Kind::ActivateRules).with(&ActivateRules { rules_version: 1, reserved: 0 })),
+        1 => Just(by(SYSTEM, Kind::ActivateRules).with(&ActivateRules { rules_version: RULES_VERSION, reserved: 0 })),
         1 => (0..4_u64, 1..3_i64).prop_map(|(nonce, lot)| create_market(nonce, 1_000, lot * 500, 5_000_000, 0)),
         1 => (0..4_u8).prop_map(|letter| register_asset([b'A' + letter; 16])),
         1 => (0..3_u8).prop_map(|owner| open_account(key(0x70 + owner))),

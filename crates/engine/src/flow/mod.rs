@@ -1,0 +1,25 @@
+//! Outflow caps of withdrawals and declared links between owners (protocol P9.10, P12.3).
+
+mod rates;
+
+pub use rates::Rates;
+
+use std::collections::BTreeSet;
+
+use crate::codec::{Reader, Writer};
+use crate::state::Due;
+
+/// Business state of this concern.
+#[derive(Clone, Debug, Default)]
+pub struct Flow {}
+
+impl Flow {
+    pub fn encode(&self, _writer: &mut Writer) {}
+
+    pub fn decode(_reader: &mut Reader<'_>) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+
+    /// What of this state is due some day; the queue is rebuilt from it.
+    pub fn due_items(&self, _due: &mut BTreeSet<Due>) {}
+}

@@ -130,3 +130,20 @@ def test_import_loads_neither_numpy_nor_the_database_toolkit() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_any_command_is_built_by_name_and_unknown_names_and_fields_are_refused() -> None:
+    common = {"principal": bytes([1] * 32), "client_key": bytes([2] * 16)}
+    named = commands.build("CloseMarket", market=7, **common)
+    assert named == commands.close_market(market=7, **common)
+    symbol = commands.build("RegisterFeed", symbol="BTC-USD", quorum=2, **common)
+    assert RecordCodec("Command").unpack(symbol)["payload"].startswith(b"BTC-USD\0")
+    for name, payload in (
+        ("Close", {}),
+        ("CloseMarket", {"outcome": 1}),
+        ("CloseMarket", {"market": 2**32}),
+        ("RegisterFeed", {"symbol": "S" * 17}),
+        ("SetFeedSource", {"source": bytes(33)}),
+    ):
+        with pytest.raises(InvalidField):
+            commands.build(name, **common, **payload)

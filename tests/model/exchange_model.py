@@ -159,7 +159,7 @@ class Model:
             raise Refused("ALREADY_EXISTS")
         self.subs.add((account, index))
 
-    def transfer(self, account: int, sub: int, to_sub: int, asset: int, amount: int) -> None:
+    def check_transfer(self, account: int, sub: int, to_sub: int, amount: int) -> None:
         self.need_sub(account, sub)
         if sub == to_sub:
             raise Refused("TRANSFER_SAME_ACCOUNT")
@@ -168,6 +168,9 @@ class Model:
         if amount > MAX_BALANCE:
             raise Refused("ABOVE_MAXIMUM")
         self.need_sub(account, to_sub)
+
+    def transfer(self, account: int, sub: int, to_sub: int, asset: int, amount: int) -> None:
+        self.check_transfer(account, sub, to_sub, amount)
         if amount > self.line(account, sub, asset, FREE):
             raise Refused("INSUFFICIENT_BALANCE")
         self.post(account, sub, asset, FREE, -amount)
@@ -212,6 +215,12 @@ class Model:
             return market.base, order.remaining * market.lot_size
         notional = order.price * order.remaining * market.unit
         return market.quote, notional + fee(notional, market.worst_rate)
+
+    def check_risk(self, order: Order, old: Order | None) -> None:
+        """The reserve is there, counting what the replaced order holds."""
+        asset, needed = self.reserve_of(order)
+        if needed - (old.reserve if old else 0) > self.line(order.account, order.sub, asset, FREE):
+            raise Refused("INSUFFICIENT_BALANCE")
 
     def secure_again(self, order: Order) -> int:
         """Sets the reserve to what the rest needs and returns what became free of it."""
@@ -319,9 +328,8 @@ class Model:
         ]
         if len(open_here) >= ORDERS_PER_SUB_MARKET:
             raise Refused("TOO_MANY_OPEN_ORDERS")
+        self.check_risk(order, None)
         asset, needed = self.reserve_of(order)
-        if needed > self.line(order.account, order.sub, asset, FREE):
-            raise Refused("INSUFFICIENT_BALANCE")
         self.check_execution(order)
         order.number = len(self.orders)
         self.move(order.account, order.sub, asset, FREE, HELD, needed)
@@ -443,9 +451,7 @@ class Model:
         new = replace(old, price=price, total=total, remaining=total - filled)
         self.check_form(new, 0)
         keeps = price == old.price and total <= old.total
-        asset, needed = self.reserve_of(new)
-        if needed - old.reserve > self.line(old.account, old.sub, asset, FREE):
-            raise Refused("INSUFFICIENT_BALANCE")
+        self.check_risk(new, old)
         if not keeps:
             self.check_execution(new)
         band = self.band(old.market, old.side)

@@ -75,9 +75,35 @@ macro_rules! group {
 pub fn constants() -> BTreeMap<&'static str, BTreeMap<String, u64>> {
     BTreeMap::from([
         ("side", group!(command::side { BUY, SELL })),
-        ("order_type", group!(command::order_type { LIMIT, MARKET })),
+        (
+            "order_type",
+            group!(command::order_type {
+                LIMIT,
+                MARKET,
+                STOP,
+                STOP_LIMIT,
+                TAKE_PROFIT,
+                TRAILING_STOP,
+                ICEBERG,
+                TWAP
+            }),
+        ),
         ("time_in_force", group!(command::time_in_force { GTC, IOC, FOK, GTD })),
-        ("order_flag", group!(command::order_flag { POST_ONLY, REDUCE_ONLY })),
+        ("order_flag", group!(command::order_flag { POST_ONLY, REDUCE_ONLY, OCO, BRACKET, TRAIL_PPM })),
+        ("trigger_source", group!(command::trigger_source { MARK, INDEX, LAST_TRADE })),
+        ("asset_flag", group!(command::asset_flag { SETTLEMENT, STABLE, STAKE })),
+        (
+            "position_cause",
+            group!(event::position_cause {
+                TRADE,
+                FUNDING,
+                LIQUIDATION,
+                ADL,
+                SETTLEMENT,
+                SOCIALISED,
+                TAKEOVER
+            }),
+        ),
         ("stp", group!(command::stp { CANCEL_NEWEST, CANCEL_OLDEST, CANCEL_BOTH, DECREMENT })),
         ("scope", group!(command::scope { TRADE, CANCEL, TRANSFER_IN, ALL })),
         ("all", group!(command { ALL_MARKETS, ALL })),

@@ -99,18 +99,46 @@ def _fixed(record: str, field: str, value: bytes, width: int) -> bytes:
     return value
 
 
+def build(
+    name: str, *, principal: bytes, account: bytes = NO_ACCOUNT_ID, client_key: bytes = NO_KEY, sub: int = 0,
+    valid_until_ns: int = 0, shard: int = 0, **payload: int | bytes | str,
+) -> bytes:  # fmt: skip
+    """Any command of the catalogue by its name; payload fields that are not given are zero.
+
+        build("CrankFunding", principal=key, account=account_id, client_key=key16, market=3)
+
+    Raises:
+        InvalidField: no such command, no such field, or a value that does not fit its field.
+    """
+    builder = _BUILDERS.get(name)
+    if builder is None:
+        raise InvalidField("Command", "kind", name, "a name of the catalogue of commands")
+    values: list[int | bytes] = []
+    for field, _, numpy_type in builder.payload_fields:
+        width = int(numpy_type[2:]) if numpy_type.startswith("|V") else 0
+        value = payload.pop(field, bytes(width) if width else 0)
+        if isinstance(value, str):
+            value = _text(name, field, value, width)
+        elif isinstance(value, bytes) and len(value) > width:
+            raise InvalidField(name, field, value, f"{width} bytes")
+        values.append(value)
+    for field, unknown in payload.items():
+        raise InvalidField(name, field, unknown, "a field of this command")
+    return builder.pack(principal, account, sub, client_key, valid_until_ns, shard, *values)
+
+
 def register_asset(
     *, principal: bytes, client_key: bytes, symbol: str, initial_asset_bp: int = 10_000,
     maintenance_asset_bp: int = 10_000, initial_liability_bp: int = 10_000,
-    maintenance_liability_bp: int = 10_000, deposit_cap: int = 0, account: bytes = NO_ACCOUNT_ID,
-    valid_until_ns: int = 0, shard: int = 0,
+    maintenance_liability_bp: int = 10_000, deposit_cap: int = 0, asset_flags: int = 0,
+    account: bytes = NO_ACCOUNT_ID, valid_until_ns: int = 0, shard: int = 0,
 ) -> bytes:  # fmt: skip
-    """Registers an asset; weights in bp, the cap in micro-units (0 = none)."""
+    """Registers an asset; weights in bp, the cap in micro-units (0 = none), flags of `AssetFlag`."""
     name = _text("RegisterAsset", "symbol", symbol, 16)
     return _BUILDERS["RegisterAsset"].pack(
         principal, account, 0, client_key, valid_until_ns, shard,
         name, initial_asset_bp, maintenance_asset_bp, initial_liability_bp, maintenance_liability_bp,
-        deposit_cap,
+        deposit_cap, asset_flags,
     )  # fmt: skip
 
 

@@ -21,10 +21,16 @@ class Side(IntEnum):
 
 
 class OrderType(IntEnum):
-    """Order types of this build."""
+    """Order types."""
 
     LIMIT = 0
     MARKET = 1
+    STOP = 2
+    STOP_LIMIT = 3
+    TAKE_PROFIT = 4
+    TRAILING_STOP = 5
+    ICEBERG = 6
+    TWAP = 7
 
 
 class TimeInForce(IntEnum):
@@ -41,6 +47,37 @@ class OrderFlag(IntFlag):
 
     POST_ONLY = 1
     REDUCE_ONLY = 2
+    OCO = 4
+    BRACKET = 8
+    TRAIL_PPM = 16
+
+
+class TriggerSource(IntEnum):
+    """Prices that a trigger watches."""
+
+    MARK = 0
+    INDEX = 1
+    LAST_TRADE = 2
+
+
+class AssetFlag(IntFlag):
+    """Flags of an asset."""
+
+    SETTLEMENT = 1
+    STABLE = 2
+    STAKE = 4
+
+
+class PositionCause(IntEnum):
+    """What touched a position."""
+
+    TRADE = 1
+    FUNDING = 2
+    LIQUIDATION = 3
+    ADL = 4
+    SETTLEMENT = 5
+    SOCIALISED = 6
+    TAKEOVER = 7
 
 
 class SelfTradePrevention(IntEnum):
@@ -179,7 +216,10 @@ class EventKind(IntEnum):
     MARKET_CLOSED = 0x0107
     MARKET_ACTIVATED = 0x0108
     MARKET_IDENTIFIED = 0x0109
+    MARKET_RISK_SET = 0x010a
+    MARKET_SETTLED = 0x010b
     ASSET_REGISTERED = 0x0110
+    ASSET_UPDATED = 0x0111
     ACCOUNT_OPENED = 0x0201
     SUB_ACCOUNT_OPENED = 0x0202
     DELEGATE_SET = 0x0203
@@ -192,6 +232,7 @@ class EventKind(IntEnum):
     TRANSFERRED = 0x020a
     ADDRESS_LISTED = 0x020b
     ADDRESS_UNLISTED = 0x020c
+    SUITABILITY_SET = 0x020d
     ORDER_ACCEPTED = 0x0301
     ORDER_RESTED = 0x0302
     TRADE = 0x0303
@@ -202,6 +243,12 @@ class EventKind(IntEnum):
     SWITCH_ARMED = 0x0308
     SWITCH_DISARMED = 0x0309
     SWITCH_FIRED = 0x030a
+    POSITION_CHANGED = 0x0401
+    POSITION_SETTLED = 0x0402
+    MARGIN_ADJUSTED = 0x0403
+    INSURANCE_FUNDED = 0x0404
+    MARK_UPDATED = 0x0701
+    FUNDING_INDEX_UPDATED = 0x0901
     ROLE_GRANTED = 0x0c01
     ROLE_REVOKED = 0x0c02
     PRINCIPAL_SUSPENDED = 0x0c03

@@ -130,6 +130,31 @@ class MarketIdentified(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class MarketRiskSet(Event, frozen=True, gc=False):
+    """MARKET_RISK_SET."""
+
+    config_version: int
+    max_leverage_e2: int
+    size_k_ppm: int
+    floor_mmf_ppm: int
+    liquidation_fee_e6bp: int
+    feed: int
+    position_limit: int
+    open_interest_cap: int
+    impact_notional: int
+    insurance_limit: int
+    open_interest_lots: int
+    postings: tuple[Posting, ...]
+
+
+class MarketSettled(Event, frozen=True, gc=False):
+    """MARKET_SETTLED."""
+
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
 class AssetRegistered(Event, frozen=True, gc=False):
     """ASSET_REGISTERED."""
 
@@ -140,6 +165,25 @@ class AssetRegistered(Event, frozen=True, gc=False):
     initial_liability_bp: int
     maintenance_liability_bp: int
     deposit_cap: int
+    asset_flags: int
+    feed: int
+    collateral_cap: int
+    postings: tuple[Posting, ...]
+
+
+class AssetUpdated(Event, frozen=True, gc=False):
+    """ASSET_UPDATED."""
+
+    symbol: str
+    asset: int
+    initial_asset_bp: int
+    maintenance_asset_bp: int
+    initial_liability_bp: int
+    maintenance_liability_bp: int
+    deposit_cap: int
+    asset_flags: int
+    feed: int
+    collateral_cap: int
     postings: tuple[Posting, ...]
 
 
@@ -267,6 +311,14 @@ class AddressUnlisted(Event, frozen=True, gc=False):
     asset: int
     usable_from_ns: int
     address_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class SuitabilitySet(Event, frozen=True, gc=False):
+    """SUITABILITY_SET."""
+
+    level: int
+    expiry_ns: int
     postings: tuple[Posting, ...]
 
 
@@ -403,6 +455,84 @@ class SwitchFired(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class PositionChanged(Event, frozen=True, gc=False):
+    """POSITION_CHANGED."""
+
+    lots: int
+    cost: int
+    realised: int
+    funding_paid: int
+    open_buy_lots: int
+    open_sell_lots: int
+    funding_index_low: int
+    funding_index_high: int
+    leverage_e2: int
+    cause: int
+    postings: tuple[Posting, ...]
+
+
+class PositionSettled(Event, frozen=True, gc=False):
+    """POSITION_SETTLED."""
+
+    lots: int
+    cost: int
+    realised: int
+    funding_paid: int
+    open_buy_lots: int
+    open_sell_lots: int
+    funding_index_low: int
+    funding_index_high: int
+    leverage_e2: int
+    cause: int
+    postings: tuple[Posting, ...]
+
+
+class MarginAdjusted(Event, frozen=True, gc=False):
+    """MARGIN_ADJUSTED."""
+
+    asset: int
+    sub: int
+    amount: int
+    postings: tuple[Posting, ...]
+
+
+class InsuranceFunded(Event, frozen=True, gc=False):
+    """INSURANCE_FUNDED."""
+
+    asset: int
+    sub: int
+    amount: int
+    postings: tuple[Posting, ...]
+
+
+class MarkUpdated(Event, frozen=True, gc=False):
+    """MARK_UPDATED."""
+
+    mark: int
+    index: int
+    unclamped: int
+    premium_e6: int
+    open_interest_lots: int
+    clamped: int
+    feed_state: int
+    postings: tuple[Posting, ...]
+
+
+class FundingIndexUpdated(Event, frozen=True, gc=False):
+    """FUNDING_INDEX_UPDATED."""
+
+    rate_ppb: int
+    index_low: int
+    index_high: int
+    delta_low: int
+    delta_high: int
+    index_ticks: int
+    samples: int
+    skipped: int
+    next_due_ns: int
+    postings: tuple[Posting, ...]
+
+
 class RoleGranted(Event, frozen=True, gc=False):
     """ROLE_GRANTED."""
 
@@ -497,7 +627,10 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0107: MarketClosed,
     0x0108: MarketActivated,
     0x0109: MarketIdentified,
+    0x010a: MarketRiskSet,
+    0x010b: MarketSettled,
     0x0110: AssetRegistered,
+    0x0111: AssetUpdated,
     0x0201: AccountOpened,
     0x0202: SubAccountOpened,
     0x0203: DelegateSet,
@@ -510,6 +643,7 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x020a: Transferred,
     0x020b: AddressListed,
     0x020c: AddressUnlisted,
+    0x020d: SuitabilitySet,
     0x0301: OrderAccepted,
     0x0302: OrderRested,
     0x0303: Trade,
@@ -520,6 +654,12 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0308: SwitchArmed,
     0x0309: SwitchDisarmed,
     0x030a: SwitchFired,
+    0x0401: PositionChanged,
+    0x0402: PositionSettled,
+    0x0403: MarginAdjusted,
+    0x0404: InsuranceFunded,
+    0x0701: MarkUpdated,
+    0x0901: FundingIndexUpdated,
     0x0c01: RoleGranted,
     0x0c02: RoleRevoked,
     0x0c03: PrincipalSuspended,

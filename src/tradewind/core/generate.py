@@ -25,9 +25,12 @@ GENERATED_BY = (
 
 ENUMS = {
     "side": ("Side", "IntEnum", "Order sides."),
-    "order_type": ("OrderType", "IntEnum", "Order types of this build."),
+    "order_type": ("OrderType", "IntEnum", "Order types."),
     "time_in_force": ("TimeInForce", "IntEnum", "How long an order lives."),
     "order_flag": ("OrderFlag", "IntFlag", "Order flags."),
+    "trigger_source": ("TriggerSource", "IntEnum", "Prices that a trigger watches."),
+    "asset_flag": ("AssetFlag", "IntFlag", "Flags of an asset."),
+    "position_cause": ("PositionCause", "IntEnum", "What touched a position."),
     "stp": ("SelfTradePrevention", "IntEnum", "What happens when an account meets itself."),
     "scope": ("Scope", "IntFlag", "What a delegate may do."),
     "trade_kind": ("TradeKind", "IntEnum", "How a trade moved the assets."),

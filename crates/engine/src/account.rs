@@ -28,6 +28,8 @@ pub struct SubAccount {
     pub index: u8,
     pub margin_mode: u8,
     pub balances: Vec<Balance>,
+    /// Slots of its positions, ascending by market; derived from the positions.
+    pub positions: Vec<u32>,
 }
 
 /// An owner's account. What every order reads lies in its first two cache lines.
@@ -76,7 +78,8 @@ impl Account {
     /// Adds a sub-account that does not exist yet.
     pub fn open_sub(&mut self, index: u8, margin_mode: u8) {
         let position = self.others.partition_point(|sub| sub.index < index);
-        self.others.insert(position, SubAccount { index, margin_mode, balances: Vec::new() });
+        self.others
+            .insert(position, SubAccount { index, margin_mode, balances: Vec::new(), positions: Vec::new() });
     }
 }
 
@@ -121,7 +124,7 @@ impl Accounts {
         self.list.push(Account {
             id,
             owner_key,
-            main: SubAccount { index: 0, margin_mode: 0, balances: Vec::new() },
+            main: SubAccount { index: 0, margin_mode: 0, balances: Vec::new(), positions: Vec::new() },
             others: Vec::new(),
             delegates: Vec::new(),
             addresses: Vec::new(),
@@ -141,6 +144,19 @@ impl Accounts {
             .sub(sub)
             .and_then(|sub| sub.row(asset).ok().map(|row| &sub.balances[row]))
             .map_or(0, |balance| balance.lines[line as usize])
+    }
+
+    /// Slots of the positions of a sub-account that exists.
+    #[inline]
+    pub fn positions(&self, account: u32, sub: u8) -> &[u32] {
+        let sub = self.list[account as usize].sub(sub).expect("sub-account was checked to exist");
+        &sub.positions
+    }
+
+    #[inline]
+    pub fn positions_mut(&mut self, account: u32, sub: u8) -> &mut Vec<u32> {
+        let sub = self.list[account as usize].sub_mut(sub).expect("sub-account was checked to exist");
+        &mut sub.positions
     }
 
     /// Position of an asset's row among the balances of a sub-account.
@@ -253,7 +269,7 @@ fn decode_subs(reader: &mut Reader<'_>) -> Result<Vec<SubAccount>, String> {
         if !balances.windows(2).all(|pair| pair[0].asset < pair[1].asset) {
             return Err(format!("balances of sub-account {index} out of order"));
         }
-        subs.push(SubAccount { index, margin_mode, balances });
+        subs.push(SubAccount { index, margin_mode, balances, positions: Vec::new() });
     }
     let ascending = subs.windows(2).all(|pair| pair[0].index < pair[1].index);
     if subs.first().is_none_or(|sub| sub.index != 0) || !ascending {

@@ -263,12 +263,36 @@ fn checked(balance: i64, amount: i64, line: u8) -> i64 {
     let sum = balance + amount;
     // One comparison covers the usual case: neither negative nor too large.
     if sum as u64 > MAX_BALANCE as u64 {
-        check_domain(sum, line);
+        check_domain(sum, amount, line);
     }
     sum
 }
 
 #[cold]
-fn check_domain(sum: i64, line: u8) {
-    assert!(line::may_be_negative(line) && sum.abs() <= MAX_BALANCE, "I03: line {line} would be {sum}");
+fn check_domain(sum: i64, amount: i64, line: u8) {
+    // What margin has driven below zero may come back in steps, but nothing else may deepen it.
+    let recovers = line == line::FREE && amount > 0;
+    let allowed = line::may_be_negative(line) || recovers;
+    assert!(allowed && sum.abs() <= MAX_BALANCE, "I03: line {line} would be {sum}");
+}
+
+/// Posts on the `free` line of a sub-account whose positions secure what goes below zero (P1.5.5).
+///
+/// # Panics
+/// Beyond the largest balance.
+#[inline]
+pub fn post_margin(
+    accounts: &mut Accounts,
+    postings: &mut Vec<Posting>,
+    (account, sub): (u32, u8),
+    asset: u16,
+    amount: i64,
+) {
+    if amount == 0 {
+        return;
+    }
+    let slot = &mut accounts.balance_mut(account, sub, asset).lines[usize::from(line::FREE)];
+    *slot += amount;
+    assert!(slot.abs() <= MAX_BALANCE, "I03: free would be {slot}");
+    postings.push(Posting { owner: account, asset, line: line::FREE, sub, amount });
 }

@@ -41,6 +41,27 @@ pub const MIN_SWITCH_S: u32 = 5;
 pub const MAX_SWITCH_S: u32 = 86_400;
 pub const MIN_WITHDRAWAL: i64 = 1_000_000;
 
+/// Positions of a sub-account (P2.4.6); an isolated one holds a single one.
+pub const MAX_POSITIONS: usize = 50;
+/// Leverage without a valid suitability flag, in hundredths (P4.5).
+pub const MAX_LEVERAGE_WITHOUT_SUITABILITY_E2: u32 = 1_000;
+/// Leveraged markets that may take their index from one feed.
+pub const MAX_MARKETS_PER_FEED: usize = 16;
+/// Marks that one Tick recomputes because the book has moved.
+pub const MARKS_PER_TICK: usize = 16;
+/// Levels that a funding sample looks at on each side.
+pub const IMPACT_LEVELS: u32 = 64;
+/// Positions that one command settles in a closed market, and records that it looks at for them.
+pub const SETTLEMENTS_PER_COMMAND: u32 = 16;
+pub const SETTLEMENT_LOOKS: u32 = 512;
+
+/// Configuration ranges of a leveraged market.
+pub const LEVERAGE_E2: (u32, u32) = (100, 10_000);
+pub const SIZE_K_PPM: (u32, u32) = (0, 1_000);
+pub const FLOOR_MMF_PPM: (u32, u32) = (1_000, 500_000);
+/// Liquidation fee, 1e-6 bp: at most 500 bp.
+pub const LIQUIDATION_FEE_E6BP: (u32, u32) = (0, 500_000_000);
+
 /// Configuration ranges of a market.
 pub const BAND_BP: (u16, u16) = (100, 9_000);
 pub const SLIPPAGE_BP: (u16, u16) = (10, 500);

@@ -278,7 +278,7 @@ impl Market {
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
         let (id, creator, nonce) = (reader.array()?, reader.u32()?, reader.u64()?);
         let [kind, status, outcome_count] = reader.array()?;
-        if kind != kind::SPOT || status > status::PRUNED {
+        if kind > kind::PERPETUAL || status > status::PRUNED {
             return Err(format!("market kind {kind}, status {status}"));
         }
         let (base, quote, flags, feed) = (reader.u16()?, reader.u16()?, reader.u16()?, reader.u32()?);

@@ -209,6 +209,8 @@ impl<B: Book> State<B> {
         state.liquidations = crate::liquidation::Liquidations::decode(reader)?;
         state.triggers = crate::trigger::Triggers::decode(reader)?;
         state.perps = crate::perp::Perps::decode(reader)?;
+        let units = |market: u32| state.markets.list.get(market as usize).map(|market| market.unit);
+        state.perps.attach(&mut state.accounts, units, state.orders.ascending().into_iter())?;
         state.rebuild_due();
         Ok(state)
     }

@@ -5,6 +5,8 @@ use crate::engine::Engine;
 use crate::output::Output;
 use crate::wire::command::Command;
 
+// The concerns that read these fields join one after the other.
+#[allow(dead_code)]
 /// A fill as the concerns around the book see it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Print {
@@ -18,17 +20,55 @@ pub(crate) struct Print {
     pub taker_side: u8,
 }
 
+#[allow(dead_code)]
+/// A position that an event has moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    pub account: u32,
+    pub sub: u8,
+    pub market: u32,
+    /// Signed lots before and after.
+    pub before: i64,
+    pub after: i64,
+}
+
 impl<B: Book> Engine<B> {
     /// After every fill of the book.
     #[inline]
     pub(crate) fn after_trade(&mut self, _command: &Command, _print: &Print, _output: &mut Output) {}
 
+    #[allow(dead_code)]
     /// After the index of a feed, or its state, has changed.
-    pub(crate) fn after_index(&mut self, _command: &Command, _feed: u32, _output: &mut Output) {}
+    pub(crate) fn after_index(&mut self, command: &Command, feed: u32, output: &mut Output) {
+        for at in 0..self.state.perps.of_feed(feed).len() {
+            let market = self.state.perps.of_feed(feed)[at];
+            self.refresh_mark(command, market, output);
+        }
+    }
 
     /// After the mark of a market has changed.
     pub(crate) fn after_mark(&mut self, _command: &Command, _market: u32, _output: &mut Output) {}
 
     /// Every Tick, before the due queue.
-    pub(crate) fn on_tick(&mut self, _command: &Command, _output: &mut Output) {}
+    pub(crate) fn on_tick(&mut self, command: &Command, output: &mut Output) {
+        if !self.state.perps.stale.is_empty() {
+            self.refresh_stale_marks(command, output);
+        }
+    }
+
+    /// After a position has changed, once both sides of the event are posted.
+    pub(crate) fn after_position(&mut self, _command: &Command, _moved: &Moved, _output: &mut Output) {}
+
+    /// After the funding index of a market has moved.
+    pub(crate) fn after_funding(&mut self, _command: &Command, _market: u32, _output: &mut Output) {}
+
+    /// After money came to or left a sub-account other than by its positions.
+    pub(crate) fn after_collateral(
+        &mut self,
+        _command: &Command,
+        _account: u32,
+        _sub: u8,
+        _output: &mut Output,
+    ) {
+    }
 }

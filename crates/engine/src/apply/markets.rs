@@ -8,6 +8,7 @@ use crate::limits::*;
 use crate::market::{kind, status, unit, Market, Parameters};
 use crate::math::MAX_BALANCE;
 use crate::output::{Output, Subject};
+use crate::perp::{PerpMarket, Risk};
 use crate::state::{Asset, NO_FEED};
 use crate::wire::command::{
     asset_flag, CloseMarket, Command, CreateMarket, RegisterAsset, UpdateMarket, ALL,
@@ -80,9 +81,14 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CreateMarket = command.payload_as();
-        if request.market_kind != kind::SPOT {
-            return reject(Code::INVALID_MARKET_KIND, i64::from(kind::SPOT), i64::from(request.market_kind));
+        if request.market_kind > kind::PERPETUAL {
+            return reject(
+                Code::INVALID_MARKET_KIND,
+                i64::from(kind::PERPETUAL),
+                i64::from(request.market_kind),
+            );
         }
+        let leveraged = request.market_kind == kind::PERPETUAL;
         if request.outcome_count != 1 {
             return reject(Code::INVALID_OUTCOME_COUNT, 1, i64::from(request.outcome_count));
         }
@@ -95,7 +101,9 @@ impl<B: Book> Engine<B> {
         else {
             return reject(Code::INVALID_TICK_LOT, request.tick_size, request.lot_size);
         };
-        if request.feed != 0 {
+        if leveraged {
+            self.check_leveraged(&request)?;
+        } else if request.feed != 0 {
             return reject(Code::FEED_NOT_FOUND, 0, i64::from(request.feed));
         }
         if request.settle_time_ns != 0 || request.market_flags != 0 {
@@ -144,6 +152,10 @@ impl<B: Book> Engine<B> {
             reference: 0,
         });
         self.state.books.push(B::default());
+        if leveraged {
+            self.state.perps.add_market(PerpMarket::new(handle, request.feed, unit, Risk::default()));
+            self.schedule_market(handle, command.time_ns.saturating_add(SECOND_NS));
+        }
         self.emit_market(command, EventKind::MarketCreated, handle, output);
         let subject = Subject { account: context.account, sub: command.sub, ..Subject::market(handle) };
         let identity = IdentityBody {
@@ -155,6 +167,11 @@ impl<B: Book> Engine<B> {
             feed: request.feed,
         };
         output.emit(command, EventKind::MarketIdentified, subject, &identity);
+        if leveraged {
+            // It becomes active when its feed has been valid for a minute (P2.3.1).
+            self.emit_market_risk(command, handle, output);
+            return Ok(u64::from(handle));
+        }
         // A spot market waits for neither pool nor feed (P2.3.1).
         self.state.markets.list[handle as usize].status = status::ACTIVE;
         let body =
@@ -216,6 +233,14 @@ impl<B: Book> Engine<B> {
         let Some(market) = self.state.markets.list.get_mut(request.market as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
         };
+        // A leveraged market stays close-only, so that positions can be reduced, until it is closed a second time.
+        let leveraged = market.kind == kind::PERPETUAL;
+        if leveraged && market.status == status::CLOSE_ONLY {
+            let reason = cancel_reason::MARKET_CLOSED;
+            let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true };
+            self.do_work(command, command.seq, Work::CancelMarket(job), output);
+            return Ok(u64::from(request.market));
+        }
         if !matches!(market.status, status::ACTIVE | status::PAUSED) {
             return reject(Code::INVALID_TRANSITION, 0, i64::from(market.status));
         }
@@ -226,9 +251,27 @@ impl<B: Book> Engine<B> {
         let body = StatusBody { status: status::CLOSE_ONLY, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketClosing, Subject::market(request.market), &body);
         let reason = cancel_reason::MARKET_CLOSED;
-        let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true };
+        let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: !leveraged };
         self.do_work(command, command.seq, Work::CancelMarket(job), output);
         Ok(u64::from(request.market))
+    }
+
+    /// A leveraged market accounts in the settlement asset and has a feed (row 0101).
+    fn check_leveraged(&self, request: &CreateMarket) -> Result<(), Reject> {
+        let Some(settlement) = self.settlement_asset() else {
+            return reject(Code::ASSET_NOT_FOUND, -1, i64::from(request.quote));
+        };
+        if request.quote != settlement {
+            return reject(Code::INVALID_MARKET_KIND, i64::from(settlement), i64::from(request.quote));
+        }
+        if !self.has_feed(request.feed) {
+            return reject(Code::FEED_NOT_FOUND, 0, i64::from(request.feed));
+        }
+        let sharing = self.state.perps.of_feed(request.feed).len();
+        if sharing >= MAX_MARKETS_PER_FEED {
+            return reject(Code::MARKET_LIMIT_REACHED, MAX_MARKETS_PER_FEED as i64, sharing as i64);
+        }
+        Ok(())
     }
 
     fn emit_market(&self, command: &Command, event: EventKind, handle: u32, output: &mut Output) {

@@ -1,11 +1,12 @@
 //! Matching: the taker against the book, by price and time (protocol P3.1, P3.4).
 
+use super::hooks::Print;
 use super::orders::{emit_order, subject};
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
 use crate::ledger::{line, post_between, post_system_lines, post_user};
-use crate::market::{status, Leg, MarketRules, Settlement};
+use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
 use crate::order::Order;
 use crate::output::{Output, Subject};
@@ -95,6 +96,9 @@ impl<B: Book> Engine<B> {
         if order.remaining > 0 {
             self.release(command, order, reason, output);
         }
+        if self.is_leveraged(order.market) {
+            self.forget_position(order);
+        }
         self.touch_reference(order.market);
     }
 
@@ -102,6 +106,9 @@ impl<B: Book> Engine<B> {
     fn fill(&mut self, command: &Command, taker: &mut Taker, slot: u32, maker: &Order, output: &mut Output) {
         let lots = taker.order.remaining.min(maker.remaining);
         let price = maker.price;
+        if self.is_leveraged(maker.market) {
+            return self.fill_perpetual(command, taker, slot, maker, lots, output);
+        }
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = price;
         let parameters = market.parameters;
@@ -153,10 +160,21 @@ impl<B: Book> Engine<B> {
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
         self.shrink_maker(slot, maker, lots, maker_reserve);
+        let print = Print {
+            market: maker.market,
+            price,
+            lots,
+            notional: body.notional,
+            taker: taker.order.account,
+            maker: maker.account,
+            taker_side: taker.order.side,
+        };
+        self.after_trade(command, &print, output);
     }
 
     /// Takes `lots` from a resting order; it leaves when nothing remains.
-    fn shrink_maker(&mut self, slot: u32, maker: &Order, lots: i64, reserve: i64) {
+    pub(super) fn shrink_maker(&mut self, slot: u32, maker: &Order, lots: i64, reserve: i64) {
+        self.untrack(maker, lots);
         let book = &mut self.state.books[maker.market as usize];
         if maker.remaining > lots {
             book.reduce(&mut self.state.orders, slot, lots);
@@ -188,7 +206,12 @@ impl<B: Book> Engine<B> {
         post_user(accounts, postings, seller.account, seller.sub, base, line::HELD, -sold);
         let proceeds = settlement.notional - settlement.seller_fee;
         post_user(accounts, postings, seller.account, seller.sub, quote, line::FREE, proceeds);
-        let fees = settlement.buyer_fee + settlement.seller_fee;
+        self.post_fees(settlement.buyer_fee + settlement.seller_fee, quote, postings);
+    }
+
+    /// Splits fees that were taken from users among their destinations (P8.8).
+    #[inline]
+    pub(super) fn post_fees(&mut self, fees: i64, quote: u16, postings: &mut Vec<Posting>) {
         let stakers = mul_div_floor(fees, STAKER_SHARE_PCT, 100);
         let maker_fund = mul_div_floor(fees, MAKER_FUND_SHARE_PCT, 100);
         let buyback = mul_div_floor(fees, BUYBACK_SHARE_PCT, 100);
@@ -233,7 +256,11 @@ impl<B: Book> Engine<B> {
         let maker = self.state.orders[slot];
         let lots = taker.order.remaining.min(maker.remaining);
         let market = &self.state.markets.list[maker.market as usize];
+        let leveraged = market.kind == kind::PERPETUAL;
         let reserve = |order: &Order| {
+            if leveraged {
+                return (market.quote, 0);
+            }
             let rest = order.remaining - lots;
             let needed = market.rules().reserve(market, order.side, order.price, rest, order.fee_cap_e6bp);
             needed.expect("a rest is not larger than its accepted order")
@@ -335,6 +362,9 @@ impl<B: Book> Engine<B> {
             &CountBody { count: job.done },
         );
         if job.close {
+            if let Some(perp) = self.state.perps.of_market_mut(job.market) {
+                perp.closed_ns = command.time_ns;
+            }
             let market = &mut self.state.markets.list[job.market as usize];
             let previous = std::mem::replace(&mut market.status, status::CLOSED);
             let body = StatusBody { status: status::CLOSED, previous, reserved: 0, reserved2: 0 };

@@ -1,7 +1,7 @@
 //! Whether an order is well formed: size, type, time in force, price domain (protocol P2.4.2–P2.4.4).
 
 use crate::limits::*;
-use crate::market::Market;
+use crate::market::{kind, Market};
 use crate::math::notional;
 use crate::wire::command::{order_flag, order_type, side, stp, time_in_force, PlaceOrder};
 use crate::wire::error::{reject, Code, Reject};
@@ -29,7 +29,7 @@ pub(super) fn check_form(
             return reject(Code::ORDER_TOO_LARGE, market.parameters.max_notional, value);
         }
     }
-    check_type(request, now_ns)?;
+    check_type(request, now_ns, market.kind == kind::PERPETUAL)?;
     if is_market && request.price != 0 {
         return reject(Code::MARKET_ORDER_HAS_PRICE, 0, request.price);
     }
@@ -59,13 +59,13 @@ fn protective_limit(market: &Market, request: &PlaceOrder) -> Result<i64, Reject
 
 /// Type × time in force × flags (P2.4.3).
 #[inline]
-fn check_type(request: &PlaceOrder, now_ns: i64) -> Result<(), Reject> {
+fn check_type(request: &PlaceOrder, now_ns: i64, market_is_leveraged: bool) -> Result<(), Reject> {
     let PlaceOrder { order_type: kind, time_in_force: tif, order_flags: flags, .. } = *request;
     let later_slices = request.display_lots
         | request.trigger_price
         | request.trail
         | request.linked_order as i64
-        | i64::from(request.leverage_e2)
+        | if market_is_leveraged { 0 } else { i64::from(request.leverage_e2) }
         | i64::from(request.trigger_source);
     let slippage = kind == order_type::LIMIT && request.slippage_bp != 0;
     if kind > order_type::MARKET

@@ -6,7 +6,7 @@ use crate::book::{crosses, Book};
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between, post_in_row};
 use crate::limits::*;
-use crate::market::{status, Market, MarketRules};
+use crate::market::{kind, status, Market, MarketRules};
 use crate::order::{Order, NONE, SLOT_BITS};
 use crate::output::{Output, Subject};
 use crate::state::due;
@@ -66,10 +66,18 @@ impl<B: Book> Engine<B> {
             account_previous: NONE,
             account_next: NONE,
         };
-        let (row, reserve) = self.secure(&order, 0)?;
+        let (row, reserve) = if self.is_leveraged(order.market) {
+            self.check_margin(&order, u32::from(request.leverage_e2), None)?;
+            (0, 0)
+        } else {
+            self.secure(&order, 0)?
+        };
         order.reserve = reserve;
         let takes = self.check_execution(&order, command.time_ns)?;
 
+        if request.leverage_e2 != 0 {
+            self.choose_leverage(&order, u32::from(request.leverage_e2));
+        }
         let (slot, id) = self.state.orders.reserve(self.state.next_order);
         order.id = id;
         self.state.next_order += 1;
@@ -135,7 +143,12 @@ impl<B: Book> Engine<B> {
         let keeps_priority = price == old.price && total <= old.total;
         let fee_cap_e6bp = if keeps_priority { old.fee_cap_e6bp } else { market.parameters.fee_cap_e6bp() };
         let mut order = Order { price, total, remaining: total - filled, fee_cap_e6bp, ..old };
-        let (row, reserve) = self.secure(&order, old.reserve)?;
+        let (row, reserve) = if self.is_leveraged(order.market) {
+            self.check_margin(&order, 0, Some(&old))?;
+            (0, 0)
+        } else {
+            self.secure(&order, old.reserve)?
+        };
         order.reserve = reserve;
         let takes = !keeps_priority && self.check_execution(&order, command.time_ns)?;
 
@@ -148,10 +161,12 @@ impl<B: Book> Engine<B> {
             let stored = &mut self.state.orders[slot];
             stored.total = total;
             stored.reserve = reserve;
+            self.track_open(&old, order.remaining - old.remaining);
             emit_order(command, EventKind::OrderReplaced, &order, true, output);
             return Ok(order.id);
         }
         book.remove(&mut self.state.orders, slot);
+        self.track_open(&old, -old.remaining);
         order.priority = self.state.next_priority;
         self.state.next_priority += 1;
         emit_order(command, EventKind::OrderReplaced, &order, !takes, output);
@@ -433,7 +448,45 @@ impl<B: Book> Engine<B> {
     fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
         let market = &self.state.markets.list[order.market as usize];
         let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
-        Taker { order, slot, stored, low, high }
+        Taker { order, slot, stored, low, high, liquidates: false }
+    }
+
+    #[inline]
+    pub(crate) fn is_leveraged(&self, market: u32) -> bool {
+        self.state.markets.list[market as usize].kind == kind::PERPETUAL
+    }
+
+    /// Counts lots of a resting order of a leveraged market in (negative: out) for its owner's margin.
+    #[inline]
+    pub(crate) fn track_open(&mut self, order: &Order, lots: i64) {
+        if self.is_leveraged(order.market) {
+            self.state.perps.track(&mut self.state.accounts, order, lots);
+        }
+    }
+
+    /// Counts lots of a resting order out; the record of a position goes when it holds nothing any more.
+    #[inline]
+    pub(crate) fn untrack(&mut self, order: &Order, lots: i64) {
+        if self.is_leveraged(order.market) {
+            self.state.perps.track(&mut self.state.accounts, order, -lots);
+            self.forget_position(order);
+        }
+    }
+
+    /// Drops the record of an order's position if it holds neither lots nor orders.
+    #[inline]
+    pub(crate) fn forget_position(&mut self, order: &Order) {
+        let key = (order.account, order.sub, order.market);
+        self.state.perps.drop_if_empty(&mut self.state.accounts, key);
+    }
+
+    /// Keeps the leverage that an accepted order chose for its position.
+    fn choose_leverage(&mut self, order: &Order, leverage_e2: u32) {
+        if self.is_leveraged(order.market) {
+            let (account, sub, market) = (order.account, order.sub, order.market);
+            let slot = self.state.perps.open(&mut self.state.accounts, account, sub, market);
+            self.state.perps.at_mut(slot).leverage_e2 = leverage_e2;
+        }
     }
 
     /// Puts an order into its book; `stored` when it never left the store (replace).
@@ -452,6 +505,7 @@ impl<B: Book> Engine<B> {
             }
             self.state.orders.insert(&mut self.state.accounts, order)
         };
+        self.track_open(order, order.remaining);
         let book = &mut self.state.books[order.market as usize];
         let is_best = book.insert(&mut self.state.orders, slot);
         // Only the best prices enter the reference; a replaced order may have left one and rest behind it.
@@ -463,6 +517,10 @@ impl<B: Book> Engine<B> {
     /// Recomputes the reference after the book or the last price changed.
     #[inline]
     pub(crate) fn touch_reference(&mut self, market: u32) {
+        if self.is_leveraged(market) {
+            // Its reference is the index, and its mark follows the book with the next Tick.
+            return self.state.perps.set_stale(market);
+        }
         let book = &self.state.books[market as usize];
         let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));
         self.state.markets.list[market as usize].update_reference(bid, ask);
@@ -473,6 +531,7 @@ impl<B: Book> Engine<B> {
         let order = self.state.orders[slot];
         let book = &mut self.state.books[order.market as usize];
         let was_best = book.remove(&mut self.state.orders, slot);
+        self.untrack(&order, order.remaining);
         self.state.orders.remove(&mut self.state.accounts, slot);
         if was_best {
             self.touch_reference(order.market);

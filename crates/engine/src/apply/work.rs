@@ -15,6 +15,7 @@ pub enum Work {
     Match(Taker),
     CancelAccount(CancelAccount),
     CancelMarket(CancelMarket),
+    Settle(Settle),
     Due,
 }
 
@@ -28,6 +29,8 @@ pub struct Taker {
     /// Prices that may print now (P2.4.5).
     pub low: i64,
     pub high: i64,
+    /// A liquidation: prints say so, and its fee is the liquidation's.
+    pub liquidates: bool,
 }
 
 /// Cancels of one account's orders.
@@ -49,6 +52,13 @@ pub struct CancelMarket {
     pub reason: u8,
     pub done: u64,
     pub close: bool,
+}
+
+/// Settlement of a closed leveraged market: the account where it goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Settle {
+    pub market: u32,
+    pub next: u32,
 }
 
 /// What one command may still do.
@@ -82,6 +92,10 @@ impl<B: Book> Engine<B> {
                 Work::CancelMarket(job) => {
                     let rest = self.cancel_market_orders(command, job, &mut budget, output);
                     (rest.map(Work::CancelMarket), true)
+                }
+                Work::Settle(job) => {
+                    let rest = self.settle_positions(command, job, output);
+                    (rest.map(Work::Settle), true)
                 }
                 Work::Due => self.handle_due(command, &mut budget, output),
             };

@@ -1,21 +1,480 @@
 //! Leveraged markets: positions, marks, margin, funding (protocol P4).
 
-use std::collections::BTreeSet;
+pub mod funding;
+pub mod margin;
+pub mod mark;
+mod position;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use position::{Change, Position};
+
+use crate::account::Accounts;
 use crate::codec::{Reader, Writer};
-use crate::state::Due;
+use crate::index::Index;
+use crate::order::{Order, NONE};
+use crate::state::{due, Due};
+use crate::wire::command::side;
+use margin::{Fractions, TIER_SINGLE_E2};
 
-/// Business state of this concern.
-#[derive(Clone, Debug, Default)]
-pub struct Perps {}
+/// Risk parameters of a leveraged market (P4.2, P4.3, P4.8, P5.2, P5.6). Money in micro-quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Risk {
+    pub max_leverage_e2: u32,
+    pub size_k_ppm: u32,
+    pub floor_mmf_ppm: u32,
+    pub liquidation_fee_e6bp: u32,
+    pub position_limit: i64,
+    pub open_interest_cap: i64,
+    pub impact_notional: i64,
+    pub insurance_limit: i64,
+}
 
-impl Perps {
-    pub fn encode(&self, _writer: &mut Writer) {}
+impl Default for Risk {
+    /// The defaults of the protocol; leverage starts at 10.
+    fn default() -> Self {
+        Risk {
+            max_leverage_e2: 1_000,
+            size_k_ppm: 50,
+            floor_mmf_ppm: 5_000,
+            liquidation_fee_e6bp: 50_000_000,
+            position_limit: 10_000_000_000_000,
+            open_interest_cap: 1_000_000_000_000_000,
+            impact_notional: 10_000_000_000,
+            insurance_limit: 1_000_000_000_000,
+        }
+    }
+}
 
-    pub fn decode(_reader: &mut Reader<'_>) -> Result<Self, String> {
-        Ok(Self::default())
+/// A leveraged market beside its order book. Prices in ticks; 0 = unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PerpMarket {
+    pub market: u32,
+    pub feed: u32,
+    pub unit: i64,
+    pub risk: Risk,
+    pub mark: i64,
+    pub index: i64,
+    /// When the mark last moved freely: what its speed is measured from.
+    pub mark_ns: i64,
+    /// Average of mid minus index in 1e-6 ticks, and when it was last moved.
+    pub premium_e6: i64,
+    pub premium_ns: i64,
+    pub funding_index: i128,
+    /// Premium samples of the present hour, their number, and the samples that a halt or the feed prevented.
+    pub sample_sum_ppb: i64,
+    pub samples: u32,
+    pub blocked_samples: u32,
+    /// Next premium sample, and the end of the present hour; 0 = the market never was active.
+    pub next_sample_ns: i64,
+    pub hour_end_ns: i64,
+    /// Sum of long lots, which is the sum of short lots (I04).
+    pub open_interest: i64,
+    /// Number of positions with lots.
+    pub positions: u32,
+    /// Sum of lots × funding entry: what open positions can still claim, × 10^9 (I13).
+    pub funding_claims: i128,
+    /// The best prices or the last trade changed since the mark was computed.
+    pub stale: bool,
+    /// Price in ticks at which a closed market settles; 0 = none yet.
+    pub delisting_price: i64,
+    pub closed_ns: i64,
+}
+
+impl PerpMarket {
+    pub fn new(market: u32, feed: u32, unit: i64, risk: Risk) -> Self {
+        PerpMarket {
+            market,
+            feed,
+            unit,
+            risk,
+            mark: 0,
+            index: 0,
+            mark_ns: 0,
+            premium_e6: 0,
+            premium_ns: 0,
+            funding_index: 0,
+            sample_sum_ppb: 0,
+            samples: 0,
+            blocked_samples: 0,
+            next_sample_ns: 0,
+            hour_end_ns: 0,
+            open_interest: 0,
+            positions: 0,
+            funding_claims: 0,
+            stale: false,
+            delisting_price: 0,
+            closed_ns: 0,
+        }
     }
 
-    /// What of this state is due some day; the queue is rebuilt from it.
-    pub fn due_items(&self, _due: &mut BTreeSet<Due>) {}
+    /// Largest leverage for new risk, in hundredths (P4.5). The coverage terms join with the vault.
+    #[inline]
+    pub fn leverage_cap_e2(&self) -> u32 {
+        self.risk.max_leverage_e2.min(TIER_SINGLE_E2)
+    }
+
+    #[inline]
+    pub fn fractions(&self, chosen_e2: u32) -> Fractions {
+        let cap = self.leverage_cap_e2();
+        Fractions {
+            leverage_cap_e2: cap,
+            leverage_base_e2: cap,
+            chosen_e2,
+            size_k_ppm: self.risk.size_k_ppm,
+            floor_mmf_ppm: self.risk.floor_mmf_ppm,
+        }
+    }
+
+    /// Micro-quote of lots at the mark.
+    #[inline]
+    pub fn value(&self, lots: i64) -> i128 {
+        i128::from(lots.unsigned_abs()) * i128::from(self.mark) * i128::from(self.unit)
+    }
+
+    /// Initial margin of a position with its open orders (P4.3): the worse of all buys or all sells filled, at the
+    /// mark, plus what filling them at their limits instead loses.
+    pub fn initial_margin(&self, position: &Position) -> i128 {
+        let fractions = self.fractions(position.leverage_e2);
+        let at_mark = |lots: i64| i128::from(lots) * i128::from(self.mark) * i128::from(self.unit);
+        let (buys, sells) = (position.open_buy_lots, position.open_sell_lots);
+        let bought = fractions.initial_margin(self.value(position.lots + buys));
+        if buys | sells == 0 {
+            return bought;
+        }
+        let buy_loss = (i128::from(position.open_buy_value) - at_mark(buys)).max(0);
+        let sold = fractions.initial_margin(self.value(position.lots - sells));
+        let sell_loss = (at_mark(sells) - i128::from(position.open_sell_value)).max(0);
+        (bought + buy_loss).max(sold + sell_loss)
+    }
+
+    pub fn maintenance_margin(&self, position: &Position) -> i128 {
+        self.fractions(0).maintenance_margin(self.value(position.lots))
+    }
+
+    /// Funding that a position owes (negative: is owed), not settled yet.
+    #[inline]
+    pub fn funding_owed(&self, position: &Position) -> i64 {
+        funding::payment(position.lots, self.funding_index, position.funding_entry)
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        writer.u32(self.market);
+        writer.u32(self.feed);
+        let Risk {
+            max_leverage_e2,
+            size_k_ppm,
+            floor_mmf_ppm,
+            liquidation_fee_e6bp,
+            position_limit,
+            open_interest_cap,
+            impact_notional,
+            insurance_limit,
+        } = self.risk;
+        [max_leverage_e2, size_k_ppm, floor_mmf_ppm, liquidation_fee_e6bp]
+            .into_iter()
+            .for_each(|value| writer.u32(value));
+        [
+            position_limit,
+            open_interest_cap,
+            impact_notional,
+            insurance_limit,
+            self.mark,
+            self.index,
+            self.mark_ns,
+            self.premium_e6,
+            self.premium_ns,
+            self.sample_sum_ppb,
+            self.next_sample_ns,
+            self.hour_end_ns,
+            self.delisting_price,
+            self.closed_ns,
+        ]
+        .into_iter()
+        .for_each(|value| writer.i64(value));
+        writer.raw(&self.funding_index.to_le_bytes());
+        writer.u32(self.samples);
+        writer.u32(self.blocked_samples);
+        writer.u8(u8::from(self.stale));
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let (market, feed) = (reader.u32()?, reader.u32()?);
+        let small = [reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?];
+        let mut wide = [0; 14];
+        for value in &mut wide {
+            *value = reader.i64()?;
+        }
+        let risk = Risk {
+            max_leverage_e2: small[0],
+            size_k_ppm: small[1],
+            floor_mmf_ppm: small[2],
+            liquidation_fee_e6bp: small[3],
+            position_limit: wide[0],
+            open_interest_cap: wide[1],
+            impact_notional: wide[2],
+            insurance_limit: wide[3],
+        };
+        Ok(PerpMarket {
+            mark: wide[4],
+            index: wide[5],
+            mark_ns: wide[6],
+            premium_e6: wide[7],
+            premium_ns: wide[8],
+            sample_sum_ppb: wide[9],
+            next_sample_ns: wide[10],
+            hour_end_ns: wide[11],
+            delisting_price: wide[12],
+            closed_ns: wide[13],
+            funding_index: i128::from_le_bytes(reader.array()?),
+            samples: reader.u32()?,
+            blocked_samples: reader.u32()?,
+            stale: reader.u8()? == 1,
+            ..PerpMarket::new(market, feed, 1, risk)
+        })
+    }
+}
+
+/// Leveraged markets and positions of the shard.
+#[derive(Clone, Debug, Default)]
+pub struct Perps {
+    pub markets: Vec<PerpMarket>,
+    /// Place in `markets` by market handle.
+    by_market: Vec<u32>,
+    by_feed: BTreeMap<u32, Vec<u32>>,
+    positions: Vec<Position>,
+    free: Vec<u32>,
+    index: Index,
+    /// Markets whose mark waits for the next Tick.
+    pub stale: VecDeque<u32>,
+}
+
+/// Spreads the key of a position.
+#[inline]
+fn key_hash(account: u32, sub: u8, market: u32) -> u64 {
+    let key = u64::from(account) << 32 | u64::from(market) << 7 ^ u64::from(sub);
+    let product = u128::from(key ^ 0x51_7C_C1_B7_27_22_0A_95) * 0x9E37_79B9_7F4A_7C15;
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+impl Perps {
+    pub fn add_market(&mut self, market: PerpMarket) {
+        let handle = market.market as usize;
+        if self.by_market.len() <= handle {
+            self.by_market.resize(handle + 1, NONE);
+        }
+        self.by_market[handle] = self.markets.len() as u32;
+        self.by_feed.entry(market.feed).or_default().push(market.market);
+        self.markets.push(market);
+    }
+
+    #[inline]
+    pub fn of_market(&self, market: u32) -> Option<&PerpMarket> {
+        let place = *self.by_market.get(market as usize)?;
+        self.markets.get(place as usize)
+    }
+
+    #[inline]
+    pub fn of_market_mut(&mut self, market: u32) -> Option<&mut PerpMarket> {
+        let place = *self.by_market.get(market as usize)?;
+        self.markets.get_mut(place as usize)
+    }
+
+    /// Markets that take their index from a feed, ascending.
+    pub fn of_feed(&self, feed: u32) -> &[u32] {
+        self.by_feed.get(&feed).map_or(&[], Vec::as_slice)
+    }
+
+    /// The slot of a position.
+    #[inline]
+    pub fn find(&self, account: u32, sub: u8, market: u32) -> Option<u32> {
+        self.index.find(key_hash(account, sub, market), |slot| {
+            let position = &self.positions[slot as usize];
+            position.account == account && position.market == market && position.sub == sub
+        })
+    }
+
+    #[inline]
+    pub fn position(&self, account: u32, sub: u8, market: u32) -> Option<&Position> {
+        self.find(account, sub, market).map(|slot| &self.positions[slot as usize])
+    }
+
+    #[inline]
+    pub fn at(&self, slot: u32) -> &Position {
+        &self.positions[slot as usize]
+    }
+
+    #[inline]
+    pub fn at_mut(&mut self, slot: u32) -> &mut Position {
+        &mut self.positions[slot as usize]
+    }
+
+    /// The slot of a position, new when there was none.
+    #[inline]
+    pub fn open(&mut self, accounts: &mut Accounts, account: u32, sub: u8, market: u32) -> u32 {
+        match self.find(account, sub, market) {
+            Some(slot) => slot,
+            None => {
+                let entry = self.of_market(market).map_or(0, |perp| perp.funding_index);
+                self.insert(accounts, Position::new(account, sub, market, entry))
+            }
+        }
+    }
+
+    fn insert(&mut self, accounts: &mut Accounts, position: Position) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.positions[slot as usize] = position;
+                slot
+            }
+            None => {
+                self.positions.push(position);
+                (self.positions.len() - 1) as u32
+            }
+        };
+        let Position { account, sub, market, .. } = position;
+        self.index.insert(key_hash(account, sub, market), slot);
+        let list = accounts.positions_mut(account, sub);
+        let at = list.partition_point(|&other| self.positions[other as usize].market < market);
+        list.insert(at, slot);
+        slot
+    }
+
+    /// Removes the record of a key if it holds neither lots nor orders.
+    #[inline]
+    pub fn drop_if_empty(&mut self, accounts: &mut Accounts, (account, sub, market): (u32, u8, u32)) {
+        let Some(slot) = self.find(account, sub, market) else { return };
+        if !self.positions[slot as usize].is_empty() {
+            return;
+        }
+        self.index.remove(key_hash(account, sub, market), slot);
+        accounts.positions_mut(account, sub).retain(|&other| other != slot);
+        self.free.push(slot);
+    }
+
+    /// Marks a market's mark as out of date, once.
+    #[inline]
+    pub fn set_stale(&mut self, market: u32) {
+        if let Some(perp) = self.of_market_mut(market).filter(|perp| !perp.stale) {
+            perp.stale = true;
+            self.stale.push_back(market);
+        }
+    }
+
+    /// All positions, ascending by (account, sub-account, market).
+    pub fn sorted(&self) -> Vec<&Position> {
+        let mut live = vec![true; self.positions.len()];
+        self.free.iter().for_each(|&slot| live[slot as usize] = false);
+        let mut all: Vec<_> =
+            self.positions.iter().zip(live).filter(|(_, live)| *live).map(|(position, _)| position).collect();
+        all.sort_unstable_by_key(|position| (position.account, position.sub, position.market));
+        all
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.positions.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        writer.len(self.markets.len());
+        self.markets.iter().for_each(|market| market.encode(writer));
+        writer.len(self.stale.len());
+        self.stale.iter().for_each(|&market| writer.u32(market));
+        let sorted = self.sorted();
+        writer.len(sorted.len());
+        for position in sorted {
+            writer.u32(position.account);
+            writer.u8(position.sub);
+            writer.u32(position.market);
+            writer.u32(position.leverage_e2);
+            writer.i64(position.lots);
+            writer.i64(position.cost);
+            writer.raw(&position.funding_entry.to_le_bytes());
+        }
+    }
+
+    /// Positions come back by [`Perps::attach`], when accounts and markets are known.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut perps = Perps::default();
+        for _ in 0..reader.len(150)? {
+            perps.add_market(PerpMarket::decode(reader)?);
+        }
+        for _ in 0..reader.len(4)? {
+            perps.stale.push_back(reader.u32()?);
+        }
+        for _ in 0..reader.len(45)? {
+            let (account, sub, market) = (reader.u32()?, reader.u8()?, reader.u32()?);
+            let leverage_e2 = reader.u32()?;
+            let (lots, cost) = (reader.i64()?, reader.i64()?);
+            let funding_entry = i128::from_le_bytes(reader.array()?);
+            let position = Position::new(account, sub, market, funding_entry);
+            perps.positions.push(Position { leverage_e2, lots, cost, ..position });
+        }
+        Ok(perps)
+    }
+
+    /// Joins decoded positions with accounts, markets and open orders.
+    ///
+    /// # Errors
+    /// A sentence when a position names what does not exist.
+    pub fn attach<'a>(
+        &mut self,
+        accounts: &mut Accounts,
+        units: impl Fn(u32) -> Option<i64>,
+        orders: impl Iterator<Item = &'a Order>,
+    ) -> Result<(), String> {
+        for market in &mut self.markets {
+            market.unit = units(market.market).ok_or("a leveraged market without a market")?;
+        }
+        for position in std::mem::take(&mut self.positions) {
+            let known = accounts
+                .list
+                .get(position.account as usize)
+                .is_some_and(|account| account.sub(position.sub).is_some());
+            let Some(perp) = self.of_market_mut(position.market).filter(|_| known) else {
+                return Err(format!("a position of account {} has no account or market", position.account));
+            };
+            perp.open_interest += position.lots.max(0);
+            perp.positions += u32::from(position.lots != 0);
+            perp.funding_claims += i128::from(position.lots) * position.funding_entry;
+            self.insert(accounts, position);
+        }
+        for order in orders {
+            if self.of_market(order.market).is_some() {
+                self.track(accounts, order, order.remaining);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts `lots` of a resting order in (negative: out). The market must be leveraged.
+    #[inline]
+    pub fn track(&mut self, accounts: &mut Accounts, order: &Order, lots: i64) {
+        let slot = self.open(accounts, order.account, order.sub, order.market);
+        let unit = self.of_market(order.market).expect("a leveraged market").unit;
+        // An accepted order's value fits; so does any part of it.
+        let value = lots * order.price * unit;
+        let position = &mut self.positions[slot as usize];
+        if order.side == side::BUY {
+            position.open_buy_lots += lots;
+            position.open_buy_value += value;
+        } else {
+            position.open_sell_lots += lots;
+            position.open_sell_value += value;
+        }
+    }
+
+    /// What of this state is due some day.
+    pub fn due_items(&self, due: &mut BTreeSet<Due>) {
+        for market in &self.markets {
+            if market.next_sample_ns != 0 {
+                due.insert((market.next_sample_ns, due::FUNDING, u64::from(market.market)));
+            }
+        }
+    }
 }

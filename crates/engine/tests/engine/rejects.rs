@@ -304,7 +304,7 @@ const CASES: &[(Code, Build)] = cases! {
     INVALID_SWITCH_WINDOW: |_| {
         by(ALICE, Kind::SetCancelAllAfter).with(&SetCancelAllAfter { window_s: 86_401, reserved: 0 })
     };
-    INVALID_MARKET_KIND: |_| changed_market(CreateMarket { market_kind: 1, ..market_request() });
+    INVALID_MARKET_KIND: |_| changed_market(CreateMarket { market_kind: 2, ..market_request() });
     INVALID_OUTCOME_COUNT: |_| changed_market(CreateMarket { outcome_count: 2, ..market_request() });
     INVALID_TICK_LOT: |_| changed_market(CreateMarket { tick_size: 1_001, ..market_request() });
     INVALID_TICK_LOT: |_| changed_market(CreateMarket { lot_size: 0, ..market_request() });
@@ -348,8 +348,24 @@ const AT_ANOTHER_BORDER: &[Code] = &[
     Code::ENGINE_STOPPED,
 ];
 
-/// In the source and not reachable yet: a spot market closes in the same command that makes it CLOSE_ONLY.
-const NOT_REACHABLE_YET: &[Code] = &[Code::MARKET_CLOSE_ONLY];
+/// In the source and not reachable yet: leveraged markets wait for feeds, and a spot market closes in the same command that makes it CLOSE_ONLY.
+const NOT_REACHABLE_YET: &[Code] = &[
+    Code::MARKET_CLOSE_ONLY,
+    Code::FUNDING_NOT_DUE,
+    Code::INSUFFICIENT_FREE_COLLATERAL,
+    Code::INSUFFICIENT_MARGIN,
+    Code::INVALID_LEVERAGE,
+    Code::LEVERAGE_TOO_HIGH,
+    Code::MAINTENANCE_ABOVE_ENTRY_MARGIN,
+    Code::OPEN_INTEREST_CAP,
+    Code::POSITION_NOT_FOUND,
+    Code::POSITION_TOO_LARGE,
+    Code::SETTLEMENT_NOT_FINAL,
+    Code::STALE_PRICE,
+    Code::SUITABILITY_REQUIRED,
+    Code::TOO_MANY_POSITIONS,
+    Code::WITHDRAWAL_LOCKED,
+];
 
 fn grant(principal: Key, role: u8, expiry_ns: i64) -> Command {
     by(ADMIN_A, Kind::GrantRole).with(&GrantRole { principal, role, expiry_ns, ..Record::zero() })
@@ -437,8 +453,28 @@ fn the_cases_cover_exactly_the_codes_that_the_source_can_answer() {
     let elsewhere: BTreeSet<&str> =
         AT_ANOTHER_BORDER.iter().chain(NOT_REACHABLE_YET).map(|code| code.entry().name).collect();
     assert!(reached.is_disjoint(&elsewhere));
-    let covered: BTreeSet<String> = reached.union(&elsewhere).map(|name| (*name).to_owned()).collect();
+    let mut covered: BTreeSet<String> = reached.union(&elsewhere).map(|name| (*name).to_owned()).collect();
+    // Concerns with a module of their own refuse there.
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine");
+    let mut in_modules = BTreeSet::new();
+    for entry in std::fs::read_dir(tests).expect("the tests are readable") {
+        let path = entry.expect("an entry").path();
+        if !path.ends_with("rejects.rs") && !path.ends_with("support.rs") {
+            collect_codes_of(&path, &mut in_modules);
+        }
+    }
+    covered.extend(in_modules.intersection(&named).cloned());
     assert_eq!(named, covered, "left: codes in the source, right: codes with a test");
+}
+
+/// Names behind `Code::` in one file.
+fn collect_codes_of(path: &Path, names: &mut BTreeSet<String>) {
+    let text = std::fs::read_to_string(path).expect("a source is text");
+    let behind = text.split("Code::").skip(1);
+    let name = |rest: &str| {
+        rest.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect()
+    };
+    names.extend(behind.map(name).filter(|name: &String| name.len() > 1));
 }
 
 /// Names behind `Code::` in the sources, the catalogue itself left out.
@@ -448,14 +484,7 @@ fn collect_codes(folder: &Path, names: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect_codes(&path, names);
         } else if !path.ends_with("wire/error.rs") {
-            let text = std::fs::read_to_string(&path).expect("a source is text");
-            let behind = text.split("Code::").skip(1);
-            let name = |rest: &str| {
-                rest.chars()
-                    .take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_')
-                    .collect()
-            };
-            names.extend(behind.map(name).filter(|name: &String| name.len() > 1));
+            collect_codes_of(&path, names);
         }
     }
 }

@@ -1,0 +1,253 @@
+//! Marks and funding of leveraged markets over time (protocol P4.7, P4.8).
+
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::ledger::{line, post_system};
+use crate::limits::{HOUR_NS, IMPACT_LEVELS, MARKS_PER_TICK, SECOND_NS};
+use crate::market::status;
+use crate::output::{Output, Subject};
+use crate::perp::mark::{fair, limited, premium_e6, PREMIUM_SCALE};
+use crate::perp::{funding, PerpMarket};
+use crate::state::due;
+use crate::wire::command::{side, Command};
+use crate::wire::event::{funding_skip, EventKind, FundingBody, MarkBody, StatusBody};
+
+const MINUTE_NS: i64 = 60 * SECOND_NS;
+/// A keeper has this long to charge an hour before the engine does it itself (P13.1).
+const KEEPER_GRACE_NS: i64 = 2 * SECOND_NS;
+/// A market becomes active when its feed was valid for this long (P2.3.1).
+const ACTIVATION_NS: i64 = MINUTE_NS;
+/// Worst feed state in which a premium is sampled (P6.5): DEGRADED.
+const WORST_SAMPLED: u8 = 2;
+
+impl<B: Book> Engine<B> {
+    /// Recomputes the mark of a leveraged market; false when neither mark nor index changed.
+    pub(crate) fn refresh_mark(&mut self, command: &Command, market: u32, output: &mut Output) -> bool {
+        let book = &self.state.books[market as usize];
+        let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));
+        let last = Some(self.state.markets.list[market as usize].last_price).filter(|&price| price != 0);
+        let tick_size = self.state.markets.list[market as usize].tick_size;
+        let Some(feed) = self.state.perps.of_market(market).map(|perp| perp.feed) else { return false };
+        let quote = self.quote_of(feed);
+        let now = command.time_ns;
+        let perp = self.state.perps.of_market_mut(market).expect("found above");
+        let (old_mark, old_index) = (perp.mark, perp.index);
+        perp.index = quote.map_or(0, |quote| index_ticks(quote.price, tick_size));
+        let index = Some(perp.index).filter(|&index| index != 0);
+        if let (Some(index), Some(bid), Some(ask)) = (index, bid, ask) {
+            let mid_e6 = (bid + ask) * (PREMIUM_SCALE / 2);
+            perp.premium_e6 = premium_e6(perp.premium_e6, mid_e6, index, now.saturating_sub(perp.premium_ns));
+        }
+        perp.premium_ns = now;
+        let Some(target) = fair(index, perp.premium_e6, bid, ask, last) else { return false };
+        let (mark, held_back) = limited(perp.mark, target, now.saturating_sub(perp.mark_ns));
+        // A step below one tick waits until enough time has passed for one.
+        if !held_back || mark != perp.mark {
+            perp.mark_ns = now;
+        }
+        perp.mark = mark;
+        let changed = (mark, perp.index) != (old_mark, old_index);
+        let body = MarkBody {
+            mark,
+            index: perp.index,
+            unclamped: target,
+            premium_e6: perp.premium_e6,
+            open_interest_lots: perp.open_interest,
+            clamped: u8::from(held_back),
+            feed_state: quote.map_or(u8::MAX, |quote| quote.state),
+            reserved: 0,
+            reserved2: 0,
+        };
+        let entry = &mut self.state.markets.list[market as usize];
+        entry.reference = if body.index != 0 { body.index } else { mark };
+        if changed {
+            output.emit(command, EventKind::MarkUpdated, Subject::market(market), &body);
+        }
+        if held_back {
+            // It goes on with the next Tick, whether or not anything else happens.
+            self.state.perps.set_stale(market);
+        }
+        if mark != old_mark {
+            self.after_mark(command, market, output);
+        }
+        changed
+    }
+
+    /// Recomputes marks that the book has moved since the last Tick, a bounded number of them.
+    pub(crate) fn refresh_stale_marks(&mut self, command: &Command, output: &mut Output) {
+        for _ in 0..self.state.perps.stale.len().min(MARKS_PER_TICK) {
+            let Some(market) = self.state.perps.stale.pop_front() else { return };
+            if let Some(perp) = self.state.perps.of_market_mut(market) {
+                perp.stale = false;
+            }
+            self.refresh_mark(command, market, output);
+        }
+    }
+
+    /// The market's next moment: activation, a premium sample, or the end of an hour.
+    pub(crate) fn market_due(&mut self, command: &Command, market: u32, output: &mut Output) {
+        let now = command.time_ns;
+        let Some(perp) = self.state.perps.of_market(market) else { return };
+        let next = match self.state.markets.list[market as usize].status {
+            status::CREATED => {
+                self.try_activate(command, market, output);
+                now.saturating_add(SECOND_NS)
+            }
+            status::CLOSED.. => 0,
+            _ if perp.hour_end_ns != 0 && now >= perp.hour_end_ns.saturating_add(KEEPER_GRACE_NS) => {
+                self.charge_funding(command, market, output);
+                next_minute(now)
+            }
+            _ => {
+                self.sample_premium(market);
+                let end = self.state.perps.of_market(market).map_or(0, |perp| perp.hour_end_ns);
+                if now >= end {
+                    end.saturating_add(KEEPER_GRACE_NS)
+                } else {
+                    next_minute(now)
+                }
+            }
+        };
+        self.schedule_market(market, next);
+    }
+
+    /// Moves the market's next moment; 0 = none.
+    pub(crate) fn schedule_market(&mut self, market: u32, next_ns: i64) {
+        let Some(perp) = self.state.perps.of_market_mut(market) else { return };
+        let id = u64::from(market);
+        if perp.next_sample_ns != 0 {
+            self.state.due.remove(&(perp.next_sample_ns, due::FUNDING, id));
+        }
+        perp.next_sample_ns = next_ns;
+        if next_ns != 0 {
+            self.state.due.insert((next_ns, due::FUNDING, id));
+        }
+    }
+
+    /// CREATED → ACTIVE when the feed has been valid for a minute and a mark exists (P2.3.1).
+    fn try_activate(&mut self, command: &Command, market: u32, output: &mut Output) {
+        let Some(feed) = self.state.perps.of_market(market).map(|perp| perp.feed) else { return };
+        if !self.feed_valid_for(feed, ACTIVATION_NS, command.time_ns) {
+            return;
+        }
+        self.refresh_mark(command, market, output);
+        let Some(perp) = self.state.perps.of_market_mut(market).filter(|perp| perp.mark != 0) else { return };
+        perp.hour_end_ns = next_hour(command.time_ns);
+        self.state.markets.list[market as usize].status = status::ACTIVE;
+        let body =
+            StatusBody { status: status::ACTIVE, previous: status::CREATED, reserved: 0, reserved2: 0 };
+        output.emit(command, EventKind::MarketActivated, Subject::market(market), &body);
+    }
+
+    /// Whether a feed has been VALID for `window_ns`.
+    pub(crate) fn feed_valid_for(&self, _feed: u32, _window_ns: i64, _now_ns: i64) -> bool {
+        false
+    }
+
+    /// One premium sample, or a note that a halt, the feed or an empty side prevented it.
+    fn sample_premium(&mut self, market: u32) {
+        let paused =
+            self.state.platform_pause.is_some() || self.state.markets.list[market as usize].pause.is_some();
+        let Some(perp) = self.state.perps.of_market(market) else { return };
+        let (feed, impact, unit, index) = (perp.feed, perp.risk.impact_notional, perp.unit, perp.index);
+        let sampled = self.quote_of(feed).is_some_and(|quote| quote.state <= WORST_SAMPLED) && index > 0;
+        let prices = (!paused && sampled).then(|| {
+            (
+                self.impact_price(market, side::BUY, impact, unit),
+                self.impact_price(market, side::SELL, impact, unit),
+            )
+        });
+        let perp = self.state.perps.of_market_mut(market).expect("found above");
+        match prices {
+            None => perp.blocked_samples += 1,
+            Some((Some(bid), Some(ask))) => {
+                let index = i128::from(index) * IMPACT_SCALE;
+                perp.sample_sum_ppb += funding::premium_sample_ppb(bid, ask, index);
+                perp.samples += 1;
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Average price of selling into (BUY side) or buying from a side for the impact notional, in 1e-6 ticks; None
+    /// when the first [`IMPACT_LEVELS`] levels hold less.
+    fn impact_price(&self, market: u32, book_side: u8, notional: i64, unit: i64) -> Option<i128> {
+        let (mut left, mut lots, mut levels) = (i128::from(notional), 0_i128, 0);
+        let mut spent = 0_i128;
+        self.state.books[market as usize].levels(book_side, &mut |level| {
+            let price = i128::from(level.price) * i128::from(unit);
+            let take = i128::from(level.lots).min((left + price - 1) / price);
+            spent += take * i128::from(level.price);
+            lots += take;
+            left -= take * price;
+            levels += 1;
+            left > 0 && levels < IMPACT_LEVELS
+        });
+        (left <= 0 && lots > 0).then(|| spent * IMPACT_SCALE / lots)
+    }
+
+    /// Ends the hour: moves the funding index, gives the dust to insurance, begins the next hour (P4.8).
+    pub(crate) fn charge_funding(&mut self, command: &Command, market: u32, output: &mut Output) {
+        let quote_asset = self.state.markets.list[market as usize].quote;
+        let perp = self.state.perps.of_market_mut(market).expect("a leveraged market");
+        let skipped = if perp.blocked_samples > funding::SAMPLES_PER_HOUR / 2 {
+            if self.state.platform_pause.is_some() {
+                funding_skip::HALTED
+            } else {
+                funding_skip::FEED
+            }
+        } else if perp.samples < funding::MIN_SAMPLES {
+            funding_skip::FEW_SAMPLES
+        } else {
+            0
+        };
+        let rate_ppb = if skipped == 0 { hourly_rate(perp) } else { 0 };
+        let delta = funding::index_delta(rate_ppb, perp.index, perp.unit);
+        perp.funding_index += delta;
+        let samples = perp.samples;
+        (perp.samples, perp.blocked_samples, perp.sample_sum_ppb) = (0, 0, 0);
+        perp.hour_end_ns = next_hour(command.time_ns);
+        let (claims, index_ticks, next_due_ns) = (perp.funding_claims, perp.index, perp.hour_end_ns);
+        let index = perp.funding_index;
+        let held = self.state.system.get(line::FUNDING, market, quote_asset);
+        let dust = funding::dust(held, claims);
+        let (system, postings) = (&mut self.state.system, &mut output.postings);
+        post_system(system, postings, line::FUNDING, market, quote_asset, -dust);
+        post_system(system, postings, line::INSURANCE, 0, quote_asset, dust);
+        let body = FundingBody {
+            rate_ppb,
+            index_low: index as u64,
+            index_high: (index >> 64) as i64,
+            delta_low: delta as u64,
+            delta_high: (delta >> 64) as i64,
+            index_ticks,
+            samples,
+            skipped,
+            next_due_ns,
+        };
+        output.emit(command, EventKind::FundingIndexUpdated, Subject::market(market), &body);
+        self.after_funding(command, market, output);
+    }
+}
+
+/// Impact prices are computed in 1e-6 ticks.
+const IMPACT_SCALE: i128 = 1_000_000;
+
+fn hourly_rate(perp: &PerpMarket) -> i64 {
+    let mean = perp.sample_sum_ppb / i64::from(perp.samples.max(1));
+    let fractions = perp.fractions(0);
+    funding::hourly_rate_ppb(mean, fractions.initial_ppm(0), fractions.maintenance_ppm(0))
+}
+
+/// The index in ticks, rounded to the nearest, at least 1.
+fn index_ticks(price: i64, tick_size: i64) -> i64 {
+    ((price + tick_size / 2) / tick_size).clamp(1, crate::limits::MAX_PRICE)
+}
+
+fn next_minute(now_ns: i64) -> i64 {
+    (now_ns.div_euclid(MINUTE_NS) + 1).saturating_mul(MINUTE_NS)
+}
+
+fn next_hour(now_ns: i64) -> i64 {
+    (now_ns.div_euclid(HOUR_NS) + 1).saturating_mul(HOUR_NS)
+}

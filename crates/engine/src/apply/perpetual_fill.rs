@@ -1,0 +1,194 @@
+//! A fill of a leveraged market: cost, realised profit, funding and fees of both sides (protocol P1.5.6, P4.8.2).
+
+use super::hooks::{Moved, Print};
+use super::orders::subject;
+use super::work::Taker;
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::ledger::{line, post_margin, post_system, post_user};
+use crate::math::fee_ceil;
+use crate::order::Order;
+use crate::output::{Output, Subject};
+use crate::perp::{Change, Position};
+use crate::wire::command::{side, Command};
+use crate::wire::event::{position_cause, trade_kind, EventKind, PositionBody, Posting, TradeBody};
+
+/// What one side of a fill became.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Side {
+    pub slot: u32,
+    pub before_lots: i64,
+    pub realised: i64,
+    pub funding_paid: i64,
+}
+
+impl<B: Book> Engine<B> {
+    /// One trade at the maker's price.
+    pub(crate) fn fill_perpetual(
+        &mut self,
+        command: &Command,
+        taker: &mut Taker,
+        slot: u32,
+        maker: &Order,
+        lots: i64,
+        output: &mut Output,
+    ) {
+        let market = &mut self.state.markets.list[maker.market as usize];
+        market.last_price = maker.price;
+        let (unit, quote, parameters) = (market.unit, market.quote, market.parameters);
+        let value = lots * maker.price * unit;
+        let taker_fee = fee_ceil(value, parameters.taker_fee_e6bp.min(taker.order.fee_cap_e6bp));
+        let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));
+        let postings = &mut output.postings;
+        let taking = self.fill_side(&taker.order, lots, maker.price, quote, taker_fee, postings);
+        let making = self.fill_side(maker, lots, maker.price, quote, maker_fee, postings);
+        self.post_fees(taker_fee + maker_fee, quote, postings);
+        taker.order.remaining -= lots;
+        let kind = if taker.liquidates { trade_kind::LIQUIDATION } else { trade_kind::PERP };
+        let body = TradeBody {
+            maker_order: maker.id,
+            maker_account: maker.account,
+            maker_sub: maker.sub,
+            taker_side: taker.order.side,
+            trade_kind: kind,
+            outcome: maker.outcome,
+            price: maker.price,
+            lots,
+            notional: value,
+            taker_fee,
+            maker_fee,
+            maker_remaining: maker.remaining - lots,
+            taker_remaining: taker.order.remaining,
+        };
+        output.emit(command, EventKind::Trade, subject(&taker.order), &body);
+        self.shrink_maker(slot, maker, lots, 0);
+        let cause = if taker.liquidates { position_cause::LIQUIDATION } else { position_cause::TRADE };
+        self.emit_position(command, &taking, cause, output);
+        self.emit_position(command, &making, position_cause::TRADE, output);
+        self.after_moves(command, [taking, making], output);
+        let print = Print {
+            market: maker.market,
+            price: maker.price,
+            lots,
+            notional: value,
+            taker: taker.order.account,
+            maker: maker.account,
+            taker_side: taker.order.side,
+        };
+        self.after_trade(command, &print, output);
+    }
+
+    /// Postings and position of one side.
+    fn fill_side(
+        &mut self,
+        order: &Order,
+        lots: i64,
+        price: i64,
+        asset: u16,
+        fee: i64,
+        postings: &mut Vec<Posting>,
+    ) -> Side {
+        let delta = if order.side == side::BUY { lots } else { -lots };
+        let slot = self.state.perps.open(&mut self.state.accounts, order.account, order.sub, order.market);
+        let side = self.change_position(slot, delta, price, asset, postings);
+        post_margin(&mut self.state.accounts, postings, (order.account, order.sub), asset, -fee);
+        side
+    }
+
+    /// Buys or sells for a position at a price: settles its funding, moves its cost, realises what it reduces.
+    /// The other side must be posted in the same event.
+    pub(crate) fn change_position(
+        &mut self,
+        slot: u32,
+        delta: i64,
+        price: i64,
+        asset: u16,
+        postings: &mut Vec<Posting>,
+    ) -> Side {
+        let funding_paid = self.settle_funding(slot, asset, postings);
+        let position = *self.state.perps.at(slot);
+        let Position { account, sub, market, lots: before, .. } = position;
+        let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
+        let unit = perp.unit;
+        let Change { lots, cost, realised } = position.after(delta, |lots| lots * price * unit);
+        perp.open_interest += lots.max(0) - before.max(0);
+        perp.positions += u32::from(lots != 0);
+        perp.positions -= u32::from(before != 0);
+        perp.funding_claims += i128::from(lots - before) * position.funding_entry;
+        let entry = self.state.perps.at_mut(slot);
+        (entry.lots, entry.cost) = (lots, cost);
+        let accounts = &mut self.state.accounts;
+        let traded = delta * price * unit;
+        post_user(accounts, postings, account, sub, asset, line::COST, -traded - realised);
+        post_margin(accounts, postings, (account, sub), asset, realised);
+        Side { slot, before_lots: before, realised, funding_paid }
+    }
+
+    /// Pays or receives what a position owes since it was last touched (P4.8.2); micro-quote paid.
+    pub(crate) fn settle_funding(&mut self, slot: u32, asset: u16, postings: &mut Vec<Posting>) -> i64 {
+        let position = *self.state.perps.at(slot);
+        let perp =
+            self.state.perps.of_market_mut(position.market).expect("a position is in a leveraged market");
+        if perp.funding_index == position.funding_entry {
+            return 0;
+        }
+        let paid = perp.funding_owed(&position);
+        let index = perp.funding_index;
+        perp.funding_claims += i128::from(position.lots) * (index - position.funding_entry);
+        self.state.perps.at_mut(slot).funding_entry = index;
+        post_margin(&mut self.state.accounts, postings, (position.account, position.sub), asset, -paid);
+        post_system(&mut self.state.system, postings, line::FUNDING, position.market, asset, paid);
+        paid
+    }
+
+    /// Shows a position that an event has moved without a fill: the event carries the postings.
+    pub(crate) fn emit_settled(&self, command: &Command, side: &Side, cause: u8, output: &mut Output) {
+        self.show_position(command, EventKind::PositionSettled, side, cause, output);
+    }
+
+    /// Shows a position after a fill that touched it.
+    pub(crate) fn emit_position(&self, command: &Command, side: &Side, cause: u8, output: &mut Output) {
+        self.show_position(command, EventKind::PositionChanged, side, cause, output);
+    }
+
+    fn show_position(&self, command: &Command, kind: EventKind, side: &Side, cause: u8, output: &mut Output) {
+        let position = self.state.perps.at(side.slot);
+        let body = PositionBody {
+            lots: position.lots,
+            cost: position.cost,
+            realised: side.realised,
+            funding_paid: side.funding_paid,
+            open_buy_lots: position.open_buy_lots,
+            open_sell_lots: position.open_sell_lots,
+            funding_index_low: position.funding_entry as u64,
+            funding_index_high: (position.funding_entry >> 64) as i64,
+            leverage_e2: position.leverage_e2,
+            cause,
+            reserved: 0,
+            reserved2: 0,
+        };
+        let subject =
+            Subject { market: position.market, account: position.account, sub: position.sub, order: 0 };
+        output.emit(command, kind, subject, &body);
+    }
+
+    /// Tells the other concerns what moved, then forgets records that hold nothing.
+    pub(crate) fn after_moves<const N: usize>(
+        &mut self,
+        command: &Command,
+        sides: [Side; N],
+        output: &mut Output,
+    ) {
+        let moves = sides.map(|side| {
+            let Position { account, sub, market, lots, .. } = *self.state.perps.at(side.slot);
+            Moved { account, sub, market, before: side.before_lots, after: lots }
+        });
+        for moved in &moves {
+            self.after_position(command, moved, output);
+        }
+        // Looked up again: what the others did may have removed a record already.
+        for Moved { account, sub, market, .. } in moves {
+            self.state.perps.drop_if_empty(&mut self.state.accounts, (account, sub, market));
+        }
+    }
+}

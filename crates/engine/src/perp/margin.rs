@@ -1,0 +1,186 @@
+//! Margin fractions and prices as pure functions (protocol P4.2, P4.4, P4.5). Fractions in ppm, money in micro-quote.
+
+/// Parts per million of the whole.
+pub const PPM: i128 = 1_000_000;
+/// Largest leverage of a market with one outcome, in hundredths (P4.5).
+pub const TIER_SINGLE_E2: u32 = 10_000;
+
+/// `ceil(sqrt(value))` of a non-negative value.
+///
+/// ```
+/// # use tradewind_engine::perp::margin::isqrt_ceil;
+/// assert_eq!((isqrt_ceil(0), isqrt_ceil(16), isqrt_ceil(17)), (0, 4, 5));
+/// ```
+pub fn isqrt_ceil(value: i128) -> i128 {
+    debug_assert!(value >= 0);
+    let root = (value as u128).isqrt();
+    (root + u128::from(root * root < value as u128)) as i128
+}
+
+/// `ceil(numerator / denominator)`, the denominator positive.
+#[inline]
+pub fn div_ceil(numerator: i128, denominator: i128) -> i128 {
+    // Most quantities fit 64 bits, where a division costs a fraction of the wide one.
+    if let (Ok(n), Ok(d)) = (i64::try_from(numerator), i64::try_from(denominator)) {
+        return i128::from(n.div_euclid(d)) + i128::from(n.rem_euclid(d) != 0);
+    }
+    numerator.div_euclid(denominator) + i128::from(numerator.rem_euclid(denominator) != 0)
+}
+
+/// `floor(numerator / denominator)`, the denominator positive.
+#[inline]
+pub fn div_floor(numerator: i128, denominator: i128) -> i128 {
+    if let (Ok(n), Ok(d)) = (i64::try_from(numerator), i64::try_from(denominator)) {
+        return i128::from(n.div_euclid(d));
+    }
+    numerator.div_euclid(denominator)
+}
+
+/// What the fractions of a position depend on besides its notional.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fractions {
+    /// Cap for new risk and the static base for maintenance, in hundredths (P4.5).
+    pub leverage_cap_e2: u32,
+    pub leverage_base_e2: u32,
+    /// Leverage that the trader chose; 0 = none.
+    pub chosen_e2: u32,
+    pub size_k_ppm: u32,
+    pub floor_mmf_ppm: u32,
+}
+
+impl Fractions {
+    /// Size term z: `ceil(k · isqrt_ceil(V) / 1000)` ppm.
+    #[inline]
+    fn size_ppm(&self, notional: i128) -> i128 {
+        if self.size_k_ppm == 0 {
+            return 0;
+        }
+        div_ceil(i128::from(self.size_k_ppm) * isqrt_ceil(notional), 1_000)
+    }
+
+    /// Initial margin fraction at a notional.
+    pub fn initial_ppm(&self, notional: i128) -> i128 {
+        let cap = match self.chosen_e2 {
+            0 => self.leverage_cap_e2,
+            chosen => chosen.min(self.leverage_cap_e2),
+        };
+        inverse_ppm(cap).max(self.size_ppm(notional))
+    }
+
+    /// Maintenance margin fraction at a notional.
+    pub fn maintenance_ppm(&self, notional: i128) -> i128 {
+        let entry = inverse_ppm(self.leverage_base_e2).max(self.size_ppm(notional));
+        i128::from(self.floor_mmf_ppm).max((entry + 1) / 2)
+    }
+
+    /// `ceil(V · imf / 10^6)`.
+    #[inline]
+    pub fn initial_margin(&self, notional: i128) -> i128 {
+        div_ceil(notional * self.initial_ppm(notional), PPM)
+    }
+
+    /// `ceil(V · mmf / 10^6)`.
+    #[inline]
+    pub fn maintenance_margin(&self, notional: i128) -> i128 {
+        div_ceil(notional * self.maintenance_ppm(notional), PPM)
+    }
+}
+
+/// `ceil(10^6 / l)` ppm of a leverage in hundredths.
+#[inline]
+pub fn inverse_ppm(leverage_e2: u32) -> i128 {
+    i128::from(100_000_000_u32.div_ceil(leverage_e2.max(1)))
+}
+
+/// Price in ticks at which an isolated position reaches maintenance, rounded toward earlier liquidation (P4.4).
+///
+/// `equity_at_zero` is the sub-account's equity without the position's value: collateral minus cost, micro-quote.
+/// None when no positive price is one.
+pub fn liquidation_price(lots: i64, unit: i64, equity_without_value: i128, mmf_ppm: i128) -> Option<i64> {
+    let size = i128::from(lots.unsigned_abs()) * i128::from(unit);
+    if size == 0 {
+        return None;
+    }
+    // Long: size·P + rest = size·P·mmf; short: −size·P + rest = size·P·mmf.
+    let price = if lots > 0 {
+        div_ceil(-equity_without_value * PPM, size * (PPM - mmf_ppm).max(1))
+    } else {
+        div_floor(equity_without_value * PPM, size * (PPM + mmf_ppm))
+    };
+    i64::try_from(price).ok().filter(|&price| price > 0)
+}
+
+/// Price in ticks at which the equity is zero (P4.4): long `M − E/q`, short `M + E/|q|`, rounded to the side of the
+/// position's owner (long up, short down), so that a fill there never leaves less than nothing.
+pub fn bankruptcy_price(lots: i64, unit: i64, mark: i64, equity: i128) -> i64 {
+    let size = i128::from(lots.unsigned_abs()) * i128::from(unit);
+    let price = if lots > 0 {
+        i128::from(mark) - div_floor(equity, size.max(1))
+    } else {
+        i128::from(mark) + div_floor(equity, size.max(1))
+    };
+    price.clamp(1, i128::from(crate::limits::MAX_PRICE)) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fractions(cap_e2: u32, base_e2: u32) -> Fractions {
+        Fractions {
+            leverage_cap_e2: cap_e2,
+            leverage_base_e2: base_e2,
+            chosen_e2: 0,
+            size_k_ppm: 50,
+            floor_mmf_ppm: 5_000,
+        }
+    }
+
+    #[test]
+    fn golden_margins_of_p4_2() {
+        let large = fractions(10_000, 10_000);
+        assert_eq!(large.size_ppm(4_000_000_000_000), 100_000);
+        assert_eq!(large.initial_margin(4_000_000_000_000), 400_000_000_000);
+        assert_eq!(large.maintenance_margin(4_000_000_000_000), 200_000_000_000);
+        let twenty = fractions(2_000, 2_000);
+        assert_eq!(twenty.initial_margin(10_000_000_000), 500_000_000);
+        assert_eq!(twenty.maintenance_margin(10_000_000_000), 250_000_000);
+        let fallen = fractions(1_000, 2_000);
+        assert_eq!(fallen.initial_margin(10_000_000_000), 1_000_000_000);
+        assert_eq!(fallen.maintenance_margin(10_000_000_000), 250_000_000);
+    }
+
+    #[test]
+    fn golden_liquidation_and_bankruptcy_prices_of_p4_4() {
+        // One contract at 100.000000: tick 1e-6, 1 lot = 1 contract, unit 1; margin a tenth of the notional.
+        let (lots, unit, entry, margin) = (1, 1, 100_000_000_i64, 10_000_000_i128);
+        let cost = i128::from(entry);
+        assert_eq!(liquidation_price(lots, unit, margin - cost, 50_000), Some(94_736_843));
+        assert_eq!(liquidation_price(-lots, unit, margin + cost, 50_000), Some(104_761_904));
+        assert_eq!(bankruptcy_price(lots, unit, entry, margin), 90_000_000);
+        assert_eq!(bankruptcy_price(-lots, unit, entry, margin), 110_000_000);
+    }
+
+    #[test]
+    fn a_chosen_leverage_only_ever_raises_the_initial_margin() {
+        let chosen = Fractions { chosen_e2: 500, ..fractions(2_000, 2_000) };
+        assert_eq!(chosen.initial_margin(10_000_000_000), 2_000_000_000);
+        let beyond = Fractions { chosen_e2: 9_000, ..fractions(2_000, 2_000) };
+        assert_eq!(beyond.initial_margin(10_000_000_000), 500_000_000);
+    }
+
+    #[test]
+    fn roots_and_divisions_round_up_at_the_extremes_of_their_range() {
+        for value in [0, 1, 2, 3, 4, 15, 16, 17, i128::from(i64::MAX), i128::MAX] {
+            let root = isqrt_ceil(value);
+            assert!(root.checked_mul(root).is_none_or(|square| square >= value));
+            assert!(root == 0 || (root - 1) * (root - 1) < value);
+        }
+        assert_eq!((div_ceil(-7, 2), div_floor(-7, 2), div_ceil(7, 2), div_floor(7, 2)), (-3, -4, 4, 3));
+        let wide = i128::from(i64::MAX) * 10 + 1;
+        assert_eq!(
+            (div_ceil(wide, 10), div_floor(wide, 10)),
+            (i128::from(i64::MAX) + 1, i128::from(i64::MAX))
+        );
+    }
+}

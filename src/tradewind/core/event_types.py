@@ -491,7 +491,7 @@ class MarginAdjusted(Event, frozen=True, gc=False):
     """MARGIN_ADJUSTED."""
 
     asset: int
-    sub: int
+    other_sub: int
     amount: int
     postings: tuple[Posting, ...]
 
@@ -500,7 +500,7 @@ class InsuranceFunded(Event, frozen=True, gc=False):
     """INSURANCE_FUNDED."""
 
     asset: int
-    sub: int
+    other_sub: int
     amount: int
     postings: tuple[Posting, ...]
 

@@ -199,7 +199,7 @@ impl<B: Book> Engine<B> {
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
         post_margin(accounts, postings, (account, from), asset, -amount);
         post_margin(accounts, postings, (account, to), asset, amount);
-        let body = AmountBody { asset, sub: to, reserved: 0, reserved2: 0, amount };
+        let body = AmountBody { asset, other_sub: to, reserved: 0, reserved2: 0, amount };
         let subject = Subject { market: request.market, ..Subject::account(account, from) };
         output.emit(command, EventKind::MarginAdjusted, subject, &body);
         self.after_collateral(command, account, from, output);
@@ -266,7 +266,7 @@ impl<B: Book> Engine<B> {
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
         post_margin(accounts, postings, (context.account, command.sub), asset, -amount);
         post_system(&mut self.state.system, postings, line::INSURANCE, 0, asset, amount);
-        let body = AmountBody { asset, sub: command.sub, reserved: 0, reserved2: 0, amount };
+        let body = AmountBody { asset, other_sub: command.sub, reserved: 0, reserved2: 0, amount };
         let subject = Subject::account(context.account, command.sub);
         output.emit(command, EventKind::InsuranceFunded, subject, &body);
         self.after_collateral(command, context.account, command.sub, output);

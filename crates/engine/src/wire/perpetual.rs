@@ -159,7 +159,7 @@ record! {
 
 record! {
     /// Money into the insurance fund or between an account's sub-accounts.
-    AmountBody: 16 { asset: u16, sub: u8, reserved: u8, reserved2: u32, amount: i64 }
+    AmountBody: 16 { asset: u16, other_sub: u8, reserved: u8, reserved2: u32, amount: i64 }
 }
 
 /// What touched a position.

@@ -163,6 +163,9 @@ impl<B: Book> Engine<B> {
             return Ok((value, true));
         }
         self.check_pauses(command, kind, system)?;
+        if context.account != u32::MAX && !system {
+            self.check_rate(command, kind, context.account)?;
+        }
         let value = self.dispatch(command, kind, context, output)?;
         if let Some((account, known, hash)) = known {
             let keys = &mut self.cursor.idempotency;
@@ -218,11 +221,7 @@ impl<B: Book> Engine<B> {
                 need(permission::CONFIG)?;
                 u32::MAX
             }
-            Kind::LinkOwners => {
-                need(permission::RISK)?;
-                u32::MAX
-            }
-            Kind::SetSuitability => {
+            Kind::SetSuitability | Kind::SetRateClass | Kind::LinkOwners => {
                 need(permission::RISK)?;
                 self.sub_of(command, handle)?
             }
@@ -360,6 +359,7 @@ impl<B: Book> Engine<B> {
             Kind::CrankFunding => self.crank_funding(command, output),
             Kind::FundInsurance => self.fund_insurance(command, context, output),
             Kind::SetSuitability => self.set_suitability(command, context, output),
+            Kind::SetRateClass => self.set_rate_class(command, context.account, output),
             Kind::PlaceTwap => self.place_twap(command, context, output),
             Kind::PlaceBatch => self.place_batch(command, context, output),
             Kind::BatchItem => self.batch_item(command, context, output),
@@ -371,7 +371,7 @@ impl<B: Book> Engine<B> {
             Kind::TripBreaker => self.trip_breaker(command, output),
             Kind::CloseBreaker => self.close_breaker(command, output),
             Kind::ConfigureBreaker => self.configure_breaker(command, output),
-            Kind::LinkOwners => self.link_owners(command, output),
+            Kind::LinkOwners => self.link_owners(command, context.account, output),
             Kind::RegisterKeeper => self.register_keeper(command, context, output),
             Kind::RemoveKeeper => self.remove_keeper(command, output),
             Kind::ReinstateKeeper => self.reinstate_keeper(command, output),

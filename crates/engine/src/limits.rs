@@ -68,3 +68,16 @@ pub const SLIPPAGE_BP: (u16, u16) = (10, 500);
 pub const MAX_FEE_E6BP: u32 = 100_000_000;
 /// No price is further than this from the reference on its passive side.
 pub const FAR_BAND_BP: u32 = 5_000;
+
+/// Declared pairs of owners (P12.3).
+pub const MAX_OWNER_LINKS: usize = 65_536;
+
+/// Outflow of withdrawals (P9.10): the platform's within 24 h of an asset in bp of its custody, an account's in
+/// micro-units of the settlement asset.
+pub const PLATFORM_OUTFLOW_BP: u32 = 2_500;
+pub const ACCOUNT_OUTFLOW_CAP: i64 = 250_000_000_000;
+/// A window of 24 h is kept in buckets of 15 minutes; the 97th covers the part of the oldest that still counts.
+pub const OUTFLOW_BUCKET_NS: i64 = 900 * SECOND_NS;
+pub const OUTFLOW_BUCKETS: i64 = 97;
+/// A queue that waits for a pause looks again after this time, since people may end the pause early.
+pub const OUTFLOW_RECHECK_NS: i64 = 60 * SECOND_NS;

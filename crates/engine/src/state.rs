@@ -46,6 +46,8 @@ pub struct Withdrawal {
     pub state: u8,
     pub asset: u16,
     pub amount: i64,
+    pub requested_ns: i64,
+    /// When it left, or is expected to.
     pub eta_ns: i64,
     pub address_hash: [u8; 32],
 }
@@ -137,6 +139,7 @@ impl<B: Book> State<B> {
             writer.raw(&[entry.sub, entry.state]);
             writer.u16(entry.asset);
             writer.i64(entry.amount);
+            writer.i64(entry.requested_ns);
             writer.i64(entry.eta_ns);
             writer.raw(&entry.address_hash);
         }
@@ -194,6 +197,7 @@ impl<B: Book> State<B> {
                 state: withdrawal_state,
                 asset: reader.u16()?,
                 amount: reader.i64()?,
+                requested_ns: reader.i64()?,
                 eta_ns: reader.i64()?,
                 address_hash: reader.array()?,
             };
@@ -268,11 +272,6 @@ impl<B: Book> State<B> {
         self.liquidations.due_items(due);
         self.triggers.due_items(due);
         self.perps.due_items(due);
-        for (&ticket, entry) in &self.withdrawals {
-            if entry.state == withdrawal_state::QUEUED {
-                self.due.insert((entry.eta_ns, due::WITHDRAWAL, ticket));
-            }
-        }
     }
 }
 
@@ -351,7 +350,7 @@ impl Cursor {
             writer.u32(rejected);
         }
         self.idempotency.encode(&mut writer);
-        self.rates.encode(&mut writer);
+        self.rates.encode(self.time_ns, &mut writer);
         writer.bytes
     }
 

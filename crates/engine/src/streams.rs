@@ -12,7 +12,7 @@ use crate::roles;
 use crate::sequence::apply_batch;
 use crate::wire::command::{
     side, time_in_force, CancelOrder, Command, CreateMarket, Deposit, Kind, OpenAccount, PlaceOrder,
-    RegisterAsset, ReplaceOrder,
+    RegisterAsset, ReplaceOrder, SetRateClass,
 };
 use crate::wire::event::{EventKind, TradeBody};
 use crate::wire::record::Record;
@@ -79,10 +79,10 @@ fn symbol(name: &str) -> [u8; 16] {
     symbol
 }
 
-/// Genesis with one SYSTEM and one OPERATOR principal.
+/// Genesis with one SYSTEM, one OPERATOR and one RISK principal.
 pub fn genesis() -> Genesis {
     let grant = |index, role| Grant { principal: key(index), role, expiry_ns: START_NS + YEAR_NS };
-    let grants = vec![grant(0, roles::SYSTEM), grant(1, roles::OPERATOR)];
+    let grants = vec![grant(0, roles::SYSTEM), grant(1, roles::OPERATOR), grant(2, roles::RISK)];
     Genesis { shard: 0, rules_version: RULES_VERSION, time_ns: START_NS, grants }
 }
 
@@ -170,6 +170,9 @@ impl Stream {
             let (owner, account) = self.owners[index];
             let open = OpenAccount { owner_key: owner };
             commands.push(self.command(Kind::OpenAccount, owner, account).with(&open));
+            // A stream is faster than any client: it measures the engine, not its limits.
+            let class = SetRateClass { rate_class: 3, ..Record::zero() };
+            commands.push(self.command(Kind::SetRateClass, key(2), account).with(&class));
             for asset in 0..2 {
                 let mut external_id = derive("stream-deposit", &(index as u64).to_le_bytes());
                 external_id[31] = asset as u8;

@@ -1,5 +1,6 @@
 //! Deposits, withdrawals, transfers (protocol P1.5, rows 0203–0208).
 
+use super::flow::Wait;
 use super::timers::emit_withdrawal;
 use crate::account::Address;
 use crate::book::Book;
@@ -9,7 +10,7 @@ use crate::ledger::{line, post_system, post_user};
 use crate::limits::*;
 use crate::math::MAX_BALANCE;
 use crate::output::{Output, Subject};
-use crate::state::{due, withdrawal_state, Withdrawal};
+use crate::state::{withdrawal_state, Withdrawal};
 use crate::wire::command::{
     CancelWithdrawal, Command, ConfirmWithdrawal, Deposit, Kind, ListAddress, RequestWithdrawal, Transfer,
 };
@@ -112,33 +113,52 @@ impl<B: Book> Engine<B> {
         if self.state.withdrawals.len() >= MAX_WITHDRAWALS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_WITHDRAWALS as i64, MAX_WITHDRAWALS as i64);
         }
-        // Under a PARTIAL pause withdrawals queue until it ends (P7.5).
-        let paused_until = self.state.platform_pause.map(|pause| pause.until_ns);
+        self.withdrawal_margin_check(context.account, command.sub, request.asset, request.amount)?;
+        let now_ns = command.time_ns;
         let ticket = self.state.next_ticket;
         self.state.next_ticket += 1;
-        let entry = Withdrawal {
+        let mut entry = Withdrawal {
             account: context.account,
             sub: command.sub,
-            state: if paused_until.is_some() { withdrawal_state::QUEUED } else { withdrawal_state::RELEASED },
+            state: withdrawal_state::RELEASED,
             asset: request.asset,
             amount: request.amount,
-            eta_ns: paused_until.unwrap_or(command.time_ns),
+            requested_ns: now_ns,
+            eta_ns: now_ns,
             address_hash: request.address_hash,
+        };
+        let wait = self.withdrawal_wait(ticket, &entry, now_ns);
+        let kind = if wait == Wait::Nothing && !self.queue_waits(request.asset) {
+            self.count_outflow(&entry, now_ns);
+            EventKind::WithdrawalReleased
+        } else {
+            entry.state = withdrawal_state::QUEUED;
+            entry.eta_ns = match wait {
+                Wait::Account(ready_ns) => ready_ns,
+                _ => self.withdrawal_eta_ns(&entry, now_ns),
+            };
+            self.keep_waiting(ticket, &entry, wait, now_ns);
+            EventKind::WithdrawalQueued
         };
         self.state.withdrawals.insert(ticket, entry);
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
         let (account, sub, asset) = (context.account, command.sub, request.asset);
         post_user(accounts, postings, account, sub, asset, line::FREE, -request.amount);
         post_user(accounts, postings, account, sub, asset, line::PENDING_WITHDRAWAL, request.amount);
-        let kind = match paused_until {
-            Some(until) => {
-                self.state.due.insert((until, due::WITHDRAWAL, ticket));
-                EventKind::WithdrawalQueued
-            }
-            None => EventKind::WithdrawalReleased,
-        };
         emit_withdrawal(command, kind, ticket, &entry, output);
         Ok(ticket)
+    }
+
+    /// Whether an account with open positions can spare what it takes out (P4.3, row 0204): the leveraged core
+    /// answers.
+    fn withdrawal_margin_check(
+        &self,
+        _account: u32,
+        _sub: u8,
+        _asset: u16,
+        _amount: i64,
+    ) -> Result<(), Reject> {
+        Ok(())
     }
 
     pub(crate) fn cancel_withdrawal(
@@ -157,7 +177,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::WITHDRAWAL_NOT_CANCELLABLE, 0, i64::from(entry.state));
         }
         self.state.withdrawals.remove(&ticket);
-        self.state.due.remove(&(entry.eta_ns, due::WITHDRAWAL, ticket));
+        self.leave_queue(ticket, &entry, command.time_ns);
         self.settle_pending(entry.account, entry.sub, entry.asset, entry.amount, false, output);
         emit_withdrawal(command, EventKind::WithdrawalCancelled, ticket, &entry, output);
         Ok(ticket)

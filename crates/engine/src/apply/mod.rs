@@ -4,6 +4,7 @@ mod accounts;
 mod breakers;
 mod collateral;
 mod conditional;
+mod detection;
 mod flow;
 mod governance;
 mod hooks;

@@ -7,7 +7,7 @@ use crate::ledger::{line, post_system, post_user};
 use crate::limits::*;
 use crate::market::status;
 use crate::output::{Output, Subject};
-use crate::state::{due, withdrawal_state, PLATFORM};
+use crate::state::{due, PLATFORM};
 use crate::wire::command::{ActivateRules, AdvanceTime, Command, Kind, SetCancelAllAfter, ALL, ALL_MARKETS};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{
@@ -50,7 +50,7 @@ impl<B: Book> Engine<B> {
                     return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)
                 }
                 due::PAUSE_END => self.end_pause(command, id, output),
-                due::WITHDRAWAL => self.release_withdrawal(command, id, output),
+                due::WITHDRAWAL => self.withdrawal_ready(command, id),
                 due::ORACLE => self.oracle_due(command, kind, id, output),
                 due::BREAKER => self.breaker_due(command, kind, id, output),
                 due::ORDER => self.order_due(command, kind, id, output),
@@ -135,20 +135,6 @@ impl<B: Book> Engine<B> {
                 ResumeBody { pause_id: pause.id, reserved: 0, until_ns: pause.until_ns, principal: [0; 32] };
             output.emit(command, EventKind::Resumed, subject, &body);
         }
-    }
-
-    /// A queued withdrawal reaches its time; under a pause it waits for the pause's end.
-    fn release_withdrawal(&mut self, command: &Command, ticket: u64, output: &mut Output) {
-        let paused_until = self.state.platform_pause.map(|pause| pause.until_ns);
-        let entry = self.state.withdrawals.get_mut(&ticket).expect("a queued withdrawal owns its due item");
-        if let Some(until) = paused_until {
-            entry.eta_ns = until.max(command.time_ns.saturating_add(SECOND_NS));
-            self.state.due.insert((entry.eta_ns, due::WITHDRAWAL, ticket));
-            return;
-        }
-        entry.state = withdrawal_state::RELEASED;
-        let entry = *entry;
-        emit_withdrawal(command, EventKind::WithdrawalReleased, ticket, &entry, output);
     }
 
     pub(crate) fn advance_time(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {

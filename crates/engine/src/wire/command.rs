@@ -3,6 +3,8 @@
 use super::record::Record;
 use crate::record;
 
+pub use super::detection::LinkOwners;
+pub use super::flow::SetRateClass;
 pub use super::governance::*;
 pub use super::halts::*;
 pub use super::keepers::*;
@@ -150,6 +152,7 @@ kinds! {
     ListAddress = (0x0208, 0) ListAddress;
     UnlistAddress = (0x0208, 1) ListAddress;
     SetSuitability = (0x0209, 0) SetSuitability;
+    SetRateClass = (0x0209, 1) SetRateClass;
     PlaceOrder = (0x0301, 0) PlaceOrder;
     PlaceTwap = (0x0301, 1) PlaceTwap;
     PlaceBatch = (0x0302, 0) PlaceBatch;

@@ -275,7 +275,7 @@ catalogue! {
     DARK_SIZE_TOO_SMALL = 3902 422 false "dark size too small: given {given}, bound {bound}";
     LIT_REFERENCE_INVALID = 3903 409 true "lit reference invalid: given {given}, bound {bound}";
     CAPACITY_EXCEEDED = 9001 503 true "the table has reached its bound of {bound}";
-    RATE_LIMITED = 9002 429 true "{given} commands in the window, {bound} are allowed";
+    RATE_LIMITED = 9002 429 true "too many commands, this one is taken from {bound} ns on, now {given} ns";
     JOURNAL_CORRUPT = 9003 500 false "the journal is damaged at block {given}";
     REPLAY_MISMATCH = 9004 500 false "replay differs first at sequence {given}";
     INVARIANT_BROKEN = 9005 500 false "invariant {bound} is broken at sequence {given}";

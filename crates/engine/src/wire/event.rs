@@ -3,6 +3,8 @@
 use super::record::Record;
 use crate::record;
 
+pub use super::detection::OwnerLinkBody;
+pub use super::flow::RateClassBody;
 pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
@@ -145,6 +147,8 @@ event_kinds! {
     AddressListed = 0x020B AddressBody;
     AddressUnlisted = 0x020C AddressBody;
     SuitabilitySet = 0x020D SuitabilityBody;
+    WithdrawalRescheduled = 0x0210 CollateralBody;
+    RateClassSet = 0x0211 RateClassBody;
     OrderAccepted = 0x0301 OrderBody;
     OrderRested = 0x0302 OrderBody;
     Trade = 0x0303 TradeBody;
@@ -160,6 +164,7 @@ event_kinds! {
     MarginAdjusted = 0x0403 AmountBody;
     InsuranceFunded = 0x0404 AmountBody;
     MarkUpdated = 0x0701 MarkBody;
+    OwnersLinked = 0x0745 OwnerLinkBody;
     FundingIndexUpdated = 0x0901 FundingBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;

@@ -1,4 +1,4 @@
-//! Payloads of governance, authority and declared links between owners (P14, P12.3).
+//! Payloads of governance and authority (P14).
 
 use crate::record;
 
@@ -32,9 +32,4 @@ record! {
 record! {
     /// 0C05/3: gives up a role; takes effect 48 h later.
     RenounceAuthority: 8 { authority: u8, reserved: u8, reserved2: u16, reserved3: u32 }
-}
-
-record! {
-    /// 0704/0: two owners that count as one in detection. `linked` 0 removes the link.
-    LinkOwners: 72 { first: [u8; 32], other: [u8; 32], linked: u8, reserved: u8, reserved2: u16, reserved3: u32 }
 }

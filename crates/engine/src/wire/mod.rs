@@ -1,8 +1,10 @@
 //! The vocabulary: what crosses the engine's border, byte for byte.
 
 pub mod command;
+mod detection;
 pub mod error;
 pub mod event;
+mod flow;
 mod governance;
 mod halts;
 mod keepers;

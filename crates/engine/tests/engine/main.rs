@@ -3,6 +3,7 @@
 mod audit;
 mod authority;
 mod continuation;
+mod flow;
 mod golden;
 mod hostile;
 mod lifecycle;

@@ -68,6 +68,14 @@ const CASES: &[(Code, Build)] = cases! {
         assert!((1..100).contains(&full));
         switch
     };
+    RATE_LIMITED: |world| {
+        for _ in 0..3 {
+            let many: Vec<_> =
+                (0..3_000).map(|_| Command { client_key: world.fresh_key(), ..list_address(CAROL, USDC, [0; 32]) }).collect();
+            world.run(&many);
+        }
+        buy(CAROL, 0, 100, 1)
+    };
     UNAUTHORIZED_SIGNER: |_| Command { principal: BOB, ..buy(ALICE, 0, 100, 1) };
     UNAUTHORIZED_SIGNER: |_| Command { principal: [0; 32], ..buy(ALICE, 0, 100, 1) };
     UNAUTHORIZED_SIGNER: |_| Command { principal: BOB, ..open_account(key(0x60)) };
@@ -308,6 +316,15 @@ const CASES: &[(Code, Build)] = cases! {
     INVALID_OUTCOME_COUNT: |_| changed_market(CreateMarket { outcome_count: 2, ..market_request() });
     INVALID_TICK_LOT: |_| changed_market(CreateMarket { tick_size: 1_001, ..market_request() });
     INVALID_TICK_LOT: |_| changed_market(CreateMarket { lot_size: 0, ..market_request() });
+    EVIDENCE_INVALID: |_| link(ALICE, BOB, 1, [0; 32]);
+    ALREADY_EXISTS: |world| {
+        world.accept(link(ALICE, BOB, 1, [1; 32]));
+        link(BOB, ALICE, 1, [1; 32])
+    };
+    INVALID_TRANSITION: |_| link(ALICE, BOB, 0, [1; 32]);
+    PARAMETER_OUT_OF_BOUNDS: |_| link(ALICE, BOB, 2, [1; 32]);
+    PARAMETER_OUT_OF_BOUNDS: |_| link(ALICE, ALICE, 1, [1; 32]);
+    ACCOUNT_NOT_FOUND: |_| link(ALICE, key(0x60), 1, [1; 32]);
     FEED_NOT_FOUND: |_| changed_market(CreateMarket { feed: 1, ..market_request() });
     MARKET_LIMIT_REACHED: |world| {
         let mut request = market_request();
@@ -378,6 +395,12 @@ fn delegate(owner: Key, to: Key, scopes: u32, expiry_ns: i64) -> Command {
 fn transfer(owner: Key, sub: u8, to_sub: u8, asset: u16, amount: i64) -> Command {
     let payload = Transfer { to_sub, reserved: 0, asset, reserved2: 0, amount };
     Command { sub, ..by(owner, Kind::Transfer).with(&payload) }
+}
+
+fn link(first: Key, other: Key, linked: u8, evidence_hash: [u8; 32]) -> Command {
+    let other = tradewind_engine::id::account_id(&other);
+    let payload = LinkOwners { other, evidence_hash, linked, ..Record::zero() };
+    Command { principal: RISK, ..by(first, Kind::LinkOwners) }.with(&payload)
 }
 
 fn withdraw(owner: Key, address_hash: [u8; 32], amount: i64) -> Command {

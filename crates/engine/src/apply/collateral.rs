@@ -82,6 +82,7 @@ impl<B: Book> Engine<B> {
             reference: request.external_id,
         };
         output.emit(command, EventKind::Deposited, Subject::account(context.account, command.sub), &body);
+        self.after_collateral(command, context.account, command.sub, output);
         Ok(0)
     }
 
@@ -109,11 +110,10 @@ impl<B: Book> Engine<B> {
         if request.amount < MIN_WITHDRAWAL {
             return reject(Code::BELOW_MINIMUM, MIN_WITHDRAWAL, request.amount);
         }
-        self.check_free(context, command.sub, request.asset, request.amount)?;
+        self.check_leaving(context, command.sub, request.asset, request.amount)?;
         if self.state.withdrawals.len() >= MAX_WITHDRAWALS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_WITHDRAWALS as i64, MAX_WITHDRAWALS as i64);
         }
-        self.withdrawal_margin_check(context.account, command.sub, request.asset, request.amount)?;
         let now_ns = command.time_ns;
         let ticket = self.state.next_ticket;
         self.state.next_ticket += 1;
@@ -146,19 +146,18 @@ impl<B: Book> Engine<B> {
         post_user(accounts, postings, account, sub, asset, line::FREE, -request.amount);
         post_user(accounts, postings, account, sub, asset, line::PENDING_WITHDRAWAL, request.amount);
         emit_withdrawal(command, kind, ticket, &entry, output);
+        self.after_collateral(command, account, sub, output);
         Ok(ticket)
     }
 
-    /// Whether an account with open positions can spare what it takes out (P4.3, row 0204): the leveraged core
-    /// answers.
-    fn withdrawal_margin_check(
-        &self,
-        _account: u32,
-        _sub: u8,
-        _asset: u16,
-        _amount: i64,
-    ) -> Result<(), Reject> {
-        Ok(())
+    /// What leaves a sub-account must be free, and positions must stay secured without it (P4.3). A feed that does
+    /// not let them be valued answers first, as row 0204 wants it.
+    fn check_leaving(&self, context: Context, sub: u8, asset: u16, amount: i64) -> Result<(), Reject> {
+        let secured = self.check_removal(context.account, sub, asset, amount);
+        match secured {
+            Err(refusal) if refusal.code == Code::WITHDRAWAL_LOCKED => Err(refusal),
+            secured => self.check_free(context, sub, asset, amount).and(secured),
+        }
     }
 
     pub(crate) fn cancel_withdrawal(
@@ -180,6 +179,7 @@ impl<B: Book> Engine<B> {
         self.leave_queue(ticket, &entry, command.time_ns);
         self.settle_pending(entry.account, entry.sub, entry.asset, entry.amount, false, output);
         emit_withdrawal(command, EventKind::WithdrawalCancelled, ticket, &entry, output);
+        self.after_collateral(command, entry.account, entry.sub, output);
         Ok(ticket)
     }
 
@@ -206,6 +206,7 @@ impl<B: Book> Engine<B> {
         self.settle_pending(entry.account, entry.sub, entry.asset, entry.amount, request.ok == 1, output);
         let kind = if request.ok == 1 { EventKind::WithdrawalSettled } else { EventKind::WithdrawalReturned };
         emit_withdrawal(command, kind, request.ticket, &entry, output);
+        self.after_collateral(command, entry.account, entry.sub, output);
         Ok(request.ticket)
     }
 
@@ -225,7 +226,7 @@ impl<B: Book> Engine<B> {
         if self.state.accounts.list[context.account as usize].sub(request.to_sub).is_none() {
             return reject(Code::SUB_ACCOUNT_NOT_FOUND, 127, i64::from(request.to_sub));
         }
-        self.check_free(context, command.sub, request.asset, request.amount)?;
+        self.check_leaving(context, command.sub, request.asset, request.amount)?;
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
         post_user(
             accounts,
@@ -256,6 +257,8 @@ impl<B: Book> Engine<B> {
             reference: [0; 32],
         };
         output.emit(command, EventKind::Transferred, Subject::account(context.account, command.sub), &body);
+        self.after_collateral(command, context.account, command.sub, output);
+        self.after_collateral(command, context.account, request.to_sub, output);
         Ok(0)
     }
 

@@ -4,6 +4,7 @@
 //! within 25 % of the asset's custody, and the account's within $250,000. Otherwise it waits: for its own account's
 //! cap by itself (`held`), so that nobody else waits for it, then in the queue of its asset, first in, first out.
 
+use super::margin::Weights;
 use super::timers::emit_withdrawal;
 use crate::book::Book;
 use crate::engine::Engine;
@@ -12,10 +13,15 @@ use crate::flow::{next_bucket_ns, rates};
 use crate::ledger::line;
 use crate::limits::*;
 use crate::output::{Output, Subject};
+use crate::perp::margin::div_ceil;
 use crate::state::{due, withdrawal_state, Withdrawal, PLATFORM};
-use crate::wire::command::{asset_flag, Command, Kind, SetRateClass};
+use crate::wire::command::{Command, Kind, SetRateClass};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{EventKind, RateClassBody};
+
+/// States of a feed up to which its price is taken as it is (P6.2).
+const VALID: u8 = 0;
+const WARN: u8 = 1;
 
 /// What a withdrawal waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,20 +84,19 @@ impl<B: Book> Engine<B> {
     /// The settlement asset counts as it is. An asset whose worth is not known counts more than the whole cap, so it
     /// waits a day and goes alone. A platform that declares no settlement asset has no unit for the cap: 0.
     fn outflow_value(&self, asset: u16, amount: i64) -> i64 {
-        let settles = |entry: &crate::state::Asset| entry.flags & asset_flag::SETTLEMENT != 0;
-        if settles(&self.state.assets[asset as usize]) {
+        let Some(settlement) = self.settlement_asset() else {
+            return 0;
+        };
+        if asset == settlement {
             return amount;
         }
-        if !self.state.assets.iter().any(settles) {
-            return 0;
+        match self.collateral_price(&self.state.assets[asset as usize], true, false) {
+            Some((price, VALID)) => {
+                let value = div_ceil(i128::from(amount) * i128::from(price), 1_000_000);
+                value.min(i128::from(i64::MAX)) as i64
+            }
+            _ => ACCOUNT_OUTFLOW_CAP + 1,
         }
-        self.collateral_price(asset, amount).unwrap_or(ACCOUNT_OUTFLOW_CAP + 1)
-    }
-
-    /// The value of an amount of an asset by its feed's index, in micro-units of the settlement asset; None while
-    /// the feed is not VALID or the asset has none.
-    fn collateral_price(&self, _asset: u16, _amount: i64) -> Option<i64> {
-        None
     }
 
     /// Until when pauses keep withdrawals in the queue (P7.5: queue). None = they do not.
@@ -108,6 +113,9 @@ impl<B: Book> Engine<B> {
     pub(crate) fn withdrawal_wait(&self, ticket: u64, entry: &Withdrawal, now_ns: i64) -> Wait {
         if let Some(look_ns) = self.withdrawals_paused_until_ns(now_ns) {
             return Wait::Platform(look_ns);
+        }
+        if self.positions_in_doubt(entry) {
+            return Wait::Account(now_ns.saturating_add(OUTFLOW_RECHECK_NS));
         }
         let value = self.outflow_value(entry.asset, entry.amount);
         let (none, flow) = (Window::default(), &self.state.flow);
@@ -127,6 +135,12 @@ impl<B: Book> Engine<B> {
             Ok(()) => Wait::Nothing,
             Err(ready_ns) => Wait::Platform(ready_ns),
         }
+    }
+
+    /// Row "withdrawal, open positions" of P6.5: a feed that is DEGRADED or worse keeps the money here.
+    fn positions_in_doubt(&self, entry: &Withdrawal) -> bool {
+        let positions = self.state.accounts.positions(entry.account, entry.sub);
+        !positions.is_empty() && self.health(entry.account, entry.sub, Weights::Withdrawal).feed_state > WARN
     }
 
     /// Whether others wait for the same asset: then a new ticket goes behind them.

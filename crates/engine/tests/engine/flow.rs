@@ -43,8 +43,11 @@ fn cancel_ticket(owner: Key, ticket: u64) -> Command {
     by(owner, Kind::CancelWithdrawal).with(&CancelWithdrawal { ticket })
 }
 
-/// Events of the last batch about withdrawals: kind, ticket, eta.
-fn tickets(world: &World) -> Vec<(E, u64, i64)> {
+/// An event about a withdrawal: kind, ticket, eta.
+type Ticket = (E, u64, i64);
+
+/// Those of the last batch.
+fn tickets(world: &World) -> Vec<Ticket> {
     let events = world.events();
     let body = |event: &tradewind_engine::wire::Event| event.body_as::<CollateralBody>();
     let of_withdrawals = events.iter().filter(|(kind, _)| kind.name().starts_with("Withdrawal"));
@@ -52,7 +55,7 @@ fn tickets(world: &World) -> Vec<(E, u64, i64)> {
 }
 
 /// Ticks until something about a withdrawal happens, at most to `until_ns`; the moment and what happened.
-fn next_event(world: &mut World, until_ns: i64) -> Option<(i64, Vec<(E, u64, i64)>)> {
+fn next_event(world: &mut World, until_ns: i64) -> Option<(i64, Vec<Ticket>)> {
     while let Some(due_ns) = world.engine.next_due_ns().filter(|&due_ns| due_ns <= until_ns) {
         world.now_ns = world.now_ns.max(due_ns);
         world.tick();
@@ -210,7 +213,7 @@ fn p9_10_an_account_over_its_own_cap_waits_alone() {
     world.accept(withdraw(BOB, USDC, 250_000 * DOLLAR));
     assert_eq!(tickets(&world)[0].0, E::WithdrawalReleased, "nobody waits for ALICE");
     let (moment, events) = next_event(&mut world, START + 9 * DAY).unwrap();
-    assert!(moment >= START + 2 * DAY && moment <= START + 2 * DAY + 15 * MINUTE);
+    assert!((START + 2 * DAY..=START + 2 * DAY + 15 * MINUTE).contains(&moment));
     assert_eq!(events, [(E::WithdrawalReleased, over, moment), (E::WithdrawalReleased, behind, moment)]);
 }
 

@@ -26,6 +26,8 @@ pub enum Action {
     OracleIn,
     Funding,
     SettleAtIndex,
+    /// Valuation of positions and collateral at the index.
+    MarginValuation,
 }
 
 /// A cell of a matrix.

@@ -19,3 +19,11 @@ pub fn market_id(creator: &[u8; 32], nonce: u64) -> [u8; 32] {
     key[32..].copy_from_slice(&nonce.to_le_bytes());
     derive("market", &key)
 }
+
+/// The feed of a symbol and kind.
+pub fn feed_id(symbol: &[u8; 16], kind: u8) -> [u8; 32] {
+    let mut key = [0; 17];
+    key[..16].copy_from_slice(symbol);
+    key[16] = kind;
+    derive("feed", &key)
+}

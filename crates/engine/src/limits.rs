@@ -81,3 +81,29 @@ pub const OUTFLOW_BUCKET_NS: i64 = 900 * SECOND_NS;
 pub const OUTFLOW_BUCKETS: i64 = 97;
 /// A queue that waits for a pause looks again after this time, since people may end the pause early.
 pub const OUTFLOW_RECHECK_NS: i64 = 60 * SECOND_NS;
+
+/// Price feeds and their sources (P6, P18.4).
+pub const MAX_FEEDS: usize = 65_536;
+pub const MAX_SOURCES: usize = 16;
+/// Feeds that may be switched to the same fallback at one time: each is told of every change of it.
+pub const MAX_FALLBACK_USERS: usize = 16;
+/// Expected interval between updates of a source in ms.
+pub const FEED_INTERVAL_MS: (u32, u32) = (100, 60_000);
+/// Largest confidence over value in ppm.
+pub const FEED_CONFIDENCE_PPM: (u32, u32) = (1_000, 100_000);
+/// Largest deviation between two sources in bp.
+pub const FEED_DEVIATION_BP: (u32, u32) = (10, 2_000);
+/// Bounds of the age at which a source no longer counts (P6.1.3).
+pub const FEED_STALE_NS: (i64, i64) = (5 * SECOND_NS, 300 * SECOND_NS);
+/// A source's clock may run ahead of the engine's by this much.
+pub const MAX_SOURCE_AHEAD_NS: i64 = SECOND_NS;
+/// Sources that disagree, or a mark far from the index, make a feed DIVERGENT after this time (P6.1.4).
+pub const FEED_DIVERGENCE_NS: i64 = 60 * SECOND_NS;
+/// Better inputs last this long before a feed's state improves, and this long before VALID after a loss (P6.2).
+pub const FEED_BETTER_NS: i64 = 10 * SECOND_NS;
+pub const FEED_VALID_NS: i64 = 60 * SECOND_NS;
+/// An override of a feed: how long it waits for the second person, and how long it may last.
+pub const OVERRIDE_PENDING_NS: i64 = 600 * SECOND_NS;
+pub const MAX_OVERRIDE_NS: i64 = DAY_NS;
+/// Longest window of the time-weighted index.
+pub const MAX_TWAP_NS: i64 = HOUR_NS;

@@ -5,6 +5,7 @@ mod breakers;
 mod collateral;
 mod conditional;
 mod detection;
+mod feeds;
 mod flow;
 mod governance;
 mod hooks;

@@ -5,6 +5,9 @@ use crate::record;
 
 pub use super::detection::OwnerLinkBody;
 pub use super::flow::RateClassBody;
+pub use super::oracle::{
+    FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
+};
 pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
@@ -164,6 +167,14 @@ event_kinds! {
     MarginAdjusted = 0x0403 AmountBody;
     InsuranceFunded = 0x0404 AmountBody;
     MarkUpdated = 0x0701 MarkBody;
+    SourceUpdated = 0x0710 SourceBody;
+    IndexUpdated = 0x0711 IndexBody;
+    FeedStateChanged = 0x0712 FeedStateBody;
+    FeedChanged = 0x0713 FeedBody;
+    FeedSourceSet = 0x0714 FeedSourceBody;
+    FeedOverridePending = 0x0715 OverridePendingBody;
+    FeedOverridden = 0x0716 OverrideBody;
+    FeedOverrideEnded = 0x0717 OverrideBody;
     OwnersLinked = 0x0745 OwnerLinkBody;
     FundingIndexUpdated = 0x0901 FundingBody;
     RoleGranted = 0x0C01 RoleBody;

@@ -7,6 +7,8 @@ mod flow;
 mod golden;
 mod hostile;
 mod lifecycle;
+mod oracle;
+mod prices;
 mod properties;
 mod rejects;
 mod support;

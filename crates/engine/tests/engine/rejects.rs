@@ -9,6 +9,7 @@ use tradewind_engine::wire::error::CATALOGUE;
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{roles, Batch, Engine, Output};
 
+use crate::prices::*;
 use crate::support::*;
 
 type Build = fn(&mut World) -> Command;
@@ -326,6 +327,36 @@ const CASES: &[(Code, Build)] = cases! {
     PARAMETER_OUT_OF_BOUNDS: |_| link(ALICE, ALICE, 1, [1; 32]);
     ACCOUNT_NOT_FOUND: |_| link(ALICE, key(0x60), 1, [1; 32]);
     FEED_NOT_FOUND: |_| changed_market(CreateMarket { feed: 1, ..market_request() });
+    FEED_NOT_FOUND: |world| {
+        let request = publication(world, 0, 1);
+        publish(SOURCES[0], request)
+    };
+    SOURCE_NOT_REGISTERED: |world| {
+        let feed = world.accept(register_feed(feed_request("BTC-USD"))).value as u32;
+        let request = publication(world, feed, 1);
+        publish(SOURCES[0], request)
+    };
+    PUBLISH_OUT_OF_ORDER: |world| {
+        let feed = world.open_feed(feed_request("BTC-USD"));
+        let request = publication(world, feed, 1);
+        world.accept(publish(SOURCES[0], request));
+        publish(SOURCES[0], request)
+    };
+    FUTURE_TIMESTAMP: |world| {
+        let feed = world.open_feed(feed_request("BTC-USD"));
+        let request = publication(world, feed, 1);
+        publish(SOURCES[0], PublishPrice { source_time_ns: START + SECOND + 1, ..request })
+    };
+    NON_POSITIVE_PRICE: |world| {
+        let feed = world.open_feed(feed_request("BTC-USD"));
+        let request = publication(world, feed, 0);
+        publish(SOURCES[0], request)
+    };
+    CROSSED_SOURCE: |world| {
+        let feed = world.open_feed(feed_request("BTC-USD"));
+        let request = publication(world, feed, 100);
+        publish(SOURCES[0], PublishPrice { bid: 101, ask: 100, ..request })
+    };
     MARKET_LIMIT_REACHED: |world| {
         let mut request = market_request();
         while world.engine.sizes().1 < 65_536 {
@@ -382,6 +413,9 @@ const NOT_REACHABLE_YET: &[Code] = &[
     Code::SUITABILITY_REQUIRED,
     Code::TOO_MANY_POSITIONS,
     Code::WITHDRAWAL_LOCKED,
+    Code::LOW_CONFIDENCE,
+    Code::INSUFFICIENT_SOURCES,
+    Code::SOURCE_DIVERGENCE,
 ];
 
 fn grant(principal: Key, role: u8, expiry_ns: i64) -> Command {

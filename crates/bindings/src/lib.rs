@@ -16,6 +16,7 @@ mod failure;
 #[cfg(feature = "faults")]
 mod faults;
 mod journal;
+mod margin;
 mod node;
 mod recover;
 mod tables;
@@ -70,5 +71,9 @@ fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(journal::journal_consistency, module)?)?;
     module.add_function(wrap_pyfunction!(journal::consistency_verify, module)?)?;
     module.add_function(wrap_pyfunction!(journal::snapshot_list, module)?)?;
+    module.add_function(wrap_pyfunction!(margin::position_margins, module)?)?;
+    module.add_function(wrap_pyfunction!(margin::position_liquidation_price, module)?)?;
+    module.add_function(wrap_pyfunction!(margin::position_bankruptcy_price, module)?)?;
+    module.add_function(wrap_pyfunction!(margin::funding_payment, module)?)?;
     Ok(())
 }

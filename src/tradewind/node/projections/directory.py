@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from tradewind.core.enums import NO_MARKET, MarketKind, MarketStatus
+from tradewind.core.enums import NO_MARKET, AssetFlag, MarketKind, MarketStatus
 from tradewind.core.event_types import (
     AccountOpened,
     AssetRegistered,
+    AssetUpdated,
     DelegateSet,
     MarketActivated,
     MarketClosed,
     MarketClosing,
     MarketCreated,
     MarketIdentified,
+    MarketSettled,
     MarketUpdated,
     PauseSet,
     Resumed,
@@ -21,6 +23,9 @@ from tradewind.core.event_types import (
 )
 from tradewind.core.events import Event
 from tradewind.core.units import Scale
+
+NO_FEED = 0xFFFFFFFF
+"""Feed of an asset that has none."""
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -33,6 +38,14 @@ class Asset(msgspec.Struct, frozen=True):
     initial_liability_bp: int
     maintenance_liability_bp: int
     deposit_cap: int
+    asset_flags: int = 0
+    feed: int = NO_FEED
+    collateral_cap: int = 0
+
+    @property
+    def settles(self) -> bool:
+        """Whether leveraged markets account in it."""
+        return bool(self.asset_flags & AssetFlag.SETTLEMENT)
 
 
 class AssetsView:
@@ -43,7 +56,7 @@ class AssetsView:
         self.by_symbol: dict[str, Asset] = {}
 
     def on_event(self, event: Event) -> None:
-        if isinstance(event, AssetRegistered):
+        if isinstance(event, AssetRegistered | AssetUpdated):
             asset = Asset(
                 event.asset,
                 event.symbol,
@@ -52,6 +65,9 @@ class AssetsView:
                 event.initial_liability_bp,
                 event.maintenance_liability_bp,
                 event.deposit_cap,
+                event.asset_flags,
+                event.feed,
+                event.collateral_cap,
             )
             self.by_number[asset.asset] = asset
             self.by_symbol[asset.symbol] = asset
@@ -149,7 +165,7 @@ class MarketsView:
             market = self.by_handle[event.market]
             market.market_id = event.id
             self.by_id[event.id] = market
-        elif isinstance(event, MarketActivated | MarketClosing | MarketClosed):
+        elif isinstance(event, MarketActivated | MarketClosing | MarketClosed | MarketSettled):
             self.by_handle[event.market].status = MarketStatus(event.status)
         elif isinstance(event, PauseSet):
             pause = Pause(event.pause_id, event.level, event.categories, event.until_ns, event.reason)

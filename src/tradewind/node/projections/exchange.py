@@ -6,6 +6,7 @@ from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.ledger import LedgerView
+from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.trades import TradesView
 
@@ -21,6 +22,16 @@ class ExchangeViews(Projections):
         self.orders = OrdersView()
         self.books = BookView()
         self.trades = TradesView()
+        self.leverage = LeverageView()
         super().__init__(
-            [self.assets, self.accounts, self.markets, self.ledger, self.orders, self.books, self.trades]
+            [
+                self.assets,
+                self.accounts,
+                self.markets,
+                self.ledger,
+                self.orders,
+                self.books,
+                self.trades,
+                self.leverage,
+            ]
         )

@@ -1,0 +1,158 @@
+"""`tradewind oracle`: feeds, their sources, prices, emergency overrides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from tradewind.cli.answers import show, show_rows
+from tradewind.cli.client import Client, segment
+from tradewind.cli.options import Actor, ClientKey
+from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json, print_rows
+
+oracle = App(name="oracle", help="Feeds: register, sources, publish, override, list, show.")
+Feed = Annotated[str, Parameter(help="feed: symbol or number")]
+COLUMNS = ["feed", "symbol", "state", "since", "index", "confidence", "age", "passing", "quorum"]
+SOURCE_COLUMNS = ["name", "weight", "value", "confidence", "age", "gate"]
+
+
+@oracle.command
+def register(
+    symbol: Annotated[str, Parameter(help="name of the feed, such as BTC")],
+    *,
+    kind: Annotated[Literal["asset", "probability"], Parameter(help="what the price is")] = "asset",
+    quorum: Annotated[int, Parameter(help="sources that must pass")] = 2,
+    interval_ms: Annotated[int, Parameter(help="expected time between updates of a source")] = 1_000,
+    max_confidence_ppm: Annotated[int, Parameter(help="largest confidence over value")] = 10_000,
+    max_deviation_bp: Annotated[int, Parameter(help="largest deviation between sources")] = 200,
+    fallback: Annotated[str | None, Parameter(help="feed that is used when this one fails")] = None,
+    client_key: ClientKey = None,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Register a feed (RISK). It is usable when the weights of its sources sum to 100."""
+    body = {
+        "symbol": symbol,
+        "kind": kind,
+        "quorum": quorum,
+        "interval_ms": interval_ms,
+        "max_confidence_ppm": max_confidence_ppm,
+        "max_deviation_bp": max_deviation_bp,
+        "fallback": fallback,
+        "client_key": client_key,
+        "actor": actor,
+    }
+    return show(Client(data).post("/feeds", body), json=json, title=f"Feed {symbol} registered")
+
+
+@oracle.command
+def update(
+    name: Feed,
+    *,
+    quorum: Annotated[int | None, Parameter(help="sources that must pass")] = None,
+    interval_ms: Annotated[int | None, Parameter(help="expected time between updates")] = None,
+    max_confidence_ppm: Annotated[int | None, Parameter(help="largest confidence over value")] = None,
+    max_deviation_bp: Annotated[int | None, Parameter(help="largest deviation between sources")] = None,
+    fallback: Annotated[str | None, Parameter(help="other feed, or none")] = None,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Change the limits of a feed (RISK)."""
+    body = {
+        "quorum": quorum,
+        "interval_ms": interval_ms,
+        "max_confidence_ppm": max_confidence_ppm,
+        "max_deviation_bp": max_deviation_bp,
+        "fallback": fallback,
+        "actor": actor,
+    }
+    answer = Client(data).post(f"/feeds/{segment(name)}/update", body)
+    return show(answer, json=json, title=f"Feed {name} changed")
+
+
+@oracle.command
+def source(
+    name: Feed,
+    principal: Annotated[str, Parameter(help="local name such as oracle-1, or public key")],
+    weight: Annotated[int, Parameter(help="weight of 100; 0 removes the source")],
+    *,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Add, reweigh or remove a source of a feed (RISK)."""
+    body = {"source": principal, "weight": weight, "actor": actor}
+    answer = Client(data).post(f"/feeds/{segment(name)}/sources", body)
+    return show(answer, json=json, title=f"Source {principal} of {name}: weight {weight}")
+
+
+@oracle.command
+def publish(
+    name: Feed,
+    value: Annotated[str, Parameter(help="price in the settlement asset")],
+    *,
+    confidence: Annotated[str, Parameter(help="half width of the source's uncertainty")] = "0",
+    bid: Annotated[str | None, Parameter(help="best bid of the source")] = None,
+    ask: Annotated[str | None, Parameter(help="best ask of the source")] = None,
+    age_ms: Annotated[int, Parameter(help="how old the price is")] = 0,
+    source_seq: Annotated[int | None, Parameter(help="the source's own counter")] = None,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Publish a price as a source (ORACLE; --as oracle-1)."""
+    body = {
+        "value": value,
+        "confidence": confidence,
+        "bid": bid,
+        "ask": ask,
+        "age_ms": age_ms,
+        "source_seq": source_seq,
+        "actor": actor,
+    }
+    answer = Client(data).post(f"/feeds/{segment(name)}/prices", body)
+    return show(answer, json=json, title=f"Price of {name} published")
+
+
+@oracle.command
+def override(
+    name: Feed,
+    action: Annotated[
+        Literal["lift", "exclude", "invalid", "fallback"],
+        Parameter(help="lift, exclude a source, force invalid, use the fallback feed"),
+    ],
+    *,
+    source: Annotated[str | None, Parameter(help="the source to exclude")] = None,
+    for_s: Annotated[int, Parameter(help="until it ends by itself, at most 24 h")] = 3_600,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Emergency override. Two people: --as emergency, then --as emergency-2. No price is set by hand."""
+    body = {"action": action, "source": source, "for_s": for_s, "actor": actor}
+    answer = Client(data).post(f"/feeds/{segment(name)}/override", body)
+    waiting = answer.get("effect", {}).get("pending")
+    title = f"Override of {name}: a second person must approve" if waiting else f"Override of {name}: {action}"
+    return show(answer, json=json, title=title)
+
+
+@oracle.command(name="list")
+def list_feeds(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+    """Every feed with its state, index and age."""
+    rows = Client(data).get("/feeds")["feeds"]
+    return show_rows(rows, COLUMNS, json=json, title="Feeds", empty="no feeds", name="feeds")
+
+
+@oracle.command(name="show")
+def show_feed(name: Feed, *, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+    """One feed with its sources."""
+    document = Client(data).get(f"/feeds/{segment(name)}")
+    if json:
+        print_json(document)
+        return 0
+    print_fields({k: v for k, v in document.items() if k != "sources"}, title=f"Feed {document['symbol']}")
+    print_rows(document["sources"], SOURCE_COLUMNS, title="Sources", empty="no sources")
+    return 0

@@ -37,7 +37,6 @@ impl<B: Book> Engine<B> {
     #[inline]
     pub(crate) fn after_trade(&mut self, _command: &Command, _print: &Print, _output: &mut Output) {}
 
-    #[allow(dead_code)]
     /// After the index of a feed, or its state, has changed.
     pub(crate) fn after_index(&mut self, command: &Command, feed: u32, output: &mut Output) {
         for at in 0..self.state.perps.of_feed(feed).len() {

@@ -5,10 +5,11 @@ use crate::engine::Engine;
 use crate::ledger::line;
 use crate::limits::{MAX_LEVERAGE_WITHOUT_SUITABILITY_E2, MAX_POSITIONS};
 use crate::math::{fee_ceil, notional};
+use crate::oracle::state as feed_state;
 use crate::order::Order;
 use crate::perp::margin::{div_floor, inverse_ppm};
 use crate::perp::{PerpMarket, Position};
-use crate::state::{Asset, NO_FEED};
+use crate::state::Asset;
 use crate::wire::command::{asset_flag, order_flag, side};
 use crate::wire::error::{reject, Code, Reject};
 
@@ -177,10 +178,9 @@ impl<B: Book> Engine<B> {
 
     /// What a feed says now; None without a feed or an index.
     pub(crate) fn quote_of(&self, feed: u32) -> Option<Quote> {
-        if feed == NO_FEED {
-            return None;
-        }
-        None
+        let used = self.state.feeds.effective(feed)?;
+        let known = used.index != 0;
+        known.then_some(Quote { price: used.index, confidence: used.confidence, state: used.state })
     }
 
     /// Risk checks of an order in a leveraged market (P2.4.7, P4.3, P4.5); `replaced` leaves as it enters.
@@ -297,13 +297,6 @@ impl<B: Book> Engine<B> {
         }
         Ok(())
     }
-}
-
-/// States of P6.2 that margin tells apart.
-pub(crate) mod feed_state {
-    pub const UNCERTAIN: u8 = 3;
-    pub const STALE: u8 = 5;
-    pub const INVALID: u8 = 7;
 }
 
 fn add_open(position: &mut Position, order: &Order, lots: i64, unit: i64) {

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::ledger::{line, post_system};
 use crate::limits::{HOUR_NS, IMPACT_LEVELS, MARKS_PER_TICK, SECOND_NS};
 use crate::market::status;
+use crate::oracle::state as feed_state;
 use crate::output::{Output, Subject};
 use crate::perp::mark::{fair, limited, premium_e6, PREMIUM_SCALE};
 use crate::perp::{funding, PerpMarket};
@@ -17,8 +18,6 @@ const MINUTE_NS: i64 = 60 * SECOND_NS;
 const KEEPER_GRACE_NS: i64 = 2 * SECOND_NS;
 /// A market becomes active when its feed was valid for this long (P2.3.1).
 const ACTIVATION_NS: i64 = MINUTE_NS;
-/// Worst feed state in which a premium is sampled (P6.5): DEGRADED.
-const WORST_SAMPLED: u8 = 2;
 
 impl<B: Book> Engine<B> {
     /// Recomputes the mark of a leveraged market; false when neither mark nor index changed.
@@ -32,7 +31,9 @@ impl<B: Book> Engine<B> {
         let now = command.time_ns;
         let perp = self.state.perps.of_market_mut(market).expect("found above");
         let (old_mark, old_index) = (perp.mark, perp.index);
-        perp.index = quote.map_or(0, |quote| index_ticks(quote.price, tick_size));
+        // A last good index is for display only (P6.1.6): a stale feed is a missing term.
+        let fresh = quote.filter(|quote| quote.state < feed_state::STALE);
+        perp.index = fresh.map_or(0, |quote| index_ticks(quote.price, tick_size));
         let index = Some(perp.index).filter(|&index| index != 0);
         if let (Some(index), Some(bid), Some(ask)) = (index, bid, ask) {
             let mid_e6 = (bid + ask) * (PREMIUM_SCALE / 2);
@@ -66,6 +67,10 @@ impl<B: Book> Engine<B> {
         if held_back {
             // It goes on with the next Tick, whether or not anything else happens.
             self.state.perps.set_stale(market);
+        }
+        if changed {
+            let value = mark.saturating_mul(tick_size);
+            self.state.feeds.note_mark(&mut self.state.due, feed, market, value, now);
         }
         if mark != old_mark {
             self.after_mark(command, market, output);
@@ -140,8 +145,10 @@ impl<B: Book> Engine<B> {
     }
 
     /// Whether a feed has been VALID for `window_ns`.
-    pub(crate) fn feed_valid_for(&self, _feed: u32, _window_ns: i64, _now_ns: i64) -> bool {
-        false
+    pub(crate) fn feed_valid_for(&self, feed: u32, window_ns: i64, now_ns: i64) -> bool {
+        self.state.feeds.effective(feed).is_some_and(|used| {
+            used.state == feed_state::VALID && now_ns.saturating_sub(used.since_ns) >= window_ns
+        })
     }
 
     /// One premium sample, or a note that a halt, the feed or an empty side prevented it.
@@ -150,7 +157,8 @@ impl<B: Book> Engine<B> {
             self.state.platform_pause.is_some() || self.state.markets.list[market as usize].pause.is_some();
         let Some(perp) = self.state.perps.of_market(market) else { return };
         let (feed, impact, unit, index) = (perp.feed, perp.risk.impact_notional, perp.unit, perp.index);
-        let sampled = self.quote_of(feed).is_some_and(|quote| quote.state <= WORST_SAMPLED) && index > 0;
+        let sampled =
+            self.quote_of(feed).is_some_and(|quote| quote.state <= feed_state::DEGRADED) && index > 0;
         let prices = (!paused && sampled).then(|| {
             (
                 self.impact_price(market, side::BUY, impact, unit),

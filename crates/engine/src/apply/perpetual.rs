@@ -7,6 +7,7 @@ use super::markets::{asset_body, check_weights};
 use super::work::{Settle, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
+use crate::gate::Action;
 use crate::ledger::{line, post_margin, post_system};
 use crate::limits::*;
 use crate::market::{kind, status};
@@ -281,6 +282,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_TRANSITION, i64::from(status::CLOSED), i64::from(entry.status));
         }
         let perp = self.state.perps.of_market(market).expect("checked to be leveraged");
+        self.state.feeds.check(perp.feed, Action::SettleAtIndex)?;
         let Some(price) = self.delisting_price(perp.feed, entry.tick_size, command.time_ns) else {
             return reject(Code::SETTLEMENT_NOT_FINAL, perp.closed_ns, command.time_ns);
         };
@@ -379,13 +381,14 @@ impl<B: Book> Engine<B> {
     }
 
     /// Whether a feed is registered.
-    pub(crate) fn has_feed(&self, _feed: u32) -> bool {
-        false
+    pub(crate) fn has_feed(&self, feed: u32) -> bool {
+        self.state.feeds.get(feed).is_some()
     }
 
     /// The price in ticks at which a closed market settles: the index average of the last hour (P2.3.1).
-    fn delisting_price(&self, _feed: u32, _tick_size: i64, _now_ns: i64) -> Option<i64> {
-        None
+    fn delisting_price(&self, feed: u32, tick_size: i64, now_ns: i64) -> Option<i64> {
+        let (mean, _) = self.state.feeds.twap(feed, HOUR_NS, now_ns)?;
+        Some(((mean + tick_size / 2) / tick_size).clamp(1, MAX_PRICE))
     }
 }
 

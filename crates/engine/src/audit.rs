@@ -4,6 +4,7 @@
 //! It shares no rule with the engine: reserves, fees, splits and book order are computed here again. It costs
 //! a bounded amount of work per event, so that it can follow a production shard beside the journal's sync.
 
+mod bonds;
 mod book;
 mod fault;
 mod ledger;
@@ -331,6 +332,7 @@ impl Auditor {
     fn verify_state(&self) -> Check {
         self.ledger.verify()?;
         self.books.verify()?;
+        self.verify_bonds()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

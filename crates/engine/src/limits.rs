@@ -107,3 +107,45 @@ pub const OVERRIDE_PENDING_NS: i64 = 600 * SECOND_NS;
 pub const MAX_OVERRIDE_NS: i64 = DAY_NS;
 /// Longest window of the time-weighted index.
 pub const MAX_TWAP_NS: i64 = HOUR_NS;
+
+/// Keepers and their stakes (P13, P18.4).
+pub const MAX_KEEPERS: usize = 1_024;
+/// Accounts with a stake: keepers and those that were.
+pub const MAX_KEEPER_STAKES: usize = 4_096;
+/// Parts of one stake that wait for the end of their unbonding.
+pub const MAX_UNBONDING_PARTS: usize = 8;
+pub const MAX_SLASHES: usize = 256;
+/// Large actions that wait for a second keeper.
+pub const MAX_LARGE_ACTIONS: usize = 256;
+pub const UNBONDING_NS: i64 = 7 * DAY_NS;
+pub const APPEAL_WINDOW_NS: i64 = 7 * DAY_NS;
+/// How long the first signature under a slash waits for the second.
+pub const SLASH_SIGNING_NS: i64 = DAY_NS;
+pub const MAX_SLASH_PPM: u32 = 100_000;
+/// Signers of a slash, and how many must hold the permission for the rule to mean anything (2 of 3).
+pub const SLASH_SIGNERS: usize = 2;
+pub const SLASH_PANEL: usize = 3;
+/// A duty missed for this long is evidence (P13.3).
+pub const MISSED_DUTY_NS: i64 = HOUR_NS;
+pub const KEEPER_IDLE_NS: i64 = HOUR_NS;
+/// Insurance that one keeper alone may move, in micro-units of the settlement asset (P13.6).
+pub const LARGE_INSURANCE: i64 = 100_000_000_000;
+/// How long the first keeper's approval of a large action waits for the second.
+pub const LARGE_ACTION_NS: i64 = 60 * SECOND_NS;
+/// Micro-units of the settlement asset for a valid crank, out of `maker_fund` (P13.4).
+pub const CRANK_REWARD: i64 = 10_000;
+/// Conflicting publications that the cursor remembers as evidence.
+pub const MAX_CONFLICTS: usize = 256;
+
+/// Suspended principals that hold no role.
+pub const MAX_SUSPENDED_OUTSIDERS: usize = 4_000;
+
+/// Governance (P14).
+pub const MAX_OPEN_ACTIONS: usize = 10;
+/// Ended actions that late commands still get an answer about.
+pub const MAX_CLOSED_ACTIONS: usize = 64;
+pub const ACTION_WINDOW_NS: i64 = 7 * DAY_NS;
+pub const MAX_APPROVALS: usize = 8;
+pub const MAX_OFFERS: usize = 64;
+pub const OFFER_LAPSE_NS: i64 = 7 * DAY_NS;
+pub const MAX_SUITABILITY_NS: i64 = 365 * DAY_NS;

@@ -1,10 +1,12 @@
 //! Roles, permission bits and principals (protocol P14.1–P14.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::{Reader, Writer};
 use crate::hash::{id32, Id, Map};
-use crate::limits::{MAX_PRINCIPALS, MAX_PRINCIPALS_PER_ROLE, MAX_ROLES_PER_PRINCIPAL};
+use crate::limits::{
+    MAX_PRINCIPALS, MAX_PRINCIPALS_PER_ROLE, MAX_ROLES_PER_PRINCIPAL, MAX_SUSPENDED_OUTSIDERS,
+};
 use crate::wire::error::{reject, Code, Reject};
 
 /// Permission bits of P14.1.
@@ -88,6 +90,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Known only because it is suspended.
+    fn is_outsider(&self) -> bool {
+        self.roles.is_empty() && self.suspended_since_ns.is_some()
+    }
+
     fn refresh(&mut self) {
         self.bits = self.roles.keys().fold(0, |bits, &role| bits | BITS[role as usize]);
         self.is_system = self.roles.contains_key(&SYSTEM);
@@ -98,7 +105,13 @@ impl Principal {
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
     principals: BTreeMap<[u8; 32], Principal>,
+    /// Who holds each role, expired grants included.
+    members: [BTreeSet<[u8; 32]>; BITS.len()],
+    /// Suspended principals without a role.
+    outsiders: usize,
     index: Map<Id, u32>,
+    /// Places in `hot` that nobody uses.
+    unused: Vec<u32>,
     /// Dense copy for the hot path: (bits, is_system, suspended, earliest expiry).
     hot: Vec<Hot>,
     /// One bit per last byte of an indexed key: most senders are no principals, and this says so in one load.
@@ -188,15 +201,62 @@ impl Roles {
             if !entry.roles.contains_key(&role) && entry.roles.len() >= MAX_ROLES_PER_PRINCIPAL {
                 return reject(Code::ROLE_FULL, MAX_ROLES_PER_PRINCIPAL as i64, entry.roles.len() as i64);
             }
-        } else if self.principals.len() >= MAX_PRINCIPALS {
-            return reject(Code::ROLE_FULL, MAX_PRINCIPALS as i64, self.principals.len() as i64);
+        } else if self.principals.len() - self.outsiders >= MAX_PRINCIPALS {
+            let held = (self.principals.len() - self.outsiders) as i64;
+            return reject(Code::ROLE_FULL, MAX_PRINCIPALS as i64, held);
         }
-        let holders = self.principals.values().filter(|entry| entry.roles.contains_key(&role)).count();
-        let has = self.principals.get(to).is_some_and(|entry| entry.roles.contains_key(&role));
-        if !has && holders >= MAX_PRINCIPALS_PER_ROLE {
-            return reject(Code::ROLE_FULL, MAX_PRINCIPALS_PER_ROLE as i64, holders as i64);
+        let members = &self.members[role as usize];
+        if members.len() >= MAX_PRINCIPALS_PER_ROLE && !members.contains(to) {
+            return reject(Code::ROLE_FULL, MAX_PRINCIPALS_PER_ROLE as i64, members.len() as i64);
         }
         Ok(())
+    }
+
+    /// Whether one more principal may be suspended.
+    ///
+    /// # Errors
+    /// `CAPACITY_EXCEEDED` for a principal without a role when [`MAX_SUSPENDED_OUTSIDERS`] are.
+    pub fn check_suspend(&self, principal: &[u8; 32]) -> Result<(), Reject> {
+        if !self.principals.contains_key(principal) && self.outsiders >= MAX_SUSPENDED_OUTSIDERS {
+            let bound = MAX_SUSPENDED_OUTSIDERS as i64;
+            return reject(Code::CAPACITY_EXCEEDED, bound, self.outsiders as i64);
+        }
+        Ok(())
+    }
+
+    /// How many principals may use a permission now; counts no further than `enough`.
+    pub fn live_holders(&self, bit: u8, now_ns: i64, enough: usize) -> usize {
+        let mut found = BTreeSet::new();
+        for (role, members) in self.members.iter().enumerate() {
+            if BITS[role] & (1 << bit) == 0 {
+                continue;
+            }
+            for key in members {
+                if self.require(key, bit, now_ns).is_ok() {
+                    found.insert(key);
+                }
+                if found.len() >= enough {
+                    return enough;
+                }
+            }
+        }
+        found.len()
+    }
+
+    /// When the principal's grant of a role ends.
+    ///
+    /// # Errors
+    /// `PRINCIPAL_SUSPENDED`, `PERMISSION_DENIED`, `ROLE_EXPIRED`; `PARAMETER_OUT_OF_BOUNDS` for an unknown role.
+    pub fn grant_of(&self, principal: &[u8; 32], role: u8, now_ns: i64) -> Result<i64, Reject> {
+        if usize::from(role) >= BITS.len() {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, BITS.len() as i64 - 1, i64::from(role));
+        }
+        self.standing(principal, now_ns)?;
+        match self.principals.get(principal).and_then(|entry| entry.roles.get(&role)) {
+            None => reject(Code::PERMISSION_DENIED, i64::from(BITS[role as usize].trailing_zeros()), 0),
+            Some(&expiry_ns) if expiry_ns <= now_ns => reject(Code::ROLE_EXPIRED, expiry_ns, now_ns),
+            Some(&expiry_ns) => Ok(expiry_ns),
+        }
     }
 
     pub fn grant(&mut self, to: &[u8; 32], role: u8, expiry_ns: i64) {
@@ -224,8 +284,16 @@ impl Roles {
     /// Changes one principal and refreshes what the hot path reads.
     pub fn edit(&mut self, principal: &[u8; 32], change: impl FnOnce(&mut Principal)) {
         let entry = self.principals.entry(*principal).or_default();
+        let (outside_before, before) = (entry.is_outsider(), entry.roles.clone());
         change(entry);
         entry.refresh();
+        self.outsiders = self.outsiders + usize::from(entry.is_outsider()) - usize::from(outside_before);
+        for role in before.keys().filter(|role| !entry.roles.contains_key(role)) {
+            self.members[usize::from(*role)].remove(principal);
+        }
+        for role in entry.roles.keys().filter(|role| !before.contains_key(role)) {
+            self.members[usize::from(*role)].insert(*principal);
+        }
         let hot = Hot {
             system_until_ns: entry.roles.get(&SYSTEM).copied().unwrap_or(i64::MIN),
             suspended_since_ns: entry.suspended_since_ns.unwrap_or(NEVER),
@@ -233,14 +301,23 @@ impl Roles {
         let empty = entry.roles.is_empty() && entry.suspended_since_ns.is_none();
         if empty {
             self.principals.remove(principal);
-        }
-        match self.index.get(&id32(principal)) {
-            Some(&slot) => self.hot[slot as usize] = hot,
-            None => {
-                self.last_bytes[usize::from(principal[31] >> 6)] |= 1 << (principal[31] & 63);
-                self.index.insert(id32(principal), self.hot.len() as u32);
-                self.hot.push(hot);
+            if let Some(slot) = self.index.remove(&id32(principal)) {
+                self.unused.push(slot);
             }
+            return;
+        }
+        if let Some(&slot) = self.index.get(&id32(principal)) {
+            self.hot[slot as usize] = hot;
+            return;
+        }
+        // A bit stays when its principal leaves: the filter is only ever too wide, by at most 256 bits.
+        self.last_bytes[usize::from(principal[31] >> 6)] |= 1 << (principal[31] & 63);
+        let slot = self.unused.pop().unwrap_or(self.hot.len() as u32);
+        self.index.insert(id32(principal), slot);
+        if slot as usize == self.hot.len() {
+            self.hot.push(hot);
+        } else {
+            self.hot[slot as usize] = hot;
         }
     }
 

@@ -286,6 +286,7 @@ pub struct Cursor {
     pub rules_version: u32,
     pub idempotency: Idempotency,
     pub rates: crate::flow::Rates,
+    pub conflicts: crate::keeper::conflicts::Conflicts,
     /// (second, accepted, rejected) by second modulo [`METER_SECONDS`].
     meters: Vec<(i64, u32, u32)>,
     /// Slot of the present second and the moment at which the second ends; derived, not state.
@@ -300,6 +301,7 @@ impl Cursor {
             rules_version,
             idempotency: Idempotency::default(),
             rates: crate::flow::Rates::default(),
+            conflicts: Default::default(),
             meters: vec![(0, 0, 0); METER_SECONDS],
             metering: (0, i64::MIN),
         }
@@ -351,6 +353,7 @@ impl Cursor {
         }
         self.idempotency.encode(&mut writer);
         self.rates.encode(self.time_ns, &mut writer);
+        self.conflicts.encode(&mut writer);
         writer.bytes
     }
 
@@ -364,6 +367,7 @@ impl Cursor {
         }
         cursor.idempotency = Idempotency::decode(reader)?;
         cursor.rates = crate::flow::Rates::decode(reader)?;
+        cursor.conflicts = crate::keeper::conflicts::Conflicts::decode(reader)?;
         Ok(cursor)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::keeper::action;
 use crate::ledger::{line, post_system};
 use crate::limits::{HOUR_NS, IMPACT_LEVELS, MARKS_PER_TICK, SECOND_NS};
 use crate::market::status;
@@ -100,7 +101,9 @@ impl<B: Book> Engine<B> {
             }
             status::CLOSED.. => 0,
             _ if perp.hour_end_ns != 0 && now >= perp.hour_end_ns.saturating_add(KEEPER_GRACE_NS) => {
+                let since_ns = perp.hour_end_ns;
                 self.charge_funding(command, market, output);
+                self.keeper_missed(command, action::CRANK, market, since_ns, output);
                 next_minute(now)
             }
             _ => {

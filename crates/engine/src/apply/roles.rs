@@ -69,6 +69,7 @@ impl<B: Book> Engine<B> {
         if entry.is_some_and(|entry| entry.suspended_since_ns.is_some()) {
             return reject(Code::INVALID_TRANSITION, 0, 1);
         }
+        self.state.roles.check_suspend(&principal)?;
         self.state.roles.edit(&principal, |entry| entry.suspended_since_ns = Some(command.time_ns));
         emit_role(command, EventKind::PrincipalSuspended, principal, u8::MAX, 0, output);
         Ok(0)

@@ -16,6 +16,7 @@ pub const FREE: u8 = 0;
 pub const HELD: u8 = 1;
 const COST: u8 = 2;
 const LOAN: u8 = 4;
+pub const BOND: u8 = 5;
 pub const PENDING_WITHDRAWAL: u8 = 6;
 pub const WORLD: u8 = 0x80;
 pub const VAULT_CASH: u8 = 0x83;

@@ -57,6 +57,8 @@ pub struct Records {
     pub deposits: Set<Id>,
     pub withdrawals: Map<u64, Withdrawal>,
     pub last_ticket: u64,
+    /// Stakes of keepers and of those that were.
+    pub bonds: std::collections::BTreeMap<u32, super::bonds::Bond>,
 }
 
 impl Records {
@@ -158,6 +160,11 @@ impl Auditor {
                 return self.withdrawal_closed(kind, event, postings)
             }
             Kind::Transferred => return transferred(event, postings),
+            Kind::KeeperRegistered
+            | Kind::KeeperRemoved
+            | Kind::KeeperStakeChanged
+            | Kind::KeeperSlashed
+            | Kind::KeeperRewarded => return self.keeper_money(kind, event, postings),
             _ => {}
         }
         ensure!(postings.is_empty(), "I01", "a {} event moves money", kind.name());

@@ -1,5 +1,6 @@
 //! Starting in the middle of a log: the auditor takes over the state of a restored engine.
 
+use super::bonds::Bond;
 use super::book::Order;
 use super::fault::{fault, Check, Fault};
 use super::records::{Account, Withdrawal};
@@ -11,7 +12,7 @@ use crate::hash::id32;
 use crate::ledger::line;
 use crate::order::SLOT_BITS;
 use crate::state::withdrawal_state;
-use crate::wire::command::side;
+use crate::wire::command::{asset_flag, side};
 
 impl Auditor {
     /// An auditor that continues behind a snapshot. What the engine holds is taken over as data and must satisfy
@@ -69,6 +70,12 @@ impl Auditor {
             self.books.open_market();
         }
         self.platform_paused = state.platform_pause.is_some();
+        let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);
+        for (&account, stake) in &state.keepers.stakes {
+            let asset = stake_asset.unwrap_or(usize::from(u16::MAX)) as u16;
+            let bond = Bond { asset, bonded: stake.bonded, unbonding: stake.unbonding() };
+            self.records.bonds.insert(account, bond);
+        }
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
     }

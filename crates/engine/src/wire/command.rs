@@ -23,6 +23,8 @@ pub const COMMAND_VERSION: u8 = 1;
 pub const COMMAND_SIZE: usize = 192;
 /// Bytes of the payload area.
 pub const PAYLOAD_SIZE: usize = 72;
+/// Bytes of a proposed command's payload.
+pub const PROPOSAL_SIZE: usize = 64;
 /// `market` value that means every market.
 pub const ALL_MARKETS: u32 = u32::MAX;
 /// `sub` or `side` value that means all.

@@ -5,6 +5,9 @@ use crate::record;
 
 pub use super::detection::OwnerLinkBody;
 pub use super::flow::RateClassBody;
+pub use super::keepers::{
+    KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
+};
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
 };
@@ -177,6 +180,26 @@ event_kinds! {
     FeedOverrideEnded = 0x0717 OverrideBody;
     OwnersLinked = 0x0745 OwnerLinkBody;
     FundingIndexUpdated = 0x0901 FundingBody;
+    KeeperRegistered = 0x0801 KeeperBody;
+    KeeperRemoved = 0x0802 KeeperBody;
+    KeeperStakeChanged = 0x0803 KeeperStakeBody;
+    KeeperScored = 0x0804 KeeperScoreBody;
+    KeeperSuspended = 0x0805 KeeperScoreBody;
+    KeeperReinstated = 0x0806 KeeperScoreBody;
+    KeeperReviewed = 0x0807 KeeperScoreBody;
+    KeeperIdle = 0x0808 KeeperScoreBody;
+    KeeperDutyMissed = 0x0809 KeeperDutyBody;
+    KeeperActionPending = 0x080A LargeActionBody;
+    KeeperActionConfirmed = 0x080B LargeActionBody;
+    KeeperActionLapsed = 0x080C LargeActionBody;
+    KeeperRewarded = 0x080D RewardBody;
+    SlashSigned = 0x0810 SlashBody;
+    SlashLapsed = 0x0811 SlashBody;
+    SlashOpened = 0x0812 SlashBody;
+    SlashAppealed = 0x0813 SlashBody;
+    SlashReversed = 0x0814 SlashBody;
+    SlashConfirmed = 0x0815 SlashBody;
+    KeeperSlashed = 0x0816 SlashBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;
     PrincipalSuspended = 0x0C03 RoleBody;

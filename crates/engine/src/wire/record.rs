@@ -41,7 +41,7 @@ macro_rules! field_types {
 
 field_types! {
     u8 => "|u1", u16 => "<u2", u32 => "<u4", u64 => "<u8", i64 => "<i8",
-    [u8; 16] => "|V16", [u8; 32] => "|V32", [u8; 48] => "|V48", [u8; 56] => "|V56", [u8; 72] => "|V72",
+    [u8; 16] => "|V16", [u8; 32] => "|V32", [u8; 48] => "|V48", [u8; 56] => "|V56", [u8; 64] => "|V64", [u8; 72] => "|V72",
 }
 
 /// Declares a record: struct, compile-time size assertion and field table in one place.

@@ -6,6 +6,7 @@ mod continuation;
 mod flow;
 mod golden;
 mod hostile;
+mod keepers;
 mod lifecycle;
 mod oracle;
 mod prices;

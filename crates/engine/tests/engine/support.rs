@@ -41,6 +41,8 @@ pub const SOURCES: [Key; 3] = [key(0x1B), key(0x1C), key(0x1D)];
 pub const KEEPERS: [Key; 3] = [key(0x1E), key(0x1F), key(0x20)];
 pub const ARBITER: Key = key(0x21);
 pub const TREASURER: Key = key(0x22);
+/// With OPERATOR the three principals that may slash a keeper.
+pub const OPERATORS_B_C: [Key; 2] = [key(0x23), key(0x24)];
 
 /// First moment of the world.
 pub const START: i64 = 1_700_000_000 * SECOND;
@@ -71,6 +73,8 @@ pub fn genesis() -> Genesis {
         (KEEPERS[2], roles::KEEPER),
         (ARBITER, roles::ARBITER),
         (TREASURER, roles::TREASURER),
+        (OPERATORS_B_C[0], roles::OPERATOR),
+        (OPERATORS_B_C[1], roles::OPERATOR),
     ];
     let grants = roles.map(|(principal, role)| Grant { principal, role, expiry_ns: START + 300 * DAY });
     Genesis { shard: 3, rules_version: RULES_VERSION, time_ns: START, grants: grants.to_vec() }

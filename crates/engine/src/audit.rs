@@ -7,6 +7,7 @@
 mod bonds;
 mod book;
 mod fault;
+mod halts;
 mod ledger;
 mod orders;
 mod records;
@@ -85,7 +86,7 @@ pub struct Auditor {
     pending: Option<u64>,
     /// Who sent the present command.
     principal: [u8; 32],
-    platform_paused: bool,
+    halts: halts::Halts,
     work: Work,
     violation: Option<Violation>,
 }
@@ -105,7 +106,7 @@ impl Auditor {
             fees: Vec::new(),
             pending: None,
             principal: [0; 32],
-            platform_paused: false,
+            halts: halts::Halts::default(),
             work: Work::default(),
             violation: None,
         }

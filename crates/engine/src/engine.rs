@@ -162,7 +162,7 @@ impl<B: Book> Engine<B> {
         if let Some((_, Known::Answer(value), _)) = known {
             return Ok((value, true));
         }
-        self.check_pauses(command, kind, system)?;
+        self.check_halts(command, kind, &context)?;
         if context.account != u32::MAX && !system {
             self.check_rate(command, kind, context.account)?;
         }

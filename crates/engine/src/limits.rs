@@ -149,3 +149,23 @@ pub const MAX_APPROVALS: usize = 8;
 pub const MAX_OFFERS: usize = 64;
 pub const OFFER_LAPSE_NS: i64 = 7 * DAY_NS;
 pub const MAX_SUITABILITY_NS: i64 = 365 * DAY_NS;
+
+/// Extremes that a breaker's price window keeps at most (P7.2).
+pub const MAX_WINDOW_SAMPLES: usize = 4_096;
+/// Accounts that B4 tells apart within its window; above its largest threshold.
+pub const MAX_LIQUIDATED_ACCOUNTS: usize = 1_024;
+/// Pauses that wait for their second person.
+pub const MAX_PAUSE_REQUESTS: usize = 64;
+/// Markets whose oracle breaker one command handles.
+pub const FEED_MARKETS_PER_STEP: usize = 16;
+/// Price levels that one command of a call auction looks at.
+pub const AUCTION_LEVELS_PER_COMMAND: u32 = 128;
+/// Longest FREEZE (P7.5).
+pub const MAX_FREEZE_NS: i64 = DAY_NS;
+/// Call auction and probation behind a halt (P7.4).
+pub const AUCTION_NS: i64 = 30 * SECOND_NS;
+pub const PROBATION_NS: i64 = 60 * SECOND_NS;
+/// How long a breaker whose condition does not hold waits before it looks again.
+pub const BREAKER_RECHECK_NS: i64 = 10 * SECOND_NS;
+/// Width of the call auction's band on each side of the reference (P3.7); of outcome markets absolute.
+pub const AUCTION_BAND_BP: u32 = 1_000;

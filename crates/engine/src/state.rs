@@ -258,10 +258,12 @@ impl<B: Book> State<B> {
         let of_markets =
             self.markets.list.iter().enumerate().map(|(handle, market)| (handle as u64, market.pause));
         for (id, pause) in of_markets.chain([(PLATFORM, self.platform_pause)]) {
-            if let Some(pause) = pause.filter(|pause| pause.level == 1) {
-                self.due.insert((pause.until_ns, due::PAUSE_END, id));
+            if let Some(end_ns) = pause.and_then(|pause| pause.ends_ns()) {
+                self.due.insert((end_ns, due::PAUSE_END, id));
             }
         }
+        let pauses = self.markets.list.iter().filter(|market| market.pause.is_some()).count() as u32;
+        self.halts.recount(pauses + u32::from(self.platform_pause.is_some()));
         let due = &mut self.due;
         self.feeds.due_items(due);
         self.halts.due_items(due);

@@ -245,9 +245,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_TRANSITION, 0, i64::from(market.status));
         }
         let previous = std::mem::replace(&mut market.status, status::CLOSE_ONLY);
-        if let Some(pause) = market.pause.take() {
-            self.state.due.remove(&(pause.until_ns, crate::state::due::PAUSE_END, u64::from(request.market)));
-        }
+        self.set_pause(u64::from(request.market), None);
         let body = StatusBody { status: status::CLOSE_ONLY, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketClosing, Subject::market(request.market), &body);
         let reason = cancel_reason::MARKET_CLOSED;

@@ -302,6 +302,8 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Option<CancelAccount> {
         let mut rest = None;
+        // Of a FREEZE (P7.5) the switch is free: it is the owner's protection, and it will not fire again.
+        let by_owner = job.reason == cancel_reason::CANCEL_ALL;
         let slots: Vec<u32> = self
             .state
             .orders
@@ -309,6 +311,7 @@ impl<B: Book> Engine<B> {
             .filter(|&slot| {
                 let order = &self.state.orders[slot];
                 (job.market == ALL_MARKETS || order.market == job.market)
+                    && !(by_owner && self.is_frozen(order.market))
                     && (job.sub == ALL || order.sub == job.sub)
                     && (job.side == ALL || order.side == job.side)
             })

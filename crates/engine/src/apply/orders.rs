@@ -226,7 +226,13 @@ impl<B: Book> Engine<B> {
     }
 
     /// The slot of an order named by id or client key.
-    fn find_order(&self, account: u32, id: u64, key: &[u8; 16], now_ns: i64) -> Result<u32, Reject> {
+    pub(crate) fn find_order(
+        &self,
+        account: u32,
+        id: u64,
+        key: &[u8; 16],
+        now_ns: i64,
+    ) -> Result<u32, Reject> {
         let by_key = |&slot: &u32| self.state.orders[slot].client_key == *key;
         let slot = match id {
             0 if *key == [0; 16] => None,
@@ -254,7 +260,8 @@ impl<B: Book> Engine<B> {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(handle));
         };
         match market.status {
-            status::ACTIVE => Ok(market),
+            // A paused market takes what step 6 of P2.1.3 let through: reductions under PARTIAL.
+            status::ACTIVE | status::PAUSED => Ok(market),
             status::CLOSE_ONLY => Err(Code::MARKET_CLOSE_ONLY.into()),
             other => reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(other)),
         }

@@ -5,13 +5,12 @@ use crate::book::Book;
 use crate::engine::{Context, Engine, RULES_VERSION};
 use crate::ledger::{line, post_system, post_user};
 use crate::limits::*;
-use crate::market::status;
 use crate::output::{Output, Subject};
-use crate::state::{due, PLATFORM};
+use crate::state::due;
 use crate::wire::command::{ActivateRules, AdvanceTime, Command, Kind, SetCancelAllAfter, ALL, ALL_MARKETS};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{
-    cancel_reason, CollateralBody, EventKind, HashBody, ResumeBody, SwitchBody, TimeBody, TokenBody,
+    cancel_reason, CollateralBody, EventKind, HashBody, SwitchBody, TimeBody, TokenBody,
 };
 
 impl<B: Book> Engine<B> {
@@ -116,24 +115,6 @@ impl<B: Book> Engine<B> {
             side: ALL,
             reason: cancel_reason::SWITCH,
             done: 0,
-        }
-    }
-
-    /// A PARTIAL pause ends by itself (P7.6).
-    fn end_pause(&mut self, command: &Command, id: u64, output: &mut Output) {
-        let (slot, subject) = if id == PLATFORM {
-            (&mut self.state.platform_pause, Subject::NONE)
-        } else {
-            let market = &mut self.state.markets.list[id as usize];
-            if market.status == status::PAUSED {
-                market.status = status::ACTIVE;
-            }
-            (&mut market.pause, Subject::market(id as u32))
-        };
-        if let Some(pause) = slot.take() {
-            let body =
-                ResumeBody { pause_id: pause.id, reserved: 0, until_ns: pause.until_ns, principal: [0; 32] };
-            output.emit(command, EventKind::Resumed, subject, &body);
         }
     }
 

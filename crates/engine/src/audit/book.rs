@@ -79,6 +79,8 @@ struct Sides {
     levels: [BTreeMap<i64, u32>; 2],
     best: [u32; 2],
     orders: u32,
+    /// Orders are collected for an auction: bids and asks may overlap (P3.3, P3.7).
+    may_cross: bool,
 }
 
 /// All open orders and books of the shard.
@@ -103,7 +105,13 @@ const fn count_key(account: u32, sub: u8, market: u32) -> u64 {
 
 impl Books {
     pub fn open_market(&mut self) {
-        self.markets.push(Sides { levels: Default::default(), best: [NONE; 2], orders: 0 });
+        self.markets.push(Sides { levels: Default::default(), best: [NONE; 2], orders: 0, may_cross: false });
+    }
+
+    /// Lets bids and asks of a market overlap, or not any more: then they may not.
+    pub fn let_cross(&mut self, market: u32, may_cross: bool) -> Check {
+        self.markets[market as usize].may_cross = may_cross;
+        self.check_not_crossed(market)
     }
 
     /// Open orders of a market, resting or still taking.
@@ -312,8 +320,9 @@ impl Books {
 
     #[inline]
     fn check_not_crossed(&self, market: u32) -> Check {
-        let [bid, ask] = self.markets[market as usize].best;
-        if bid == NONE || ask == NONE {
+        let sides = &self.markets[market as usize];
+        let [bid, ask] = sides.best;
+        if bid == NONE || ask == NONE || sides.may_cross {
             return Ok(());
         }
         let (bid, ask) = (self.levels[bid as usize].price, self.levels[ask as usize].price);

@@ -68,7 +68,8 @@ impl Auditor {
 
     fn order_accepted(&mut self, event: &Event) -> Check {
         let body: OrderBody = event.body_as();
-        let market = self.check_takes_risk(event.market)?;
+        let market = self.check_takes_risk(event.market, body.order_flags)?;
+        self.check_collected(event, &body)?;
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
@@ -144,7 +145,8 @@ impl Auditor {
         let may_keep = body.price == old.price && body.total_lots <= old.total;
         let keeps = body.priority == old.priority;
         ensure!(keeps == may_keep, "I06", "order {} keeps its priority against the rule of P3.2", old.id);
-        let market = self.check_takes_risk(old.market)?;
+        let market = self.check_takes_risk(old.market, body.order_flags)?;
+        self.check_collected(event, &body)?;
         let fee_cap_e6bp = if keeps { old.fee_cap_e6bp } else { market.fee_cap_e6bp() };
         let remaining = old.remaining + (body.total_lots - old.total);
         ensure!(remaining > 0, "I26", "order {} is replaced by nothing", old.id);
@@ -193,6 +195,7 @@ impl Auditor {
             body.released,
             order.reserve
         );
+        self.check_cancel_in_halt(event, &body)?;
         if order.rests() {
             self.books.lift(slot);
         }
@@ -207,9 +210,13 @@ impl Auditor {
         self.work.fills += 1;
         let (taker_slot, maker_slot) = (self.books.find(event.order)?, self.books.find(body.maker_order)?);
         let (taker, maker) = (self.books.orders[taker_slot as usize], self.books.orders[maker_slot as usize]);
-        self.check_pair(&taker, &maker, event, &body)?;
+        let in_auction = self.check_trade_in_halt(event, &body)?;
+        self.check_pair(&taker, &maker, event, &body, in_auction)?;
         self.books.check_is_next(maker_slot)?;
-        let market = self.check_takes_risk(taker.market)?;
+        if in_auction {
+            self.books.check_is_next(taker_slot)?;
+        }
+        let market = *self.market(taker.market)?;
         let taker_left =
             market.reserve(taker.side, taker.price, taker.remaining - body.lots, taker.fee_cap_e6bp)?;
         let maker_left =
@@ -249,7 +256,14 @@ impl Auditor {
         Ok(())
     }
 
-    fn check_pair(&self, taker: &Order, maker: &Order, event: &Event, body: &TradeBody) -> Check {
+    fn check_pair(
+        &self,
+        taker: &Order,
+        maker: &Order,
+        event: &Event,
+        body: &TradeBody,
+        in_auction: bool,
+    ) -> Check {
         let (buy, sell) = if taker.side == BUY { (taker, maker) } else { (maker, taker) };
         ensure!(
             taker.side != maker.side && taker.side == body.taker_side,
@@ -261,7 +275,7 @@ impl Auditor {
             "I26",
             "the orders' markets differ"
         );
-        ensure!(!taker.rests(), "I26", "taker order {} rests", taker.id);
+        ensure!(taker.rests() == in_auction, "I26", "taker order {} rests: {}", taker.id, taker.rests());
         ensure!(taker.account != maker.account, "I06", "order {} trades with its own owner", taker.id);
         ensure!(
             (taker.account, taker.sub, maker.account, maker.sub)
@@ -271,7 +285,9 @@ impl Auditor {
             taker.id
         );
         ensure!(
-            body.price == maker.price && buy.price >= sell.price,
+            (body.price == maker.price || in_auction)
+                && buy.price >= sell.price
+                && (sell.price..=buy.price).contains(&body.price),
             "I06",
             "order {} trades at {} against a resting {}",
             taker.id,

@@ -69,15 +69,34 @@ impl Auditor {
             });
             self.books.open_market();
         }
-        self.platform_paused = state.platform_pause.is_some();
         let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);
         for (&account, stake) in &state.keepers.stakes {
             let asset = stake_asset.unwrap_or(usize::from(u16::MAX)) as u16;
             let bond = Bond { asset, bonded: stake.bonded, unbonding: stake.unbonding() };
             self.records.bonds.insert(account, bond);
         }
+        self.take_over_halts(engine)?;
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
+    }
+
+    fn take_over_halts<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        let state = &engine.state;
+        let pause_of =
+            |pause: Option<crate::market::Pause>| pause.map(|pause| (pause.level, pause.categories));
+        self.halts.platform.pause = pause_of(state.platform_pause);
+        for (market, entry) in
+            state.markets.list.iter().enumerate().filter(|(_, entry)| entry.pause.is_some())
+        {
+            self.halts.scope_mut(market as u32).pause = pause_of(entry.pause);
+        }
+        for (scope, breaker) in state.halts.all().filter(|(_, breaker)| breaker.phase != 0) {
+            self.halts.scope_mut(scope).phases[breaker.id as usize] = breaker.phase;
+            if scope != u32::MAX && self.halts.scope(scope).collects() {
+                self.books.let_cross(scope, true)?;
+            }
+        }
+        Ok(())
     }
 
     fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {

@@ -5,6 +5,7 @@ use crate::record;
 
 pub use super::detection::OwnerLinkBody;
 pub use super::flow::RateClassBody;
+pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSettingsBody, CoverageBody};
 pub use super::keepers::{
     KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
 };
@@ -138,6 +139,18 @@ event_kinds! {
     MarketIdentified = 0x0109 IdentityBody;
     MarketRiskSet = 0x010A MarketRiskBody;
     MarketSettled = 0x010B StatusBody;
+    BreakerTripped = 0x0120 BreakerBody;
+    BreakerReasoned = 0x0121 BreakerReasonBody;
+    BreakerExtended = 0x0122 BreakerBody;
+    BreakerHalfOpen = 0x0123 BreakerBody;
+    BreakerClosed = 0x0124 BreakerBody;
+    BreakerResumePending = 0x0125 BreakerBody;
+    BreakerConfigured = 0x0126 BreakerSettingsBody;
+    PausePending = 0x0127 PauseBody;
+    AuctionStarted = 0x0128 AuctionBody;
+    AuctionUncrossed = 0x0129 AuctionBody;
+    AuctionEnded = 0x012A AuctionBody;
+    CoverageShort = 0x012C CoverageBody;
     AssetRegistered = 0x0110 AssetBody;
     AssetUpdated = 0x0111 AssetBody;
     AccountOpened = 0x0201 AccountBody;
@@ -241,7 +254,8 @@ record! {
 }
 
 record! {
-    /// A pause: level 1 PARTIAL, 2 FULL.
+    /// A pause: level 0 NONE with a mask, 1 PARTIAL, 2 FULL, 3 FREEZE. Of PausePending `until_ns` is the last moment
+    /// of the second person.
     PauseBody: 64 { level: u8, categories: u8, reserved: u16, pause_id: u32, until_ns: i64, reason: [u8; 48] }
 }
 

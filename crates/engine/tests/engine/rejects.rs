@@ -38,7 +38,29 @@ const CASES: &[(Code, Build)] = cases! {
     WRONG_SHARD: |_| Command { shard: 4, ..buy(ALICE, 0, 100, 1) };
     COMMAND_EXPIRED: |_| Command { valid_until_ns: START - 1, ..buy(ALICE, 0, 100, 1) };
     PARAMETER_OUT_OF_BOUNDS: |_| Command { valid_until_ns: START + 301 * SECOND, ..buy(ALICE, 0, 100, 1) };
-    PARAMETER_OUT_OF_BOUNDS: |_| pause(0, 3, START + SECOND);
+    PARAMETER_OUT_OF_BOUNDS: |_| pause(0, 4, START + SECOND);
+    PARAMETER_OUT_OF_BOUNDS: |_| pause(0, 0, START + SECOND);
+    PARAMETER_OUT_OF_BOUNDS: |_| pause(0, 3, START + 25 * HOUR);
+    PARAMETER_OUT_OF_BOUNDS: |_| masked_pause(EMERGENCY, 0, (1, 2), START + SECOND);
+    RESERVED_NOT_ZERO: |_| {
+        by(EMERGENCY, Kind::PauseMarket).with(&PauseMarket { reserved: 1, level: 1, ..Record::zero() })
+    };
+    FROZEN: |world| {
+        freeze(world, ALL_MARKETS, START + HOUR);
+        cancel(ALICE, 1)
+    };
+    FROZEN: |world| {
+        freeze(world, ALL_MARKETS, START + HOUR);
+        deposit(ALICE, USDC, 1, [1; 32])
+    };
+    SELF_APPROVAL: |world| {
+        world.accept(pause(0, 3, START + HOUR));
+        pause(0, 3, START + HOUR)
+    };
+    INVALID_TRANSITION: |world| {
+        world.accept(masked_pause(EMERGENCY, 0, (1, 16), START + HOUR));
+        pause(0, 1, START + 2 * HOUR)
+    };
     PARAMETER_OUT_OF_BOUNDS: |_| pause(0, 1, START);
     PARAMETER_OUT_OF_BOUNDS: |_| pause(0, 1, START + 73 * HOUR);
     PARAMETER_OUT_OF_BOUNDS: |_| {
@@ -418,6 +440,9 @@ const NOT_REACHABLE_YET: &[Code] = &[
     Code::LOW_CONFIDENCE,
     Code::INSUFFICIENT_SOURCES,
     Code::SOURCE_DIVERGENCE,
+    Code::BREAKER_ACTIVE,
+    Code::RESUME_CONDITION_UNMET,
+    Code::COVERAGE_TOO_LOW,
 ];
 
 fn grant(principal: Key, role: u8, expiry_ns: i64) -> Command {

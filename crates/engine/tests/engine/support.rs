@@ -353,6 +353,19 @@ pub fn pause(market: u32, level: u8, until_ns: i64) -> Command {
     by(EMERGENCY, Kind::PauseMarket).with(&payload)
 }
 
+/// As [`pause`], by anyone, with a level and a mask of categories.
+pub fn masked_pause(who: Key, market: u32, (level, categories): (u8, u8), until_ns: i64) -> Command {
+    let plain = pause(market, level, until_ns);
+    let payload = PauseMarket { categories, ..plain.payload_as() };
+    Command { principal: who, ..plain.with(&payload) }
+}
+
+/// Two EMERGENCY principals freeze.
+pub fn freeze(world: &mut World, market: u32, until_ns: i64) -> u32 {
+    world.accept(pause(market, 3, until_ns));
+    world.accept(masked_pause(EMERGENCY_B, market, (3, 0), until_ns)).value as u32
+}
+
 pub fn resume(by_key: Key, market: u32, pause_id: u32) -> Command {
     by(by_key, Kind::ResumeMarket).with(&ResumeMarket { market, pause_id })
 }

@@ -7,10 +7,10 @@
 mod bonds;
 mod book;
 mod fault;
-mod halts;
 mod ledger;
 mod orders;
 mod records;
+mod specials;
 mod takeover;
 
 use fault::{ensure, fault, Check, Fault};
@@ -78,6 +78,8 @@ pub struct Auditor {
     time_ns: i64,
     ledger: ledger::Ledger,
     books: book::Books,
+    /// What is special about open orders, by id.
+    specials: crate::hash::Map<u64, specials::Special>,
     markets: Vec<Market>,
     records: Records,
     /// Fees collected by the fills, by asset; equal to the fee lines (I11).
@@ -86,7 +88,7 @@ pub struct Auditor {
     pending: Option<u64>,
     /// Who sent the present command.
     principal: [u8; 32],
-    halts: halts::Halts,
+    platform_paused: bool,
     work: Work,
     violation: Option<Violation>,
 }
@@ -101,12 +103,13 @@ impl Auditor {
             time_ns: genesis.time_ns,
             ledger: ledger::Ledger::default(),
             books: book::Books::default(),
+            specials: Default::default(),
             markets: Vec::new(),
             records: Records::new(grants),
             fees: Vec::new(),
             pending: None,
             principal: [0; 32],
-            halts: halts::Halts::default(),
+            platform_paused: false,
             work: Work::default(),
             violation: None,
         }
@@ -295,6 +298,18 @@ impl Auditor {
             | EventKind::SelfTradePrevented => {
                 check_own_lines(event, postings)?;
                 self.check_order(kind, event)?;
+            }
+            EventKind::TriggerPlaced
+            | EventKind::TriggerFired
+            | EventKind::OrderActivated
+            | EventKind::IcebergShown
+            | EventKind::TwapPlaced
+            | EventKind::SliceSent
+            | EventKind::SliceEnded
+            | EventKind::OrderLinked
+            | EventKind::OrderResized => {
+                check_own_lines(event, postings)?;
+                self.check_special(kind, event)?;
             }
             EventKind::ContinuationRequired => self.pending = Some(event.body_as::<Continue>().token),
             _ => self.check_record(kind, event, postings)?,

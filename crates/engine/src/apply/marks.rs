@@ -24,11 +24,7 @@ impl<B: Book> Engine<B> {
     /// Recomputes the mark of a leveraged market; false when neither mark nor index changed.
     pub(crate) fn refresh_mark(&mut self, command: &Command, market: u32, output: &mut Output) -> bool {
         let book = &self.state.books[market as usize];
-        // A book that is collected for an auction may be crossed and says nothing about the price.
-        let (bid, ask) = match self.collects(market) {
-            true => (None, None),
-            false => (book.best(side::BUY), book.best(side::SELL)),
-        };
+        let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));
         let last = Some(self.state.markets.list[market as usize].last_price).filter(|&price| price != 0);
         let tick_size = self.state.markets.list[market as usize].tick_size;
         let Some(feed) = self.state.perps.of_market(market).map(|perp| perp.feed) else { return false };
@@ -160,7 +156,8 @@ impl<B: Book> Engine<B> {
 
     /// One premium sample, or a note that a halt, the feed or an empty side prevented it.
     fn sample_premium(&mut self, market: u32) {
-        let paused = self.is_funding_halted(market);
+        let paused =
+            self.state.platform_pause.is_some() || self.state.markets.list[market as usize].pause.is_some();
         let Some(perp) = self.state.perps.of_market(market) else { return };
         let (feed, impact, unit, index) = (perp.feed, perp.risk.impact_notional, perp.unit, perp.index);
         let sampled =
@@ -203,10 +200,9 @@ impl<B: Book> Engine<B> {
     /// Ends the hour: moves the funding index, gives the dust to insurance, begins the next hour (P4.8).
     pub(crate) fn charge_funding(&mut self, command: &Command, market: u32, output: &mut Output) {
         let quote_asset = self.state.markets.list[market as usize].quote;
-        let halted = self.is_funding_halted(market);
         let perp = self.state.perps.of_market_mut(market).expect("a leveraged market");
         let skipped = if perp.blocked_samples > funding::SAMPLES_PER_HOUR / 2 {
-            if halted {
+            if self.state.platform_pause.is_some() {
                 funding_skip::HALTED
             } else {
                 funding_skip::FEED

@@ -7,10 +7,10 @@
 mod bonds;
 mod book;
 mod fault;
+mod halts;
 mod ledger;
 mod orders;
 mod records;
-mod specials;
 mod takeover;
 
 use fault::{ensure, fault, Check, Fault};
@@ -78,8 +78,6 @@ pub struct Auditor {
     time_ns: i64,
     ledger: ledger::Ledger,
     books: book::Books,
-    /// What is special about open orders, by id.
-    specials: crate::hash::Map<u64, specials::Special>,
     markets: Vec<Market>,
     records: Records,
     /// Fees collected by the fills, by asset; equal to the fee lines (I11).
@@ -88,7 +86,7 @@ pub struct Auditor {
     pending: Option<u64>,
     /// Who sent the present command.
     principal: [u8; 32],
-    platform_paused: bool,
+    halts: halts::Halts,
     work: Work,
     violation: Option<Violation>,
 }
@@ -103,13 +101,12 @@ impl Auditor {
             time_ns: genesis.time_ns,
             ledger: ledger::Ledger::default(),
             books: book::Books::default(),
-            specials: Default::default(),
             markets: Vec::new(),
             records: Records::new(grants),
             fees: Vec::new(),
             pending: None,
             principal: [0; 32],
-            platform_paused: false,
+            halts: halts::Halts::default(),
             work: Work::default(),
             violation: None,
         }
@@ -298,18 +295,6 @@ impl Auditor {
             | EventKind::SelfTradePrevented => {
                 check_own_lines(event, postings)?;
                 self.check_order(kind, event)?;
-            }
-            EventKind::TriggerPlaced
-            | EventKind::TriggerFired
-            | EventKind::OrderActivated
-            | EventKind::IcebergShown
-            | EventKind::TwapPlaced
-            | EventKind::SliceSent
-            | EventKind::SliceEnded
-            | EventKind::OrderLinked
-            | EventKind::OrderResized => {
-                check_own_lines(event, postings)?;
-                self.check_special(kind, event)?;
             }
             EventKind::ContinuationRequired => self.pending = Some(event.body_as::<Continue>().token),
             _ => self.check_record(kind, event, postings)?,

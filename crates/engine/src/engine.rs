@@ -162,14 +162,11 @@ impl<B: Book> Engine<B> {
         if let Some((_, Known::Answer(value), _)) = known {
             return Ok((value, true));
         }
-        self.check_pauses(command, kind, system)?;
+        self.check_halts(command, kind, &context)?;
         if context.account != u32::MAX && !system {
             self.check_rate(command, kind, context.account)?;
         }
         let value = self.dispatch(command, kind, context, output)?;
-        if self.state.triggers.has_work() && self.pending.is_none() {
-            self.suspend(command, command.seq, Work::Triggers, output);
-        }
         if let Some((account, known, hash)) = known {
             let keys = &mut self.cursor.idempotency;
             keys.store(account, &command.client_key, known, hash, value, valid_until_ns);

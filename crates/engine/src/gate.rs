@@ -30,6 +30,29 @@ pub enum Action {
     MarginValuation,
 }
 
+impl Action {
+    /// Every action, in the order of their declaration.
+    pub const ALL: [Action; 17] = [
+        Action::NewLeveraged,
+        Action::NewCollateralised,
+        Action::Passive,
+        Action::Reduce,
+        Action::Cancel,
+        Action::Liquidate,
+        Action::Trigger,
+        Action::Deposit,
+        Action::Withdraw,
+        Action::WithdrawWithPositions,
+        Action::MintMerge,
+        Action::AmmSwap,
+        Action::VaultExit,
+        Action::OracleIn,
+        Action::Funding,
+        Action::SettleAtIndex,
+        Action::MarginValuation,
+    ];
+}
+
 /// A cell of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
@@ -41,4 +64,33 @@ pub enum Cell {
     SaferSide,
     /// Collected for the call auction.
     Auction,
+    /// Of minting and merging only merging is allowed.
+    MergeOnly,
+    /// Runs, and its amount is zero.
+    Zero,
+}
+
+impl Cell {
+    /// How much a cell takes away; of several states the larger counts.
+    const fn strictness(self) -> u8 {
+        match self {
+            Cell::Allowed => 0,
+            Cell::SaferSide => 1,
+            Cell::MergeOnly => 2,
+            Cell::Auction => 3,
+            Cell::Queued => 4,
+            Cell::Zero => 5,
+            Cell::Refused => 6,
+        }
+    }
+
+    /// The stricter of two cells (P7.5: several states hold).
+    #[must_use]
+    pub const fn stricter(self, other: Cell) -> Cell {
+        if other.strictness() > self.strictness() {
+            other
+        } else {
+            self
+        }
+    }
 }

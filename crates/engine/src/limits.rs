@@ -25,23 +25,6 @@ pub const FILLS_PER_COMMAND: u32 = 48;
 pub const CANCELS_PER_COMMAND: u32 = 64;
 pub const DUE_PER_COMMAND: u32 = 16;
 
-/// Orders that wait for a price, a time or another order, per market (P18.4).
-pub const MAX_TRIGGERS_PER_MARKET: usize = 100_000;
-/// Of one command: triggers that fire, trailing orders that change their group, fired orders that run.
-pub const FIRED_PER_COMMAND: u32 = 16;
-pub const TRAIL_MOVES_PER_COMMAND: u32 = 64;
-pub const RUNS_PER_COMMAND: u32 = 4;
-pub const MAX_TRAIL_PPM: i64 = 1_000_000;
-/// An iceberg shows at least a hundredth of itself, by default a tenth (P2.5.5).
-pub const ICEBERG_LEAST_PART: i64 = 100;
-pub const ICEBERG_DEFAULT_PART: i64 = 10;
-/// Slices of a time-sliced order, seconds between them, and from the first to the last (P2.5.6).
-pub const TWAP_SLICES: (u16, u16) = (2, 100);
-pub const TWAP_INTERVAL_S: (u32, u32) = (1, 3_600);
-pub const MAX_TWAP_S: u32 = 86_400;
-/// Orders of one atomic batch.
-pub const MAX_ORDER_BATCH: u8 = 8;
-
 pub const SECOND_NS: i64 = 1_000_000_000;
 pub const HOUR_NS: i64 = 3_600 * SECOND_NS;
 pub const DAY_NS: i64 = 24 * HOUR_NS;
@@ -166,3 +149,23 @@ pub const MAX_APPROVALS: usize = 8;
 pub const MAX_OFFERS: usize = 64;
 pub const OFFER_LAPSE_NS: i64 = 7 * DAY_NS;
 pub const MAX_SUITABILITY_NS: i64 = 365 * DAY_NS;
+
+/// Extremes that a breaker's price window keeps at most (P7.2).
+pub const MAX_WINDOW_SAMPLES: usize = 4_096;
+/// Accounts that B4 tells apart within its window; above its largest threshold.
+pub const MAX_LIQUIDATED_ACCOUNTS: usize = 1_024;
+/// Pauses that wait for their second person.
+pub const MAX_PAUSE_REQUESTS: usize = 64;
+/// Markets whose oracle breaker one command handles.
+pub const FEED_MARKETS_PER_STEP: usize = 16;
+/// Price levels that one command of a call auction looks at.
+pub const AUCTION_LEVELS_PER_COMMAND: u32 = 128;
+/// Longest FREEZE (P7.5).
+pub const MAX_FREEZE_NS: i64 = DAY_NS;
+/// Call auction and probation behind a halt (P7.4).
+pub const AUCTION_NS: i64 = 30 * SECOND_NS;
+pub const PROBATION_NS: i64 = 60 * SECOND_NS;
+/// How long a breaker whose condition does not hold waits before it looks again.
+pub const BREAKER_RECHECK_NS: i64 = 10 * SECOND_NS;
+/// Width of the call auction's band on each side of the reference (P3.7); of outcome markets absolute.
+pub const AUCTION_BAND_BP: u32 = 1_000;

@@ -34,13 +34,30 @@ pub mod status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     pub id: u32,
-    /// 1 PARTIAL, 2 FULL.
+    /// As in [`level`].
     pub level: u8,
+    /// Bits of [`halts::matrix::category`](crate::halts::matrix::category) that are stopped beside the level's row.
+    pub categories: u8,
     pub until_ns: i64,
     pub by: [u8; 32],
     /// First of the two approvals to resume: principal and deadline; zero key = none.
     pub pending_by: [u8; 32],
     pub pending_until_ns: i64,
+}
+
+/// Levels of a pause (P7.6). NONE stops only what its mask names.
+pub mod level {
+    pub const NONE: u8 = 0;
+    pub const PARTIAL: u8 = 1;
+    pub const FULL: u8 = 2;
+    pub const FREEZE: u8 = 3;
+}
+
+impl Pause {
+    /// When time alone changes it: PARTIAL ends, FREEZE falls back to FULL.
+    pub fn ends_ns(&self) -> Option<i64> {
+        matches!(self.level, level::PARTIAL | level::FREEZE).then_some(self.until_ns)
+    }
 }
 
 /// Parameters that governance may change.
@@ -231,9 +248,10 @@ impl Market {
 
     /// The protective limit of a market order: the reference and the slippage, rounded inward to the tick.
     pub fn protective_limit(&self, order_side: u8, slippage_bp: u32) -> Option<i64> {
-        match self.reference {
-            0 => None,
-            reference => Some(slipped(order_side, reference, slippage_bp)),
+        match (self.reference, order_side) {
+            (0, _) => None,
+            (reference, side::BUY) => Some(plus_bp(reference, slippage_bp)),
+            (reference, _) => Some(less_bp_ceil(reference, slippage_bp).max(1)),
         }
     }
 
@@ -316,15 +334,6 @@ impl Market {
     }
 }
 
-/// A price `bp` worse for an order of this side, rounded inward to the tick.
-#[inline]
-pub fn slipped(order_side: u8, price: i64, bp: u32) -> i64 {
-    match order_side {
-        side::BUY => plus_bp(price, bp),
-        _ => less_bp_ceil(price, bp).max(1),
-    }
-}
-
 /// `ceil(reference × (10,000 − bp) / 10,000)`.
 #[inline]
 fn less_bp_ceil(reference: i64, bp: u32) -> i64 {
@@ -344,7 +353,8 @@ pub fn encode_pause(pause: Option<&Pause>, writer: &mut Writer) {
     let Some(pause) = pause else {
         return writer.u8(0);
     };
-    writer.u8(pause.level);
+    writer.u8(1 + pause.level);
+    writer.u8(pause.categories);
     writer.u32(pause.id);
     writer.i64(pause.until_ns);
     writer.raw(&pause.by);
@@ -353,14 +363,17 @@ pub fn encode_pause(pause: Option<&Pause>, writer: &mut Writer) {
 }
 
 pub fn decode_pause(reader: &mut Reader<'_>) -> Result<Option<Pause>, String> {
-    let level = reader.u8()?;
-    if level == 0 {
-        return Ok(None);
-    }
+    let level = match reader.u8()? {
+        0 => return Ok(None),
+        tag if tag > 1 + level::FREEZE => return Err(format!("pause level {}", tag - 1)),
+        tag => tag - 1,
+    };
+    let categories = reader.u8()?;
     let (id, until_ns) = (reader.u32()?, reader.i64()?);
     Ok(Some(Pause {
         id,
         level,
+        categories,
         until_ns,
         by: reader.array()?,
         pending_by: reader.array()?,

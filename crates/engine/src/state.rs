@@ -212,13 +212,9 @@ impl<B: Book> State<B> {
         state.governance = crate::governance::Governance::decode(reader)?;
         state.liquidations = crate::liquidation::Liquidations::decode(reader)?;
         state.triggers = crate::trigger::Triggers::decode(reader)?;
-        state.triggers.rebuild(state.orders.ascending().into_iter())?;
         state.perps = crate::perp::Perps::decode(reader)?;
         let units = |market: u32| state.markets.list.get(market as usize).map(|market| market.unit);
-        let in_books = state.orders.ascending().into_iter();
-        let in_books = in_books.filter(|order| order.flags & crate::order::flag::WAITING == 0);
-        let counted = in_books.map(|order| (order, order.remaining + state.triggers.hidden(order)));
-        state.perps.attach(&mut state.accounts, units, counted)?;
+        state.perps.attach(&mut state.accounts, units, state.orders.ascending().into_iter())?;
         state.rebuild_due();
         Ok(state)
     }
@@ -243,9 +239,6 @@ impl<B: Book> State<B> {
         }
         ranked.sort_unstable();
         for (_, slot, market) in ranked {
-            if self.orders[slot].flags & crate::order::flag::WAITING != 0 {
-                continue;
-            }
             self.books[market as usize].insert(&mut self.orders, slot);
         }
         Ok(())
@@ -265,10 +258,12 @@ impl<B: Book> State<B> {
         let of_markets =
             self.markets.list.iter().enumerate().map(|(handle, market)| (handle as u64, market.pause));
         for (id, pause) in of_markets.chain([(PLATFORM, self.platform_pause)]) {
-            if let Some(pause) = pause.filter(|pause| pause.level == 1) {
-                self.due.insert((pause.until_ns, due::PAUSE_END, id));
+            if let Some(end_ns) = pause.and_then(|pause| pause.ends_ns()) {
+                self.due.insert((end_ns, due::PAUSE_END, id));
             }
         }
+        let pauses = self.markets.list.iter().filter(|market| market.pause.is_some()).count() as u32;
+        self.halts.recount(pauses + u32::from(self.platform_pause.is_some()));
         let due = &mut self.due;
         self.feeds.due_items(due);
         self.halts.due_items(due);

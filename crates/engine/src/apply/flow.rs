@@ -14,7 +14,7 @@ use crate::ledger::line;
 use crate::limits::*;
 use crate::output::{Output, Subject};
 use crate::perp::margin::div_ceil;
-use crate::state::{due, withdrawal_state, Withdrawal, PLATFORM};
+use crate::state::{withdrawal_state, Withdrawal};
 use crate::wire::command::{Command, Kind, SetRateClass};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{EventKind, RateClassBody};
@@ -99,19 +99,16 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// Until when pauses keep withdrawals in the queue (P7.5: queue). None = they do not.
-    fn withdrawals_paused_until_ns(&self, now_ns: i64) -> Option<i64> {
-        let pause = self.state.platform_pause.as_ref()?;
-        // At its end the pause's own due item comes first. Two people may end it earlier: it is looked at before.
-        if self.state.due.contains(&(pause.until_ns, due::PAUSE_END, PLATFORM)) {
-            return Some(pause.until_ns.min(now_ns.saturating_add(OUTFLOW_RECHECK_NS)));
-        }
-        Some(now_ns.saturating_add(OUTFLOW_RECHECK_NS))
+    /// Until when pauses and breakers keep a withdrawal in the queue (P7.5: queue). None = they do not. Two people may
+    /// end them earlier, so it is looked at before.
+    fn withdrawal_halted_until_ns(&self, entry: &Withdrawal, now_ns: i64) -> Option<i64> {
+        let until_ns = self.withdrawal_waits_until(entry.account, entry.sub, now_ns)?;
+        Some(until_ns.min(now_ns.saturating_add(OUTFLOW_RECHECK_NS)))
     }
 
     /// What a withdrawal waits for at this moment, apart from those before it.
     pub(crate) fn withdrawal_wait(&self, ticket: u64, entry: &Withdrawal, now_ns: i64) -> Wait {
-        if let Some(look_ns) = self.withdrawals_paused_until_ns(now_ns) {
+        if let Some(look_ns) = self.withdrawal_halted_until_ns(entry, now_ns) {
             return Wait::Platform(look_ns);
         }
         if self.positions_in_doubt(entry) {
@@ -159,8 +156,8 @@ impl<B: Book> Engine<B> {
         if entry.amount > cap {
             eta_ns = eta_ns.max(entry.requested_ns.saturating_add(DAY_NS));
         }
-        let paused_until_ns = self.state.platform_pause.map_or(now_ns, |pause| pause.until_ns);
-        eta_ns.max(paused_until_ns)
+        let halted = self.withdrawal_waits_until(entry.account, entry.sub, now_ns);
+        eta_ns.max(halted.unwrap_or(now_ns))
     }
 
     /// Makes a ticket wait; its event is the caller's.

@@ -237,8 +237,7 @@ impl<B: Book> Engine<B> {
         let leveraged = market.kind == kind::PERPETUAL;
         if leveraged && market.status == status::CLOSE_ONLY {
             let reason = cancel_reason::MARKET_CLOSED;
-            let job =
-                CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true, after: 0 };
+            let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true };
             self.do_work(command, command.seq, Work::CancelMarket(job), output);
             return Ok(u64::from(request.market));
         }
@@ -246,14 +245,11 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_TRANSITION, 0, i64::from(market.status));
         }
         let previous = std::mem::replace(&mut market.status, status::CLOSE_ONLY);
-        if let Some(pause) = market.pause.take() {
-            self.state.due.remove(&(pause.until_ns, crate::state::due::PAUSE_END, u64::from(request.market)));
-        }
+        self.set_pause(u64::from(request.market), None);
         let body = StatusBody { status: status::CLOSE_ONLY, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketClosing, Subject::market(request.market), &body);
         let reason = cancel_reason::MARKET_CLOSED;
-        let job =
-            CancelMarket { market: request.market, side: ALL, reason, done: 0, close: !leveraged, after: 0 };
+        let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: !leveraged };
         self.do_work(command, command.seq, Work::CancelMarket(job), output);
         Ok(u64::from(request.market))
     }

@@ -24,7 +24,11 @@ impl<B: Book> Engine<B> {
     /// Recomputes the mark of a leveraged market; false when neither mark nor index changed.
     pub(crate) fn refresh_mark(&mut self, command: &Command, market: u32, output: &mut Output) -> bool {
         let book = &self.state.books[market as usize];
-        let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));
+        // A book that is collected for an auction may be crossed and says nothing about the price.
+        let (bid, ask) = match self.collects(market) {
+            true => (None, None),
+            false => (book.best(side::BUY), book.best(side::SELL)),
+        };
         let last = Some(self.state.markets.list[market as usize].last_price).filter(|&price| price != 0);
         let tick_size = self.state.markets.list[market as usize].tick_size;
         let Some(feed) = self.state.perps.of_market(market).map(|perp| perp.feed) else { return false };
@@ -41,7 +45,8 @@ impl<B: Book> Engine<B> {
             perp.premium_e6 = premium_e6(perp.premium_e6, mid_e6, index, now.saturating_sub(perp.premium_ns));
         }
         perp.premium_ns = now;
-        let Some(target) = fair(index, perp.premium_e6, bid, ask, last) else { return false };
+        // Without any term the mark stays what it was.
+        let target = fair(index, perp.premium_e6, bid, ask, last).unwrap_or(perp.mark);
         let (mark, held_back) = limited(perp.mark, target, now.saturating_sub(perp.mark_ns));
         // A step below one tick waits until enough time has passed for one.
         if !held_back || mark != perp.mark {
@@ -62,16 +67,15 @@ impl<B: Book> Engine<B> {
         };
         let entry = &mut self.state.markets.list[market as usize];
         entry.reference = if body.index != 0 { body.index } else { mark };
+        // A market that has closed has no mark that could disagree with its feed (P6.1.4).
+        let mark_value = if entry.status < status::CLOSED { mark.saturating_mul(tick_size) } else { 0 };
+        self.state.feeds.note_mark(&mut self.state.due, feed, market, mark_value, now);
         if changed {
             output.emit(command, EventKind::MarkUpdated, Subject::market(market), &body);
         }
         if held_back {
             // It goes on with the next Tick, whether or not anything else happens.
             self.state.perps.set_stale(market);
-        }
-        if changed {
-            let value = mark.saturating_mul(tick_size);
-            self.state.feeds.note_mark(&mut self.state.due, feed, market, value, now);
         }
         if mark != old_mark {
             self.after_mark(command, market, output);
@@ -156,8 +160,7 @@ impl<B: Book> Engine<B> {
 
     /// One premium sample, or a note that a halt, the feed or an empty side prevented it.
     fn sample_premium(&mut self, market: u32) {
-        let paused =
-            self.state.platform_pause.is_some() || self.state.markets.list[market as usize].pause.is_some();
+        let paused = self.is_funding_halted(market);
         let Some(perp) = self.state.perps.of_market(market) else { return };
         let (feed, impact, unit, index) = (perp.feed, perp.risk.impact_notional, perp.unit, perp.index);
         let sampled =
@@ -200,9 +203,10 @@ impl<B: Book> Engine<B> {
     /// Ends the hour: moves the funding index, gives the dust to insurance, begins the next hour (P4.8).
     pub(crate) fn charge_funding(&mut self, command: &Command, market: u32, output: &mut Output) {
         let quote_asset = self.state.markets.list[market as usize].quote;
+        let halted = self.is_funding_halted(market);
         let perp = self.state.perps.of_market_mut(market).expect("a leveraged market");
         let skipped = if perp.blocked_samples > funding::SAMPLES_PER_HOUR / 2 {
-            if self.state.platform_pause.is_some() {
+            if halted {
                 funding_skip::HALTED
             } else {
                 funding_skip::FEED
@@ -251,7 +255,7 @@ fn hourly_rate(perp: &PerpMarket) -> i64 {
 }
 
 /// The index in ticks, rounded to the nearest, at least 1.
-fn index_ticks(price: i64, tick_size: i64) -> i64 {
+pub(super) fn index_ticks(price: i64, tick_size: i64) -> i64 {
     ((price + tick_size / 2) / tick_size).clamp(1, crate::limits::MAX_PRICE)
 }
 

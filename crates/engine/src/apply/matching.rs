@@ -1,6 +1,5 @@
 //! Matching: the taker against the book, by price and time (protocol P3.1, P3.4).
 
-use super::conditional::LINKED_CANCELS;
 use super::hooks::Print;
 use super::orders::{emit_order, subject};
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
@@ -9,7 +8,7 @@ use crate::engine::Engine;
 use crate::ledger::{line, post_between, post_system_lines, post_user};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
-use crate::order::{flag, Order};
+use crate::order::Order;
 use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::wire::command::{order_type, side, stp, time_in_force, Command, ALL, ALL_MARKETS};
@@ -23,11 +22,8 @@ const STAKER_SHARE_PCT: u32 = 15;
 const MAKER_FUND_SHARE_PCT: u32 = 5;
 const BUYBACK_SHARE_PCT: u32 = 10;
 
-/// Most cancels that a fill between two orders causes, when one of them is linked to others.
-const PAIR_CANCELS: u32 = 2 * LINKED_CANCELS;
-
 /// How a step of matching ended.
-pub(crate) enum Step {
+enum Step {
     Goes,
     /// The rest of the taker is cancelled for this reason.
     Ends(u8),
@@ -51,12 +47,12 @@ impl<B: Book> Engine<B> {
             if !crosses(taker.order.side, taker.order.price, maker.price) {
                 break;
             }
-            let special = (maker.flags | taker.order.flags) & flag::SPECIAL != 0;
-            if budget.fills == 0 || budget.cancels < if special { PAIR_CANCELS } else { 1 } {
+            if budget.fills == 0 || budget.cancels == 0 {
                 return false;
             }
             if maker.expiry_ns != 0 && maker.expiry_ns <= command.time_ns {
-                budget.cancels -= self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
+                budget.cancels -= 1;
+                self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
                 continue;
             }
             if maker.price < taker.low || maker.price > taker.high {
@@ -65,33 +61,17 @@ impl<B: Book> Engine<B> {
                 if let Step::Ends(reason) = self.prevent_self_trade(command, taker, slot, budget, output) {
                     ended = Some(reason);
                 }
-            } else if !special {
+            } else {
                 budget.fills -= 1;
-                let lots = taker.order.remaining.min(maker.remaining);
-                self.fill(command, taker, slot, &maker, lots, output);
-            } else if let Step::Ends(reason) =
-                self.fill_special(command, taker, (slot, &maker), budget, output)
-            {
-                ended = Some(reason);
+                self.fill(command, taker, slot, &maker, output);
             }
         }
-        self.finish(command, taker, ended, budget, output);
+        self.finish(command, taker, ended, output);
         true
     }
 
-    fn finish(
-        &mut self,
-        command: &Command,
-        taker: &Taker,
-        ended: Option<u8>,
-        budget: &mut Budget,
-        output: &mut Output,
-    ) {
+    fn finish(&mut self, command: &Command, taker: &Taker, ended: Option<u8>, output: &mut Output) {
         let order = &taker.order;
-        if order.order_type == order_type::TWAP {
-            self.end_slice(command, taker, budget, output);
-            return self.touch_reference(order.market);
-        }
         let immediate = order.order_type == order_type::MARKET
             || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK);
         let reason = match ended {
@@ -101,7 +81,7 @@ impl<B: Book> Engine<B> {
         };
         if order.remaining > 0 && ended.is_none() && !immediate {
             emit_order(command, EventKind::OrderRested, order, true, output);
-            self.rest_order(command, order, taker.stored, output);
+            self.rest(order, taker.stored);
             self.touch_reference(order.market);
             return;
         }
@@ -116,9 +96,6 @@ impl<B: Book> Engine<B> {
         if order.remaining > 0 {
             self.release(command, order, reason, output);
         }
-        if order.flags & flag::SPECIAL != 0 {
-            self.end_special(command, order, output);
-        }
         if self.is_leveraged(order.market) {
             self.forget_position(order);
         }
@@ -126,34 +103,24 @@ impl<B: Book> Engine<B> {
     }
 
     /// One trade at the maker's price.
-    pub(super) fn fill(
-        &mut self,
-        command: &Command,
-        taker: &mut Taker,
-        slot: u32,
-        maker: &Order,
-        lots: i64,
-        output: &mut Output,
-    ) {
+    fn fill(&mut self, command: &Command, taker: &mut Taker, slot: u32, maker: &Order, output: &mut Output) {
+        let lots = taker.order.remaining.min(maker.remaining);
         let price = maker.price;
         if self.is_leveraged(maker.market) {
             return self.fill_perpetual(command, taker, slot, maker, lots, output);
         }
-        // A slice is secured by itself, an iceberg as a whole.
-        let unseen = self.state.triggers.hidden(maker);
-        let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = price;
         let parameters = market.parameters;
-        let leg = |order: &Order, unseen: i64, rate: u32| Leg {
+        let leg = |order: &Order, rate: u32| Leg {
             reserve: order.reserve,
-            remaining_after: order.remaining - lots + unseen,
+            remaining_after: order.remaining - lots,
             limit: order.price,
             fee_e6bp: rate,
             fee_cap_e6bp: order.fee_cap_e6bp,
         };
         let (taking, making) =
-            (leg(&taker.order, 0, parameters.taker_fee_e6bp), leg(maker, unseen, parameters.maker_fee_e6bp));
+            (leg(&taker.order, parameters.taker_fee_e6bp), leg(maker, parameters.maker_fee_e6bp));
         let taker_buys = taker.order.side == side::BUY;
         let (buyer, seller, buyer_leg, seller_leg) = if taker_buys {
             (&taker.order, maker, taking, making)
@@ -188,11 +155,11 @@ impl<B: Book> Engine<B> {
             notional: settlement.notional,
             taker_fee,
             maker_fee,
-            maker_remaining: maker.remaining - lots + unseen,
-            taker_remaining: taker.order.remaining + later,
+            maker_remaining: maker.remaining - lots,
+            taker_remaining: taker.order.remaining,
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
-        self.shrink_maker(command, (slot, maker), lots, maker_reserve, output);
+        self.shrink_maker(slot, maker, lots, maker_reserve);
         let print = Print {
             market: maker.market,
             price,
@@ -205,36 +172,20 @@ impl<B: Book> Engine<B> {
         self.after_trade(command, &print, output);
     }
 
-    /// Takes `lots` from a resting order; it leaves when nothing remains. Returns whether it is still open.
-    pub(super) fn shrink_maker(
-        &mut self,
-        command: &Command,
-        (slot, maker): (u32, &Order),
-        lots: i64,
-        reserve: i64,
-        output: &mut Output,
-    ) -> bool {
+    /// Takes `lots` from a resting order; it leaves when nothing remains.
+    pub(super) fn shrink_maker(&mut self, slot: u32, maker: &Order, lots: i64, reserve: i64) {
         self.untrack(maker, lots);
         let book = &mut self.state.books[maker.market as usize];
         if maker.remaining > lots {
             book.reduce(&mut self.state.orders, slot, lots);
             self.state.orders[slot].reserve = reserve;
-            return true;
+            return;
         }
-        let special = maker.flags & flag::SPECIAL != 0;
-        if special && self.refill(command, slot, reserve, output) {
-            return true;
-        }
-        let book = &mut self.state.books[maker.market as usize];
         book.remove(&mut self.state.orders, slot);
         self.state.orders.remove(&mut self.state.accounts, slot);
         if maker.expiry_ns != 0 {
             self.state.due.remove(&(maker.expiry_ns, due::ORDER_EXPIRY, maker.id));
         }
-        if special {
-            self.end_special(command, maker, output);
-        }
-        false
     }
 
     /// The ledger's side of a fill: base to the buyer, quote to the seller, fees to their destinations.
@@ -282,21 +233,18 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Step {
+        budget.cancels -= 1;
         match taker.order.self_trade_prevention {
-            stp::CANCEL_NEWEST => {
-                budget.cancels -= 1;
-                Step::Ends(cancel_reason::SELF_TRADE)
-            }
+            stp::CANCEL_NEWEST => Step::Ends(cancel_reason::SELF_TRADE),
             stp::CANCEL_OLDEST => {
-                budget.cancels -= self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
+                self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
                 Step::Goes
             }
             stp::CANCEL_BOTH => {
-                budget.cancels -= self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
+                self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
                 Step::Ends(cancel_reason::SELF_TRADE)
             }
             _ => {
-                budget.cancels -= 1;
                 self.decrement(command, taker, slot, output);
                 Step::Goes
             }
@@ -307,20 +255,18 @@ impl<B: Book> Engine<B> {
     fn decrement(&mut self, command: &Command, taker: &mut Taker, slot: u32, output: &mut Output) {
         let maker = self.state.orders[slot];
         let lots = taker.order.remaining.min(maker.remaining);
-        let unseen = self.state.triggers.hidden(&maker);
-        let later = self.state.triggers.hidden(&taker.order);
         let market = &self.state.markets.list[maker.market as usize];
         let leveraged = market.kind == kind::PERPETUAL;
-        let reserve = |order: &Order, unseen: i64| {
+        let reserve = |order: &Order| {
             if leveraged {
                 return (market.quote, 0);
             }
-            let rest = order.remaining - lots + unseen;
+            let rest = order.remaining - lots;
             let needed = market.rules().reserve(market, order.side, order.price, rest, order.fee_cap_e6bp);
             needed.expect("a rest is not larger than its accepted order")
         };
         let ((taker_asset, taker_reserve), (maker_asset, maker_reserve)) =
-            (reserve(&taker.order, 0), reserve(&maker, unseen));
+            (reserve(&taker.order), reserve(&maker));
         let releases = [
             (&taker.order, taker_asset, taker.order.reserve - taker_reserve),
             (&maker, maker_asset, maker.reserve - maker_reserve),
@@ -336,12 +282,13 @@ impl<B: Book> Engine<B> {
         let body = PreventedBody {
             maker_order: maker.id,
             lots,
-            maker_remaining: maker.remaining - lots + unseen,
-            taker_remaining: taker.order.remaining + later,
+            maker_remaining: maker.remaining - lots,
+            taker_remaining: taker.order.remaining,
             price: maker.price,
         };
         output.emit(command, EventKind::SelfTradePrevented, subject(&taker.order), &body);
-        if self.shrink_maker(command, (slot, &maker), lots, maker_reserve, output) {
+        self.shrink_maker(slot, &maker, lots, maker_reserve);
+        if maker.remaining > lots {
             self.state.orders[slot].total -= lots;
         }
     }
@@ -355,6 +302,8 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Option<CancelAccount> {
         let mut rest = None;
+        // Of a FREEZE (P7.5) the switch is free: it is the owner's protection, and it will not fire again.
+        let by_owner = job.reason == cancel_reason::CANCEL_ALL;
         let slots: Vec<u32> = self
             .state
             .orders
@@ -362,23 +311,20 @@ impl<B: Book> Engine<B> {
             .filter(|&slot| {
                 let order = &self.state.orders[slot];
                 (job.market == ALL_MARKETS || order.market == job.market)
+                    && !(by_owner && self.is_frozen(order.market))
                     && (job.sub == ALL || order.sub == job.sub)
                     && (job.side == ALL || order.side == job.side)
             })
             .take(budget.cancels as usize + 1)
             .collect();
         for slot in slots {
-            if self.state.orders[slot].id == 0 {
-                // An order that was linked to it took it along.
-                continue;
-            }
-            if budget.cancels < self.cancels_needed(slot) {
+            if budget.cancels == 0 {
                 rest = Some(job);
                 break;
             }
-            let cancels = self.cancel_slot(command, slot, job.reason, output);
-            budget.cancels -= cancels;
-            job.done += u64::from(cancels);
+            budget.cancels -= 1;
+            job.done += 1;
+            self.cancel_slot(command, slot, job.reason, output);
         }
         match rest {
             Some(_) => Some(job),
@@ -403,16 +349,13 @@ impl<B: Book> Engine<B> {
                 continue;
             }
             while let Some(slot) = self.state.books[job.market as usize].first(book_side) {
-                if budget.cancels < self.cancels_needed(slot) {
+                if budget.cancels == 0 {
                     return Some(job);
                 }
-                let cancels = self.cancel_slot(command, slot, job.reason, output);
-                budget.cancels -= cancels;
-                job.done += u64::from(cancels);
+                budget.cancels -= 1;
+                job.done += 1;
+                self.cancel_slot(command, slot, job.reason, output);
             }
-        }
-        if !self.cancel_waiting(command, &mut job, budget, output) {
-            return Some(job);
         }
         self.touch_reference(job.market);
         output.emit(

@@ -1,6 +1,7 @@
 //! What each command does. Checks come first and return a reject; from the first posting on nothing can fail.
 
 mod accounts;
+mod admission;
 mod breakers;
 mod collateral;
 mod conditional;
@@ -19,7 +20,7 @@ mod matching;
 mod oracle;
 mod order_form;
 mod orders;
-mod pauses;
+pub(crate) mod pauses;
 mod perpetual;
 mod perpetual_fill;
 mod roles;

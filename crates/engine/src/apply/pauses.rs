@@ -1,119 +1,170 @@
-//! Pauses: one person stops, two others resume (protocol P7.5, P7.6, rows 0103 and 0104).
+//! Pauses: one person stops, two others resume; a FREEZE takes two to set as well (protocol P7.5, P7.6, rows 0103
+//! and 0104).
 
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::limits::{MAX_PAUSE_NS, RESUME_WINDOW_NS};
-use crate::market::{status, Pause};
+use crate::halts::breaker::phase;
+use crate::halts::matrix::category;
+use crate::halts::PauseRequest;
+use crate::limits::{MAX_FREEZE_NS, MAX_PAUSE_NS, MAX_PAUSE_REQUESTS, RESUME_WINDOW_NS};
+use crate::market::{level, status, Pause};
 use crate::output::{Output, Subject};
 use crate::state::{due, PLATFORM};
-use crate::wire::command::{Command, Kind, PauseMarket, PlaceOrder, ReplaceOrder, ResumeMarket, ALL_MARKETS};
+use crate::wire::command::{Command, PauseMarket, ResumeMarket, ALL_MARKETS};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{EventKind, PauseBody, ResumeBody};
 
-/// PARTIAL: no new risk; cancels, deposits and transfers go on, withdrawals queue.
-const PARTIAL: u8 = 1;
-/// FULL: cancels only.
-const FULL: u8 = 2;
+/// Bits of the bound of `RESUME_CONDITION_UNMET`: what is missing.
+pub mod unmet {
+    /// A breaker in scope is not CLOSED.
+    pub const BREAKERS: i64 = 1;
+    /// A feed in scope has not been VALID for 60 s.
+    pub const FEEDS: i64 = 2;
+}
+
+/// What a pause acts on: the due queue's number and the events' subject.
+fn scope_of(market: u32) -> (u64, Subject) {
+    if market == ALL_MARKETS {
+        (PLATFORM, Subject::NONE)
+    } else {
+        (u64::from(market), Subject::market(market))
+    }
+}
 
 impl<B: Book> Engine<B> {
-    /// Step 6 of P2.1.3: the rows PARTIAL and FULL of the halt-action matrix.
-    #[inline]
-    pub(crate) fn check_pauses(&self, command: &Command, kind: Kind, system: bool) -> Result<(), Reject> {
-        let platform = self.state.platform_pause.as_ref();
-        let market = match kind {
-            Kind::PlaceOrder => Some(command.payload_as::<PlaceOrder>().market),
-            Kind::ReplaceOrder => {
-                let order = command.payload_as::<ReplaceOrder>().order;
-                self.state.orders.find(order).map(|slot| self.state.orders[slot].market)
-            }
-            Kind::Deposit | Kind::RequestWithdrawal | Kind::Transfer if platform.is_some() => None,
-            _ => return Ok(()),
-        };
-        let of_market = market
-            .and_then(|market| self.state.markets.list.get(market as usize))
-            .and_then(|market| market.pause.as_ref());
-        match (platform, of_market) {
-            (None, None) => Ok(()),
-            _ => paused(kind, system, platform, of_market),
+    fn pause_of(&self, scope: u64) -> Option<&Pause> {
+        if scope == PLATFORM {
+            return self.state.platform_pause.as_ref();
         }
+        self.state.markets.list.get(scope as usize).and_then(|market| market.pause.as_ref())
     }
 
-    fn pause_slot(&mut self, market: u32) -> Result<(&mut Option<Pause>, u64, Subject), Reject> {
-        if market == ALL_MARKETS {
-            return Ok((&mut self.state.platform_pause, PLATFORM, Subject::NONE));
+    /// Whether a market is under FREEZE.
+    pub(crate) fn is_frozen(&self, market: u32) -> bool {
+        self.state.halts.in_force != 0
+            && self.state.markets.list[market as usize]
+                .pause
+                .is_some_and(|pause| pause.level == level::FREEZE)
+    }
+
+    /// Puts a pause in force or takes it away, with everything that follows from it.
+    pub(crate) fn set_pause(&mut self, scope: u64, pause: Option<Pause>) -> Option<Pause> {
+        let slot = if scope == PLATFORM {
+            &mut self.state.platform_pause
+        } else {
+            let market = &mut self.state.markets.list[scope as usize];
+            let closes = pause.is_some_and(|pause| pause.level > level::NONE);
+            match (market.status, closes) {
+                (status::ACTIVE, true) => market.status = status::PAUSED,
+                (status::PAUSED, false) => market.status = status::ACTIVE,
+                _ => {}
+            }
+            &mut market.pause
+        };
+        let old = std::mem::replace(slot, pause);
+        if let Some(end_ns) = old.and_then(|old| old.ends_ns()) {
+            self.state.due.remove(&(end_ns, due::PAUSE_END, scope));
         }
-        match self.state.markets.list.get_mut(market as usize) {
-            Some(entry) => Ok((&mut entry.pause, u64::from(market), Subject::market(market))),
-            None => reject(Code::MARKET_NOT_FOUND, 0, i64::from(market)),
+        if let Some(end_ns) = pause.and_then(|pause| pause.ends_ns()) {
+            self.state.due.insert((end_ns, due::PAUSE_END, scope));
         }
+        self.state.halts.in_force += u32::from(pause.is_some());
+        self.state.halts.in_force -= u32::from(old.is_some());
+        old
     }
 
     pub(crate) fn pause_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: PauseMarket = command.payload_as();
-        let next = self.state.next_pause;
-        self.pause_slot(request.market)?;
-        if request.market != ALL_MARKETS {
-            let present = self.state.markets.list[request.market as usize].status;
-            if !matches!(present, status::ACTIVE | status::PAUSED) {
-                return reject(Code::INVALID_TRANSITION, 0, i64::from(present));
+        let (scope, subject) = scope_of(request.market);
+        self.check_pausable(request.market)?;
+        check_request(&request, command.time_ns)?;
+        if let Some(old) = self.pause_of(scope) {
+            check_tightens(old, &request)?;
+        }
+        let mut request = request;
+        if needs_two(&request) {
+            if !self.seconds_request(command, &request, scope)? {
+                return self.open_request(command, &request, (scope, subject), output);
             }
+            // Both persons agreed only to the earlier end.
+            let first = self.state.halts.requests.remove(&scope).expect("seconded just now");
+            request.until_ns = request.until_ns.min(first.until_ns.max(command.time_ns + 1));
         }
-        if request.level < PARTIAL || request.level > FULL {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(FULL), i64::from(request.level));
-        }
-        // Category masks come with the breakers; until then a pause means the whole row.
-        if request.categories != 0 || request.reserved != 0 {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, i64::from(request.categories));
-        }
-        if request.reason.iter().all(|&byte| byte == 0 || byte == b' ') {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, 0);
-        }
-        if request.until_ns <= command.time_ns {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, command.time_ns, request.until_ns);
-        }
-        let latest = command.time_ns.saturating_add(MAX_PAUSE_NS);
-        if request.until_ns > latest {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, latest, request.until_ns);
-        }
-        let (slot, id, subject) = self.pause_slot(request.market)?;
-        if let Some(old) = slot.filter(|old| old.level > request.level) {
-            // A pause is only ever tightened; easing it is a resume.
-            return reject(Code::INVALID_TRANSITION, i64::from(old.level), i64::from(request.level));
-        }
-        let old = slot.replace(Pause {
-            id: next,
+        let id = self.state.next_pause;
+        self.state.next_pause += 1;
+        let pause = Pause {
+            id,
             level: request.level,
+            categories: request.categories,
             until_ns: request.until_ns,
             by: command.principal,
             pending_by: [0; 32],
             pending_until_ns: 0,
-        });
-        if let Some(old) = old.filter(|old| old.level == PARTIAL) {
-            self.state.due.remove(&(old.until_ns, due::PAUSE_END, id));
-        }
-        if request.level == PARTIAL {
-            self.state.due.insert((request.until_ns, due::PAUSE_END, id));
-        }
-        if request.market != ALL_MARKETS {
-            self.state.markets.list[request.market as usize].status = status::PAUSED;
-        }
-        self.state.next_pause += 1;
-        let body = PauseBody {
-            level: request.level,
-            categories: 0,
-            reserved: 0,
-            pause_id: next,
-            until_ns: request.until_ns,
-            reason: request.reason,
         };
-        output.emit(command, EventKind::PauseSet, subject, &body);
-        Ok(u64::from(next))
+        self.set_pause(scope, Some(pause));
+        output.emit(command, EventKind::PauseSet, subject, &body_of(&request, id, request.until_ns));
+        Ok(u64::from(id))
+    }
+
+    fn check_pausable(&self, market: u32) -> Result<(), Reject> {
+        if market == ALL_MARKETS {
+            return Ok(());
+        }
+        match self.state.markets.list.get(market as usize).map(|market| market.status) {
+            None => reject(Code::MARKET_NOT_FOUND, 0, i64::from(market)),
+            Some(status::ACTIVE | status::PAUSED) => Ok(()),
+            Some(present) => reject(Code::INVALID_TRANSITION, 0, i64::from(present)),
+        }
+    }
+
+    /// Whether this is the second of two persons who ask for the same.
+    fn seconds_request(&self, command: &Command, request: &PauseMarket, scope: u64) -> Result<bool, Reject> {
+        let Some(first) = self.state.halts.requests.get(&scope) else { return Ok(false) };
+        let same = (first.level, first.categories) == (request.level, request.categories);
+        if !same || command.time_ns > first.expires_ns {
+            return Ok(false);
+        }
+        if first.by == command.principal {
+            return Err(Code::SELF_APPROVAL.into());
+        }
+        Ok(true)
+    }
+
+    fn open_request(
+        &mut self,
+        command: &Command,
+        request: &PauseMarket,
+        (scope, subject): (u64, Subject),
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let requests = &mut self.state.halts.requests;
+        let live = |first: &PauseRequest| first.expires_ns >= command.time_ns;
+        if !requests.contains_key(&scope)
+            && requests.values().filter(|first| live(first)).count() >= MAX_PAUSE_REQUESTS
+        {
+            return reject(Code::CAPACITY_EXCEEDED, MAX_PAUSE_REQUESTS as i64, MAX_PAUSE_REQUESTS as i64);
+        }
+        requests.retain(|_, first| live(first));
+        let expires_ns = command.time_ns.saturating_add(RESUME_WINDOW_NS);
+        let entry = PauseRequest {
+            level: request.level,
+            categories: request.categories,
+            until_ns: request.until_ns,
+            by: command.principal,
+            expires_ns,
+        };
+        requests.insert(scope, entry);
+        output.emit(command, EventKind::PausePending, subject, &body_of(request, 0, expires_ns));
+        Ok(0)
     }
 
     pub(crate) fn resume_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: ResumeMarket = command.payload_as();
-        let (slot, id, subject) = self.pause_slot(request.market)?;
-        let Some(pause) = slot.as_mut().filter(|pause| pause.id == request.pause_id) else {
+        let (scope, subject) = scope_of(request.market);
+        if request.market != ALL_MARKETS && request.market as usize >= self.state.markets.list.len() {
+            return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
+        }
+        let Some(pause) = self.pause_of(scope).copied().filter(|pause| pause.id == request.pause_id) else {
             return reject(Code::INVALID_TRANSITION, 0, i64::from(request.pause_id));
         };
         let first_is_live = pause.pending_by != [0; 32] && command.time_ns <= pause.pending_until_ns;
@@ -123,40 +174,118 @@ impl<B: Book> Engine<B> {
         let mut body =
             ResumeBody { pause_id: pause.id, reserved: 0, until_ns: 0, principal: command.principal };
         if !first_is_live {
-            pause.pending_by = command.principal;
-            pause.pending_until_ns = command.time_ns.saturating_add(RESUME_WINDOW_NS);
-            body.until_ns = pause.pending_until_ns;
+            body.until_ns = command.time_ns.saturating_add(RESUME_WINDOW_NS);
+            let pending = Pause { pending_by: command.principal, pending_until_ns: body.until_ns, ..pause };
+            self.set_pause(scope, Some(pending));
             output.emit(command, EventKind::ResumePending, subject, &body);
             return Ok(u64::from(request.pause_id));
         }
-        let ended = slot.take().expect("present above");
-        if ended.level == PARTIAL {
-            self.state.due.remove(&(ended.until_ns, due::PAUSE_END, id));
+        let missing = self.unmet_for_resume(request.market, command.time_ns);
+        if missing != 0 {
+            return reject(Code::RESUME_CONDITION_UNMET, missing, i64::from(request.pause_id));
         }
-        if let Some(market) = self.state.markets.list.get_mut(request.market as usize) {
-            if market.status == status::PAUSED {
-                market.status = status::ACTIVE;
-            }
-        }
+        self.set_pause(scope, None);
         output.emit(command, EventKind::Resumed, subject, &body);
         Ok(u64::from(request.pause_id))
     }
+
+    /// What P7.6 asks for and does not hold, as bits of [`unmet`]. The auditor is clean as long as there are commands:
+    /// its first violation stops the engine.
+    fn unmet_for_resume(&self, market: u32, now_ns: i64) -> i64 {
+        let halts = &self.state.halts;
+        if market == ALL_MARKETS {
+            let breakers = if halts.open_breakers > 0 { unmet::BREAKERS } else { 0 };
+            return breakers | if halts.feeds_settled(now_ns) { 0 } else { unmet::FEEDS };
+        }
+        let open = |breakers: &crate::halts::MarketHalts| {
+            breakers.breakers.iter().any(|breaker| breaker.phase != phase::CLOSED)
+        };
+        let breakers = if halts.of_market(market).is_some_and(open) { unmet::BREAKERS } else { 0 };
+        let feed = halts.feeds.get(&self.state.markets.list[market as usize].feed);
+        // Feed 0 is also "no feed" of a spot market; only a market that has joined its feed waits for it.
+        let joined = feed.filter(|feed| feed.markets.binary_search(&market).is_ok());
+        let settled = joined.is_none_or(|feed| feed.is_settled(now_ns));
+        breakers | if settled { 0 } else { unmet::FEEDS }
+    }
+
+    /// A PARTIAL pause ends by itself (P7.6); a FREEZE falls back to FULL, which two persons end (P7.5).
+    pub(crate) fn end_pause(&mut self, command: &Command, scope: u64, output: &mut Output) {
+        let subject = if scope == PLATFORM { Subject::NONE } else { Subject::market(scope as u32) };
+        let Some(pause) = self.pause_of(scope).copied() else { return };
+        if pause.level == level::FREEZE {
+            let full = Pause { level: level::FULL, ..pause };
+            self.set_pause(scope, Some(full));
+            let request = PauseMarket {
+                market: scope as u32,
+                level: level::FULL,
+                categories: pause.categories,
+                reserved: 0,
+                until_ns: pause.until_ns,
+                reason: [0; 48],
+            };
+            output.emit(command, EventKind::PauseSet, subject, &body_of(&request, pause.id, pause.until_ns));
+            return;
+        }
+        self.set_pause(scope, None);
+        let body =
+            ResumeBody { pause_id: pause.id, reserved: 0, until_ns: pause.until_ns, principal: [0; 32] };
+        output.emit(command, EventKind::Resumed, subject, &body);
+    }
 }
 
-/// Whether the pauses in force forbid a command of this kind.
-#[cold]
-fn paused(
-    kind: Kind,
-    system: bool,
-    platform: Option<&Pause>,
-    of_market: Option<&Pause>,
-) -> Result<(), Reject> {
-    let trading = matches!(kind, Kind::PlaceOrder | Kind::ReplaceOrder);
-    let blocking = [platform, of_market].into_iter().flatten().find(|pause| trading || pause.level >= FULL);
-    match blocking {
-        Some(pause) if !(kind == Kind::Deposit && system && pause.level < FULL) => {
-            reject(Code::PAUSED, pause.until_ns, i64::from(pause.level))
-        }
-        _ => Ok(()),
+fn body_of(request: &PauseMarket, pause_id: u32, until_ns: i64) -> PauseBody {
+    PauseBody {
+        level: request.level,
+        categories: request.categories,
+        reserved: 0,
+        pause_id,
+        until_ns,
+        reason: request.reason,
     }
+}
+
+/// FREEZE, and a mask that switches off liquidation, need two persons.
+fn needs_two(request: &PauseMarket) -> bool {
+    request.level == level::FREEZE || request.categories & category::LIQUIDATION != 0
+}
+
+/// The form of the request: level, mask, reason and end.
+fn check_request(request: &PauseMarket, now_ns: i64) -> Result<(), Reject> {
+    if request.reserved != 0 {
+        return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved));
+    }
+    let shown = i64::from(request.level);
+    if request.level > level::FREEZE {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(level::FREEZE), shown);
+    }
+    if request.level == level::NONE && request.categories == 0 {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(level::PARTIAL), shown);
+    }
+    // A mask may switch off liquidation only together with FULL (P7.6).
+    if request.categories & category::LIQUIDATION != 0 && request.level < level::FULL {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(level::FULL), shown);
+    }
+    if request.reason.iter().all(|&byte| byte == 0 || byte == b' ') {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, 0);
+    }
+    if request.until_ns <= now_ns {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, now_ns, request.until_ns);
+    }
+    let longest = if request.level == level::FREEZE { MAX_FREEZE_NS } else { MAX_PAUSE_NS };
+    let latest = now_ns.saturating_add(longest);
+    if request.until_ns > latest {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, latest, request.until_ns);
+    }
+    Ok(())
+}
+
+/// A pause is only ever tightened; easing it is a resume.
+fn check_tightens(old: &Pause, request: &PauseMarket) -> Result<(), Reject> {
+    if request.level < old.level {
+        return reject(Code::INVALID_TRANSITION, i64::from(old.level), i64::from(request.level));
+    }
+    if old.categories & !request.categories != 0 {
+        return reject(Code::INVALID_TRANSITION, i64::from(old.categories), i64::from(request.categories));
+    }
+    Ok(())
 }

@@ -1,18 +1,16 @@
 //! Time: ticks, the due queue, the dead-man's switch, hashes on record (protocol P2.1.5, P2.5.8, P1.1.4).
 
-use super::conditional::LINKED_CANCELS;
 use super::work::{Budget, CancelAccount, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine, RULES_VERSION};
 use crate::ledger::{line, post_system, post_user};
 use crate::limits::*;
-use crate::market::status;
 use crate::output::{Output, Subject};
-use crate::state::{due, PLATFORM};
+use crate::state::due;
 use crate::wire::command::{ActivateRules, AdvanceTime, Command, Kind, SetCancelAllAfter, ALL, ALL_MARKETS};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{
-    cancel_reason, CollateralBody, EventKind, HashBody, ResumeBody, SwitchBody, TimeBody, TokenBody,
+    cancel_reason, CollateralBody, EventKind, HashBody, SwitchBody, TimeBody, TokenBody,
 };
 
 impl<B: Book> Engine<B> {
@@ -36,15 +34,16 @@ impl<B: Book> Engine<B> {
             if due_ns > command.time_ns {
                 return (None, true);
             }
-            if budget.due == 0 || budget.cancels < LINKED_CANCELS {
+            if budget.due == 0 || budget.cancels == 0 {
                 return (Some(Work::Due), true);
             }
             budget.due -= 1;
             self.state.due.remove(&item);
             match kind {
                 due::ORDER_EXPIRY => {
+                    budget.cancels -= 1;
                     let slot = self.state.orders.find(id).expect("an open order owns its expiry");
-                    budget.cancels -= self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
+                    self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
                 }
                 due::SWITCH => {
                     return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)
@@ -116,24 +115,6 @@ impl<B: Book> Engine<B> {
             side: ALL,
             reason: cancel_reason::SWITCH,
             done: 0,
-        }
-    }
-
-    /// A PARTIAL pause ends by itself (P7.6).
-    fn end_pause(&mut self, command: &Command, id: u64, output: &mut Output) {
-        let (slot, subject) = if id == PLATFORM {
-            (&mut self.state.platform_pause, Subject::NONE)
-        } else {
-            let market = &mut self.state.markets.list[id as usize];
-            if market.status == status::PAUSED {
-                market.status = status::ACTIVE;
-            }
-            (&mut market.pause, Subject::market(id as u32))
-        };
-        if let Some(pause) = slot.take() {
-            let body =
-                ResumeBody { pause_id: pause.id, reserved: 0, until_ns: pause.until_ns, principal: [0; 32] };
-            output.emit(command, EventKind::Resumed, subject, &body);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::hash::{id32, Id, Map, Set};
 use crate::id;
 use crate::wire::event::{
     AccountBody, AddressBody, AssetBody, CollateralBody, Event, EventKind, IdentityBody, MarketBody, Posting,
-    RoleBody, StatusBody, SubAccountBody, NO_MARKET,
+    RoleBody, StatusBody, SubAccountBody,
 };
 
 const ACCOUNTS: usize = 1_000_000;
@@ -151,6 +151,7 @@ impl Auditor {
     /// Events that are not about orders.
     pub(super) fn check_record(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
         use EventKind as Kind;
+        self.check_paused_record(kind, event)?;
         match kind {
             Kind::Deposited => return self.deposited(event, postings),
             Kind::WithdrawalQueued | Kind::WithdrawalReleased => {
@@ -180,8 +181,13 @@ impl Auditor {
             Kind::MarketActivated | Kind::MarketClosing | Kind::MarketClosed => {
                 self.market_moved(kind, event)
             }
-            Kind::PauseSet => self.paused(event, PAUSED),
-            Kind::Resumed => self.paused(event, ACTIVE),
+            Kind::PauseSet | Kind::Resumed => self.paused(kind, event),
+            Kind::BreakerTripped | Kind::BreakerExtended | Kind::BreakerHalfOpen | Kind::BreakerClosed => {
+                self.breaker_moved(kind, event)
+            }
+            Kind::AuctionStarted | Kind::AuctionUncrossed | Kind::AuctionEnded => {
+                self.auction_moved(kind, event)
+            }
             Kind::AssetRegistered => self.asset_registered(event),
             Kind::AccountOpened => self.account_opened(event),
             Kind::SubAccountOpened => self.sub_account_opened(event),
@@ -280,33 +286,6 @@ impl Auditor {
         );
         self.markets[event.market as usize].status = body.status;
         Ok(())
-    }
-
-    /// A pause or its end: of one market by its status, of the platform by a flag.
-    fn paused(&mut self, event: &Event, status: u8) -> Check {
-        if event.market == NO_MARKET {
-            self.platform_paused = status == PAUSED;
-            return Ok(());
-        }
-        let present = self.market(event.market)?.status;
-        let allowed = present == PAUSED || (present == ACTIVE && status == PAUSED);
-        ensure!(allowed, "I25", "market {} goes from status {present} to {status}", event.market);
-        self.markets[event.market as usize].status = status;
-        Ok(())
-    }
-
-    /// New risk is taken only on an active market of a platform that is not paused (I25).
-    #[inline]
-    pub(super) fn check_takes_risk(&self, handle: u32) -> Check<Market> {
-        let market = *self.market(handle)?;
-        ensure!(
-            market.status == ACTIVE && !self.platform_paused,
-            "I25",
-            "market {handle} has status {}, platform paused: {}",
-            market.status,
-            self.platform_paused
-        );
-        Ok(market)
     }
 
     fn asset_registered(&mut self, event: &Event) -> Check {

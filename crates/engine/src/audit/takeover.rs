@@ -4,14 +4,13 @@ use super::bonds::Bond;
 use super::book::Order;
 use super::fault::{fault, Check, Fault};
 use super::records::{Account, Withdrawal};
-use super::specials::Special;
 use super::{Auditor, Market, Violation};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::genesis::Genesis;
 use crate::hash::id32;
 use crate::ledger::line;
-use crate::order::{flag, SLOT_BITS};
+use crate::order::SLOT_BITS;
 use crate::state::withdrawal_state;
 use crate::wire::command::{asset_flag, side};
 
@@ -70,15 +69,34 @@ impl Auditor {
             });
             self.books.open_market();
         }
-        self.platform_paused = state.platform_pause.is_some();
         let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);
         for (&account, stake) in &state.keepers.stakes {
             let asset = stake_asset.unwrap_or(usize::from(u16::MAX)) as u16;
             let bond = Bond { asset, bonded: stake.bonded, unbonding: stake.unbonding() };
             self.records.bonds.insert(account, bond);
         }
+        self.take_over_halts(engine)?;
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
+    }
+
+    fn take_over_halts<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        let state = &engine.state;
+        let pause_of =
+            |pause: Option<crate::market::Pause>| pause.map(|pause| (pause.level, pause.categories));
+        self.halts.platform.pause = pause_of(state.platform_pause);
+        for (market, entry) in
+            state.markets.list.iter().enumerate().filter(|(_, entry)| entry.pause.is_some())
+        {
+            self.halts.scope_mut(market as u32).pause = pause_of(entry.pause);
+        }
+        for (scope, breaker) in state.halts.all().filter(|(_, breaker)| breaker.phase != 0) {
+            self.halts.scope_mut(scope).phases[breaker.id as usize] = breaker.phase;
+            if scope != u32::MAX && self.halts.scope(scope).collects() {
+                self.books.let_cross(scope, true)?;
+            }
+        }
+        Ok(())
     }
 
     fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {
@@ -122,18 +140,13 @@ impl Auditor {
             let market = *self.market(order.market)?;
             let asset = if order.side == side::BUY { market.quote } else { market.base };
             let balance = self.ledger.slot(order.account, order.sub, asset);
-            let hidden = state.triggers.hidden(order);
-            let parked = order.flags & flag::WAITING != 0;
-            let total = order.total + hidden;
-            let remaining = order.remaining + hidden;
-            let secured = if parked && order.reserve == 0 { 0 } else { remaining };
-            let reserve = market.reserve(order.side, order.price, secured, order.fee_cap_e6bp)?;
+            let reserve = market.reserve(order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
             let copy = Order {
                 id: order.id,
                 priority: order.priority,
                 price: order.price,
-                total,
-                remaining,
+                total: order.total,
+                remaining: order.remaining,
                 filled: order.total - order.remaining,
                 reserve,
                 account: order.account,
@@ -142,21 +155,11 @@ impl Auditor {
                 balance,
                 sub: order.sub,
                 side: order.side,
-                kind: order.order_type,
-                flags: order.flags & !flag::INTERNAL,
-                hidden,
                 ..Order::EMPTY
             };
             let place = self.books.store(&copy)?;
             self.ledger.reserve(balance, reserve);
-            if let Some(special) = state.triggers.special(order.id) {
-                self.specials.insert(order.id, Special::taken_over(special));
-            }
-            if parked {
-                self.books.park(place, true);
-            } else {
-                self.books.rest(place, order.priority)?;
-            }
+            self.books.rest(place, order.priority)?;
         }
         self.books.last_order_id = (state.next_order << SLOT_BITS) - 1;
         Ok(())

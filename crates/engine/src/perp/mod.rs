@@ -426,7 +426,7 @@ impl Perps {
         &mut self,
         accounts: &mut Accounts,
         units: impl Fn(u32) -> Option<i64>,
-        orders: impl Iterator<Item = (&'a Order, i64)>,
+        orders: impl Iterator<Item = &'a Order>,
     ) -> Result<(), String> {
         for market in &mut self.markets {
             market.unit = units(market.market).ok_or("a leveraged market without a market")?;
@@ -444,9 +444,9 @@ impl Perps {
             perp.funding_claims += i128::from(position.lots) * position.funding_entry;
             self.insert(accounts, position);
         }
-        for (order, lots) in orders {
+        for order in orders {
             if self.of_market(order.market).is_some() {
-                self.track(accounts, order, lots);
+                self.track(accounts, order, order.remaining);
             }
         }
         Ok(())

@@ -252,7 +252,9 @@ record! {
 }
 
 record! {
-    /// 0103. Level 1 PARTIAL, 2 FULL; categories: bit mask, 0 = all. `until_ns` at most 72 h ahead.
+    /// 0103. Level 0 NONE (only with a mask), 1 PARTIAL, 2 FULL, 3 FREEZE; categories: bits of
+    /// `halts::matrix::category` that are stopped besides. `until_ns` at most 72 h ahead, of a FREEZE 24 h. FREEZE and a
+    /// mask with LIQUIDATION (FULL only) take effect with the same command of a second EMERGENCY principal in 600 s.
     PauseMarket: 64 { market: u32, level: u8, categories: u8, reserved: u16, until_ns: i64, reason: [u8; 48] }
 }
 

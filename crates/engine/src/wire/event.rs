@@ -5,14 +5,12 @@ use crate::record;
 
 pub use super::detection::OwnerLinkBody;
 pub use super::flow::RateClassBody;
+pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSettingsBody, CoverageBody};
 pub use super::keepers::{
     KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
 };
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
-};
-pub use super::orders::{
-    link_kind, resize_cause, FiredBody, IcebergBody, LinkBody, ResizeBody, SliceBody, TriggerBody, TwapBody,
 };
 pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
@@ -141,6 +139,18 @@ event_kinds! {
     MarketIdentified = 0x0109 IdentityBody;
     MarketRiskSet = 0x010A MarketRiskBody;
     MarketSettled = 0x010B StatusBody;
+    BreakerTripped = 0x0120 BreakerBody;
+    BreakerReasoned = 0x0121 BreakerReasonBody;
+    BreakerExtended = 0x0122 BreakerBody;
+    BreakerHalfOpen = 0x0123 BreakerBody;
+    BreakerClosed = 0x0124 BreakerBody;
+    BreakerResumePending = 0x0125 BreakerBody;
+    BreakerConfigured = 0x0126 BreakerSettingsBody;
+    PausePending = 0x0127 PauseBody;
+    AuctionStarted = 0x0128 AuctionBody;
+    AuctionUncrossed = 0x0129 AuctionBody;
+    AuctionEnded = 0x012A AuctionBody;
+    CoverageShort = 0x012C CoverageBody;
     AssetRegistered = 0x0110 AssetBody;
     AssetUpdated = 0x0111 AssetBody;
     AccountOpened = 0x0201 AccountBody;
@@ -168,16 +178,6 @@ event_kinds! {
     SwitchArmed = 0x0308 SwitchBody;
     SwitchDisarmed = 0x0309 SwitchBody;
     SwitchFired = 0x030A SwitchBody;
-    TriggerPlaced = 0x0310 TriggerBody;
-    TriggerFired = 0x0311 FiredBody;
-    OrderActivated = 0x0312 OrderBody;
-    IcebergShown = 0x0313 IcebergBody;
-    TwapPlaced = 0x0314 TwapBody;
-    SliceSent = 0x0315 SliceBody;
-    SliceEnded = 0x0316 SliceBody;
-    OrderLinked = 0x0317 LinkBody;
-    OrderResized = 0x0318 ResizeBody;
-    BatchApplied = 0x0319 CountBody;
     PositionChanged = 0x0401 PositionBody;
     PositionSettled = 0x0402 PositionBody;
     MarginAdjusted = 0x0403 AmountBody;
@@ -254,7 +254,8 @@ record! {
 }
 
 record! {
-    /// A pause: level 1 PARTIAL, 2 FULL.
+    /// A pause: level 0 NONE with a mask, 1 PARTIAL, 2 FULL, 3 FREEZE. Of PausePending `until_ns` is the last moment
+    /// of the second person.
     PauseBody: 64 { level: u8, categories: u8, reserved: u16, pause_id: u32, until_ns: i64, reason: [u8; 48] }
 }
 

@@ -2,17 +2,17 @@
 
 mod audit;
 mod authority;
-mod conditional;
 mod continuation;
 mod flow;
 mod golden;
 mod hostile;
-mod iceberg;
 mod keepers;
 mod lifecycle;
+mod matrix;
 mod oracle;
+mod oracle_marks;
+mod pauses;
 mod prices;
 mod properties;
 mod rejects;
 mod support;
-mod twap;

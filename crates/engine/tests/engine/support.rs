@@ -322,32 +322,6 @@ pub fn limit(market: u32, side: u8, price: i64, lots: i64) -> PlaceOrder {
     PlaceOrder { market, side, price, lots, ..PlaceOrder::zero() }
 }
 
-/// A stop at the market that watches the last trade.
-pub fn stop(market: u32, side: u8, trigger_price: i64, lots: i64) -> PlaceOrder {
-    PlaceOrder {
-        order_type: order_type::STOP,
-        trigger_price,
-        trigger_source: trigger_source::LAST_TRADE,
-        ..limit(market, side, 0, lots)
-    }
-}
-
-pub fn take_profit(market: u32, side: u8, trigger_price: i64, lots: i64) -> PlaceOrder {
-    PlaceOrder { order_type: order_type::TAKE_PROFIT, ..stop(market, side, trigger_price, lots) }
-}
-
-pub fn trailing(market: u32, side: u8, trail: i64, lots: i64) -> PlaceOrder {
-    PlaceOrder { order_type: order_type::TRAILING_STOP, trail, ..stop(market, side, 0, lots) }
-}
-
-pub fn iceberg(market: u32, side: u8, price: i64, lots: i64, display_lots: i64) -> PlaceOrder {
-    PlaceOrder { order_type: order_type::ICEBERG, display_lots, ..limit(market, side, price, lots) }
-}
-
-pub fn twap(market: u32, side: u8, lots: i64, slices: u16, interval_s: u32) -> PlaceTwap {
-    PlaceTwap { market, side, lots, slices, interval_s, ..PlaceTwap::zero() }
-}
-
 pub fn place(owner: Key, order: PlaceOrder) -> Command {
     by(owner, Kind::PlaceOrder).with(&order)
 }
@@ -377,6 +351,19 @@ pub fn pause(market: u32, level: u8, until_ns: i64) -> Command {
     reason[..4].copy_from_slice(b"test");
     let payload = PauseMarket { market, level, categories: 0, reserved: 0, until_ns, reason };
     by(EMERGENCY, Kind::PauseMarket).with(&payload)
+}
+
+/// As [`pause`], by anyone, with a level and a mask of categories.
+pub fn masked_pause(who: Key, market: u32, (level, categories): (u8, u8), until_ns: i64) -> Command {
+    let plain = pause(market, level, until_ns);
+    let payload = PauseMarket { categories, ..plain.payload_as() };
+    Command { principal: who, ..plain.with(&payload) }
+}
+
+/// Two EMERGENCY principals freeze.
+pub fn freeze(world: &mut World, market: u32, until_ns: i64) -> u32 {
+    world.accept(pause(market, 3, until_ns));
+    world.accept(masked_pause(EMERGENCY_B, market, (3, 0), until_ns)).value as u32
 }
 
 pub fn resume(by_key: Key, market: u32, pause_id: u32) -> Command {

@@ -1,0 +1,310 @@
+//! Step 6 of P2.1.3: may this command act while something is halted? One function says what a command is about to
+//! do, one table (`halts::matrix`) what each state allows; FROZEN answers before PAUSED before BREAKER_ACTIVE.
+
+use crate::book::Book;
+use crate::engine::{Context, Engine};
+use crate::gate::{Action, Cell};
+use crate::halts::breaker::{has_auction, phase, Breaker};
+use crate::halts::matrix::{category, cell, pause_cell, HaltState};
+use crate::halts::FULL_COVERAGE_PPM;
+use crate::limits::BREAKER_RECHECK_NS;
+use crate::market::{kind as market_kind, level, Pause};
+use crate::wire::command::{
+    order_flag, AdjustMargin, CancelAll, CancelOrder, ClosePosition, Command, Kind, Liquidate, OneMarket,
+    PlaceOrder, PlaceTwap, ReplaceOrder, ALL_MARKETS,
+};
+use crate::wire::error::{reject, Code, Reject};
+
+/// What a command is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// A column of the matrices, in a market or on the platform.
+    Acts(Action, Option<u32>),
+    /// Only a pause with this category in its mask stops it.
+    Category(u8),
+    /// Nothing stops it: clocks, hashes, pauses themselves.
+    Free,
+}
+
+impl<B: Book> Engine<B> {
+    /// Refuses what a pause or a breaker forbids.
+    ///
+    /// # Errors
+    /// `FROZEN` and `PAUSED` (bound: until, given: level), `BREAKER_ACTIVE` (bound: until, given: breaker),
+    /// `COVERAGE_TOO_LOW` (ppm); of the oracle matrix the codes of P6.4.
+    #[inline]
+    pub(crate) fn check_halts(&self, command: &Command, kind: Kind, context: &Context) -> Result<(), Reject> {
+        if self.state.halts.in_force != 0 {
+            self.check_halts_in_force(command, kind, context)?;
+        }
+        if self.state.feeds.is_empty() {
+            return Ok(());
+        }
+        self.check_feed(command, kind, context)
+    }
+
+    /// The oracle matrix (P6.5) for what happens in a leveraged market; withdrawals ask it for themselves.
+    fn check_feed(&self, command: &Command, kind: Kind, context: &Context) -> Result<(), Reject> {
+        let asks = matches!(
+            kind,
+            Kind::PlaceOrder
+                | Kind::BatchItem
+                | Kind::PlaceTwap
+                | Kind::ReplaceOrder
+                | Kind::ClosePosition
+                | Kind::AdjustMargin
+                | Kind::Liquidate
+        );
+        if !asks {
+            return Ok(());
+        }
+        let Deed::Acts(action, Some(market)) = self.deed(command, kind, context) else { return Ok(()) };
+        let Some(perp) = self.state.perps.of_market(market) else { return Ok(()) };
+        match self.state.feeds.check(perp.feed, action)? {
+            // Margin cannot leave a position later, so that "queued" is no.
+            Cell::Queued => {
+                let used = self.state.feeds.effective(perp.feed).expect("checked just now");
+                Err(crate::oracle::matrix::refusal(used.state, used.since_ns))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn check_halts_in_force(&self, command: &Command, kind: Kind, context: &Context) -> Result<(), Reject> {
+        let (action, market) = match self.deed(command, kind, context) {
+            Deed::Free => return Ok(()),
+            Deed::Category(category) => return self.check_category(category),
+            Deed::Acts(action, market) => (action, market),
+        };
+        let queues = matches!(kind, Kind::RequestWithdrawal | Kind::Transfer | Kind::AdjustMargin);
+        let refuses = |cell: Cell| cell == Cell::Refused || (cell == Cell::Queued && !queues);
+        self.check_pauses(action, market, &refuses)?;
+        // The mirror of an outside book shows what it shows; in a halted market its orders are collected.
+        if context.system && matches!(kind, Kind::PlaceOrder | Kind::ReplaceOrder) {
+            return Ok(());
+        }
+        self.check_breakers(action, market, &refuses)
+    }
+
+    /// What the command is about to do, on what.
+    pub(crate) fn deed(&self, command: &Command, kind: Kind, context: &Context) -> Deed {
+        match kind {
+            Kind::PlaceOrder | Kind::BatchItem => {
+                let order: PlaceOrder = command.payload_as();
+                Deed::Acts(self.risk_of(order.market, order.order_flags), Some(order.market))
+            }
+            Kind::PlaceTwap => {
+                let order: PlaceTwap = command.payload_as();
+                Deed::Acts(self.risk_of(order.market, order.order_flags), Some(order.market))
+            }
+            Kind::ReplaceOrder => {
+                let request: ReplaceOrder = command.payload_as();
+                let slot =
+                    self.find_order(context.account, request.order, &request.target_key, command.time_ns);
+                match slot.map(|slot| &self.state.orders[slot]) {
+                    Ok(order) => Deed::Acts(self.risk_of(order.market, order.flags), Some(order.market)),
+                    // The command itself says what is wrong with the order it names.
+                    Err(_) => Deed::Free,
+                }
+            }
+            Kind::ClosePosition => {
+                Deed::Acts(Action::Reduce, Some(command.payload_as::<ClosePosition>().market))
+            }
+            Kind::CancelOrder => {
+                let request: CancelOrder = command.payload_as();
+                let slot =
+                    self.find_order(context.account, request.order, &request.target_key, command.time_ns);
+                Deed::Acts(Action::Cancel, slot.ok().map(|slot| self.state.orders[slot].market))
+            }
+            Kind::CancelAll => {
+                let market = command.payload_as::<CancelAll>().market;
+                Deed::Acts(Action::Cancel, (market != ALL_MARKETS).then_some(market))
+            }
+            Kind::CancelWithdrawal | Kind::FundInsurance => Deed::Acts(Action::Cancel, None),
+            Kind::Deposit => Deed::Acts(Action::Deposit, None),
+            Kind::RequestWithdrawal | Kind::Transfer => {
+                Deed::Acts(self.withdrawal_of(context.account, command.sub), None)
+            }
+            Kind::AdjustMargin => {
+                let request: AdjustMargin = command.payload_as();
+                let action = if request.amount > 0 { Action::Deposit } else { Action::WithdrawWithPositions };
+                Deed::Acts(action, Some(request.market))
+            }
+            Kind::Liquidate | Kind::CompleteLiquidation => {
+                Deed::Acts(Action::Liquidate, Some(command.payload_as::<Liquidate>().market))
+            }
+            Kind::PublishPrice => Deed::Acts(Action::OracleIn, None),
+            Kind::CrankFunding => Deed::Acts(Action::Funding, Some(command.payload_as::<OneMarket>().market)),
+            Kind::SettleMarket => {
+                Deed::Acts(Action::SettleAtIndex, Some(command.payload_as::<OneMarket>().market))
+            }
+            Kind::CreateMarket
+            | Kind::UpdateMarket
+            | Kind::UpdateMarketRisk
+            | Kind::CloseMarket
+            | Kind::RegisterAsset
+            | Kind::UpdateAsset
+            | Kind::ConfigureBreaker
+            | Kind::RegisterFeed
+            | Kind::UpdateFeed
+            | Kind::SetFeedSource
+            | Kind::LinkOwners
+            | Kind::SetSuitability
+            | Kind::GrantRole
+            | Kind::RevokeRole
+            | Kind::ProposeAction
+            | Kind::ApproveAction
+            | Kind::ExecuteAction => Deed::Category(category::ADMIN),
+            Kind::TripBreaker | Kind::CloseBreaker | Kind::OverrideFeed => {
+                Deed::Category(category::EMERGENCY)
+            }
+            _ => Deed::Free,
+        }
+    }
+
+    /// The risk that an order takes: by the kind of its market and its flags.
+    fn risk_of(&self, market: u32, flags: u16) -> Action {
+        let kind =
+            self.state.markets.list.get(market as usize).map_or(market_kind::SPOT, |market| market.kind);
+        if flags & order_flag::REDUCE_ONLY != 0 {
+            return Action::Reduce;
+        }
+        match kind {
+            market_kind::PERPETUAL => Action::NewLeveraged,
+            _ if flags & order_flag::POST_ONLY != 0 => Action::Passive,
+            _ => Action::NewCollateralised,
+        }
+    }
+
+    /// A withdrawal of this sub-account.
+    pub(crate) fn withdrawal_of(&self, account: u32, sub: u8) -> Action {
+        if self.has_positions(account, sub) {
+            Action::WithdrawWithPositions
+        } else {
+            Action::Withdraw
+        }
+    }
+
+    /// Whether the sub-account has open positions.
+    fn has_positions(&self, account: u32, sub: u8) -> bool {
+        !self.state.accounts.positions(account, sub).is_empty()
+    }
+
+    fn check_category(&self, category: u8) -> Result<(), Reject> {
+        match self.state.platform_pause {
+            Some(pause) if pause.categories & category != 0 => Err(refusal(&pause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pauses of the platform and of the market, a FREEZE first.
+    fn check_pauses(
+        &self,
+        action: Action,
+        market: Option<u32>,
+        refuses: &dyn Fn(Cell) -> bool,
+    ) -> Result<(), Reject> {
+        let blocking = self
+            .pauses(market)
+            .filter(|pause| refuses(pause_cell(pause.level, pause.categories, action)))
+            .reduce(|first, other| if other.level > first.level { other } else { first });
+        match blocking {
+            Some(pause) => Err(refusal(pause)),
+            None => Ok(()),
+        }
+    }
+
+    fn pauses(&self, market: Option<u32>) -> impl Iterator<Item = &Pause> {
+        let of_market = market.and_then(|market| self.state.markets.list.get(market as usize));
+        self.state.platform_pause.iter().chain(of_market.and_then(|market| market.pause.as_ref()))
+    }
+
+    /// Breakers of the platform and of the market that halt.
+    fn check_breakers(
+        &self,
+        action: Action,
+        market: Option<u32>,
+        refuses: &dyn Fn(Cell) -> bool,
+    ) -> Result<(), Reject> {
+        if let Some((breaker, _)) = self.breaker_rows(market).find(|&(_, row)| refuses(cell(row, action))) {
+            return reject(Code::BREAKER_ACTIVE, breaker.until_ns, i64::from(breaker.id));
+        }
+        let short = self.state.halts.is_coverage_short();
+        if short && refuses(cell(HaltState::CoverageShort, action)) {
+            let coverage = self.state.halts.coverage_ppm.unwrap_or(0);
+            return reject(Code::COVERAGE_TOO_LOW, FULL_COVERAGE_PPM, coverage);
+        }
+        Ok(())
+    }
+
+    /// Every breaker that halts, with its row of the matrix.
+    fn breaker_rows(&self, market: Option<u32>) -> impl Iterator<Item = (&Breaker, HaltState)> {
+        let halts = &self.state.halts;
+        let of_market = market.and_then(|market| halts.of_market(market));
+        let breakers = halts.platform.iter().chain(of_market.into_iter().flat_map(|market| &market.breakers));
+        breakers.filter_map(|breaker| row_of(breaker).map(|row| (breaker, row)))
+    }
+
+    /// What all states together say about an action (P7.5: the stricter cell).
+    pub(crate) fn halt_cell(&self, action: Action, market: Option<u32>) -> Cell {
+        if self.state.halts.in_force == 0 {
+            return Cell::Allowed;
+        }
+        let paused = self.pauses(market).map(|pause| pause_cell(pause.level, pause.categories, action));
+        let halted = self.breaker_rows(market).map(|(_, row)| cell(row, action));
+        let short = self.state.halts.is_coverage_short().then(|| cell(HaltState::CoverageShort, action));
+        paused.chain(halted).chain(short).fold(Cell::Allowed, Cell::stricter)
+    }
+
+    /// Whether a halt makes the funding of this market zero (P7.5).
+    pub(crate) fn is_funding_halted(&self, market: u32) -> bool {
+        self.halt_cell(Action::Funding, Some(market)) == Cell::Zero
+    }
+
+    /// Whether orders of this market are collected instead of matched (P7.5 "auction", P3.7). One load for a market
+    /// without breakers.
+    #[inline]
+    pub(crate) fn collects(&self, market: u32) -> bool {
+        match self.state.halts.of_market(market) {
+            None => false,
+            Some(halts) => self.state.halts.in_force != 0 && halts.collects(),
+        }
+    }
+
+    /// Until when a withdrawal of this sub-account is queued by a pause or a breaker; None when it may go now.
+    pub(crate) fn withdrawal_waits_until(&self, account: u32, sub: u8, now_ns: i64) -> Option<i64> {
+        if self.state.halts.in_force == 0 {
+            return None;
+        }
+        let action = self.withdrawal_of(account, sub);
+        let waits = |cell: Cell| matches!(cell, Cell::Queued | Cell::Refused);
+        // What does not end by itself is looked at every few seconds.
+        let looked_at_ns = now_ns.saturating_add(BREAKER_RECHECK_NS);
+        let ends = |by_itself_ns: Option<i64>, until_ns: i64| {
+            by_itself_ns.unwrap_or(if until_ns > now_ns { until_ns } else { looked_at_ns })
+        };
+        let paused = self
+            .pauses(None)
+            .filter(|pause| waits(pause_cell(pause.level, pause.categories, action)))
+            .map(|pause| ends(pause.ends_ns(), pause.until_ns));
+        let rows = self.breaker_rows(None).filter(|&(_, row)| waits(cell(row, action)));
+        let halted = rows.map(|(breaker, _)| ends(breaker.due_ns(), breaker.until_ns));
+        let short = self.state.halts.is_coverage_short() && waits(cell(HaltState::CoverageShort, action));
+        paused.chain(halted).chain(short.then_some(looked_at_ns)).max()
+    }
+}
+
+/// The row of a breaker that is not CLOSED; None where it halts nothing (probation).
+fn row_of(breaker: &Breaker) -> Option<HaltState> {
+    match breaker.phase {
+        phase::TRIPPED => Some(HaltState::of_breaker(breaker.id)),
+        phase::AUCTION if has_auction(breaker.id) => Some(HaltState::MarketAuction),
+        _ => None,
+    }
+}
+
+fn refusal(pause: &Pause) -> Reject {
+    let code = if pause.level == level::FREEZE { Code::FROZEN } else { Code::PAUSED };
+    Reject::new(code, pause.until_ns, i64::from(pause.level))
+}

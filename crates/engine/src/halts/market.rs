@@ -1,0 +1,216 @@
+//! The breakers of one market and what they watch.
+
+use super::breaker::{id, phase, Breaker, OF_MARKET};
+use super::liquidated::Liquidated;
+use super::volume::Volume;
+use super::window::{move_ppm, moves_beyond, Extremes};
+use crate::codec::{Reader, Writer};
+use crate::limits::SECOND_NS;
+
+/// Windows of P7.1.
+pub const FAST_NS: i64 = 1_600_000_000;
+pub const SLOW_NS: i64 = 300 * SECOND_NS;
+const INTEREST_NS: i64 = 400_000_000;
+/// B7 asks for an open interest above $100,000, in micro.
+const MIN_INTEREST: i64 = 100_000_000_000;
+
+/// Why a breaker must trip: which one, the value found and the threshold it exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    pub breaker: u8,
+    pub cause: u8,
+    pub value: i64,
+    pub threshold: i64,
+}
+
+/// State of one market's breakers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarketHalts {
+    /// In the order of [`OF_MARKET`].
+    pub breakers: Vec<Breaker>,
+    pub fast: Extremes,
+    pub slow: Extremes,
+    pub volume: Volume,
+    /// Values of the open interest by the moment at which they ended.
+    interest: Extremes,
+    /// Micro-quote.
+    pub open_interest: i64,
+    pub liquidated: Liquidated,
+    /// Micro-quote that waits for liquidation.
+    pub pending_liquidation: i64,
+    /// Ticks of the whole range of an outcome market: its moves are absolute (P7.2).
+    pub range_ticks: Option<i64>,
+    /// What this market adds to B2c's sums: open interest × move, and open interest.
+    pub weighed: (i128, i64),
+}
+
+impl MarketHalts {
+    pub fn new(armed: bool, range_ticks: Option<i64>) -> Self {
+        MarketHalts {
+            breakers: OF_MARKET.iter().map(|&breaker| Breaker::new(breaker, armed)).collect(),
+            fast: Extremes::new(FAST_NS),
+            slow: Extremes::new(SLOW_NS),
+            volume: Volume::default(),
+            interest: Extremes::new(INTEREST_NS),
+            open_interest: 0,
+            liquidated: Liquidated::default(),
+            pending_liquidation: 0,
+            range_ticks,
+            weighed: (0, 0),
+        }
+    }
+
+    /// # Panics
+    /// For a breaker that markets do not have.
+    #[inline]
+    pub fn breaker(&self, id: u8) -> &Breaker {
+        let at = OF_MARKET.iter().position(|&other| other == id);
+        &self.breakers[at.expect("a breaker of markets")]
+    }
+
+    /// # Panics
+    /// As [`MarketHalts::breaker`].
+    pub fn breaker_mut(&mut self, id: u8) -> &mut Breaker {
+        let at = OF_MARKET.iter().position(|&other| other == id);
+        &mut self.breakers[at.expect("a breaker of markets")]
+    }
+
+    /// The breakers that reopen by an auction and are in this phase.
+    pub fn in_auction_group(&self, in_phase: u8) -> impl Iterator<Item = &Breaker> {
+        self.breakers
+            .iter()
+            .filter(move |breaker| breaker.phase == in_phase && super::breaker::has_auction(breaker.id))
+    }
+
+    /// Whether orders are collected instead of matched: halted by price, volume or open interest, or in the
+    /// auction behind such a halt.
+    pub fn collects(&self) -> bool {
+        self.in_auction_group(phase::TRIPPED).chain(self.in_auction_group(phase::AUCTION)).next().is_some()
+    }
+
+    /// The breaker, if any, that a trade or mark at `price` would trip (P7.2). The sample itself is not taken.
+    pub fn price_reading(&mut self, now_ns: i64, price: i64, cause: u8) -> Option<Reading> {
+        for breaker in [id::PRICE_FAST, id::PRICE_SLOW] {
+            let entry = self.breaker(breaker);
+            if !entry.watches(now_ns) {
+                continue;
+            }
+            let threshold = entry.threshold_now();
+            let window = if breaker == id::PRICE_FAST { &mut self.fast } else { &mut self.slow };
+            let Some((low, high)) = window.range(now_ns) else { continue };
+            let range = self.range_ticks;
+            let beyond = [low, high].into_iter().find(|&x| moves_beyond(price, x, threshold, range));
+            if let Some(extreme) = beyond {
+                let value = (move_ppm(price, extreme, range) + 99) / 100;
+                return Some(Reading { breaker, cause, value, threshold });
+            }
+        }
+        None
+    }
+
+    /// Takes a price into both windows, tripped or not.
+    #[inline]
+    pub fn sample(&mut self, now_ns: i64, price: i64) {
+        self.fast.push(now_ns, price);
+        self.slow.push(now_ns, price);
+    }
+
+    /// B3 with a fill of `notional` micro-quote counted.
+    pub fn volume_reading(&mut self, now_ns: i64, notional: i64) -> Option<Reading> {
+        self.volume.add(now_ns, notional);
+        let entry = self.breaker(id::VOLUME);
+        if !entry.watches(now_ns) {
+            return None;
+        }
+        let threshold = entry.threshold_now();
+        let value = self.volume.excess(threshold)?;
+        Some(Reading { breaker: id::VOLUME, cause: super::breaker::cause::VOLUME, value, threshold })
+    }
+
+    /// B7 with a new open interest in micro-quote. A value counts in the window until the moment it ended.
+    pub fn interest_reading(&mut self, now_ns: i64, value: i64) -> Option<Reading> {
+        if value == self.open_interest {
+            return None;
+        }
+        self.interest.push(now_ns, self.open_interest);
+        self.open_interest = value;
+        let entry = self.breaker(id::OPEN_INTEREST);
+        if value <= MIN_INTEREST || !entry.watches(now_ns) {
+            return None;
+        }
+        let threshold = entry.threshold_now();
+        let (low, _) = self.interest.range(now_ns)?;
+        // From nothing there is no rate: the first positions of a market are its beginning, not a rush.
+        if low == 0 || value <= low || !moves_beyond(value, low, threshold, None) {
+            return None;
+        }
+        let grown = (i128::from(value - low) * 10_000 + i128::from(low) - 1) / i128::from(low);
+        let value = grown.min(i128::from(i64::MAX)) as i64;
+        let cause = super::breaker::cause::OPEN_INTEREST;
+        Some(Reading { breaker: id::OPEN_INTEREST, cause, value, threshold })
+    }
+
+    /// B4 with a liquidation of `notional` micro-quote counted.
+    pub fn liquidation_reading(&mut self, now_ns: i64, account: u32, notional: i64) -> Option<Reading> {
+        let (accounts, total) = self.liquidated.add(now_ns, account, notional);
+        let entry = self.breaker(id::LIQUIDATION);
+        if !entry.watches(now_ns) {
+            return None;
+        }
+        let (threshold, second) = (entry.threshold_now(), entry.second);
+        let breaker = id::LIQUIDATION;
+        if accounts > threshold {
+            let cause = super::breaker::cause::LIQUIDATED_ACCOUNTS;
+            return Some(Reading { breaker, cause, value: accounts, threshold });
+        }
+        // Open interest is what it was before the liquidations took from it: the part still open and the part gone.
+        let base = i128::from(self.open_interest) + i128::from(total);
+        if i128::from(total) * 10_000 <= i128::from(second) * base {
+            return None;
+        }
+        let value = ((i128::from(total) * 10_000 + base - 1) / base) as i64;
+        let cause = super::breaker::cause::LIQUIDATED_INTEREST;
+        Some(Reading { breaker, cause, value, threshold: second })
+    }
+
+    /// Open interest × largest move within 300 s in ppm, and open interest: this market's part of B2c.
+    pub fn weigh(&mut self, now_ns: i64, price: i64) -> (i128, i64) {
+        let Some((low, high)) = self.slow.range(now_ns) else { return (0, self.open_interest) };
+        let range = self.range_ticks;
+        let moved = move_ppm(price, low, range).max(move_ppm(price, high, range));
+        (i128::from(moved) * i128::from(self.open_interest), self.open_interest)
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        self.breakers.iter().for_each(|breaker| breaker.encode(writer));
+        self.fast.encode(writer);
+        self.slow.encode(writer);
+        self.volume.encode(writer);
+        self.interest.encode(writer);
+        self.liquidated.encode(writer);
+        [self.open_interest, self.pending_liquidation, self.range_ticks.unwrap_or(0), self.weighed.1]
+            .into_iter()
+            .for_each(|value| writer.i64(value));
+        writer.raw(&self.weighed.0.to_le_bytes());
+    }
+
+    /// # Errors
+    /// A sentence when the bytes are no breakers of a market.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut halts = MarketHalts::new(false, None);
+        for (place, breaker) in halts.breakers.iter_mut().zip(OF_MARKET) {
+            *place = Breaker::decode(reader, breaker)?;
+        }
+        halts.fast = Extremes::decode(reader, FAST_NS)?;
+        halts.slow = Extremes::decode(reader, SLOW_NS)?;
+        halts.volume = Volume::decode(reader)?;
+        halts.interest = Extremes::decode(reader, INTEREST_NS)?;
+        halts.liquidated = Liquidated::decode(reader)?;
+        halts.open_interest = reader.i64()?;
+        halts.pending_liquidation = reader.i64()?;
+        halts.range_ticks = Some(reader.i64()?).filter(|&range| range != 0);
+        halts.weighed.1 = reader.i64()?;
+        halts.weighed.0 = i128::from_le_bytes(reader.array()?);
+        Ok(halts)
+    }
+}

@@ -1,0 +1,151 @@
+//! Lowest and highest value within a sliding window, exactly, by monotone deques (P7.2).
+
+use std::collections::VecDeque;
+
+use crate::codec::{Reader, Writer};
+use crate::limits::MAX_WINDOW_SAMPLES;
+
+/// Samples (moment, value) of which each is an extreme of the rest of the window behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Deque {
+    samples: VecDeque<(i64, i64)>,
+}
+
+impl Deque {
+    /// `covers(old, new)`: the new sample makes the old one meaningless.
+    fn push(&mut self, now_ns: i64, value: i64, covers: impl Fn(i64, i64) -> bool) {
+        while self.samples.back().is_some_and(|&(_, old)| covers(old, value)) {
+            self.samples.pop_back();
+        }
+        if self.samples.len() >= MAX_WINDOW_SAMPLES {
+            // The newest extreme stands for this sample too: it is kept longer than its window, so that a full
+            // table can only make the breaker trip earlier, never later.
+            self.samples.back_mut().expect("a full deque").0 = now_ns;
+            return;
+        }
+        self.samples.push_back((now_ns, value));
+    }
+
+    /// Forgets samples from before `from_ns` and returns the extreme of the others.
+    fn extreme(&mut self, from_ns: i64) -> Option<i64> {
+        while self.samples.front().is_some_and(|&(at_ns, _)| at_ns < from_ns) {
+            self.samples.pop_front();
+        }
+        self.samples.front().map(|&(_, value)| value)
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        writer.len(self.samples.len());
+        for &(at_ns, value) in &self.samples {
+            writer.i64(at_ns);
+            writer.i64(value);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let count = reader.len(16)?;
+        if count > MAX_WINDOW_SAMPLES {
+            return Err(format!("{count} samples in a window"));
+        }
+        let mut samples = VecDeque::with_capacity(count);
+        for _ in 0..count {
+            samples.push_back((reader.i64()?, reader.i64()?));
+        }
+        Ok(Deque { samples })
+    }
+}
+
+/// A window of `length_ns`: a sample counts while it is at most that old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extremes {
+    length_ns: i64,
+    low: Deque,
+    high: Deque,
+}
+
+impl Extremes {
+    pub fn new(length_ns: i64) -> Self {
+        Extremes { length_ns, low: Deque::default(), high: Deque::default() }
+    }
+
+    /// Adds a sample; moments never decrease. Amortised O(1).
+    pub fn push(&mut self, now_ns: i64, value: i64) {
+        // Without this a window that nobody asks would keep what has long left it.
+        self.range(now_ns);
+        self.low.push(now_ns, value, |old, new| old >= new);
+        self.high.push(now_ns, value, |old, new| old <= new);
+    }
+
+    /// Lowest and highest sample of the window that ends now.
+    pub fn range(&mut self, now_ns: i64) -> Option<(i64, i64)> {
+        let from_ns = now_ns.saturating_sub(self.length_ns);
+        Some((self.low.extreme(from_ns)?, self.high.extreme(from_ns)?))
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        self.low.encode(writer);
+        self.high.encode(writer);
+    }
+
+    /// # Errors
+    /// A sentence when a deque is larger than its bound.
+    pub fn decode(reader: &mut Reader<'_>, length_ns: i64) -> Result<Self, String> {
+        Ok(Extremes { length_ns, low: Deque::decode(reader)?, high: Deque::decode(reader)? })
+    }
+}
+
+/// `|p − x| × 10,000 > threshold × base`, where the base is x itself, or the whole range of an outcome market in
+/// ticks (P7.2).
+#[inline]
+pub fn moves_beyond(price: i64, extreme: i64, threshold_bp: i64, range_ticks: Option<i64>) -> bool {
+    let base = range_ticks.unwrap_or(extreme);
+    i128::from((price - extreme).abs()) * 10_000 > i128::from(threshold_bp) * i128::from(base)
+}
+
+/// The move against an extreme in ppm of the base, rounded up; 0 without a base.
+pub fn move_ppm(price: i64, extreme: i64, range_ticks: Option<i64>) -> i64 {
+    let base = i128::from(range_ticks.unwrap_or(extreme));
+    if base <= 0 {
+        return 0;
+    }
+    let scaled = i128::from((price - extreme).abs()) * 1_000_000;
+    ((scaled + base - 1) / base).min(i128::from(i64::MAX)) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p7_8_golden_moves() {
+        assert!(!moves_beyond(10_500, 10_000, 500, None));
+        assert!(moves_beyond(10_501, 10_000, 500, None));
+        // Outcome 0.010 → 0.020 of 1,000 ticks: absolute 0.010 is below 0.05.
+        assert!(!moves_beyond(20, 10, 500, Some(1_000)));
+        assert!(!moves_beyond(60, 10, 500, Some(1_000)));
+        assert!(moves_beyond(61, 10, 500, Some(1_000)));
+    }
+
+    #[test]
+    fn p7_2_the_window_knows_exactly_the_extremes_of_the_samples_in_it() {
+        let (mut window, mut all) = (Extremes::new(50), Vec::new());
+        let mut state = 7_u64;
+        for step in 0..5_000_i64 {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let (now, value) = (step * 3 / 2, (state >> 40) as i64 % 1_000);
+            window.push(now, value);
+            all.push((now, value));
+            let inside = || all.iter().filter(|(at, _)| *at >= now - 50).map(|(_, value)| *value);
+            assert_eq!(window.range(now), Some((inside().min().unwrap(), inside().max().unwrap())));
+        }
+        assert_eq!(window.range(1_000_000), None);
+    }
+
+    #[test]
+    fn a_full_window_keeps_its_extreme_rather_than_losing_it() {
+        let mut window = Extremes::new(1_000_000_000);
+        let count = MAX_WINDOW_SAMPLES as i64 + 500;
+        (0..count).for_each(|step| window.push(step, 1_000 + step));
+        assert_eq!(window.range(count), Some((1_000, 1_000 + count - 1)));
+    }
+}

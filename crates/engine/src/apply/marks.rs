@@ -8,7 +8,7 @@ use crate::limits::{HOUR_NS, IMPACT_LEVELS, MARKS_PER_TICK, SECOND_NS};
 use crate::market::status;
 use crate::oracle::state as feed_state;
 use crate::output::{Output, Subject};
-use crate::perp::mark::{fair, limited, premium_e6, PREMIUM_SCALE};
+use crate::perp::mark::{credit_ns, fair, limited, premium_e6, PREMIUM_SCALE};
 use crate::perp::{funding, PerpMarket};
 use crate::state::due;
 use crate::wire::command::{side, Command};
@@ -40,18 +40,25 @@ impl<B: Book> Engine<B> {
         let fresh = quote.filter(|quote| quote.state < feed_state::STALE);
         perp.index = fresh.map_or(0, |quote| index_ticks(quote.price, tick_size));
         let index = Some(perp.index).filter(|&index| index != 0);
-        if let (Some(index), Some(bid), Some(ask)) = (index, bid, ask) {
-            let mid_e6 = (bid + ask) * (PREMIUM_SCALE / 2);
-            perp.premium_e6 = premium_e6(perp.premium_e6, mid_e6, index, now.saturating_sub(perp.premium_ns));
+        // What stood until now counts for as long as it stood: a price of one moment moves no average.
+        if let Some(sample_e6) = perp.sample_e6 {
+            perp.premium_e6 = premium_e6(perp.premium_e6, sample_e6, now.saturating_sub(perp.premium_ns));
         }
+        perp.sample_e6 = match (index, bid, ask) {
+            (Some(index), Some(bid), Some(ask)) => {
+                Some((bid + ask) * (PREMIUM_SCALE / 2) - index * PREMIUM_SCALE)
+            }
+            _ => None,
+        };
         perp.premium_ns = now;
-        // Without any term the mark stays what it was.
-        let target = fair(index, perp.premium_e6, bid, ask, last).unwrap_or(perp.mark);
-        let (mark, held_back) = limited(perp.mark, target, now.saturating_sub(perp.mark_ns));
+        let Some(target) = fair(index, perp.premium_e6, bid, ask, last) else { return false };
+        let credit_ns = credit_ns(perp.held_back, now.saturating_sub(perp.mark_ns));
+        let (mark, held_back) = limited(perp.mark, target, credit_ns);
         // A step below one tick waits until enough time has passed for one.
         if !held_back || mark != perp.mark {
             perp.mark_ns = now;
         }
+        perp.held_back = held_back;
         perp.mark = mark;
         let changed = (mark, perp.index) != (old_mark, old_index);
         let body = MarkBody {
@@ -67,15 +74,16 @@ impl<B: Book> Engine<B> {
         };
         let entry = &mut self.state.markets.list[market as usize];
         entry.reference = if body.index != 0 { body.index } else { mark };
-        // A market that has closed has no mark that could disagree with its feed (P6.1.4).
-        let mark_value = if entry.status < status::CLOSED { mark.saturating_mul(tick_size) } else { 0 };
-        self.state.feeds.note_mark(&mut self.state.due, feed, market, mark_value, now);
         if changed {
             output.emit(command, EventKind::MarkUpdated, Subject::market(market), &body);
         }
         if held_back {
             // It goes on with the next Tick, whether or not anything else happens.
             self.state.perps.set_stale(market);
+        }
+        if changed {
+            let value = mark.saturating_mul(tick_size);
+            self.state.feeds.note_mark(&mut self.state.due, feed, market, value, now);
         }
         if mark != old_mark {
             self.after_mark(command, market, output);
@@ -255,7 +263,7 @@ fn hourly_rate(perp: &PerpMarket) -> i64 {
 }
 
 /// The index in ticks, rounded to the nearest, at least 1.
-pub(super) fn index_ticks(price: i64, tick_size: i64) -> i64 {
+fn index_ticks(price: i64, tick_size: i64) -> i64 {
     ((price + tick_size / 2) / tick_size).clamp(1, crate::limits::MAX_PRICE)
 }
 

@@ -8,17 +8,19 @@ const SPEED_WINDOW_NS: i128 = 400_000_000;
 /// The premium is kept in 1e-6 ticks.
 pub const PREMIUM_SCALE: i64 = 1_000_000;
 
-/// The running average of mid minus index after `elapsed_ns`, in 1e-6 ticks: an implicit step of the exponential
-/// average, `ema + (x − ema) · dt / (τ + dt)`, which stays between its inputs for every step.
-pub fn premium_e6(previous_e6: i64, mid_e6: i64, index: i64, elapsed_ns: i64) -> i64 {
-    let target = i128::from(mid_e6) - i128::from(index) * i128::from(PREMIUM_SCALE);
+/// The running average of mid minus index after `sample_e6` has stood for `elapsed_ns`, in 1e-6 ticks: an implicit
+/// step of the exponential average, `ema + (x − ema) · dt / (τ + dt)`, which stays between its inputs.
+pub fn premium_e6(previous_e6: i64, sample_e6: i64, elapsed_ns: i64) -> i64 {
     let step = i128::from(elapsed_ns.max(0));
-    let moved = (target - i128::from(previous_e6)) * step / (PREMIUM_TAU_NS + step);
+    let moved = (i128::from(sample_e6) - i128::from(previous_e6)) * step / (PREMIUM_TAU_NS + step);
     (i128::from(previous_e6) + moved) as i64
 }
 
-/// Median of up to three terms; the mean of two is rounded to the nearest tick, ties down. None without a term.
-pub fn median(terms: [Option<i64>; 3]) -> Option<i64> {
+/// Prices are compared in these parts of a tick: enough that the mean of two means of two is whole.
+const PARTS: i64 = 4 * PREMIUM_SCALE;
+
+/// Median of up to three terms; of two their mean, which is whole for even numbers. None without a term.
+fn median(terms: [Option<i64>; 3]) -> Option<i64> {
     let mut known = [0; 3];
     let mut count = 0;
     for term in terms.into_iter().flatten() {
@@ -36,7 +38,7 @@ pub fn median(terms: [Option<i64>; 3]) -> Option<i64> {
     }
 }
 
-/// The fair price of P4.7 before its speed is limited.
+/// The fair price of P4.7 before its speed is limited: rounded once, to the nearest tick, ties down.
 pub fn fair(
     index: Option<i64>,
     premium_e6: i64,
@@ -44,9 +46,20 @@ pub fn fair(
     ask: Option<i64>,
     last: Option<i64>,
 ) -> Option<i64> {
-    let premium = (premium_e6 + PREMIUM_SCALE / 2).div_euclid(PREMIUM_SCALE);
-    let smoothed = index.map(|index| (index + premium).max(1));
-    median([index, smoothed, median([bid, ask, last])])
+    let parts = |price: Option<i64>| price.map(|price| price * PARTS);
+    let smoothed = index.map(|index| (index * PARTS + premium_e6 * (PARTS / PREMIUM_SCALE)).max(PARTS));
+    let middle = median([parts(index), smoothed, median([parts(bid), parts(ask), parts(last)])])?;
+    Some((middle + PARTS / 2 - 1).div_euclid(PARTS))
+}
+
+/// Time for which a mark may move now (P4.7): since it was last moved when it was held back; else the time in which
+/// it stood where it was wanted is no credit, and the first move has one step of the limit.
+pub fn credit_ns(held_back: bool, elapsed_ns: i64) -> i64 {
+    if held_back {
+        elapsed_ns
+    } else {
+        elapsed_ns.min(SPEED_WINDOW_NS as i64)
+    }
 }
 
 /// The mark after `elapsed_ns`, and whether it was held back.
@@ -65,6 +78,25 @@ pub fn limited(mark: i64, target: i64, elapsed_ns: i64) -> (i64, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fair_price_is_rounded_once_and_ties_go_down() {
+        // 100 and 101.5 are 100.75, not the mean of 100 and 102 or 101.
+        assert_eq!(fair(Some(100), 1_500_000, None, None, None), Some(101));
+        assert_eq!(fair(Some(100), 1_000_000, None, None, None), Some(100));
+        assert_eq!(fair(Some(100), 0, Some(101), Some(102), None), Some(100));
+        // 101.5 in the book, 103 smoothed, 100: the middle is 101.5.
+        assert_eq!(fair(Some(100), 3_000_000, Some(101), Some(102), None), Some(101));
+        assert_eq!(fair(Some(100), -500_000_000, None, None, None), Some(50));
+    }
+
+    #[test]
+    fn standing_still_is_no_credit_for_a_jump() {
+        let minute = 60_000_000_000;
+        assert_eq!(limited(10_000, 20_000, credit_ns(false, minute)), (10_200, true));
+        assert_eq!(limited(10_000, 20_000, credit_ns(true, minute)), (20_000, false));
+        assert_eq!(limited(10_000, 20_000, credit_ns(false, 200_000_000)), (10_100, true));
+    }
 
     #[test]
     fn one_wild_term_never_moves_the_median() {
@@ -87,11 +119,11 @@ mod tests {
     fn the_premium_approaches_its_input_and_never_passes_it() {
         let mut premium = 0;
         for _ in 0..10_000 {
-            let next = premium_e6(premium, 110_000_000, 100, 1_000_000_000);
+            let next = premium_e6(premium, 10_000_000, 1_000_000_000);
             assert!(next >= premium && next <= 10_000_000);
             premium = next;
         }
         assert!(premium > 9_900_000);
-        assert_eq!(premium_e6(0, 110_000_000, 100, i64::MAX), 9_999_999);
+        assert_eq!(premium_e6(0, 10_000_000, i64::MAX), 9_999_999);
     }
 }

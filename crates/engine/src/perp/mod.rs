@@ -60,6 +60,10 @@ pub struct PerpMarket {
     /// Average of mid minus index in 1e-6 ticks, and when it was last moved.
     pub premium_e6: i64,
     pub premium_ns: i64,
+    /// Mid minus index in 1e-6 ticks as it stands since `premium_ns`; None without both.
+    pub sample_e6: Option<i64>,
+    /// The mark was held back by the limit on its speed and goes on with the next Tick.
+    pub held_back: bool,
     pub funding_index: i128,
     /// Premium samples of the present hour, their number, and the samples that a halt or the feed prevented.
     pub sample_sum_ppb: i64,
@@ -93,6 +97,8 @@ impl PerpMarket {
             mark_ns: 0,
             premium_e6: 0,
             premium_ns: 0,
+            sample_e6: None,
+            held_back: false,
             funding_index: 0,
             sample_sum_ppb: 0,
             samples: 0,
@@ -196,6 +202,9 @@ impl PerpMarket {
         writer.u32(self.samples);
         writer.u32(self.blocked_samples);
         writer.u8(u8::from(self.stale));
+        writer.u8(u8::from(self.held_back));
+        writer.u8(u8::from(self.sample_e6.is_some()));
+        writer.i64(self.sample_e6.unwrap_or(0));
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -230,6 +239,11 @@ impl PerpMarket {
             samples: reader.u32()?,
             blocked_samples: reader.u32()?,
             stale: reader.u8()? == 1,
+            held_back: reader.u8()? == 1,
+            sample_e6: match (reader.u8()?, reader.i64()?) {
+                (0, _) => None,
+                (_, sample_e6) => Some(sample_e6),
+            },
             ..PerpMarket::new(market, feed, 1, risk)
         })
     }

@@ -10,7 +10,6 @@ mod keepers;
 mod lifecycle;
 mod matrix;
 mod oracle;
-mod oracle_marks;
 mod pauses;
 mod prices;
 mod properties;

@@ -235,66 +235,69 @@ def premium_step_e6(premium_e6: int, sample_e6: int, elapsed_ns: int) -> int:
     return premium_e6 + (abs(move) // whole) * (1 if move >= 0 else -1)
 
 
-def wanted_mark(index: int | None, premium_e6: int | None, book: Iterable[int]) -> int | None:
-    """Median of index, index + premium, median of (bid, ask, last); a missing term drops out."""
+def wanted_mark(index: int | None, premium_e6: int, book: Iterable[int]) -> int | None:
+    """Median of index, index + premium, median of (bid, ask, last); a missing term drops out.
+
+    Only the result is rounded, to the nearest tick, ties down. The premium begins at 0.
+    """
     terms: list[Fraction | int] = []
     if index is not None:
-        terms.append(index)
-        if premium_e6 is not None:
-            terms.append(index + Fraction(premium_e6, PPM))
-    inner = median_ticks(book)
+        terms += [index, max(Fraction(1), index + Fraction(premium_e6, PPM))]
+    inner = median(book)
     if inner is not None:
         terms.append(inner)
     return median_ticks(terms)
 
 
 def clamped_mark(previous: int, wanted: int, elapsed_ns: int) -> int:
-    """At most 2 % of the previous mark per 400 ms elapsed."""
+    """At most 2 % of the previous mark per 400 ms in which it was on its way."""
     most = previous * MARK_STEP_PPM * elapsed_ns // (PPM * MARK_STEP_NS)
-    return clamp(wanted, previous - most, previous + most)
+    return clamp(wanted, max(1, previous - most), previous + most)
 
 
 # -- funding (P4.8) ---------------------------------------------------------------------------------------
 
 
-def impact_price(levels: Sequence[tuple[int, int]], value: int, unit: int) -> Fraction | None:
-    """Average price (ticks) of trading `value` micro-quote through (price, lots) levels, best first.
+def impact_price(levels: Sequence[tuple[int, int]], value: int, unit: int) -> int | None:
+    """Average price of trading `value` micro-quote through (price, lots) levels, best first, in 1e-6 ticks.
 
-    None on an empty side. A side that is too thin gives the average of all that it has.
+    Whole lots: the last one may exceed the value. None when the side holds less: there is no such price.
     """
-    left, lots = Fraction(value), Fraction(0)
-    spent = Fraction(0)
+    left, lots, spent = value, 0, 0
     for price, size in levels:
-        take = min(Fraction(size), left / (price * unit))
-        lots += take
-        spent += take * price * unit
-        left -= take * price * unit
+        take = min(size, ceil_div(left, price * unit))
+        lots, spent, left = lots + take, spent + take * price, left - take * price * unit
         if left <= 0:
-            break
-    return spent / (lots * unit) if lots else None
+            return spent * PPM // lots
+    return None
 
 
-def premium_sample_ppb(bid_impact: Fraction, ask_impact: Fraction, index: int) -> int:
-    above = max(Fraction(0), bid_impact - index)
-    below = max(Fraction(0), index - ask_impact)
-    return floor_of((above - below) / index * PPB)
+def toward_zero(numerator: int, denominator: int) -> int:
+    """Division that treats both directions alike: longs and shorts see the same rate."""
+    return abs(numerator) // denominator * (1 if numerator >= 0 else -1)
+
+
+def premium_sample_ppb(bid_impact_e6: int, ask_impact_e6: int, index: int) -> int:
+    """Impact prices in 1e-6 ticks, index in ticks; at most the whole index."""
+    index_e6 = index * PPM
+    premium = max(0, bid_impact_e6 - index_e6) - max(0, index_e6 - ask_impact_e6)
+    return clamp(toward_zero(premium * PPB, index_e6), -PPB, PPB)
 
 
 def hourly_rate_ppb(samples: Sequence[int], base_e2: int, floor_mmf_ppm: int) -> int:
-    """The hour's rate; 0 with too few samples. mmf is that of size 0."""
+    """The hour's rate; 0 with too few samples."""
     if len(samples) < SAMPLES_NEEDED:
         return 0
-    premium = floor_div(sum(samples), len(samples))
-    return hourly_rate_of_premium_ppb(premium, base_e2, floor_mmf_ppm)
+    return hourly_rate_of_premium_ppb(toward_zero(sum(samples), len(samples)), base_e2, floor_mmf_ppm)
 
 
 def hourly_rate_of_premium_ppb(premium_ppb: int, base_e2: int, floor_mmf_ppm: int) -> int:
+    """An eighth of F₈ₕ, which is within 0.75·(1/l_base − mmf) at size 0, fractions in ppm."""
     rate = premium_ppb + clamp(FUNDING_INTEREST_PPB - premium_ppb, -FUNDING_CLAMP_PPB, FUNDING_CLAMP_PPB)
+    entry_ppm = initial_fraction_ppm(0, base_e2, 0)
     mmf_ppm = maintenance_fraction_ppm(0, base_e2, 0, floor_mmf_ppm)
-    most = floor_of(Fraction(3, 4) * (Fraction(100 * PPB, base_e2) - mmf_ppm * 1_000))
-    rate = clamp(rate, -most, most)
-    # Toward zero: the hour never charges more than an eighth of the rate.
-    return (abs(rate) // HOURS_PER_FUNDING_RATE) * (1 if rate >= 0 else -1)
+    most = (entry_ppm - mmf_ppm) * 1_000 * 3 // 4
+    return toward_zero(clamp(rate, -most, most), HOURS_PER_FUNDING_RATE)
 
 
 def funding_delta(rate_ppb: int, index: int, unit: int) -> int:

@@ -30,7 +30,12 @@ REDUCE_ONLY = 2
 CROSS, ISOLATED = 0, 1
 POSITIONS_PER_SUB = 50
 HOUR_NS = lm.HOUR_NS
+MINUTE_NS = 60 * lm.SECOND_NS
 UNFILLED_NS = 5 * lm.SECOND_NS
+SYSTEM_ACTS_NS = 2 * lm.SECOND_NS
+"""A due action that no keeper took is done by the engine itself after this (P13.1)."""
+QUORUM = 2
+UNSUITABLE_E2 = 1_000
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,29 @@ class Ticker:
     index: int | None = None
     mark: int | None = None
     mark_ns: int = 0
-    premium_e6: int | None = None
+    held_back: bool = False
+    premium_e6: int = 0
     premium_ns: int = 0
+    sample_e6: int | None = None
+    """Mid minus index as it stands since `premium_ns`."""
+    stale: bool = False
+    """The book has moved since the mark was computed."""
     funding_index: int = 0
     samples: list[int] = field(default_factory=list)
     hour_end_ns: int = 0
+    next_sample_ns: int = 0
     tranche_ns: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, order=True)
+class Touch:
+    """A position after something touched it, and the money that moved."""
+
+    holder: tuple[int, int, int]
+    lots: int
+    cost: int
+    realised: int
+    funding_paid: int
 
 
 @dataclass(frozen=True)
@@ -114,7 +136,13 @@ class LeveragedModel(Model):
     tickers: dict[int, Ticker] = field(default_factory=dict)
     leverage_caps_e2: dict[int, int] = field(default_factory=dict)
     """l_cap where coverage or stage bind; else the market's maximum."""
-    fee_caps: dict[int, int] = field(default_factory=dict)
+    suitable: set[int] = field(default_factory=set)
+    sources: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    """Feed → source → (value, weight)."""
+    feed_prices: dict[int, int] = field(default_factory=dict)
+    touches: list[Touch] = field(default_factory=list)
+    published: dict[int, int | None] = field(default_factory=dict)
+    last_rate_ppb: dict[int, int] = field(default_factory=dict)
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -204,12 +232,14 @@ class LeveragedModel(Model):
         mark = self.ticker(holder[2]).mark or 0
         return lm.worst_case_margin_terms(self.position(holder).lots, mark, market.unit, *sides)
 
-    def cap_e2(self, market: int) -> int:
-        return self.leverage_caps_e2.get(market, self.perpetual(market).base_e2)
+    def cap_e2(self, account: int, market: int) -> int:
+        """More than 10 needs a suitability flag (P4.5)."""
+        cap = self.leverage_caps_e2.get(market, self.perpetual(market).base_e2)
+        return cap if account in self.suitable else min(cap, UNSUITABLE_E2)
 
     def margin_of(self, holder: Holder, extra: Order | None = None, without: Order | None = None) -> int:
         value, loss = self.worst_case(holder, extra, without)
-        return self.perpetual(holder[2]).initial_margin(value, self.cap_e2(holder[2])) + loss
+        return self.perpetual(holder[2]).initial_margin(value, self.cap_e2(holder[0], holder[2])) + loss
 
     def markets_touched(self, account: int, sub: int) -> list[int]:
         """Leveraged markets in which the sub-account has a position or open orders."""
@@ -253,30 +283,34 @@ class LeveragedModel(Model):
             super().check_risk(order, old)
             return
         market, holder = self.perpetual(order.market), (order.account, order.sub, order.market)
-        held = self.held_by(order.account, order.sub)
-        mode = self.modes.get((order.account, order.sub), CROSS)
-        others = [index for index in self.markets_touched(order.account, order.sub) if index != order.market]
-        if mode == ISOLATED and others:
+        ticker = self.ticker(order.market)
+        touched = self.markets_touched(order.account, order.sub)
+        isolated = self.modes.get((order.account, order.sub), CROSS) == ISOLATED
+        if order.market not in touched and len(touched) >= (1 if isolated else POSITIONS_PER_SUB):
             raise Refused("TOO_MANY_POSITIONS")
-        if order.market not in held and len(held) >= POSITIONS_PER_SUB:
-            raise Refused("TOO_MANY_POSITIONS")
-        before, after = self.worst_case(holder), self.worst_case(holder, order, old)
-        if after[0] <= before[0] and after[1] <= before[1] and not self.adds_risk(order):
+        if self.only_reduces(order, old):
             return
-        if after[0] > market.position_limit:
+        value, _ = self.worst_case(holder, order, old)
+        if value > market.position_limit:
             raise Refused("POSITION_TOO_LARGE")
+        interest = (self.open_interest(order.market) + order.remaining) * (ticker.mark or 0) * market.unit
+        if interest > market.open_interest_cap:
+            raise Refused("OPEN_INTEREST_CAP")
         fees = fee(lm.notional(order.price, order.remaining, market.unit), market.worst_rate)
+        others = [index for index in touched if index != order.market]
         needed = self.margin_of(holder, order, old) + sum(
             self.margin_of((order.account, order.sub, index)) for index in others
         )
         if self.equity(order.account, order.sub, initial=True) - fees < needed:
             raise Refused("INSUFFICIENT_MARGIN")
 
-    def adds_risk(self, order: Order) -> bool:
-        """Whether filling the order alone would leave a larger position."""
-        lots = self.position((order.account, order.sub, order.market)).lots
-        delta = order.remaining if order.side == BUY else -order.remaining
-        return abs(lots + delta) > abs(lots)
+    def only_reduces(self, order: Order, old: Order | None) -> bool:
+        """P4.3: all orders of this side together can do no more than close the position."""
+        holder = (order.account, order.sub, order.market)
+        lots = self.position(holder).lots
+        waiting, _ = self.open_side(holder, order.side, without=old)
+        against = -lots if order.side == BUY else lots
+        return against > 0 and waiting + order.remaining <= against
 
     # -- fills (P1.5.6) -------------------------------------------------------------------------------------
 
@@ -297,13 +331,14 @@ class LeveragedModel(Model):
         """Moves `delta` lots for `value` micro-quote in all; posts cost and what is realised."""
         account, sub, market = holder
         asset = self.markets[market].quote
-        self.settle_funding(holder)
+        owed = self.settle_funding(holder)
         position = self.positions.setdefault(holder, Position(0, 0, self.ticker(market).funding_index))
         before = position.cost
         position.lots, position.cost, realised = move_position(position.lots, position.cost, delta, value)
         # The cost line is the negative of what the open part cost.
         self.post(account, sub, asset, COST, before - position.cost)
         self.post(account, sub, asset, FREE, realised)
+        self.touches.append(Touch(holder, position.lots, position.cost, realised, owed))
         if not position.lots:
             del self.positions[holder]
         return realised
@@ -342,25 +377,101 @@ class LeveragedModel(Model):
         return (bids[0].price + asks[0].price) * lm.PPM // 2 if bids and asks else None
 
     def update_mark(self, market: int) -> None:
+        """What stood until now is averaged for as long as it stood; then the mark follows, not too fast."""
         ticker, mid = self.ticker(market), self.mid_e6(market)
-        if ticker.index is not None and mid is not None:
-            sample = mid - ticker.index * lm.PPM
-            if ticker.premium_e6 is None:
-                ticker.premium_e6 = sample
-            else:
-                elapsed = self.now_ns - ticker.premium_ns
-                ticker.premium_e6 = lm.premium_step_e6(ticker.premium_e6, sample, elapsed)
-            ticker.premium_ns = self.now_ns
+        if ticker.sample_e6 is not None:
+            elapsed = self.now_ns - ticker.premium_ns
+            ticker.premium_e6 = lm.premium_step_e6(ticker.premium_e6, ticker.sample_e6, elapsed)
+        known = ticker.index is not None and mid is not None
+        ticker.sample_e6 = mid - ticker.index * lm.PPM if known else None
+        ticker.premium_ns = self.now_ns
         wanted = lm.wanted_mark(ticker.index, ticker.premium_e6, self.book_prices(market))
         if wanted is None:
             return
-        if ticker.mark is not None:
-            wanted = lm.clamped_mark(ticker.mark, wanted, self.now_ns - ticker.mark_ns)
-        ticker.mark, ticker.mark_ns = wanted, self.now_ns
+        if ticker.mark is None:
+            ticker.mark, ticker.mark_ns = wanted, self.now_ns
+            return
+        elapsed = self.now_ns - ticker.mark_ns
+        if not ticker.held_back:
+            # It stood where it was wanted: the time of standing still is no credit.
+            elapsed = min(elapsed, lm.MARK_STEP_NS)
+        mark = lm.clamped_mark(ticker.mark, wanted, elapsed)
+        ticker.held_back = mark != wanted
+        # It goes on with the next Tick, whatever happens until then.
+        ticker.stale |= ticker.held_back
+        if not ticker.held_back or mark != ticker.mark:
+            # A step below one tick waits until enough time has passed for one.
+            ticker.mark_ns = self.now_ns
+        ticker.mark = mark
+
+    def execute(self, order: Order, band: tuple[int, int], *, new: bool) -> None:
+        meets = bool(self.meeting(order))
+        super().execute(order, band, new=new)
+        rested = new and not meets and order.is_open
+        best = self.resting(order.market, order.side)[0].price if rested else order.price
+        if order.price == best:
+            self.ticker(order.market).stale = True
+
+    def end(self, order: Order) -> None:
+        resting = self.resting(order.market, order.side) if order.is_open else []
+        if resting and resting[0].price == order.price:
+            self.ticker(order.market).stale = True
+        super().end(order)
 
     def set_index(self, market: int, index: int) -> None:
         self.ticker(market).index = index
         self.update_mark(market)
+
+    def publish(self, feed: int, source: int, weight: int, value: int) -> None:
+        """A source's price in micro per whole unit; with a quorum of two it makes an index (P6.1.2)."""
+        self.sources.setdefault(feed, {})[source] = (value, weight)
+        if len(self.sources[feed]) < QUORUM:
+            return
+        price = lm.weighted_median(list(self.sources[feed].values()))
+        if price == self.feed_prices.get(feed):
+            return
+        self.feed_prices[feed] = price
+        for asset in range(1, len(self.assets)):
+            self.asset_prices[asset] = price
+        for number in range(len(self.markets)):
+            if self.is_perpetual(number):
+                tick = self.perpetual(number).tick_size
+                self.set_index(number, max(1, (2 * price + tick) // (2 * tick)))
+
+    def tick(self) -> None:
+        """What time does: marks follow the book, minutes are sampled, hours are charged, orders expire."""
+        for number in range(len(self.markets)):
+            ticker = self.ticker(number)
+            if self.is_perpetual(number) and ticker.stale:
+                ticker.stale = False
+                self.update_mark(number)
+        super().tick()
+        for number in range(len(self.markets)):
+            if self.is_perpetual(number):
+                self.market_due(number)
+
+    def market_due(self, market: int) -> None:
+        """The market's one next moment: a sample each minute, the end of the hour if no keeper charged it."""
+        ticker = self.ticker(market)
+        if not ticker.next_sample_ns or self.now_ns < ticker.next_sample_ns:
+            return
+        acts_ns = ticker.hour_end_ns + SYSTEM_ACTS_NS
+        if self.now_ns >= acts_ns:
+            self.crank_funding(market)
+            return
+        self.sample_premium(market)
+        ticker.next_sample_ns = acts_ns if self.now_ns >= ticker.hour_end_ns else self.next_minute()
+
+    def next_minute(self) -> int:
+        return (self.now_ns // MINUTE_NS + 1) * MINUTE_NS
+
+    def fund_insurance(self, account: int, sub: int, asset: int, amount: int) -> None:
+        self.need_sub(account, sub)
+        if amount < 1:
+            raise Refused("INVALID_AMOUNT")
+        self.check_leaving(account, sub, asset, amount)
+        self.post(account, sub, asset, FREE, -amount)
+        self.post(SYSTEM_ACCOUNT, 0, asset, INSURANCE, amount)
 
     # -- funding (P4.8) -------------------------------------------------------------------------------------
 
@@ -381,23 +492,24 @@ class LeveragedModel(Model):
             raise Refused("FUNDING_NOT_DUE")
         rate = lm.hourly_rate_ppb(ticker.samples, rules.base_e2, rules.floor_mmf_ppm)
         ticker.funding_index += lm.funding_delta(rate, ticker.index or 0, rules.unit)
+        self.last_rate_ppb[market] = rate
         ticker.samples.clear()
         ticker.hour_end_ns = (self.now_ns // HOUR_NS + 1) * HOUR_NS
+        ticker.next_sample_ns = self.next_minute()
         self.sweep_funding_dust(market)
         return rate
 
     def sweep_funding_dust(self, market: int) -> None:
-        """What the funding line holds beyond all open claims goes to insurance."""
+        """What the funding line holds beyond what all open positions together can claim goes to insurance."""
         asset, ticker = self.markets[market].quote, self.ticker(market)
-        claims = sum(
-            lm.funding_owed(p.lots, p.funding_entry, ticker.funding_index)
+        owed = sum(
+            p.lots * (ticker.funding_index - p.funding_entry)
             for (_, _, index), p in self.positions.items()
             if index == market
         )
-        dust = self.line(SYSTEM_ACCOUNT, market, asset, FUNDING) + claims
-        if dust > 0:
-            self.post(SYSTEM_ACCOUNT, market, asset, FUNDING, -dust)
-            self.post(SYSTEM_ACCOUNT, 0, asset, INSURANCE, dust)
+        dust = max(0, self.line(SYSTEM_ACCOUNT, market, asset, FUNDING) + lm.floor_div(owed, lm.INDEX_SCALE))
+        self.post(SYSTEM_ACCOUNT, market, asset, FUNDING, -dust)
+        self.post(SYSTEM_ACCOUNT, 0, asset, INSURANCE, dust)
 
     # -- collateral out (P4.3, second half) ---------------------------------------------------------------
 
@@ -422,10 +534,10 @@ class LeveragedModel(Model):
     def adjust_margin(self, account: int, sub: int, market: int, amount: int) -> None:
         """0403: positive from sub-account 0 into the isolated one, negative back."""
         self.need_sub(account, sub)
+        if market not in self.markets_touched(account, sub):
+            raise Refused("POSITION_NOT_FOUND")
         if self.modes.get((account, sub), CROSS) != ISOLATED:
             raise Refused("INVALID_TRANSITION")
-        if not self.position((account, sub, market)).lots:
-            raise Refused("POSITION_NOT_FOUND")
         if not amount:
             raise Refused("INVALID_AMOUNT")
         source, target = (0, sub) if amount > 0 else (sub, 0)

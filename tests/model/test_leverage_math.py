@@ -130,13 +130,16 @@ def test_p4_8_2_what_payers_pay_covers_what_receivers_get_to_a_micro_each(
 
 
 def test_p4_8_1_impact_prices() -> None:
-    # 10 lots at 100 and more at 110, unit 10: 16,500 micro buy 10 lots for 10,000 and 5.909… for 6,500.
-    assert lm.impact_price([(100, 10)], 10_000, 10) == 100
-    assert lm.impact_price([(100, 10), (110, 90)], 21_000, 10) == Fraction(2_100, 20)
+    whole = lm.PPM
+    assert lm.impact_price([(100, 10)], 10_000, 10) == 100 * whole
+    assert lm.impact_price([(100, 10), (110, 90)], 21_000, 10) == 105 * whole
+    # The eleventh lot is taken whole.
+    assert lm.impact_price([(100, 10), (110, 90)], 10_001, 10) == 1_110 * whole // 11
+    assert lm.impact_price([(100, 10)], 10_001, 10) is None
     assert lm.impact_price([], 10_000, 10) is None
-    assert lm.premium_sample_ppb(Fraction(101), Fraction(103), 100) == 10**7
-    assert lm.premium_sample_ppb(Fraction(97), Fraction(99), 100) == -(10**7)
-    assert lm.premium_sample_ppb(Fraction(99), Fraction(101), 100) == 0
+    assert lm.premium_sample_ppb(101 * whole, 103 * whole, 100) == 10**7
+    assert lm.premium_sample_ppb(97 * whole, 99 * whole, 100) == -(10**7)
+    assert lm.premium_sample_ppb(99 * whole, 101 * whole, 100) == 0
 
 
 def test_p5_2_golden_step() -> None:
@@ -246,11 +249,13 @@ def test_p1_5_6_a_reduction_realises_the_floor_of_the_exact_profit(
 
 
 def test_p4_7_median_and_ties() -> None:
-    assert lm.wanted_mark(100, None, []) == 100
+    assert lm.wanted_mark(100, 0, []) == 100
+    assert lm.wanted_mark(100, 1_500_000, []) == 101, "rounded once: 100.75"
+    assert lm.wanted_mark(100, 1_000_000, []) == 100, "100.5, ties down"
     assert lm.wanted_mark(100, 2_000_000, [101, 110, 105]) == 102
-    assert lm.wanted_mark(None, None, [101, 104]) == 102, "the mean of two, ties down"
+    assert lm.wanted_mark(None, 0, [101, 104]) == 102, "the mean of two, ties down"
     assert lm.wanted_mark(100, 600_000, []) == 100
-    assert lm.wanted_mark(None, None, []) is None
+    assert lm.wanted_mark(None, 0, []) is None
 
 
 def test_p4_7_the_mark_moves_two_percent_in_400_ms() -> None:

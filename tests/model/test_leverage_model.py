@@ -67,7 +67,7 @@ class Desk:
         self.model.now_ns += seconds * lm.SECOND_NS
         self.model.last_price.clear()
         ticker = self.model.ticker(0)
-        ticker.premium_e6 = None
+        ticker.premium_e6, ticker.sample_e6, ticker.held_back = 0, None, True
         self.model.set_index(0, index)
 
     def conserved(self) -> None:

@@ -187,6 +187,159 @@ class AssetUpdated(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class BreakerTripped(Event, frozen=True, gc=False):
+    """BREAKER_TRIPPED."""
+
+    breaker: int
+    cause: int
+    phase: int
+    halt_s: int
+    value: int
+    threshold: int
+    since_ns: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class BreakerReasoned(Event, frozen=True, gc=False):
+    """BREAKER_REASONED."""
+
+    breaker: int
+    reason: str
+    postings: tuple[Posting, ...]
+
+
+class BreakerExtended(Event, frozen=True, gc=False):
+    """BREAKER_EXTENDED."""
+
+    breaker: int
+    cause: int
+    phase: int
+    halt_s: int
+    value: int
+    threshold: int
+    since_ns: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class BreakerHalfOpen(Event, frozen=True, gc=False):
+    """BREAKER_HALF_OPEN."""
+
+    breaker: int
+    cause: int
+    phase: int
+    halt_s: int
+    value: int
+    threshold: int
+    since_ns: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class BreakerClosed(Event, frozen=True, gc=False):
+    """BREAKER_CLOSED."""
+
+    breaker: int
+    cause: int
+    phase: int
+    halt_s: int
+    value: int
+    threshold: int
+    since_ns: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class BreakerResumePending(Event, frozen=True, gc=False):
+    """BREAKER_RESUME_PENDING."""
+
+    breaker: int
+    cause: int
+    phase: int
+    halt_s: int
+    value: int
+    threshold: int
+    since_ns: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class BreakerConfigured(Event, frozen=True, gc=False):
+    """BREAKER_CONFIGURED."""
+
+    breaker: int
+    armed: int
+    config_version: int
+    threshold: int
+    second_threshold: int
+    halt_s: int
+    cooldown_s: int
+    postings: tuple[Posting, ...]
+
+
+class PausePending(Event, frozen=True, gc=False):
+    """PAUSE_PENDING."""
+
+    level: int
+    categories: int
+    pause_id: int
+    until_ns: int
+    reason: str
+    postings: tuple[Posting, ...]
+
+
+class AuctionStarted(Event, frozen=True, gc=False):
+    """AUCTION_STARTED."""
+
+    reference: int
+    low: int
+    high: int
+    price: int
+    lots: int
+    imbalance: int
+    until_ns: int
+    postings: tuple[Posting, ...]
+
+
+class AuctionUncrossed(Event, frozen=True, gc=False):
+    """AUCTION_UNCROSSED."""
+
+    reference: int
+    low: int
+    high: int
+    price: int
+    lots: int
+    imbalance: int
+    until_ns: int
+    postings: tuple[Posting, ...]
+
+
+class AuctionEnded(Event, frozen=True, gc=False):
+    """AUCTION_ENDED."""
+
+    reference: int
+    low: int
+    high: int
+    price: int
+    lots: int
+    imbalance: int
+    until_ns: int
+    postings: tuple[Posting, ...]
+
+
+class CoverageShort(Event, frozen=True, gc=False):
+    """COVERAGE_SHORT."""
+
+    coverage_ppm: int
+    postings: tuple[Posting, ...]
+
+
 class AccountOpened(Event, frozen=True, gc=False):
     """ACCOUNT_OPENED."""
 
@@ -319,6 +472,25 @@ class SuitabilitySet(Event, frozen=True, gc=False):
 
     level: int
     expiry_ns: int
+    postings: tuple[Posting, ...]
+
+
+class WithdrawalRescheduled(Event, frozen=True, gc=False):
+    """WITHDRAWAL_RESCHEDULED."""
+
+    asset: int
+    to_sub: int
+    amount: int
+    ticket: int
+    eta_ns: int
+    reference: bytes
+    postings: tuple[Posting, ...]
+
+
+class RateClassSet(Event, frozen=True, gc=False):
+    """RATE_CLASS_SET."""
+
+    rate_class: int
     postings: tuple[Posting, ...]
 
 
@@ -518,6 +690,394 @@ class MarkUpdated(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class SourceUpdated(Event, frozen=True, gc=False):
+    """SOURCE_UPDATED."""
+
+    feed: int
+    weight: int
+    gate: int
+    value: int
+    confidence: int
+    source_time_ns: int
+    source_seq: int
+    source: bytes
+    postings: tuple[Posting, ...]
+
+
+class IndexUpdated(Event, frozen=True, gc=False):
+    """INDEX_UPDATED."""
+
+    feed: int
+    passing: int
+    sources: int
+    state: int
+    index: int
+    confidence: int
+    updated_ns: int
+    low: int
+    high: int
+    gates: int
+    postings: tuple[Posting, ...]
+
+
+class FeedStateChanged(Event, frozen=True, gc=False):
+    """FEED_STATE_CHANGED."""
+
+    feed: int
+    state: int
+    previous: int
+    cause: int
+    clears: int
+    since_ns: int
+    hold_ms: int
+    passing: int
+    sources: int
+    gates: int
+    index: int
+    confidence: int
+    postings: tuple[Posting, ...]
+
+
+class FeedChanged(Event, frozen=True, gc=False):
+    """FEED_CHANGED."""
+
+    symbol: str
+    feed: int
+    feed_kind: int
+    quorum: int
+    interval_ms: int
+    max_confidence_ppm: int
+    max_deviation_bp: int
+    fallback: int
+    config_version: int
+    ready_ns: int
+    postings: tuple[Posting, ...]
+
+
+class FeedSourceSet(Event, frozen=True, gc=False):
+    """FEED_SOURCE_SET."""
+
+    feed: int
+    weight: int
+    activated: int
+    sources: int
+    config_version: int
+    source: bytes
+    postings: tuple[Posting, ...]
+
+
+class FeedOverridePending(Event, frozen=True, gc=False):
+    """FEED_OVERRIDE_PENDING."""
+
+    feed: int
+    action: int
+    source: int
+    until_ns: int
+    pending_until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class FeedOverridden(Event, frozen=True, gc=False):
+    """FEED_OVERRIDDEN."""
+
+    feed: int
+    action: int
+    until_ns: int
+    source: bytes
+    target: int
+    postings: tuple[Posting, ...]
+
+
+class FeedOverrideEnded(Event, frozen=True, gc=False):
+    """FEED_OVERRIDE_ENDED."""
+
+    feed: int
+    action: int
+    until_ns: int
+    source: bytes
+    target: int
+    postings: tuple[Posting, ...]
+
+
+class OwnersLinked(Event, frozen=True, gc=False):
+    """OWNERS_LINKED."""
+
+    other: int
+    linked: int
+    evidence_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class KeeperRegistered(Event, frozen=True, gc=False):
+    """KEEPER_REGISTERED."""
+
+    capabilities: int
+    asset: int
+    state: int
+    amount: int
+    bonded: int
+    unbonding: int
+    ready_ns: int
+    minimum_stake: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperRemoved(Event, frozen=True, gc=False):
+    """KEEPER_REMOVED."""
+
+    capabilities: int
+    asset: int
+    state: int
+    amount: int
+    bonded: int
+    unbonding: int
+    ready_ns: int
+    minimum_stake: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperStakeChanged(Event, frozen=True, gc=False):
+    """KEEPER_STAKE_CHANGED."""
+
+    asset: int
+    change: int
+    amount: int
+    bonded: int
+    unbonding: int
+    ready_ns: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperScored(Event, frozen=True, gc=False):
+    """KEEPER_SCORED."""
+
+    score_ppm: int
+    state: int
+    action: int
+    ok: int
+    alert: int
+    successes_e9: int
+    faults_e9: int
+    review_ns: int
+    actions: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperSuspended(Event, frozen=True, gc=False):
+    """KEEPER_SUSPENDED."""
+
+    score_ppm: int
+    state: int
+    action: int
+    ok: int
+    alert: int
+    successes_e9: int
+    faults_e9: int
+    review_ns: int
+    actions: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperReinstated(Event, frozen=True, gc=False):
+    """KEEPER_REINSTATED."""
+
+    score_ppm: int
+    state: int
+    action: int
+    ok: int
+    alert: int
+    successes_e9: int
+    faults_e9: int
+    review_ns: int
+    actions: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperReviewed(Event, frozen=True, gc=False):
+    """KEEPER_REVIEWED."""
+
+    score_ppm: int
+    state: int
+    action: int
+    ok: int
+    alert: int
+    successes_e9: int
+    faults_e9: int
+    review_ns: int
+    actions: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperIdle(Event, frozen=True, gc=False):
+    """KEEPER_IDLE."""
+
+    score_ppm: int
+    state: int
+    action: int
+    ok: int
+    alert: int
+    successes_e9: int
+    faults_e9: int
+    review_ns: int
+    actions: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperDutyMissed(Event, frozen=True, gc=False):
+    """KEEPER_DUTY_MISSED."""
+
+    since_ns: int
+    first_missed_ns: int
+    evidence: bytes
+    action: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperActionPending(Event, frozen=True, gc=False):
+    """KEEPER_ACTION_PENDING."""
+
+    large: int
+    target_account: int
+    target_sub: int
+    action: int
+    insurance: int
+    until_ns: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperActionConfirmed(Event, frozen=True, gc=False):
+    """KEEPER_ACTION_CONFIRMED."""
+
+    large: int
+    target_account: int
+    target_sub: int
+    action: int
+    insurance: int
+    until_ns: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperActionLapsed(Event, frozen=True, gc=False):
+    """KEEPER_ACTION_LAPSED."""
+
+    large: int
+    target_account: int
+    target_sub: int
+    action: int
+    insurance: int
+    until_ns: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperRewarded(Event, frozen=True, gc=False):
+    """KEEPER_REWARDED."""
+
+    asset: int
+    source: int
+    action: int
+    amount: int
+    postings: tuple[Posting, ...]
+
+
+class SlashSigned(Event, frozen=True, gc=False):
+    """SLASH_SIGNED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class SlashLapsed(Event, frozen=True, gc=False):
+    """SLASH_LAPSED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class SlashOpened(Event, frozen=True, gc=False):
+    """SLASH_OPENED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class SlashAppealed(Event, frozen=True, gc=False):
+    """SLASH_APPEALED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class SlashReversed(Event, frozen=True, gc=False):
+    """SLASH_REVERSED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class SlashConfirmed(Event, frozen=True, gc=False):
+    """SLASH_CONFIRMED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class KeeperSlashed(Event, frozen=True, gc=False):
+    """KEEPER_SLASHED."""
+
+    slash: int
+    amount: int
+    deadline_ns: int
+    evidence: bytes
+    ppm: int
+    fault: int
+    state: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
 class FundingIndexUpdated(Event, frozen=True, gc=False):
     """FUNDING_INDEX_UPDATED."""
 
@@ -631,6 +1191,18 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x010b: MarketSettled,
     0x0110: AssetRegistered,
     0x0111: AssetUpdated,
+    0x0120: BreakerTripped,
+    0x0121: BreakerReasoned,
+    0x0122: BreakerExtended,
+    0x0123: BreakerHalfOpen,
+    0x0124: BreakerClosed,
+    0x0125: BreakerResumePending,
+    0x0126: BreakerConfigured,
+    0x0127: PausePending,
+    0x0128: AuctionStarted,
+    0x0129: AuctionUncrossed,
+    0x012a: AuctionEnded,
+    0x012c: CoverageShort,
     0x0201: AccountOpened,
     0x0202: SubAccountOpened,
     0x0203: DelegateSet,
@@ -644,6 +1216,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x020b: AddressListed,
     0x020c: AddressUnlisted,
     0x020d: SuitabilitySet,
+    0x0210: WithdrawalRescheduled,
+    0x0211: RateClassSet,
     0x0301: OrderAccepted,
     0x0302: OrderRested,
     0x0303: Trade,
@@ -659,6 +1233,35 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0403: MarginAdjusted,
     0x0404: InsuranceFunded,
     0x0701: MarkUpdated,
+    0x0710: SourceUpdated,
+    0x0711: IndexUpdated,
+    0x0712: FeedStateChanged,
+    0x0713: FeedChanged,
+    0x0714: FeedSourceSet,
+    0x0715: FeedOverridePending,
+    0x0716: FeedOverridden,
+    0x0717: FeedOverrideEnded,
+    0x0745: OwnersLinked,
+    0x0801: KeeperRegistered,
+    0x0802: KeeperRemoved,
+    0x0803: KeeperStakeChanged,
+    0x0804: KeeperScored,
+    0x0805: KeeperSuspended,
+    0x0806: KeeperReinstated,
+    0x0807: KeeperReviewed,
+    0x0808: KeeperIdle,
+    0x0809: KeeperDutyMissed,
+    0x080a: KeeperActionPending,
+    0x080b: KeeperActionConfirmed,
+    0x080c: KeeperActionLapsed,
+    0x080d: KeeperRewarded,
+    0x0810: SlashSigned,
+    0x0811: SlashLapsed,
+    0x0812: SlashOpened,
+    0x0813: SlashAppealed,
+    0x0814: SlashReversed,
+    0x0815: SlashConfirmed,
+    0x0816: KeeperSlashed,
     0x0901: FundingIndexUpdated,
     0x0c01: RoleGranted,
     0x0c02: RoleRevoked,

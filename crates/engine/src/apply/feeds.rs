@@ -234,7 +234,7 @@ impl<B: Book> Engine<B> {
         let feed = self.state.feeds.get_mut(handle).expect("checked before");
         let mut refreshed = feed.refresh(command.time_ns);
         feed.schedule(&mut self.state.due, handle, command.time_ns);
-        refreshed.index_changed |= switched;
+        refreshed.tell |= switched;
         self.spread(command, handle, &refreshed, output);
     }
 

@@ -51,7 +51,8 @@ impl<B: Book> Engine<B> {
             _ => None,
         };
         perp.premium_ns = now;
-        let Some(target) = fair(index, perp.premium_e6, bid, ask, last) else { return false };
+        // Without any term the mark stays what it was.
+        let target = fair(index, perp.premium_e6, bid, ask, last).unwrap_or(perp.mark);
         let credit_ns = credit_ns(perp.held_back, now.saturating_sub(perp.mark_ns));
         let (mark, held_back) = limited(perp.mark, target, credit_ns);
         // A step below one tick waits until enough time has passed for one.
@@ -74,16 +75,15 @@ impl<B: Book> Engine<B> {
         };
         let entry = &mut self.state.markets.list[market as usize];
         entry.reference = if body.index != 0 { body.index } else { mark };
+        // A market that has closed has no mark that could disagree with its feed (P6.1.4).
+        let mark_value = if entry.status < status::CLOSED { mark.saturating_mul(tick_size) } else { 0 };
+        self.state.feeds.note_mark(&mut self.state.due, feed, market, mark_value, now);
         if changed {
             output.emit(command, EventKind::MarkUpdated, Subject::market(market), &body);
         }
         if held_back {
             // It goes on with the next Tick, whether or not anything else happens.
             self.state.perps.set_stale(market);
-        }
-        if changed {
-            let value = mark.saturating_mul(tick_size);
-            self.state.feeds.note_mark(&mut self.state.due, feed, market, value, now);
         }
         if mark != old_mark {
             self.after_mark(command, market, output);
@@ -263,7 +263,7 @@ fn hourly_rate(perp: &PerpMarket) -> i64 {
 }
 
 /// The index in ticks, rounded to the nearest, at least 1.
-fn index_ticks(price: i64, tick_size: i64) -> i64 {
+pub(super) fn index_ticks(price: i64, tick_size: i64) -> i64 {
     ((price + tick_size / 2) / tick_size).clamp(1, crate::limits::MAX_PRICE)
 }
 

@@ -66,7 +66,7 @@ impl<B: Book> Engine<B> {
         let feed = self.state.feeds.get_mut(handle).expect("the caller knows the feed");
         let mut refreshed = feed.refresh(command.time_ns);
         feed.schedule(&mut self.state.due, handle, command.time_ns);
-        refreshed.index_changed |= switched;
+        refreshed.tell |= switched;
         self.spread(command, handle, &refreshed, output);
     }
 
@@ -85,7 +85,7 @@ impl<B: Book> Engine<B> {
         if refreshed.state_changed || refreshed.cause_changed {
             emit_state(command, feed, handle, refreshed.previous_state, output);
         }
-        if !refreshed.index_changed && !refreshed.state_changed {
+        if !refreshed.tell {
             return;
         }
         let users = feed.users.len();

@@ -4,6 +4,7 @@
 use super::hooks::Moved;
 use super::margin::narrow;
 use super::markets::{asset_body, check_weights};
+use super::marks::index_ticks;
 use super::work::{Settle, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
@@ -282,10 +283,10 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_TRANSITION, i64::from(status::CLOSED), i64::from(entry.status));
         }
         let perp = self.state.perps.of_market(market).expect("checked to be leveraged");
-        self.state.feeds.check(perp.feed, Action::SettleAtIndex)?;
         let Some(price) = self.delisting_price(perp.feed, entry.tick_size, command.time_ns) else {
             return reject(Code::SETTLEMENT_NOT_FINAL, perp.closed_ns, command.time_ns);
         };
+        self.state.feeds.check(perp.feed, Action::SettleAtIndex)?;
         self.state.perps.of_market_mut(market).expect("checked to be leveraged").delisting_price = price;
         self.do_work(command, command.seq, Work::Settle(Settle { market, next: 0 }), output);
         Ok(price as u64)
@@ -387,8 +388,9 @@ impl<B: Book> Engine<B> {
 
     /// The price in ticks at which a closed market settles: the index average of the last hour (P2.3.1).
     fn delisting_price(&self, feed: u32, tick_size: i64, now_ns: i64) -> Option<i64> {
-        let (mean, _) = self.state.feeds.twap(feed, HOUR_NS, now_ns)?;
-        Some(((mean + tick_size / 2) / tick_size).clamp(1, MAX_PRICE))
+        let used = self.state.feeds.effective(feed)?;
+        let (mean, _) = self.state.feeds.twap(used.feed, HOUR_NS, now_ns)?;
+        Some(index_ticks(mean, tick_size))
     }
 }
 

@@ -73,7 +73,9 @@ pub struct PendingOverride {
 pub struct Refreshed {
     /// A quorum gave an index: lowest and highest passing source.
     pub range: Option<(i64, i64)>,
-    pub index_changed: bool,
+    /// Those who use the feed must look: index or state changed, or the index was confirmed and they last looked an
+    /// interval ago (marks move with time, too).
+    pub tell: bool,
     pub gates_changed: bool,
     pub previous_state: u8,
     pub state_changed: bool,
@@ -103,6 +105,8 @@ pub struct Feed {
     pub confidence: i64,
     /// When a quorum last gave it, in ns.
     pub updated_ns: i64,
+    /// When those who use the feed were last told to look.
+    told_ns: i64,
     /// Sources that pass every gate, and four bits a source of the present table.
     pub passing: u8,
     pub gates: u64,
@@ -140,6 +144,7 @@ impl Feed {
             index: 0,
             confidence: 0,
             updated_ns: 0,
+            told_ns: i64::MIN,
             passing: 0,
             gates: 0,
             clears: cause::NOT_USABLE,
@@ -258,12 +263,18 @@ impl Feed {
         };
         let previous_state = self.state();
         let cause_changed = self.settle(&inputs, now_ns);
+        let state_changed = self.state() != previous_state;
+        let waited = now_ns.saturating_sub(self.told_ns) >= i64::from(self.interval_ms) * MILLISECOND_NS;
+        let tell = state_changed || (self.index, self.confidence) != previous || (found.is_some() && waited);
+        if tell {
+            self.told_ns = now_ns;
+        }
         Refreshed {
             range: found.map(|index| (index.low, index.high)),
-            index_changed: (self.index, self.confidence) != previous,
+            tell,
             gates_changed,
             previous_state,
-            state_changed: self.state() != previous_state,
+            state_changed,
             cause_changed,
         }
     }
@@ -358,7 +369,7 @@ impl Feed {
         ]
         .into_iter()
         .for_each(|value| writer.u32(value));
-        [self.ready_ns, self.sources_ready_ns, self.index, self.confidence, self.updated_ns]
+        [self.ready_ns, self.sources_ready_ns, self.index, self.confidence, self.updated_ns, self.told_ns]
             .into_iter()
             .for_each(|value| writer.i64(value));
         writer.u64(self.gates);
@@ -397,6 +408,7 @@ impl Feed {
         feed.index = reader.i64()?;
         feed.confidence = reader.i64()?;
         feed.updated_ns = reader.i64()?;
+        feed.told_ns = reader.i64()?;
         feed.gates = reader.u64()?;
         feed.standing = decode_standing(reader)?;
         feed.apart_since_ns = decode_moment(reader)?;

@@ -205,6 +205,7 @@ impl Feeds {
 
     /// Tells a feed the mark of a market on it, in micro-quote per whole unit (0 = none any more). A mark more than
     /// 10 % away for 60 s makes the feed DIVERGENT (P6.1.4). The state itself only moves when the due queue is run.
+    /// A feed that is switched to another one is not compared: the mark follows the other one's index.
     pub fn note_mark(
         &mut self,
         due: &mut BTreeSet<Due>,
@@ -214,6 +215,7 @@ impl Feeds {
         now_ns: i64,
     ) {
         if let Some(entry) = self.list.get_mut(feed as usize) {
+            let mark_value = if entry.switched_to().is_some() { 0 } else { mark_value };
             if entry.note_mark(market, mark_value, now_ns) {
                 entry.schedule_after_mark(due, feed, now_ns);
             }

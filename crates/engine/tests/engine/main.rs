@@ -10,6 +10,7 @@ mod keepers;
 mod lifecycle;
 mod matrix;
 mod oracle;
+mod oracle_marks;
 mod pauses;
 mod prices;
 mod properties;

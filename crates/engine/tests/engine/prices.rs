@@ -52,7 +52,37 @@ pub fn publish(source: Key, request: PublishPrice) -> Command {
     by(source, Kind::PublishPrice).with(&request)
 }
 
+/// Tick of a perpetual market of [`World::leveraged`]: 0.01 of the quote asset.
+pub const TICK: i64 = 10_000;
+
+/// A leveraged market of BTC in USDC, unit 10.
+pub fn perpetual(nonce: u64, feed: u32) -> Command {
+    let spot: CreateMarket = create_market(nonce, TICK, 1_000, 0, 0).payload_as();
+    by(OPERATOR, Kind::CreateMarket).with(&CreateMarket {
+        market_kind: tradewind_engine::market::kind::PERPETUAL,
+        feed,
+        ..spot
+    })
+}
+
 impl<B: Book> World<B> {
+    /// As [`World::new`] with USDC as the settlement asset, and instead of spot markets the feed 0 and the leveraged
+    /// market 0 on it, both fresh.
+    pub fn leveraged() -> Self {
+        let mut world = World::bare();
+        world.accept(register_asset(symbol("BTC")));
+        let usdc: RegisterAsset = register_asset(symbol("USDC")).payload_as();
+        let usdc = RegisterAsset { asset_flags: asset_flag::SETTLEMENT, ..usdc };
+        world.accept(by(OPERATOR, Kind::RegisterAsset).with(&usdc));
+        for owner in OWNERS {
+            world.accept(open_account(owner));
+            world.deposit(owner, USDC, FUNDS);
+        }
+        let feed = world.open_feed(feed_request("BTC-USD"));
+        world.accept(perpetual(0, feed));
+        world
+    }
+
     /// A feed of the three sources, without a price yet.
     pub fn open_feed(&mut self, request: RegisterFeed) -> u32 {
         let feed = self.accept(register_feed(request)).value as u32;

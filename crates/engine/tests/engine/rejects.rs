@@ -364,6 +364,30 @@ const CASES: &[(Code, Build)] = cases! {
         world.accept(publish(SOURCES[0], request));
         publish(SOURCES[0], request)
     };
+    STALE_PRICE: |world| {
+        *world = quoted(11, 100_000_000);
+        world.wait_seconds(6);
+        buy(ALICE, 0, 10_000, 1)
+    };
+    LOW_CONFIDENCE: |world| {
+        *world = quoted(11, 100_000_000);
+        world.quote(SOURCES[0], 0, 99_000_000);
+        world.quote(SOURCES[1], 0, 101_000_000);
+        buy(ALICE, 0, 10_000, 1)
+    };
+    INSUFFICIENT_SOURCES: |world| {
+        *world = quoted(11, 100_000_000);
+        world.quote(SOURCES[0], 0, 50_000_000);
+        buy(ALICE, 0, 10_000, 1)
+    };
+    SOURCE_DIVERGENCE: |world| {
+        *world = quoted(75, 102_500_000);
+        buy(ALICE, 0, 10_000, 1)
+    };
+    NON_POSITIVE_PRICE: |world| {
+        *world = World::leveraged();
+        buy(ALICE, 0, 10_000, 1)
+    };
     FUTURE_TIMESTAMP: |world| {
         let feed = world.open_feed(feed_request("BTC-USD"));
         let request = publication(world, feed, 1);
@@ -433,17 +457,26 @@ const NOT_REACHABLE_YET: &[Code] = &[
     Code::POSITION_NOT_FOUND,
     Code::POSITION_TOO_LARGE,
     Code::SETTLEMENT_NOT_FINAL,
-    Code::STALE_PRICE,
     Code::SUITABILITY_REQUIRED,
     Code::TOO_MANY_POSITIONS,
     Code::WITHDRAWAL_LOCKED,
-    Code::LOW_CONFIDENCE,
-    Code::INSUFFICIENT_SOURCES,
-    Code::SOURCE_DIVERGENCE,
     Code::BREAKER_ACTIVE,
     Code::RESUME_CONDITION_UNMET,
     Code::COVERAGE_TOO_LOW,
 ];
+
+/// A leveraged world whose sources publish for so many seconds: two of them 100, the third one `high`.
+fn quoted(seconds: i64, high: i64) -> World {
+    let mut world = World::leveraged();
+    for _ in 0..seconds {
+        world.advance(SECOND);
+        world.tick();
+        for (source, value) in SOURCES.into_iter().zip([100_000_000, 100_000_000, high]) {
+            world.quote(source, 0, value);
+        }
+    }
+    world
+}
 
 fn grant(principal: Key, role: u8, expiry_ns: i64) -> Command {
     by(ADMIN_A, Kind::GrantRole).with(&GrantRole { principal, role, expiry_ns, ..Record::zero() })

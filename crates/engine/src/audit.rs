@@ -11,6 +11,7 @@ mod halts;
 mod ledger;
 mod orders;
 mod records;
+mod specials;
 mod takeover;
 
 use fault::{ensure, fault, Check, Fault};
@@ -78,6 +79,8 @@ pub struct Auditor {
     time_ns: i64,
     ledger: ledger::Ledger,
     books: book::Books,
+    /// What is special about open orders, by id.
+    specials: crate::hash::Map<u64, specials::Special>,
     markets: Vec<Market>,
     records: Records,
     /// Fees collected by the fills, by asset; equal to the fee lines (I11).
@@ -101,6 +104,7 @@ impl Auditor {
             time_ns: genesis.time_ns,
             ledger: ledger::Ledger::default(),
             books: book::Books::default(),
+            specials: Default::default(),
             markets: Vec::new(),
             records: Records::new(grants),
             fees: Vec::new(),
@@ -295,6 +299,18 @@ impl Auditor {
             | EventKind::SelfTradePrevented => {
                 check_own_lines(event, postings)?;
                 self.check_order(kind, event)?;
+            }
+            EventKind::TriggerPlaced
+            | EventKind::TriggerFired
+            | EventKind::OrderActivated
+            | EventKind::IcebergShown
+            | EventKind::TwapPlaced
+            | EventKind::SliceSent
+            | EventKind::SliceEnded
+            | EventKind::OrderLinked
+            | EventKind::OrderResized => {
+                check_own_lines(event, postings)?;
+                self.check_special(kind, event)?;
             }
             EventKind::ContinuationRequired => self.pending = Some(event.body_as::<Continue>().token),
             _ => self.check_record(kind, event, postings)?,

@@ -167,6 +167,9 @@ impl<B: Book> Engine<B> {
             self.check_rate(command, kind, context.account)?;
         }
         let value = self.dispatch(command, kind, context, output)?;
+        if self.state.triggers.has_work() && self.pending.is_none() {
+            self.suspend(command, command.seq, Work::Triggers, output);
+        }
         if let Some((account, known, hash)) = known {
             let keys = &mut self.cursor.idempotency;
             keys.store(account, &command.client_key, known, hash, value, valid_until_ns);

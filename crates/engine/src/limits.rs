@@ -25,6 +25,23 @@ pub const FILLS_PER_COMMAND: u32 = 48;
 pub const CANCELS_PER_COMMAND: u32 = 64;
 pub const DUE_PER_COMMAND: u32 = 16;
 
+/// Orders that wait for a price, a time or another order, per market (P18.4).
+pub const MAX_TRIGGERS_PER_MARKET: usize = 100_000;
+/// Of one command: triggers that fire, trailing orders that change their group, fired orders that run.
+pub const FIRED_PER_COMMAND: u32 = 16;
+pub const TRAIL_MOVES_PER_COMMAND: u32 = 64;
+pub const RUNS_PER_COMMAND: u32 = 4;
+pub const MAX_TRAIL_PPM: i64 = 1_000_000;
+/// An iceberg shows at least a hundredth of itself, by default a tenth (P2.5.5).
+pub const ICEBERG_LEAST_PART: i64 = 100;
+pub const ICEBERG_DEFAULT_PART: i64 = 10;
+/// Slices of a time-sliced order, seconds between them, and from the first to the last (P2.5.6).
+pub const TWAP_SLICES: (u16, u16) = (2, 100);
+pub const TWAP_INTERVAL_S: (u32, u32) = (1, 3_600);
+pub const MAX_TWAP_S: u32 = 86_400;
+/// Orders of one atomic batch.
+pub const MAX_ORDER_BATCH: u8 = 8;
+
 pub const SECOND_NS: i64 = 1_000_000_000;
 pub const HOUR_NS: i64 = 3_600 * SECOND_NS;
 pub const DAY_NS: i64 = 24 * HOUR_NS;

@@ -248,10 +248,9 @@ impl Market {
 
     /// The protective limit of a market order: the reference and the slippage, rounded inward to the tick.
     pub fn protective_limit(&self, order_side: u8, slippage_bp: u32) -> Option<i64> {
-        match (self.reference, order_side) {
-            (0, _) => None,
-            (reference, side::BUY) => Some(plus_bp(reference, slippage_bp)),
-            (reference, _) => Some(less_bp_ceil(reference, slippage_bp).max(1)),
+        match self.reference {
+            0 => None,
+            reference => Some(slipped(order_side, reference, slippage_bp)),
         }
     }
 
@@ -331,6 +330,15 @@ impl Market {
             last_price: reader.i64()?,
             reference: reader.i64()?,
         })
+    }
+}
+
+/// A price `bp` worse for an order of this side, rounded inward to the tick.
+#[inline]
+pub fn slipped(order_side: u8, price: i64, bp: u32) -> i64 {
+    match order_side {
+        side::BUY => plus_bp(price, bp),
+        _ => less_bp_ceil(price, bp).max(1),
     }
 }
 

@@ -7,6 +7,15 @@ use crate::limits::MAX_OPEN_ORDERS;
 /// "No slot".
 pub const NONE: u32 = u32::MAX;
 
+/// Bits of `flags` that are the engine's own; orders never bring them and events never show them.
+pub mod flag {
+    /// `state.triggers` holds a record of the order.
+    pub const SPECIAL: u16 = 0x4000;
+    /// The order is in no book: it waits for a price, a time or another order.
+    pub const WAITING: u16 = 0x8000;
+    pub const INTERNAL: u16 = SPECIAL | WAITING;
+}
+
 /// An open order: 128 bytes (P18.3), what its neighbours and its book touch in the first cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]

@@ -212,9 +212,13 @@ impl<B: Book> State<B> {
         state.governance = crate::governance::Governance::decode(reader)?;
         state.liquidations = crate::liquidation::Liquidations::decode(reader)?;
         state.triggers = crate::trigger::Triggers::decode(reader)?;
+        state.triggers.rebuild(state.orders.ascending().into_iter())?;
         state.perps = crate::perp::Perps::decode(reader)?;
         let units = |market: u32| state.markets.list.get(market as usize).map(|market| market.unit);
-        state.perps.attach(&mut state.accounts, units, state.orders.ascending().into_iter())?;
+        let in_books = state.orders.ascending().into_iter();
+        let in_books = in_books.filter(|order| order.flags & crate::order::flag::WAITING == 0);
+        let counted = in_books.map(|order| (order, order.remaining + state.triggers.hidden(order)));
+        state.perps.attach(&mut state.accounts, units, counted)?;
         state.rebuild_due();
         Ok(state)
     }
@@ -239,6 +243,9 @@ impl<B: Book> State<B> {
         }
         ranked.sort_unstable();
         for (_, slot, market) in ranked {
+            if self.orders[slot].flags & crate::order::flag::WAITING != 0 {
+                continue;
+            }
             self.books[market as usize].insert(&mut self.orders, slot);
         }
         Ok(())

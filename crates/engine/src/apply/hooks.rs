@@ -3,7 +3,7 @@
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::output::Output;
-use crate::wire::command::Command;
+use crate::wire::command::{trigger_source, Command};
 
 // The concerns that read these fields join one after the other.
 #[allow(dead_code)]
@@ -35,18 +35,23 @@ pub(crate) struct Moved {
 impl<B: Book> Engine<B> {
     /// After every fill of the book.
     #[inline]
-    pub(crate) fn after_trade(&mut self, _command: &Command, _print: &Print, _output: &mut Output) {}
+    pub(crate) fn after_trade(&mut self, _command: &Command, print: &Print, _output: &mut Output) {
+        self.state.triggers.note_price(print.market, trigger_source::LAST_TRADE, print.price);
+    }
 
     /// After the index of a feed, or its state, has changed.
     pub(crate) fn after_index(&mut self, command: &Command, feed: u32, output: &mut Output) {
         for at in 0..self.state.perps.of_feed(feed).len() {
             let market = self.state.perps.of_feed(feed)[at];
             self.refresh_mark(command, market, output);
+            self.note_market_prices(market);
         }
     }
 
     /// After the mark of a market has changed.
-    pub(crate) fn after_mark(&mut self, _command: &Command, _market: u32, _output: &mut Output) {}
+    pub(crate) fn after_mark(&mut self, _command: &Command, market: u32, _output: &mut Output) {
+        self.note_market_prices(market);
+    }
 
     /// Every Tick, before the due queue.
     pub(crate) fn on_tick(&mut self, command: &Command, output: &mut Output) {
@@ -56,7 +61,9 @@ impl<B: Book> Engine<B> {
     }
 
     /// After a position has changed, once both sides of the event are posted.
-    pub(crate) fn after_position(&mut self, _command: &Command, _moved: &Moved, _output: &mut Output) {}
+    pub(crate) fn after_position(&mut self, _command: &Command, moved: &Moved, _output: &mut Output) {
+        self.note_position((moved.account, moved.sub, moved.market));
+    }
 
     /// After the funding index of a market has moved.
     pub(crate) fn after_funding(&mut self, _command: &Command, _market: u32, _output: &mut Output) {}

@@ -237,7 +237,8 @@ impl<B: Book> Engine<B> {
         let leveraged = market.kind == kind::PERPETUAL;
         if leveraged && market.status == status::CLOSE_ONLY {
             let reason = cancel_reason::MARKET_CLOSED;
-            let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true };
+            let job =
+                CancelMarket { market: request.market, side: ALL, reason, done: 0, close: true, after: 0 };
             self.do_work(command, command.seq, Work::CancelMarket(job), output);
             return Ok(u64::from(request.market));
         }
@@ -249,7 +250,8 @@ impl<B: Book> Engine<B> {
         let body = StatusBody { status: status::CLOSE_ONLY, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketClosing, Subject::market(request.market), &body);
         let reason = cancel_reason::MARKET_CLOSED;
-        let job = CancelMarket { market: request.market, side: ALL, reason, done: 0, close: !leveraged };
+        let job =
+            CancelMarket { market: request.market, side: ALL, reason, done: 0, close: !leveraged, after: 0 };
         self.do_work(command, command.seq, Work::CancelMarket(job), output);
         Ok(u64::from(request.market))
     }

@@ -1,5 +1,6 @@
 //! Matching: the taker against the book, by price and time (protocol P3.1, P3.4).
 
+use super::conditional::LINKED_CANCELS;
 use super::hooks::Print;
 use super::orders::{emit_order, subject};
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
@@ -8,7 +9,7 @@ use crate::engine::Engine;
 use crate::ledger::{line, post_between, post_system_lines, post_user};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
-use crate::order::Order;
+use crate::order::{flag, Order};
 use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::wire::command::{order_type, side, stp, time_in_force, Command, ALL, ALL_MARKETS};
@@ -22,8 +23,11 @@ const STAKER_SHARE_PCT: u32 = 15;
 const MAKER_FUND_SHARE_PCT: u32 = 5;
 const BUYBACK_SHARE_PCT: u32 = 10;
 
+/// Most cancels that a fill between two orders causes, when one of them is linked to others.
+const PAIR_CANCELS: u32 = 2 * LINKED_CANCELS;
+
 /// How a step of matching ended.
-enum Step {
+pub(crate) enum Step {
     Goes,
     /// The rest of the taker is cancelled for this reason.
     Ends(u8),
@@ -47,12 +51,12 @@ impl<B: Book> Engine<B> {
             if !crosses(taker.order.side, taker.order.price, maker.price) {
                 break;
             }
-            if budget.fills == 0 || budget.cancels == 0 {
+            let special = (maker.flags | taker.order.flags) & flag::SPECIAL != 0;
+            if budget.fills == 0 || budget.cancels < if special { PAIR_CANCELS } else { 1 } {
                 return false;
             }
             if maker.expiry_ns != 0 && maker.expiry_ns <= command.time_ns {
-                budget.cancels -= 1;
-                self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
+                budget.cancels -= self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
                 continue;
             }
             if maker.price < taker.low || maker.price > taker.high {
@@ -61,17 +65,33 @@ impl<B: Book> Engine<B> {
                 if let Step::Ends(reason) = self.prevent_self_trade(command, taker, slot, budget, output) {
                     ended = Some(reason);
                 }
-            } else {
+            } else if !special {
                 budget.fills -= 1;
-                self.fill(command, taker, slot, &maker, output);
+                let lots = taker.order.remaining.min(maker.remaining);
+                self.fill(command, taker, slot, &maker, lots, output);
+            } else if let Step::Ends(reason) =
+                self.fill_special(command, taker, (slot, &maker), budget, output)
+            {
+                ended = Some(reason);
             }
         }
-        self.finish(command, taker, ended, output);
+        self.finish(command, taker, ended, budget, output);
         true
     }
 
-    fn finish(&mut self, command: &Command, taker: &Taker, ended: Option<u8>, output: &mut Output) {
+    fn finish(
+        &mut self,
+        command: &Command,
+        taker: &Taker,
+        ended: Option<u8>,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) {
         let order = &taker.order;
+        if order.order_type == order_type::TWAP {
+            self.end_slice(command, taker, budget, output);
+            return self.touch_reference(order.market);
+        }
         let immediate = order.order_type == order_type::MARKET
             || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK);
         let reason = match ended {
@@ -81,7 +101,7 @@ impl<B: Book> Engine<B> {
         };
         if order.remaining > 0 && ended.is_none() && !immediate {
             emit_order(command, EventKind::OrderRested, order, true, output);
-            self.rest(order, taker.stored);
+            self.rest_order(command, order, taker.stored, output);
             self.touch_reference(order.market);
             return;
         }
@@ -96,6 +116,9 @@ impl<B: Book> Engine<B> {
         if order.remaining > 0 {
             self.release(command, order, reason, output);
         }
+        if order.flags & flag::SPECIAL != 0 {
+            self.end_special(command, order, output);
+        }
         if self.is_leveraged(order.market) {
             self.forget_position(order);
         }
@@ -103,24 +126,34 @@ impl<B: Book> Engine<B> {
     }
 
     /// One trade at the maker's price.
-    fn fill(&mut self, command: &Command, taker: &mut Taker, slot: u32, maker: &Order, output: &mut Output) {
-        let lots = taker.order.remaining.min(maker.remaining);
+    pub(super) fn fill(
+        &mut self,
+        command: &Command,
+        taker: &mut Taker,
+        slot: u32,
+        maker: &Order,
+        lots: i64,
+        output: &mut Output,
+    ) {
         let price = maker.price;
         if self.is_leveraged(maker.market) {
             return self.fill_perpetual(command, taker, slot, maker, lots, output);
         }
+        // A slice is secured by itself, an iceberg as a whole.
+        let unseen = self.state.triggers.hidden(maker);
+        let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = price;
         let parameters = market.parameters;
-        let leg = |order: &Order, rate: u32| Leg {
+        let leg = |order: &Order, unseen: i64, rate: u32| Leg {
             reserve: order.reserve,
-            remaining_after: order.remaining - lots,
+            remaining_after: order.remaining - lots + unseen,
             limit: order.price,
             fee_e6bp: rate,
             fee_cap_e6bp: order.fee_cap_e6bp,
         };
         let (taking, making) =
-            (leg(&taker.order, parameters.taker_fee_e6bp), leg(maker, parameters.maker_fee_e6bp));
+            (leg(&taker.order, 0, parameters.taker_fee_e6bp), leg(maker, unseen, parameters.maker_fee_e6bp));
         let taker_buys = taker.order.side == side::BUY;
         let (buyer, seller, buyer_leg, seller_leg) = if taker_buys {
             (&taker.order, maker, taking, making)
@@ -155,11 +188,11 @@ impl<B: Book> Engine<B> {
             notional: settlement.notional,
             taker_fee,
             maker_fee,
-            maker_remaining: maker.remaining - lots,
-            taker_remaining: taker.order.remaining,
+            maker_remaining: maker.remaining - lots + unseen,
+            taker_remaining: taker.order.remaining + later,
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
-        self.shrink_maker(slot, maker, lots, maker_reserve);
+        self.shrink_maker(command, (slot, maker), lots, maker_reserve, output);
         let print = Print {
             market: maker.market,
             price,
@@ -172,20 +205,36 @@ impl<B: Book> Engine<B> {
         self.after_trade(command, &print, output);
     }
 
-    /// Takes `lots` from a resting order; it leaves when nothing remains.
-    pub(super) fn shrink_maker(&mut self, slot: u32, maker: &Order, lots: i64, reserve: i64) {
+    /// Takes `lots` from a resting order; it leaves when nothing remains. Returns whether it is still open.
+    pub(super) fn shrink_maker(
+        &mut self,
+        command: &Command,
+        (slot, maker): (u32, &Order),
+        lots: i64,
+        reserve: i64,
+        output: &mut Output,
+    ) -> bool {
         self.untrack(maker, lots);
         let book = &mut self.state.books[maker.market as usize];
         if maker.remaining > lots {
             book.reduce(&mut self.state.orders, slot, lots);
             self.state.orders[slot].reserve = reserve;
-            return;
+            return true;
         }
+        let special = maker.flags & flag::SPECIAL != 0;
+        if special && self.refill(command, slot, reserve, output) {
+            return true;
+        }
+        let book = &mut self.state.books[maker.market as usize];
         book.remove(&mut self.state.orders, slot);
         self.state.orders.remove(&mut self.state.accounts, slot);
         if maker.expiry_ns != 0 {
             self.state.due.remove(&(maker.expiry_ns, due::ORDER_EXPIRY, maker.id));
         }
+        if special {
+            self.end_special(command, maker, output);
+        }
+        false
     }
 
     /// The ledger's side of a fill: base to the buyer, quote to the seller, fees to their destinations.
@@ -233,18 +282,21 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Step {
-        budget.cancels -= 1;
         match taker.order.self_trade_prevention {
-            stp::CANCEL_NEWEST => Step::Ends(cancel_reason::SELF_TRADE),
+            stp::CANCEL_NEWEST => {
+                budget.cancels -= 1;
+                Step::Ends(cancel_reason::SELF_TRADE)
+            }
             stp::CANCEL_OLDEST => {
-                self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
+                budget.cancels -= self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
                 Step::Goes
             }
             stp::CANCEL_BOTH => {
-                self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
+                budget.cancels -= self.cancel_slot(command, slot, cancel_reason::SELF_TRADE, output);
                 Step::Ends(cancel_reason::SELF_TRADE)
             }
             _ => {
+                budget.cancels -= 1;
                 self.decrement(command, taker, slot, output);
                 Step::Goes
             }
@@ -255,18 +307,20 @@ impl<B: Book> Engine<B> {
     fn decrement(&mut self, command: &Command, taker: &mut Taker, slot: u32, output: &mut Output) {
         let maker = self.state.orders[slot];
         let lots = taker.order.remaining.min(maker.remaining);
+        let unseen = self.state.triggers.hidden(&maker);
+        let later = self.state.triggers.hidden(&taker.order);
         let market = &self.state.markets.list[maker.market as usize];
         let leveraged = market.kind == kind::PERPETUAL;
-        let reserve = |order: &Order| {
+        let reserve = |order: &Order, unseen: i64| {
             if leveraged {
                 return (market.quote, 0);
             }
-            let rest = order.remaining - lots;
+            let rest = order.remaining - lots + unseen;
             let needed = market.rules().reserve(market, order.side, order.price, rest, order.fee_cap_e6bp);
             needed.expect("a rest is not larger than its accepted order")
         };
         let ((taker_asset, taker_reserve), (maker_asset, maker_reserve)) =
-            (reserve(&taker.order), reserve(&maker));
+            (reserve(&taker.order, 0), reserve(&maker, unseen));
         let releases = [
             (&taker.order, taker_asset, taker.order.reserve - taker_reserve),
             (&maker, maker_asset, maker.reserve - maker_reserve),
@@ -282,13 +336,12 @@ impl<B: Book> Engine<B> {
         let body = PreventedBody {
             maker_order: maker.id,
             lots,
-            maker_remaining: maker.remaining - lots,
-            taker_remaining: taker.order.remaining,
+            maker_remaining: maker.remaining - lots + unseen,
+            taker_remaining: taker.order.remaining + later,
             price: maker.price,
         };
         output.emit(command, EventKind::SelfTradePrevented, subject(&taker.order), &body);
-        self.shrink_maker(slot, &maker, lots, maker_reserve);
-        if maker.remaining > lots {
+        if self.shrink_maker(command, (slot, &maker), lots, maker_reserve, output) {
             self.state.orders[slot].total -= lots;
         }
     }
@@ -318,13 +371,17 @@ impl<B: Book> Engine<B> {
             .take(budget.cancels as usize + 1)
             .collect();
         for slot in slots {
-            if budget.cancels == 0 {
+            if self.state.orders[slot].id == 0 {
+                // An order that was linked to it took it along.
+                continue;
+            }
+            if budget.cancels < self.cancels_needed(slot) {
                 rest = Some(job);
                 break;
             }
-            budget.cancels -= 1;
-            job.done += 1;
-            self.cancel_slot(command, slot, job.reason, output);
+            let cancels = self.cancel_slot(command, slot, job.reason, output);
+            budget.cancels -= cancels;
+            job.done += u64::from(cancels);
         }
         match rest {
             Some(_) => Some(job),
@@ -349,13 +406,16 @@ impl<B: Book> Engine<B> {
                 continue;
             }
             while let Some(slot) = self.state.books[job.market as usize].first(book_side) {
-                if budget.cancels == 0 {
+                if budget.cancels < self.cancels_needed(slot) {
                     return Some(job);
                 }
-                budget.cancels -= 1;
-                job.done += 1;
-                self.cancel_slot(command, slot, job.reason, output);
+                let cancels = self.cancel_slot(command, slot, job.reason, output);
+                budget.cancels -= cancels;
+                job.done += u64::from(cancels);
             }
+        }
+        if !self.cancel_waiting(command, &mut job, budget, output) {
+            return Some(job);
         }
         self.touch_reference(job.market);
         output.emit(

@@ -7,7 +7,7 @@ use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between, post_in_row};
 use crate::limits::*;
 use crate::market::{kind, status, Market, MarketRules};
-use crate::order::{Order, NONE, SLOT_BITS};
+use crate::order::{flag, Order, NONE, SLOT_BITS};
 use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::wire::command::{
@@ -25,14 +25,11 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: PlaceOrder = command.payload_as();
-        let market = self.market_for_orders(request.market)?;
-        if request.outcome >= market.outcome_count {
-            return reject(
-                Code::INVALID_OUTCOME,
-                i64::from(market.outcome_count),
-                i64::from(request.outcome),
-            );
+        if request.order_type > order_type::MARKET || request.order_flags & !order_flag::POST_ONLY != 0 {
+            return self.place_special(command, context, &request, output);
         }
+        let market = self.market_for_orders(request.market, false)?;
+        self.check_outcome(market, request.outcome)?;
         let price = check_form(market, &request, command.time_ns, context.system)?;
         if !context.system {
             market.check_band(request.side, price)?;
@@ -41,7 +38,32 @@ impl<B: Book> Engine<B> {
         if self.state.orders.len() >= MAX_OPEN_ORDERS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_OPEN_ORDERS as i64, self.state.orders.len() as i64);
         }
-        let mut order = Order {
+        let mut order = self.new_order(command, context, &request, price);
+        let (row, reserve) = self.check_risk(&order, u32::from(request.leverage_e2), None)?;
+        order.reserve = reserve;
+        let takes = self.check_execution(&order, command.time_ns)?;
+
+        if request.leverage_e2 != 0 {
+            self.choose_leverage(&order, u32::from(request.leverage_e2));
+        }
+        let slot = self.take_id(&mut order);
+        self.hold(&order, row, reserve, output);
+        emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
+        self.match_or_rest(command, order, (slot, false), takes, context.system, output);
+        Ok(order.id)
+    }
+
+    /// The order that a request asks for, without id and reserve.
+    #[inline(always)]
+    pub(super) fn new_order(
+        &self,
+        command: &Command,
+        context: Context,
+        request: &PlaceOrder,
+        price: i64,
+    ) -> Order {
+        let market = &self.state.markets.list[request.market as usize];
+        Order {
             id: 0,
             priority: self.state.next_priority,
             price,
@@ -65,32 +87,45 @@ impl<B: Book> Engine<B> {
             next: NONE,
             account_previous: NONE,
             account_next: NONE,
-        };
-        let (row, reserve) = if self.is_leveraged(order.market) {
-            self.check_margin(&order, u32::from(request.leverage_e2), None)?;
-            (0, 0)
-        } else {
-            self.secure(&order, 0)?
-        };
-        order.reserve = reserve;
-        let takes = self.check_execution(&order, command.time_ns)?;
-
-        if request.leverage_e2 != 0 {
-            self.choose_leverage(&order, u32::from(request.leverage_e2));
         }
+    }
+
+    /// Gives an accepted order its id and returns its slot.
+    #[inline(always)]
+    pub(super) fn take_id(&mut self, order: &mut Order) -> u32 {
         let (slot, id) = self.state.orders.reserve(self.state.next_order);
         order.id = id;
         self.state.next_order += 1;
         self.state.next_priority += 1;
-        self.hold(&order, row, reserve, output);
-        emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
-        self.match_or_rest(command, order, (slot, false), takes, context.system, output);
-        Ok(id)
+        slot
+    }
+
+    /// P2.4.7: what secures the order (row of balances and micro-units), or why it may not be.
+    #[inline(always)]
+    pub(super) fn check_risk(
+        &self,
+        order: &Order,
+        leverage_e2: u32,
+        replaced: Option<&Order>,
+    ) -> Result<(usize, i64), Reject> {
+        if self.is_leveraged(order.market) {
+            self.check_margin(order, leverage_e2, replaced)?;
+            return Ok((0, 0));
+        }
+        self.secure(order, replaced.map_or(0, |old| old.reserve))
+    }
+
+    #[inline]
+    pub(super) fn check_outcome(&self, market: &Market, outcome: u8) -> Result<(), Reject> {
+        if outcome >= market.outcome_count {
+            return reject(Code::INVALID_OUTCOME, i64::from(market.outcome_count), i64::from(outcome));
+        }
+        Ok(())
     }
 
     /// Runs the matching of an accepted order, or puts it into the book when nothing crosses.
     #[inline(always)]
-    fn match_or_rest(
+    pub(super) fn match_or_rest(
         &mut self,
         command: &Command,
         order: Order,
@@ -105,7 +140,7 @@ impl<B: Book> Engine<B> {
                 self.suspend(command, command.seq, Work::Match(taker), output);
             }
         } else {
-            self.rest(&order, stored);
+            self.rest_order(command, &order, stored, output);
         }
     }
 
@@ -118,13 +153,16 @@ impl<B: Book> Engine<B> {
         let request: ReplaceOrder = command.payload_as();
         let slot = self.find_order(context.account, request.order, &request.target_key, command.time_ns)?;
         let old = self.state.orders[slot];
+        if old.flags & flag::SPECIAL != 0 {
+            return self.replace_special(command, context, slot, output);
+        }
         let filled = old.total - old.remaining;
         let price = if request.price == 0 { old.price } else { request.price };
         let total = if request.total_lots == 0 { old.total } else { request.total_lots };
         if total <= filled {
             return reject(Code::REPLACE_BELOW_FILLED, filled, total);
         }
-        let market = self.market_for_orders(old.market)?;
+        let market = self.market_for_orders(old.market, false)?;
         let form = PlaceOrder {
             price,
             lots: total - filled,
@@ -143,12 +181,7 @@ impl<B: Book> Engine<B> {
         let keeps_priority = price == old.price && total <= old.total;
         let fee_cap_e6bp = if keeps_priority { old.fee_cap_e6bp } else { market.parameters.fee_cap_e6bp() };
         let mut order = Order { price, total, remaining: total - filled, fee_cap_e6bp, ..old };
-        let (row, reserve) = if self.is_leveraged(order.market) {
-            self.check_margin(&order, 0, Some(&old))?;
-            (0, 0)
-        } else {
-            self.secure(&order, old.reserve)?
-        };
+        let (row, reserve) = self.check_risk(&order, 0, Some(&old))?;
         order.reserve = reserve;
         let takes = !keeps_priority && self.check_execution(&order, command.time_ns)?;
 
@@ -207,8 +240,14 @@ impl<B: Book> Engine<B> {
         }
         let reason = cancel_reason::CANCEL_ALL;
         let work = if whole_market {
-            let job =
-                CancelMarket { market: request.market, side: request.side, reason, done: 0, close: false };
+            let job = CancelMarket {
+                market: request.market,
+                side: request.side,
+                reason,
+                done: 0,
+                close: false,
+                after: 0,
+            };
             Work::CancelMarket(job)
         } else {
             let (account, market) = (context.account, request.market);
@@ -254,21 +293,23 @@ impl<B: Book> Engine<B> {
         }
     }
 
+    /// The market, if it takes orders now; one that closes takes those that only reduce (P2.4.1).
     #[inline]
-    fn market_for_orders(&self, handle: u32) -> Result<&Market, Reject> {
+    pub(super) fn market_for_orders(&self, handle: u32, reduces: bool) -> Result<&Market, Reject> {
         let Some(market) = self.state.markets.list.get(handle as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(handle));
         };
         match market.status {
             // A paused market takes what step 6 of P2.1.3 let through: reductions under PARTIAL.
             status::ACTIVE | status::PAUSED => Ok(market),
+            status::CLOSE_ONLY if reduces => Ok(market),
             status::CLOSE_ONLY => Err(Code::MARKET_CLOSE_ONLY.into()),
             other => reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(other)),
         }
     }
 
     #[inline]
-    fn check_counts(&self, account: u32, sub: u8, market: u32) -> Result<(), Reject> {
+    pub(super) fn check_counts(&self, account: u32, sub: u8, market: u32) -> Result<(), Reject> {
         let all = self.state.accounts.list[account as usize].open_orders;
         // Fewer in all than are allowed in one market: nothing to count.
         if all < MAX_ORDERS_PER_SUB_MARKET {
@@ -291,7 +332,7 @@ impl<B: Book> Engine<B> {
     /// The reserve of an order and the row of balances that it comes from, if `free` plus `credit` (the reserve it
     /// already has) covers it.
     #[inline(always)]
-    fn secure(&self, order: &Order, credit: i64) -> Result<(usize, i64), Reject> {
+    pub(super) fn secure(&self, order: &Order, credit: i64) -> Result<(usize, i64), Reject> {
         let market = &self.state.markets.list[order.market as usize];
         let (asset, reserve) =
             market.rules().reserve(market, order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
@@ -309,7 +350,7 @@ impl<B: Book> Engine<B> {
 
     /// Moves micro-units from `free` to `held` of an order's owner, in the row that [`Engine::secure`] found.
     #[inline(always)]
-    fn hold(&mut self, order: &Order, row: usize, amount: i64, output: &mut Output) {
+    pub(super) fn hold(&mut self, order: &Order, row: usize, amount: i64, output: &mut Output) {
         let balance = self.state.accounts.at_mut(order.account, order.sub, row);
         let owner = (order.account, order.sub);
         post_in_row(balance, &mut output.postings, owner, (line::FREE, line::HELD), amount);
@@ -318,11 +359,11 @@ impl<B: Book> Engine<B> {
     /// Post-only, fill-or-kill, market and self-trade rules that refuse before anything changes (P2.5.1, P3.4).
     /// Returns whether matching must run.
     #[inline(always)]
-    fn check_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
+    pub(super) fn check_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
         let best = self.state.books[order.market as usize].best(1 - order.side);
         let crossing = best.is_some_and(|best| crosses(order.side, order.price, best));
         let tif = order.time_in_force;
-        if !crossing && order.order_type == order_type::LIMIT && tif != time_in_force::FOK {
+        if !crossing && order.order_type != order_type::MARKET && tif != time_in_force::FOK {
             // An IOC order that meets nothing still runs, so that its rest is cancelled with a reason.
             return Ok(tif == time_in_force::IOC);
         }
@@ -388,6 +429,7 @@ impl<B: Book> Engine<B> {
             .of_account(&self.state.accounts, order.account)
             .map(|slot| &orders[slot])
             .filter(|own| own.market == order.market && own.side == opposite && own.id != order.id)
+            .filter(|own| own.flags & flag::WAITING == 0)
             .filter(|own| within(own.price) && (own.expiry_ns == 0 || own.expiry_ns > now_ns));
         let mut gone = self.expired_within(order, &within, now_ns);
         if order.self_trade_prevention == stp::CANCEL_OLDEST {
@@ -432,6 +474,7 @@ impl<B: Book> Engine<B> {
             .filter(|resting| {
                 resting.market == order.market && resting.side != order.side && within(resting.price)
             })
+            .filter(|resting| resting.flags & flag::WAITING == 0)
             .map(|resting| (resting.price, resting.remaining))
             .collect()
     }
@@ -452,7 +495,7 @@ impl<B: Book> Engine<B> {
         total
     }
 
-    fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
+    pub(super) fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
         let market = &self.state.markets.list[order.market as usize];
         let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
         Taker { order, slot, stored, low, high, liquidates: false }
@@ -488,7 +531,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Keeps the leverage that an accepted order chose for its position.
-    fn choose_leverage(&mut self, order: &Order, leverage_e2: u32) {
+    pub(super) fn choose_leverage(&mut self, order: &Order, leverage_e2: u32) {
         if self.is_leveraged(order.market) {
             let (account, sub, market) = (order.account, order.sub, order.market);
             let slot = self.state.perps.open(&mut self.state.accounts, account, sub, market);
@@ -533,9 +576,19 @@ impl<B: Book> Engine<B> {
         self.state.markets.list[market as usize].update_reference(bid, ask);
     }
 
-    /// Takes an open order out of its book and the store, returns its reserve and says why.
-    pub(crate) fn cancel_slot(&mut self, command: &Command, slot: u32, reason: u8, output: &mut Output) {
+    /// Takes an open order out of its book and the store, returns its reserve and says why. Returns the number of
+    /// cancels: an order with links may end others.
+    pub(crate) fn cancel_slot(
+        &mut self,
+        command: &Command,
+        slot: u32,
+        reason: u8,
+        output: &mut Output,
+    ) -> u32 {
         let order = self.state.orders[slot];
+        if order.flags & flag::SPECIAL != 0 {
+            return self.cancel_special(command, slot, reason, output);
+        }
         let book = &mut self.state.books[order.market as usize];
         let was_best = book.remove(&mut self.state.orders, slot);
         self.untrack(&order, order.remaining);
@@ -547,6 +600,7 @@ impl<B: Book> Engine<B> {
             self.state.due.remove(&(order.expiry_ns, due::ORDER_EXPIRY, order.id));
         }
         self.release(command, &order, reason, output);
+        1
     }
 
     /// Returns what secures an order that is over and emits OrderCancelled.
@@ -587,7 +641,7 @@ pub(crate) fn emit_order(
         order_type: order.order_type,
         time_in_force: order.time_in_force,
         self_trade_prevention: order.self_trade_prevention,
-        order_flags: order.flags,
+        order_flags: order.flags & !flag::INTERNAL,
         outcome: order.outcome,
         resting: u8::from(resting),
         price: order.price,

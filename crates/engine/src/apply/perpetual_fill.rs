@@ -33,6 +33,8 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
+        let unseen = self.state.triggers.hidden(maker);
+        let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = maker.price;
         let (unit, quote, parameters) = (market.unit, market.quote, market.parameters);
@@ -57,11 +59,11 @@ impl<B: Book> Engine<B> {
             notional: value,
             taker_fee,
             maker_fee,
-            maker_remaining: maker.remaining - lots,
-            taker_remaining: taker.order.remaining,
+            maker_remaining: maker.remaining - lots + unseen,
+            taker_remaining: taker.order.remaining + later,
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
-        self.shrink_maker(slot, maker, lots, 0);
+        self.shrink_maker(command, (slot, maker), lots, 0, output);
         let cause = if taker.liquidates { position_cause::LIQUIDATION } else { position_cause::TRADE };
         self.emit_position(command, &taking, cause, output);
         self.emit_position(command, &making, position_cause::TRADE, output);

@@ -1,5 +1,6 @@
 //! Time: ticks, the due queue, the dead-man's switch, hashes on record (protocol P2.1.5, P2.5.8, P1.1.4).
 
+use super::conditional::LINKED_CANCELS;
 use super::work::{Budget, CancelAccount, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine, RULES_VERSION};
@@ -34,16 +35,15 @@ impl<B: Book> Engine<B> {
             if due_ns > command.time_ns {
                 return (None, true);
             }
-            if budget.due == 0 || budget.cancels == 0 {
+            if budget.due == 0 || budget.cancels < LINKED_CANCELS {
                 return (Some(Work::Due), true);
             }
             budget.due -= 1;
             self.state.due.remove(&item);
             match kind {
                 due::ORDER_EXPIRY => {
-                    budget.cancels -= 1;
                     let slot = self.state.orders.find(id).expect("an open order owns its expiry");
-                    self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
+                    budget.cancels -= self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
                 }
                 due::SWITCH => {
                     return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)

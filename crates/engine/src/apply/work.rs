@@ -1,5 +1,6 @@
 //! Bounded work: what one command does not finish, the next one continues (protocol P2.1.4).
 
+use super::conditional::OpenBatch;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::{CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND};
@@ -16,6 +17,11 @@ pub enum Work {
     CancelAccount(CancelAccount),
     CancelMarket(CancelMarket),
     Settle(Settle),
+    /// Prices to look at, fired orders and slices to run.
+    Triggers,
+    /// Items of an atomic batch that are still to come.
+    #[allow(dead_code)]
+    Batch(Box<OpenBatch>),
     Due,
 }
 
@@ -52,6 +58,8 @@ pub struct CancelMarket {
     pub reason: u8,
     pub done: u64,
     pub close: bool,
+    /// Waiting orders up to this id were looked at.
+    pub after: u64,
 }
 
 /// Settlement of a closed leveraged market: the account where it goes on.
@@ -97,6 +105,9 @@ impl<B: Book> Engine<B> {
                     let rest = self.settle_positions(command, job, output);
                     (rest.map(Work::Settle), true)
                 }
+                Work::Triggers => (self.run_triggers(command, &mut budget, output), true),
+                // Its items never came: nothing was applied and nothing remains.
+                Work::Batch(_) => (None, true),
                 Work::Due => self.handle_due(command, &mut budget, output),
             };
             if exhausted {

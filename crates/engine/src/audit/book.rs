@@ -32,6 +32,13 @@ pub struct Order {
     pub balance: u32,
     pub sub: u8,
     pub side: u8,
+    /// Order type.
+    pub kind: u8,
+    pub flags: u16,
+    /// Waits outside of its book: for a price, a time, another order.
+    pub parked: bool,
+    /// Lots among `remaining` that cannot trade now: not displayed, not active yet, or of later slices.
+    pub hidden: i64,
     /// Level and neighbours while it rests; `level` NONE while it is still taking.
     pub level: u32,
     pub previous: u32,
@@ -53,6 +60,10 @@ impl Order {
         balance: 0,
         sub: 0,
         side: 0,
+        kind: 0,
+        flags: 0,
+        parked: false,
+        hidden: 0,
         level: NONE,
         previous: NONE,
         next: NONE,
@@ -61,6 +72,12 @@ impl Order {
     #[inline]
     pub fn rests(&self) -> bool {
         self.level != NONE
+    }
+
+    /// Lots that can trade now.
+    #[inline]
+    pub fn shown(&self) -> i64 {
+        self.remaining - self.hidden
     }
 }
 
@@ -191,7 +208,7 @@ impl Books {
     /// Forgets an order that left; it must not rest any more.
     #[inline]
     pub fn close(&mut self, slot: u32) {
-        let Order { id, account, sub, market, .. } = self.orders[slot as usize];
+        let Order { id, account, sub, market, parked, .. } = self.orders[slot as usize];
         self.by_id.remove(&id);
         self.free_orders.push(slot);
         let key = count_key(account, sub, market);
@@ -203,19 +220,40 @@ impl Books {
         }
         self.account_counts[account as usize] -= 1;
         self.markets[market as usize].orders -= 1;
-        self.in_flight -= 1;
+        self.in_flight -= u32::from(!parked);
+    }
+
+    /// An order in flight begins to wait outside of its book, or a waiting one acts.
+    pub fn park(&mut self, slot: u32, parked: bool) {
+        let order = &mut self.orders[slot as usize];
+        match (order.parked, parked) {
+            (false, true) => self.in_flight -= 1,
+            (true, false) => self.in_flight += 1,
+            _ => {}
+        }
+        order.parked = parked;
+    }
+
+    /// Sets how much of an order cannot trade; what its level shows follows.
+    pub fn hide(&mut self, slot: u32, hidden: i64) {
+        let order = &mut self.orders[slot as usize];
+        let change = order.hidden - hidden;
+        order.hidden = hidden;
+        if order.level != NONE {
+            self.levels[order.level as usize].lots += change;
+        }
     }
 
     /// Puts an order into its level, behind all others of its price, and looks whether the book is crossed.
     #[inline]
     pub fn rest(&mut self, slot: u32, priority: u64) -> Check {
-        let Order { id, price, side, market, remaining, .. } = self.orders[slot as usize];
-        ensure!(remaining > 0, "I06", "order {id} rests with {remaining} lots");
+        let Order { id, price, side, market, remaining, hidden, .. } = self.orders[slot as usize];
+        ensure!(remaining > hidden, "I06", "order {id} rests with {remaining} lots");
         let index = self.level_at(market, side, price);
         let level = &mut self.levels[index as usize];
         let last = level.last;
         level.last = slot;
-        level.lots += remaining;
+        level.lots += remaining - hidden;
         level.orders += 1;
         if last == NONE {
             level.first = slot;
@@ -239,7 +277,7 @@ impl Books {
     /// Takes an order out of its level; it is in flight again until it rests or closes.
     #[inline]
     pub fn lift(&mut self, slot: u32) {
-        let Order { level, previous, next, remaining, side, market, .. } = self.orders[slot as usize];
+        let Order { level, previous, next, remaining, hidden, side, market, .. } = self.orders[slot as usize];
         match previous {
             NONE => self.levels[level as usize].first = next,
             _ => self.orders[previous as usize].next = next,
@@ -249,7 +287,7 @@ impl Books {
             _ => self.orders[next as usize].previous = previous,
         }
         let entry = &mut self.levels[level as usize];
-        entry.lots -= remaining;
+        entry.lots -= remaining - hidden;
         entry.orders -= 1;
         if entry.orders == 0 {
             self.drop_level(market, side, level);
@@ -369,7 +407,7 @@ impl Books {
             let order = &self.orders[slot as usize];
             ensure!(order.price == price, "I06", "order {} is in the level {price}", order.id);
             ensure!(orders == 0 || order.priority > priority, "I06", "order {} jumped the queue", order.id);
-            (lots, orders, priority, slot) = (lots + order.remaining, orders + 1, order.priority, order.next);
+            (lots, orders, priority, slot) = (lots + order.shown(), orders + 1, order.priority, order.next);
         }
         ensure!(
             lots == level.lots && orders == level.orders,

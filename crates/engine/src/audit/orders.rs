@@ -4,8 +4,10 @@ use super::book::{Order, BUY, NONE};
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
 use super::records::{check_movements, Movement};
+use super::specials::{secured_while_waiting, waits};
 use super::{Auditor, Market};
 use crate::roles::SYSTEM;
+use crate::wire::command::{order_flag, order_type};
 use crate::wire::event::{CancelBody, Event, EventKind, OrderBody, Posting, PreventedBody, TradeBody};
 
 /// Fee rates are stored in 1e-6 bp; 10^10 of them are the whole.
@@ -45,7 +47,7 @@ impl Market {
         Ok(base as i64)
     }
 
-    fn reserve_asset(&self, side: u8) -> u16 {
+    pub(super) fn reserve_asset(&self, side: u8) -> u16 {
         if side == BUY {
             self.quote
         } else {
@@ -73,7 +75,10 @@ impl Auditor {
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
-        let reserve = market.reserve(body.side, body.price, body.total_lots, market.fee_cap_e6bp())?;
+        let parked = waits(body.order_type);
+        ensure!(!parked || body.resting == 0, "I06", "order {} waits and rests", event.order);
+        let secured = if parked && !secured_while_waiting(&market, &body) { 0 } else { body.total_lots };
+        let reserve = market.reserve(body.side, body.price, secured, market.fee_cap_e6bp())?;
         ensure!(
             body.reserve == reserve,
             "I07",
@@ -95,9 +100,15 @@ impl Auditor {
             balance,
             sub: event.sub,
             side: body.side,
+            kind: body.order_type,
+            flags: body.order_flags,
             ..Order::EMPTY
         };
         let slot = self.books.open(&order)?;
+        self.books.park(slot, parked);
+        if body.order_flags & order_flag::BRACKET != 0 {
+            self.books.hide(slot, body.total_lots);
+        }
         // Principals with SYSTEM mirror whole books; the order counts bind everybody else.
         if self.books.is_near_bound(event.account) && !self.records.holds(&self.principal, SYSTEM) {
             self.books.check_counts(event.account, event.sub, event.market)?;
@@ -119,7 +130,7 @@ impl Auditor {
     }
 
     /// What an order event shows must be what the events before it made of the order.
-    fn check_body(&self, order: &Order, event: &Event, body: &OrderBody) -> Check {
+    pub(super) fn check_body(&self, order: &Order, event: &Event, body: &OrderBody) -> Check {
         let same = order.price == body.price
             && order.total == body.total_lots
             && order.remaining == body.remaining_lots
@@ -141,7 +152,7 @@ impl Auditor {
         let body: OrderBody = event.body_as();
         let slot = self.books.find(event.order)?;
         let old = self.books.orders[slot as usize];
-        ensure!(old.rests(), "I26", "order {} is replaced before it rests", old.id);
+        ensure!(old.rests() || old.parked, "I26", "order {} is replaced before it rests", old.id);
         let may_keep = body.price == old.price && body.total_lots <= old.total;
         let keeps = body.priority == old.priority;
         ensure!(keeps == may_keep, "I06", "order {} keeps its priority against the rule of P3.2", old.id);
@@ -150,20 +161,30 @@ impl Auditor {
         let fee_cap_e6bp = if keeps { old.fee_cap_e6bp } else { market.fee_cap_e6bp() };
         let remaining = old.remaining + (body.total_lots - old.total);
         ensure!(remaining > 0, "I26", "order {} is replaced by nothing", old.id);
-        let reserve = market.reserve(old.side, body.price, remaining, fee_cap_e6bp)?;
+        let secured = if old.parked && old.reserve == 0 { 0 } else { remaining };
+        let reserve = market.reserve(old.side, body.price, secured, fee_cap_e6bp)?;
         if keeps {
-            ensure!(body.resting == 1, "I06", "order {} keeps its priority and does not rest", old.id);
+            ensure!(
+                (body.resting == 1) != old.parked,
+                "I06",
+                "order {} keeps its priority and does not rest",
+                old.id
+            );
             self.books.shrink(slot, remaining);
-        } else {
+        } else if !old.parked {
             self.books.lift(slot);
+            self.books.hide(slot, 0);
         }
         let order = &mut self.books.orders[slot as usize];
         (order.price, order.total, order.remaining) = (body.price, body.total_lots, remaining);
         (order.reserve, order.fee_cap_e6bp) = (reserve, fee_cap_e6bp);
+        if old.parked {
+            order.priority = body.priority;
+        }
         let order = *order;
         self.ledger.reserve(order.balance, reserve - old.reserve);
         self.check_body(&order, event, &body)?;
-        if !keeps && body.resting == 1 {
+        if !keeps && !old.parked && body.resting == 1 {
             self.books.rest(slot, body.priority)?;
         }
         Ok(())
@@ -199,9 +220,17 @@ impl Auditor {
         if order.rests() {
             self.books.lift(slot);
         }
-        self.books.close(slot);
+        self.close_order(slot);
         self.ledger.reserve(order.balance, -order.reserve);
         Ok(())
+    }
+
+    /// Forgets an order that is over and what was special about it.
+    pub(super) fn close_order(&mut self, slot: u32) {
+        self.books.close(slot);
+        if !self.specials.is_empty() {
+            self.specials.remove(&self.books.orders[slot as usize].id);
+        }
     }
 
     /// A fill: both orders shrink, the amounts follow from price, lots and rates, and nothing else moves.
@@ -217,8 +246,9 @@ impl Auditor {
             self.books.check_is_next(taker_slot)?;
         }
         let market = *self.market(taker.market)?;
-        let taker_left =
-            market.reserve(taker.side, taker.price, taker.remaining - body.lots, taker.fee_cap_e6bp)?;
+        // A slice is secured by itself, everything else as a whole.
+        let slice = if taker.kind == order_type::TWAP { taker.shown() } else { taker.remaining };
+        let taker_left = market.reserve(taker.side, taker.price, slice - body.lots, taker.fee_cap_e6bp)?;
         let maker_left =
             market.reserve(maker.side, maker.price, maker.remaining - body.lots, maker.fee_cap_e6bp)?;
         let (taker_freed, maker_freed) = (taker.reserve - taker_left, maker.reserve - maker_left);
@@ -296,10 +326,10 @@ impl Auditor {
         );
         ensure!(
             body.lots > 0
+                && body.lots <= taker.shown()
+                && body.lots <= maker.shown()
                 && body.taker_remaining == taker.remaining - body.lots
-                && body.maker_remaining == maker.remaining - body.lots
-                && body.taker_remaining >= 0
-                && body.maker_remaining >= 0,
+                && body.maker_remaining == maker.remaining - body.lots,
             "I26",
             "a fill of {} lots leaves {} of {} and {} of {}",
             body.lots,
@@ -320,7 +350,7 @@ impl Auditor {
         ensure!(taker.account == maker.account, "I26", "orders of two owners are kept apart");
         ensure!(
             body.lots > 0
-                && body.lots == taker.remaining.min(maker.remaining)
+                && body.lots == taker.shown().min(maker.shown())
                 && body.taker_remaining == taker.remaining - body.lots
                 && body.maker_remaining == maker.remaining - body.lots,
             "I26",
@@ -332,8 +362,8 @@ impl Auditor {
         self.books.check_is_next(maker_slot)?;
         let market = *self.market(taker.market)?;
         for (slot, order) in [(taker_slot, taker), (maker_slot, maker)] {
-            let left =
-                market.reserve(order.side, order.price, order.remaining - body.lots, order.fee_cap_e6bp)?;
+            let secured = if order.kind == order_type::TWAP { order.shown() } else { order.remaining };
+            let left = market.reserve(order.side, order.price, secured - body.lots, order.fee_cap_e6bp)?;
             self.after_fill(slot, body.lots, left, false);
         }
         Ok(())
@@ -352,13 +382,14 @@ impl Auditor {
             // Prevented lots never were and never will be filled: the order is smaller by them.
             entry.total -= lots;
         }
-        if order.remaining > lots {
+        // A time-sliced order ends with its slice, not within it.
+        if order.remaining > lots || order.kind == order_type::TWAP {
             return;
         }
         if order.level != NONE {
             self.books.lift(slot);
         }
-        self.books.close(slot);
+        self.close_order(slot);
     }
 }
 

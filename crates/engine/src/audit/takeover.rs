@@ -4,13 +4,14 @@ use super::bonds::Bond;
 use super::book::Order;
 use super::fault::{fault, Check, Fault};
 use super::records::{Account, Withdrawal};
+use super::specials::Special;
 use super::{Auditor, Market, Violation};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::genesis::Genesis;
 use crate::hash::id32;
 use crate::ledger::line;
-use crate::order::SLOT_BITS;
+use crate::order::{flag, SLOT_BITS};
 use crate::state::withdrawal_state;
 use crate::wire::command::{asset_flag, side};
 
@@ -140,13 +141,18 @@ impl Auditor {
             let market = *self.market(order.market)?;
             let asset = if order.side == side::BUY { market.quote } else { market.base };
             let balance = self.ledger.slot(order.account, order.sub, asset);
-            let reserve = market.reserve(order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
+            let hidden = state.triggers.hidden(order);
+            let parked = order.flags & flag::WAITING != 0;
+            let total = order.total + hidden;
+            let remaining = order.remaining + hidden;
+            let secured = if parked && order.reserve == 0 { 0 } else { remaining };
+            let reserve = market.reserve(order.side, order.price, secured, order.fee_cap_e6bp)?;
             let copy = Order {
                 id: order.id,
                 priority: order.priority,
                 price: order.price,
-                total: order.total,
-                remaining: order.remaining,
+                total,
+                remaining,
                 filled: order.total - order.remaining,
                 reserve,
                 account: order.account,
@@ -155,11 +161,21 @@ impl Auditor {
                 balance,
                 sub: order.sub,
                 side: order.side,
+                kind: order.order_type,
+                flags: order.flags & !flag::INTERNAL,
+                hidden,
                 ..Order::EMPTY
             };
             let place = self.books.store(&copy)?;
             self.ledger.reserve(balance, reserve);
-            self.books.rest(place, order.priority)?;
+            if let Some(special) = state.triggers.special(order.id) {
+                self.specials.insert(order.id, Special::taken_over(special));
+            }
+            if parked {
+                self.books.park(place, true);
+            } else {
+                self.books.rest(place, order.priority)?;
+            }
         }
         self.books.last_order_id = (state.next_order << SLOT_BITS) - 1;
         Ok(())

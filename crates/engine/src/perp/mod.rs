@@ -440,7 +440,7 @@ impl Perps {
         &mut self,
         accounts: &mut Accounts,
         units: impl Fn(u32) -> Option<i64>,
-        orders: impl Iterator<Item = &'a Order>,
+        orders: impl Iterator<Item = (&'a Order, i64)>,
     ) -> Result<(), String> {
         for market in &mut self.markets {
             market.unit = units(market.market).ok_or("a leveraged market without a market")?;
@@ -458,9 +458,9 @@ impl Perps {
             perp.funding_claims += i128::from(position.lots) * position.funding_entry;
             self.insert(accounts, position);
         }
-        for order in orders {
+        for (order, lots) in orders {
             if self.of_market(order.market).is_some() {
-                self.track(accounts, order, order.remaining);
+                self.track(accounts, order, lots);
             }
         }
         Ok(())

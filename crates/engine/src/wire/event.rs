@@ -12,6 +12,9 @@ pub use super::keepers::{
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
 };
+pub use super::orders::{
+    link_kind, resize_cause, FiredBody, IcebergBody, LinkBody, ResizeBody, SliceBody, TriggerBody, TwapBody,
+};
 pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
@@ -178,6 +181,16 @@ event_kinds! {
     SwitchArmed = 0x0308 SwitchBody;
     SwitchDisarmed = 0x0309 SwitchBody;
     SwitchFired = 0x030A SwitchBody;
+    TriggerPlaced = 0x0310 TriggerBody;
+    TriggerFired = 0x0311 FiredBody;
+    OrderActivated = 0x0312 OrderBody;
+    IcebergShown = 0x0313 IcebergBody;
+    TwapPlaced = 0x0314 TwapBody;
+    SliceSent = 0x0315 SliceBody;
+    SliceEnded = 0x0316 SliceBody;
+    OrderLinked = 0x0317 LinkBody;
+    OrderResized = 0x0318 ResizeBody;
+    BatchApplied = 0x0319 CountBody;
     PositionChanged = 0x0401 PositionBody;
     PositionSettled = 0x0402 PositionBody;
     MarginAdjusted = 0x0403 AmountBody;

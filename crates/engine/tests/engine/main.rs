@@ -2,10 +2,12 @@
 
 mod audit;
 mod authority;
+mod conditional;
 mod continuation;
 mod flow;
 mod golden;
 mod hostile;
+mod iceberg;
 mod keepers;
 mod lifecycle;
 mod matrix;
@@ -16,3 +18,4 @@ mod prices;
 mod properties;
 mod rejects;
 mod support;
+mod twap;

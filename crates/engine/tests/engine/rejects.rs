@@ -255,10 +255,83 @@ const CASES: &[(Code, Build)] = cases! {
         let order_flags = order_flag::POST_ONLY;
         place(ALICE, PlaceOrder { time_in_force: time_in_force::FOK, order_flags, ..limit(0, 0, 100, 1) })
     };
-    INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { order_type: 2, ..limit(0, 0, 100, 1) });
+    INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { order_type: 7, ..limit(0, 0, 100, 1) });
+    INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { order_flags: 32, ..limit(0, 0, 100, 1) });
+    INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { slippage_bp: 50, ..iceberg(0, 0, 100, 10, 1) });
+    INVALID_TRIGGER: |_| place(ALICE, stop(0, side::BUY, 110, 1));
+    INVALID_TRIGGER: |world| {
+        traded(world);
+        place(ALICE, PlaceOrder { trigger_source: trigger_source::MARK, ..stop(0, side::BUY, 110, 1) })
+    };
+    INVALID_TRIGGER: |world| {
+        traded(world);
+        place(ALICE, stop(0, side::BUY, 0, 1))
+    };
+    INVALID_TRIGGER: |world| {
+        traded(world);
+        place(ALICE, PlaceOrder { order_type: order_type::STOP_LIMIT, ..stop(0, side::BUY, 110, 1) })
+    };
+    INVALID_TRIGGER: |_| place(ALICE, PlaceOrder { trigger_source: 2, ..iceberg(0, 0, 100, 10, 1) });
+    TRIGGER_WOULD_FIRE: |world| {
+        traded(world);
+        place(ALICE, stop(0, side::BUY, 100, 1))
+    };
+    TRIGGER_WOULD_FIRE: |world| {
+        traded(world);
+        place(ALICE, PlaceOrder { order_type: order_type::TAKE_PROFIT, ..stop(0, side::BUY, 100, 1) })
+    };
+    INVALID_TRAIL: |world| {
+        traded(world);
+        place(ALICE, trailing(0, side::SELL, 100, 1))
+    };
+    INVALID_TRAIL: |world| {
+        traded(world);
+        place(ALICE, trailing(0, side::SELL, 0, 1))
+    };
+    INVALID_TRAIL: |world| {
+        traded(world);
+        let order_flags = order_flag::TRAIL_PPM;
+        place(ALICE, PlaceOrder { order_flags, ..trailing(0, side::BUY, 1_000_001, 1) })
+    };
+    INVALID_TRAIL: |_| place(ALICE, PlaceOrder { trail: 1, ..iceberg(0, 0, 100, 10, 1) });
+    INVALID_DISPLAY_SIZE: |_| place(ALICE, iceberg(0, 0, 100, 1_000, 9));
+    INVALID_DISPLAY_SIZE: |_| place(ALICE, iceberg(0, 0, 100, 1_000, 1_001));
+    INVALID_DISPLAY_SIZE: |_| place(ALICE, iceberg(0, 0, 100, 1_000, -1));
+    INVALID_TIME_IN_FORCE: |_| {
+        place(ALICE, PlaceOrder { time_in_force: time_in_force::IOC, ..iceberg(0, 0, 100, 10, 1) })
+    };
+    INVALID_TIME_IN_FORCE: |world| {
+        traded(world);
+        place(ALICE, PlaceOrder { time_in_force: time_in_force::FOK, ..stop(0, side::BUY, 110, 1) })
+    };
+    INVALID_TWAP: |world| twap_with(world, |twap| twap.slices = 1);
+    INVALID_TWAP: |world| twap_with(world, |twap| twap.slices = 101);
+    INVALID_TWAP: |world| twap_with(world, |twap| twap.interval_s = 0);
+    INVALID_TWAP: |world| twap_with(world, |twap| twap.interval_s = 3_601);
+    INVALID_TWAP: |world| twap_with(world, |twap| (twap.slices, twap.interval_s) = (26, 3_600));
+    INVALID_TWAP: |world| twap_with(world, |twap| (twap.slices, twap.lots) = (20, 19));
+    INVALID_PRICE: |world| twap_with(world, |twap| twap.limit = -1);
+    INVALID_SIZE: |world| twap_with(world, |twap| twap.lots = 0);
+    INVALID_ORDER_TYPE: |world| twap_with(world, |twap| twap.order_flags = 1);
+    RESERVED_NOT_ZERO: |world| twap_with(world, |twap| twap.reserved3 = 1);
+    NO_LIQUIDITY: |_| by(ALICE, Kind::PlaceTwap).with(&twap(0, side::BUY, 10, 4, 60));
+    REDUCE_ONLY_WOULD_INCREASE: |_| {
+        place(ALICE, PlaceOrder { order_flags: order_flag::REDUCE_ONLY, ..limit(0, 0, 100, 1) })
+    };
     INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { side: 2, ..limit(0, 0, 100, 1) });
     INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { self_trade_prevention: 4, ..limit(0, 0, 100, 1) });
-    INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { order_flags: 4, ..limit(0, 0, 100, 1) });
+    INVALID_LINK: |_| place(ALICE, PlaceOrder { order_flags: order_flag::OCO, ..limit(0, 0, 100, 1) });
+    INVALID_LINK: |_| {
+        place(ALICE, PlaceOrder { order_flags: order_flag::OCO, linked_order: 7 << 21, ..limit(0, 0, 100, 1) })
+    };
+    INVALID_LINK: |world| {
+        let linked_order = world.accept(buy(BOB, 0, 90, 1)).value;
+        place(ALICE, PlaceOrder { order_flags: order_flag::OCO, linked_order, ..limit(0, 0, 80, 1) })
+    };
+    INVALID_LINK: |world| {
+        let linked_order = world.accept(buy(ALICE, 1, 90, 1)).value;
+        place(ALICE, PlaceOrder { order_flags: order_flag::OCO, linked_order, ..limit(0, 0, 80, 1) })
+    };
     INVALID_ORDER_TYPE: |_| place(ALICE, PlaceOrder { display_lots: 1, ..limit(0, 0, 100, 1) });
     ORDER_EXPIRED: |_| gtd(START);
     ORDER_EXPIRY_TOO_FAR: |_| gtd(START + 30 * DAY + 1);
@@ -517,6 +590,19 @@ fn close(market: u32) -> Command {
 
 fn gtd(expiry_ns: i64) -> Command {
     place(ALICE, PlaceOrder { time_in_force: time_in_force::GTD, expiry_ns, ..limit(0, side::BUY, 100, 1) })
+}
+
+/// A trade at 100, which is the last price of market 0.
+fn traded(world: &mut World) {
+    world.accept(buy(BOB, 0, 100, 1));
+    world.accept(sell(CAROL, 0, 100, 1));
+}
+
+fn twap_with(world: &mut World, change: fn(&mut PlaceTwap)) -> Command {
+    traded(world);
+    let mut payload = twap(0, side::BUY, 100, 4, 60);
+    change(&mut payload);
+    by(ALICE, Kind::PlaceTwap).with(&payload)
 }
 
 /// BOB quotes 99 to 101 for ten lots: the reference is 100.

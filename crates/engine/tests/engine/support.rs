@@ -322,6 +322,32 @@ pub fn limit(market: u32, side: u8, price: i64, lots: i64) -> PlaceOrder {
     PlaceOrder { market, side, price, lots, ..PlaceOrder::zero() }
 }
 
+/// A stop at the market that watches the last trade.
+pub fn stop(market: u32, side: u8, trigger_price: i64, lots: i64) -> PlaceOrder {
+    PlaceOrder {
+        order_type: order_type::STOP,
+        trigger_price,
+        trigger_source: trigger_source::LAST_TRADE,
+        ..limit(market, side, 0, lots)
+    }
+}
+
+pub fn take_profit(market: u32, side: u8, trigger_price: i64, lots: i64) -> PlaceOrder {
+    PlaceOrder { order_type: order_type::TAKE_PROFIT, ..stop(market, side, trigger_price, lots) }
+}
+
+pub fn trailing(market: u32, side: u8, trail: i64, lots: i64) -> PlaceOrder {
+    PlaceOrder { order_type: order_type::TRAILING_STOP, trail, ..stop(market, side, 0, lots) }
+}
+
+pub fn iceberg(market: u32, side: u8, price: i64, lots: i64, display_lots: i64) -> PlaceOrder {
+    PlaceOrder { order_type: order_type::ICEBERG, display_lots, ..limit(market, side, price, lots) }
+}
+
+pub fn twap(market: u32, side: u8, lots: i64, slices: u16, interval_s: u32) -> PlaceTwap {
+    PlaceTwap { market, side, lots, slices, interval_s, ..PlaceTwap::zero() }
+}
+
 pub fn place(owner: Key, order: PlaceOrder) -> Command {
     by(owner, Kind::PlaceOrder).with(&order)
 }

@@ -210,3 +210,18 @@ def set_fault(path: _Path, op: str, action: str, *, skip: int = 0, errno: int = 
 
 def clear_fault(path: _Path) -> bool:
     """Only in builds with the `faults` feature."""
+
+def position_margins(
+    lots: int,
+    cost: int,
+    mark: int,
+    unit: int,
+    orders: tuple[int, int, int, int],
+    risk: tuple[int, int, int],
+    chosen_e2: int,
+) -> tuple[int, int, int]: ...
+def position_liquidation_price(
+    lots: int, unit: int, mark: int, equity_without_value: int, risk: tuple[int, int, int]
+) -> int | None: ...
+def position_bankruptcy_price(lots: int, unit: int, mark: int, equity: int) -> int: ...
+def funding_payment(lots: int, index: int, entry: int) -> int: ...

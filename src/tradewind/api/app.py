@@ -17,8 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradewind.api import requests as req
 from tradewind.api.desk import Desk
+from tradewind.api.exchange_desk import ExchangeDesk
+from tradewind.api.exchange_reads import ExchangeReads
+from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
+from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.token import authorised
 from tradewind.observe.controls import ControlResult, Controls, Outcome
 
@@ -27,18 +31,6 @@ log = structlog.get_logger("tradewind.api")
 PREFIX: Final = "/api/v1"
 MAX_BODY_BYTES: Final = 65_536
 JSON: Final = "application/json"
-
-
-Handler = Callable[[Request, Any], Awaitable[Any]]
-
-
-class CommandRoute(msgspec.Struct, frozen=True):
-    """A command below the prefix and the body that it takes."""
-
-    path: str
-    body: type[msgspec.Struct]
-    handler: Handler
-    summary: str
 
 
 def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
@@ -51,9 +43,11 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         redoc_url=None,
         description="Commands in, views out. Numbers are decimal text; failures are problem+json.",
     )
-    for route in [*command_routes(desk), *kill_routes(kill)]:
+    exchange = ExchangeReads(desk.directory, desk.identities)
+    machinery = exchange_commands(ExchangeDesk(desk), exchange)
+    for route in [*machinery, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
-    for path, handler, summary in read_routes(reads):
+    for path, handler, summary in [*exchange_reads(exchange), *read_routes(reads)]:
         _add_read(app, path, handler, summary)
     # The console takes every path that is left: without this, a mistyped `POST /api/v1/halt` would be a 200.
     app.mount("/api", _unknown_path(app))
@@ -107,7 +101,7 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
         CommandRoute("/assets", req.RegisterAsset, plain(desk.register_asset), "Register an asset"),
         CommandRoute("/accounts", req.OpenAccount, plain(desk.open_account), "Open an account"),
         CommandRoute("/subaccounts", req.OpenSubAccount, plain(desk.open_sub_account), "Open a sub-account"),
-        CommandRoute("/markets", req.CreateMarket, plain(desk.create_market), "Create a spot market"),
+        CommandRoute("/markets", req.CreateMarket, plain(desk.create_market), "Create a market"),
         CommandRoute(
             "/markets/{name:path}/update", req.UpdateMarket, named(desk.update_market), "Change parameters"
         ),

@@ -7,6 +7,7 @@ power.
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -17,16 +18,14 @@ from tradewind.api import requests as req
 from tradewind.api.directory import Directory, NamedMarket, parse_hex32
 from tradewind.api.identities import Identities, IdentityError
 from tradewind.api.numbers import parse_amount, parse_fee_bps, parse_price, parse_size
+from tradewind.api.order_fields import order_fields, seconds
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.core import commands as build
 from tradewind.core.enums import (
     ALL,
     ALL_MARKETS,
-    OrderFlag,
-    OrderType,
-    SelfTradePrevention,
+    AssetFlag,
     Side,
-    TimeInForce,
 )
 from tradewind.core.errors import InvalidField, Rejected, TradewindError, reject
 from tradewind.core.events import Result
@@ -38,7 +37,12 @@ SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
 KEY_BYTES: Final = 16
 MAX_REASON_BYTES: Final = 48
-LEVELS: Final = {"partial": 1, "full": 2}
+LEVELS: Final = {"partial": 1, "full": 2, "freeze": 3}
+CATEGORIES: Final = (
+    "trading", "liquidation", "oracle", "withdrawal", "deposit", "admin", "emergency", "view",
+)  # fmt: skip
+PERPETUAL: Final = 1
+ISOLATED: Final = 1
 NO_KEY: Final = bytes(KEY_BYTES)
 
 
@@ -98,17 +102,29 @@ class Desk:
     async def register_asset(self, one: req.RegisterAsset) -> Done:
         """A new asset; OPERATOR."""
         cap = 0 if one.deposit_cap is None else parse_amount(one.deposit_cap)
+        names = (
+            "initial_asset_bp",
+            "maintenance_asset_bp",
+            "initial_liability_bp",
+            "maintenance_liability_bp",
+        )
+        weights = {name: 10_000 if one.settlement else getattr(one, name) for name in names}
+        flags = AssetFlag(0)
+        for given, flag in (
+            (one.settlement, AssetFlag.SETTLEMENT),
+            (one.stable, AssetFlag.STABLE),
+            (one.stake, AssetFlag.STAKE),
+        ):
+            flags |= flag if given else AssetFlag(0)
         return await self._send(
             "RegisterAsset",
-            build.register_asset,
+            functools.partial(build.build, "RegisterAsset"),
             principal=self._actor(one, "operator"),
             client_key=client_key(one),
             symbol=one.symbol.upper(),
-            initial_asset_bp=one.initial_asset_bp,
-            maintenance_asset_bp=one.maintenance_asset_bp,
-            initial_liability_bp=one.initial_liability_bp,
-            maintenance_liability_bp=one.maintenance_liability_bp,
             deposit_cap=cap,
+            asset_flags=int(flags),
+            **weights,
         )
 
     async def open_account(self, one: req.OpenAccount) -> Done:
@@ -143,12 +159,13 @@ class Desk:
             account=account.account_id,
             client_key=client_key(one),
             index=one.index,
+            margin_mode=ISOLATED if one.isolated else 0,
         )
 
     # ---- markets -----------------------------------------------------------------------------------
 
     async def create_market(self, one: req.CreateMarket) -> Done:
-        """A spot market, owned by the operator's account (opened when it is missing); OPERATOR."""
+        """A market, owned by the operator's account (opened when it is missing); OPERATOR."""
         owner = self._actor(one, "operator")
         base, quote = self.directory.asset(one.base), self.directory.asset(one.quote)
         tick, lot = parse_amount(one.tick_size), parse_amount(one.lot_size)
@@ -174,11 +191,23 @@ class Desk:
             tick_size=tick,
             lot_size=lot,
             outcome_count=1,
+            market_kind=PERPETUAL if one.kind == "perpetual" else 0,
+            feed=self._feed_of(one),
             band_bp=one.band_bp,
             slippage_bp=one.slippage_bp,
             **fees,
             **notionals,
         )
+
+    def _feed_of(self, one: req.CreateMarket) -> int:
+        if one.kind == "spot":
+            if one.feed is not None:
+                raise ApiFailure(400, "MALFORMED_REQUEST", "a spot market has no feed")
+            return 0
+        found = None if one.feed is None else self.views.feeds.find(one.feed)
+        if found is None:
+            raise ApiFailure(404, "FEED_NOT_FOUND", f"no feed {one.feed!r}", code=3001)
+        return found.feed
 
     @staticmethod
     def _check_grid(tick: int, lot: int) -> None:
@@ -224,7 +253,7 @@ class Desk:
 
     async def pause_market(self, name: str, one: req.PauseMarket) -> Done:
         """Stops new risk (`partial`) or everything but cancels (`full`); EMERGENCY. `ALL` is the platform."""
-        until_ns = self.node.now_ns() + _seconds(one.for_s) * SECOND_NS
+        until_ns = self.node.now_ns() + seconds(one.for_s) * SECOND_NS
         return await self._send(
             "PauseMarket",
             build.pause_market,
@@ -234,6 +263,7 @@ class Desk:
             until_ns=until_ns,
             reason=_reason(one.reason),
             market=self.directory.market_or_all(name),
+            categories=_categories(one.categories),
         )
 
     async def resume_market(self, name: str, one: req.ResumeMarket) -> Done:
@@ -547,29 +577,6 @@ class Desk:
         return Done(command=name, seq=result.seq, value=result.value, duplicate=result.duplicate)
 
 
-def order_fields(market: NamedMarket, one: req.PlaceOrder, now_ns: int) -> dict[str, Any]:
-    """Engine fields of an order. Raises `ApiFailure` for everything that is no number or off the grid."""
-    scale = market.scale
-    is_market = one.order_type == "market"
-    if one.price is None and not is_market:
-        raise failure_of(reject("INVALID_PRICE", bound=(1 << 31) - 1, given=0))
-    if one.expires_in_s is not None and one.time_in_force != "gtd":
-        raise failure_of(reject("INVALID_TIME_IN_FORCE", given=int(TimeInForce[one.time_in_force.upper()])))
-    expiry_ns = 0 if one.expires_in_s is None else now_ns + _seconds(one.expires_in_s) * SECOND_NS
-    # A market order's price goes to the engine as it is given, so that the engine's own refusal is seen.
-    return {
-        "side": Side[one.side.upper()],
-        "lots": parse_size(one.quantity, scale),
-        "price": 0 if one.price is None else parse_price(one.price, scale),
-        "order_type": OrderType[one.order_type.upper()],
-        "time_in_force": TimeInForce[one.time_in_force.upper()],
-        "order_flags": OrderFlag.POST_ONLY if one.post_only else OrderFlag(0),
-        "self_trade_prevention": SelfTradePrevention[one.self_trade_prevention.upper()],
-        "expiry_ns": expiry_ns,
-        "slippage_bp": one.slippage_bp,
-    }
-
-
 def client_key(one: req.Request) -> bytes:
     """The given idempotency key, or a fresh one. Raises `ApiFailure` BAD_CLIENT_KEY."""
     if one.client_key is None:
@@ -580,11 +587,14 @@ def client_key(one: req.Request) -> bytes:
     return raw.ljust(KEY_BYTES, b"\0")
 
 
-def _seconds(value: int) -> int:
-    bound = 366 * 86_400
-    if not -bound <= value <= bound:
-        raise failure_of(reject("PARAMETER_OUT_OF_BOUNDS", bound=bound, given=value))
-    return value
+def _categories(names: Sequence[str]) -> int:
+    """Bit mask of pause categories. Raises `ApiFailure` UNKNOWN_CATEGORY."""
+    mask = 0
+    for name in names:
+        if name not in CATEGORIES:
+            raise ApiFailure(422, "UNKNOWN_CATEGORY", f"no category {name!r}", suggestions=list(CATEGORIES))
+        mask |= 1 << CATEGORIES.index(name)
+    return mask
 
 
 def _reason(text: str) -> str:

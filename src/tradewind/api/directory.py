@@ -10,7 +10,7 @@ import msgspec
 
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.views import PlatformViews
-from tradewind.core.enums import ALL_MARKETS, NO_MARKET, MarketStatus, Role
+from tradewind.core.enums import ALL_MARKETS, NO_MARKET, MarketKind, MarketStatus, Role
 from tradewind.core.errors import reject
 from tradewind.core.units import Scale
 from tradewind.node.projections.directory import Account, Asset, Market, Pause
@@ -52,9 +52,12 @@ class Directory:
         return found
 
     def symbol_of(self, market: Market) -> str:
-        """`BTC/USDT`."""
+        """`BTC/USDT`, or `BTC-PERP` of a perpetual market, whose quote is the settlement asset."""
         assets = self.views.assets.by_number
-        return f"{assets[market.base].symbol}/{assets[market.quote].symbol}"
+        base = assets[market.base].symbol
+        if market.kind is MarketKind.PERPETUAL:
+            return f"{base}-PERP"
+        return f"{base}/{assets[market.quote].symbol}"
 
     def named(self, handle: int) -> NamedMarket:
         """A known market by number."""
@@ -70,8 +73,8 @@ class Directory:
         if name.isdecimal() and int(name) in self.views.markets.by_handle:
             return self.named(int(name))
         known = self.markets()
-        wanted = name.upper().replace("-", "/")
-        found = [one for one in known if one.symbol == wanted]
+        wanted = {name.upper(), name.upper().replace("-", "/")}
+        found = [one for one in known if one.symbol in wanted]
         if not found:
             raise _unknown("MARKET_NOT_FOUND", f"no market {name!r}", name, {one.symbol for one in known})
         ended = (MarketStatus.CLOSED, MarketStatus.CLOSE_ONLY)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import secrets
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tradewind.api import exchange_requests as req
-from tradewind.api.desk import DAY_NS, SECOND_NS, Desk, Done, client_key, order_fields
+from tradewind.api.desk import DAY_NS, SECOND_NS, Desk, Done, client_key
 from tradewind.api.numbers import parse_amount, parse_decimal, parse_fee_bps, parse_price, parse_size
+from tradewind.api.order_fields import hundredths, order_fields
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.requests import PlaceOrder, Request
 from tradewind.core import commands as build
@@ -28,7 +28,7 @@ BREAKERS: Final = {
     "liquidation": 6, "congestion": 7, "oracle": 8, "oi_rate": 9,
 }  # fmt: skip
 CAPABILITIES: Final = {"liquidate": 1, "trigger": 2, "ingest": 4, "crank": 8, "general": 16}
-KEEPER_ACTIONS: Final = {"liquidate": 1, "trigger": 2, "crank": 3}
+KEEPER_ACTIONS: Final = {"liquidate": 1, "trigger": 2, "ingest": 3, "crank": 4}
 FAULTS: Final = {"false_execution": 1, "missed_duty": 2, "conflicting_signatures": 3, "malice": 4}
 RISK_FIELDS: Final = (
     "max_leverage_e2", "size_k_ppm", "floor_mmf_ppm", "liquidation_fee_e6bp", "position_limit",
@@ -99,7 +99,12 @@ class ExchangeDesk:
     async def update_asset(self, name: str, one: req.UpdateAsset) -> Done:
         """Weights, feed and caps of an asset; RISK."""
         asset = self.directory.asset(name)
-        keep = ("initial_asset_bp", "maintenance_asset_bp", "initial_liability_bp", "maintenance_liability_bp")
+        keep = (
+            "initial_asset_bp",
+            "maintenance_asset_bp",
+            "initial_liability_bp",
+            "maintenance_liability_bp",
+        )
         fields = {
             field: getattr(asset, field) if getattr(one, field) is None else getattr(one, field)
             for field in keep
@@ -199,9 +204,7 @@ class ExchangeDesk:
         if not 1 <= len(one.orders) <= MAX_BATCH:
             raise failure_of(reject("BATCH_TOO_LARGE", bound=MAX_BATCH, given=len(one.orders)))
         owner = self._owner(one.account, one.sub)
-        head = build.build(
-            "PlaceBatch", **owner, client_key=client_key(one), count=len(one.orders)
-        )
+        head = build.build("PlaceBatch", **owner, client_key=client_key(one), count=len(one.orders))
         records = [head]
         for row in one.orders:
             try:
@@ -453,15 +456,6 @@ class ExchangeDesk:
         )
 
 
-def hundredths(value: Any) -> int:
-    """Leverage in hundredths. Raises `ApiFailure` INVALID_LEVERAGE for anything that is no step of 0.01 above 0."""
-    number = parse_decimal(value) * 100
-    if number != number.to_integral_value() or number < 1 or number > 65_535:
-        given = int(max(min(number, Decimal(2**31)), Decimal(-(2**31))))
-        raise failure_of(reject("INVALID_LEVERAGE", bound=100, given=given))
-    return int(number)
-
-
 def signed_amount(value: Any) -> int:
     """Micro-units of an amount that the engine itself judges (0 and negative included)."""
     number = parse_decimal(value)
@@ -501,7 +495,7 @@ def inner_command(name: str, fields: dict[str, int | str]) -> tuple[int, int, by
         not fit an action.
     """
     try:
-        record = build.build(name, principal=bytes(32), **fields)
+        record = build.build(name, principal=bytes(32), **cast(dict[str, Any], fields))
     except InvalidField as error:
         raise ApiFailure(422, "INVALID_FIELD", str(error)) from error
     envelope = {field: offset for field, offset, _ in codec("Command").fields}

@@ -12,7 +12,7 @@ NO_FEED = "none"
 
 
 class MarketRisk(Request, kw_only=True):
-    """New risk parameters of a leveraged market; absent ones stay. Leverage as a decimal in steps of 0.01."""
+    """New risk parameters of a leveraged market; absent ones stay. Leverage in steps of 0.01."""
 
     config_version: int | None = None
     max_leverage: Number | None = None
@@ -30,7 +30,7 @@ class OneMarket(Request, kw_only=True):
 
 
 class UpdateAsset(Request, kw_only=True):
-    """New weights in basis points, feed and caps of an asset; absent values stay. `feed` "none" removes it."""
+    """New weights in basis points, feed and caps of an asset; absent ones stay. `feed` "none" removes it."""
 
     initial_asset_bp: int | None = None
     maintenance_asset_bp: int | None = None
@@ -139,7 +139,7 @@ class SetFeedSource(Request, kw_only=True):
 
 
 class OverrideFeed(Request, kw_only=True):
-    """One of two approvals (EMERGENCY): excludes a source, forces the feed invalid, uses its fallback, or lifts.
+    """One of two approvals (EMERGENCY): excludes a source, forces the feed invalid, uses its fallback, lifts.
 
     No price can be set by hand.
     """
@@ -161,7 +161,7 @@ class PublishPrice(Request, kw_only=True):
 
 
 class LinkOwners(Request, kw_only=True):
-    """Declares two owners as one in detection, or undoes it. `evidence`: what proves it, hashed into the log."""
+    """Declares two owners as one in detection, or undoes it. The hash of the `evidence` is logged."""
 
     first: str
     other: str

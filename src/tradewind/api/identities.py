@@ -41,6 +41,19 @@ ROLES: Final[dict[str, tuple[Role, ...]]] = {
     "role_admin_1": (Role.ROLE_ADMIN, Role.TRADER, Role.LIQUIDITY_PROVIDER),
     "role_admin_2": (Role.ROLE_ADMIN, Role.TRADER, Role.LIQUIDITY_PROVIDER),
     "trader": (Role.TRADER,),
+    "emergency_2": (Role.EMERGENCY,),
+    "governor": (Role.GOVERNOR,),
+    "approver_1": (Role.APPROVER,),
+    "approver_2": (Role.APPROVER,),
+    "approver_3": (Role.APPROVER,),
+    "oracle_1": (Role.ORACLE,),
+    "oracle_2": (Role.ORACLE,),
+    "oracle_3": (Role.ORACLE,),
+    "keeper_1": (Role.KEEPER,),
+    "keeper_2": (Role.KEEPER,),
+    "operator_2": (Role.OPERATOR,),
+    "treasurer": (Role.TREASURER,),
+    "arbiter": (Role.ARBITER,),
 }
 
 

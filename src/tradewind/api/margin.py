@@ -24,8 +24,10 @@ ISOLATED = 1
 
 @dataclass(frozen=True, slots=True)
 class PositionHealth:
-    """One position. `liquidation_price`: the mark in ticks at which the sub-account reaches maintenance when only
-    this market moves; None when no price does.
+    """One position.
+
+    `liquidation_price`: the mark in ticks at which the sub-account reaches maintenance when only this market
+    moves; None when no price does.
     """
 
     market: int
@@ -43,7 +45,7 @@ class PositionHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A sub-account. `known` is False when a mark or a price is missing: then nothing here may be relied on."""
+    """A sub-account. `known` is False when a mark or a price is missing: then no number here counts."""
 
     equity_initial: int
     equity_maintenance: int

@@ -30,6 +30,12 @@ class RegisterAsset(Request, kw_only=True):
     initial_liability_bp: int = 15_000
     maintenance_liability_bp: int = 12_500
     deposit_cap: Number | None = None
+    settlement: bool = False
+    """Leveraged markets account in it; at most one asset. Its weights are 100 %."""
+    stable: bool = False
+    """Valued at no more than one unit of the settlement asset."""
+    stake: bool = False
+    """Keepers stake it; at most one asset."""
 
 
 class OpenAccount(Request, kw_only=True):
@@ -42,15 +48,21 @@ class OpenAccount(Request, kw_only=True):
 
 
 class OpenSubAccount(Request, kw_only=True):
-    """A sub-account 1..127."""
+    """A sub-account 1..127; an isolated one holds a single position and its margin."""
 
     account: str = "trader"
     index: int
+    isolated: bool = False
 
 
 class CreateMarket(Request, kw_only=True):
-    """A spot market. `tick_size` in quote, `lot_size` in base, fees in basis points, notionals in quote."""
+    """A market. `tick_size` in quote, `lot_size` in base, fees in basis points, notionals in quote.
 
+    `kind` perpetual needs a `feed`, and its quote is the settlement asset.
+    """
+
+    kind: Literal["spot", "perpetual"] = "spot"
+    feed: str | None = None
     base: str
     quote: str
     tick_size: Number
@@ -77,9 +89,13 @@ class UpdateMarket(Request, kw_only=True):
 
 
 class PauseMarket(Request, kw_only=True):
-    """Level `partial`: no new risk; `full`: cancels only. Ends after `for_s` seconds, at most 72 h."""
+    """Level `partial`: no new risk; `full`: cancels only; `freeze`: nothing, by two people, at most 24 h.
 
-    level: Literal["partial", "full"] = "partial"
+    Ends after `for_s` seconds, at most 72 h. `categories` tighten only what they name.
+    """
+
+    level: Literal["partial", "full", "freeze"] = "partial"
+    categories: list[str] = []
     for_s: int = 3_600
     reason: str
 
@@ -145,7 +161,12 @@ class Transfer(Request, kw_only=True):
 
 
 class PlaceOrder(Request, kw_only=True):
-    """An order. `price` is absent for market orders; `expires_in_s` belongs to `gtd`."""
+    """An order. `price` is absent for market orders; `expires_in_s` belongs to `gtd`.
+
+    Stops and take-profits have a `trigger`, and fire as market orders when they have no price. A trailing
+    stop has a `trail` in the quote asset or a `trail_ppm`. An iceberg shows `display`. `linked_order` with
+    `link` names the other order of a pair (oco) or the entry (bracket).
+    """
 
     account: str = "trader"
     sub: int = 0
@@ -153,7 +174,9 @@ class PlaceOrder(Request, kw_only=True):
     side: Literal["buy", "sell"]
     quantity: Number
     price: Number | None = None
-    order_type: Literal["limit", "market"] = "limit"
+    order_type: Literal[
+        "limit", "market", "stop", "stop_limit", "take_profit", "trailing_stop", "iceberg"
+    ] = "limit"
     time_in_force: Literal["gtc", "ioc", "fok", "gtd"] = "gtc"
     post_only: bool = False
     self_trade_prevention: Literal["cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = (
@@ -161,6 +184,15 @@ class PlaceOrder(Request, kw_only=True):
     )
     expires_in_s: int | None = None
     slippage_bp: int = 0
+    reduce_only: bool = False
+    leverage: Number | None = None
+    trigger: Number | None = None
+    trigger_source: Literal["mark", "index", "last_trade"] | None = None
+    trail: Number | None = None
+    trail_ppm: int | None = None
+    display: Number | None = None
+    link: Literal["oco", "bracket"] | None = None
+    linked_order: int = 0
 
 
 class ReplaceOrder(Request, kw_only=True):

@@ -43,7 +43,10 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "account": ("tradewind.cli.account:account", OPERATE, "Open and list accounts."),
     "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
-    "position": ("tradewind.cli.position:position", OPERATE, "What trading holds, with cost and profit."),
+    "position": ("tradewind.cli.position:position", OPERATE, "List, health, simulate, close, margin."),
+    "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
+    "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),
+    "proposal": ("tradewind.cli.proposal:proposal", OPERATE, "Governed changes: propose, approve, execute."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
     "halt": (

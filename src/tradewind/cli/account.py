@@ -34,11 +34,12 @@ def sub(
     index: Annotated[int, Parameter(help="1 to 127")],
     *,
     owner: Account = "trader",
+    isolated: Annotated[bool, Parameter(negative="", help="one position with its own margin")] = False,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
     """Open a sub-account."""
-    answer = Client(data).post("/subaccounts", {"account": owner, "index": index})
+    answer = Client(data).post("/subaccounts", {"account": owner, "index": index, "isolated": isolated})
     return show(answer, json=json, title=f"Sub-account {index} of {owner} opened")
 
 

@@ -26,14 +26,81 @@ def register(
     symbol: Asset,
     *,
     deposit_cap: Annotated[str | None, Parameter(help="most that the platform may hold")] = None,
+    settlement: Annotated[bool, Parameter(negative="", help="leveraged markets account in it")] = False,
+    stable: Annotated[bool, Parameter(negative="", help="valued at no more than one")] = False,
+    stake: Annotated[bool, Parameter(negative="", help="keepers stake it")] = False,
     client_key: ClientKey = None,
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
     """Register an asset (OPERATOR)."""
-    body = {"symbol": symbol, "deposit_cap": deposit_cap, "client_key": client_key, "actor": actor}
+    body = {
+        "symbol": symbol,
+        "deposit_cap": deposit_cap,
+        "settlement": settlement,
+        "stable": stable,
+        "stake": stake,
+        "client_key": client_key,
+        "actor": actor,
+    }
     return show(Client(data).post("/assets", body), json=json, title=f"Asset {symbol} registered")
+
+
+@asset.command
+def update(
+    symbol: Asset,
+    *,
+    initial_asset_bp: Annotated[int | None, Parameter(help="weight for new risk")] = None,
+    maintenance_asset_bp: Annotated[int | None, Parameter(help="weight for keeping a position")] = None,
+    initial_liability_bp: Annotated[int | None, Parameter(help="weight of a debt for new risk")] = None,
+    maintenance_liability_bp: Annotated[int | None, Parameter(help="weight of a debt for keeping")] = None,
+    feed: Annotated[str | None, Parameter(help="feed of its price, or none")] = None,
+    deposit_cap: Annotated[str | None, Parameter(help="most that the platform may hold")] = None,
+    collateral_cap: Annotated[str | None, Parameter(help="most that one sub-account may count")] = None,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Change weights, feed and caps (RISK); what increases risk needs a proposal."""
+    body = {
+        "initial_asset_bp": initial_asset_bp,
+        "maintenance_asset_bp": maintenance_asset_bp,
+        "initial_liability_bp": initial_liability_bp,
+        "maintenance_liability_bp": maintenance_liability_bp,
+        "feed": feed,
+        "deposit_cap": deposit_cap,
+        "collateral_cap": collateral_cap,
+        "actor": actor,
+    }
+    answer = Client(data).post(f"/assets/{segment(symbol)}/update", body)
+    return show(answer, json=json, title=f"Asset {symbol} changed")
+
+
+@collateral.command
+def insure(
+    amount: Amount, *, account: Account, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA, json: Json = False
+) -> int:
+    """Give settlement money to the insurance fund; there is no claim back."""
+    body = {"account": account, "sub": sub, "amount": amount}
+    return show(Client(data).post("/insurance", body), json=json, title=f"Insurance funded with {amount}")
+
+
+@collateral.command
+def suitability(
+    account: Account,
+    *,
+    level: Annotated[int, Parameter(help="1 allows more than tenfold leverage, 0 revokes")] = 1,
+    days: Annotated[int, Parameter(help="until it expires, at most 365")] = 365,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Record that an account may use high leverage (RISK)."""
+    body = {"account": account, "level": level, "days": days, "actor": actor}
+    return show(
+        Client(data).post("/suitability", body), json=json, title=f"Suitability of {account}: {level}"
+    )
 
 
 @asset.command(name="list")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from tradewind.cli import leverage
 from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client, segment
 from tradewind.cli.exit_codes import ExitCode
@@ -15,6 +16,9 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 from tradewind.config import parse_duration_s
 
 market = App(name="market", help="Create, list, show, update, pause, resume and close markets.")
+for verb in (leverage.risk, leverage.leverage, leverage.settle, leverage.funding):
+    market.command(verb)
+market.command(leverage.breaker)
 COLUMNS = [
     "handle",
     "symbol",
@@ -33,6 +37,8 @@ COLUMNS = [
 def create(
     symbol: Annotated[str, Parameter(help="base and quote, such as BTC/USDT; both must be registered")],
     *,
+    kind: Annotated[Literal["spot", "perpetual"], Parameter(help="what is traded")] = "spot",
+    feed: Annotated[str | None, Parameter(help="price feed of a perpetual market")] = None,
     tick_size: Annotated[str, Parameter(help="price step in the quote asset")],
     lot_size: Annotated[str, Parameter(help="size step in the base asset")],
     taker_bps: Annotated[str, Parameter(help="taker fee in basis points")],
@@ -51,11 +57,13 @@ def create(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Create a spot market (OPERATOR)."""
+    """Create a market (OPERATOR). A perpetual one opens when its feed has been valid for a minute."""
     base, slash, quote = symbol.upper().partition("/")
     if not slash or not base or not quote:
         raise CommandFailure(ExitCode.CANNOT, "BAD_SYMBOL", f"{symbol!r} is not a symbol such as BTC/USDT")
     body: dict[str, Any] = {
+        "kind": kind,
+        "feed": feed,
         "base": base,
         "quote": quote,
         "tick_size": tick_size,
@@ -147,14 +155,23 @@ def pause(
     name: Annotated[str, Parameter(help="market, or ALL for the whole platform")],
     *,
     reason: Annotated[str, Parameter(help="why; it goes into the log")],
-    level: Annotated[Literal["partial", "full"], Parameter(help="no new risk, or cancels only")] = "partial",
+    level: Annotated[
+        Literal["partial", "full", "freeze"], Parameter(help="no new risk, cancels only, or nothing at all")
+    ] = "partial",
+    category: Annotated[list[str] | None, Parameter(help="only this category; may be repeated")] = None,
     for_: Annotated[str, Parameter(name="--for", help="how long, at most 72h")] = "1h",
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
     """Stop new risk in a market or on the platform (EMERGENCY)."""
-    body = {"reason": reason, "level": level, "for_s": int(parse_duration_s(for_)), "actor": actor}
+    body: dict[str, Any] = {
+        "reason": reason,
+        "level": level,
+        "for_s": int(parse_duration_s(for_)),
+        "actor": actor,
+    }
+    body["categories"] = category
     answer = Client(data).post(f"/markets/{segment(name)}/pause", body)
     return show(answer, json=json, title=f"{name} paused")
 

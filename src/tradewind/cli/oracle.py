@@ -13,8 +13,8 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 
 oracle = App(name="oracle", help="Feeds: register, sources, publish, override, list, show.")
 Feed = Annotated[str, Parameter(help="feed: symbol or number")]
-COLUMNS = ["feed", "symbol", "state", "since", "index", "confidence", "age", "passing", "quorum"]
-SOURCE_COLUMNS = ["name", "weight", "value", "confidence", "age", "gate"]
+COLUMNS = ["feed", "symbol", "state", "index", "confidence", "age ms", "passing", "quorum", "updates"]
+SOURCE_COLUMNS = ["name", "weight", "value", "confidence", "age ms", "gate"]
 
 
 @oracle.command
@@ -135,7 +135,9 @@ def override(
     body = {"action": action, "source": source, "for_s": for_s, "actor": actor}
     answer = Client(data).post(f"/feeds/{segment(name)}/override", body)
     waiting = answer.get("effect", {}).get("pending")
-    title = f"Override of {name}: a second person must approve" if waiting else f"Override of {name}: {action}"
+    title = (
+        f"Override of {name}: a second person must approve" if waiting else f"Override of {name}: {action}"
+    )
     return show(answer, json=json, title=title)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from json import loads as decode
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -9,6 +12,7 @@ from cyclopts import App, Parameter
 from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client
 from tradewind.cli.exit_codes import ExitCode
+from tradewind.cli.failure import CommandFailure
 from tradewind.cli.options import Account, ClientKey, Market
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 
@@ -24,10 +28,24 @@ def place(
     market: Market,
     *,
     price: Annotated[str | None, Parameter(help="limit in the quote asset; absent for market orders")] = None,
-    type: Annotated[Literal["limit", "market"], Parameter(help="limit or market")] = "limit",
+    type: Annotated[
+        Literal["limit", "market", "stop", "stop-limit", "take-profit", "trailing-stop", "iceberg"],
+        Parameter(help="kind of order"),
+    ] = "limit",
     tif: Annotated[Literal["gtc", "ioc", "fok", "gtd"], Parameter(help="time in force")] = "gtc",
     post_only: Annotated[bool, Parameter(negative="", help="refuse instead of taking")] = False,
     expires_in_s: Annotated[int | None, Parameter(help="for gtd")] = None,
+    reduce_only: Annotated[bool, Parameter(negative="", help="never more position than there is")] = False,
+    leverage: Annotated[str | None, Parameter(help="leverage of the position, steps of 0.01")] = None,
+    trigger: Annotated[str | None, Parameter(help="price that fires a stop or take-profit")] = None,
+    trigger_source: Annotated[
+        Literal["mark", "index", "last-trade"] | None, Parameter(help="what the trigger watches")
+    ] = None,
+    trail: Annotated[str | None, Parameter(help="distance of a trailing stop in the quote asset")] = None,
+    trail_ppm: Annotated[int | None, Parameter(help="or in millionths of the extreme")] = None,
+    display: Annotated[str | None, Parameter(help="shown part of an iceberg")] = None,
+    link: Annotated[Literal["oco", "bracket"] | None, Parameter(help="how it is linked")] = None,
+    linked_order: Annotated[int, Parameter(help="the other order of the pair, or the entry")] = 0,
     account: Account = "trader",
     sub: Annotated[int, Parameter(help="sub-account")] = 0,
     client_key: ClientKey = None,
@@ -42,14 +60,78 @@ def place(
         "side": side,
         "quantity": quantity,
         "price": price,
-        "order_type": type,
+        "order_type": type.replace("-", "_"),
         "time_in_force": tif,
         "post_only": post_only,
         "expires_in_s": expires_in_s,
+        "reduce_only": reduce_only,
+        "leverage": leverage,
+        "trigger": trigger,
+        "trigger_source": None if trigger_source is None else trigger_source.replace("-", "_"),
+        "trail": trail,
+        "trail_ppm": trail_ppm,
+        "display": display,
+        "link": link,
+        "linked_order": linked_order,
         "client_key": client_key,
     }
     answer = Client(data).post("/orders", body)
     return show(answer, json=json, title=f"Order {answer['value']} accepted")
+
+
+@order.command
+def twap(
+    side: Annotated[Literal["buy", "sell"], Parameter(help="buy or sell")],
+    quantity: Annotated[str, Parameter(help="size in the base asset, plain decimal")],
+    market: Market,
+    *,
+    slices: Annotated[int, Parameter(help="number of slices, 2 to 100")],
+    interval_s: Annotated[int, Parameter(help="seconds between slices, 1 to 3600")],
+    limit: Annotated[str | None, Parameter(help="worst price")] = None,
+    slippage_bp: Annotated[int, Parameter(help="protection of each slice; 0 = the market's")] = 0,
+    reduce_only: Annotated[bool, Parameter(negative="", help="never more position than there is")] = False,
+    account: Account,
+    sub: Annotated[int, Parameter(help="sub-account")] = 0,
+    client_key: ClientKey = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Place an order in slices over time."""
+    body = {
+        "account": account,
+        "sub": sub,
+        "market": market,
+        "side": side,
+        "quantity": quantity,
+        "slices": slices,
+        "interval_s": interval_s,
+        "limit": limit,
+        "slippage_bp": slippage_bp,
+        "reduce_only": reduce_only,
+        "client_key": client_key,
+    }
+    answer = Client(data).post("/orders/twap", body)
+    return show(answer, json=json, title=f"Order {answer['value']}: {slices} slices")
+
+
+@order.command
+def batch(
+    file: Annotated[Path, Parameter(help="JSON list of up to eight orders, as in the API; - reads them")],
+    *,
+    account: Account,
+    sub: Annotated[int, Parameter(help="sub-account")] = 0,
+    client_key: ClientKey = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Place several orders, all or nothing."""
+    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    try:
+        orders = decode(text)
+    except ValueError as error:
+        raise CommandFailure(ExitCode.CANNOT, "MALFORMED_REQUEST", f"{file}: {error}") from error
+    body = {"account": account, "sub": sub, "orders": orders, "client_key": client_key}
+    return show(Client(data).post("/orders/batch", body), json=json, title="Batch accepted")
 
 
 @order.command

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from tradewind.cli.client import Client
+from tradewind.cli.answers import show
+from tradewind.cli.client import Client, segment
+from tradewind.cli.exit_codes import ExitCode
+from tradewind.cli.options import Account, ClientKey, Market
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json, print_rows
 
-position = App(name="position", help="What trading holds, with cost and profit.")
+position = App(name="position", help="Positions: list, health, simulate, close, margin, liquidate.")
+Sub = Annotated[int, Parameter(help="sub-account")]
+COLUMNS = ["sub", "symbol", "side", "quantity", "entry", "mark", "unrealised", "maintenance margin",
+           "liquidation price", "leverage"]  # fmt: skip
+HEALTH = ["equity", "equity_for_new_risk", "initial_margin", "maintenance_margin", "free_collateral", "ratio",
+          "liquidatable", "unknown"]  # fmt: skip
 
 
 @position.command(name="list")
-def list_positions(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+def list_positions(
+    *,
+    account: Annotated[
+        str | None, Parameter(help="leveraged positions of this account; the trader's holdings when absent")
+    ] = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
     """Quantity, cost, profit and fees. Unknown values are shown as unknown."""
+    if account is not None:
+        rows = Client(data).get(f"/accounts/{segment(account)}/positions")["positions"]
+        if json:
+            print_json({"positions": rows})
+        else:
+            print_rows(rows, COLUMNS, title=f"Positions of {account}", empty="no positions")
+        return ExitCode.OK
     document = Client(data).get("/positions")
     if json:
         print_json(document)
@@ -25,6 +47,114 @@ def list_positions(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) ->
         fields |= {f"{part}.{name}": _reading(value) for name, value in values.items()}
     print_fields(fields, title="Position")
     return 0
+
+
+@position.command
+def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+    """Equity, margins, what is free, and the liquidation price of each position. Exit 1 when liquidatable."""
+    document = Client(data).get(f"/accounts/{segment(account)}/health", {"sub": sub})
+    if json:
+        print_json(document)
+    else:
+        _print_health(document, f"Health of {account}, sub-account {sub}")
+    return ExitCode.RED if document["liquidatable"] else ExitCode.OK
+
+
+@position.command
+def simulate(
+    account: Account,
+    *,
+    sub: Sub = 0,
+    move: Annotated[str | None, Parameter(help="move of every mark in percent, such as -12.5")] = None,
+    mark: Annotated[
+        list[str] | None, Parameter(help="mark of one market, MARKET=PRICE; may be repeated")
+    ] = None,
+    market: Annotated[str | None, Parameter(help="market of an order that fills")] = None,
+    side: Annotated[Literal["buy", "sell"] | None, Parameter(help="its side")] = None,
+    quantity: Annotated[str | None, Parameter(help="its size")] = None,
+    price: Annotated[str | None, Parameter(help="its price; the mark when absent")] = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """What would liquidate me: the health now, and after a move or an order. Exit 1 when that liquidates."""
+    marks = dict(text.partition("=")[::2] for text in mark or [])
+    body: dict[str, Any] = {
+        "account": account,
+        "sub": sub,
+        "marks": marks or None,
+        "move_pct": move,
+        "market": market,
+        "side": side,
+        "quantity": quantity,
+        "price": price,
+    }
+    document = Client(data).post("/positions/simulate", body)
+    if json:
+        print_json(document)
+    else:
+        _print_health(document["now"], "Now")
+        _print_health(document["then"], "Then: LIQUIDATED" if document["liquidated"] else "Then")
+    return ExitCode.RED if document["liquidated"] else ExitCode.OK
+
+
+def _print_health(document: dict[str, Any], title: str) -> None:
+    print_fields({key: document[key] for key in HEALTH if document[key] != []}, title=title)
+    print_rows(document["positions"], COLUMNS[1:], title="Positions", empty="no positions")
+
+
+@position.command
+def close(
+    account: Account,
+    market: Market,
+    *,
+    sub: Sub = 0,
+    quantity: Annotated[str | None, Parameter(help="part of it; all when absent")] = None,
+    limit: Annotated[str | None, Parameter(help="worst price; the market's protection when absent")] = None,
+    client_key: ClientKey = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Close a position by a reduce-only order that does not rest."""
+    body = {
+        "account": account,
+        "sub": sub,
+        "market": market,
+        "quantity": quantity,
+        "limit": limit,
+        "client_key": client_key,
+    }
+    return show(Client(data).post("/positions/close", body), json=json, title=f"Position in {market}: close")
+
+
+@position.command
+def margin(
+    account: Account,
+    market: Market,
+    amount: Annotated[str, Parameter(help="settlement units; negative takes out", allow_leading_hyphen=True)],
+    *,
+    sub: Annotated[int, Parameter(help="the isolated sub-account")],
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Move money into or out of an isolated position."""
+    body = {"account": account, "sub": sub, "market": market, "amount": amount}
+    return show(Client(data).post("/positions/margin", body), json=json, title=f"Margin of {market} adjusted")
+
+
+@position.command
+def liquidate(
+    account: Account,
+    market: Market,
+    *,
+    sub: Sub = 0,
+    keeper: Annotated[str | None, Parameter(help="keeper's account; the system when absent")] = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Liquidate a position below maintenance. A healthy one is refused."""
+    body = {"target": account, "target_sub": sub, "market": market, "keeper": keeper}
+    answer = Client(data).post("/positions/liquidate", body)
+    return show(answer, json=json, title=f"Liquidation of {account} in {market}")
 
 
 @position.command

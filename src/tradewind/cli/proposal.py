@@ -21,9 +21,7 @@ COLUMNS = ["action", "command", "class", "state", "approvals", "needed", "eta", 
 @proposal.command
 def create(
     command: Annotated[str, Parameter(help="name of the command, such as UpdateMarketRisk")],
-    fields: Annotated[
-        list[str], Parameter(help="its fields as name=integer", consume_multiple=True)
-    ],
+    fields: Annotated[list[str], Parameter(help="its fields as name=integer", consume_multiple=True)],
     *,
     market: Annotated[str | None, Parameter(help="market by name, instead of market=NUMBER")] = None,
     actor: Actor = None,
@@ -31,7 +29,12 @@ def create(
     json: Json = False,
 ) -> int:
     """Propose a change (GOVERNOR). It is checked now and again when it is executed."""
-    body = {"command": command, "fields": dict(_field(text) for text in fields), "market": market, "actor": actor}
+    body = {
+        "command": command,
+        "fields": dict(_field(text) for text in fields),
+        "market": market,
+        "actor": actor,
+    }
     answer = Client(data).post("/proposals", body)
     return show(answer, json=json, title=f"Proposal {answer['value']}: {command}")
 

@@ -67,6 +67,60 @@ def reinstate(
     return show(answer, json=json, title=title)
 
 
+@role.command
+def offer(
+    name: Role,
+    nominee: Principal,
+    *,
+    actor: Annotated[str, Parameter(name="--as", help="the holder")],
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Offer a role that you hold; the nominee can accept it after 24 h, for 7 days."""
+    body = {"role": name, "nominee": nominee, "actor": actor}
+    answer = Client(data).post("/authorities/offer", body)
+    return show(answer, json=json, title=f"Offer {answer['value']}: {name} to {nominee}")
+
+
+@role.command
+def accept(
+    number: Annotated[int, Parameter(help="number of the offer")],
+    *,
+    actor: Annotated[str, Parameter(name="--as", help="the nominee")],
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Accept an offered role."""
+    answer = Client(data).post(f"/authorities/{number}/accept", {"actor": actor})
+    return show(answer, json=json, title=f"Offer {number} accepted")
+
+
+@role.command
+def withdraw_offer(
+    number: Annotated[int, Parameter(help="number of the offer")],
+    *,
+    actor: Annotated[str, Parameter(name="--as", help="the holder")],
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Take an offer back."""
+    answer = Client(data).post(f"/authorities/{number}/withdraw", {"actor": actor})
+    return show(answer, json=json, title=f"Offer {number} withdrawn")
+
+
+@role.command
+def renounce(
+    name: Role,
+    *,
+    actor: Annotated[str, Parameter(name="--as", help="the holder")],
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Give up a role; it ends 48 h later."""
+    answer = Client(data).post("/authorities/renounce", {"role": name, "actor": actor})
+    return show(answer, json=json, title=f"{actor} renounces {name}")
+
+
 @role.command(name="list")
 def list_roles(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
     """Principals and their roles."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradewind import _core
+from tradewind.core.engine import RULES_VERSION
 from tradewind.venues.market_data import (
     BookDelta,
     BookSnapshot,
@@ -78,7 +79,7 @@ class World:
         reference_book: bool = False,
     ) -> World:
         keys = PaperKeys.derive("test")
-        genesis = _core.encode_genesis(0, 1, start_ns, keys.grants(start_ns + YEAR_NS))
+        genesis = _core.encode_genesis(0, RULES_VERSION, start_ns, keys.grants(start_ns + YEAR_NS))
         port = EnginePort(_core.Engine(genesis, reference_book=reference_book), keys.system, start_ns)
         setup = await set_up(
             port,

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from tradewind.core import native
+from tradewind.core.engine import RULES_VERSION
 from tradewind.lab.preflight.model import Context, Evidence, require
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.risk.profile import Limits, Profile, load_profile
@@ -83,7 +84,7 @@ class World:
     ) -> World:
         """A funded trader in a market that has no data yet."""
         keys = PaperKeys.derive("preflight")
-        genesis = native.encode_genesis(0, 1, START_NS, keys.grants(START_NS + YEAR_NS))
+        genesis = native.encode_genesis(0, RULES_VERSION, START_NS, keys.grants(START_NS + YEAR_NS))
         port = EnginePort(native.Engine(genesis), keys.system, START_NS)
         fees = load_schedule(schedule)
         setup = await set_up(port, keys, fees, [outside or instrument()], {"USDT": CASH})

@@ -5,6 +5,9 @@ from __future__ import annotations
 from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
+from tradewind.node.projections.feeds import FeedsView
+from tradewind.node.projections.halts import BreakersView
+from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
@@ -23,6 +26,9 @@ class ExchangeViews(Projections):
         self.books = BookView()
         self.trades = TradesView()
         self.leverage = LeverageView()
+        self.feeds = FeedsView()
+        self.keepers = KeepersView()
+        self.breakers = BreakersView()
         super().__init__(
             [
                 self.assets,
@@ -33,5 +39,8 @@ class ExchangeViews(Projections):
                 self.books,
                 self.trades,
                 self.leverage,
+                self.feeds,
+                self.keepers,
+                self.breakers,
             ]
         )

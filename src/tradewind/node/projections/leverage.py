@@ -1,4 +1,7 @@
-"""Leveraged markets and positions as the log shows them. Prices in ticks, sizes in lots, money in micro-quote."""
+"""Leveraged markets and positions as the log shows them.
+
+Prices in ticks, sizes in lots, money in micro-quote.
+"""
 
 from __future__ import annotations
 

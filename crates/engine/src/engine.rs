@@ -217,6 +217,7 @@ impl<B: Book> Engine<B> {
             Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::UpdateAsset
+            | Kind::SetParameter
             | Kind::ConfigureBreaker
             | Kind::RegisterFeed
             | Kind::UpdateFeed
@@ -354,9 +355,8 @@ impl<B: Book> Engine<B> {
             Kind::ReplaceOrder => self.replace_order(command, context, output),
             Kind::CancelAll => self.cancel_all(command, context, output),
             Kind::SetCancelAllAfter => self.set_cancel_all_after(command, context, output),
-            Kind::UpdateMarketRisk => self.update_market_risk(command, output),
+
             Kind::SettleMarket => self.settle_market(command, output),
-            Kind::UpdateAsset => self.update_asset(command, output),
             Kind::ClosePosition => self.close_position(command, context, output),
             Kind::AdjustMargin => self.adjust_margin(command, context, output),
             Kind::CrankFunding => self.crank_funding(command, output),
@@ -367,9 +367,6 @@ impl<B: Book> Engine<B> {
             Kind::PlaceBatch => self.place_batch(command, context, output),
             Kind::BatchItem => self.batch_item(command, context, output),
             Kind::PublishPrice => self.publish_price(command, output),
-            Kind::RegisterFeed => self.register_feed(command, output),
-            Kind::UpdateFeed => self.update_feed(command, output),
-            Kind::SetFeedSource => self.set_feed_source(command, output),
             Kind::OverrideFeed => self.override_feed(command, output),
             Kind::TripBreaker => self.trip_breaker(command, output),
             Kind::CloseBreaker => self.close_breaker(command, output),
@@ -401,7 +398,13 @@ impl<B: Book> Engine<B> {
             Kind::Snapshot | Kind::Checkpoint => self.record_hashes(command, kind, output),
             Kind::ActivateRules => self.activate_rules(command, output),
             Kind::CreateMarket => self.create_market(command, context, output),
-            Kind::UpdateMarket => self.update_market(command, output),
+            Kind::UpdateMarket
+            | Kind::UpdateMarketRisk
+            | Kind::UpdateAsset
+            | Kind::RegisterFeed
+            | Kind::UpdateFeed
+            | Kind::SetFeedSource
+            | Kind::SetParameter => self.change_directly(command, kind, output),
             Kind::PauseMarket => self.pause_market(command, output),
             Kind::ResumeMarket => self.resume_market(command, output),
             Kind::CloseMarket => self.close_market(command, output),

@@ -212,6 +212,26 @@ impl Roles {
         Ok(())
     }
 
+    /// Whether a principal may take a role over from another holder.
+    ///
+    /// # Errors
+    /// `CONFLICT_OF_INTEREST`, `ROLE_FULL`.
+    pub fn check_receive(&self, to: &[u8; 32], role: u8) -> Result<(), Reject> {
+        match self.principals.get(to) {
+            Some(entry) => {
+                if let Some(&held) = entry.roles.keys().find(|&&held| conflict(role, held)) {
+                    return reject(Code::CONFLICT_OF_INTEREST, i64::from(held), i64::from(role));
+                }
+                Ok(())
+            }
+            None if self.principals.len() - self.outsiders >= MAX_PRINCIPALS => {
+                let held = (self.principals.len() - self.outsiders) as i64;
+                reject(Code::ROLE_FULL, MAX_PRINCIPALS as i64, held)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether one more principal may be suspended.
     ///
     /// # Errors

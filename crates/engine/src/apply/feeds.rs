@@ -38,6 +38,9 @@ impl<B: Book> Engine<B> {
         if feeds >= MAX_FEEDS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_FEEDS as i64, feeds as i64);
         }
+        if command.is_trial() {
+            return Ok(0);
+        }
         let mut feed = Feed::new(request.symbol, request.feed_kind, command.time_ns);
         set_parameters(&mut feed, &request);
         let handle = self.state.feeds.push(feed);
@@ -69,6 +72,9 @@ impl<B: Book> Engine<B> {
         if command.time_ns < feed.ready_ns {
             return reject(Code::PARAMETER_COOLDOWN, feed.ready_ns, command.time_ns);
         }
+        if command.is_trial() {
+            return Ok(0);
+        }
         let feed = self.state.feeds.get_mut(request.feed).expect("found above");
         set_parameters(feed, &request);
         feed.config_version += 1;
@@ -91,6 +97,9 @@ impl<B: Book> Engine<B> {
         }
         let feed = self.feed_of(request.feed)?;
         let activates = check_source(feed, &request, command.time_ns)?;
+        if command.is_trial() {
+            return Ok(u64::from(activates));
+        }
         let feed = self.state.feeds.get_mut(request.feed).expect("found above");
         match feed.sources.binary_search_by_key(&request.source, |source| source.key) {
             Ok(place) => feed.sources[place].next_weight = request.weight,
@@ -323,7 +332,7 @@ fn check_symbol(symbol: &[u8; 16]) -> Result<(), Reject> {
 }
 
 /// Whether the edited next table would become the present one.
-fn check_source(feed: &Feed, request: &SetFeedSource, now_ns: i64) -> Result<bool, Reject> {
+pub(super) fn check_source(feed: &Feed, request: &SetFeedSource, now_ns: i64) -> Result<bool, Reject> {
     if request.source == [0; 32] {
         return Err(Code::ZERO_AUTHORITY.into());
     }

@@ -136,8 +136,8 @@ impl<B: Book> Engine<B> {
     }
 
     /// Whether a valid suitability flag lets the account use more than tenfold leverage.
-    pub(crate) fn is_suitable(&self, _account: u32) -> bool {
-        false
+    pub(crate) fn is_suitable(&self, account: u32) -> bool {
+        self.state.governance.suitable(account, self.cursor.time_ns)
     }
 
     fn add_collateral(&self, asset: &Asset, amount: i64, weights: Weights, health: &mut Health) {

@@ -3,6 +3,7 @@
 use super::work::{CancelMarket, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
+use crate::governance::parameters::Parameter;
 use crate::id::market_id;
 use crate::limits::*;
 use crate::market::{kind, status, unit, Market, Parameters};
@@ -202,20 +203,14 @@ impl<B: Book> Engine<B> {
         if mask == 0 {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, 0);
         }
-        let selected = |bit: u32| mask & (1 << bit) != 0;
-        let mut parameters = market.parameters;
-        parameters.band_bp = if selected(0) { request.band_bp } else { parameters.band_bp };
-        parameters.slippage_bp = if selected(1) { request.slippage_bp } else { parameters.slippage_bp };
-        parameters.taker_fee_e6bp =
-            if selected(2) { request.taker_fee_e6bp } else { parameters.taker_fee_e6bp };
-        parameters.maker_fee_e6bp =
-            if selected(3) { request.maker_fee_e6bp } else { parameters.maker_fee_e6bp };
-        parameters.min_notional = if selected(4) { request.min_notional } else { parameters.min_notional };
-        parameters.max_notional = if selected(5) { request.max_notional } else { parameters.max_notional };
+        let parameters = updated(&market.parameters, &request);
         check_parameters(&parameters)?;
         let ready_ns = market.last_update_ns.saturating_add(PARAMETER_COOLDOWN_NS);
         if market.last_update_ns != i64::MIN && command.time_ns < ready_ns {
             return reject(Code::PARAMETER_COOLDOWN, ready_ns, command.time_ns);
+        }
+        if command.is_trial() {
+            return Ok(0);
         }
         market.parameters = parameters;
         market.config_version += 1;
@@ -335,22 +330,33 @@ pub(super) fn check_weights(
     }
 }
 
+/// The parameters with the selected fields replaced.
+pub(super) fn updated(parameters: &Parameters, request: &UpdateMarket) -> Parameters {
+    let mut new = *parameters;
+    let selected = |bit: u32| request.field_mask & (1 << bit) != 0;
+    macro_rules! take {
+        ($($bit:literal $field:ident),*) => { $(if selected($bit) { new.$field = request.$field; })* };
+    }
+    take!(0 band_bp, 1 slippage_bp, 2 taker_fee_e6bp, 3 maker_fee_e6bp, 4 min_notional, 5 max_notional);
+    new
+}
+
+/// Every parameter of a market by its row in the table.
+pub(super) fn rows(parameters: &Parameters) -> [(Parameter, i64); 6] {
+    [
+        (Parameter::BandBp, i64::from(parameters.band_bp)),
+        (Parameter::SlippageBp, i64::from(parameters.slippage_bp)),
+        (Parameter::TakerFeeE6bp, i64::from(parameters.taker_fee_e6bp)),
+        (Parameter::MakerFeeE6bp, i64::from(parameters.maker_fee_e6bp)),
+        (Parameter::MinNotional, parameters.min_notional),
+        (Parameter::MaxNotional, parameters.max_notional),
+    ]
+}
+
 fn check_parameters(parameters: &Parameters) -> Result<(), Reject> {
-    let ranges = [
-        (i64::from(parameters.band_bp), i64::from(BAND_BP.0), i64::from(BAND_BP.1)),
-        (i64::from(parameters.slippage_bp), i64::from(SLIPPAGE_BP.0), i64::from(SLIPPAGE_BP.1)),
-        (i64::from(parameters.taker_fee_e6bp), 0, i64::from(MAX_FEE_E6BP)),
-        (i64::from(parameters.maker_fee_e6bp), 0, i64::from(MAX_FEE_E6BP)),
-        (parameters.min_notional, 1, MAX_BALANCE),
-        (parameters.max_notional, parameters.min_notional, MAX_BALANCE),
-    ];
-    for (value, low, high) in ranges {
-        if value < low {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, low, value);
-        }
-        if value > high {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, high, value);
-        }
+    rows(parameters).into_iter().try_for_each(|(parameter, value)| parameter.check(value))?;
+    if parameters.max_notional < parameters.min_notional {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, parameters.min_notional, parameters.max_notional);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admission;
+mod authority;
 mod breakers;
 mod collateral;
 mod conditional;
@@ -9,6 +10,7 @@ mod detection;
 mod feeds;
 mod flow;
 mod governance;
+mod governed;
 mod hooks;
 mod keeper_acts;
 mod keepers;

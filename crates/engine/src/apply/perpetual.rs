@@ -9,6 +9,7 @@ use super::work::{Settle, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::gate::Action;
+use crate::governance::parameters::Parameter;
 use crate::ledger::{line, post_margin, post_system};
 use crate::limits::*;
 use crate::market::{kind, status};
@@ -35,6 +36,9 @@ impl<B: Book> Engine<B> {
     ) -> Result<u64, Reject> {
         let request: UpdateMarketRisk = command.payload_as();
         let risk = self.check_market_risk(&request, command.time_ns)?;
+        if command.is_trial() {
+            return Ok(0);
+        }
         let market = &mut self.state.markets.list[request.market as usize];
         market.config_version += 1;
         market.last_update_ns = command.time_ns;
@@ -101,6 +105,9 @@ impl<B: Book> Engine<B> {
     pub(crate) fn update_asset(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: UpdateAsset = command.payload_as();
         self.check_asset_update(&request)?;
+        if command.is_trial() {
+            return Ok(0);
+        }
         let asset = &mut self.state.assets[request.asset as usize];
         asset.weights_bp = weights_of(&request);
         asset.feed = request.feed;
@@ -363,15 +370,6 @@ impl<B: Book> Engine<B> {
 }
 
 impl<B: Book> Engine<B> {
-    pub(crate) fn set_suitability(
-        &mut self,
-        _command: &Command,
-        _context: Context,
-        _output: &mut Output,
-    ) -> Result<u64, Reject> {
-        Err(Code::UNKNOWN_COMMAND.into())
-    }
-
     /// An item of leveraged markets has fallen due: `id` is the market.
     pub(crate) fn perp_due(&mut self, command: &Command, _kind: u8, id: u64, output: &mut Output) {
         // The item is out of the queue already; what follows is scheduled anew.
@@ -394,7 +392,7 @@ impl<B: Book> Engine<B> {
     }
 }
 
-fn weights_of(request: &UpdateAsset) -> [u16; 4] {
+pub(super) fn weights_of(request: &UpdateAsset) -> [u16; 4] {
     [
         request.initial_asset_bp,
         request.maintenance_asset_bp,
@@ -415,25 +413,23 @@ pub(crate) fn merged(risk: &Risk, request: &UpdateMarketRisk) -> Risk {
     new
 }
 
+/// Every risk parameter by its row in the table.
+pub(super) fn rows(risk: &Risk) -> [(Parameter, i64); 8] {
+    [
+        (Parameter::MaxLeverageE2, i64::from(risk.max_leverage_e2)),
+        (Parameter::SizeKPpm, i64::from(risk.size_k_ppm)),
+        (Parameter::FloorMmfPpm, i64::from(risk.floor_mmf_ppm)),
+        (Parameter::LiquidationFeeE6bp, i64::from(risk.liquidation_fee_e6bp)),
+        (Parameter::PositionLimit, risk.position_limit),
+        (Parameter::OpenInterestCap, risk.open_interest_cap),
+        (Parameter::ImpactNotional, risk.impact_notional),
+        (Parameter::InsuranceLimit, risk.insurance_limit),
+    ]
+}
+
 /// Bounds of the risk parameters; maintenance always stays below entry (P4.2).
 pub(crate) fn check_risk(risk: &Risk) -> Result<(), Reject> {
-    let small = [
-        (risk.max_leverage_e2, LEVERAGE_E2),
-        (risk.size_k_ppm, SIZE_K_PPM),
-        (risk.floor_mmf_ppm, FLOOR_MMF_PPM),
-        (risk.liquidation_fee_e6bp, LIQUIDATION_FEE_E6BP),
-    ];
-    for (value, (low, high)) in small {
-        if !(low..=high).contains(&value) {
-            let bound = if value < low { low } else { high };
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(bound), i64::from(value));
-        }
-    }
-    for value in [risk.position_limit, risk.open_interest_cap, risk.impact_notional, risk.insurance_limit] {
-        if !(1..=MAX_BALANCE).contains(&value) {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, MAX_BALANCE, value);
-        }
-    }
+    rows(risk).into_iter().try_for_each(|(parameter, value)| parameter.check(value))?;
     let entry = crate::perp::margin::inverse_ppm(risk.max_leverage_e2);
     if i128::from(risk.floor_mmf_ppm) >= entry {
         return reject(Code::MAINTENANCE_ABOVE_ENTRY_MARGIN, narrow(entry), i64::from(risk.floor_mmf_ppm));

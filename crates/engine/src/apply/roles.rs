@@ -4,7 +4,7 @@ use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::{MAX_GRANT_NS, RESUME_WINDOW_NS};
 use crate::output::{Output, Subject};
-use crate::roles::SYSTEM;
+use crate::roles::{permission, SYSTEM};
 use crate::wire::command::{Command, GrantRole, SuspendPrincipal};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{EventKind, RoleBody};
@@ -23,8 +23,12 @@ impl<B: Book> Engine<B> {
         if request.expiry_ns > latest {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, latest, request.expiry_ns);
         }
-        let by = Some(&command.principal);
+        // Governance may pass on any role; a person only bits that he holds (P14.3).
+        let by = (!command.is_governed()).then_some(&command.principal);
         self.state.roles.check_grant(by, &request.principal, request.role, command.time_ns)?;
+        if command.is_trial() {
+            return Ok(0);
+        }
         self.state.roles.grant(&request.principal, request.role, request.expiry_ns);
         emit_role(
             command,
@@ -47,6 +51,9 @@ impl<B: Book> Engine<B> {
         if !held || only_system {
             // The sequencer's own identity cannot be taken away from under it.
             return reject(Code::INVALID_TRANSITION, i64::from(held), i64::from(request.role));
+        }
+        if command.is_trial() {
+            return Ok(0);
         }
         self.state.roles.revoke(&request.principal, request.role);
         emit_role(command, EventKind::RoleRevoked, request.principal, request.role, 0, output);
@@ -72,6 +79,7 @@ impl<B: Book> Engine<B> {
         self.state.roles.check_suspend(&principal)?;
         self.state.roles.edit(&principal, |entry| entry.suspended_since_ns = Some(command.time_ns));
         emit_role(command, EventKind::PrincipalSuspended, principal, u8::MAX, 0, output);
+        self.drop_pending_rights(command, principal, output);
         Ok(0)
     }
 
@@ -86,7 +94,11 @@ impl<B: Book> Engine<B> {
         let Some(entry) = suspended else {
             return reject(Code::INVALID_TRANSITION, 1, 0);
         };
-        let first = entry.reinstate_pending.filter(|&(_, until)| command.time_ns <= until);
+        // A first approval counts as long as its author still holds the right.
+        let roles = &self.state.roles;
+        let first = entry.reinstate_pending.filter(|(by, until)| {
+            command.time_ns <= *until && roles.require(by, permission::ROLES, command.time_ns).is_ok()
+        });
         match first {
             Some((by, _)) if by == command.principal => Err(Code::SELF_APPROVAL.into()),
             Some(_) => {
@@ -119,7 +131,7 @@ fn check_request(request: &GrantRole) -> Result<(), Reject> {
     }
 }
 
-fn emit_role(
+pub(super) fn emit_role(
     command: &Command,
     kind: EventKind,
     principal: [u8; 32],

@@ -194,6 +194,14 @@ impl<B: Book> Engine<B> {
         }
     }
 
+    /// A slash with one signature loses it.
+    pub(super) fn lapse_slash(&mut self, command: &Command, id: u64, output: &mut Output) {
+        let Some(mut slash) = self.state.keepers.slashes.remove(&id) else { return };
+        self.state.due.remove(&slash_due(id, slash.deadline_ns));
+        slash.state = slash_state::LAPSED;
+        self.emit_slash(command, EventKind::SlashLapsed, id, &slash, 0, output);
+    }
+
     /// A deadline of a slash has come: unsigned ones lapse, unappealed ones take effect, undecided ones are reversed.
     pub(super) fn slash_due(&mut self, command: &Command, id: u64, output: &mut Output) {
         let mut slash = self.state.keepers.slashes.remove(&id).expect("a slash owns its due item");

@@ -152,6 +152,9 @@ impl<B: Book> Engine<B> {
                 i64::from(request.rules_version),
             );
         }
+        if command.is_trial() {
+            return Ok(0);
+        }
         self.cursor.rules_version = request.rules_version;
         let token = u64::from(request.rules_version);
         output.emit(command, EventKind::RulesActivated, Subject::NONE, &TokenBody { token });

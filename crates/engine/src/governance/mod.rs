@@ -41,6 +41,7 @@ pub struct Action {
     pub config_version: u32,
     pub payload: [u8; PROPOSAL_SIZE],
     pub proposer: [u8; 32],
+    pub proposed_ns: i64,
     pub eta_ns: i64,
     /// Distinct approvers, in the order of their approvals.
     pub approvals: Vec<[u8; 32]>,
@@ -163,7 +164,8 @@ impl Governance {
     /// The due item of an open action.
     pub fn action_due(&self, id: u64) -> Option<Due> {
         let action = self.actions.get(&id)?;
-        Some((action.expiry_ns(), due::GOVERNANCE, due_item::ACTION | id))
+        // The last moment still counts.
+        Some((action.expiry_ns().saturating_add(1), due::GOVERNANCE, due_item::ACTION | id))
     }
 
     /// The due item of an open offer.

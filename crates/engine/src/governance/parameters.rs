@@ -3,7 +3,10 @@
 //! Whatever may be changed at run time is a row here. The row documents it, every check of bounds reads it, and
 //! [`effect`] decides from it whether a change has to wait.
 
-use crate::limits::{DAY_NS, HOUR_NS};
+use crate::limits::{
+    BAND_BP, DAY_NS, FEED_CONFIDENCE_PPM, FEED_DEVIATION_BP, FEED_INTERVAL_MS, FLOOR_MMF_PPM, HOUR_NS,
+    LEVERAGE_E2, LIQUIDATION_FEE_E6BP, MAX_FEE_E6BP, MAX_SOURCES, SIZE_K_PPM, SLIPPAGE_BP,
+};
 use crate::math::MAX_BALANCE;
 use crate::wire::error::{reject, Code, Reject};
 
@@ -109,26 +112,32 @@ macro_rules! parameters {
 }
 
 parameters! {
-    BandBp = 1 "market.band_bp" Risk Up [100, 9_000] 1_000, "Price band around the reference in bp (P2.4.5)";
-    SlippageBp = 2 "market.slippage_bp" Risk Up [10, 500] 100, "Protective limit of market orders in bp (P2.4.4)";
-    TakerFeeE6bp = 3 "market.taker_fee_e6bp" Fees Fee [0, 100_000_000] 0, "Taker fee in 1e-6 bp (P8)";
-    MakerFeeE6bp = 4 "market.maker_fee_e6bp" Fees Fee [0, 100_000_000] 0, "Maker fee in 1e-6 bp (P8)";
+    BandBp = 1 "market.band_bp" Risk Up [BAND_BP.0 as i64, BAND_BP.1 as i64] 1_000, "Price band around the reference in bp (P2.4.5)";
+    SlippageBp = 2 "market.slippage_bp" Risk Up [SLIPPAGE_BP.0 as i64, SLIPPAGE_BP.1 as i64] 100, "Protective limit of market orders in bp (P2.4.4)";
+    TakerFeeE6bp = 3 "market.taker_fee_e6bp" Fees Fee [0, MAX_FEE_E6BP as i64] 0, "Taker fee in 1e-6 bp (P8)";
+    MakerFeeE6bp = 4 "market.maker_fee_e6bp" Fees Fee [0, MAX_FEE_E6BP as i64] 0, "Maker fee in 1e-6 bp (P8)";
     MinNotional = 5 "market.min_notional" Risk Down [1, MAX_BALANCE] 1_000_000, "Least notional of an order in micro-quote (P2.4.2)";
     MaxNotional = 6 "market.max_notional" Risk Up [1, MAX_BALANCE] 1_000_000_000_000, "Largest notional of an order in micro-quote (P2.4.2)";
-    MaxLeverageE2 = 7 "risk.max_leverage_e2" Risk UpElseNotice [100, 10_000] 1_000, "Largest leverage in hundredths; it sets the maintenance fraction too (P4.2, P4.5)";
-    SizeKPpm = 8 "risk.size_k_ppm" Risk Maintenance [0, 1_000] 50, "Size term of the margin fractions in ppm per root of a dollar (P4.2)";
-    FloorMmfPpm = 9 "risk.floor_mmf_ppm" Risk Maintenance [1, 1_000_000] 5_000, "Floor of the maintenance fraction in ppm (P4.2)";
-    LiquidationFeeE6bp = 10 "risk.liquidation_fee_e6bp" Fees Fee [0, 1_000_000_000] 50_000_000, "Liquidation fee in 1e-6 bp (P5.2)";
-    PositionLimit = 11 "risk.position_limit" Risk Up [0, MAX_BALANCE] 0, "Largest notional of one position in micro-quote";
-    OpenInterestCap = 12 "risk.open_interest_cap" Risk Up [0, MAX_BALANCE] 0, "Largest open interest in micro-quote";
+    MaxLeverageE2 = 7 "risk.max_leverage_e2" Risk UpElseNotice [LEVERAGE_E2.0 as i64, LEVERAGE_E2.1 as i64] 1_000, "Largest leverage in hundredths; it sets the maintenance fraction too (P4.2, P4.5)";
+    SizeKPpm = 8 "risk.size_k_ppm" Risk Maintenance [SIZE_K_PPM.0 as i64, SIZE_K_PPM.1 as i64] 50, "Size term of the margin fractions in ppm per root of a dollar (P4.2)";
+    FloorMmfPpm = 9 "risk.floor_mmf_ppm" Risk Maintenance [FLOOR_MMF_PPM.0 as i64, FLOOR_MMF_PPM.1 as i64] 5_000, "Floor of the maintenance fraction in ppm (P4.2)";
+    LiquidationFeeE6bp = 10 "risk.liquidation_fee_e6bp" Fees Fee [LIQUIDATION_FEE_E6BP.0 as i64, LIQUIDATION_FEE_E6BP.1 as i64] 50_000_000, "Liquidation fee in 1e-6 bp (P5.2)";
+    PositionLimit = 11 "risk.position_limit" Risk Up [1, MAX_BALANCE] 10_000_000_000_000, "Largest notional of one position in micro-quote";
+    OpenInterestCap = 12 "risk.open_interest_cap" Risk Up [1, MAX_BALANCE] 1_000_000_000_000_000, "Largest open interest in micro-quote";
     ImpactNotional = 13 "risk.impact_notional" Risk Any [1, MAX_BALANCE] 10_000_000_000, "Impact notional of the funding sample in micro-quote (P4.8)";
-    InsuranceLimit = 14 "risk.insurance_limit" Risk Up [0, MAX_BALANCE] 0, "Largest position that insurance takes over in micro-quote (P5.6)";
+    InsuranceLimit = 14 "risk.insurance_limit" Risk Up [1, MAX_BALANCE] 1_000_000_000_000, "Largest position that insurance takes over in micro-quote (P5.6)";
     InitialAssetBp = 15 "asset.initial_asset_bp" Risk Up [0, 10_000] 0, "Initial weight of a holding in bp (P1.4.5)";
     MaintenanceAssetBp = 16 "asset.maintenance_asset_bp" Risk UpElseNotice [0, 10_000] 0, "Maintenance weight of a holding in bp (P1.4.5)";
     InitialLiabilityBp = 17 "asset.initial_liability_bp" Risk Down [10_000, 65_535] 10_000, "Initial weight of a debt in bp (P1.4.5)";
     MaintenanceLiabilityBp = 18 "asset.maintenance_liability_bp" Risk Maintenance [10_000, 65_535] 10_000, "Maintenance weight of a debt in bp (P1.4.5)";
     DepositCap = 19 "asset.deposit_cap" Risk UpZeroIsNone [0, MAX_BALANCE] 0, "Deposits over the whole platform in micro-units; 0 = no cap";
     CollateralCap = 20 "asset.collateral_cap" Risk UpZeroIsNone [0, MAX_BALANCE] 0, "What one sub-account may count as collateral in micro-units; 0 = no cap";
+    FeedQuorum = 21 "feed.quorum" Risk Down [1, MAX_SOURCES as i64] 2, "Sources that an index needs (P6.1)";
+    FeedIntervalMs = 22 "feed.interval_ms" Risk Up [FEED_INTERVAL_MS.0 as i64, FEED_INTERVAL_MS.1 as i64] 1_000, "Expected interval between updates of a source in ms (P6.1.3)";
+    FeedConfidencePpm = 23 "feed.max_confidence_ppm" Risk Up [FEED_CONFIDENCE_PPM.0 as i64, FEED_CONFIDENCE_PPM.1 as i64] 10_000, "Largest confidence over value in ppm (P6.1)";
+    FeedDeviationBp = 24 "feed.max_deviation_bp" Risk Up [FEED_DEVIATION_BP.0 as i64, FEED_DEVIATION_BP.1 as i64] 200, "Largest deviation between two sources in bp (P6.1.4)";
+    FeedFallback = 25 "feed.fallback" Risk Any [0, u32::MAX as i64] 4_294_967_295, "Feed that is used when this one fails; 4294967295 = none";
+    AssetFeed = 26 "asset.feed" Risk Any [0, u32::MAX as i64] 4_294_967_295, "Feed of an asset's price; 4294967295 = none, worth nothing as collateral";
     KeeperMinimumStake = 64 "keeper.minimum_stake" Risk Down [100, 100_000] 1_000, "Stake that a keeper needs to act, in whole tokens (P13.1)";
     TimeLockDays = 65 "governance.time_lock_days" Structure Down [1, 30] 7, "Days between proposal and execution of what raises risk (P14.5)";
 }
@@ -160,6 +169,12 @@ impl Parameter {
         }
         Ok(())
     }
+}
+
+/// The strongest effect of several changes: parameter, old and new value.
+pub fn strongest(changes: impl IntoIterator<Item = (Parameter, i64, i64)>) -> Effect {
+    let effects = changes.into_iter().map(|(parameter, old, new)| effect(parameter, old, new));
+    effects.max().unwrap_or(Effect::None)
 }
 
 /// What changing a parameter from `old` to `new` does.
@@ -204,7 +219,9 @@ mod tests {
             P::KeeperMinimumStake | P::TimeLockDays => (Increases, Reduces),
             P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp => (Increases, Notice),
             P::MaintenanceAssetBp | P::MaxLeverageE2 => (Notice, Increases),
-            P::ImpactNotional => (Increases, Increases),
+            P::FeedIntervalMs | P::FeedConfidencePpm | P::FeedDeviationBp => (Reduces, Increases),
+            P::FeedQuorum => (Increases, Reduces),
+            P::ImpactNotional | P::FeedFallback | P::AssetFeed => (Increases, Increases),
         }
     }
 

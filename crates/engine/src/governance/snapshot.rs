@@ -14,6 +14,7 @@ impl Governance {
             writer.u32(action.config_version);
             writer.raw(&action.payload);
             writer.raw(&action.proposer);
+            writer.i64(action.proposed_ns);
             writer.i64(action.eta_ns);
             writer.len(action.approvals.len());
             action.approvals.iter().for_each(|key| writer.raw(key));
@@ -60,6 +61,7 @@ impl Governance {
                 config_version: reader.u32()?,
                 payload: reader.array()?,
                 proposer: reader.array()?,
+                proposed_ns: reader.i64()?,
                 eta_ns: reader.i64()?,
                 approvals: Vec::new(),
             };

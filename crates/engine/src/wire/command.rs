@@ -75,6 +75,18 @@ impl Command {
         }
     }
 
+    /// Made by the engine from an action that governance has approved.
+    #[inline]
+    pub(crate) fn is_governed(&self) -> bool {
+        self.flags & internal::GOVERNED != 0
+    }
+
+    /// Only asks whether the command would be accepted: handlers return where nothing can fail any more.
+    #[inline]
+    pub(crate) fn is_trial(&self) -> bool {
+        self.flags & internal::TRIAL != 0
+    }
+
     /// Writes a payload; the bytes behind it stay zero.
     pub fn with<P: Record>(mut self, payload: &P) -> Self {
         self.payload = [0; PAYLOAD_SIZE];
@@ -196,6 +208,7 @@ kinds! {
     AcceptAuthority = (0x0C05, 1) OneOffer;
     WithdrawOffer = (0x0C05, 2) OneOffer;
     RenounceAuthority = (0x0C05, 3) RenounceAuthority;
+    SetParameter = (0x0C06, 0) SetParameter;
     FundInsurance = (0x0D03, 0) FundInsurance;
     Tick = (0xFF01, 0) Empty;
     Continue = (0xFF01, 1) Continue;
@@ -399,6 +412,14 @@ record! {
 record! {
     /// FF01/4.
     ActivateRules: 8 { rules_version: u32, reserved: u32 }
+}
+
+/// Flags of commands that the engine makes itself; from outside any flag is `RESERVED_NOT_ZERO`.
+pub(crate) mod internal {
+    /// An approved action is executed.
+    pub const GOVERNED: u32 = 1;
+    /// Checks alone.
+    pub const TRIAL: u32 = 2;
 }
 
 /// Order sides.

@@ -5,6 +5,7 @@ use crate::record;
 
 pub use super::detection::OwnerLinkBody;
 pub use super::flow::RateClassBody;
+pub use super::governance::{ActionBody, ActionPayloadBody, ActionStateBody, OfferBody, ParameterBody};
 pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSettingsBody, CoverageBody};
 pub use super::keepers::{
     KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
@@ -231,6 +232,19 @@ event_kinds! {
     PrincipalSuspended = 0x0C03 RoleBody;
     ReinstatePending = 0x0C04 RoleBody;
     PrincipalReinstated = 0x0C05 RoleBody;
+    AuthorityOffered = 0x0C10 OfferBody;
+    AuthorityTransferred = 0x0C11 OfferBody;
+    OfferWithdrawn = 0x0C12 OfferBody;
+    OfferLapsed = 0x0C13 OfferBody;
+    AuthorityRenounced = 0x0C14 OfferBody;
+    ParameterSet = 0x0C18 ParameterBody;
+    ActionProposed = 0x0C20 ActionBody;
+    ActionPayload = 0x0C21 ActionPayloadBody;
+    ActionApproved = 0x0C22 ActionStateBody;
+    ApprovalWithdrawn = 0x0C23 ActionStateBody;
+    ActionCancelled = 0x0C24 ActionStateBody;
+    ActionExecuted = 0x0C25 ActionStateBody;
+    ActionExpired = 0x0C26 ActionStateBody;
     ContinuationRequired = 0xFF01 TokenBody;
     TimeAdvanced = 0xFF02 TimeBody;
     StateHashed = 0xFF03 HashBody;

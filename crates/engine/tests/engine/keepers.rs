@@ -63,15 +63,6 @@ fn bond(world: &World, keeper: Key) -> i64 {
     world.engine.balance(&id::account_id(&keeper), 0, MMT, line::BOND).expect("a known account")
 }
 
-/// Time passes in steps below an hour so that ticks handle what is due.
-fn wait(world: &mut World, by_ns: i64) {
-    let end = world.now_ns + by_ns;
-    while world.now_ns < end {
-        world.advance((end - world.now_ns).min(HOUR));
-        world.tick();
-    }
-}
-
 /// A snapshot restores to an engine with the same state that has the same things to do.
 fn restores(world: &World) {
     let twin: Engine = Engine::restore(&world.engine.snapshot()).expect("a sound snapshot");
@@ -133,7 +124,7 @@ fn p13_1_stake_unbonds_for_seven_days_and_no_day_less() {
     // Below the minimum it stays registered and may not act.
     let low = world.refuse(act(keeper, action::TRIGGER), Code::KEEPER_STAKE_TOO_LOW);
     assert_eq!((low.bound, low.given), (STAKE, 900 * TOKEN));
-    wait(&mut world, 7 * DAY - 1);
+    world.wait(7 * DAY - 1);
     let early = world.refuse(stake(keeper, Kind::WithdrawKeeperStake, 1), Code::UNBONDING);
     assert_eq!(early.bound, body.ready_ns);
     world.advance(1);
@@ -166,7 +157,7 @@ fn p13_6_removal_works_at_once_even_for_the_last_keeper_and_the_stake_unbonds() 
     world.refuse(stake(keeper, Kind::StakeKeeper, 1), Code::KEEPER_NOT_REGISTERED);
     world.refuse(stake(keeper, Kind::WithdrawKeeperStake, STAKE), Code::UNBONDING);
     restores(&world);
-    wait(&mut world, 7 * DAY);
+    world.wait(7 * DAY);
     world.accept(stake(keeper, Kind::WithdrawKeeperStake, STAKE));
     assert_eq!((bond(&world, keeper), world.free(keeper, MMT)), (0, 10_000 * TOKEN));
     world.refuse(stake(keeper, Kind::WithdrawKeeperStake, 1), Code::KEEPER_NOT_REGISTERED);
@@ -229,7 +220,7 @@ fn p13_3_two_signers_open_a_slash_and_a_week_later_it_takes_its_share_for_insura
     assert_eq!(bond(&world, keeper), STAKE);
     // Unbonded after a week, but frozen until the slash has been decided.
     restores(&world);
-    wait(&mut world, 7 * DAY - HOUR);
+    world.wait(7 * DAY - HOUR);
     world.advance(HOUR - 1);
     world.refuse(stake(keeper, Kind::WithdrawKeeperStake, 300 * TOKEN), Code::UNBONDING);
     world.advance(1);
@@ -262,7 +253,7 @@ fn p13_3_a_slash_needs_three_who_could_sign_and_two_who_still_may() {
     world.accept(reinstate(ADMIN_A));
     world.accept(reinstate(ADMIN_B));
     // A first signature lapses after a day.
-    wait(&mut world, DAY);
+    world.wait(DAY);
     assert!(world.kinds().contains(&E::SlashLapsed));
     world.accept(slash(OPERATORS_B_C[0], keeper, 10_000));
     assert_eq!(world.kinds(), [E::SlashSigned]);
@@ -284,11 +275,11 @@ fn row_0805_an_appeal_stops_a_slash_until_an_arbiter_decides() {
     world.refuse(appeal(ALICE, Kind::AppealSlash, first, 0), Code::WRONG_OWNER);
     world.refuse(appeal(keeper, Kind::AppealSlash, first, 1), Code::RESERVED_NOT_ZERO);
     world.refuse(appeal(ARBITER, Kind::DecideAppeal, first, 1), Code::INVALID_TRANSITION);
-    wait(&mut world, 3 * DAY);
+    world.wait(3 * DAY);
     world.accept(appeal(keeper, Kind::AppealSlash, first, 0));
     world.refuse(appeal(keeper, Kind::AppealSlash, first, 0), Code::INVALID_TRANSITION);
     // The window of the slash passes without effect while an arbiter is asked.
-    wait(&mut world, 5 * DAY);
+    world.wait(5 * DAY);
     assert_eq!(bond(&world, keeper), STAKE);
     world.refuse(appeal(OPERATOR, Kind::DecideAppeal, first, 0), Code::PERMISSION_DENIED);
     world.refuse(appeal(ARBITER, Kind::DecideAppeal, first, 2), Code::PARAMETER_OUT_OF_BOUNDS);
@@ -302,12 +293,12 @@ fn row_0805_an_appeal_stops_a_slash_until_an_arbiter_decides() {
     // An appeal that nobody decides reverses the slash.
     let third = open(&mut world, 3);
     world.accept(appeal(keeper, Kind::AppealSlash, third, 0));
-    wait(&mut world, 7 * DAY);
+    world.wait(7 * DAY);
     assert_eq!(bond(&world, keeper), 950 * TOKEN);
     world.refuse(appeal(ARBITER, Kind::DecideAppeal, third, 1), Code::APPEAL_WINDOW_CLOSED);
     // Too late to appeal, though the Tick that takes the money has not come yet.
     let fourth = open(&mut world, 4);
-    wait(&mut world, 7 * DAY - HOUR);
+    world.wait(7 * DAY - HOUR);
     world.advance(HOUR);
     world.refuse(appeal(keeper, Kind::AppealSlash, fourth, 0), Code::APPEAL_WINDOW_CLOSED);
     world.auditor.verify().expect("I23 holds");
@@ -335,12 +326,12 @@ fn p13_2_faults_suspend_days_or_an_appeal_bring_back() {
     let mut appealed = world.clone();
     appealed.accept(target(OPERATOR, Kind::ReinstateKeeper, keeper));
     appealed.refuse(act(keeper, action::TRIGGER), Code::NOTHING_DUE);
-    wait(&mut appealed, 2 * DAY);
+    appealed.wait(2 * DAY);
     // One day is not enough for this score, two are.
-    wait(&mut world, DAY);
+    world.wait(DAY);
     world.refuse(act(keeper, action::TRIGGER), Code::KEEPER_SUSPENDED);
     restores(&world);
-    wait(&mut world, DAY);
+    world.wait(DAY);
     world.refuse(act(keeper, action::TRIGGER), Code::NOTHING_DUE);
 }
 

@@ -391,7 +391,7 @@ fn a_fee_rise_binds_new_orders_and_not_those_that_rest() {
         maker_fee_e6bp: 20_000_000,
         ..Record::zero()
     };
-    world.accept(by(RISK, Kind::UpdateMarket).with(&request));
+    world.govern(by(RISK, Kind::UpdateMarket).with(&request), 0);
     world.accept(sell(BOB, 1, 1_000, 1_000));
     let trade: TradeBody = world.events().iter().find(|(kind, _)| *kind == E::Trade).unwrap().1.body_as();
     assert_eq!((trade.notional, trade.maker_fee, trade.taker_fee), (1_000_000, 0, 5_000));

@@ -6,6 +6,7 @@ mod conditional;
 mod continuation;
 mod flow;
 mod golden;
+mod governance;
 mod hostile;
 mod iceberg;
 mod keepers;

@@ -1,7 +1,7 @@
 //! Feeds and leveraged markets together: activation, index, marks that disagree, settlement (P2.3.1, P4.7, P6.1.4).
 
 use tradewind_engine::market::status;
-use tradewind_engine::oracle::{action, cause, state};
+use tradewind_engine::oracle::{action, cause, state, NO_FEED};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{EventKind, MarkBody, PositionBody, StatusBody};
 use tradewind_engine::wire::{Code, Record};
@@ -51,19 +51,29 @@ fn a_market_becomes_active_when_its_feed_has_been_valid_for_a_minute() {
 
 #[test]
 fn the_index_of_a_market_follows_its_feed_and_an_override_to_the_fallback() {
-    let mut world = active();
+    let mut world: World = World::leveraged();
+    // Once a market in operation uses the feed, its fallback is governance's to change.
+    let second = world.open_feed(feed_request("BTC-USD-2"));
+    let version = world.engine.feeds().get(0).expect("the feed").config_version;
+    let with_fallback =
+        RegisterFeed { feed: 0, config_version: version, fallback: second, ..feed_request("BTC-USD") };
+    world.accept(update_feed(with_fallback));
+    world.quote_all(0, PRICE);
+    world.keep_quoting(0, PRICE, 130);
+    world.advance(DAY);
+    world.tick();
+    world.refuse(
+        update_feed(RegisterFeed { config_version: version + 1, fallback: NO_FEED, ..with_fallback }),
+        Code::APPROVALS_MISSING,
+    );
+    world.quote_all(0, PRICE);
+    world.keep_quoting(0, PRICE, 130);
     world.quote(SOURCES[0], 0, PRICE + TICK);
     world.quote(SOURCES[1], 0, PRICE + TICK);
     let mark: MarkBody = last(&world, EventKind::MarkUpdated).expect("the index moved");
     assert_eq!((mark.index, mark.feed_state), (TICKS + 1, state::VALID));
-    let second = world.valid_feed("BTC-USD-2", 2 * PRICE);
-    let version = world.engine.feeds().get(0).expect("the feed").config_version;
-    world.accept(update_feed(RegisterFeed {
-        feed: 0,
-        config_version: version,
-        fallback: second,
-        ..feed_request("BTC-USD")
-    }));
+    world.quote_all(second, 2 * PRICE);
+    world.keep_quoting(second, 2 * PRICE, 70);
     let request = OverrideFeed {
         feed: 0,
         action: action::USE_FALLBACK,

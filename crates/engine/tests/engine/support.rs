@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tradewind_engine::audit::Auditor;
 use tradewind_engine::sequence::{apply_batch, system_command};
 use tradewind_engine::wire::command::*;
-use tradewind_engine::wire::event::{CommandResult, Event, EventKind};
+use tradewind_engine::wire::event::{ActionBody, CommandResult, Event, EventKind};
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{id, roles, Batch, Book, Engine, FastBook, Genesis, Grant, RULES_VERSION};
 
@@ -234,6 +234,27 @@ impl<B: Book> World<B> {
         self.now_ns += by_ns;
     }
 
+    /// Time passes in steps of at most an hour, each with its Ticks.
+    pub fn wait(&mut self, by_ns: i64) {
+        let end = self.now_ns + by_ns;
+        while self.now_ns < end {
+            self.advance((end - self.now_ns).min(HOUR));
+            self.tick();
+        }
+    }
+
+    /// Has governance carry a command out: proposal, three approvals, its time-lock, execution.
+    #[track_caller]
+    pub fn govern(&mut self, inner: Command, config_version: u32) -> CommandResult {
+        let action = self.accept(propose(inner, config_version)).value;
+        let eta_ns = self.events()[0].1.body_as::<ActionBody>().eta_ns;
+        for approver in APPROVERS {
+            self.accept(by(approver, Kind::ApproveAction).with(&OneAction { action }));
+        }
+        self.wait(eta_ns - self.now_ns);
+        self.accept(by(ALICE, Kind::ExecuteAction).with(&OneAction { action }))
+    }
+
     /// Events of the last batch with their kinds.
     pub fn events(&self) -> Vec<(EventKind, Event)> {
         let kind = |event: &Event| EventKind::from_code(event.kind).expect("a known kind");
@@ -264,6 +285,19 @@ fn named_order(command: &Command, write: impl FnOnce(Command) -> Command) -> Com
 /// An envelope of an owner who acts for himself.
 pub fn by(owner: Key, kind: Kind) -> Command {
     Command { shard: 3, principal: owner, account: id::account_id(&owner), ..Command::new(kind) }
+}
+
+/// GOVERNOR proposes a command.
+pub fn propose(inner: Command, config_version: u32) -> Command {
+    let mut payload = [0; PROPOSAL_SIZE];
+    payload.copy_from_slice(&inner.payload[..PROPOSAL_SIZE]);
+    by(GOVERNOR, Kind::ProposeAction).with(&ProposeAction {
+        action_kind: inner.kind,
+        action_op: inner.op,
+        reserved: 0,
+        config_version,
+        payload,
+    })
 }
 
 pub fn register_asset(symbol: [u8; 16]) -> Command {

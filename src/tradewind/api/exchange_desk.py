@@ -7,7 +7,6 @@ durability. Every method raises `ApiFailure` and changes nothing when it does.
 from __future__ import annotations
 
 import functools
-import secrets
 from typing import Any, Final, cast
 
 from tradewind.api import exchange_requests as req
@@ -36,7 +35,7 @@ RISK_FIELDS: Final = (
 )  # fmt: skip
 NO_FEED: Final = 0xFFFFFFFF
 MAX_BATCH: Final = 8
-INNER_BYTES: Final = 56
+INNER_BYTES: Final = 64
 
 
 class ExchangeDesk:
@@ -424,9 +423,14 @@ class ExchangeDesk:
         if one.market is not None:
             fields["market"] = self.directory.market_or_all(one.market)
         kind, op, payload = inner_command(one.command, fields)
-        nonce = secrets.randbits(63)
         return await self._send(
-            "ProposeAction", one, "governor", action_kind=kind, action_op=op, nonce=nonce, payload=payload
+            "ProposeAction",
+            one,
+            "governor",
+            action_kind=kind,
+            action_op=op,
+            config_version=one.config_version,
+            payload=payload,
         )
 
     async def act_on_action(self, command: str, usual: str, action: int, one: req.OneAction) -> Done:

@@ -236,11 +236,16 @@ class SlashAppeal(Request, kw_only=True):
 
 
 class ProposeAction(Request, kw_only=True):
-    """A change for later: the command's name and its fields as integers (see `GET /commands`)."""
+    """A change for later: the command's name and its fields as integers (see `GET /commands`).
+
+    `config_version` is the version of the platform's configuration that the change was written against; a
+    refusal with CONFIG_VERSION_MISMATCH names the present one as its bound.
+    """
 
     command: str
     fields: dict[str, int | str]
     market: str | None = None
+    config_version: int = 0
 
 
 class OneAction(Request, kw_only=True):

@@ -24,6 +24,7 @@ def create(
     fields: Annotated[list[str], Parameter(help="its fields as name=integer", consume_multiple=True)],
     *,
     market: Annotated[str | None, Parameter(help="market by name, instead of market=NUMBER")] = None,
+    config_version: Annotated[int, Parameter(help="version of the platform's configuration")] = 0,
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
@@ -33,6 +34,7 @@ def create(
         "command": command,
         "fields": dict(_field(text) for text in fields),
         "market": market,
+        "config_version": config_version,
         "actor": actor,
     }
     answer = Client(data).post("/proposals", body)

@@ -37,7 +37,13 @@ impl<B: Book> Engine<B> {
                 i64::from(request.feed),
             );
         };
-        check_publication(feed, &feed.sources[place], &request, command.time_ns)?;
+        let last = &feed.sources[place];
+        if last.value > 0 && request.source_seq == last.seq {
+            // Two values under one number: refused below, and evidence against the source (P13.3).
+            let (first, second) = (last.value, request.value);
+            self.cursor.conflicts.note(&last.key, request.feed, request.source_seq, first, second);
+        }
+        check_publication(feed, last, &request, command.time_ns)?;
         if feed.is_due(command.time_ns) {
             // What time has changed before this publication comes first, as if its Tick had been in time.
             self.look_at_feed(command, request.feed, output);

@@ -9,9 +9,9 @@ use tradewind_engine::{id, Engine};
 
 use crate::support::*;
 
-const MMT: u16 = 2;
-const TOKEN: i64 = 1_000_000;
-const STAKE: i64 = 1_000 * TOKEN;
+pub const MMT: u16 = 2;
+pub const TOKEN: i64 = 1_000_000;
+pub const STAKE: i64 = 1_000 * TOKEN;
 const MONTH: i64 = 30 * DAY;
 
 /// A world with a staking asset, and accounts with 10,000 of it for the three keepers.
@@ -29,11 +29,11 @@ fn staking_world() -> World {
     world
 }
 
-fn register(keeper: Key, capabilities: u32, stake: i64) -> Command {
+pub fn register(keeper: Key, capabilities: u32, stake: i64) -> Command {
     by(keeper, Kind::RegisterKeeper).with(&RegisterKeeper { capabilities, reserved: 0, stake })
 }
 
-fn stake(keeper: Key, kind: Kind, amount: i64) -> Command {
+pub fn stake(keeper: Key, kind: Kind, amount: i64) -> Command {
     by(keeper, kind).with(&KeeperStake { amount })
 }
 
@@ -41,11 +41,11 @@ fn target(by_key: Key, kind: Kind, keeper: Key) -> Command {
     by(by_key, kind).with(&KeeperTarget { keeper: id::account_id(&keeper) })
 }
 
-fn act(keeper: Key, action: u8) -> Command {
+pub fn act(keeper: Key, action: u8) -> Command {
     by(keeper, Kind::KeeperAct).with(&KeeperAct { action, market: 0, ..Record::zero() })
 }
 
-fn slash(signer: Key, keeper: Key, ppm: u32) -> Command {
+pub fn slash(signer: Key, keeper: Key, ppm: u32) -> Command {
     by(signer, Kind::SlashKeeper).with(&SlashKeeper {
         keeper: id::account_id(&keeper),
         evidence: [9; 32],

@@ -9,6 +9,7 @@ mod golden;
 mod governance;
 mod hostile;
 mod iceberg;
+mod keeper_duty;
 mod keepers;
 mod lifecycle;
 mod matrix;

@@ -518,7 +518,6 @@ const AT_ANOTHER_BORDER: &[Code] = &[
 /// In the source and not reachable yet: leveraged markets wait for feeds, and a spot market closes in the same command that makes it CLOSE_ONLY.
 const NOT_REACHABLE_YET: &[Code] = &[
     Code::MARKET_CLOSE_ONLY,
-    Code::KEEPER_RATE_LIMITED,
     Code::POSITION_HEALTHY,
     Code::FUNDING_NOT_DUE,
     Code::INSUFFICIENT_FREE_COLLATERAL,

@@ -43,8 +43,8 @@ COMMON = {
 MARKETS = [
     Perpetual(
         **COMMON, unit=10, tick_size=10_000, taker_fee_e6bp=5_000_000, maker_fee_e6bp=1_000_000,
-        max_leverage_e2=2_000, size_k_ppm=50, floor_mmf_ppm=5_000, position_limit=30_000 * lm.DOLLAR,
-        open_interest_cap=60_000 * lm.DOLLAR, impact_notional=500 * lm.DOLLAR,
+        max_leverage_e2=2_000, size_k_ppm=1_000, floor_mmf_ppm=5_000, position_limit=30_000 * lm.DOLLAR,
+        open_interest_cap=15_000 * lm.DOLLAR, impact_notional=500 * lm.DOLLAR,
     ),
     Perpetual(
         **COMMON, unit=100, tick_size=100_000, taker_fee_e6bp=1, maker_fee_e6bp=0, max_leverage_e2=300,
@@ -142,24 +142,26 @@ class Duel:
 
     def activate(self) -> None:
         """Valid prices until the markets are active; then the model begins with what it can know."""
-        for _ in range(40):
-            rows = [self.publication(source, OPENING) for source in range(3)]
-            answers = self.engine.submit([*rows, commands.tick(principal=SYSTEM)], self.now_ns)
-            assert all(answer.accepted for answer in answers), [answer.message for answer in answers]
+        # The last price is news, so that the markets look at it: their clocks begin there.
+        for value in [OPENING] * 40 + [OPENING * 1_001 // 1_000, OPENING]:
             self.now_ns += 5 * lm.SECOND_NS
+            rows = [
+                commands.tick(principal=SYSTEM),
+                *(self.publication(source, value) for source in range(3)),
+            ]
+            answers = self.engine.submit(rows, self.now_ns)
+            assert all(answer.accepted for answer in answers), [answer.message for answer in answers]
         model = self.model
         model.now_ns = self.now_ns
         for account in range(len(OWNERS)):
             model.subs.add((account, 0))
             model.modes[account, 0] = CROSS
         for source in range(3):
-            model.publish(FEED, source, WEIGHTS[source], OPENING)
+            model.publish(FEED, source, WEIGHTS[source], OPENING, OPENING // 1_000)
         for market in range(len(MARKETS)):
             ticker = model.ticker(market)
-            ticker.mark_ns = START_NS
             ticker.hour_end_ns = (self.now_ns // lm.HOUR_NS + 1) * lm.HOUR_NS
-            # The last Tick was five seconds ago.
-            ticker.next_sample_ns = ((self.now_ns - 5 * lm.SECOND_NS) // MINUTE_NS + 1) * MINUTE_NS
+            ticker.next_sample_ns = (self.now_ns // MINUTE_NS + 1) * MINUTE_NS
             model.published[market] = ticker.mark
 
     def key(self) -> bytes:
@@ -264,7 +266,9 @@ class Duel:
     def publish(self, source: int, value: int) -> str:
         """A source publishes micro-USDC for one BTC."""
         command = self.publication(source, value)
-        return self.compare(command, lambda: self.model.publish(FEED, source, WEIGHTS[source], value))
+        return self.compare(
+            command, lambda: self.model.publish(FEED, source, WEIGHTS[source], value, value // 1_000)
+        )
 
     def publication(self, source: int, value: int) -> bytes:
         self.source_seq += 1

@@ -408,3 +408,10 @@ def weighted_median(rows: Sequence[tuple[int, int]]) -> int:
         if 2 * running > total:
             return value
     raise ValueError("no weights")
+
+
+def feed_confidence(rows: Sequence[tuple[int, int, int]], index: int) -> int:
+    """Of (value, weight, confidence): max(1.4826·MAD, weighted median of confidences), MAD from the index."""
+    spread = floor_of(median(abs(value - index) for value, _, _ in rows) or Fraction(0))
+    stated = weighted_median([(confidence, weight) for _, weight, confidence in rows])
+    return max(ceil_div(spread * 14_826, 10_000), stated)

@@ -35,6 +35,7 @@ UNFILLED_NS = 5 * lm.SECOND_NS
 SYSTEM_ACTS_NS = 2 * lm.SECOND_NS
 """A due action that no keeper took is done by the engine itself after this (P13.1)."""
 QUORUM = 2
+FEED_INTERVAL_NS = 60 * lm.SECOND_NS
 UNSUITABLE_E2 = 1_000
 
 
@@ -137,9 +138,11 @@ class LeveragedModel(Model):
     leverage_caps_e2: dict[int, int] = field(default_factory=dict)
     """l_cap where coverage or stage bind; else the market's maximum."""
     suitable: set[int] = field(default_factory=set)
-    sources: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
-    """Feed → source → (value, weight)."""
-    feed_prices: dict[int, int] = field(default_factory=dict)
+    sources: dict[int, dict[int, tuple[int, int, int]]] = field(default_factory=dict)
+    """Feed → source → (value, weight, confidence)."""
+    told_ns: dict[int, int] = field(default_factory=dict)
+    quotes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Feed → (index, confidence)."""
     touches: list[Touch] = field(default_factory=list)
     published: dict[int, int | None] = field(default_factory=dict)
     last_rate_ppb: dict[int, int] = field(default_factory=dict)
@@ -422,15 +425,21 @@ class LeveragedModel(Model):
         self.ticker(market).index = index
         self.update_mark(market)
 
-    def publish(self, feed: int, source: int, weight: int, value: int) -> None:
-        """A source's price in micro per whole unit; with a quorum of two it makes an index (P6.1.2)."""
-        self.sources.setdefault(feed, {})[source] = (value, weight)
-        if len(self.sources[feed]) < QUORUM:
+    def publish(self, feed: int, source: int, weight: int, value: int, confidence: int) -> None:
+        """A source's price in micro per whole unit; with a quorum of two it makes an index (P6.1.2).
+
+        Marks look when index or confidence change, and at a confirmation an interval after they last looked.
+        """
+        self.sources.setdefault(feed, {})[source] = (value, weight, confidence)
+        rows = list(self.sources[feed].values())
+        if len(rows) < QUORUM:
             return
-        price = lm.weighted_median(list(self.sources[feed].values()))
-        if price == self.feed_prices.get(feed):
+        price = lm.weighted_median([(value, weight) for value, weight, _ in rows])
+        quote = (price, lm.feed_confidence(rows, price))
+        waited = self.now_ns - self.told_ns.get(feed, -FEED_INTERVAL_NS) >= FEED_INTERVAL_NS
+        if quote == self.quotes.get(feed) and not waited:
             return
-        self.feed_prices[feed] = price
+        self.quotes[feed], self.told_ns[feed] = quote, self.now_ns
         for asset in range(1, len(self.assets)):
             self.asset_prices[asset] = price
         for number in range(len(self.markets)):

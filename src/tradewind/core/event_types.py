@@ -627,6 +627,130 @@ class SwitchFired(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class TriggerPlaced(Event, frozen=True, gc=False):
+    """TRIGGER_PLACED."""
+
+    trigger_price: int
+    trail: int
+    extreme: int
+    limit: int
+    reserve: int
+    inactive_lots: int
+    source: int
+    state: int
+    slippage_bp: int
+    leverage_e2: int
+    postings: tuple[Posting, ...]
+
+
+class TriggerFired(Event, frozen=True, gc=False):
+    """TRIGGER_FIRED."""
+
+    trigger_price: int
+    source_price: int
+    extreme: int
+    source: int
+    postings: tuple[Posting, ...]
+
+
+class OrderActivated(Event, frozen=True, gc=False):
+    """ORDER_ACTIVATED."""
+
+    side: int
+    order_type: int
+    time_in_force: int
+    self_trade_prevention: int
+    order_flags: int
+    outcome: int
+    resting: int
+    price: int
+    total_lots: int
+    remaining_lots: int
+    expiry_ns: int
+    reserve: int
+    priority: int
+    client_key: bytes
+    postings: tuple[Posting, ...]
+
+
+class IcebergShown(Event, frozen=True, gc=False):
+    """ICEBERG_SHOWN."""
+
+    displayed_lots: int
+    hidden_lots: int
+    display: int
+    price: int
+    priority: int
+    postings: tuple[Posting, ...]
+
+
+class TwapPlaced(Event, frozen=True, gc=False):
+    """TWAP_PLACED."""
+
+    limit: int
+    next_ns: int
+    slices: int
+    slippage_bp: int
+    interval_s: int
+    leverage_e2: int
+    postings: tuple[Posting, ...]
+
+
+class SliceSent(Event, frozen=True, gc=False):
+    """SLICE_SENT."""
+
+    slice: int
+    slices: int
+    code: int
+    lots: int
+    remaining_lots: int
+    price: int
+    reserve: int
+    next_ns: int
+    postings: tuple[Posting, ...]
+
+
+class SliceEnded(Event, frozen=True, gc=False):
+    """SLICE_ENDED."""
+
+    slice: int
+    slices: int
+    code: int
+    lots: int
+    remaining_lots: int
+    price: int
+    reserve: int
+    next_ns: int
+    postings: tuple[Posting, ...]
+
+
+class OrderLinked(Event, frozen=True, gc=False):
+    """ORDER_LINKED."""
+
+    other: int
+    kind: int
+    postings: tuple[Posting, ...]
+
+
+class OrderResized(Event, frozen=True, gc=False):
+    """ORDER_RESIZED."""
+
+    remaining_lots: int
+    inactive_lots: int
+    total_lots: int
+    reserve: int
+    other: int
+    cause: int
+    postings: tuple[Posting, ...]
+
+
+class BatchApplied(Event, frozen=True, gc=False):
+    """BATCH_APPLIED."""
+
+    count: int
+    postings: tuple[Posting, ...]
+
+
 class PositionChanged(Event, frozen=True, gc=False):
     """POSITION_CHANGED."""
 
@@ -1228,6 +1352,16 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0308: SwitchArmed,
     0x0309: SwitchDisarmed,
     0x030a: SwitchFired,
+    0x0310: TriggerPlaced,
+    0x0311: TriggerFired,
+    0x0312: OrderActivated,
+    0x0313: IcebergShown,
+    0x0314: TwapPlaced,
+    0x0315: SliceSent,
+    0x0316: SliceEnded,
+    0x0317: OrderLinked,
+    0x0318: OrderResized,
+    0x0319: BatchApplied,
     0x0401: PositionChanged,
     0x0402: PositionSettled,
     0x0403: MarginAdjusted,

@@ -429,7 +429,9 @@ class ExchangeDesk:
             "governor",
             action_kind=kind,
             action_op=op,
-            config_version=one.config_version,
+            config_version=self.views.governance.config_version
+            if one.config_version is None
+            else one.config_version,
             payload=payload,
         )
 

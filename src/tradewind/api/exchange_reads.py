@@ -12,10 +12,12 @@ from tradewind.api.identities import Identities
 from tradewind.api.margin import Change, Health, Margin, PositionHealth
 from tradewind.api.numbers import amount_text, parse_decimal, parse_price, parse_size, plain_text
 from tradewind.api.problems import ApiFailure, failure_of
-from tradewind.core.enums import NO_MARKET
+from tradewind.core.enums import NO_MARKET, Role
 from tradewind.core.errors import reject
+from tradewind.core.native import command_kinds
 from tradewind.core.records import codec
-from tradewind.node.projections.feeds import NO_FEED, STATES, Feed
+from tradewind.node.projections.feeds import NO_FEED, Feed
+from tradewind.node.projections.governance import CLASSES, EFFECTS, Action
 from tradewind.node.projections.halts import Breaker
 from tradewind.node.projections.keepers import Keeper
 
@@ -52,7 +54,7 @@ class ExchangeReads:
             "mark": price(one.mark),
             "index": price(one.index),
             "feed": None if feed is None else feed.symbol,
-            "feed_state": STATES[one.feed_state] if one.feed_state < len(STATES) else None,
+            "feed_state": None if feed is None else feed.state_name,
             "open_interest": plain_text(market.scale.size(one.open_interest_lots)),
             "max_leverage": plain_text(Decimal(one.max_leverage_e2) / 100),
             "size_k_ppm": one.size_k_ppm,
@@ -299,13 +301,50 @@ class ExchangeReads:
             "rewards": amount_text(one.rewards),
         }
 
+    # ---- governance --------------------------------------------------------------------------------
+
+    def proposals(self) -> dict[str, Any]:
+        """Proposals with approvals and times, and offers of authority."""
+        rows = [self._proposal_row(one) for one in self._views.governance.actions.values()]
+        offers = [
+            {
+                "offer": one.offer,
+                "role": Role(one.authority).name.lower(),
+                "holder": self._who(one.holder),
+                "nominee": self._who(one.nominee),
+                "state": one.state,
+                "offered_ns": one.offered_ns,
+            }
+            for one in self._views.governance.offers.values()
+        ]
+        version = self._views.governance.config_version
+        return {"proposals": rows[-MAX_ROWS:], "offers": offers[-MAX_ROWS:], "config_version": version}
+
+    def _who(self, key: bytes) -> str | None:
+        return None if key == bytes(len(key)) else self._identities.name_of(key) or key.hex()
+
+    def _proposal_row(self, one: Action) -> dict[str, Any]:
+        names = {(kind, op): name for name, (kind, op, _) in command_kinds().items()}
+        return {
+            "action": one.action,
+            "command": names.get((one.kind, one.op), f"{one.kind:#06x}/{one.op}"),
+            "class": CLASSES[one.action_class] if one.action_class < len(CLASSES) else str(one.action_class),
+            "effect": EFFECTS[one.effect] if one.effect < len(EFFECTS) else str(one.effect),
+            "state": one.state,
+            "approvals": one.approvals,
+            "needed": one.needed,
+            "approvers": [self._who(key) for key in one.approvers],
+            "eta_ns": one.eta_ns,
+            "expires_ns": one.expires_ns,
+            "proposer": self._who(one.proposer),
+            "payload": one.payload.hex(),
+        }
+
     # ---- the vocabulary ----------------------------------------------------------------------------
 
     @staticmethod
     def commands() -> dict[str, Any]:
         """Every command of the engine with its payload's fields: what a proposal may name."""
-        from tradewind.core.native import command_kinds
-
         return {
             "commands": [
                 {

@@ -245,7 +245,7 @@ class ProposeAction(Request, kw_only=True):
     command: str
     fields: dict[str, int | str]
     market: str | None = None
-    config_version: int = 0
+    config_version: int | None = None
 
 
 class OneAction(Request, kw_only=True):

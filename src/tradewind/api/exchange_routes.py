@@ -114,6 +114,7 @@ def exchange_reads(reads: ExchangeReads) -> list[tuple[str, Callable[[Request], 
         ("/feeds/{name}", lambda r: reads.feed(r.path_params["name"]), "One feed"),
         ("/breakers", lambda r: reads.breakers(r.query_params.get("market")), "Breakers and trips"),
         ("/keepers", lambda _: reads.keepers(), "Keepers and slashes"),
+        ("/proposals", lambda _: reads.proposals(), "Proposals and offers of authority"),
         ("/commands", lambda _: reads.commands(), "The engine's commands and their fields"),
     ]
 

@@ -173,8 +173,7 @@ class Margin:
         )
 
     def _cap(self, account: int, market: LeveragedMarket) -> int:
-        suitable = getattr(self._views, "suitability", None)
-        if suitable is not None and suitable.allows(account, self._views.applied_time_ns):
+        if self._views.suitability.allows(account, self._views.applied_time_ns):
             return market.max_leverage_e2
         return min(market.max_leverage_e2, MAX_LEVERAGE_WITHOUT_SUITABILITY_E2)
 

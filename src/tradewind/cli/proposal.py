@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -15,7 +16,8 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json
 
 proposal = App(name="proposal", help="Propose, approve, cancel, execute and list governed changes.")
 Number = Annotated[int, Parameter(help="number of the proposal")]
-COLUMNS = ["action", "command", "class", "state", "approvals", "needed", "eta", "expires", "proposer"]
+NANOSECONDS = 1_000_000_000
+COLUMNS = ["action", "command", "class", "effect", "state", "approvals", "needed", "eta", "proposer"]
 
 
 @proposal.command
@@ -39,6 +41,11 @@ def create(
     }
     answer = Client(data).post("/proposals", body)
     return show(answer, json=json, title=f"Proposal {answer['value']}: {command}")
+
+
+def moment(time_ns: int) -> str:
+    """A moment of the log in UTC, to the second."""
+    return datetime.fromtimestamp(time_ns / NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _field(text: str) -> tuple[str, int | str]:
@@ -81,4 +88,6 @@ def execute(
 def list_proposals(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
     """Open proposals, and the last ones that ended."""
     rows = Client(data).get("/proposals")["proposals"]
+    if not json:
+        rows = [{**row, "eta": moment(row["eta_ns"])} for row in rows]
     return show_rows(rows, COLUMNS, json=json, title="Proposals", empty="no proposals", name="proposals")

@@ -1262,6 +1262,151 @@ class PrincipalReinstated(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class AuthorityOffered(Event, frozen=True, gc=False):
+    """AUTHORITY_OFFERED."""
+
+    holder: bytes
+    nominee: bytes
+    offer: int
+    authority: int
+    postings: tuple[Posting, ...]
+
+
+class AuthorityTransferred(Event, frozen=True, gc=False):
+    """AUTHORITY_TRANSFERRED."""
+
+    holder: bytes
+    nominee: bytes
+    offer: int
+    authority: int
+    postings: tuple[Posting, ...]
+
+
+class OfferWithdrawn(Event, frozen=True, gc=False):
+    """OFFER_WITHDRAWN."""
+
+    holder: bytes
+    nominee: bytes
+    offer: int
+    authority: int
+    postings: tuple[Posting, ...]
+
+
+class OfferLapsed(Event, frozen=True, gc=False):
+    """OFFER_LAPSED."""
+
+    holder: bytes
+    nominee: bytes
+    offer: int
+    authority: int
+    postings: tuple[Posting, ...]
+
+
+class AuthorityRenounced(Event, frozen=True, gc=False):
+    """AUTHORITY_RENOUNCED."""
+
+    holder: bytes
+    nominee: bytes
+    offer: int
+    authority: int
+    postings: tuple[Posting, ...]
+
+
+class ParameterSet(Event, frozen=True, gc=False):
+    """PARAMETER_SET."""
+
+    parameter: int
+    config_version: int
+    value: int
+    previous: int
+    ready_ns: int
+    postings: tuple[Posting, ...]
+
+
+class ActionProposed(Event, frozen=True, gc=False):
+    """ACTION_PROPOSED."""
+
+    action: int
+    eta_ns: int
+    expires_ns: int
+    proposer: bytes
+    action_kind: int
+    action_op: int
+    action_class: int
+    needed: int
+    effect: int
+    config_version: int
+    postings: tuple[Posting, ...]
+
+
+class ActionPayload(Event, frozen=True, gc=False):
+    """ACTION_PAYLOAD."""
+
+    action: int
+    payload: bytes
+    postings: tuple[Posting, ...]
+
+
+class ActionApproved(Event, frozen=True, gc=False):
+    """ACTION_APPROVED."""
+
+    action: int
+    approvals: int
+    needed: int
+    end: int
+    config_version: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class ApprovalWithdrawn(Event, frozen=True, gc=False):
+    """APPROVAL_WITHDRAWN."""
+
+    action: int
+    approvals: int
+    needed: int
+    end: int
+    config_version: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class ActionCancelled(Event, frozen=True, gc=False):
+    """ACTION_CANCELLED."""
+
+    action: int
+    approvals: int
+    needed: int
+    end: int
+    config_version: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class ActionExecuted(Event, frozen=True, gc=False):
+    """ACTION_EXECUTED."""
+
+    action: int
+    approvals: int
+    needed: int
+    end: int
+    config_version: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class ActionExpired(Event, frozen=True, gc=False):
+    """ACTION_EXPIRED."""
+
+    action: int
+    approvals: int
+    needed: int
+    end: int
+    config_version: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
 class ContinuationRequired(Event, frozen=True, gc=False):
     """CONTINUATION_REQUIRED."""
 
@@ -1402,6 +1547,19 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0c03: PrincipalSuspended,
     0x0c04: ReinstatePending,
     0x0c05: PrincipalReinstated,
+    0x0c10: AuthorityOffered,
+    0x0c11: AuthorityTransferred,
+    0x0c12: OfferWithdrawn,
+    0x0c13: OfferLapsed,
+    0x0c14: AuthorityRenounced,
+    0x0c18: ParameterSet,
+    0x0c20: ActionProposed,
+    0x0c21: ActionPayload,
+    0x0c22: ActionApproved,
+    0x0c23: ApprovalWithdrawn,
+    0x0c24: ActionCancelled,
+    0x0c25: ActionExecuted,
+    0x0c26: ActionExpired,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

@@ -309,7 +309,7 @@ fn emit_proposed(command: &Command, id: u64, action: &Action, effect: u8, output
         proposer: action.proposer,
         action_kind: action.kind,
         action_op: action.op,
-        class: action.class,
+        action_class: action.class,
         needed: action.needed,
         effect,
         reserved: 0,

@@ -50,7 +50,7 @@ record! {
         action_kind: u16,
         action_op: u8,
         /// `governance::parameters::Class` by number.
-        class: u8,
+        action_class: u8,
         /// Distinct approvals that it needs.
         needed: u8,
         /// `governance::parameters::Effect`: 0 none, 1 reduces risk, 2 a day's notice, 3 increases risk.

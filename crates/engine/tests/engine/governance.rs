@@ -83,7 +83,7 @@ fn p14_5_a_fee_rise_waits_seven_days_and_two_other_people() {
     let mut world: World = World::new();
     let action = world.accept(propose(fee(1, 30_000_000), 0)).value;
     let body = proposed(&world);
-    assert_eq!((body.class, body.needed), (Class::Fees as u8, 2));
+    assert_eq!((body.action_class, body.needed), (Class::Fees as u8, 2));
     assert_eq!((body.effect, body.eta_ns), (Effect::Increases as u8, world.now_ns + WEEK));
     assert_eq!(body.expires_ns, world.now_ns + 2 * WEEK);
     let payload: ActionPayloadBody = world.events()[1].1.body_as();
@@ -280,7 +280,7 @@ fn p14_3_governance_grants_what_no_person_may_with_three_approvals() {
     let (newcomer, expiry_ns) = (key(0xD0), START + 60 * DAY);
     world.refuse(grant_of(newcomer, roles::OPERATOR, expiry_ns), Code::ROLE_ESCALATION);
     let action = world.accept(propose(grant_of(newcomer, roles::OPERATOR, expiry_ns), 0)).value;
-    assert_eq!((proposed(&world).needed, proposed(&world).class), (3, Class::Roles as u8));
+    assert_eq!((proposed(&world).needed, proposed(&world).action_class), (3, Class::Roles as u8));
     world.accept(approve(APPROVERS[0], action));
     world.accept(approve(APPROVERS[1], action));
     world.wait(WEEK);

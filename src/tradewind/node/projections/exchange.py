@@ -6,6 +6,7 @@ from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.feeds import FeedsView
+from tradewind.node.projections.governance import GovernanceView, SuitabilityView
 from tradewind.node.projections.halts import BreakersView
 from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
@@ -29,6 +30,8 @@ class ExchangeViews(Projections):
         self.feeds = FeedsView()
         self.keepers = KeepersView()
         self.breakers = BreakersView()
+        self.governance = GovernanceView()
+        self.suitability = SuitabilityView()
         super().__init__(
             [
                 self.assets,
@@ -42,5 +45,7 @@ class ExchangeViews(Projections):
                 self.feeds,
                 self.keepers,
                 self.breakers,
+                self.governance,
+                self.suitability,
             ]
         )

@@ -233,6 +233,10 @@ impl<B: Book> Engine<B> {
                 need(permission::ORACLE)?;
                 u32::MAX
             }
+            Kind::CloseCase => {
+                need(permission::RISK)?;
+                u32::MAX
+            }
             // Anyone with an account or a role: the command itself checks what is due, and who earns.
             Kind::SettleMarket | Kind::CrankFunding | Kind::ExecuteAction => u32::MAX,
             Kind::RemoveKeeper | Kind::ReinstateKeeper | Kind::SlashKeeper => {
@@ -372,6 +376,7 @@ impl<B: Book> Engine<B> {
             Kind::CloseBreaker => self.close_breaker(command, output),
             Kind::ConfigureBreaker => self.configure_breaker(command, output),
             Kind::LinkOwners => self.link_owners(command, context.account, output),
+            Kind::CloseCase => self.close_case(command, output),
             Kind::RegisterKeeper => self.register_keeper(command, context, output),
             Kind::RemoveKeeper => self.remove_keeper(command, output),
             Kind::ReinstateKeeper => self.reinstate_keeper(command, output),

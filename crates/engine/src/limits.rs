@@ -86,6 +86,14 @@ pub const MAX_FEE_E6BP: u32 = 100_000_000;
 /// No price is further than this from the reference on its passive side.
 pub const FAR_BAND_BP: u32 = 5_000;
 
+/// Detection (P12): returns of one second that a market keeps, accounts that it tells apart, steps that are told at
+/// once (the others a second later), open cases.
+pub const DETECTION_RETURNS: usize = 120;
+pub const DETECTION_ACCOUNTS: usize = 128;
+pub const DETECTION_RAISED: usize = 8;
+pub const MAX_CASES: usize = 4_096;
+/// Due items that the judgement of one market counts as; three markets are judged in one command.
+pub const DETECTION_DUE_COST: u32 = 5;
 /// Declared pairs of owners (P12.3).
 pub const MAX_OWNER_LINKS: usize = 65_536;
 

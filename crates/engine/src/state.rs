@@ -70,6 +70,7 @@ pub mod due {
     pub const KEEPER: u8 = 10;
     pub const GOVERNANCE: u8 = 11;
     pub const FLOW: u8 = 12;
+    pub const DETECTION: u8 = 13;
 }
 
 /// `id` of the platform's pause in the due queue; markets use their handle.

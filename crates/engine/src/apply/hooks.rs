@@ -35,8 +35,9 @@ pub(crate) struct Moved {
 impl<B: Book> Engine<B> {
     /// After every fill of the book.
     #[inline]
-    pub(crate) fn after_trade(&mut self, _command: &Command, print: &Print, _output: &mut Output) {
+    pub(crate) fn after_trade(&mut self, command: &Command, print: &Print, _output: &mut Output) {
         self.state.triggers.note_price(print.market, trigger_source::LAST_TRADE, print.price);
+        self.detect_fill(command.time_ns, print);
     }
 
     /// After the index of a feed, or its state, has changed.

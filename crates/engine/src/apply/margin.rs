@@ -7,7 +7,7 @@ use crate::limits::{MAX_LEVERAGE_WITHOUT_SUITABILITY_E2, MAX_POSITIONS};
 use crate::math::{fee_ceil, notional};
 use crate::oracle::state as feed_state;
 use crate::order::Order;
-use crate::perp::margin::{div_floor, inverse_ppm};
+use crate::perp::margin::{div_ceil, div_floor, inverse_ppm};
 use crate::perp::{PerpMarket, Position};
 use crate::state::Asset;
 use crate::wire::command::{asset_flag, order_flag, side};
@@ -116,14 +116,19 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// Initial margin with the cap that the account's suitability leaves (P4.5).
+    /// Initial margin with the cap that the account's suitability leaves (P4.5), half as much again while detection
+    /// slows the account (P12.2).
     fn initial_margin(&self, perp: &PerpMarket, position: &Position) -> i128 {
         let allowed = self.leverage_allowed_e2(position.account, perp);
         let chosen = match position.leverage_e2 {
             0 => allowed,
             chosen => chosen.min(allowed),
         };
-        perp.initial_margin(&Position { leverage_e2: chosen, ..*position })
+        let margin = perp.initial_margin(&Position { leverage_e2: chosen, ..*position });
+        match self.state.detector.margin_factor(position.account, self.cursor.time_ns) {
+            100 => margin,
+            factor_e2 => div_ceil(margin * i128::from(factor_e2), 100),
+        }
     }
 
     /// Largest leverage for new risk of an account, in hundredths.
@@ -210,6 +215,9 @@ impl<B: Book> Engine<B> {
         }
         add_open(&mut after, order, order.remaining, perp.unit);
         let reduces = order.flags & order_flag::REDUCE_ONLY != 0 || only_reduces(&after, order.side);
+        if !reduces && self.state.detector.is_slowed(order.account, self.cursor.time_ns) {
+            return reject(Code::REDUCE_ONLY_WOULD_INCREASE, after.lots, order.remaining);
+        }
         if leverage_e2 != 0 {
             self.check_leverage(perp, order.account, leverage_e2)?;
             after.leverage_e2 = leverage_e2;

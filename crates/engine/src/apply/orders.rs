@@ -49,6 +49,7 @@ impl<B: Book> Engine<B> {
         let slot = self.take_id(&mut order);
         self.hold(&order, row, reserve, output);
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
+        self.detect_order(&order);
         self.match_or_rest(command, order, (slot, false), takes, context.system, output);
         Ok(order.id)
     }
@@ -203,6 +204,7 @@ impl<B: Book> Engine<B> {
         order.priority = self.state.next_priority;
         self.state.next_priority += 1;
         emit_order(command, EventKind::OrderReplaced, &order, !takes, output);
+        self.detect_order(&order);
         self.match_or_rest(command, order, (slot, true), takes, context.system, output);
         Ok(order.id)
     }
@@ -378,7 +380,9 @@ impl<B: Book> Engine<B> {
         }
         if crossing {
             if let Some(live) = self.first_live_crossing(order, now_ns) {
-                if order.flags & order_flag::POST_ONLY != 0 {
+                let passive = order.flags & order_flag::POST_ONLY != 0
+                    || self.state.detector.is_slowed(order.account, now_ns);
+                if passive {
                     return reject(Code::POST_ONLY_WOULD_TAKE, live.price, order.price);
                 }
                 if order.self_trade_prevention == stp::CANCEL_NEWEST && live.account == order.account {
@@ -586,6 +590,7 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> u32 {
         let order = self.state.orders[slot];
+        self.detect_cancel(&order, reason, command.time_ns);
         if order.flags & flag::SPECIAL != 0 {
             return self.cancel_special(command, slot, reason, output);
         }

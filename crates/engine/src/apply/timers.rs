@@ -58,6 +58,10 @@ impl<B: Book> Engine<B> {
                 due::KEEPER => self.keeper_due(command, kind, id, output),
                 due::GOVERNANCE => self.governance_due(command, kind, id, output),
                 due::FLOW => self.flow_due(command, kind, id, output),
+                due::DETECTION => {
+                    budget.due = budget.due.saturating_sub(DETECTION_DUE_COST);
+                    self.detection_due(command, id, output);
+                }
                 other => unreachable!("due kind {other}"),
             }
         }

@@ -3,7 +3,7 @@
 use super::record::Record;
 use crate::record;
 
-pub use super::detection::LinkOwners;
+pub use super::detection::{CloseCase, LinkOwners};
 pub use super::flow::SetRateClass;
 pub use super::governance::*;
 pub use super::halts::*;
@@ -185,6 +185,7 @@ kinds! {
     SetFeedSource = (0x0703, 2) SetFeedSource;
     OverrideFeed = (0x0703, 3) OverrideFeed;
     LinkOwners = (0x0704, 0) LinkOwners;
+    CloseCase = (0x0704, 1) CloseCase;
     RegisterKeeper = (0x0801, 0) RegisterKeeper;
     RemoveKeeper = (0x0801, 1) KeeperTarget;
     ReinstateKeeper = (0x0801, 2) KeeperTarget;

@@ -3,7 +3,7 @@
 use super::record::Record;
 use crate::record;
 
-pub use super::detection::OwnerLinkBody;
+pub use super::detection::{CaseBody, DetectionBody, OwnerLinkBody, SlowedBody};
 pub use super::flow::RateClassBody;
 pub use super::governance::{ActionBody, ActionPayloadBody, ActionStateBody, OfferBody, ParameterBody};
 pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSettingsBody, CoverageBody};
@@ -205,6 +205,11 @@ event_kinds! {
     FeedOverridePending = 0x0715 OverridePendingBody;
     FeedOverridden = 0x0716 OverrideBody;
     FeedOverrideEnded = 0x0717 OverrideBody;
+    ManipulationAlert = 0x0740 DetectionBody;
+    CaseOpened = 0x0741 CaseBody;
+    AccountSlowed = 0x0742 SlowedBody;
+    AccountFreed = 0x0743 SlowedBody;
+    CaseClosed = 0x0744 CaseBody;
     OwnersLinked = 0x0745 OwnerLinkBody;
     FundingIndexUpdated = 0x0901 FundingBody;
     KeeperRegistered = 0x0801 KeeperBody;

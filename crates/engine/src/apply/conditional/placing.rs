@@ -58,6 +58,7 @@ impl<B: Book> Engine<B> {
         self.hold(&order, row, reserve, output);
         self.remember(&order, special);
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
+        self.detect_order(&order);
         self.link(command, &order, links, output);
         self.match_or_rest(command, order, (slot, false), takes, context.system, output);
         Ok(order.id)

@@ -147,6 +147,7 @@ impl<B: Book> Engine<B> {
         new.priority = self.state.next_priority;
         self.state.next_priority += 1;
         emit_order(command, EventKind::OrderReplaced, &new, !takes, output);
+        self.detect_order(&new);
         self.match_or_rest(command, new, (slot, true), takes, context.system, output);
         Ok(new.id)
     }

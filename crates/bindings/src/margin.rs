@@ -8,7 +8,13 @@ use tradewind_engine::perp::{funding, PerpMarket, Position, Risk};
 /// Largest lots, prices and values that an engine can hold; beyond them the products could overflow.
 const MAX_SIZE: i64 = 1 << 41;
 
-fn market(mark: i64, unit: i64, leverage_e2: u32, size_k_ppm: u32, floor_mmf_ppm: u32) -> PyResult<PerpMarket> {
+fn market(
+    mark: i64,
+    unit: i64,
+    leverage_e2: u32,
+    size_k_ppm: u32,
+    floor_mmf_ppm: u32,
+) -> PyResult<PerpMarket> {
     if !(0..=i64::from(i32::MAX)).contains(&mark) || !(1..=1_000_000_000_000).contains(&unit) {
         return Err(PyValueError::new_err("mark and unit must be within the engine's bounds"));
     }

@@ -191,7 +191,8 @@ impl Detector {
 
     pub fn encode(&self, writer: &mut Writer) {
         self.links.encode(writer);
-        let watched = || self.markets.iter().enumerate().filter_map(|(index, watch)| Some((index, watch.as_ref()?)));
+        let watched =
+            || self.markets.iter().enumerate().filter_map(|(index, watch)| Some((index, watch.as_ref()?)));
         writer.len(watched().count());
         for (index, watch) in watched() {
             writer.u32(index as u32);

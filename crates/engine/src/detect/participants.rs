@@ -206,16 +206,18 @@ impl Participant {
 
     /// More than 30 % of what was bought on the way up and of what was sold on the way down.
     pub fn carried(&self, pump: &Pump) -> bool {
-        let over = |own: i128, all: i128| own * 10 > all * 3;
-        over(self.leg(0, pump.low_minute, pump.peak_minute), pump.up_lots)
-            && over(self.leg(1, pump.peak_minute, pump.now_minute), pump.down_lots)
+        let over = |side: usize, from: i64, to: i64, all: [i128; 2]| {
+            let starts = [from, from + 1].into_iter().zip(all);
+            starts.into_iter().any(|(from, all)| self.leg(side, from, to) * 10 > all * 3)
+        };
+        over(0, pump.low_minute, pump.peak_minute, pump.up_lots)
+            && over(1, pump.peak_minute, pump.now_minute, pump.down_lots)
     }
 }
 
 impl Spoof {
     fn is_whole(&self) -> bool {
-        self.levels as usize >= SPOOF_LEVELS
-            && i128::from(self.cancelled) * 100 > i128::from(self.depth) * 30
+        self.levels as usize >= SPOOF_LEVELS && i128::from(self.cancelled) * 100 > i128::from(self.depth) * 30
     }
 }
 
@@ -225,8 +227,9 @@ pub struct Pump {
     pub low_minute: i64,
     pub peak_minute: i64,
     pub now_minute: i64,
-    pub up_lots: i128,
-    pub down_lots: i128,
+    /// Each with and without the minute in which the leg began, which the other trades of that minute dilute.
+    pub up_lots: [i128; 2],
+    pub down_lots: [i128; 2],
 }
 
 /// The column of a period or minute.
@@ -263,7 +266,8 @@ impl Participants {
     fn cell(&self, account: u32) -> usize {
         let mask = self.index.len() - 1;
         let mut cell = (account.wrapping_mul(0x9E37_79B1) >> 16) as usize & mask;
-        while self.index[cell] != EMPTY && self.list[self.index[cell] as usize].account != u64::from(account) {
+        while self.index[cell] != EMPTY && self.list[self.index[cell] as usize].account != u64::from(account)
+        {
             cell = (cell + 1) & mask;
         }
         cell

@@ -161,12 +161,12 @@ impl Watch {
         fixed.lots_hour += lots;
         fixed.minute_lots[minute] += lots;
         fixed.minute_volume[minute] = fixed.minute_volume[minute].saturating_add(fill.notional);
-        // Empty places hold zero, from which nothing moves by a share of itself; they are skipped.
+        fixed.prices[(fixed.price_count % VELOCITY_TRADES as u64) as usize] = price;
+        fixed.price_count += 1;
+        // Among the newest trades is this one, from which nothing has moved; empty places hold zero.
         if fixed.prices.iter().any(|&old| old != 0 && moved(price, old, 10)) {
             fixed.velocity_ns = now_ns;
         }
-        fixed.prices[(fixed.price_count % VELOCITY_TRADES as u64) as usize] = price;
-        fixed.price_count += 1;
         let before = if fixed.last_price == 0 { price } else { fixed.last_price };
         fixed.last_price = price;
         if let Some(taker) = self.participants.find_or_add(fill.taker) {
@@ -199,15 +199,7 @@ impl Watch {
         self.participants.find(account)?.follows_fill(side, now_ns)
     }
 
-    pub fn cancel(
-        &mut self,
-        account: u32,
-        side: u8,
-        price: i64,
-        lots: i64,
-        depth: Option<i64>,
-        now_ns: i64,
-    ) {
+    pub fn cancel(&mut self, account: u32, side: u8, price: i64, lots: i64, depth: Option<i64>, now_ns: i64) {
         if let Some(one) = self.participants.find(account) {
             one.cancel(side, price, lots, depth, now_ns);
         }
@@ -328,8 +320,8 @@ impl Watch {
             self.fixed.pruned_period = self.fixed.period;
             self.participants.prune(self.fixed.lots_hour);
         }
-        let volume: i64 = self.fixed.volumes.iter().fold(0, |sum, &one| sum.saturating_add(one));
-        let (market, mut insufficient) = self.market_signals(volume, in_dollars, now_ns);
+        let volume = self.volume();
+        let (market, mut insufficient) = self.market_signals(in_dollars, now_ns);
         let pump = self.pump(second);
         if self.fixed.baseline.seconds < FEWEST_SECONDS_OF_PUMP {
             insufficient |= signal::PUMP;
@@ -364,8 +356,26 @@ impl Watch {
         }
     }
 
-    fn market_signals(&self, volume: i64, in_dollars: bool, now_ns: i64) -> (u16, u16) {
-        let fixed = &self.fixed;
+    /// Price of the last fill in ticks; 0 = none yet.
+    pub fn last_price(&self) -> i64 {
+        self.fixed.last_price
+    }
+
+    /// Whether an account carried a rise and fall that has just happened.
+    pub fn pumped(&mut self, account: u32, second: i64) -> bool {
+        let pump = self.pump(second);
+        let one = self.participants.find(account);
+        one.zip(pump).is_some_and(|(one, pump)| one.carried(&pump))
+    }
+
+    /// Micro-quote of the last ten seconds that are over.
+    fn volume(&self) -> i64 {
+        self.fixed.volumes.iter().fold(0, |sum, &one| sum.saturating_add(one))
+    }
+
+    /// Signals of the market at this moment, and those that cannot be judged.
+    pub fn market_signals(&self, in_dollars: bool, now_ns: i64) -> (u16, u16) {
+        let (fixed, volume) = (&self.fixed, self.volume());
         let (mut signals, mut insufficient) = (0, 0);
         let recent = |at_ns: i64| now_ns.saturating_sub(at_ns) <= MARKET_SIGNAL_NS;
         if recent(fixed.outlier_ns) {
@@ -400,7 +410,7 @@ impl Watch {
                     rise = Some((low, *bar));
                 }
             }
-            if low.is_none_or(|low| bar.low < low.low) {
+            if low.is_none_or(|low| bar.low <= low.low) {
                 low = Some(*bar);
             }
         }
@@ -423,8 +433,8 @@ impl Watch {
             low_minute,
             peak_minute,
             now_minute,
-            up_lots: lots(low_minute, peak_minute),
-            down_lots: lots(peak_minute, now_minute),
+            up_lots: [lots(low_minute, peak_minute), lots(low_minute + 1, peak_minute)],
+            down_lots: [lots(peak_minute, now_minute), lots(peak_minute + 1, now_minute)],
         })
     }
 

@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod conditional;
 mod continuation;
+mod detection;
 mod flow;
 mod golden;
 mod governance;

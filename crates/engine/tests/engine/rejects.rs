@@ -417,6 +417,7 @@ const CASES: &[(Code, Build)] = cases! {
         world.accept(link(ALICE, BOB, 1, [1; 32]));
         link(BOB, ALICE, 1, [1; 32])
     };
+    INVALID_TRANSITION: |_| by(RISK, Kind::CloseCase).with(&CloseCase { case: 1, evidence_hash: [1; 32], ..Record::zero() });
     INVALID_TRANSITION: |_| link(ALICE, BOB, 0, [1; 32]);
     PARAMETER_OUT_OF_BOUNDS: |_| link(ALICE, BOB, 2, [1; 32]);
     PARAMETER_OUT_OF_BOUNDS: |_| link(ALICE, ALICE, 1, [1; 32]);

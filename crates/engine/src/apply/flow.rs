@@ -10,6 +10,7 @@ use crate::book::Book;
 use crate::engine::Engine;
 use crate::flow::window::Window;
 use crate::flow::{next_bucket_ns, rates};
+use crate::gate::{Action, Cell};
 use crate::ledger::line;
 use crate::limits::*;
 use crate::output::{Output, Subject};
@@ -109,7 +110,13 @@ impl<B: Book> Engine<B> {
     /// What a withdrawal waits for at this moment, apart from those before it.
     pub(crate) fn withdrawal_wait(&self, ticket: u64, entry: &Withdrawal, now_ns: i64) -> Wait {
         if let Some(look_ns) = self.withdrawal_halted_until_ns(entry, now_ns) {
-            return Wait::Platform(look_ns);
+            let everyone = matches!(self.halt_cell(Action::Withdraw, None), Cell::Queued | Cell::Refused);
+            // Coverage below a half keeps only the money of accounts with positions; nobody else waits for them.
+            return if everyone {
+                Wait::Platform(look_ns)
+            } else {
+                Wait::Account(look_ns.max(now_ns.saturating_add(1)))
+            };
         }
         if self.positions_in_doubt(entry) {
             return Wait::Account(now_ns.saturating_add(OUTFLOW_RECHECK_NS));

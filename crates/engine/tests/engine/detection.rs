@@ -490,3 +490,65 @@ proptest! {
         prop_assert!(alerts_of_a_quiet_day(seed) <= 1);
     }
 }
+
+/// As [`calm_world`], with a leveraged market 2 at 100,000 ticks in which ALICE is long and BOB short.
+fn leveraged_world() -> (World, u32) {
+    let mut world: World = World::bare();
+    world.accept(register_asset(*b"BTC\0\0\0\0\0\0\0\0\0\0\0\0\0"));
+    let usdc: RegisterAsset = register_asset(*b"USDC\0\0\0\0\0\0\0\0\0\0\0\0").payload_as();
+    let usdc = RegisterAsset { asset_flags: asset_flag::SETTLEMENT, ..usdc };
+    world.accept(by(OPERATOR, Kind::RegisterAsset).with(&usdc));
+    for owner in OWNERS {
+        world.accept(open_account(owner));
+        for asset in [BTC, USDC] {
+            world.deposit(owner, asset, FUNDS);
+        }
+    }
+    let index = 100_000_000;
+    let feed = world.valid_feed("BTC-USD", index);
+    world.accept(create_market(0, 10_000, 1_000, 28_000_000, 10_000_000));
+    world.accept(create_market(1, 1_000, 1_000, 0, 0));
+    let spot: CreateMarket = create_market(2, 1_000, 1_000, 0, 0).payload_as();
+    let perpetual = CreateMarket { market_kind: 1, feed, ..spot };
+    world.accept(by(OPERATOR, Kind::CreateMarket).with(&perpetual));
+    world.keep_quoting(feed, index, 90);
+    world.accept(sell(BOB, 2, 100_000, 1_000));
+    world.accept(buy(ALICE, 2, 100_000, 1_000));
+    for _ in 0..120 {
+        quiet_second(&mut world);
+        world.quote_all(feed, index);
+    }
+    (world, feed)
+}
+
+/// Initial margin of ALICE, who has neither profit nor other collateral: what all of her money could not leave for.
+fn initial_margin(world: &mut World) -> i64 {
+    let free = world.free(ALICE, USDC);
+    let all = Transfer { to_sub: 1, reserved: 0, asset: USDC, reserved2: 0, amount: free };
+    let refusal = world.refuse(by(ALICE, Kind::Transfer).with(&all), Code::INSUFFICIENT_FREE_COLLATERAL);
+    free - refusal.bound
+}
+
+#[test]
+fn p12_2_a_slowed_account_has_half_as_much_margin_again_and_may_only_reduce() {
+    let (mut world, feed) = leveraged_world();
+    world.accept(by(ALICE, Kind::OpenSubAccount).with(&OpenSubAccount { index: 1, ..Record::zero() }));
+    world.accept(link(ALICE, OPERATOR, 1));
+    let usual = initial_margin(&mut world);
+    assert!(usual > 0);
+    for part in 0..7 {
+        let price = 100_000 + part * 2_600;
+        world.accept(sell(OPERATOR, 1, price, 100_000));
+        world.accept(buy(ALICE, 1, price, 100_000));
+    }
+    world.advance(SECOND);
+    world.tick();
+    assert!(world.kinds().contains(&E::AccountSlowed));
+    world.quote_all(feed, 100_000_000);
+    assert_eq!(initial_margin(&mut world), (usual * 3 + 1) / 2);
+    world.refuse(buy(ALICE, 2, 99_000, 10), Code::REDUCE_ONLY_WOULD_INCREASE);
+    let reducing = world.accept(sell(ALICE, 2, 101_000, 10)).value;
+    world.accept(cancel(ALICE, reducing));
+    world.accept(buy(BOB, 2, 99_000, 10));
+    world.refuse(sell(ALICE, 2, 99_000, 10), Code::POST_ONLY_WOULD_TAKE);
+}

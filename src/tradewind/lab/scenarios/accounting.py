@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from tradewind import _core
 from tradewind.core.enums import Line
+from tradewind.core.native import event_kinds
 from tradewind.core.records import codec
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Accounting:
         self.settlement, self.market = settlement, market
         self.event_dtype = codec("Event").dtype()
         self.posting_dtype = codec("Posting").dtype()
-        self.kinds = {name: code for name, (code, _) in _core.event_kinds().items()}
+        self.kinds = {name: code for name, (code, _) in event_kinds().items()}
         self.names = {code: name for name, code in self.kinds.items()}
         self.lines = numpy.zeros((USER_LINES, accounts), numpy.int64)
         self.lots = numpy.zeros(accounts, numpy.int64)
@@ -110,7 +110,7 @@ class Accounting:
         self.clamped += int(bodies["clamped"].sum())
 
     def _add_trips(self, events: Any, name: str) -> None:
-        record = _core.event_kinds()[name][1]
+        record = event_kinds()[name][1]
         bodies = body_of(events, record)
         for event, body in zip(events, bodies, strict=True):
             row = {field: body[field].item() for field in bodies.dtype.names if "reserved" not in field}

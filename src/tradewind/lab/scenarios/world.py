@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy
 
-from tradewind import _core
 from tradewind.core import commands
 from tradewind.core.engine import Engine, GenesisConfig, Grant
 from tradewind.core.enums import AssetFlag, MarketKind, OrderFlag, Role, Side, TimeInForce
 from tradewind.core.errors import TradewindError
+from tradewind.core.native import derive_account_id
 from tradewind.core.records import codec
 from tradewind.lab.scenarios.accounting import Accounting
 
@@ -68,7 +68,7 @@ class World:
         # Handle 0 is the operator; traders follow in order.
         self.accounts = accounts + 1
         self.books = Accounting(self.accounts + 64, USDC, MARKET)
-        self.ids = [_core.derive_account_id(owner_key(number)) for number in range(accounts)]
+        self.ids = [derive_account_id(owner_key(number)) for number in range(accounts)]
         self.now_ns = START_NS
         self.engine_ns = 0
         self.commands = 0
@@ -156,7 +156,7 @@ class World:
 
     def open_exchange(self, insurance: int) -> None:
         """Assets, feed, market, insurance; returns when the market is active."""
-        operator = _core.derive_account_id(OPERATOR)
+        operator = derive_account_id(OPERATOR)
         self.must(
             [
                 commands.register_asset(

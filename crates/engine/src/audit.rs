@@ -9,7 +9,10 @@ mod book;
 mod fault;
 mod halts;
 mod ledger;
+mod margin;
 mod orders;
+mod perpetual;
+mod position;
 mod records;
 mod specials;
 mod takeover;
@@ -83,8 +86,12 @@ pub struct Auditor {
     specials: crate::hash::Map<u64, specials::Special>,
     markets: Vec<Market>,
     records: Records,
-    /// Fees collected by the fills, by asset; equal to the fee lines (I11).
+    /// What fees, dust and stakes brought to the fee lines less what these paid, by asset (I11).
     fees: Vec<i128>,
+    positions: position::Positions,
+    values: margin::Values,
+    /// Positions that the last event has moved and the next ones show.
+    waiting: perpetual::Waiting,
     /// Token that the next accepted command must continue.
     pending: Option<u64>,
     /// Who sent the present command.
@@ -108,6 +115,9 @@ impl Auditor {
             markets: Vec::new(),
             records: Records::new(grants),
             fees: Vec::new(),
+            positions: position::Positions::default(),
+            values: margin::Values::default(),
+            waiting: perpetual::Waiting::default(),
             pending: None,
             principal: [0; 32],
             halts: halts::Halts::default(),
@@ -313,7 +323,20 @@ impl Auditor {
                 self.check_special(kind, event)?;
             }
             EventKind::ContinuationRequired => self.pending = Some(event.body_as::<Continue>().token),
+            EventKind::PositionChanged
+            | EventKind::PositionSettled
+            | EventKind::MarginAdjusted
+            | EventKind::InsuranceFunded
+            | EventKind::MarkUpdated
+            | EventKind::FundingIndexUpdated
+            | EventKind::MarketRiskSet
+            | EventKind::MarketSettled
+            | EventKind::SuitabilitySet => self.check_leveraged(kind, event, postings)?,
             _ => self.check_record(kind, event, postings)?,
+        }
+        while let Some(position) = self.books.left.pop() {
+            let orders = self.books.open_of(position).orders;
+            self.positions.drop_if_empty(position, orders);
         }
         self.ledger.check_touched()
     }
@@ -329,7 +352,7 @@ impl Auditor {
             "{} orders neither rest nor ended",
             self.books.in_flight
         );
-        Ok(())
+        self.check_leveraged_end()
     }
 
     fn market(&self, handle: u32) -> Check<&Market> {
@@ -349,6 +372,7 @@ impl Auditor {
     fn verify_state(&self) -> Check {
         self.ledger.verify()?;
         self.books.verify()?;
+        self.verify_positions()?;
         self.verify_bonds()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {

@@ -210,10 +210,11 @@ impl<B: Book> Engine<B> {
         let mut after = known
             .copied()
             .unwrap_or_else(|| Position::new(order.account, order.sub, order.market, perp.funding_index));
+        notional(order.price, order.remaining, perp.unit)?;
         if let Some(old) = replaced {
-            add_open(&mut after, old, -old.remaining, perp.unit);
+            add_open(&mut after, old, -old.remaining, perp.unit)?;
         }
-        add_open(&mut after, order, order.remaining, perp.unit);
+        add_open(&mut after, order, order.remaining, perp.unit)?;
         let reduces = order.flags & order_flag::REDUCE_ONLY != 0 || only_reduces(&after, order.side);
         if !reduces && self.state.detector.is_slowed(order.account, self.cursor.time_ns) {
             return reject(Code::REDUCE_ONLY_WOULD_INCREASE, after.lots, order.remaining);
@@ -307,15 +308,20 @@ impl<B: Book> Engine<B> {
     }
 }
 
-fn add_open(position: &mut Position, order: &Order, lots: i64, unit: i64) {
+/// Counts lots of an order in (negative: out); the order's value is known to fit, the sum of many may not.
+fn add_open(position: &mut Position, order: &Order, lots: i64, unit: i64) -> Result<(), Reject> {
     let value = lots * order.price * unit;
-    if order.side == side::BUY {
-        position.open_buy_lots += lots;
-        position.open_buy_value += value;
+    let (open_lots, open_value) = if order.side == side::BUY {
+        (&mut position.open_buy_lots, &mut position.open_buy_value)
     } else {
-        position.open_sell_lots += lots;
-        position.open_sell_value += value;
-    }
+        (&mut position.open_sell_lots, &mut position.open_sell_value)
+    };
+    let sums = open_lots.checked_add(lots).zip(open_value.checked_add(value));
+    let Some((lots, value)) = sums else {
+        return reject(Code::MATH_OVERFLOW, i64::MAX, *open_value);
+    };
+    (*open_lots, *open_value) = (lots, value);
+    Ok(())
 }
 
 /// Whether all orders of this side together can do no more than close the position.

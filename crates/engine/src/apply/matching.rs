@@ -88,6 +88,9 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         let order = &taker.order;
+        if self.is_leveraged(order.market) {
+            self.state.perps.end_taking((order.account, order.sub, order.market));
+        }
         if order.order_type == order_type::TWAP {
             self.end_slice(command, taker, budget, output);
             return self.touch_reference(order.market);

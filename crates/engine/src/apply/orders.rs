@@ -1,6 +1,7 @@
 //! Placing, replacing and cancelling orders (protocol P2.4, P2.5, P3.2).
 
 use super::order_form::check_form;
+use super::perpetual_fill::Side;
 use super::work::{Budget, CancelAccount, CancelMarket, Taker, Work};
 use crate::book::{crosses, Book};
 use crate::engine::{Context, Engine};
@@ -15,7 +16,7 @@ use crate::wire::command::{
     ReplaceOrder, ALL, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
-use crate::wire::event::{cancel_reason, CancelBody, EventKind, OrderBody};
+use crate::wire::event::{cancel_reason, position_cause, CancelBody, EventKind, OrderBody};
 
 impl<B: Book> Engine<B> {
     pub(crate) fn place_order(
@@ -44,7 +45,8 @@ impl<B: Book> Engine<B> {
         let takes = self.check_execution(&order, command.time_ns)?;
 
         if request.leverage_e2 != 0 {
-            self.choose_leverage(&order, u32::from(request.leverage_e2));
+            let leverage_e2 = u32::from(request.leverage_e2);
+            self.choose_leverage(command, &order, leverage_e2, takes, output);
         }
         let slot = self.take_id(&mut order);
         self.hold(&order, row, reserve, output);
@@ -534,12 +536,26 @@ impl<B: Book> Engine<B> {
         self.state.perps.drop_if_empty(&mut self.state.accounts, key);
     }
 
-    /// Keeps the leverage that an accepted order chose for its position.
-    pub(super) fn choose_leverage(&mut self, order: &Order, leverage_e2: u32) {
-        if self.is_leveraged(order.market) {
-            let (account, sub, market) = (order.account, order.sub, order.market);
-            let slot = self.state.perps.open(&mut self.state.accounts, account, sub, market);
-            self.state.perps.at_mut(slot).leverage_e2 = leverage_e2;
+    /// Keeps the leverage that an accepted order chose for its position; while the order takes, its record stays.
+    pub(super) fn choose_leverage(
+        &mut self,
+        command: &Command,
+        order: &Order,
+        leverage_e2: u32,
+        takes: bool,
+        output: &mut Output,
+    ) {
+        if !self.is_leveraged(order.market) {
+            return;
+        }
+        let (account, sub, market) = (order.account, order.sub, order.market);
+        let slot = self.state.perps.open(&mut self.state.accounts, account, sub, market);
+        let position = self.state.perps.at_mut(slot);
+        position.taking = takes;
+        if position.leverage_e2 != leverage_e2 {
+            position.leverage_e2 = leverage_e2;
+            let side = Side { slot, before_lots: position.lots, realised: 0, funding_paid: 0 };
+            self.emit_position(command, &side, position_cause::LEVERAGE, output);
         }
     }
 

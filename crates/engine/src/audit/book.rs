@@ -7,6 +7,7 @@ use crate::hash::Map;
 
 pub const NONE: u32 = u32::MAX;
 pub const BUY: u8 = 0;
+const REDUCE_ONLY: u16 = 2;
 
 const ORDERS_PER_SHARD: usize = 2_000_000;
 const ORDERS_PER_SUB_MARKET: u32 = 200;
@@ -30,6 +31,8 @@ pub struct Order {
     pub fee_cap_e6bp: u32,
     /// Its balance in the auditor's ledger.
     pub balance: u32,
+    /// Its position in the auditor's positions; NONE in a market without leverage.
+    pub position: u32,
     pub sub: u8,
     pub side: u8,
     /// Order type.
@@ -58,6 +61,7 @@ impl Order {
         market: 0,
         fee_cap_e6bp: 0,
         balance: 0,
+        position: NONE,
         sub: 0,
         side: 0,
         kind: 0,
@@ -68,6 +72,12 @@ impl Order {
         previous: NONE,
         next: NONE,
     };
+
+    /// It may do nothing but reduce its owner's position.
+    #[inline]
+    pub fn reduces(&self) -> bool {
+        self.flags & REDUCE_ONLY != 0
+    }
 
     #[inline]
     pub fn rests(&self) -> bool {
@@ -100,6 +110,16 @@ struct Sides {
     may_cross: bool,
 }
 
+/// Open orders of one position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Resting lots, and lots × ticks of them: buys and sells.
+    pub lots: [i64; 2],
+    pub ticks: [i128; 2],
+    /// Orders, resting or taking.
+    pub orders: u32,
+}
+
 /// All open orders and books of the shard.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
@@ -111,6 +131,10 @@ pub struct Books {
     markets: Vec<Sides>,
     sub_market_counts: Map<u64, u32>,
     account_counts: Vec<u32>,
+    /// By slot of the position.
+    open: Vec<Open>,
+    /// Positions whose last order has left.
+    pub left: Vec<u32>,
     /// Orders that took and neither rested nor left yet.
     pub in_flight: u32,
     pub last_order_id: u64,
@@ -144,6 +168,46 @@ impl Books {
     #[inline]
     pub fn find(&self, id: u64) -> Check<u32> {
         self.by_id.get(&id).copied().ok_or_else(|| fault("I26", format_args!("order {id} is not open")))
+    }
+
+    /// Open orders of a position.
+    #[inline]
+    pub fn open_of(&self, position: u32) -> Open {
+        self.open.get(position as usize).copied().unwrap_or_default()
+    }
+
+    /// Counts resting lots of an order in (negative: out) for its position.
+    #[inline]
+    fn track(&mut self, slot: u32, lots: i64) {
+        let order = &self.orders[slot as usize];
+        if order.position != NONE {
+            let open = &mut self.open[order.position as usize];
+            open.lots[order.side as usize] += lots;
+            open.ticks[order.side as usize] += i128::from(lots) * i128::from(order.price);
+        }
+    }
+
+    /// Ties an order that begins to act to its position.
+    pub fn attach(&mut self, slot: u32, position: u32) {
+        self.orders[slot as usize].position = position;
+        let index = position as usize;
+        if index >= self.open.len() {
+            self.open.resize(index + 1, Open::default());
+        }
+        self.open[index].orders += 1;
+    }
+
+    /// Takes an order that is in no level away from its position.
+    pub fn detach(&mut self, slot: u32) {
+        let order = &mut self.orders[slot as usize];
+        let position = std::mem::replace(&mut order.position, NONE);
+        if position != NONE {
+            let open = &mut self.open[position as usize];
+            open.orders -= 1;
+            if open.orders == 0 {
+                self.left.push(position);
+            }
+        }
     }
 
     /// A new order; it does not rest yet.
@@ -208,6 +272,7 @@ impl Books {
     /// Forgets an order that left; it must not rest any more.
     #[inline]
     pub fn close(&mut self, slot: u32) {
+        self.detach(slot);
         let Order { id, account, sub, market, parked, .. } = self.orders[slot as usize];
         self.by_id.remove(&id);
         self.free_orders.push(slot);
@@ -227,7 +292,12 @@ impl Books {
     pub fn park(&mut self, slot: u32, parked: bool) {
         let order = &mut self.orders[slot as usize];
         match (order.parked, parked) {
-            (false, true) => self.in_flight -= 1,
+            (false, true) => {
+                self.in_flight -= 1;
+                order.parked = true;
+                self.detach(slot);
+                return;
+            }
             (true, false) => self.in_flight += 1,
             _ => {}
         }
@@ -271,6 +341,7 @@ impl Books {
         let order = &mut self.orders[slot as usize];
         (order.priority, order.level, order.previous, order.next) = (priority, index, last, NONE);
         self.in_flight -= 1;
+        self.track(slot, remaining);
         self.check_not_crossed(market)
     }
 
@@ -278,6 +349,7 @@ impl Books {
     #[inline]
     pub fn lift(&mut self, slot: u32) {
         let Order { level, previous, next, remaining, hidden, side, market, .. } = self.orders[slot as usize];
+        self.track(slot, -remaining);
         match previous {
             NONE => self.levels[level as usize].first = next,
             _ => self.orders[previous as usize].next = next,
@@ -299,11 +371,13 @@ impl Books {
     /// Shrinks an order to `remaining` lots where it stands.
     #[inline]
     pub fn shrink(&mut self, slot: u32, remaining: i64) {
-        let order = &mut self.orders[slot as usize];
+        let order = &self.orders[slot as usize];
         if order.level != NONE {
-            self.levels[order.level as usize].lots -= order.remaining - remaining;
+            let less = order.remaining - remaining;
+            self.levels[order.level as usize].lots -= less;
+            self.track(slot, -less);
         }
-        order.remaining = remaining;
+        self.orders[slot as usize].remaining = remaining;
     }
 
     /// A maker trades only as the first order of the best level of its side (P3.1).
@@ -315,6 +389,12 @@ impl Books {
         ensure!(order.level == best, "I06", "maker order {} is not at the best price", order.id);
         ensure!(order.previous == NONE, "I06", "maker order {} is not first of its level", order.id);
         Ok(())
+    }
+
+    /// Prices of the best bid and the best ask.
+    pub fn best(&self, market: u32) -> [Option<i64>; 2] {
+        let price = |level: u32| (level != NONE).then(|| self.levels[level as usize].price);
+        self.markets[market as usize].best.map(price)
     }
 
     fn level_at(&mut self, market: u32, side: u8, price: i64) -> u32 {

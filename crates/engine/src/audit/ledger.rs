@@ -1,6 +1,7 @@
 //! Balance lines rebuilt from postings: I01, I02, I03 and the amounts that I07 compares.
 
 use super::fault::{ensure, fault, Check};
+use super::position::sub_key;
 use crate::hash::Map;
 use crate::wire::event::Posting;
 
@@ -14,14 +15,14 @@ const FIRST_SYSTEM: u8 = 0x80;
 
 pub const FREE: u8 = 0;
 pub const HELD: u8 = 1;
-const COST: u8 = 2;
+pub const COST: u8 = 2;
 const LOAN: u8 = 4;
 pub const BOND: u8 = 5;
 pub const PENDING_WITHDRAWAL: u8 = 6;
 pub const WORLD: u8 = 0x80;
 pub const VAULT_CASH: u8 = 0x83;
 pub const INSURANCE: u8 = 0x85;
-const FUNDING: u8 = 0x87;
+pub const FUNDING: u8 = 0x87;
 pub const STAKER_POOL: u8 = 0x88;
 pub const MAKER_FUND: u8 = 0x89;
 const ISSUANCE: u8 = 0x8E;
@@ -37,6 +38,8 @@ pub struct Balance {
     pub reserved: i64,
     /// Sum of the withdrawals that are not over, in micro-units.
     pub withdrawing: i64,
+    /// Next balance of the sub-account.
+    next: u32,
 }
 
 /// All lines.
@@ -50,13 +53,17 @@ pub struct Ledger {
     keyed: Map<(u8, u32, u16), i64>,
     /// What custody must hold by the bodies of deposits and settled withdrawals, by asset.
     custody: Vec<i128>,
+    /// First balance of a sub-account.
+    first: Map<u64, u32>,
     /// Balances that the present event touched.
     touched: Vec<u32>,
+    /// Balances that the present command has left with less than nothing on `free`.
+    pub indebted: Vec<u32>,
     /// Key and slot of the balance that was looked up last: postings come in pairs.
     last: (u64, u32),
 }
 
-/// The lines that may be negative (P1.5.5); `free` may not while there are no leveraged positions.
+/// The lines that may be negative (P1.5.5). Whether `free` may be, the positions of the sub-account say.
 const fn may_be_negative(line: u8) -> bool {
     matches!(line, WORLD | ISSUANCE | COST | LOAN | FUNDING)
 }
@@ -116,7 +123,9 @@ impl Default for Ledger {
             dense: Vec::new(),
             keyed: Map::default(),
             custody: Vec::new(),
+            first: Map::default(),
             touched: Vec::new(),
+            indebted: Vec::new(),
             last: (u64::MAX, 0),
         }
     }
@@ -134,7 +143,8 @@ impl Ledger {
             Some(&slot) => slot,
             None => {
                 let slot = self.balances.len() as u32;
-                self.balances.push(Balance { account, asset, sub, ..Balance::default() });
+                let next = self.first.insert(sub_key(account, sub), slot).unwrap_or(u32::MAX);
+                self.balances.push(Balance { account, asset, sub, next, ..Balance::default() });
                 self.index.insert(key, slot);
                 slot
             }
@@ -189,9 +199,15 @@ impl Ledger {
     }
 
     #[cold]
-    fn check_signs(&self, postings: &[Posting]) -> Check {
+    fn check_signs(&mut self, postings: &[Posting]) -> Check {
         for posting in postings {
             let value = self.line(posting.owner, posting.sub, posting.asset, posting.line);
+            if value < 0 && posting.line == FREE {
+                // Looked at when the command is over: a loss and what covers it are two events.
+                let slot = self.slot(posting.owner, posting.sub, posting.asset);
+                self.indebted.push(slot);
+                continue;
+            }
             ensure!(
                 value >= 0 || may_be_negative(posting.line),
                 "I03",
@@ -226,6 +242,16 @@ impl Ledger {
         }
         let slot = self.index.get(&balance_key(owner, sub, asset));
         slot.map_or(0, |&slot| self.balances[slot as usize].lines[line as usize])
+    }
+
+    /// Balances of a sub-account.
+    pub fn of_sub(&self, account: u32, sub: u8) -> impl Iterator<Item = &Balance> {
+        let mut at = self.first.get(&sub_key(account, sub)).copied().unwrap_or(u32::MAX);
+        std::iter::from_fn(move || {
+            let balance = self.balances.get(at as usize)?;
+            at = balance.next;
+            Some(balance)
+        })
     }
 
     /// Changes what `held` must be.
@@ -283,7 +309,12 @@ impl Ledger {
         let mut sums: Map<u16, i128> = Map::default();
         for balance in &self.balances {
             for (line, &amount) in balance.lines.iter().enumerate() {
-                ensure!(amount >= 0 || may_be_negative(line as u8), "I03", "line {line} is {amount}");
+                let line = line as u8;
+                ensure!(
+                    amount >= 0 || line == FREE || may_be_negative(line),
+                    "I03",
+                    "line {line} is {amount}"
+                );
                 *sums.entry(balance.asset).or_insert(0) += i128::from(amount);
             }
             if balance.lines[HELD as usize] != balance.reserved
@@ -339,7 +370,7 @@ impl Ledger {
 
 #[cold]
 fn secured_fault(balance: &Balance) -> super::fault::Fault {
-    let &Balance { account, sub, asset, lines, reserved, withdrawing } = balance;
+    let &Balance { account, sub, asset, lines, reserved, withdrawing, .. } = balance;
     let (held, pending) = (lines[HELD as usize], lines[PENDING_WITHDRAWAL as usize]);
     fault(
         "I07",

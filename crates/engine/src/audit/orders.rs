@@ -3,6 +3,7 @@
 use super::book::{Order, BUY, NONE};
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
+use super::perpetual::PERPETUAL;
 use super::records::{check_movements, Movement};
 use super::specials::{secured_while_waiting, waits};
 use super::{Auditor, Market};
@@ -17,7 +18,7 @@ const MAKER_FUND_PCT: i64 = 5;
 const INSURANCE_PCT: i64 = 10;
 const SYSTEM_OWNER: u32 = 0;
 
-fn fee_ceil(amount: i64, rate_e6bp: u32) -> i64 {
+pub fn fee_ceil(amount: i64, rate_e6bp: u32) -> i64 {
     let product = amount as u128 * u128::from(rate_e6bp);
     match u64::try_from(product) {
         Ok(small) => small.div_ceil(RATE_SCALE as u64) as i64,
@@ -26,7 +27,7 @@ fn fee_ceil(amount: i64, rate_e6bp: u32) -> i64 {
 }
 
 impl Market {
-    fn value(&self, price: i64, lots: i64) -> Check<i64> {
+    pub(super) fn value(&self, price: i64, lots: i64) -> Check<i64> {
         let value = price as i128 * lots as i128 * self.unit as i128;
         ensure!(
             (0..=i128::from(i64::MAX)).contains(&value),
@@ -36,8 +37,11 @@ impl Market {
         Ok(value as i64)
     }
 
-    /// What must secure `lots`: quote with the worst fee for a buy, base for a sell.
+    /// What must secure `lots`: quote with the worst fee for a buy, base for a sell; in a leveraged market nothing.
     pub(super) fn reserve(&self, side: u8, price: i64, lots: i64, fee_cap_e6bp: u32) -> Check<i64> {
+        if self.kind == PERPETUAL {
+            return Ok(0);
+        }
         if side == BUY {
             let value = self.value(price, lots)?;
             return Ok(value + fee_ceil(value, fee_cap_e6bp));
@@ -114,6 +118,9 @@ impl Auditor {
             self.books.check_counts(event.account, event.sub, event.market)?;
         }
         self.ledger.reserve(balance, reserve);
+        if !parked {
+            self.check_acting(slot, body.total_lots)?;
+        }
         if body.resting == 1 {
             self.books.rest(slot, body.priority)?;
         }
@@ -184,6 +191,9 @@ impl Auditor {
         let order = *order;
         self.ledger.reserve(order.balance, reserve - old.reserve);
         self.check_body(&order, event, &body)?;
+        if !keeps && !old.parked {
+            self.check_acting(slot, remaining)?;
+        }
         if !keeps && !old.parked && body.resting == 1 {
             self.books.rest(slot, body.priority)?;
         }
@@ -246,6 +256,9 @@ impl Auditor {
             self.books.check_is_next(taker_slot)?;
         }
         let market = *self.market(taker.market)?;
+        if market.kind == PERPETUAL {
+            return self.perpetual_trade(event, &body, (taker_slot, maker_slot), postings);
+        }
         // A slice is secured by itself, everything else as a whole.
         let slice = if taker.kind == order_type::TWAP { taker.shown() } else { taker.remaining };
         let taker_left = market.reserve(taker.side, taker.price, slice - body.lots, taker.fee_cap_e6bp)?;
@@ -370,7 +383,7 @@ impl Auditor {
     }
 
     /// Shrinks an order by `lots`; without a rest it is gone.
-    fn after_fill(&mut self, slot: u32, lots: i64, reserve: i64, traded: bool) {
+    pub(super) fn after_fill(&mut self, slot: u32, lots: i64, reserve: i64, traded: bool) {
         let order = self.books.orders[slot as usize];
         self.ledger.reserve(order.balance, reserve - order.reserve);
         self.books.shrink(slot, order.remaining - lots);
@@ -402,20 +415,26 @@ fn fill_movements(
 ) -> [Movement; 9] {
     let sold = body.lots * market.lot_size;
     let spent = body.notional + fees.0;
-    let total = fees.0 + fees.1;
-    let part = |percent: i64| (total as i128 * percent as i128 / 100) as i64;
-    let (stakers, maker_fund, insurance) = (part(STAKERS_PCT), part(MAKER_FUND_PCT), part(INSURANCE_PCT));
     let quote = market.quote;
-    let vault = total - stakers - maker_fund - insurance;
+    let [vault, stakers, maker_fund, insurance] = fee_movements(quote, fees.0 + fees.1);
     [
         (buyer.account, buyer.sub, quote, HELD, -unheld),
         (buyer.account, buyer.sub, quote, FREE, unheld - spent),
         (buyer.account, buyer.sub, market.base, FREE, sold),
         (seller.account, seller.sub, market.base, HELD, -sold),
         (seller.account, seller.sub, quote, FREE, body.notional - fees.1),
-        (SYSTEM_OWNER, 0, quote, VAULT_CASH, vault),
-        (SYSTEM_OWNER, 0, quote, STAKER_POOL, stakers),
-        (SYSTEM_OWNER, 0, quote, MAKER_FUND, maker_fund),
-        (SYSTEM_OWNER, 0, quote, INSURANCE, insurance),
+        vault,
+        stakers,
+        maker_fund,
+        insurance,
     ]
+}
+
+/// Where collected fees go (P8.8).
+pub fn fee_movements(quote: u16, total: i64) -> [Movement; 4] {
+    let part = |percent: i64| (total as i128 * percent as i128 / 100) as i64;
+    let (stakers, maker_fund, insurance) = (part(STAKERS_PCT), part(MAKER_FUND_PCT), part(INSURANCE_PCT));
+    let vault = total - stakers - maker_fund - insurance;
+    [(VAULT_CASH, vault), (STAKER_POOL, stakers), (MAKER_FUND, maker_fund), (INSURANCE, insurance)]
+        .map(|(line, amount)| (SYSTEM_OWNER, 0, quote, line, amount))
 }

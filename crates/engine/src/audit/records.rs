@@ -30,8 +30,9 @@ pub type Movement = (u32, u8, u16, u8, i64);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Account {
-    /// One bit a sub-account.
+    /// One bit a sub-account, and one for each that holds a single position.
     pub subs: u128,
+    pub isolated: u128,
     pub addresses: u8,
 }
 
@@ -71,6 +72,11 @@ impl Records {
     #[inline]
     pub fn holds(&self, principal: &[u8; 32], role: u8) -> bool {
         self.grants.contains(&(id32(principal), role))
+    }
+
+    /// Whether a sub-account holds a single position (P1.5.1).
+    pub fn is_isolated(&self, account: u32, sub: u8) -> bool {
+        self.accounts.get(account as usize).is_some_and(|entry| entry.isolated >> (sub & 127) & 1 == 1)
     }
 
     pub fn grant(&mut self, principal: &[u8; 32], role: u8) {
@@ -160,7 +166,10 @@ impl Auditor {
             Kind::WithdrawalCancelled | Kind::WithdrawalSettled | Kind::WithdrawalReturned => {
                 return self.withdrawal_closed(kind, event, postings)
             }
-            Kind::Transferred => return transferred(event, postings),
+            Kind::Transferred => {
+                transferred(event, postings)?;
+                return self.check_left_enough(event.account, event.sub);
+            }
             Kind::KeeperRegistered
             | Kind::KeeperRemoved
             | Kind::KeeperStakeChanged
@@ -189,6 +198,10 @@ impl Auditor {
                 self.auction_moved(kind, event)
             }
             Kind::AssetRegistered => self.asset_registered(event),
+            Kind::AssetUpdated => self.asset_updated(event),
+            Kind::IndexUpdated | Kind::FeedStateChanged | Kind::FeedOverridden | Kind::FeedOverrideEnded => {
+                self.feed_moved(kind, event)
+            }
             Kind::AccountOpened => self.account_opened(event),
             Kind::SubAccountOpened => self.sub_account_opened(event),
             Kind::AddressListed | Kind::AddressUnlisted => self.address_edited(kind, event),
@@ -238,6 +251,7 @@ impl Auditor {
         ensure!(body.status <= ACTIVE, "I26", "market {handle} starts with status {}", body.status);
         self.markets.push(market_of(&body));
         self.books.open_market();
+        self.positions.open_market();
         Ok(())
     }
 
@@ -294,7 +308,13 @@ impl Auditor {
         ensure!(body.asset as usize == assets, "I26", "asset {} follows {assets} assets", body.asset);
         ensure!(assets < ASSETS, "I20", "{assets} assets exist already");
         self.records.assets += 1;
-        Ok(())
+        self.values.set_asset(&body)
+    }
+
+    fn asset_updated(&mut self, event: &Event) -> Check {
+        let body: AssetBody = event.body_as();
+        ensure!((body.asset as usize) < self.records.assets, "I26", "asset {} is unknown", body.asset);
+        self.values.set_asset(&body)
     }
 
     fn account_opened(&mut self, event: &Event) -> Check {
@@ -304,7 +324,7 @@ impl Auditor {
         ensure!(accounts < ACCOUNTS, "I20", "{accounts} accounts exist already");
         ensure!(body.account_id == id::account_id(&body.owner_key), "I26", "an account id has another key");
         ensure!(self.records.account_ids.insert(id32(&body.account_id)), "I26", "an account exists twice");
-        self.records.accounts.push(Account { subs: 1, addresses: 0 });
+        self.records.accounts.push(Account { subs: 1, isolated: 0, addresses: 0 });
         Ok(())
     }
 
@@ -322,6 +342,9 @@ impl Auditor {
         let bit = 1_u128 << body.index;
         ensure!(account.subs & bit == 0, "I26", "sub-account {} is opened twice", body.index);
         account.subs |= bit;
+        if body.margin_mode == 1 {
+            account.isolated |= bit;
+        }
         Ok(())
     }
 
@@ -381,7 +404,7 @@ impl Auditor {
         self.records.withdrawals.insert(ticket, Withdrawal { account, sub, asset, amount, released });
         let open = self.records.withdrawals.len();
         ensure!(open <= WITHDRAWALS, "I20", "{open} withdrawals are open");
-        Ok(())
+        self.check_left_enough(account, sub)
     }
 
     fn withdrawal_closed(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {

@@ -178,6 +178,7 @@ impl Auditor {
         self.ledger.reserve(order.balance, reserve - order.reserve);
         self.books.park(slot, false);
         self.check_body(&changed, event, &body)?;
+        self.check_acting(slot, changed.shown())?;
         if body.resting == 1 {
             self.books.rest(slot, body.priority)?;
         }
@@ -279,7 +280,7 @@ impl Auditor {
         self.ledger.reserve(order.balance, reserve);
         self.books.park(slot, false);
         self.books.hide(slot, order.remaining - body.lots);
-        Ok(())
+        self.check_acting(slot, body.lots)
     }
 
     fn slice_ended(&mut self, event: &Event) -> Check {

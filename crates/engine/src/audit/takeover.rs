@@ -3,6 +3,8 @@
 use super::bonds::Bond;
 use super::book::Order;
 use super::fault::{fault, Check, Fault};
+use super::perpetual::PERPETUAL;
+use super::position::{Perp, Position};
 use super::records::{Account, Withdrawal};
 use super::specials::Special;
 use super::{Auditor, Market, Violation};
@@ -14,6 +16,7 @@ use crate::ledger::line;
 use crate::order::{flag, SLOT_BITS};
 use crate::state::withdrawal_state;
 use crate::wire::command::{asset_flag, side};
+use crate::wire::event::AssetBody;
 
 impl Auditor {
     /// An auditor that continues behind a snapshot. What the engine holds is taken over as data and must satisfy
@@ -69,7 +72,10 @@ impl Auditor {
                 maker_fee_e6bp: market.parameters.maker_fee_e6bp,
             });
             self.books.open_market();
+            self.positions.open_market();
         }
+        self.take_over_values(engine)?;
+        self.take_over_positions(engine)?;
         let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);
         for (&account, stake) in &state.keepers.stakes {
             let asset = stake_asset.unwrap_or(usize::from(u16::MAX)) as u16;
@@ -103,14 +109,92 @@ impl Auditor {
     fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {
         for (handle, account) in engine.state.accounts.list.iter().enumerate() {
             self.records.account_ids.insert(id32(&account.id));
-            let subs = account.subs().fold(0, |bits, sub| bits | 1_u128 << (sub.index & 127));
-            self.records.accounts.push(Account { subs, addresses: account.addresses.len() as u8 });
+            let bits = |only: bool| {
+                let subs = account.subs().filter(|sub| !only || sub.margin_mode == 1);
+                subs.fold(0, |bits, sub| bits | 1_u128 << (sub.index & 127))
+            };
+            self.records.accounts.push(Account {
+                subs: bits(false),
+                isolated: bits(true),
+                addresses: account.addresses.len() as u8,
+            });
             for sub in account.subs() {
                 for balance in &sub.balances {
                     self.ledger.load(handle as u32, sub.index, balance.asset, balance.lines);
                 }
             }
         }
+    }
+
+    /// Assets, feeds and the parameters of leveraged markets.
+    fn take_over_values<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        let state = &engine.state;
+        for (number, asset) in state.assets.iter().enumerate() {
+            let [initial_asset_bp, maintenance_asset_bp, initial_liability_bp, maintenance_liability_bp] =
+                asset.weights_bp;
+            self.values.set_asset(&AssetBody {
+                symbol: asset.symbol,
+                asset: number as u16,
+                reserved: 0,
+                reserved2: 0,
+                initial_asset_bp,
+                maintenance_asset_bp,
+                initial_liability_bp,
+                maintenance_liability_bp,
+                deposit_cap: asset.deposit_cap,
+                asset_flags: asset.flags,
+                feed: asset.feed,
+                collateral_cap: asset.collateral_cap,
+            })?;
+        }
+        for number in 0..state.feeds.len() as u32 {
+            let Some(feed) = state.feeds.get(number) else { continue };
+            let copy = self.values.feed_mut(number)?;
+            (copy.index, copy.confidence, copy.state) = (feed.index, feed.confidence, feed.state());
+            copy.switched_to = feed.switched_to();
+        }
+        Ok(())
+    }
+
+    fn take_over_positions<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        let state = &engine.state;
+        for perp in &state.perps.markets {
+            let entry = &state.markets.list[perp.market as usize];
+            self.positions.markets[perp.market as usize] = Perp {
+                exists: true,
+                feed: perp.feed,
+                max_leverage_e2: perp.risk.max_leverage_e2,
+                size_k_ppm: perp.risk.size_k_ppm,
+                floor_mmf_ppm: perp.risk.floor_mmf_ppm,
+                position_limit: perp.risk.position_limit,
+                open_interest_cap: perp.risk.open_interest_cap,
+                mark: perp.mark,
+                index: perp.index,
+                mark_ns: perp.mark_ns,
+                last_price: entry.last_price,
+                funding_index: perp.funding_index,
+                funding_due_ns: perp.hour_end_ns,
+                ..Perp::default()
+            };
+        }
+        for position in state.perps.sorted() {
+            let empty = Position::new(position.account, position.sub, position.market);
+            self.positions.load(&Position {
+                lots: position.lots,
+                cost: position.cost,
+                leverage_e2: position.leverage_e2,
+                funding_entry: position.funding_entry,
+                ..empty
+            });
+        }
+        // As many roundings lie behind as the funding line holds beyond the claims.
+        for perp in &state.perps.markets {
+            let quote = state.markets.list[perp.market as usize].quote;
+            let line = self.ledger.line(perp.market, 0, quote, line::FUNDING);
+            let over = self.positions.dust(perp.market, line)?;
+            self.positions.perp_mut(perp.market)?.settlements = i128::from(over);
+        }
+        Ok(())
     }
 
     fn take_over_withdrawals<B: Book>(&mut self, engine: &Engine<B>) {
@@ -174,6 +258,10 @@ impl Auditor {
             if parked {
                 self.books.park(place, true);
             } else {
+                if market.kind == PERPETUAL {
+                    let position = self.positions.slot(order.account, order.sub, order.market);
+                    self.books.attach(place, position);
+                }
                 self.books.rest(place, order.priority)?;
             }
         }

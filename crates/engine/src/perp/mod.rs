@@ -354,6 +354,14 @@ impl Perps {
         slot
     }
 
+    /// The order that chose a leverage is done.
+    #[inline]
+    pub fn end_taking(&mut self, (account, sub, market): (u32, u8, u32)) {
+        if let Some(slot) = self.find(account, sub, market) {
+            self.positions[slot as usize].taking = false;
+        }
+    }
+
     /// Removes the record of a key if it holds neither lots nor orders.
     #[inline]
     pub fn drop_if_empty(&mut self, accounts: &mut Accounts, (account, sub, market): (u32, u8, u32)) {

@@ -20,6 +20,8 @@ pub struct Position {
     pub open_sell_lots: i64,
     pub open_buy_value: i64,
     pub open_sell_value: i64,
+    /// An order that chose the leverage is taking: the record stays until it is done. Never set between commands.
+    pub taking: bool,
 }
 
 /// What a fill changes.
@@ -45,13 +47,14 @@ impl Position {
             open_sell_lots: 0,
             open_buy_value: 0,
             open_sell_value: 0,
+            taking: false,
         }
     }
 
     /// Neither lots nor open orders: the record may go.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.lots | self.open_buy_lots | self.open_sell_lots == 0
+        self.lots | self.open_buy_lots | self.open_sell_lots == 0 && !self.taking
     }
 
     /// Unrealised profit at a mark, micro-quote.

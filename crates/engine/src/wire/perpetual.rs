@@ -171,6 +171,8 @@ pub mod position_cause {
     pub const SETTLEMENT: u8 = 5;
     pub const SOCIALISED: u8 = 6;
     pub const TAKEOVER: u8 = 7;
+    /// The owner chose another leverage; nothing else changed.
+    pub const LEVERAGE: u8 = 8;
 }
 
 /// Why an hour had no funding.

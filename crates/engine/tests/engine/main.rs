@@ -12,6 +12,8 @@ mod hostile;
 mod iceberg;
 mod keeper_duty;
 mod keepers;
+mod leveraged;
+mod leveraged_audit;
 mod lifecycle;
 mod matrix;
 mod oracle;

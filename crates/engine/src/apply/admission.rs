@@ -151,6 +151,7 @@ impl<B: Book> Engine<B> {
             | Kind::SetFeedSource
             | Kind::LinkOwners
             | Kind::SetSuitability
+            | Kind::SetRateClass
             | Kind::GrantRole
             | Kind::RevokeRole
             | Kind::ProposeAction

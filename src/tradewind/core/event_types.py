@@ -924,6 +924,62 @@ class FeedOverrideEnded(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class ManipulationAlert(Event, frozen=True, gc=False):
+    """MANIPULATION_ALERT."""
+
+    step: int
+    score: int
+    signals: int
+    insufficient: int
+    from_ns: int
+    until_ns: int
+    case: int
+    last_price: int
+    volume: int
+    expected: int
+    postings: tuple[Posting, ...]
+
+
+class CaseOpened(Event, frozen=True, gc=False):
+    """CASE_OPENED."""
+
+    case: int
+    opened_ns: int
+    signals: int
+    score: int
+    founded: int
+    evidence_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class AccountSlowed(Event, frozen=True, gc=False):
+    """ACCOUNT_SLOWED."""
+
+    until_ns: int
+    case: int
+    postings: tuple[Posting, ...]
+
+
+class AccountFreed(Event, frozen=True, gc=False):
+    """ACCOUNT_FREED."""
+
+    until_ns: int
+    case: int
+    postings: tuple[Posting, ...]
+
+
+class CaseClosed(Event, frozen=True, gc=False):
+    """CASE_CLOSED."""
+
+    case: int
+    opened_ns: int
+    signals: int
+    score: int
+    founded: int
+    evidence_hash: bytes
+    postings: tuple[Posting, ...]
+
+
 class OwnersLinked(Event, frozen=True, gc=False):
     """OWNERS_LINKED."""
 
@@ -1520,6 +1576,11 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0715: FeedOverridePending,
     0x0716: FeedOverridden,
     0x0717: FeedOverrideEnded,
+    0x0740: ManipulationAlert,
+    0x0741: CaseOpened,
+    0x0742: AccountSlowed,
+    0x0743: AccountFreed,
+    0x0744: CaseClosed,
     0x0745: OwnersLinked,
     0x0801: KeeperRegistered,
     0x0802: KeeperRemoved,

@@ -174,3 +174,156 @@ fn a_delegate_of_two_owners_does_not_trade_across_them() {
     let order = world.accept(Command { principal: key(0xE0), ..buy(ALICE, 0, 100, 1) }).value;
     world.refuse(Command { principal: key(0xE0), ..cancel(BOB, order) }, Code::WRONG_OWNER);
 }
+
+/// Who may send a command.
+enum Sender {
+    /// Who holds this role.
+    Role(u8),
+    /// The account's owner, or a delegate.
+    Owner,
+    /// The command itself knows whose record it names.
+    Anyone,
+}
+
+fn sender(kind: Kind) -> Sender {
+    use Kind as K;
+    match kind {
+        K::Tick | K::Continue | K::AdvanceTime | K::Snapshot | K::ActivateRules | K::Checkpoint => {
+            Sender::Role(roles::SYSTEM)
+        }
+        K::Deposit | K::ConfirmWithdrawal | K::CompleteLiquidation => Sender::Role(roles::SYSTEM),
+        K::CreateMarket | K::CloseMarket | K::RegisterAsset => Sender::Role(roles::OPERATOR),
+        K::RemoveKeeper | K::ReinstateKeeper | K::SlashKeeper => Sender::Role(roles::OPERATOR),
+        K::UpdateMarket | K::UpdateMarketRisk | K::UpdateAsset | K::ConfigureBreaker => {
+            Sender::Role(roles::RISK)
+        }
+        K::RegisterFeed | K::UpdateFeed | K::SetFeedSource | K::SetParameter => Sender::Role(roles::RISK),
+        K::LinkOwners | K::CloseCase | K::SetSuitability | K::SetRateClass => Sender::Role(roles::RISK),
+        K::PublishPrice => Sender::Role(roles::ORACLE),
+        K::DecideAppeal => Sender::Role(roles::ARBITER),
+        K::ProposeAction => Sender::Role(roles::GOVERNOR),
+        K::ApproveAction => Sender::Role(roles::APPROVER),
+        K::Liquidate | K::KeeperAct => Sender::Role(roles::KEEPER),
+        K::TripBreaker | K::OverrideFeed | K::PauseMarket => Sender::Role(roles::EMERGENCY),
+        K::ResumeMarket | K::CloseBreaker => Sender::Role(roles::RESUMER),
+        K::GrantRole | K::RevokeRole | K::SuspendPrincipal | K::ReinstatePrincipal => {
+            Sender::Role(roles::ROLE_ADMIN)
+        }
+        K::OpenAccount | K::SettleMarket | K::CrankFunding | K::ExecuteAction | K::CancelAction => {
+            Sender::Anyone
+        }
+        K::OfferAuthority | K::AcceptAuthority | K::WithdrawOffer | K::RenounceAuthority => Sender::Anyone,
+        _ => Sender::Owner,
+    }
+}
+
+/// A world in which every role also has a holder whose grant ends a second after the start.
+fn expiring_world() -> World {
+    let mut genesis = genesis();
+    for role in 0..roles::NAMES.len() as u8 {
+        let grant = Grant { principal: key(0x80 + role), role, expiry_ns: START + SECOND };
+        genesis.grants.push(grant);
+    }
+    let mut world: World = World::bare();
+    world.engine = tradewind_engine::Engine::new(&genesis).expect("sound");
+    world.auditor = tradewind_engine::audit::Auditor::new(&genesis);
+    for owner in [ALICE, BOB] {
+        world.accept(open_account(owner));
+    }
+    world
+}
+
+/// The answer to one command, by the engine alone; the state must stay as it was.
+fn answer(world: &mut World, command: Command) -> Option<Code> {
+    let before = world.engine.state_hash();
+    let client_key = world.fresh_key();
+    let (seq, time_ns) = (world.engine.next_seq(), world.now_ns);
+    let stamped = Command { seq, time_ns, client_key, ..command };
+    let result = world.engine.apply(&stamped, &mut tradewind_engine::Output::default());
+    assert_eq!((result.accepted, result.event_count), (0, 0), "{:#06x}/{}", command.kind, command.op);
+    assert_eq!(world.engine.state_hash(), before, "{:#06x}/{}", command.kind, command.op);
+    Code::from_number(result.code)
+}
+
+#[test]
+fn p14_8_every_command_refuses_each_way_of_lacking_authority_with_its_own_code() {
+    let mut world = expiring_world();
+    let (stranger, banned) = (key(0x66), key(0x67));
+    world.accept(suspend(ADMIN_A, banned));
+    world.advance(SECOND);
+    for &kind in Kind::ALL {
+        let name = kind.name();
+        let command = by(ALICE, kind);
+        let acting = |principal| Command { principal, ..command };
+        let damaged = answer(&mut world, Command { tag: 7, ..command });
+        assert_eq!(damaged, Some(Code::INVALID_TYPE_TAG), "{name}");
+        let suspended = answer(&mut world, acting(banned));
+        assert_eq!(suspended, Some(Code::PRINCIPAL_SUSPENDED), "{name}");
+        let nobody = answer(&mut world, acting([0; 32]));
+        assert_eq!(nobody, Some(Code::UNAUTHORIZED_SIGNER), "{name}");
+        match sender(kind) {
+            Sender::Role(role) => {
+                let denied = answer(&mut world, acting(stranger));
+                assert_eq!(denied, Some(Code::PERMISSION_DENIED), "{name}");
+                let expired = answer(&mut world, acting(key(0x80 + role)));
+                assert_eq!(expired, Some(Code::ROLE_EXPIRED), "{name}");
+            }
+            Sender::Owner => {
+                let foreign = answer(&mut world, acting(stranger));
+                assert_eq!(foreign, Some(Code::UNAUTHORIZED_SIGNER), "{name}");
+                let unknown = answer(&mut world, Command { account: [9; 32], ..command });
+                assert_eq!(unknown, Some(Code::ACCOUNT_NOT_FOUND), "{name}");
+            }
+            Sender::Anyone => {}
+        }
+    }
+    // A role's bit is not enough where the account must be the sender's own.
+    for kind in [Kind::CreateMarket, Kind::KeeperAct, Kind::Liquidate] {
+        let principal = if kind == Kind::CreateMarket { OPERATOR } else { KEEPERS[0] };
+        let foreign = answer(&mut world, Command { principal, ..by(ALICE, kind) });
+        assert_eq!(foreign, Some(Code::UNAUTHORIZED_SIGNER), "{}", kind.name());
+    }
+    let foreign_id = Command { account: by(BOB, Kind::Tick).account, ..open_account(key(0x60)) };
+    assert_eq!(answer(&mut world, foreign_id), Some(Code::DERIVED_ID_MISMATCH));
+}
+
+#[test]
+fn p14_3_suspensions_of_principals_without_a_role_are_bounded_and_leave_room_for_grants() {
+    let mut world: World = World::new();
+    let outsider = |number: u32| {
+        let mut principal = [0xEF; 32];
+        principal[..4].copy_from_slice(&number.to_le_bytes());
+        principal
+    };
+    let many: Vec<Command> = (0..4_000)
+        .map(|number| Command { client_key: world.fresh_key(), ..suspend(ADMIN_A, outsider(number)) })
+        .collect();
+    let accepted: usize =
+        many.chunks(1_000).map(|part| world.run(part).iter().filter(|one| one.accepted == 1).count()).sum();
+    assert_eq!(accepted, 4_000);
+    let full = world.refuse(suspend(ADMIN_A, outsider(4_000)), Code::CAPACITY_EXCEEDED);
+    assert_eq!((full.bound, full.given), (4_000, 4_000));
+    // Who holds a role can always be suspended, and grants find room.
+    world.accept(suspend(ADMIN_A, RESUMER_A));
+    world.accept(grant(ADMIN_A, key(0xD0), roles::ROLE_ADMIN, START + DAY));
+    // One that is lifted makes room for another, and is a stranger again.
+    for admin in [ADMIN_A, ADMIN_B] {
+        world.accept(reinstate(admin, outsider(7)));
+    }
+    world.refuse(reinstate(ADMIN_A, outsider(7)), Code::INVALID_TRANSITION);
+    world.accept(suspend(ADMIN_A, outsider(4_000)));
+    let restored = tradewind_engine::Engine::<tradewind_engine::FastBook>::restore(&world.engine.snapshot());
+    world.engine = restored.expect("a sound snapshot");
+    world.refuse(suspend(ADMIN_A, outsider(4_001)), Code::CAPACITY_EXCEEDED);
+}
+
+#[test]
+fn p14_3_a_first_approval_of_a_reinstatement_ends_with_its_authors_right() {
+    let mut world: World = World::new();
+    world.accept(suspend(ADMIN_A, CAROL));
+    world.accept(reinstate(ADMIN_A, CAROL));
+    world.accept(suspend(ADMIN_B, ADMIN_A));
+    world.accept(reinstate(ADMIN_B, CAROL));
+    assert_eq!(world.kinds(), [EventKind::ReinstatePending]);
+    world.refuse(buy(CAROL, 0, 100, 1), Code::PRINCIPAL_SUSPENDED);
+}

@@ -29,6 +29,19 @@ fn is_spot(kind: EventKind) -> bool {
         || (0x0300..0x0310).contains(&code)
         || (0x0C00..0x0C10).contains(&code)
         || code >= 0xFF00
+        || matches!(
+            kind,
+            EventKind::KeeperRegistered
+                | EventKind::KeeperRemoved
+                | EventKind::KeeperStakeChanged
+                | EventKind::KeeperIdle
+                | EventKind::SlashSigned
+                | EventKind::SlashOpened
+                | EventKind::ActionProposed
+                | EventKind::ActionApproved
+                | EventKind::AuthorityOffered
+                | EventKind::SuitabilitySet
+        )
 }
 
 /// Commands in batches of up to seven, each with the time at which it is sequenced.

@@ -606,7 +606,7 @@ fn governing() -> impl Strategy<Value = Command> {
         }),
         6 => (governor(), paused(), 1..4_u32)
             .prop_map(|(who, market, pause_id)| { resume(who, market, pause_id) }),
-        1 => (0..3_u32, 1..3_u32, any::<u32>(), 0..200_000_000_u32).prop_map(|(market, version, mask, fee)| {
+        1 => (0..3_u32, 1..3_u32, any::<u32>(), prop_oneof![0..28_000_000_u32, 0..200_000_000_u32]).prop_map(|(market, version, mask, fee)| {
             let payload = UpdateMarket {
                 market,
                 config_version: version,
@@ -665,9 +665,87 @@ fn governing() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// Keepers and governance, mostly sensible; the world has no staking asset unless a run registers one.
+fn institutions() -> impl Strategy<Value = Command> {
+    let keeper = || prop_oneof![6 => Just(ALICE), 1 => Just(BOB)];
+    let staff = || prop_oneof![3 => Just(OPERATOR), 3 => Just(OPERATORS_B_C[0]), 1 => Just(ARBITER), 1 => Just(ALICE)];
+    let token = RegisterAsset {
+        asset_flags: asset_flag::STAKE,
+        ..register_asset(*b"MMT\0\0\0\0\0\0\0\0\0\0\0\0\0").payload_as()
+    };
+    let approver = || prop_oneof![Just(APPROVERS[0]), Just(APPROVERS[1]), Just(APPROVERS[2]), Just(GOVERNOR)];
+    let evidence = || prop_oneof![4 => Just([1_u8; 32]), 1 => Just([0_u8; 32])];
+    prop_oneof![
+        3 => Just(by(OPERATOR, Kind::RegisterAsset).with(&token)),
+        3 => (owner(), 2..4_u16, any::<u64>()).prop_map(|(owner, asset, id)| {
+            let mut external_id = [8; 32];
+            external_id[..8].copy_from_slice(&id.to_le_bytes());
+            deposit(owner, asset, 5_000_000_000, external_id)
+        }),
+        5 => (keeper(), prop_oneof![4 => Just(16_u32), 1 => 0..40_u32], prop_oneof![Just(1_000_000_000_i64), amount()]).prop_map(
+            |(owner, capabilities, stake)| {
+                by(owner, Kind::RegisterKeeper).with(&RegisterKeeper { capabilities, reserved: 0, stake })
+            }
+        ),
+        5 => (keeper(), 0..3_usize, prop_oneof![3 => 1..1_000_000_i64, 1 => amount()]).prop_map(|(owner, which, amount)| {
+            let kinds = [Kind::StakeKeeper, Kind::UnstakeKeeper, Kind::WithdrawKeeperStake];
+            by(owner, kinds[which]).with(&KeeperStake { amount })
+        }),
+        1 => (staff(), keeper(), any::<bool>()).prop_map(|(who, keeper, remove)| {
+            let kind = if remove { Kind::RemoveKeeper } else { Kind::ReinstateKeeper };
+            by(who, kind).with(&KeeperTarget { keeper: id::account_id(&keeper) })
+        }),
+        5 => (staff(), keeper(), evidence(), prop_oneof![6 => Just(4_u8), 1 => 0..6_u8], prop_oneof![6 => Just(50_000_u32), 1 => 0..120_000_u32]).prop_map(
+            |(who, keeper, evidence, fault, ppm)| {
+                let keeper = id::account_id(&keeper);
+                let terms = SlashKeeper { keeper, evidence, fault, ppm, ..Record::zero() };
+                by(who, Kind::SlashKeeper).with(&terms)
+            }
+        ),
+        3 => (keeper(), staff(), 0..4_u64, 0..2_u8, any::<bool>()).prop_map(
+            |(keeper, who, slash, uphold, decides)| {
+                let terms = SlashAppeal { slash, uphold: if decides { uphold } else { 0 }, ..Record::zero() };
+                match decides {
+                    true => by(who, Kind::DecideAppeal).with(&terms),
+                    false => by(keeper, Kind::AppealSlash).with(&terms),
+                }
+            }
+        ),
+        2 => (keeper(), 0..6_u8, market()).prop_map(|(owner, action, market)| {
+            by(owner, Kind::KeeperAct).with(&KeeperAct { action, market, ..Record::zero() })
+        }),
+        4 => (0..2_u32, 1..3_u32, 0..10_000_u16, 0..3_u32).prop_map(|(market, config_version, band_bp, version)| {
+            let update = UpdateMarket { market, config_version, field_mask: 1, band_bp, ..Record::zero() };
+            propose(by(RISK, Kind::UpdateMarket).with(&update), version)
+        }),
+        2 => (64..67_u32, 0..3_u32, 0..40_i64).prop_map(|(parameter, config_version, value)| {
+            let request = SetParameter { parameter, config_version, value };
+            propose(by(RISK, Kind::SetParameter).with(&request), config_version)
+        }),
+        6 => (approver(), 1..4_u64, 0..8_u8).prop_map(|(who, action, verb)| {
+            let kind = match verb {
+                0 => Kind::CancelAction,
+                1 => Kind::ExecuteAction,
+                _ => Kind::ApproveAction,
+            };
+            by(who, kind).with(&OneAction { action })
+        }),
+        2 => (0..4_u64, 0..3_u8, prop_oneof![4 => Just(roles::RISK), 1 => 0..17_u8]).prop_map(|(offer, verb, authority)| match verb {
+            0 => by(RISK, Kind::OfferAuthority).with(&OfferAuthority { nominee: key(0xD0), authority, ..Record::zero() }),
+            1 => by(RESUMER_A, Kind::RenounceAuthority).with(&RenounceAuthority { authority, ..Record::zero() }),
+            _ => by(if offer % 2 == 0 { RISK } else { key(0xD0) }, Kind::AcceptAuthority).with(&OneOffer { offer }),
+        }),
+        1 => (owner(), 0..5_u8, -1..400_i64).prop_map(|(owner, level, days)| {
+            let request = SetSuitability { level, expiry_ns: START + days * DAY, ..Record::zero() };
+            Command { principal: RISK, ..by(owner, Kind::SetSuitability).with(&request) }
+        }),
+    ]
+}
+
 /// A command of any kind, most of them sensible, with fields that are now and then hostile.
 pub fn any_command() -> impl Strategy<Value = Command> {
-    let body = prop_oneof![55 => placing(), 20 => changing(), 12 => money(), 8 => governing()];
+    let body =
+        prop_oneof![55 => placing(), 20 => changing(), 12 => money(), 8 => governing(), 12 => institutions()];
     let key_bytes = prop_oneof![1 => any::<u8>().prop_map(|n| [n; 16]), 9 => any::<[u8; 16]>()];
     let envelope = (
         key_bytes,

@@ -111,7 +111,7 @@ impl<B: Book> Engine<B> {
         self.cursor.time_ns = command.time_ns;
         self.cursor.idempotency.purge(command.time_ns);
         let answer = addressed.and_then(|kind| self.run(command, kind, output));
-        self.cursor.meter(answer.is_ok());
+        self.cursor.meter(answer.as_ref().err().map(|refusal| refusal.code));
         answer
     }
 

@@ -183,6 +183,8 @@ pub const MAX_LIQUIDATED_ACCOUNTS: usize = 1_024;
 pub const MAX_PAUSE_REQUESTS: usize = 64;
 /// Markets whose oracle breaker one command handles.
 pub const FEED_MARKETS_PER_STEP: usize = 16;
+/// Markets whose part of the platform's mean move one Tick looks at again.
+pub const WEIGHED_MARKETS_PER_TICK: u32 = 8;
 /// Price levels that one command of a call auction looks at.
 pub const AUCTION_LEVELS_PER_COMMAND: u32 = 128;
 /// Longest FREEZE (P7.5).

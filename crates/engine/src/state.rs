@@ -12,6 +12,7 @@ use crate::limits::SECOND_NS;
 use crate::market::{decode_pause, encode_pause, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
 use crate::roles::Roles;
+use crate::wire::error::Code;
 
 /// A registered asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,8 +298,10 @@ pub struct Cursor {
     pub idempotency: Idempotency,
     pub rates: crate::flow::Rates,
     pub conflicts: crate::keeper::conflicts::Conflicts,
-    /// (second, accepted, rejected) by second modulo [`METER_SECONDS`].
-    meters: Vec<(i64, u32, u32)>,
+    /// (second, accepted, rejected, of these for congestion) by second modulo [`METER_SECONDS`].
+    meters: Vec<(i64, u32, u32, u32)>,
+    /// Second of the last refusal for congestion; derived from the meters' use, kept with them.
+    pub congested_second: i64,
     /// Slot of the present second and the moment at which the second ends; derived, not state.
     metering: (usize, i64),
 }
@@ -312,21 +315,27 @@ impl Cursor {
             idempotency: Idempotency::default(),
             rates: crate::flow::Rates::default(),
             conflicts: Default::default(),
-            meters: vec![(0, 0, 0); METER_SECONDS],
+            meters: vec![(0, 0, 0, 0); METER_SECONDS],
+            congested_second: i64::MIN,
             metering: (0, i64::MIN),
         }
     }
 
     #[inline]
-    pub fn meter(&mut self, accepted: bool) {
+    pub fn meter(&mut self, refused: Option<Code>) {
         if self.time_ns >= self.metering.1 {
             self.start_second();
         }
         let slot = &mut self.meters[self.metering.0];
-        if accepted {
-            slot.1 = slot.1.saturating_add(1);
-        } else {
-            slot.2 = slot.2.saturating_add(1);
+        match refused {
+            None => slot.1 = slot.1.saturating_add(1),
+            Some(code) => {
+                slot.2 = slot.2.saturating_add(1);
+                if matches!(code, Code::CAPACITY_EXCEEDED | Code::RATE_LIMITED) {
+                    slot.3 = slot.3.saturating_add(1);
+                    self.congested_second = slot.0;
+                }
+            }
         }
     }
 
@@ -335,7 +344,7 @@ impl Cursor {
         let second = self.time_ns.div_euclid(SECOND_NS);
         let index = second.rem_euclid(METER_SECONDS as i64) as usize;
         if self.meters[index].0 != second {
-            self.meters[index] = (second, 0, 0);
+            self.meters[index] = (second, 0, 0, 0);
         }
         self.metering = (index, (second + 1).saturating_mul(SECOND_NS));
     }
@@ -345,10 +354,24 @@ impl Cursor {
         let now = self.time_ns.div_euclid(SECOND_NS);
         self.meters
             .iter()
-            .filter(|(second, _, _)| *second > now - seconds && *second <= now)
-            .fold((0, 0), |(yes, no), &(_, accepted, rejected)| {
+            .filter(|(second, ..)| *second > now - seconds && *second <= now)
+            .fold((0, 0), |(yes, no), &(_, accepted, rejected, _)| {
                 (yes + u64::from(accepted), no + u64::from(rejected))
             })
+    }
+
+    /// Commands and refusals for congestion of the last `seconds` (at most 600), the present one included.
+    pub fn congestion(&self, seconds: i64) -> (u64, u64) {
+        let now = self.time_ns.div_euclid(SECOND_NS);
+        let (mut commands, mut refused) = (0, 0);
+        for second in now - seconds + 1..=now {
+            let slot = &self.meters[second.rem_euclid(METER_SECONDS as i64) as usize];
+            if slot.0 == second {
+                commands += u64::from(slot.1) + u64::from(slot.2);
+                refused += u64::from(slot.3);
+            }
+        }
+        (commands, refused)
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -356,11 +379,11 @@ impl Cursor {
         writer.u64(self.seq);
         writer.i64(self.time_ns);
         writer.u32(self.rules_version);
-        for &(second, accepted, rejected) in &self.meters {
+        for &(second, accepted, rejected, congested) in &self.meters {
             writer.i64(second);
-            writer.u32(accepted);
-            writer.u32(rejected);
+            [accepted, rejected, congested].into_iter().for_each(|count| writer.u32(count));
         }
+        writer.i64(self.congested_second);
         self.idempotency.encode(&mut writer);
         self.rates.encode(self.time_ns, &mut writer);
         self.conflicts.encode(&mut writer);
@@ -373,8 +396,9 @@ impl Cursor {
         cursor.time_ns = reader.i64()?;
         cursor.rules_version = reader.u32()?;
         for slot in &mut cursor.meters {
-            *slot = (reader.i64()?, reader.u32()?, reader.u32()?);
+            *slot = (reader.i64()?, reader.u32()?, reader.u32()?, reader.u32()?);
         }
+        cursor.congested_second = reader.i64()?;
         cursor.idempotency = Idempotency::decode(reader)?;
         cursor.rates = crate::flow::Rates::decode(reader)?;
         cursor.conflicts = crate::keeper::conflicts::Conflicts::decode(reader)?;

@@ -258,6 +258,17 @@ impl<B: Book> Engine<B> {
         paused.chain(halted).chain(short).fold(Cell::Allowed, Cell::stricter)
     }
 
+    /// New risk by an order that the engine itself sends now: a fired one, or a slice. Pauses hold them back before.
+    ///
+    /// # Errors
+    /// `BREAKER_ACTIVE`, `COVERAGE_TOO_LOW`.
+    pub(crate) fn check_new_risk(&self, market: u32) -> Result<(), Reject> {
+        if self.state.halts.in_force == 0 {
+            return Ok(());
+        }
+        self.check_breakers(self.risk_of(market, 0), Some(market), &|cell| cell == Cell::Refused)
+    }
+
     /// Whether a halt makes the funding of this market zero (P7.5).
     pub(crate) fn is_funding_halted(&self, market: u32) -> bool {
         self.halt_cell(Action::Funding, Some(market)) == Cell::Zero

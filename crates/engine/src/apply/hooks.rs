@@ -35,8 +35,9 @@ pub(crate) struct Moved {
 impl<B: Book> Engine<B> {
     /// After every fill of the book.
     #[inline]
-    pub(crate) fn after_trade(&mut self, command: &Command, print: &Print, _output: &mut Output) {
+    pub(crate) fn after_trade(&mut self, command: &Command, print: &Print, output: &mut Output) {
         self.state.triggers.note_price(print.market, trigger_source::LAST_TRADE, print.price);
+        self.halts_after_trade(command, print, output);
         self.detect_fill(command.time_ns, print);
     }
 
@@ -47,11 +48,13 @@ impl<B: Book> Engine<B> {
             self.refresh_mark(command, market, output);
             self.note_market_prices(market);
         }
+        self.halts_after_index(command, feed, output);
     }
 
     /// After the mark of a market has changed.
-    pub(crate) fn after_mark(&mut self, _command: &Command, market: u32, _output: &mut Output) {
+    pub(crate) fn after_mark(&mut self, command: &Command, market: u32, output: &mut Output) {
         self.note_market_prices(market);
+        self.halts_after_mark(command, market, output);
     }
 
     /// Every Tick, before the due queue.
@@ -59,6 +62,7 @@ impl<B: Book> Engine<B> {
         if !self.state.perps.stale.is_empty() {
             self.refresh_stale_marks(command, output);
         }
+        self.halts_on_tick(command, output);
     }
 
     /// After a position has changed, once both sides of the event are posted.

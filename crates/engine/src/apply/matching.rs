@@ -24,7 +24,7 @@ const MAKER_FUND_SHARE_PCT: u32 = 5;
 const BUYBACK_SHARE_PCT: u32 = 10;
 
 /// Most cancels that a fill between two orders causes, when one of them is linked to others.
-const PAIR_CANCELS: u32 = 2 * LINKED_CANCELS;
+pub(super) const PAIR_CANCELS: u32 = 2 * LINKED_CANCELS;
 
 /// How a step of matching ended.
 pub(crate) enum Step {
@@ -45,6 +45,7 @@ impl<B: Book> Engine<B> {
         let market = taker.order.market as usize;
         let opposite = 1 - taker.order.side;
         let mut ended = None;
+        let collected = self.collects(taker.order.market);
         while taker.order.remaining > 0 && ended.is_none() {
             let Some(slot) = self.state.books[market].first(opposite) else { break };
             let maker = self.state.orders[slot];
@@ -65,18 +66,40 @@ impl<B: Book> Engine<B> {
                 if let Step::Ends(reason) = self.prevent_self_trade(command, taker, slot, budget, output) {
                     ended = Some(reason);
                 }
-            } else if !special {
-                budget.fills -= 1;
-                let lots = taker.order.remaining.min(maker.remaining);
-                self.fill(command, taker, slot, &maker, lots, output);
-            } else if let Step::Ends(reason) =
-                self.fill_special(command, taker, (slot, &maker), budget, output)
-            {
-                ended = Some(reason);
+            } else if self.trips_by_price(command, taker, maker.price, output) {
+                ended = Some(cancel_reason::BAND);
+            } else {
+                if special {
+                    let step = self.fill_special(command, taker, (slot, &maker), budget, output);
+                    if let Step::Ends(reason) = step {
+                        ended = Some(reason);
+                    }
+                } else {
+                    budget.fills -= 1;
+                    let lots = taker.order.remaining.min(maker.remaining);
+                    self.fill(command, taker, slot, &maker, lots, output);
+                }
+                // The fill has tripped a breaker: what is left would trade in a halted market (P7.3).
+                if !collected && self.collects(taker.order.market) && !taker.liquidates {
+                    ended = ended.or(Some(cancel_reason::BAND));
+                }
             }
         }
         self.finish(command, taker, ended, budget, output);
         true
+    }
+
+    /// Whether a fill at this price would trip a breaker; then it has, and the fill is not made (P7.3). A liquidation
+    /// trips it too, and goes on within the band of the index.
+    #[inline]
+    fn trips_by_price(&mut self, command: &Command, taker: &Taker, price: i64, output: &mut Output) -> bool {
+        match self.price_reading(command, taker.order.market, price) {
+            None => false,
+            Some(reading) => {
+                self.trip(command, taker.order.market, reading, [0; 32], output);
+                !taker.liquidates
+            }
+        }
     }
 
     fn finish(
@@ -138,13 +161,15 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
-        let price = maker.price;
+        let price = taker.price_with(maker);
         if self.is_leveraged(maker.market) {
             return self.fill_perpetual(command, taker, slot, maker, lots, output);
         }
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
+        // In an auction the taker rests too.
+        let behind = if taker.print_price == 0 { 0 } else { later };
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = price;
         let parameters = market.parameters;
@@ -155,8 +180,10 @@ impl<B: Book> Engine<B> {
             fee_e6bp: rate,
             fee_cap_e6bp: order.fee_cap_e6bp,
         };
-        let (taking, making) =
-            (leg(&taker.order, 0, parameters.taker_fee_e6bp), leg(maker, unseen, parameters.maker_fee_e6bp));
+        let (taking, making) = (
+            leg(&taker.order, behind, parameters.taker_fee_e6bp),
+            leg(maker, unseen, parameters.maker_fee_e6bp),
+        );
         let taker_buys = taker.order.side == side::BUY;
         let (buyer, seller, buyer_leg, seller_leg) = if taker_buys {
             (&taker.order, maker, taking, making)

@@ -2,7 +2,9 @@
 
 mod accounts;
 mod admission;
+pub(crate) mod auction;
 mod authority;
+mod breaker_inputs;
 mod breakers;
 mod collateral;
 mod conditional;

@@ -367,6 +367,9 @@ impl<B: Book> Engine<B> {
         let best = self.state.books[order.market as usize].best(1 - order.side);
         let crossing = best.is_some_and(|best| crosses(order.side, order.price, best));
         let tif = order.time_in_force;
+        if self.collects(order.market) {
+            return self.check_collected(order, crossing).map(|()| false);
+        }
         if !crossing && order.order_type != order_type::MARKET && tif != time_in_force::FOK {
             // An IOC order that meets nothing still runs, so that its rest is cancelled with a reason.
             return Ok(tif == time_in_force::IOC);
@@ -504,7 +507,7 @@ impl<B: Book> Engine<B> {
     pub(super) fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
         let market = &self.state.markets.list[order.market as usize];
         let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
-        Taker { order, slot, stored, low, high, liquidates: false }
+        Taker { order, slot, stored, low, high, liquidates: false, print_price: 0 }
     }
 
     #[inline]
@@ -590,6 +593,10 @@ impl<B: Book> Engine<B> {
         if self.is_leveraged(market) {
             // Its reference is the index, and its mark follows the book with the next Tick.
             return self.state.perps.set_stale(market);
+        }
+        if self.collects(market) {
+            // The auction's reference is that of the moment of the halt; a crossed book says nothing about the price.
+            return;
         }
         let book = &self.state.books[market as usize];
         let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));

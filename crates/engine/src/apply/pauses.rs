@@ -20,6 +20,10 @@ pub mod unmet {
     pub const BREAKERS: i64 = 1;
     /// A feed in scope has not been VALID for 60 s.
     pub const FEEDS: i64 = 2;
+    /// The breaker's own condition of P7.1 does not hold.
+    pub const CONDITION: i64 = 4;
+    /// Its call auction is running.
+    pub const AUCTION: i64 = 8;
 }
 
 /// What a pause acts on: the due queue's number and the events' subject.
@@ -201,10 +205,8 @@ impl<B: Book> Engine<B> {
             breakers.breakers.iter().any(|breaker| breaker.phase != phase::CLOSED)
         };
         let breakers = if halts.of_market(market).is_some_and(open) { unmet::BREAKERS } else { 0 };
-        let feed = halts.feeds.get(&self.state.markets.list[market as usize].feed);
-        // Feed 0 is also "no feed" of a spot market; only a market that has joined its feed waits for it.
-        let joined = feed.filter(|feed| feed.markets.binary_search(&market).is_ok());
-        let settled = joined.is_none_or(|feed| feed.is_settled(now_ns));
+        let feed = self.state.perps.of_market(market).map(|perp| perp.feed);
+        let settled = halts.feed_settled(feed, now_ns);
         breakers | if settled { 0 } else { unmet::FEEDS }
     }
 

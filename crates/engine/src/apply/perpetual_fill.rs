@@ -36,14 +36,15 @@ impl<B: Book> Engine<B> {
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
-        market.last_price = maker.price;
+        let price = taker.price_with(maker);
+        market.last_price = price;
         let (unit, quote, parameters) = (market.unit, market.quote, market.parameters);
-        let value = lots * maker.price * unit;
+        let value = lots * price * unit;
         let taker_fee = fee_ceil(value, parameters.taker_fee_e6bp.min(taker.order.fee_cap_e6bp));
         let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));
         let postings = &mut output.postings;
-        let taking = self.fill_side(&taker.order, lots, maker.price, quote, taker_fee, postings);
-        let making = self.fill_side(maker, lots, maker.price, quote, maker_fee, postings);
+        let taking = self.fill_side(&taker.order, lots, price, quote, taker_fee, postings);
+        let making = self.fill_side(maker, lots, price, quote, maker_fee, postings);
         self.post_fees(taker_fee + maker_fee, quote, postings);
         taker.order.remaining -= lots;
         let kind = if taker.liquidates { trade_kind::LIQUIDATION } else { trade_kind::PERP };
@@ -54,7 +55,7 @@ impl<B: Book> Engine<B> {
             taker_side: taker.order.side,
             trade_kind: kind,
             outcome: maker.outcome,
-            price: maker.price,
+            price,
             lots,
             notional: value,
             taker_fee,
@@ -70,7 +71,7 @@ impl<B: Book> Engine<B> {
         self.after_moves(command, [taking, making], output);
         let print = Print {
             market: maker.market,
-            price: maker.price,
+            price,
             lots,
             notional: value,
             taker: taker.order.account,

@@ -51,7 +51,11 @@ impl<B: Book> Engine<B> {
                 due::PAUSE_END => self.end_pause(command, id, output),
                 due::WITHDRAWAL => self.withdrawal_ready(command, id),
                 due::ORACLE => self.oracle_due(command, kind, id, output),
-                due::BREAKER => self.breaker_due(command, kind, id, output),
+                due::BREAKER => {
+                    if let Some(work) = self.breaker_due(command, kind, id, output) {
+                        return (Some(work), false);
+                    }
+                }
                 due::ORDER => self.order_due(command, kind, id, output),
                 due::FUNDING => self.perp_due(command, kind, id, output),
                 due::LIQUIDATION => self.liquidation_due(command, kind, id, output),

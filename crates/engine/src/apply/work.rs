@@ -1,9 +1,10 @@
 //! Bounded work: what one command does not finish, the next one continues (protocol P2.1.4).
 
+use super::auction::Uncross;
 use super::conditional::OpenBatch;
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::limits::{CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND};
+use crate::limits::{AUCTION_LEVELS_PER_COMMAND, CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND};
 use crate::order::Order;
 use crate::output::{Output, Subject};
 use crate::wire::command::{Command, Continue};
@@ -22,6 +23,7 @@ pub enum Work {
     /// Items of an atomic batch that are still to come.
     #[allow(dead_code)]
     Batch(Box<OpenBatch>),
+    Uncross(Uncross),
     Due,
 }
 
@@ -37,6 +39,19 @@ pub struct Taker {
     pub high: i64,
     /// A liquidation: prints say so, and its fee is the liquidation's.
     pub liquidates: bool,
+    /// Ticks at which it prints; 0 = at the maker's price.
+    pub print_price: i64,
+}
+
+impl Taker {
+    /// The price of a fill against this maker: the maker's, or the one of the auction.
+    #[inline]
+    pub fn price_with(&self, maker: &Order) -> i64 {
+        match self.print_price {
+            0 => maker.price,
+            price => price,
+        }
+    }
 }
 
 /// Cancels of one account's orders.
@@ -74,11 +89,18 @@ pub struct Budget {
     pub fills: u32,
     pub cancels: u32,
     pub due: u32,
+    /// Price levels of a call auction.
+    pub levels: u32,
 }
 
 impl Budget {
     pub const fn full() -> Self {
-        Budget { fills: FILLS_PER_COMMAND, cancels: CANCELS_PER_COMMAND, due: DUE_PER_COMMAND }
+        Budget {
+            fills: FILLS_PER_COMMAND,
+            cancels: CANCELS_PER_COMMAND,
+            due: DUE_PER_COMMAND,
+            levels: AUCTION_LEVELS_PER_COMMAND,
+        }
     }
 }
 
@@ -108,6 +130,10 @@ impl<B: Book> Engine<B> {
                 Work::Triggers => (self.run_triggers(command, &mut budget, output), true),
                 // Its items never came: nothing was applied and nothing remains.
                 Work::Batch(_) => (None, true),
+                Work::Uncross(job) => {
+                    let rest = self.uncross(command, job, &mut budget, output);
+                    (rest.map(Work::Uncross), true)
+                }
                 Work::Due => self.handle_due(command, &mut budget, output),
             };
             if exhausted {

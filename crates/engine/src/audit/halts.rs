@@ -122,7 +122,7 @@ impl Auditor {
             EventKind::BreakerTripped => (from == CLOSED || from == PROBATION, TRIPPED),
             EventKind::BreakerExtended => (from == TRIPPED || from == AUCTION, TRIPPED),
             EventKind::BreakerHalfOpen if by_auction => (
-                from == TRIPPED && body.phase == AUCTION || from == AUCTION && body.phase == PROBATION,
+                from == TRIPPED && body.phase == AUCTION || from == AUCTION && body.phase >= AUCTION,
                 body.phase,
             ),
             EventKind::BreakerHalfOpen => (from == TRIPPED && body.phase == PROBATION, PROBATION),

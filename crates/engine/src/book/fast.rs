@@ -196,6 +196,17 @@ impl Book for FastBook {
         }
     }
 
+    fn level_behind(&self, book_side: u8, than: Option<i64>) -> Option<Level> {
+        let queue = match than {
+            None => Some(self.best[book_side as usize]).filter(|&queue| queue != NONE),
+            Some(price) => self.next_level(book_side, price),
+        };
+        queue.map(|queue| {
+            let Queue { price, lots, orders, .. } = self.queues[queue as usize];
+            Level { price, lots, orders }
+        })
+    }
+
     fn levels(&self, book_side: u8, visit: &mut dyn FnMut(Level) -> bool) {
         let prices = &self.prices[book_side as usize];
         let mut show = |&queue: &u32| {

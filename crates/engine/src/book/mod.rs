@@ -35,6 +35,8 @@ pub trait Book: Default + Clone + Send {
     fn last_at(&self, _side: u8, _price: i64) -> Option<u32> {
         None
     }
+    /// The best level that is strictly worse than `than`; None = the best of the side.
+    fn level_behind(&self, side: u8, than: Option<i64>) -> Option<Level>;
     /// Levels from the best on; stops when `visit` returns false.
     fn levels(&self, side: u8, visit: &mut dyn FnMut(Level) -> bool);
 }

@@ -71,6 +71,17 @@ impl Book for ReferenceBook {
         ranked.get(position + 1).copied()
     }
 
+    fn level_behind(&self, book_side: u8, than: Option<i64>) -> Option<Level> {
+        let worse = |price: i64| match than {
+            None => true,
+            Some(than) if book_side == side::BUY => price < than,
+            Some(than) => price > than,
+        };
+        let (&price, queue) = self.in_order(book_side).find(|(&price, _)| worse(price))?;
+        let lots = queue.iter().map(|entry| entry.1).sum();
+        Some(Level { price, lots, orders: queue.len() as u32 })
+    }
+
     fn levels(&self, book_side: u8, visit: &mut dyn FnMut(Level) -> bool) {
         let _ = self.in_order(book_side).all(|(&price, queue)| {
             let lots = queue.iter().map(|entry| entry.1).sum();

@@ -31,9 +31,10 @@ pub struct MarketHalts {
     pub fast: Extremes,
     pub slow: Extremes,
     pub volume: Volume,
-    /// Values of the open interest by the moment at which they ended.
+    /// Lots of open interest by the moment at which they ended, and the present ones.
     interest: Extremes,
-    /// Micro-quote.
+    interest_lots: i64,
+    /// The same in micro-quote, at the last price.
     pub open_interest: i64,
     pub liquidated: Liquidated,
     /// Micro-quote that waits for liquidation.
@@ -52,6 +53,7 @@ impl MarketHalts {
             slow: Extremes::new(SLOW_NS),
             volume: Volume::default(),
             interest: Extremes::new(INTEREST_NS),
+            interest_lots: 0,
             open_interest: 0,
             liquidated: Liquidated::default(),
             pending_liquidation: 0,
@@ -127,13 +129,15 @@ impl MarketHalts {
         Some(Reading { breaker: id::VOLUME, cause: super::breaker::cause::VOLUME, value, threshold })
     }
 
-    /// B7 with a new open interest in micro-quote. A value counts in the window until the moment it ended.
-    pub fn interest_reading(&mut self, now_ns: i64, value: i64) -> Option<Reading> {
-        if value == self.open_interest {
+    /// B7 with a new open interest in lots and micro-quote. A number of lots counts in the window until the moment it
+    /// ended; only lots tell growth from a change of price.
+    pub fn interest_reading(&mut self, now_ns: i64, lots: i64, value: i64) -> Option<Reading> {
+        self.open_interest = value;
+        if lots == self.interest_lots {
             return None;
         }
-        self.interest.push(now_ns, self.open_interest);
-        self.open_interest = value;
+        self.interest.push(now_ns, self.interest_lots);
+        self.interest_lots = lots;
         let entry = self.breaker(id::OPEN_INTEREST);
         if value <= MIN_INTEREST || !entry.watches(now_ns) {
             return None;
@@ -141,10 +145,10 @@ impl MarketHalts {
         let threshold = entry.threshold_now();
         let (low, _) = self.interest.range(now_ns)?;
         // From nothing there is no rate: the first positions of a market are its beginning, not a rush.
-        if low == 0 || value <= low || !moves_beyond(value, low, threshold, None) {
+        if low == 0 || lots <= low || !moves_beyond(lots, low, threshold, None) {
             return None;
         }
-        let grown = (i128::from(value - low) * 10_000 + i128::from(low) - 1) / i128::from(low);
+        let grown = (i128::from(lots - low) * 10_000 + i128::from(low) - 1) / i128::from(low);
         let value = grown.min(i128::from(i64::MAX)) as i64;
         let cause = super::breaker::cause::OPEN_INTEREST;
         Some(Reading { breaker: id::OPEN_INTEREST, cause, value, threshold })
@@ -188,9 +192,15 @@ impl MarketHalts {
         self.volume.encode(writer);
         self.interest.encode(writer);
         self.liquidated.encode(writer);
-        [self.open_interest, self.pending_liquidation, self.range_ticks.unwrap_or(0), self.weighed.1]
-            .into_iter()
-            .for_each(|value| writer.i64(value));
+        [
+            self.interest_lots,
+            self.open_interest,
+            self.pending_liquidation,
+            self.range_ticks.unwrap_or(0),
+            self.weighed.1,
+        ]
+        .into_iter()
+        .for_each(|value| writer.i64(value));
         writer.raw(&self.weighed.0.to_le_bytes());
     }
 
@@ -206,6 +216,7 @@ impl MarketHalts {
         halts.volume = Volume::decode(reader)?;
         halts.interest = Extremes::decode(reader, INTEREST_NS)?;
         halts.liquidated = Liquidated::decode(reader)?;
+        halts.interest_lots = reader.i64()?;
         halts.open_interest = reader.i64()?;
         halts.pending_liquidation = reader.i64()?;
         halts.range_ticks = Some(reader.i64()?).filter(|&range| range != 0);

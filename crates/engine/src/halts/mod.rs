@@ -1,6 +1,7 @@
 //! Circuit breakers, pause levels and the halt-action matrix (protocol P7).
 
 pub mod breaker;
+pub mod clearing;
 mod liquidated;
 mod market;
 pub mod matrix;
@@ -23,6 +24,8 @@ const FEED_STALE: u8 = 5;
 /// Coverage that B1 wants to see before it closes, in ppm, and for how long.
 const COVERAGE_RESUME_PPM: i64 = 600_000;
 const COVERAGE_RESUME_NS: i64 = 300 * SECOND_NS;
+/// Refusals that B5 wants to see at most before it closes, in bp of the commands of 30 s.
+const CONGESTION_RESUME_BP: i64 = 1_000;
 /// Coverage of 1.0.
 pub const FULL_COVERAGE_PPM: i64 = 1_000_000;
 
@@ -43,10 +46,8 @@ pub struct FeedWatch {
     pub state: u8,
     /// Since when it has this state.
     pub since_ns: i64,
-    /// Markets that it prices, ascending.
-    pub markets: Vec<u32>,
-    /// How many of them the present state has been brought to.
-    pub told: u32,
+    /// How many of its markets a bad state has been brought to; None = all, or there is nothing to tell.
+    pub told: Option<u32>,
 }
 
 impl FeedWatch {
@@ -59,6 +60,15 @@ impl FeedWatch {
     pub fn is_settled(&self, now_ns: i64) -> bool {
         self.state == FEED_VALID && now_ns >= self.since_ns.saturating_add(FEED_VALID_NS)
     }
+}
+
+/// What the condition of a breaker depends on and other concerns know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Refusals for congestion in bp of the commands of the last 30 s.
+    pub congestion_bp: i64,
+    /// The market's feed.
+    pub feed: Option<u32>,
 }
 
 /// Business state of this concern.
@@ -159,26 +169,27 @@ impl Halts {
     }
 
     /// The condition, besides time, under which a breaker closes (last column of P7.1); auctions apart.
-    pub fn may_reopen(&self, scope: u32, id: u8, now_ns: i64, congestion_bp: i64) -> bool {
+    pub fn may_reopen(&self, scope: u32, id: u8, now_ns: i64, facts: Facts) -> bool {
         match id {
             breaker::id::COVERAGE => {
                 let good = self.coverage_good_ns != i64::MAX
                     && now_ns >= self.coverage_good_ns.saturating_add(COVERAGE_RESUME_NS);
                 self.coverage_ppm.is_none() || good
             }
-            breaker::id::CONGESTION => congestion_bp < 1_000,
+            breaker::id::CONGESTION => facts.congestion_bp < CONGESTION_RESUME_BP,
             breaker::id::LIQUIDATION => self.of_market(scope).is_none_or(|market| {
                 let (pending, open) = (market.pending_liquidation, market.open_interest);
                 pending == 0 || i128::from(pending) * 10_000 < 500 * i128::from(open)
             }),
             breaker::id::ORACLE if scope == u32::MAX => !self.too_many_bad_feeds(),
-            breaker::id::ORACLE => self
-                .feeds
-                .values()
-                .find(|feed| feed.markets.binary_search(&scope).is_ok())
-                .is_none_or(|feed| feed.is_settled(now_ns)),
+            breaker::id::ORACLE => self.feed_settled(facts.feed, now_ns),
             _ => true,
         }
+    }
+
+    /// Whether a market's feed, if it has one that has been heard of, has been VALID for 60 s.
+    pub fn feed_settled(&self, feed: Option<u32>, now_ns: i64) -> bool {
+        feed.and_then(|feed| self.feeds.get(&feed)).is_none_or(|feed| feed.is_settled(now_ns))
     }
 
     /// More than 20 % of the feeds are bad.
@@ -216,22 +227,15 @@ impl Halts {
             return false;
         }
         let (was_valid, was_bad) = (!known || watch.state == FEED_VALID, known && watch.is_bad());
-        (watch.state, watch.since_ns, watch.told) = (state, now_ns, 0);
+        (watch.state, watch.since_ns) = (state, now_ns);
         let is_bad = watch.is_bad();
+        watch.told = is_bad.then_some(0);
         if state == FEED_VALID {
             self.feeds_valid_ns = self.feeds_valid_ns.max(now_ns);
         }
         self.feeds_not_valid = self.feeds_not_valid + u32::from(state != FEED_VALID) - u32::from(!was_valid);
         self.feeds_bad = self.feeds_bad + u32::from(is_bad) - u32::from(was_bad);
         true
-    }
-
-    /// Puts a market under its feed.
-    pub fn join_feed(&mut self, feed: u32, market: u32) {
-        let watch = self.feeds.entry(feed).or_default();
-        if let Err(place) = watch.markets.binary_search(&market) {
-            watch.markets.insert(place, market);
-        }
     }
 
     /// Exchanges a market's part of B2c's sums.
@@ -286,9 +290,7 @@ impl Halts {
             writer.u32(feed);
             writer.u8(watch.state);
             writer.i64(watch.since_ns);
-            writer.u32(watch.told);
-            writer.len(watch.markets.len());
-            watch.markets.iter().for_each(|&market| writer.u32(market));
+            writer.u32(watch.told.unwrap_or(u32::MAX));
         }
         [self.feeds_valid_ns, self.coverage_ppm.unwrap_or(-1), self.coverage_good_ns]
             .into_iter()
@@ -321,13 +323,10 @@ impl Halts {
             let by = reader.array()?;
             halts.requests.insert(scope, PauseRequest { level, categories, until_ns, by, expires_ns });
         }
-        for _ in 0..reader.len(25)? {
-            let (feed, state, since_ns, told) = (reader.u32()?, reader.u8()?, reader.i64()?, reader.u32()?);
-            let mut markets = Vec::new();
-            for _ in 0..reader.len(4)? {
-                markets.push(reader.u32()?);
-            }
-            halts.feeds.insert(feed, FeedWatch { state, since_ns, markets, told });
+        for _ in 0..reader.len(17)? {
+            let (feed, state, since_ns) = (reader.u32()?, reader.u8()?, reader.i64()?);
+            let told = Some(reader.u32()?).filter(|&told| told != u32::MAX);
+            halts.feeds.insert(feed, FeedWatch { state, since_ns, told });
         }
         halts.feeds_valid_ns = reader.i64()?;
         halts.coverage_ppm = Some(reader.i64()?).filter(|&coverage| coverage >= 0);
@@ -344,7 +343,7 @@ impl Halts {
             }
         }
         for (&feed, watch) in &self.feeds {
-            if (watch.told as usize) < watch.markets.len() && watch.is_bad() {
+            if watch.told.is_some() {
                 due.insert((watch.since_ns, due::BREAKER, due_id(FEED_DUE, feed)));
             }
         }

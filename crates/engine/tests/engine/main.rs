@@ -1,7 +1,9 @@
 //! Tests of the state machine through its public border: commands in, results, events and postings out.
 
+mod auction;
 mod audit;
 mod authority;
+mod breakers;
 mod conditional;
 mod continuation;
 mod detection;

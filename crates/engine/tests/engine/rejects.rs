@@ -45,6 +45,25 @@ const CASES: &[(Code, Build)] = cases! {
     RESERVED_NOT_ZERO: |_| {
         by(EMERGENCY, Kind::PauseMarket).with(&PauseMarket { reserved: 1, level: 1, ..Record::zero() })
     };
+    BREAKER_ACTIVE: |world| {
+        world.accept(trip_breaker(EMERGENCY, 0, 2));
+        buy(ALICE, 0, 100, 1)
+    };
+    BREAKER_NOT_TRIPPED: |_| close_breaker(RESUMER_A, 0, 2);
+    COOLDOWN_ACTIVE: |world| {
+        world.accept(trip_breaker(EMERGENCY, ALL_MARKETS, 4));
+        for _ in 0..2 {
+            world.accept(close_breaker(RESUMER_A, ALL_MARKETS, 4));
+            world.accept(close_breaker(RESUMER_B, ALL_MARKETS, 4));
+        }
+        trip_breaker(EMERGENCY, ALL_MARKETS, 4)
+    };
+    RESUME_CONDITION_UNMET: |world| {
+        let pause_id = world.accept(pause(0, 1, START + HOUR)).value as u32;
+        world.accept(trip_breaker(EMERGENCY, 0, 2));
+        world.accept(resume(RESUMER_A, 0, pause_id));
+        resume(RESUMER_B, 0, pause_id)
+    };
     FROZEN: |world| {
         freeze(world, ALL_MARKETS, START + HOUR);
         cancel(ALICE, 1)
@@ -533,8 +552,6 @@ const NOT_REACHABLE_YET: &[Code] = &[
     Code::SUITABILITY_REQUIRED,
     Code::TOO_MANY_POSITIONS,
     Code::WITHDRAWAL_LOCKED,
-    Code::BREAKER_ACTIVE,
-    Code::RESUME_CONDITION_UNMET,
     Code::COVERAGE_TOO_LOW,
 ];
 

@@ -431,6 +431,27 @@ pub fn freeze(world: &mut World, market: u32, until_ns: i64) -> u32 {
     world.accept(masked_pause(EMERGENCY_B, market, (3, 0), until_ns)).value as u32
 }
 
+fn breaker_request(who: Key, kind: Kind, market: u32, breaker: u8) -> Command {
+    let mut reason = [0; 48];
+    reason[..4].copy_from_slice(b"test");
+    by(who, kind).with(&Breaker { market, breaker, reason, ..Breaker::zero() })
+}
+
+pub fn trip_breaker(who: Key, market: u32, breaker: u8) -> Command {
+    breaker_request(who, Kind::TripBreaker, market, breaker)
+}
+
+pub fn close_breaker(who: Key, market: u32, breaker: u8) -> Command {
+    breaker_request(who, Kind::CloseBreaker, market, breaker)
+}
+
+/// First settings of a breaker; those that stay 0 keep their defaults.
+pub fn configure(market: u32, breaker: u8, change: impl FnOnce(&mut ConfigureBreaker)) -> Command {
+    let mut payload = ConfigureBreaker { market, breaker, config_version: 1, ..ConfigureBreaker::zero() };
+    change(&mut payload);
+    by(RISK, Kind::ConfigureBreaker).with(&payload)
+}
+
 pub fn resume(by_key: Key, market: u32, pause_id: u32) -> Command {
     by(by_key, Kind::ResumeMarket).with(&ResumeMarket { market, pause_id })
 }
@@ -602,7 +623,8 @@ fn governing() -> impl Strategy<Value = Command> {
         || prop_oneof![3 => Just(EMERGENCY), 3 => Just(RESUMER_A), 3 => Just(RESUMER_B), 1 => Just(ALICE)];
     prop_oneof![
         5 => (governor(), paused(), 0..4_u8, 1..400_i64).prop_map(|(who, market, level, seconds)| {
-            Command { principal: who, ..pause(market, level, BASE + seconds * SECOND) }
+            let mask = if level == 0 { 1 << (seconds % 8) } else { 0 };
+            masked_pause(who, market, (level, mask), BASE + seconds * SECOND)
         }),
         6 => (governor(), paused(), 1..4_u32)
             .prop_map(|(who, market, pause_id)| { resume(who, market, pause_id) }),
@@ -624,7 +646,7 @@ fn governing() -> impl Strategy<Value = Command> {
             let market = if chance == 0 { 1 } else { 9 };
             by(OPERATOR, Kind::CloseMarket).with(&CloseMarket { market, reserved: 0 })
         }),
-        1 => (any::<bool>(), 0..2_u8, prop_oneof![Just(roles::ROLE_ADMIN), 0..20_u8], 0..400_i64).prop_map(
+        2 => (any::<bool>(), 0..2_u8, prop_oneof![Just(roles::ROLE_ADMIN), 0..20_u8], 0..400_i64).prop_map(
             |(grant, to, role, days)| {
                 let kind = if grant { Kind::GrantRole } else { Kind::RevokeRole };
                 let payload = GrantRole {
@@ -636,7 +658,7 @@ fn governing() -> impl Strategy<Value = Command> {
                 by(ADMIN_A, kind).with(&payload)
             }
         ),
-        3 => (any::<bool>(), any::<bool>(), 4..6_u8).prop_map(|(suspend, first, to)| {
+        4 => (any::<bool>(), any::<bool>(), 4..6_u8).prop_map(|(suspend, first, to)| {
             let kind = if suspend { Kind::SuspendPrincipal } else { Kind::ReinstatePrincipal };
             let principal = if to == 5 { CAROL } else { key(0xD0 + to) };
             by(if first { ADMIN_A } else { ADMIN_B }, kind).with(&SuspendPrincipal { principal })
@@ -655,6 +677,16 @@ fn governing() -> impl Strategy<Value = Command> {
             Command { principal: who, account: [0; 32], ..by(who, Kind::CancelAll).with(&payload) }
         }),
         3 => Just(by(SYSTEM, Kind::Tick)),
+        2 => (0..4_u8, paused(), 0..11_u8, 1..4_u32, prop_oneof![3 => Just(0_i64), 1 => 100..2_100_i64]).prop_map(
+            |(what, market, breaker, version, threshold)| match what {
+                0 => trip_breaker(EMERGENCY, market, breaker),
+                1 => close_breaker(RESUMER_A, market, breaker),
+                2 => close_breaker(RESUMER_B, market, breaker),
+                _ => configure(market, breaker, |payload| {
+                    (payload.config_version, payload.threshold, payload.halt_s) = (version, threshold, 60);
+                }),
+            }
+        ),
         1 => Just(by(SYSTEM, Kind::Checkpoint)),
         1 => Just(by(SYSTEM, Kind::Snapshot)),
         1 => Just(by(SYSTEM, Kind::ActivateRules).with(&ActivateRules { rules_version: RULES_VERSION, reserved: 0 })),

@@ -7,7 +7,7 @@ use super::super::orders::{emit_order, subject};
 use super::super::work::{Budget, Work};
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::gate::Action;
+use crate::gate::{Action, Cell};
 use crate::limits::*;
 use crate::market::{slipped, status};
 use crate::order::{flag, Order};
@@ -125,6 +125,7 @@ impl<B: Book> Engine<B> {
         matches!(entry.status, status::ACTIVE | status::CLOSE_ONLY)
             && entry.pause.is_none()
             && self.state.platform_pause.is_none()
+            && self.halt_cell(Action::Reduce, Some(market)) == Cell::Allowed
     }
 
     /// Moves a reached order into its market's queue; what is linked to it ends in the same command.
@@ -227,6 +228,8 @@ impl<B: Book> Engine<B> {
         market.check_band(live.side, live.price)?;
         if reduces {
             self.check_reduces(live)?;
+        } else {
+            self.check_new_risk(live.market)?;
         }
         // What is secured already is credited; a waiting order of a leveraged market counts for nothing yet.
         let (row, reserve) = if self.is_leveraged(live.market) {

@@ -170,6 +170,8 @@ impl<B: Book> Engine<B> {
         };
         if reduces {
             self.check_reduces(slice)?;
+        } else {
+            self.check_new_risk(slice.market)?;
         }
         let best = self.state.books[slice.market as usize].best(1 - slice.side);
         if !best.is_some_and(|best| crosses(slice.side, slice.price, best)) {

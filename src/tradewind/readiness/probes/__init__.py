@@ -17,6 +17,7 @@ MODULES: Final = (
     "logging",
     "markers",
     "markets",
+    "oracle",
     "orders",
     "platform",
     "preflight",

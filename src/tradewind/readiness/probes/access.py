@@ -15,12 +15,14 @@ from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.authority import (
     BITS,
     NEEDED,
+    ON_OWN_ACCOUNT,
     OPEN_TO_ALL,
     OWNED,
     OWNER,
     REFUSALS,
     VICTIM,
     administrative,
+    may_send,
     of_owner,
 )
 from tradewind.readiness.probes.drill import Facts, drill, ratio
@@ -132,13 +134,13 @@ def _cell(matrix: Matrix, name: str, who: str, frame: bytes, allowed: bool) -> d
 
 
 def _role_cells(matrix: Matrix) -> Iterator[dict[str, Any]]:
-    for name, bit in NEEDED.items():
+    for name in (*NEEDED, *ON_OWN_ACCOUNT):
         for role in Role:
             for state in STATES:
                 if (role, state) == (Role.SYSTEM, "suspended"):
                     continue  # SYSTEM cannot be suspended: the sequencer would lose its own identity
                 principal = principal_of(role, state)
-                allowed = state == "active" and bit in BITS[role]
+                allowed = state == "active" and may_send(name, role)
                 frame = administrative(matrix.exchange, name, principal)
                 yield _cell(matrix, name, f"{role.name} {state}", frame, allowed)
         yield _cell(matrix, name, "nobody", administrative(matrix.exchange, name, NOBODY), False)
@@ -174,13 +176,38 @@ def _grant_cells(matrix: Matrix) -> Iterator[dict[str, Any]]:
                 yield {**cell, "escalation": not covered or whom == "itself"}
 
 
+def _handover_cells(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    """Every role's holder offers every role to a nominee: one's own only, and never to oneself or nobody."""
+    nominees = {"another": key_of("nominee"), "itself": b"", "nobody": bytes(32)}
+    for holder in Role:
+        for role in Role:
+            for name, nominee in nominees.items():
+                if name != "another" and role != holder:
+                    continue
+                frame = commands.build(
+                    "OfferAuthority",
+                    principal=STAFF[holder],
+                    client_key=matrix.exchange.key(),
+                    nominee=nominee or STAFF[holder],
+                    authority=role,
+                )
+                who = f"{holder.name} offers {role.name} to {name}"
+                allowed = role == holder and name == "another"
+                yield {**_cell(matrix, "OfferAuthority", who, frame, allowed), "escalation": not allowed}
+
+
 def _observe_matrix(context: ProbeContext, send: Send = honest) -> Facts:
     matrix = Matrix(send)
-    known = set(NEEDED) | set(OWNED) | OPEN_TO_ALL
+    known = set(NEEDED) | set(ON_OWN_ACCOUNT) | set(OWNED) | OPEN_TO_ALL
     return {
         "commands_without_cell": sorted(set(command_kinds()) - known),
         "commands": len(command_kinds()),
-        "cells": [*_role_cells(matrix), *_owner_cells(matrix), *_grant_cells(matrix)],
+        "cells": [
+            *_role_cells(matrix),
+            *_owner_cells(matrix),
+            *_grant_cells(matrix),
+            *_handover_cells(matrix),
+        ],
     }
 
 
@@ -234,7 +261,7 @@ matrix_probe = drill(
 def _observe_admin(context: ProbeContext, send: Send = honest) -> Facts:
     matrix = Matrix(send)
     administrative_commands = set(command_kinds()) - set(OWNED) - OPEN_TO_ALL
-    tested = administrative_commands & set(NEEDED)
+    tested = administrative_commands & (set(NEEDED) | set(ON_OWN_ACCOUNT))
     return {
         "administrative": len(administrative_commands),
         "tested": len(tested),
@@ -249,7 +276,7 @@ def _hard_coded(send: Send) -> list[str]:
     candidates = {"zero": bytes(32), "ones": b"\xff" * 32, "one": (1).to_bytes(32, "big"), "nobody": NOBODY}
     return [
         f"{name} by {who}"
-        for name in NEEDED
+        for name in (*NEEDED, *ON_OWN_ACCOUNT)
         for who, principal in candidates.items()
         if exchange.ask(administrative(exchange, name, principal)).code not in REFUSALS
     ]

@@ -52,11 +52,41 @@ NEEDED: Final[Mapping[str, str]] = {
     "Snapshot": "SYSTEM",
     "Checkpoint": "SYSTEM",
     "ActivateRules": "SYSTEM",
+    "CompleteLiquidation": "SYSTEM",
+    "UpdateMarketRisk": "CONFIG",
+    "UpdateAsset": "CONFIG",
+    "SetParameter": "CONFIG",
+    "ConfigureBreaker": "CONFIG",
+    "RegisterFeed": "CONFIG",
+    "UpdateFeed": "CONFIG",
+    "SetFeedSource": "CONFIG",
+    "SetSuitability": "RISK",
+    "SetRateClass": "RISK",
+    "LinkOwners": "RISK",
+    "CloseCase": "RISK",
+    "PublishPrice": "ORACLE",
+    "RemoveKeeper": "KEEPERS",
+    "ReinstateKeeper": "KEEPERS",
+    "SlashKeeper": "KEEPERS",
+    "DecideAppeal": "RESOLVE_VOTE",
+    "ProposeAction": "PROPOSE",
+    "ApproveAction": "APPROVE",
+    "TripBreaker": "PAUSE",
+    "OverrideFeed": "PAUSE",
+    "CloseBreaker": "RESUME",
 }
+# Sent on the sender's own account: who has no account is refused as well, by another check.
+ON_OWN_ACCOUNT: Final[Mapping[str, str]] = {"Liquidate": "LIQUIDATE", "KeeperAct": "CRANK"}
+# Acts on the account of somebody else, which the command names.
+ON_ANY_ACCOUNT: Final = frozenset({"SetSuitability", "SetRateClass", "LinkOwners"})
 # The delegate's scope that each command of an owner wants; None: the owner only.
 OWNED: Final[Mapping[str, Scope | None]] = {
     "PlaceOrder": Scope.TRADE,
     "ReplaceOrder": Scope.TRADE,
+    "PlaceTwap": Scope.TRADE,
+    "PlaceBatch": Scope.TRADE,
+    "BatchItem": Scope.TRADE,
+    "ClosePosition": Scope.TRADE,
     "CancelOrder": Scope.CANCEL,
     "CancelAll": Scope.CANCEL,
     "SetCancelAllAfter": Scope.CANCEL,
@@ -67,8 +97,28 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "Transfer": None,
     "ListAddress": None,
     "UnlistAddress": None,
+    "AdjustMargin": None,
+    "FundInsurance": None,
+    "RegisterKeeper": None,
+    "StakeKeeper": None,
+    "UnstakeKeeper": None,
+    "WithdrawKeeperStake": None,
+    "AppealSlash": None,
 }
-OPEN_TO_ALL: Final = frozenset({"OpenAccount"})
+# Anybody may send these: what they name must exist, be due, or be the sender's own.
+OPEN_TO_ALL: Final = frozenset(
+    {
+        "OpenAccount",
+        "SettleMarket",
+        "CrankFunding",
+        "ExecuteAction",
+        "CancelAction",
+        "OfferAuthority",
+        "AcceptAuthority",
+        "WithdrawOffer",
+        "RenounceAuthority",
+    }
+)
 # Answers that say "you may not", as opposed to "this cannot be done".
 REFUSALS: Final = frozenset(
     {
@@ -80,6 +130,7 @@ REFUSALS: Final = frozenset(
         "ROLE_ESCALATION",
         "CONFLICT_OF_INTEREST",
         "SELF_APPROVAL",
+        "ZERO_AUTHORITY",
     }
 )
 VICTIM: Final = key_of("someone with a trader's role")
@@ -141,7 +192,21 @@ def administrative(exchange: Exchange, name: str, principal: bytes) -> bytes:
         ),
     }
     builder = builders.get(name)
-    return builder() if builder else raw_command(name, principal, commands.NO_ACCOUNT_ID, key)
+    if builder is not None:
+        return builder()
+    account = commands.NO_ACCOUNT_ID
+    if name in ON_OWN_ACCOUNT:
+        account = account_id(principal)
+    elif name in ON_ANY_ACCOUNT:
+        account = account_id(OWNER)
+    return raw_command(name, principal, account, key)
+
+
+def may_send(name: str, role: Role) -> bool:
+    """Whether a living grant of ``role`` is enough for the administrative command ``name``."""
+    if name == "Liquidate" and role == Role.SYSTEM:
+        return True  # the exchange itself liquidates when no keeper does
+    return {**NEEDED, **ON_OWN_ACCOUNT}[name] in BITS[role]
 
 
 def of_owner(exchange: Exchange, name: str, principal: bytes, order: int) -> bytes:
@@ -168,7 +233,8 @@ def of_owner(exchange: Exchange, name: str, principal: bytes, order: int) -> byt
         "Transfer": lambda: commands.transfer(**common, to_sub=1, asset=1, amount=1),
     }
     builder = builders.get(name)
-    payload = (0).to_bytes(8, "little") + key_of("address")
-    return builder() if builder else raw_command(
-        name, principal, account_id(OWNER), common["client_key"], payload
-    )  # fmt: skip
+    if builder is not None:
+        return builder()
+    # An address goes with the commands that list one; for the others zero is a value like any other.
+    payload = bytes(8) + key_of("address") if name in ("ListAddress", "UnlistAddress") else b""
+    return raw_command(name, principal, account_id(OWNER), common["client_key"], payload)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tradewind.core import commands
-from tradewind.core.enums import PositionCause, Role, Side
+from tradewind.core.enums import OrderFlag, PositionCause, Role, Side
 from tradewind.core.events import decode_events
 from tradewind.core.hashing import account_id
 from tradewind.core.native import Batch
@@ -103,7 +103,8 @@ def _quorum(send: Send) -> list[dict[str, Any]]:
         for number, source in enumerate(SOURCES):
             wide = 0 if number < publishing else VALUE // 10
             world.run(world.publication(source, VALUE, confidence=wide))
-        closes = world.ask(world.order(long, Side.SELL, OPENING + 1, 100)).code == ""
+        reducing = world.order(long, Side.SELL, OPENING + 1, 100, order_flags=OrderFlag.REDUCE_ONLY)
+        closes = world.ask(reducing).code == ""
         opens = world.ask(world.order(long, Side.BUY, OPENING, 100)).code == ""
         seen = [world.feed_state, opens, closes]
         cases.append(case(f"{publishing} of 3 sources", [state, opening, closing], seen))

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import exchange_model as base
 import leverage_math as lm
 from leverage_model import CROSS, ISOLATED, MINUTE_NS, Asset, Perpetual, Touch
-from liquidation_model import LiquidationModel
+from liquidation_model import LiquidationModel, Sale
 
 from tradewind import _core
 from tradewind.core import commands
 from tradewind.core.engine import Engine, GenesisConfig, Grant
-from tradewind.core.enums import AssetFlag, MarketKind, PositionCause, Role
+from tradewind.core.enums import AssetFlag, Line, MarketKind, PositionCause, Role, TradeKind
 from tradewind.core.event_types import (
+    AccountOpened,
     FundingIndexUpdated,
     MarkUpdated,
     PositionChanged,
@@ -55,6 +56,11 @@ MARKETS = [
 TOUCHING = (PositionCause.TRADE, PositionCause.LIQUIDATION, PositionCause.ADL, PositionCause.TAKEOVER)
 
 
+def model_account(handle: int) -> int:
+    """The operator has handle 0; the account behind the traders' holds what insurance took over."""
+    return handle - 1 if handle <= len(OWNERS) else base.SYSTEM_ACCOUNT
+
+
 def genesis() -> GenesisConfig:
     roles = {SYSTEM: Role.SYSTEM, OPERATOR: Role.OPERATOR, RISK: Role.RISK}
     roles |= dict.fromkeys(SOURCES, Role.ORACLE)
@@ -78,6 +84,8 @@ class Duel:
     answers: set[str] = field(default_factory=set)
     funding: int = 0
     """Hours charged."""
+    fund: bytes = b""
+    """The account that holds what insurance took over, once there is one."""
 
     def __post_init__(self) -> None:
         operator = _core.derive_account_id(OPERATOR)
@@ -173,7 +181,7 @@ class Duel:
     def compare(self, command: bytes, act: Callable[[], int | None]) -> str:
         """Sends one command to both; the code that both answered, "" when accepted."""
         model = self.model
-        fills, touches = len(model.fills), len(model.touches)
+        fills, touches, sales = len(model.fills), len(model.touches), len(model.sales)
         model.now_ns = self.now_ns
         refusal, value = "", None
         try:
@@ -189,7 +197,11 @@ class Duel:
                 self.ids.append(answer.value)
             assert answer.value == self.ids[value]
         events = list(decode_events(batch))
+        for event in events:
+            if isinstance(event, AccountOpened):
+                self.fund = event.account_id
         self.compare_fills(events, model.fills[fills:])
+        self.compare_sales(events, model.sales[sales:])
         self.compare_touches(events, model.touches[touches:])
         self.compare_prices(events)
         return refusal
@@ -201,15 +213,24 @@ class Duel:
                 event.taker_fee, event.maker_fee,
             )
             for event in events
-            if isinstance(event, Trade)
+            if isinstance(event, Trade) and event.trade_kind != TradeKind.LIQUIDATION
         ]  # fmt: skip
         assert fills == expected, (fills, expected)
+
+    def compare_sales(self, events: list[object], expected: list[Sale]) -> None:
+        """Sales of liquidations: no fee for the one who is sold, the usual one for the maker."""
+        sales = [
+            Sale(self.ids.index(event.maker_order), event.price, event.lots, event.maker_fee)
+            for event in events
+            if isinstance(event, Trade) and event.trade_kind == TradeKind.LIQUIDATION and not event.taker_fee
+        ]
+        assert sales == expected, (sales, expected)
 
     def compare_touches(self, events: list[object], expected: list[Touch]) -> None:
         """Every change of a position: lots, cost, what was realised and what funding was paid."""
         seen = [
             Touch(
-                (event.account - 1, event.sub, event.market), event.lots, event.cost, event.realised,
+                (model_account(event.account), event.sub, event.market), event.lots, event.cost, event.realised,
                 event.funding_paid,
             )
             for event in events
@@ -250,9 +271,18 @@ class Duel:
         for asset in (USDC, BTC):
             for line in range(0x80, 0x90):
                 for owner in range(len(MARKETS)) if line == 0x87 else (0,):
+                    if line == Line.INSURANCE and self.fund:
+                        continue
                     expected = model.line(base.SYSTEM_ACCOUNT, owner, asset, line)
                     assert core.system_balance(line, owner, asset) == expected, (asset, hex(line), owner)
             assert sum(amount for key, amount in model.lines.items() if key[2] == asset) == 0
+        if self.fund:
+            # What the fund's account was lent for its positions is insurance, and so is what it earned.
+            lines = [core.balance(self.fund, 0, USDC, line) or 0 for line in (Line.FREE, Line.COST)]
+            known = [model.line(base.SYSTEM_ACCOUNT, 0, USDC, line) for line in (Line.FREE, Line.COST)]
+            insurance = core.system_balance(Line.INSURANCE, 0, USDC)
+            assert lines[0] + insurance == known[0] + model.pool(base.INSURANCE, USDC)
+            assert lines[1] == known[1]
         for market in range(len(MARKETS)):
             for side in (base.BUY, base.SELL):
                 levels: dict[int, tuple[int, int]] = {}
@@ -364,5 +394,16 @@ class Duel:
 
         def act() -> None:
             self.model.liquidate(account, sub, market)
+
+        return self.compare(command, act)
+
+    def complete(self, account: int, sub: int, market: int) -> str:
+        command = commands.build(
+            "CompleteLiquidation", principal=SYSTEM, client_key=self.key(), target=ACCOUNTS[account],
+            target_sub=sub, market=market,
+        )  # fmt: skip
+
+        def act() -> None:
+            self.model.complete(account, sub, market)
 
         return self.compare(command, act)

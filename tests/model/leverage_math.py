@@ -339,12 +339,25 @@ def needs_tranches(value: int, equity: int, maintenance: int) -> bool:
     return value > TRANCHE_NOTIONAL and 3 * equity >= 2 * maintenance
 
 
-def execution_limit(lots: int, mark: int, bankruptcy: Fraction) -> int:
-    """P5.5: never beyond bankruptcy, never further than 2.5 % from mark; whole ticks inward."""
-    away = Fraction(mark * LIQUIDATION_SLIPPAGE_PPM, PPM)
-    if lots > 0:
-        return ceil_of(max(bankruptcy, mark - away))
-    return floor_of(min(bankruptcy, mark + away))
+def execution_limit(
+    lots: int, mark: int, bankruptcy: Fraction, allowed_loss: int | None = None, size: int = 0, unit: int = 1
+) -> int:
+    """P5.5: never beyond bankruptcy, never further than 2.5 % from mark; whole ticks inward.
+
+    `allowed_loss`: of a step of `size` lots that does not close the position, what it may lose in micro so that
+    E/MM still rises (P5.10).
+    """
+    away = min(Fraction(mark * LIQUIDATION_SLIPPAGE_PPM, PPM), abs(mark - bankruptcy))
+    if allowed_loss is not None:
+        away = min(away, Fraction(max(0, allowed_loss), size * unit))
+    reach = floor_of(away)
+    return max(1, mark - reach) if lots > 0 else mark + reach
+
+
+def ratio_keeping_loss(equity: int, maintenance: int, maintenance_after: int) -> int:
+    """The largest whole loss of equity with which E/MM strictly rises when MM falls (P5.10)."""
+    relief = max(0, maintenance - maintenance_after)
+    return floor_of(Fraction(max(0, equity) * relief, max(1, maintenance))) - 1
 
 
 def liquidation_fee(value: int, fee_e6bp: int, equity_after: int) -> int:

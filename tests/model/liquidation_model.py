@@ -7,6 +7,7 @@ The insurance fund and the sub-accounts are holders of positions alike; the fund
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import leverage_math as lm
 from exchange_model import BUY, FREE, INSURANCE, SELL, SYSTEM_ACCOUNT, Order, Refused
@@ -28,10 +29,21 @@ class Step:
     stages: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Sale:
+    """A maker's order takes lots of a position that is liquidated."""
+
+    maker: int
+    price: int
+    lots: int
+    maker_fee: int
+
+
 @dataclass
 class LiquidationModel(LeveragedModel):
     begun_ns: dict[Holder, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    sales: list[Sale] = field(default_factory=list)
 
     def pool(self, line: int, asset: int) -> int:
         return self.line(SYSTEM_ACCOUNT, 0, asset, line)
@@ -107,11 +119,26 @@ class LiquidationModel(LeveragedModel):
         market, ticker = self.perpetual(market_number), self.ticker(market_number)
         lots, mark = self.position(holder).lots, ticker.mark or 0
         size, rate = self.step_size(holder, health)
-        ticker.tranche_ns[account, sub] = self.now_ns
-        limit = lm.execution_limit(lots, mark, lm.bankruptcy_price(lots, health.equity, mark, market.unit))
+        bankruptcy = lm.bankruptcy_price(lots, health.equity, mark, market.unit)
+        loss = None
+        if size < abs(lots):
+            left = lm.notional(mark, abs(lots) - size, market.unit)
+            rest = lm.margin(left, market.maintenance_ppm(left))
+            after = health.maintenance_margin - self.maintenance_of(holder) + rest
+            loss = lm.ratio_keeping_loss(health.equity, health.maintenance_margin, after)
+        limit = lm.execution_limit(lots, mark, bankruptcy, loss, size, market.unit)
         done_lots, done_value = self.match_liquidation(holder, size, limit)
+        if done_lots:
+            ticker.tranche_ns[account, sub] = self.now_ns
+        if done_lots == size:
+            self.begun_ns.pop(holder, None)
         equity = self.equity(account, sub, initial=False)
         charge = lm.liquidation_fee(done_value, rate, equity)
+        if self.position(holder).lots:
+            # E/MM must rise: what the fee may take is what the sale left above the old ratio (P5.10).
+            margin = self.health(account, sub).maintenance_margin
+            kept = lm.floor_of(Fraction(health.equity * margin, health.maintenance_margin))
+            charge = min(charge, max(0, equity - kept - 1))
         reward = lm.keeper_reward(done_value, charge) if done_lots and keeper is not None else 0
         to_pool, to_insurance = lm.fee_shares(charge, reward)
         asset = market.quote
@@ -138,6 +165,7 @@ class LiquidationModel(LeveragedModel):
             charge = lm.fee(value, market.maker_fee_e6bp)
             self.post(maker.account, maker.sub, market.quote, FREE, -charge)
             self.split(market.quote, charge)
+            self.sales.append(Sale(maker.number, maker.price, lots, charge))
             maker.remaining -= lots
             maker.is_open = maker.remaining > 0
             probe.remaining -= lots
@@ -171,19 +199,26 @@ class LiquidationModel(LeveragedModel):
         self.settle_funding(holder)
         lots = self.position(holder).lots
         mark_value = lots * (self.ticker(number).mark or 0) * self.markets[number].unit
-        if self.insurance_can(holder, equity):
+        value = mark_value - equity
+        taken = self.insurable_lots(holder, equity)
+        if taken:
             stages.append("insurance")
-            self.hand_over(holder, (SYSTEM_ACCOUNT, 0, number), lots, mark_value - equity)
-            return
-        self.deleverage(holder, mark_value - equity, stages)
+            part = value if taken == abs(lots) else lm.floor_div(value * taken, abs(lots))
+            self.hand_over(holder, (SYSTEM_ACCOUNT, 0, number), taken if lots > 0 else -taken, part)
+            value -= part
+        if taken < abs(lots):
+            self.deleverage(holder, value, stages)
 
-    def insurance_can(self, holder: Holder, equity: int) -> bool:
-        """The size within the market's limit and a fifth of the fund; the fund keeps at least 1 micro."""
+    def insurable_lots(self, holder: Holder, equity: int) -> int:
+        """Up to the market's limit and a fifth of the fund; the fund keeps at least 1 micro (P5.6)."""
         number = holder[2]
         market, fund = self.perpetual(number), self.pool(INSURANCE, self.markets[number].quote)
-        value = lm.notional(self.ticker(number).mark or 0, self.position(holder).lots, market.unit)
+        lots, mark = abs(self.position(holder).lots), self.ticker(number).mark or 0
+        if fund + min(0, equity) < 1:
+            return 0
+        held = self.position((SYSTEM_ACCOUNT, 0, number)).lots
         limit = min(market.insurance_limit, fund // INSURANCE_SHARE)
-        return value <= limit and fund + min(0, equity) >= 1
+        return lm.clamp(limit // (mark * market.unit) - abs(held), 0, lots)
 
     def hand_over(self, source: Holder, target: Holder, lots: int, value: int) -> None:
         """Signed lots leave `source` for their value and come to `target`; no fee."""

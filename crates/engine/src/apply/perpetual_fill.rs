@@ -64,10 +64,13 @@ impl<B: Book> Engine<B> {
             taker_remaining: taker.order.remaining + later,
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
+        // The maker's record stays until the other concerns have seen its last move.
+        self.state.perps.at_mut(making.slot).taking = true;
         self.shrink_maker(command, (slot, maker), lots, 0, output);
         let cause = if taker.liquidates { position_cause::LIQUIDATION } else { position_cause::TRADE };
         self.emit_position(command, &taking, cause, output);
         self.emit_position(command, &making, position_cause::TRADE, output);
+        self.state.perps.at_mut(making.slot).taking = false;
         self.after_moves(command, [taking, making], output);
         let print = Print {
             market: maker.market,

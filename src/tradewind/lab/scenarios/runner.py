@@ -30,11 +30,15 @@ MAKERS = 8
 MAKER_FUNDS = 20_000_000 * DOLLAR
 LEVELS = (10, 20, 40, 80, 120, 180)
 """Distances of the makers' quotes from the index in bp."""
+TARGETS = (0.03, 0.45)
+"""How far below the opening price shorts take their profit."""
 ENTRY_STEP_NS = 400 * 10**6
 ENTRY_GROWTH = 1.06
 """Open interest grows by less than a breaker allows in one step."""
 STEP_NS = 500 * 10**6
 LIQUIDATIONS_PER_STEP = 2_048
+STEPS = ("LiquidationStepped", "BackstopTaken", "AdlExecuted")
+"""Events that each move one position under liquidation."""
 Tell = Callable[[str], None]
 
 
@@ -81,6 +85,7 @@ class Runner:
         world.open_exchange(max(insurance, 10_000 * DOLLAR))
         cast = self.open_cast()
         self.open_positions(cast)
+        self.leave_targets(cast)
         self.began_ns = world.now_ns
         engine_before, commands_before = world.engine_ns, world.commands
         self.play(cast)
@@ -124,6 +129,14 @@ class Runner:
                 world.must(world.publish(OPENING_TICKS))
             world.wait(0)
             self.tell(f"{2 * done:,} positions open")
+
+    def leave_targets(self, cast: Cast) -> None:
+        """Every second short leaves a reduce-only bid below the market: who gains wants to take it one day."""
+        world, rows = self.world, []
+        for place in range(0, self.pairs, 2):
+            price = round(OPENING_TICKS * (1 - world.random.uniform(*TARGETS)))
+            rows.append(world.order(cast.shorts[place], Side.BUY, price, cast.lots[place], reduce=True))
+        world.must(rows)
 
     # -- playing --------------------------------------------------------------------------------------------
 
@@ -233,6 +246,7 @@ class Runner:
                 ("Liquidation", "Backstop", "Adl", "Loss", "Keeper", "Breaker", "Feed", "Mark")
             )
         }
+        steps = sum(books.counts.get(name, 0) for name in STEPS)
         self.outcome.summary = {
             "scenario": self.plan.name,
             "summary": self.plan.summary,
@@ -250,5 +264,7 @@ class Runner:
             "conserved": True,
             "commands": self.play_commands,
             "engine_seconds": self.play_engine_ns / 1e9,
+            "liquidation_steps": steps,
+            "liquidation_steps_per_engine_second": round(steps * 1e9 / max(1, self.play_engine_ns)),
             "state_hash": world.engine.core.state_hash().hex(),
         }

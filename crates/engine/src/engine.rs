@@ -374,7 +374,6 @@ impl<B: Book> Engine<B> {
             Kind::OverrideFeed => self.override_feed(command, output),
             Kind::TripBreaker => self.trip_breaker(command, output),
             Kind::CloseBreaker => self.close_breaker(command, output),
-            Kind::ConfigureBreaker => self.configure_breaker(command, output),
             Kind::LinkOwners => self.link_owners(command, context.account, output),
             Kind::CloseCase => self.close_case(command, output),
             Kind::RegisterKeeper => self.register_keeper(command, context, output),
@@ -409,6 +408,7 @@ impl<B: Book> Engine<B> {
             | Kind::RegisterFeed
             | Kind::UpdateFeed
             | Kind::SetFeedSource
+            | Kind::ConfigureBreaker
             | Kind::SetParameter => self.change_directly(command, kind, output),
             Kind::PauseMarket => self.pause_market(command, output),
             Kind::ResumeMarket => self.resume_market(command, output),

@@ -161,6 +161,9 @@ impl<B: Book> Engine<B> {
         check_range(request.second_threshold, rule.second)?;
         check_range(i64::from(request.halt_s), rule.halt_s)?;
         check_range(i64::from(request.cooldown_s), COOLDOWN_S)?;
+        if command.is_trial() {
+            return Ok(0);
+        }
         if scope != ALL_MARKETS {
             self.open_halts(scope);
         }

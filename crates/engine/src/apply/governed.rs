@@ -11,8 +11,8 @@ use crate::market::status;
 use crate::output::{Output, Subject};
 use crate::state::Asset;
 use crate::wire::command::{
-    internal, Command, Kind, RegisterFeed, SetFeedSource, SetParameter, UpdateAsset, UpdateMarket,
-    UpdateMarketRisk,
+    internal, Command, ConfigureBreaker, Kind, RegisterFeed, SetFeedSource, SetParameter, UpdateAsset,
+    UpdateMarket, UpdateMarketRisk,
 };
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{EventKind, ParameterBody};
@@ -37,6 +37,7 @@ pub(crate) const fn may_be_proposed(kind: Kind) -> bool {
             | Kind::UpdateFeed
             | Kind::SetFeedSource
             | Kind::SetParameter
+            | Kind::ConfigureBreaker
             | Kind::GrantRole
             | Kind::RevokeRole
             | Kind::ActivateRules
@@ -76,6 +77,7 @@ impl<B: Book> Engine<B> {
             Kind::UpdateFeed => self.update_feed(command, output),
             Kind::SetFeedSource => self.set_feed_source(command, output),
             Kind::SetParameter => self.set_parameter(command, output),
+            Kind::ConfigureBreaker => self.configure_breaker(command, output),
             Kind::GrantRole => self.grant_role(command, output),
             Kind::RevokeRole => self.revoke_role(command, output),
             Kind::ActivateRules => self.activate_rules(command, output),
@@ -92,6 +94,7 @@ impl<B: Book> Engine<B> {
             Kind::UpdateFeed => self.assess_feed(&command.payload_as()),
             Kind::SetFeedSource => self.assess_source(&command.payload_as(), command.time_ns),
             Kind::SetParameter => self.assess_parameter(&command.payload_as()),
+            Kind::ConfigureBreaker => self.assess_breaker(&command.payload_as()),
             // Nothing uses a new feed until a market or an asset is pointed at it.
             Kind::RegisterFeed => Assessment { class: Class::Risk, effect: Effect::None, in_setup: true },
             Kind::RevokeRole => Assessment { class: Class::Roles, effect: Effect::Reduces, in_setup: false },
@@ -171,6 +174,27 @@ impl<B: Book> Engine<B> {
             entry.feed == feed && self.state.system.get(line::WORLD, 0, asset as u16) != 0
         };
         markets.iter().any(in_operation) || self.state.assets.iter().enumerate().any(held)
+    }
+
+    /// Arming a breaker is always safer; what loosens an armed one takes more risk.
+    fn assess_breaker(&self, request: &ConfigureBreaker) -> Assessment {
+        let present = self.state.halts.breaker(request.market, request.breaker);
+        let Some(breaker) = present.filter(|breaker| breaker.armed) else {
+            return Assessment { class: Class::Risk, effect: Effect::Reduces, in_setup: true };
+        };
+        let kept = |given: i64, present: i64| if given == 0 { present } else { given };
+        let (halt_s, cooldown_s) = (i64::from(breaker.halt_s), i64::from(breaker.cooldown_s));
+        let changes = [
+            (Parameter::BreakerThreshold, breaker.threshold, kept(request.threshold, breaker.threshold)),
+            (
+                Parameter::BreakerSecondThreshold,
+                breaker.second,
+                kept(request.second_threshold, breaker.second),
+            ),
+            (Parameter::BreakerHaltS, halt_s, kept(i64::from(request.halt_s), halt_s)),
+            (Parameter::BreakerCooldownS, cooldown_s, kept(i64::from(request.cooldown_s), cooldown_s)),
+        ];
+        assessment(&changes, false)
     }
 
     fn assess_parameter(&self, request: &SetParameter) -> Assessment {

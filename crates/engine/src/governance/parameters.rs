@@ -138,6 +138,10 @@ parameters! {
     FeedDeviationBp = 24 "feed.max_deviation_bp" Risk Up [FEED_DEVIATION_BP.0 as i64, FEED_DEVIATION_BP.1 as i64] 200, "Largest deviation between two sources in bp (P6.1.4)";
     FeedFallback = 25 "feed.fallback" Risk Any [0, u32::MAX as i64] 4_294_967_295, "Feed that is used when this one fails; 4294967295 = none";
     AssetFeed = 26 "asset.feed" Risk Any [0, u32::MAX as i64] 4_294_967_295, "Feed of an asset's price; 4294967295 = none, worth nothing as collateral";
+    BreakerThreshold = 27 "breaker.threshold" Risk Up [0, MAX_BALANCE] 0, "Threshold of a breaker in its own unit (P7.1); its bounds stand with the breaker";
+    BreakerSecondThreshold = 28 "breaker.second_threshold" Risk Up [0, MAX_BALANCE] 0, "Second threshold of a breaker (P7.1)";
+    BreakerHaltS = 29 "breaker.halt_s" Risk Down [30, 14_400] 300, "Length of a breaker's halt in seconds (P7.1)";
+    BreakerCooldownS = 30 "breaker.cooldown_s" Risk Up [12, 720] 60, "Seconds for which a closed breaker stays quiet (P7.4)";
     KeeperMinimumStake = 64 "keeper.minimum_stake" Risk Down [100, 100_000] 1_000, "Stake that a keeper needs to act, in whole tokens (P13.1)";
     TimeLockDays = 65 "governance.time_lock_days" Structure Down [1, 30] 7, "Days between proposal and execution of what raises risk (P14.5)";
 }
@@ -220,7 +224,8 @@ mod tests {
             P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp => (Increases, Notice),
             P::MaintenanceAssetBp | P::MaxLeverageE2 => (Notice, Increases),
             P::FeedIntervalMs | P::FeedConfidencePpm | P::FeedDeviationBp => (Reduces, Increases),
-            P::FeedQuorum => (Increases, Reduces),
+            P::BreakerThreshold | P::BreakerSecondThreshold | P::BreakerCooldownS => (Reduces, Increases),
+            P::FeedQuorum | P::BreakerHaltS => (Increases, Reduces),
             P::ImpactNotional | P::FeedFallback | P::AssetFeed => (Increases, Increases),
         }
     }

@@ -225,3 +225,60 @@ impl MarketHalts {
         Ok(halts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::breaker::cause;
+    use super::*;
+
+    const DOLLAR: i64 = 1_000_000;
+
+    #[test]
+    fn b7_trips_above_eight_percent_within_400_ms_and_100_000_dollars() {
+        let grow = |first: i64, then: i64, after_ns: i64, dollars: i64| {
+            let mut halts = MarketHalts::new(true, None);
+            assert_eq!(
+                halts.interest_reading(0, first, dollars * DOLLAR),
+                None,
+                "from nothing there is no rate"
+            );
+            assert_eq!(halts.interest_reading(SECOND_NS, first + 1, dollars * DOLLAR), None);
+            halts.interest_reading(SECOND_NS + after_ns, then, dollars * DOLLAR).map(|reading| reading.value)
+        };
+        assert_eq!(grow(9_999, 10_800, 400_000_001, 100_001), None, "exactly 8 %");
+        assert_eq!(grow(9_999, 10_801, 400_000_000, 100_001), Some(803));
+        assert_eq!(grow(9_999, 10_801, 400_000_000, 100_000), None, "not above $100,000");
+        assert_eq!(
+            grow(9_999, 10_801, 60 * SECOND_NS, 100_001),
+            Some(801),
+            "the value lasts until it changes"
+        );
+    }
+
+    #[test]
+    fn b4_trips_above_ten_accounts_or_eight_percent_of_the_open_interest() {
+        let mut halts = MarketHalts::new(true, None);
+        halts.open_interest = 1_000_000 * DOLLAR;
+        let at = |halts: &mut MarketHalts, account: u32, dollars: i64| {
+            halts
+                .liquidation_reading(0, account, dollars * DOLLAR)
+                .map(|reading| (reading.cause, reading.value))
+        };
+        assert!((0..10).all(|account| at(&mut halts, account, 1).is_none()));
+        assert_eq!(at(&mut halts, 10, 1), Some((cause::LIQUIDATED_ACCOUNTS, 11)));
+        let mut halts = MarketHalts::new(true, None);
+        halts.open_interest = 920 * DOLLAR;
+        assert_eq!(at(&mut halts, 1, 80), None, "80 of 1,000");
+        assert_eq!(at(&mut halts, 1, 1), Some((cause::LIQUIDATED_INTEREST, 810)));
+    }
+
+    #[test]
+    fn a_market_weighs_its_largest_move_by_its_open_interest() {
+        let mut halts = MarketHalts::new(true, None);
+        halts.open_interest = 50;
+        halts.sample(0, 10_000);
+        halts.sample(SECOND_NS, 12_000);
+        assert_eq!(halts.weigh(SECOND_NS, 12_000), (50 * 200_000, 50));
+        assert_eq!(halts.weigh(SLOW_NS + 2 * SECOND_NS, 12_000), (0, 50));
+    }
+}

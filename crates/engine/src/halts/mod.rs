@@ -349,3 +349,35 @@ impl Halts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b1_reopens_behind_300_s_of_coverage_at_0_60() {
+        let (mut halts, facts) = (Halts::default(), Facts::default());
+        let ready = |halts: &Halts, now_ns| halts.may_reopen(u32::MAX, breaker::id::COVERAGE, now_ns, facts);
+        halts.set_coverage(0, 400_000);
+        assert!(halts.is_coverage_short() && !ready(&halts, 1_000 * SECOND_NS));
+        halts.set_coverage(10 * SECOND_NS, 600_000);
+        assert!(!ready(&halts, 310 * SECOND_NS - 1) && ready(&halts, 310 * SECOND_NS));
+        halts.set_coverage(320 * SECOND_NS, 599_999);
+        assert!(!ready(&halts, 1_000 * SECOND_NS));
+    }
+
+    #[test]
+    fn b6_of_the_platform_counts_more_than_a_fifth_of_the_feeds() {
+        let mut halts = Halts::default();
+        (0..10).for_each(|feed| assert!(halts.set_feed(feed, FEED_VALID, 0)));
+        halts.set_feed(0, FEED_STALE, SECOND_NS);
+        halts.set_feed(1, 7, SECOND_NS);
+        assert!(!halts.too_many_bad_feeds());
+        halts.set_feed(2, 6, SECOND_NS);
+        assert!(halts.too_many_bad_feeds() && !halts.feeds_settled(HOUR));
+        (0..3).for_each(|feed| assert!(halts.set_feed(feed, FEED_VALID, 2 * SECOND_NS)));
+        assert!(!halts.feeds_settled(62 * SECOND_NS - 1) && halts.feeds_settled(62 * SECOND_NS));
+    }
+
+    const HOUR: i64 = 3_600 * SECOND_NS;
+}

@@ -496,3 +496,23 @@ fn flags_that_mark_the_engines_own_commands_cannot_come_from_outside() {
         world.refuse(Command { flags, ..grant }, Code::RESERVED_NOT_ZERO);
     }
 }
+
+#[test]
+fn p14_5_loosening_an_armed_breaker_needs_approvals_and_tightening_does_not() {
+    let mut world: World = World::new();
+    let configure = |threshold: i64, config_version: u32| ConfigureBreaker {
+        market: 0,
+        breaker: tradewind_engine::halts::breaker::id::PRICE_FAST,
+        config_version,
+        threshold,
+        ..Record::zero()
+    };
+    let by_risk = |payload: &ConfigureBreaker| by(RISK, Kind::ConfigureBreaker).with(payload);
+    world.accept(by_risk(&configure(500, 1)));
+    world.accept(by_risk(&configure(300, 2)));
+    // One person alone must not loosen it, least of all during a halt.
+    world.refuse(by_risk(&configure(400, 3)), Code::APPROVALS_MISSING);
+    let slower = ConfigureBreaker { threshold: 0, halt_s: 60, ..configure(0, 3) };
+    world.refuse(by_risk(&slower), Code::APPROVALS_MISSING);
+    world.accept(by_risk(&ConfigureBreaker { threshold: 0, halt_s: 600, ..configure(0, 3) }));
+}

@@ -18,7 +18,10 @@ use tradewind_engine::{Batch, BatchView, Book, Engine, FastBook, ReferenceBook};
 use crate::support::*;
 
 /// Events that need more than a short random stream; other tests reach them.
-const RARE_EVENTS: &[EventKind] = &[EventKind::ContinuationRequired, EventKind::WithdrawalCancelled    EventKind::KeeperRemoved,
+const RARE_EVENTS: &[EventKind] = &[
+    EventKind::ContinuationRequired,
+    EventKind::WithdrawalCancelled,
+    EventKind::KeeperRemoved,
     EventKind::KeeperIdle,
 ];
 

@@ -20,6 +20,7 @@ MODULES: Final = (
     "oracle",
     "orders",
     "platform",
+    "positions",
     "preflight",
     "quality",
     "reconnect",

@@ -8,6 +8,7 @@ from typing import Final
 MODULES: Final = (
     "access",
     "artefact",
+    "collateral",
     "compiling",
     "conservation",
     "credentials",

@@ -61,18 +61,26 @@ def _grants() -> list[Grant]:
     return sources + [Grant(key, role, expiry_ns) for role, key in SECOND_PERSON.items()]
 
 
+# Snapshot, moment, and how many client keys and source numbers are used.
+Image = tuple[bytes, int, int, int]
+
+
 class Leveraged(Exchange):
     """The exchange with feed 0 and the perpetual market 0; ``send`` is where a mutation breaks the path."""
 
-    def __init__(self, send: Send = honest) -> None:
+    def __init__(self, send: Send = honest, image: Image | None = None) -> None:
         super().__init__(honest, _grants())
-        image, self.now_ns, self._keys, self.source_seq = _ready()
-        self.engine = Engine.restore(image)
+        snapshot, self.now_ns, self._keys, self.source_seq = image or _ready()
+        self.engine = Engine.restore(snapshot)
         self.feed_state = "VALID"
         self.index = OPENING * TICK_SIZE
         self.gates: dict[bytes, int] = {}
         self.seen: list[Event] = []
         self.send = send
+
+    def image(self) -> Image:
+        """This world as others may begin from it."""
+        return bytes(self.engine.snapshot()), self.now_ns, self._keys, self.source_seq
 
     def run(self, *frames: bytes) -> tuple[list[Answer], list[Event]]:
         """Applies commands as one batch and follows the feed by its events."""
@@ -123,6 +131,12 @@ class Leveraged(Exchange):
             if ticks is not None:
                 self.quote(ticks, sources)
 
+    def wait_hours(self, hours: int) -> None:
+        """Hours without any price."""
+        for _ in range(hours):
+            self.now_ns += 3_600 * SECOND_NS
+            self.tick()
+
     def trader(self, name: str, quote: int) -> bytes:
         """A funded account with micro-quote; its owner's key."""
         owner = key_of(name)
@@ -157,10 +171,6 @@ class _Beginning(Leveraged):
         Exchange.__init__(self, honest, _grants())
         self.source_seq, self.feed_state, self.index = 0, "INVALID", 0
         self.gates, self.seen = {}, []
-
-    @property
-    def keys_used(self) -> int:
-        return self._keys
 
     def set_up(self) -> None:
         """Registers assets, feed and market."""
@@ -249,13 +259,13 @@ class _Beginning(Leveraged):
 
 
 @cache
-def _ready() -> tuple[bytes, int, int, int]:
-    """Snapshot, moment, client keys and source numbers used, of a market that trades."""
+def _ready() -> Image:
+    """A market that trades."""
     world = _Beginning()
     world.set_up()
     for _ in range(MAX_ACTIVATION_S):
         world.wait(1, OPENING)
         if world.happened("MarketActivated"):
             world.wait(60, OPENING)  # every hold of the feed has passed
-            return bytes(world.engine.snapshot()), world.now_ns, world.keys_used, world.source_seq
+            return world.image()
     raise CannotMeasureError(f"the market did not become active in {MAX_ACTIVATION_S} s of valid prices")

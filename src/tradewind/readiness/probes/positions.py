@@ -1,4 +1,4 @@
-"""positions-open and positions-close: margin to the micro-unit at the way in, profit and loss at the way out."""
+"""positions-open and positions-close: exact margin on the way in, exact profit and loss on the way out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tradewind.core.events import decode_events
 from tradewind.core.hashing import account_id
 from tradewind.core.native import Batch
 from tradewind.core.records import codec
-from tradewind.readiness.probe import ProbeContext, count
+from tradewind.readiness.probe import ProbeContext
 from tradewind.readiness.probes.drill import Facts, case, drill, held, ratio
 from tradewind.readiness.probes.exchange import MARKET, QUOTE, STAFF, Send, honest, key_of
 from tradewind.readiness.probes.frames_of import is_command, payload_of
@@ -57,7 +57,8 @@ def initial_margin(lots: int, ticks: int, leverage_e2: int) -> int:
 def imbalance(world: Leveraged) -> int:
     """Largest sum, over assets, of all postings since the world was made: nothing appears or vanishes."""
     totals: defaultdict[int, int] = defaultdict(int)
-    for event in world.seen:
+    records: list[Any] = list(world.seen)
+    for event in records:
         for posting in event.postings:
             totals[posting.asset] += posting.amount
     return max((abs(total) for total in totals.values()), default=0)
@@ -134,18 +135,22 @@ def _observe_open(context: ProbeContext, send: Send = honest) -> Facts:
     return {"cases": [*cases, *_beyond(send)]}
 
 
+def lend(engine: Any, frames: bytes, now_ns: int) -> None:
+    """Puts money on the account of a command, so that a check of its margin passes."""
+    loan = commands.deposit(
+        principal=STAFF[Role.SYSTEM],
+        account=bytes(codec("Command").unpack(frames)["account"]),
+        asset=QUOTE,
+        amount=RICH,
+        external_id=hashlib.sha256(frames).digest(),
+    )
+    honest(engine, loan, now_ns)
+
+
 def _lending_to_shorts(engine: Any, frames: bytes, now_ns: int) -> Batch:
     """The margin check of a short never fails: what is missing is there for the moment of the check."""
     if is_command(frames, "PlaceOrder") and payload_of(frames, "PlaceOrder")["side"] == Side.SELL:
-        account = bytes(codec("Command").unpack(frames)["account"])
-        lent = commands.deposit(
-            principal=STAFF[Role.SYSTEM],
-            account=account,
-            asset=QUOTE,
-            amount=RICH,
-            external_id=hashlib.sha256(frames).digest(),
-        )
-        honest(engine, lent, now_ns)
+        lend(engine, frames, now_ns)
     return honest(engine, frames, now_ns)
 
 
@@ -170,7 +175,6 @@ opening = drill(
 HELD_LOTS: Final = 1_000
 COLLATERAL: Final = 50 * DOLLAR
 HOURS: Final = 25
-HOUR_S: Final = 3_600
 ADDRESS: Final = key_of("a withdrawal address")
 TRADER_HANDLE: Final = 1
 
@@ -231,9 +235,7 @@ def _closed(close: _Close, send: Send) -> dict[str, Any]:
 
 def _pay_out(world: Leveraged, trader: bytes) -> int:
     """After a whole close everything may leave: micro-units that a withdrawal moved, 0 when it is refused."""
-    for _ in range(HOURS):
-        world.now_ns += HOUR_S * 10**9
-        world.tick()
+    world.wait_hours(HOURS)
     free = world.line(trader, Line.FREE)
     asked = world.ask(
         commands.request_withdrawal(**world.of(trader), asset=QUOTE, amount=free, address_hash=ADDRESS)

@@ -139,6 +139,9 @@ impl<B: Book> Engine<B> {
     fn run(&mut self, command: &Command, kind: Kind, output: &mut Output) -> Result<(u64, bool), Reject> {
         if let Some((token, _)) = &self.pending {
             if kind != Kind::Continue {
+                if kind == Kind::BatchItem && self.collects_batch() {
+                    return self.collect_item(command, output);
+                }
                 return reject(Code::CONTINUATION_PENDING, *token as i64, command.seq as i64);
             }
         }
@@ -170,7 +173,8 @@ impl<B: Book> Engine<B> {
         if self.state.triggers.has_work() && self.pending.is_none() {
             self.suspend(command, command.seq, Work::Triggers, output);
         }
-        if let Some((account, known, hash)) = known {
+        // A batch's key is kept when its last item has applied it.
+        if let Some((account, known, hash)) = known.filter(|_| kind != Kind::PlaceBatch) {
             let keys = &mut self.cursor.idempotency;
             keys.store(account, &command.client_key, known, hash, value, valid_until_ns);
         }
@@ -178,7 +182,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Step 5 of P2.1.3: may this principal send this command?
-    fn authorize(
+    pub(crate) fn authorize(
         &self,
         command: &Command,
         kind: Kind,
@@ -594,7 +598,7 @@ fn decode(command: &Command) -> Result<Kind, Reject> {
 
 /// Step 4: the moment until which the command's key is kept.
 #[inline]
-fn validity(command: &Command) -> Result<i64, Reject> {
+pub(crate) fn validity(command: &Command) -> Result<i64, Reject> {
     match command.valid_until_ns {
         0 => Ok(command.time_ns.saturating_add(DEFAULT_VALIDITY_NS)),
         until if until < command.time_ns => reject(Code::COMMAND_EXPIRED, until, command.time_ns),
@@ -610,7 +614,7 @@ fn validity(command: &Command) -> Result<i64, Reject> {
 /// Two lanes of folded multiplications; not keyed, since a sender who finds a collision only gets its own earlier
 /// answer back.
 #[inline]
-fn body_hash(command: &Command) -> u64 {
+pub(crate) fn body_hash(command: &Command) -> u64 {
     const FACTORS: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F];
     let fold = |state: u64, word: u64, factor: u64| {
         let product = u128::from(state ^ word) * u128::from(factor);

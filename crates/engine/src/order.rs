@@ -193,6 +193,21 @@ impl OrderStore {
         self.free.push(slot);
     }
 
+    /// Number of slots, used or empty.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Removes the order that was inserted last; a slot beyond the first `slots` goes with it, so that the store is
+    /// as it was before.
+    pub fn remove_last(&mut self, accounts: &mut Accounts, slot: u32, slots: usize) {
+        self.remove(accounts, slot);
+        if slot as usize >= slots {
+            self.free.pop();
+            self.slots.truncate(slots);
+        }
+    }
+
     /// The slots of an account's open orders, ascending by id.
     pub fn of_account<'a>(&'a self, accounts: &Accounts, account: u32) -> impl Iterator<Item = u32> + 'a {
         let mut slot = accounts.list[account as usize].first_order;

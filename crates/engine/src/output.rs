@@ -52,6 +52,13 @@ impl Output {
         self.first_posting = self.postings.len();
     }
 
+    /// Forgets what the present command wrote behind these numbers of events and postings.
+    pub(crate) fn take_back(&mut self, (events, postings): (usize, usize)) {
+        self.events.truncate(events);
+        self.postings.truncate(postings);
+        self.first_posting = postings;
+    }
+
     pub(crate) fn command_events(&self) -> (u32, u32) {
         (self.first_event as u32, (self.events.len() - self.first_event) as u32)
     }

@@ -5,11 +5,16 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use crate::batch::Batch;
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::limits::MAX_TIME_JUMP_NS;
+use crate::limits::{MAX_ORDER_BATCH, MAX_TIME_JUMP_NS};
 use crate::read_ahead::GROUP;
-use crate::wire::command::{AdvanceTime, Command, Continue, Kind, COMMAND_SIZE};
+use crate::wire::command::{AdvanceTime, Command, Continue, Kind, PlaceBatch, COMMAND_SIZE};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::record::Record;
+
+const PLACE_BATCH: (u16, u8) = Kind::PlaceBatch.code();
+const BATCH_ITEM: (u16, u8) = Kind::BatchItem.code();
+/// Where the header of a batch of orders says how many items follow.
+const FOLLOWING: usize = core::mem::offset_of!(PlaceBatch, following);
 
 /// Most commands in one batch.
 pub const MAX_BATCH: usize = 1 << 16;
@@ -42,20 +47,33 @@ pub fn apply_batch<B: Book>(
             reason[..15].copy_from_slice(b"sequencer clock");
             run(engine, &own(engine, Kind::AdvanceTime).with(&AdvanceTime { reason }), time_ns, batch);
         }
+        let base = batch.submitted.len();
         batch.commands.reserve(count);
         batch.results.reserve(count);
         batch.submitted.reserve(count);
         match bytemuck::try_cast_slice::<u8, Command>(input) {
             Ok(commands) => commands.chunks(GROUP).for_each(|group| {
                 engine.read_ahead(group);
-                group.iter().for_each(|command| submit(engine, command, time_ns, batch));
+                group.iter().for_each(|command| submit(engine, command, (input, base), time_ns, batch));
             }),
             // Bytes of a caller that does not align them to 8.
-            Err(_) => input
-                .chunks_exact(COMMAND_SIZE)
-                .for_each(|bytes| submit(engine, &bytemuck::pod_read_unaligned(bytes), time_ns, batch)),
+            Err(_) => input.chunks_exact(COMMAND_SIZE).for_each(|bytes| {
+                submit(engine, &bytemuck::pod_read_unaligned(bytes), (input, base), time_ns, batch);
+            }),
         }
+        finish_pending(engine, time_ns, batch);
     })
+}
+
+/// Items of a batch of orders that follow its header in the same submission, from the sender of the header.
+fn following(header: &Command, behind: &[u8]) -> u8 {
+    let count = header.payload_as::<PlaceBatch>().count.min(MAX_ORDER_BATCH);
+    let items = behind.chunks_exact(COMMAND_SIZE).map(bytemuck::pod_read_unaligned::<Command>);
+    let belongs = |item: &Command| {
+        (item.kind, item.op) == Kind::BatchItem.code()
+            && (item.principal, item.account) == (header.principal, header.account)
+    };
+    items.take(usize::from(count)).take_while(belongs).count() as u8
 }
 
 /// Applies commands that carry their stamps already (replay, followers).
@@ -104,12 +122,42 @@ fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Bat
 }
 
 #[inline]
-fn submit<B: Book>(engine: &mut Engine<B>, command: &Command, time_ns: i64, batch: &mut Batch) {
-    batch.submitted.push(batch.commands.len() as u32);
-    run(engine, command, time_ns, batch);
-    if engine.pending_token().is_some() {
+fn submit<B: Book>(
+    engine: &mut Engine<B>,
+    command: &Command,
+    submission: (&[u8], usize),
+    time_ns: i64,
+    batch: &mut Batch,
+) {
+    if (command.kind, command.op) == PLACE_BATCH {
+        return submit_header(engine, command, submission, time_ns, batch);
+    }
+    if engine.pending_token().is_some() && (command.kind, command.op) != BATCH_ITEM {
+        // An item that never reached the engine left its batch open: it is given up.
         finish_pending(engine, time_ns, batch);
     }
+    batch.submitted.push(batch.commands.len() as u32);
+    run(engine, command, time_ns, batch);
+    if engine.pending_token().is_some() && !engine.collects_batch() {
+        finish_pending(engine, time_ns, batch);
+    }
+}
+
+/// Stamps a batch's header with the number of items that follow it.
+#[cold]
+fn submit_header<B: Book>(
+    engine: &mut Engine<B>,
+    command: &Command,
+    (input, base): (&[u8], usize),
+    time_ns: i64,
+    batch: &mut Batch,
+) {
+    finish_pending(engine, time_ns, batch);
+    let behind = (batch.submitted.len() - base + 1) * COMMAND_SIZE;
+    let mut header = *command;
+    header.payload[FOLLOWING] = following(command, input.get(behind..).unwrap_or(&[]));
+    batch.submitted.push(batch.commands.len() as u32);
+    run(engine, &header, time_ns, batch);
 }
 
 /// Stamps a command where it lies in the batch and applies it.

@@ -21,7 +21,6 @@ pub enum Work {
     /// Prices to look at, fired orders and slices to run.
     Triggers,
     /// Items of an atomic batch that are still to come.
-    #[allow(dead_code)]
     Batch(Box<OpenBatch>),
     Uncross(Uncross),
     Due,

@@ -223,7 +223,9 @@ impl Auditor {
     /// An order that is accepted while orders are collected must rest.
     pub(super) fn check_collected(&self, event: &Event, body: &OrderBody) -> Check {
         let collects = !self.halts.markets.is_empty() && self.halts.scope(event.market).collects();
-        ensure!(!collects || body.resting == 1, "I25", "order {} matches in a halted market", event.order);
+        // What waits outside of the book matches nothing.
+        let rests = body.resting == 1 || super::specials::waits(body.order_type);
+        ensure!(!collects || rests, "I25", "order {} matches in a halted market", event.order);
         Ok(())
     }
 

@@ -32,9 +32,9 @@ pub struct Special {
 }
 
 impl Special {
-    pub fn taken_over(special: &trigger::Special) -> Self {
+    pub fn taken_over(special: &trigger::Special, trigger_price: i64) -> Self {
         Special {
-            trigger_price: special.trigger_price,
+            trigger_price,
             trail: special.trail,
             limit: special.limit,
             fired: special.state == trigger::waits::QUEUED,
@@ -124,7 +124,7 @@ impl Auditor {
 
     fn trigger_fired(&mut self, event: &Event) -> Check {
         let body: FiredBody = event.body_as();
-        let (_, order) = self.parked(event)?;
+        let (slot, order) = self.parked(event)?;
         let special = self.special_of(&order)?;
         let takes_profit = order.kind == order_type::TAKE_PROFIT;
         let rising = takes_profit == (order.side == side::SELL);
@@ -149,6 +149,9 @@ impl Auditor {
         };
         ensure!(moved, "I26", "the trigger of order {} moved to {}", order.id, body.trigger_price);
         ensure!(order.shown() > 0, "I26", "order {} fires without active lots", order.id);
+        let limited = special.limit == 0 || body.limit == special.limit;
+        ensure!(limited && body.limit > 0, "I26", "order {} fires with the limit {}", order.id, body.limit);
+        self.books.orders[slot as usize].price = body.limit;
         self.specials.entry(order.id).or_default().fired = true;
         Ok(())
     }
@@ -159,8 +162,7 @@ impl Auditor {
         let (slot, order) = self.parked(event)?;
         let special = self.special_of(&order)?;
         ensure!(special.fired, "I26", "order {} acts before it fired", order.id);
-        let limited = special.limit == 0 || body.price == special.limit;
-        ensure!(limited, "I26", "order {} acts with the limit {}", order.id, body.price);
+        ensure!(body.price == order.price, "I26", "order {} acts with the limit {}", order.id, body.price);
         let takes_only = special.limit == 0;
         ensure!(
             !takes_only || (body.time_in_force == time_in_force::IOC && body.resting == 0),

@@ -253,7 +253,8 @@ impl Auditor {
             let place = self.books.store(&copy)?;
             self.ledger.reserve(balance, reserve);
             if let Some(special) = state.triggers.special(order.id) {
-                self.specials.insert(order.id, Special::taken_over(special));
+                self.specials
+                    .insert(order.id, Special::taken_over(special, state.triggers.trigger_price(order)));
             }
             if parked {
                 self.books.park(place, true);

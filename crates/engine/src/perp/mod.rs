@@ -383,6 +383,16 @@ impl Perps {
         }
     }
 
+    /// Takes the newest mark of [`Perps::set_stale`] back.
+    pub fn take_stale_back(&mut self, market: u32) {
+        if self.stale.back() == Some(&market) {
+            self.stale.pop_back();
+        }
+        if let Some(perp) = self.of_market_mut(market) {
+            perp.stale = false;
+        }
+    }
+
     /// All positions, ascending by (account, sub-account, market).
     pub fn sorted(&self) -> Vec<&Position> {
         let mut live = vec![true; self.positions.len()];

@@ -63,10 +63,12 @@ record! {
 
 record! {
     /// The source reached the trigger: the order is in its market's queue and runs as a continuation.
-    FiredBody: 32 {
+    FiredBody: 40 {
         trigger_price: i64,
         source_price: i64,
         extreme: i64,
+        /// The limit with which it will act, in ticks.
+        limit: i64,
         source: u8,
         reserved: u8,
         reserved2: u16,

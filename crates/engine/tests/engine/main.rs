@@ -3,6 +3,7 @@
 mod auction;
 mod audit;
 mod authority;
+mod batch;
 mod breakers;
 mod conditional;
 mod continuation;
@@ -17,6 +18,7 @@ mod keepers;
 mod leveraged;
 mod leveraged_audit;
 mod lifecycle;
+mod links;
 mod matrix;
 mod oracle;
 mod oracle_marks;

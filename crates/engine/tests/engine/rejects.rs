@@ -323,6 +323,10 @@ const CASES: &[(Code, Build)] = cases! {
         traded(world);
         place(ALICE, PlaceOrder { time_in_force: time_in_force::FOK, ..stop(0, side::BUY, 110, 1) })
     };
+    BATCH_TOO_LARGE: |_| by(ALICE, Kind::PlaceBatch).with(&PlaceBatch { count: 9, ..Record::zero() });
+    BATCH_TOO_LARGE: |_| by(ALICE, Kind::PlaceBatch).with(&PlaceBatch { count: 0, ..Record::zero() });
+    PARAMETER_OUT_OF_BOUNDS: |_| by(ALICE, Kind::PlaceBatch).with(&PlaceBatch { count: 1, mode: 1, ..Record::zero() });
+    RESERVED_NOT_ZERO: |_| by(ALICE, Kind::PlaceBatch).with(&PlaceBatch { count: 1, reserved: 1, ..Record::zero() });
     INVALID_TWAP: |world| twap_with(world, |twap| twap.slices = 1);
     INVALID_TWAP: |world| twap_with(world, |twap| twap.slices = 101);
     INVALID_TWAP: |world| twap_with(world, |twap| twap.interval_s = 0);

@@ -155,6 +155,10 @@ impl<B: Book> World<B> {
                     command.with(&CancelOrder { order: named(payload.order), ..payload })
                 })
             }
+            Some(Kind::PlaceOrder) if command.payload_as::<PlaceOrder>().linked_order != 0 => {
+                let payload: PlaceOrder = command.payload_as();
+                command.with(&PlaceOrder { linked_order: named(payload.linked_order), ..payload })
+            }
             Some(Kind::ReplaceOrder) => {
                 let payload: ReplaceOrder = command.payload_as();
                 named_order(command, |command| {
@@ -170,7 +174,8 @@ impl<B: Book> World<B> {
         let commands: Vec<Command> = commands.iter().map(|command| self.resolve(command)).collect();
         let results = self.run_raw(&commands);
         for (command, result) in commands.iter().zip(&results) {
-            let placed = Kind::from_code(command.kind, command.op) == Some(Kind::PlaceOrder);
+            let kind = Kind::from_code(command.kind, command.op);
+            let placed = matches!(kind, Some(Kind::PlaceOrder | Kind::PlaceTwap));
             if placed && result.accepted == 1 && result.duplicate == 0 {
                 self.orders.push(result.value);
             }
@@ -558,6 +563,66 @@ fn placing() -> impl Strategy<Value = Command> {
     )
 }
 
+/// Orders that wait, come in parts or hang together.
+fn special() -> impl Strategy<Value = Command> {
+    let form = (
+        prop_oneof![4 => 2..7_u8, 1 => Just(order_type::LIMIT), 1 => Just(order_type::MARKET)],
+        prop_oneof![8 => Just(trigger_source::LAST_TRADE), 1 => 0..4_u8],
+        prop_oneof![6 => 90..111_i64, 1 => hostile_i64()],
+        prop_oneof![8 => 1..12_i64, 1 => hostile_i64()],
+        prop_oneof![3 => Just(0_u64), 2 => order_id()],
+        prop_oneof![8 => Just(0_u16), 1 => any::<u16>()],
+        prop_oneof![6 => Just(0_u8), 1 => 0..4_u8],
+    );
+    let order = (owner(), market(), 0..2_u8, price(), lots(), form);
+    order.prop_map(|(owner, market, side, price, lots, form)| {
+        let (order_type, trigger_source, trigger_price, small, linked_order, flags, time_in_force) = form;
+        let waits = (order_type::STOP..=order_type::TRAILING_STOP).contains(&order_type);
+        let trails = order_type == order_type::TRAILING_STOP;
+        let link = if linked_order == 0 { 0 } else { order_flag::OCO };
+        let at_market = waits && order_type != order_type::STOP_LIMIT && small % 3 != 0;
+        place(
+            owner,
+            PlaceOrder {
+                order_type,
+                time_in_force,
+                trigger_source: if waits { trigger_source } else { 0 },
+                trigger_price: if waits && !trails { trigger_price } else { 0 },
+                trail: if trails { small } else { 0 },
+                display_lots: if order_type == order_type::ICEBERG { small } else { 0 },
+                linked_order,
+                order_flags: link | flags,
+                price: if at_market || order_type == order_type::MARKET { 0 } else { price },
+                expiry_ns: if time_in_force == time_in_force::GTD {
+                    BASE.saturating_add(small.saturating_mul(SECOND))
+                } else {
+                    0
+                },
+                ..limit(market, side, price, lots)
+            },
+        )
+    })
+}
+
+/// Time-sliced orders, and headers and items of batches.
+fn in_parts() -> impl Strategy<Value = Command> {
+    let slices = (1..6_u16, 1..4_u32, prop_oneof![3 => Just(0_i64), 1 => price()]);
+    prop_oneof![
+        4 => (owner(), market(), 0..2_u8, lots(), slices).prop_map(
+            |(owner, market, side, lots, (slices, interval_s, limit))| {
+                let payload = PlaceTwap { limit, ..twap(market, side, lots, slices, interval_s) };
+                by(owner, Kind::PlaceTwap).with(&payload)
+            }
+        ),
+        2 => (0..3_u8).prop_map(|count| {
+            by(ALICE, Kind::PlaceBatch).with(&PlaceBatch { count, ..PlaceBatch::zero() })
+        }),
+        3 => (market(), 0..2_u8, price(), lots()).prop_map(|(market, side, price, lots)| {
+            by(ALICE, Kind::BatchItem).with(&limit(market, side, price, lots))
+        }),
+    ]
+}
+
 fn changing() -> impl Strategy<Value = Command> {
     let by_key = || prop_oneof![1 => Just([0_u8; 16]), 1 => any::<u8>().prop_map(|n| [n; 16])];
     prop_oneof![
@@ -776,8 +841,15 @@ fn institutions() -> impl Strategy<Value = Command> {
 
 /// A command of any kind, most of them sensible, with fields that are now and then hostile.
 pub fn any_command() -> impl Strategy<Value = Command> {
-    let body =
-        prop_oneof![55 => placing(), 20 => changing(), 12 => money(), 8 => governing(), 12 => institutions()];
+    let body = prop_oneof![
+        45 => placing().boxed(),
+        14 => special().boxed(),
+        6 => in_parts().boxed(),
+        20 => changing().boxed(),
+        12 => money().boxed(),
+        8 => governing().boxed(),
+        20 => institutions().boxed(),
+    ];
     let key_bytes = prop_oneof![1 => any::<u8>().prop_map(|n| [n; 16]), 9 => any::<[u8; 16]>()];
     let envelope = (
         key_bytes,

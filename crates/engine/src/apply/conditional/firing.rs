@@ -147,6 +147,7 @@ impl<B: Book> Engine<B> {
             trigger_price,
             source_price: price,
             extreme,
+            limit: self.state.orders[slot].price,
             source,
             reserved: 0,
             reserved2: 0,

@@ -21,6 +21,12 @@ pub(crate) enum Room {
 }
 
 impl<B: Book> Engine<B> {
+    /// Signed lots of a position; 0 without one. None for an unknown account.
+    pub fn position(&self, account: &[u8; 32], sub: u8, market: u32) -> Option<i64> {
+        let account = self.state.accounts.find(account)?;
+        Some(self.position_lots((account, sub, market)))
+    }
+
     /// Signed lots of a position; 0 without one.
     fn position_lots(&self, (account, sub, market): PositionKey) -> i64 {
         self.state.perps.position(account, sub, market).map_or(0, |position| position.lots)

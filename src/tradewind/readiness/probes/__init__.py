@@ -14,6 +14,7 @@ MODULES: Final = (
     "credentials",
     "frames",
     "integrity",
+    "keepers",
     "leakage",
     "logging",
     "markers",

@@ -49,7 +49,12 @@ SOURCES: Final = tuple(key_of(f"price source {number}") for number in range(3))
 WEIGHTS: Final = (34, 33, 33)
 SECOND_PERSON: Final = {
     role: key_of(f"second {role.name}")
-    for role in (Role.EMERGENCY, Role.RESUMER, Role.APPROVER, Role.OPERATOR)
+    for role in (Role.EMERGENCY, Role.RESUMER, Role.APPROVER, Role.OPERATOR, Role.ROLE_ADMIN)
+}
+THIRD_OPERATOR: Final = key_of("third operator")
+KEEPERS: Final = {
+    name: key_of(f"keeper {name}")
+    for name in ("good", "unregistered", "suspended", "poor", "removed", "incapable", "deprived", "banned")
 }
 STATES: Final = ("VALID", "WARN", "DEGRADED", "UNCERTAIN", "DIVERGENT", "STALE", "NO_QUORUM", "INVALID")
 MAX_ACTIVATION_S: Final = 300
@@ -58,7 +63,9 @@ MAX_ACTIVATION_S: Final = 300
 def _grants() -> list[Grant]:
     expiry_ns = START_NS + 360 * DAY_NS
     sources = [Grant(source, Role.ORACLE, expiry_ns) for source in SOURCES]
-    return sources + [Grant(key, role, expiry_ns) for role, key in SECOND_PERSON.items()]
+    keepers = [Grant(keeper, Role.KEEPER, expiry_ns) for keeper in KEEPERS.values()]
+    seconds = [Grant(key, role, expiry_ns) for role, key in SECOND_PERSON.items()]
+    return [*sources, *keepers, *seconds, Grant(THIRD_OPERATOR, Role.OPERATOR, expiry_ns)]
 
 
 # Snapshot, moment, and how many client keys and source numbers are used.

@@ -33,7 +33,9 @@ ACCOUNTS = [_core.derive_account_id(owner) for owner in OWNERS]
 USDC, BTC = 0, 1
 FEED = 0
 NEVER_ISSUED = 2**63
-AUDIT = False
+AUDIT = True
+WIDE_BREAKERS = ((2, 2_000), (3, 5_000), (5, 5_000), (6, 1_000), (9, 5_000))
+"""B2a, B2b, B3, B4 and B7 at the upper bounds of P7.1."""
 OPENING = 100 * lm.DOLLAR
 ASSETS = [Asset(), Asset(8_000, 9_000, 12_000, 11_000)]
 COMMON = {
@@ -123,6 +125,7 @@ class Duel:
         for nonce, market in enumerate(MARKETS):
             made.append(self.create(operator, nonce, market))
             made.append(self.risk(nonce, market))
+            made += [self.breaker(nonce, *row) for row in WIDE_BREAKERS]
         made += [
             commands.open_account(principal=owner, client_key=self.key(), owner_key=owner) for owner in OWNERS
         ]
@@ -146,6 +149,13 @@ class Duel:
             floor_mmf_ppm=market.floor_mmf_ppm, liquidation_fee_e6bp=market.liquidation_fee_e6bp,
             position_limit=market.position_limit, open_interest_cap=market.open_interest_cap,
             impact_notional=market.impact_notional, insurance_limit=market.insurance_limit,
+        )  # fmt: skip
+
+    def breaker(self, number: int, breaker: int, threshold: int) -> bytes:
+        """Halts are another model's concern: thresholds that the streams do not reach."""
+        return commands.build(
+            "ConfigureBreaker", principal=RISK, client_key=self.key(), market=number, breaker=breaker,
+            config_version=1, threshold=threshold,
         )  # fmt: skip
 
     def activate(self) -> None:
@@ -228,11 +238,9 @@ class Duel:
 
     def compare_touches(self, events: list[object], expected: list[Touch]) -> None:
         """Every change of a position: lots, cost, what was realised and what funding was paid."""
+        holder = lambda event: (model_account(event.account), event.sub, event.market)  # noqa: E731
         seen = [
-            Touch(
-                (model_account(event.account), event.sub, event.market), event.lots, event.cost, event.realised,
-                event.funding_paid,
-            )
+            Touch(holder(event), event.lots, event.cost, event.realised, event.funding_paid)
             for event in events
             if isinstance(event, PositionChanged) and event.cause in TOUCHING
         ]  # fmt: skip

@@ -344,7 +344,7 @@ def execution_limit(
 ) -> int:
     """P5.5: never beyond bankruptcy, never further than 2.5 % from mark; whole ticks inward.
 
-    `allowed_loss`: of a step of `size` lots that does not close the position, what it may lose in micro so that
+    `allowed_loss`: what a step of `size` lots that does not close the position may lose in micro so that
     E/MM still rises (P5.10).
     """
     away = min(Fraction(mark * LIQUIDATION_SLIPPAGE_PPM, PPM), abs(mark - bankruptcy))

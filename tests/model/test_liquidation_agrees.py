@@ -1,4 +1,4 @@
-"""Step by step through liquidation and the waterfall: the model predicts what the engine does to the micro."""
+"""Step by step through liquidation and the waterfall: the model predicts the engine to the micro."""
 
 from __future__ import annotations
 

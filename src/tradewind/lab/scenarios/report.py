@@ -81,7 +81,9 @@ def draw(
     for axis, (unit, lines) in zip(axes, PANELS, strict=True):
         scale = SCALE[unit.removeprefix("price, ")]
         for column, label, colour in lines:
-            values = [row[column] / scale for row in samples]
+            # A price of 0 is an unknown one: a gap in the line.
+            unknown = column in ("mark", "index")
+            values = [row[column] / scale if row[column] or not unknown else float("nan") for row in samples]
             axis.plot(seconds, values, label=label, color=colour, linewidth=1.4)
         for start, end, _ in highlights:
             axis.axvspan(start, end, color="#f2e8cf", alpha=0.6, linewidth=0)

@@ -131,7 +131,7 @@ class Runner:
             self.tell(f"{2 * done:,} positions open")
 
     def leave_targets(self, cast: Cast) -> None:
-        """Every second short leaves a reduce-only bid below the market: who gains wants to take it one day."""
+        """Every second short leaves a reduce-only bid below the market, where it takes its profit."""
         world, rows = self.world, []
         for place in range(0, self.pairs, 2):
             price = round(OPENING_TICKS * (1 - world.random.uniform(*TARGETS)))

@@ -9,6 +9,7 @@ mod book;
 mod fault;
 mod halts;
 mod ledger;
+mod liquidation;
 mod margin;
 mod orders;
 mod perpetual;
@@ -90,6 +91,7 @@ pub struct Auditor {
     fees: Vec<i128>,
     positions: position::Positions,
     values: margin::Values,
+    liquidations: liquidation::Liquidations,
     /// Positions that the last event has moved and the next ones show.
     waiting: perpetual::Waiting,
     /// Token that the next accepted command must continue.
@@ -117,6 +119,7 @@ impl Auditor {
             fees: Vec::new(),
             positions: position::Positions::default(),
             values: margin::Values::default(),
+            liquidations: liquidation::Liquidations::default(),
             waiting: perpetual::Waiting::default(),
             pending: None,
             principal: [0; 32],
@@ -332,6 +335,17 @@ impl Auditor {
             | EventKind::MarketRiskSet
             | EventKind::MarketSettled
             | EventKind::SuitabilitySet => self.check_leveraged(kind, event, postings)?,
+            EventKind::HealthWarning
+            | EventKind::LiquidationFlagged
+            | EventKind::LiquidationStarted
+            | EventKind::LiquidationStepped
+            | EventKind::LossCovered
+            | EventKind::BackstopTaken
+            | EventKind::AdlExecuted
+            | EventKind::LossSocialised
+            | EventKind::LiquidationEnded
+            | EventKind::CascadeChanged
+            | EventKind::FundSettled => self.check_liquidation(kind, event, postings)?,
             _ => self.check_record(kind, event, postings)?,
         }
         while let Some(position) = self.books.left.pop() {

@@ -36,6 +36,7 @@ pub mod roles;
 pub mod sequence;
 mod state;
 pub mod streams;
+pub mod streams_crash;
 pub mod trigger;
 pub mod wire;
 

@@ -72,6 +72,24 @@ pub const IMPACT_LEVELS: u32 = 64;
 pub const SETTLEMENTS_PER_COMMAND: u32 = 16;
 pub const SETTLEMENT_LOOKS: u32 = 512;
 
+/// Actions of one command that end or reduce positions by liquidation, and candidates it looks at for them (P2.1.4).
+pub const LIQUIDATIONS_PER_COMMAND: u32 = 8;
+pub const CANDIDATES_PER_COMMAND: u32 = 16;
+/// Candidates whose time has come that one command sorts.
+pub const RIPENED_PER_COMMAND: usize = 16;
+/// Crossed prices that one event looks at; the rest waits for the next Tick, which looks at this many a command.
+pub const CROSSINGS_PER_EVENT: usize = 8;
+pub const CROSSINGS_PER_COMMAND: usize = 16;
+/// Accounts that one Tick looks at after risk parameters changed.
+pub const SWEEP_LOOKS: u32 = 256;
+/// Opposing positions that are compared for one fill of auto-deleveraging.
+pub const ADL_LOOKS: usize = 16;
+/// Winners that one command charges with a socialised loss.
+pub const SHARES_PER_COMMAND: u32 = 16;
+/// Levels of each side that the cascade check adds up, and markets that one Tick checks.
+pub const CASCADE_LEVELS: u32 = 64;
+pub const CASCADES_PER_TICK: usize = 8;
+
 /// Configuration ranges of a leveraged market.
 pub const LEVERAGE_E2: (u32, u32) = (100, 10_000);
 pub const SIZE_K_PPM: (u32, u32) = (0, 1_000);

@@ -221,6 +221,7 @@ impl<B: Book> State<B> {
         let in_books = in_books.filter(|order| order.flags & crate::order::flag::WAITING == 0);
         let counted = in_books.map(|order| (order, order.remaining + state.triggers.hidden(order)));
         state.perps.attach(&mut state.accounts, units, counted)?;
+        state.liquidations.attach(&mut state.perps);
         state.rebuild_due();
         Ok(state)
     }

@@ -256,6 +256,7 @@ impl<B: Book> Engine<B> {
             high: job.scan.high,
             liquidates: false,
             print_price: job.price,
+            taken_value: 0,
         };
         let step = if (taker.flags | maker.flags) & flag::SPECIAL != 0 {
             self.fill_special(command, &mut taking, (maker_slot, &maker), budget, output)

@@ -112,7 +112,6 @@ impl<B: Book> Engine<B> {
     }
 
     /// After a liquidation of `notional` micro-quote: B4.
-    #[allow(dead_code)]
     pub(crate) fn halts_liquidation(
         &mut self,
         command: &Command,
@@ -128,7 +127,6 @@ impl<B: Book> Engine<B> {
     }
 
     /// Micro-quote of positions that wait for their liquidation: B4 reopens below 5 % of the open interest.
-    #[allow(dead_code)]
     pub(crate) fn halts_pending_liquidation(&mut self, market: u32, value: i64) {
         if let Some(halts) = self.watched(market) {
             halts.pending_liquidation = value;

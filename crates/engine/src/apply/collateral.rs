@@ -147,6 +147,7 @@ impl<B: Book> Engine<B> {
         post_user(accounts, postings, account, sub, asset, line::PENDING_WITHDRAWAL, request.amount);
         emit_withdrawal(command, kind, ticket, &entry, output);
         self.after_collateral(command, account, sub, output);
+        self.after_collateral(command, context.account, command.sub, output);
         Ok(ticket)
     }
 

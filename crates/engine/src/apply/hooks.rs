@@ -48,11 +48,13 @@ impl<B: Book> Engine<B> {
             self.refresh_mark(command, market, output);
             self.note_market_prices(market);
         }
+        self.watch_index(command, feed, output);
         self.halts_after_index(command, feed, output);
     }
 
     /// After the mark of a market has changed.
     pub(crate) fn after_mark(&mut self, command: &Command, market: u32, output: &mut Output) {
+        self.watch_mark(command, market, output);
         self.note_market_prices(market);
         self.halts_after_mark(command, market, output);
     }
@@ -62,24 +64,25 @@ impl<B: Book> Engine<B> {
         if !self.state.perps.stale.is_empty() {
             self.refresh_stale_marks(command, output);
         }
+        self.watch_tick(command, output);
         self.halts_on_tick(command, output);
     }
 
     /// After a position has changed, once both sides of the event are posted.
-    pub(crate) fn after_position(&mut self, _command: &Command, moved: &Moved, _output: &mut Output) {
+    pub(crate) fn after_position(&mut self, command: &Command, moved: &Moved, output: &mut Output) {
+        self.look_at(command, (moved.account, moved.sub), false, output);
         self.note_position((moved.account, moved.sub, moved.market));
     }
 
     /// After the funding index of a market has moved.
-    pub(crate) fn after_funding(&mut self, _command: &Command, _market: u32, _output: &mut Output) {}
+    pub(crate) fn after_funding(&mut self, command: &Command, market: u32, delta: i128, output: &mut Output) {
+        self.watch_funding(command, market, delta, output);
+    }
 
     /// After money came to or left a sub-account other than by its positions.
-    pub(crate) fn after_collateral(
-        &mut self,
-        _command: &Command,
-        _account: u32,
-        _sub: u8,
-        _output: &mut Output,
-    ) {
+    pub(crate) fn after_collateral(&mut self, command: &Command, account: u32, sub: u8, output: &mut Output) {
+        if !self.state.accounts.positions(account, sub).is_empty() {
+            self.look_at(command, (account, sub), false, output);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What keepers do: duty, rates, two keepers for large actions, rewards (protocol P13.4–P13.6, row 0803).
 
-use super::margin::{narrow, Weights};
+use super::margin::Weights;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::keeper::duty::HEAD_START_NS;
@@ -128,7 +128,12 @@ impl<B: Book> Engine<B> {
         let target = target?;
         if duty.insurance > LARGE_INSURANCE {
             // What would be refused anyway must not wait for a second keeper; the first approval moves nothing.
-            self.check_unhealthy(target)?;
+            self.plan_liquidation(
+                command.time_ns,
+                Some(account),
+                (target.account, target.sub),
+                target.market,
+            )?;
             if !self.second_keeper(command, account, &duty, target, output)? {
                 return Ok(0);
             }
@@ -158,23 +163,10 @@ impl<B: Book> Engine<B> {
         Ok(Target { account, sub, market })
     }
 
-    /// When a position became liquidatable, as far as the liquidation watch knows.
-    fn liquidatable_since(&self, _target: Target) -> Option<i64> {
-        None
-    }
-
     /// What insurance would lose if it had to cover the sub-account now: its deficit in micro-units.
     fn insurance_at_stake(&self, target: Target) -> i64 {
         let equity = self.health(target.account, target.sub, Weights::Maintenance).equity;
         (-equity).clamp(0, i128::from(i64::MAX)) as i64
-    }
-
-    fn check_unhealthy(&self, target: Target) -> Result<(), Reject> {
-        let health = self.health(target.account, target.sub, Weights::Maintenance);
-        if health.valued && health.equity >= health.maintenance_margin {
-            return reject(Code::POSITION_HEALTHY, narrow(health.maintenance_margin), narrow(health.equity));
-        }
-        Ok(())
     }
 
     /// The standing of a keeper for an action: the checks of row 0803 up to "due".

@@ -226,6 +226,10 @@ impl<B: Book> Engine<B> {
         if reduces && (leverage_e2 == 0 || known.is_some_and(|known| known.leverage_e2 == leverage_e2)) {
             return Ok(());
         }
+        if let Some(since_ns) = self.in_cascade(order.market) {
+            // Cascade prevention (P5.9): what is pending is to be sold first.
+            return reject(Code::BREAKER_ACTIVE, since_ns, i64::from(order.market));
+        }
         check_sizes(perp, &after, order)?;
         let worst = perp.value(after.worst_lots());
         let mmf = perp.fractions(0).maintenance_ppm(worst);

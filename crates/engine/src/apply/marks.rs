@@ -249,7 +249,7 @@ impl<B: Book> Engine<B> {
             next_due_ns,
         };
         output.emit(command, EventKind::FundingIndexUpdated, Subject::market(market), &body);
-        self.after_funding(command, market, output);
+        self.after_funding(command, market, delta, output);
     }
 }
 

@@ -223,6 +223,9 @@ impl<B: Book> Engine<B> {
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
         self.shrink_maker(command, (slot, maker), lots, maker_reserve, output);
+        // A sub-account may hold leveraged positions beside what it trades here.
+        self.after_collateral(command, taker.order.account, taker.order.sub, output);
+        self.after_collateral(command, maker.account, maker.sub, output);
         let print = Print {
             market: maker.market,
             price,

@@ -507,7 +507,7 @@ impl<B: Book> Engine<B> {
     pub(super) fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
         let market = &self.state.markets.list[order.market as usize];
         let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
-        Taker { order, slot, stored, low, high, liquidates: false, print_price: 0 }
+        Taker { order, slot, stored, low, high, liquidates: false, print_price: 0, taken_value: 0 }
     }
 
     #[inline]

@@ -45,6 +45,7 @@ impl<B: Book> Engine<B> {
         let version = u64::from(market.config_version);
         self.state.perps.of_market_mut(request.market).expect("checked to be leveraged").risk = risk;
         self.emit_market_risk(command, request.market, output);
+        self.sweep_all();
         Ok(version)
     }
 
@@ -115,6 +116,7 @@ impl<B: Book> Engine<B> {
         asset.collateral_cap = request.collateral_cap;
         let body = asset_body(request.asset, asset);
         output.emit(command, EventKind::AssetUpdated, Subject::NONE, &body);
+        self.sweep_all();
         Ok(u64::from(request.asset))
     }
 
@@ -295,7 +297,7 @@ impl<B: Book> Engine<B> {
         };
         self.state.feeds.check(perp.feed, Action::SettleAtIndex)?;
         self.state.perps.of_market_mut(market).expect("checked to be leveraged").delisting_price = price;
-        self.do_work(command, command.seq, Work::Settle(Settle { market, next: 0 }), output);
+        self.do_work(command, command.seq, Work::Settle(Settle { market, ..Settle::default() }), output);
         Ok(price as u64)
     }
 
@@ -303,37 +305,53 @@ impl<B: Book> Engine<B> {
     pub(crate) fn settle_positions(
         &mut self,
         command: &Command,
-        job: Settle,
+        mut job: Settle,
         output: &mut Output,
     ) -> Option<Settle> {
         let market = job.market;
         let price = self.state.perps.of_market(market)?.delisting_price;
-        let (mut done, mut next) = (0, job.next);
+        let mut done = 0;
         // By account, not by slot: slots differ between an engine and its restored twin.
         for _ in 0..SETTLEMENT_LOOKS {
-            if next as usize >= self.state.accounts.list.len() {
-                return self.finish_settlement(command, market, output);
+            if job.next as usize >= self.state.accounts.list.len() {
+                if job.winners {
+                    return self.finish_settlement(command, market, output);
+                }
+                (job.winners, job.next) = (true, 0);
             }
-            let slots: Vec<u32> = self.state.accounts.list[next as usize]
+            let slots: Vec<u32> = self.state.accounts.list[job.next as usize]
                 .subs()
                 .flat_map(|sub| &sub.positions)
                 .copied()
                 .filter(|&slot| self.state.perps.at(slot).market == market)
                 .collect();
-            next += 1;
-            done += slots.len() as u32;
+            job.next += 1;
             for slot in slots {
-                self.settle_position(command, slot, price, output);
+                let position = self.state.perps.at(slot);
+                let profit = position.unrealised(price, self.state.markets.list[market as usize].unit);
+                if job.winners || profit <= 0 {
+                    done += 1;
+                    self.settle_position(command, slot, (price, profit), &mut job, output);
+                } else {
+                    job.profits += profit;
+                }
             }
             if done >= SETTLEMENTS_PER_COMMAND {
                 break;
             }
         }
-        Some(Settle { market, next })
+        Some(job)
     }
 
     /// Closes one position against the market's own line; over all positions that line ends where it began.
-    fn settle_position(&mut self, command: &Command, slot: u32, price: i64, output: &mut Output) {
+    fn settle_position(
+        &mut self,
+        command: &Command,
+        slot: u32,
+        (price, profit): (i64, i128),
+        job: &mut Settle,
+        output: &mut Output,
+    ) {
         let position = *self.state.perps.at(slot);
         let market = &self.state.markets.list[position.market as usize];
         let (asset, unit) = (market.quote, market.unit);
@@ -352,6 +370,7 @@ impl<B: Book> Engine<B> {
         self.after_position(command, &moved, output);
         let key = (position.account, position.sub, position.market);
         self.state.perps.drop_if_empty(&mut self.state.accounts, key);
+        self.settle_loss(command, (position.account, position.sub), profit, job, output);
     }
 
     fn finish_settlement(&mut self, command: &Command, market: u32, output: &mut Output) -> Option<Settle> {
@@ -359,6 +378,7 @@ impl<B: Book> Engine<B> {
         let previous = std::mem::replace(&mut entry.status, status::SETTLED);
         let asset = entry.quote;
         // Funding that no position can claim any more.
+        self.owe_to_market(command, market, output);
         let left = self.state.system.get(line::FUNDING, market, asset);
         let (system, postings) = (&mut self.state.system, &mut output.postings);
         post_system(system, postings, line::FUNDING, market, asset, -left);

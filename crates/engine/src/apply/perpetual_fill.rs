@@ -37,7 +37,10 @@ impl<B: Book> Engine<B> {
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
         let price = taker.price_with(maker);
-        market.last_price = price;
+        if !taker.liquidates {
+            // Liquidation prints never enter the mark (P4.7).
+            market.last_price = price;
+        }
         let (unit, quote, parameters) = (market.unit, market.quote, market.parameters);
         let value = lots * price * unit;
         let taker_fee = fee_ceil(value, parameters.taker_fee_e6bp.min(taker.order.fee_cap_e6bp));
@@ -47,6 +50,7 @@ impl<B: Book> Engine<B> {
         let making = self.fill_side(maker, lots, price, quote, maker_fee, postings);
         self.post_fees(taker_fee + maker_fee, quote, postings);
         taker.order.remaining -= lots;
+        taker.taken_value += value;
         let kind = if taker.liquidates { trade_kind::LIQUIDATION } else { trade_kind::PERP };
         let body = TradeBody {
             maker_order: maker.id,
@@ -111,12 +115,25 @@ impl<B: Book> Engine<B> {
         asset: u16,
         postings: &mut Vec<Posting>,
     ) -> Side {
+        let market = self.state.perps.at(slot).market;
+        let unit = self.state.perps.of_market(market).expect("a position is in a leveraged market").unit;
+        self.change_position_by(slot, delta, |lots| lots * price * unit, asset, postings)
+    }
+
+    /// [`Engine::change_position`] at a value: `value_of(lots)` for parts of the change.
+    pub(crate) fn change_position_by(
+        &mut self,
+        slot: u32,
+        delta: i64,
+        value_of: impl Fn(i64) -> i64,
+        asset: u16,
+        postings: &mut Vec<Posting>,
+    ) -> Side {
         let funding_paid = self.settle_funding(slot, asset, postings);
         let position = *self.state.perps.at(slot);
         let Position { account, sub, market, lots: before, .. } = position;
         let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
-        let unit = perp.unit;
-        let Change { lots, cost, realised } = position.after(delta, |lots| lots * price * unit);
+        let Change { lots, cost, realised } = position.after(delta, &value_of);
         perp.open_interest += lots.max(0) - before.max(0);
         perp.positions += u32::from(lots != 0);
         perp.positions -= u32::from(before != 0);
@@ -124,7 +141,7 @@ impl<B: Book> Engine<B> {
         let entry = self.state.perps.at_mut(slot);
         (entry.lots, entry.cost) = (lots, cost);
         let accounts = &mut self.state.accounts;
-        let traded = delta * price * unit;
+        let traded = delta.signum() * value_of(delta.abs());
         post_user(accounts, postings, account, sub, asset, line::COST, -traded - realised);
         post_margin(accounts, postings, (account, sub), asset, realised);
         Side { slot, before_lots: before, realised, funding_paid }

@@ -58,7 +58,11 @@ impl<B: Book> Engine<B> {
                 }
                 due::ORDER => self.order_due(command, kind, id, output),
                 due::FUNDING => self.perp_due(command, kind, id, output),
-                due::LIQUIDATION => self.liquidation_due(command, kind, id, output),
+                due::LIQUIDATION => {
+                    if let Some(work) = self.liquidation_due(command, id, output) {
+                        return (Some(work), false);
+                    }
+                }
                 due::KEEPER => self.keeper_due(command, kind, id, output),
                 due::GOVERNANCE => self.governance_due(command, kind, id, output),
                 due::FLOW => self.flow_due(command, kind, id, output),

@@ -2,9 +2,13 @@
 
 use super::auction::Uncross;
 use super::conditional::OpenBatch;
+use super::liquidation::Liquidation;
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::limits::{AUCTION_LEVELS_PER_COMMAND, CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND};
+use crate::limits::{
+    AUCTION_LEVELS_PER_COMMAND, CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND,
+    LIQUIDATIONS_PER_COMMAND,
+};
 use crate::order::Order;
 use crate::output::{Output, Subject};
 use crate::wire::command::{Command, Continue};
@@ -24,6 +28,12 @@ pub enum Work {
     Batch(Box<OpenBatch>),
     Uncross(Uncross),
     Due,
+    /// One liquidation.
+    Liquidate(Liquidation),
+    /// Candidates whose time has come, worst first.
+    LiquidateQueue,
+    /// Prices that a mark crossed.
+    Crossings,
 }
 
 /// An order that is being matched; in no book meanwhile.
@@ -40,6 +50,8 @@ pub struct Taker {
     pub liquidates: bool,
     /// Ticks at which it prints; 0 = at the maker's price.
     pub print_price: i64,
+    /// Micro-quote that it has traded in a leveraged market.
+    pub taken_value: i64,
 }
 
 impl Taker {
@@ -76,11 +88,20 @@ pub struct CancelMarket {
     pub after: u64,
 }
 
-/// Settlement of a closed leveraged market: the account where it goes on.
-#[derive(Clone, Copy, Debug)]
+/// Settlement of a closed leveraged market: those who lose first, so that what they cannot pay is known when those who
+/// win are paid (P5.6).
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Settle {
     pub market: u32,
+    /// The account where it goes on.
     pub next: u32,
+    pub winners: bool,
+    /// Micro-quote that the market's line paid for those who could not.
+    pub shortfall: i64,
+    /// Profits at the settlement price: all of them, and of those who were charged; and what they were charged.
+    pub profits: i128,
+    pub seen: i128,
+    pub charged: i64,
 }
 
 /// What one command may still do.
@@ -90,6 +111,7 @@ pub struct Budget {
     pub due: u32,
     /// Price levels of a call auction.
     pub levels: u32,
+    pub liquidations: u32,
 }
 
 impl Budget {
@@ -99,6 +121,7 @@ impl Budget {
             cancels: CANCELS_PER_COMMAND,
             due: DUE_PER_COMMAND,
             levels: AUCTION_LEVELS_PER_COMMAND,
+            liquidations: LIQUIDATIONS_PER_COMMAND,
         }
     }
 }
@@ -134,6 +157,15 @@ impl<B: Book> Engine<B> {
                     (rest.map(Work::Uncross), true)
                 }
                 Work::Due => self.handle_due(command, &mut budget, output),
+                Work::Liquidate(job) => {
+                    let queued = job.queued;
+                    match self.go_on_liquidating(command, job, &mut budget, output) {
+                        Some(rest) => (Some(Work::Liquidate(rest)), true),
+                        None => (queued.then_some(Work::LiquidateQueue), !queued),
+                    }
+                }
+                Work::LiquidateQueue => self.liquidate_queue(command, &mut budget, output),
+                Work::Crossings => self.look_at_crossings(command, output),
             };
             if exhausted {
                 if let Some(rest) = rest {

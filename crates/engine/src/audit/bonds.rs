@@ -156,6 +156,7 @@ impl Auditor {
             (0, 0, body.asset, body.source, -body.amount),
         ];
         check_movements("I02", movements, postings)?;
+        self.check_step_reward(&body)?;
         if matches!(body.source, MAKER_FUND | INSURANCE) {
             self.collect_fees(body.asset, -body.amount);
         }

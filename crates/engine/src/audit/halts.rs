@@ -9,6 +9,7 @@ use crate::wire::event::{
 
 const ACTIVE: u8 = 1;
 const PAUSED: u8 = 2;
+const CLOSE_ONLY: u8 = 3;
 const PARTIAL: u8 = 1;
 const FULL: u8 = 2;
 const FREEZE: u8 = 3;
@@ -184,7 +185,13 @@ impl Auditor {
     pub(super) fn check_takes_risk(&self, handle: u32, flags: u16) -> Check<Market> {
         let market = *self.market(handle)?;
         let quiet = self.halts.markets.is_empty() && self.halts.platform == Scope::default();
-        ensure!(market.status == ACTIVE || !quiet, "I25", "market {handle} has status {}", market.status);
+        let reduces = flags & REDUCE_ONLY != 0 && market.status == CLOSE_ONLY;
+        ensure!(
+            market.status == ACTIVE || reduces || !quiet,
+            "I25",
+            "market {handle} has status {}",
+            market.status
+        );
         if !quiet {
             self.check_risk_in_halt(handle, &market, flags)?;
         }
@@ -196,7 +203,7 @@ impl Auditor {
         let (scope, platform) = (self.halts.scope(handle), &self.halts.platform);
         let reduces = flags & REDUCE_ONLY != 0;
         ensure!(
-            matches!(market.status, ACTIVE | PAUSED),
+            matches!(market.status, ACTIVE | PAUSED) || (reduces && market.status == CLOSE_ONLY),
             "I25",
             "market {handle} has status {}",
             market.status
@@ -223,9 +230,10 @@ impl Auditor {
     /// An order that is accepted while orders are collected must rest.
     pub(super) fn check_collected(&self, event: &Event, body: &OrderBody) -> Check {
         let collects = !self.halts.markets.is_empty() && self.halts.scope(event.market).collects();
-        // What waits outside of the book matches nothing.
+        // What waits outside of the book matches nothing; a liquidation goes on in every halt but those of P7.5 that stop it.
         let rests = body.resting == 1 || super::specials::waits(body.order_type);
-        ensure!(!collects || rests, "I25", "order {} matches in a halted market", event.order);
+        let may = rests || self.is_sale(event, body.price, body.total_lots);
+        ensure!(!collects || may, "I25", "order {} matches in a halted market", event.order);
         Ok(())
     }
 
@@ -234,7 +242,7 @@ impl Auditor {
     pub(super) fn check_trade_in_halt(&self, event: &Event, body: &TradeBody) -> Check<bool> {
         let status = self.market(event.market)?.status;
         ensure!(
-            status == ACTIVE || status == PAUSED,
+            matches!(status, ACTIVE | PAUSED | CLOSE_ONLY),
             "I25",
             "a trade in market {}, status {status}",
             event.market

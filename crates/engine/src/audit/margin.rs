@@ -19,7 +19,8 @@ const STABLE: u32 = 2;
 /// Leverage of a market with one outcome, and of an account without a suitability flag, in hundredths (P4.5).
 const TIER_E2: u32 = 10_000;
 const UNPROVEN_E2: u32 = 1_000;
-const UNCERTAIN: u8 = 3;
+/// From this state on a feed's price is in doubt (P6.5).
+pub const UNCERTAIN: u8 = 3;
 const INVALID: u8 = 7;
 const FEEDS: usize = 65_536;
 const USE_FALLBACK: u8 = 3;
@@ -179,6 +180,12 @@ impl Values {
             Some(target) => self.feeds.get(target as usize),
             None => Some(own),
         }
+    }
+
+    /// The feed of an asset that is not the unit of account.
+    pub fn feed_of(&self, asset: u16) -> Option<u32> {
+        let entry = self.assets.get(asset as usize)?;
+        (entry.flags & SETTLEMENT == 0).then_some(entry.feed)
     }
 
     pub fn set_suitable(&mut self, account: u32, until_ns: i64) {
@@ -398,7 +405,8 @@ impl Auditor {
     /// I03 for `free` below zero: positions, or other collateral, must stand for it.
     pub(super) fn check_debt(&self, balance: &Balance) -> Check {
         let &Balance { account, sub, asset, lines, .. } = balance;
-        if lines[FREE as usize] >= 0 || self.positions.holds_lots(account, sub) {
+        let owed_by_fund = Some(account) == self.liquidations.fund;
+        if lines[FREE as usize] >= 0 || owed_by_fund || self.positions.holds_lots(account, sub) {
             return Ok(());
         }
         let health = self.health(account, sub, Purpose::Keeping);

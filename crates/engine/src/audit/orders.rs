@@ -100,7 +100,11 @@ impl Auditor {
             reserve,
             account: event.account,
             market: event.market,
-            fee_cap_e6bp: market.fee_cap_e6bp(),
+            fee_cap_e6bp: if self.is_sale(event, body.price, body.total_lots) {
+                0
+            } else {
+                market.fee_cap_e6bp()
+            },
             balance,
             sub: event.sub,
             side: body.side,

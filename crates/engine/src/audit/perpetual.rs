@@ -132,6 +132,7 @@ impl Auditor {
             max_leverage_e2: body.max_leverage_e2,
             size_k_ppm: body.size_k_ppm,
             floor_mmf_ppm: body.floor_mmf_ppm,
+            liquidation_fee_e6bp: body.liquidation_fee_e6bp,
             position_limit: body.position_limit,
             open_interest_cap: body.open_interest_cap,
             ..*perp
@@ -262,7 +263,10 @@ impl Auditor {
         let value = market.value(body.price, body.lots)?;
         let fee = |order: &Order, rate: u32| fee_ceil(value, rate.min(order.fee_cap_e6bp));
         let maker_fee = fee(&maker, market.maker_fee_e6bp);
-        let taker_fee = if liquidates { body.taker_fee } else { fee(&taker, market.taker_fee_e6bp) };
+        let taker_fee = fee(&taker, market.taker_fee_e6bp);
+        if liquidates {
+            self.check_sale(event, body.price, body.lots, value)?;
+        }
         ensure!(
             (body.notional, body.taker_fee, body.maker_fee) == (value, taker_fee, maker_fee),
             "I11",
@@ -298,10 +302,15 @@ impl Auditor {
             self.positions.perp_mut(event.market)?.last_price = body.price;
         }
         let cause = if liquidates { CAUSE_LIQUIDATION } else { CAUSE_TRADE };
-        let shown = [(taker.position, taking, cause), (maker.position, making, CAUSE_TRADE)]
-            .map(|(slot, effect, cause)| Some(self.shown(slot, &effect, cause)));
+        self.wait_for([taker.position, maker.position], [taking, making], [cause, CAUSE_TRADE])
+    }
+
+    /// The next two events must show these positions.
+    pub(super) fn wait_for(&mut self, slots: [u32; 2], effects: [Effect; 2], causes: [u8; 2]) -> Check {
         ensure!(self.waiting.is_empty(), "I26", "a position was moved and not shown");
-        self.waiting.list = shown;
+        for at in 0..2 {
+            self.waiting.list[at] = Some(self.shown(slots[at], &effects[at], causes[at]));
+        }
         Ok(())
     }
 
@@ -518,6 +527,10 @@ impl Auditor {
             self.positions.check_funding(market, self.ledger.line(market, 0, quote, FUNDING))?;
         }
         self.positions.touched.clear();
+        if self.pending.is_some() {
+            // Who pays for a loss may be found over several commands.
+            return Ok(());
+        }
         for at in 0..self.ledger.indebted.len() {
             let balance = self.ledger.balances[self.ledger.indebted[at] as usize];
             self.check_debt(&balance)?;

@@ -51,6 +51,7 @@ pub struct Perp {
     pub max_leverage_e2: u32,
     pub size_k_ppm: u32,
     pub floor_mmf_ppm: u32,
+    pub liquidation_fee_e6bp: u32,
     pub position_limit: i64,
     pub open_interest_cap: i64,
     pub mark: i64,
@@ -198,27 +199,33 @@ impl Positions {
     /// What buying `delta` lots (negative: selling) at a price makes of a position, by P1.5.6: the part that is
     /// reduced takes its share of the cost along, rounded so that the profit is rounded down.
     pub fn effect(&self, slot: u32, delta: i64, price: i64, unit: i64) -> Check<Effect> {
+        let worth = i128::from(price) * i128::from(unit);
+        self.effect_of(slot, delta, |lots| lots * worth)
+    }
+
+    /// [`Positions::effect`] at a value: `value_of` a part of the lots.
+    pub fn effect_of(&self, slot: u32, delta: i64, value_of: impl Fn(i128) -> i128) -> Check<Effect> {
         let position = &self.list[slot as usize];
         let perp = self.perp(position.market)?;
         let (held, moved) = (i128::from(position.lots), i128::from(delta));
         let cost = i128::from(position.cost);
-        let worth = i128::from(price) * i128::from(unit);
         let reduced = if held.signum() * moved.signum() < 0 { held.abs().min(moved.abs()) } else { 0 };
         let (share, realised) = match reduced {
             0 => (0, 0),
             _ => {
                 let share = div_ceil(cost * reduced, held.abs());
-                (share, held.signum() * reduced * worth - share)
+                (share, held.signum() * value_of(reduced) - share)
             }
         };
         let opened = moved + held.signum() * reduced;
+        let opened_value = if opened == 0 { 0 } else { opened.signum() * value_of(opened.abs()) };
         let owed = i128::from(position.lots) * (perp.funding_index - position.funding_entry);
         Ok(Effect {
             lots: fits(held + moved, "a position")?,
-            cost: fits(cost - share + opened * worth, "a cost")?,
+            cost: fits(cost - share + opened_value, "a cost")?,
             realised: fits(realised, "a profit")?,
             funding: fits(div_ceil(owed, PPB), "a payment of funding")?,
-            cost_line: fits(-moved * worth - realised, "a cost")?,
+            cost_line: fits(share - opened_value, "a cost")?,
         })
     }
 

@@ -324,6 +324,9 @@ impl Auditor {
         ensure!(accounts < ACCOUNTS, "I20", "{accounts} accounts exist already");
         ensure!(body.account_id == id::account_id(&body.owner_key), "I26", "an account id has another key");
         ensure!(self.records.account_ids.insert(id32(&body.account_id)), "I26", "an account exists twice");
+        if body.owner_key == super::liquidation::fund_key() {
+            self.liquidations.fund = Some(event.account);
+        }
         self.records.accounts.push(Account { subs: 1, isolated: 0, addresses: 0 });
         Ok(())
     }

@@ -109,6 +109,9 @@ impl Auditor {
     fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {
         for (handle, account) in engine.state.accounts.list.iter().enumerate() {
             self.records.account_ids.insert(id32(&account.id));
+            if account.owner_key == super::liquidation::fund_key() {
+                self.liquidations.fund = Some(handle as u32);
+            }
             let bits = |only: bool| {
                 let subs = account.subs().filter(|sub| !only || sub.margin_mode == 1);
                 subs.fold(0, |bits, sub| bits | 1_u128 << (sub.index & 127))
@@ -166,6 +169,7 @@ impl Auditor {
                 max_leverage_e2: perp.risk.max_leverage_e2,
                 size_k_ppm: perp.risk.size_k_ppm,
                 floor_mmf_ppm: perp.risk.floor_mmf_ppm,
+                liquidation_fee_e6bp: perp.risk.liquidation_fee_e6bp,
                 position_limit: perp.risk.position_limit,
                 open_interest_cap: perp.risk.open_interest_cap,
                 mark: perp.mark,

@@ -1,21 +1,507 @@
 //! Candidates, tranches, rate limits and takeovers (protocol P5).
 
-use std::collections::BTreeSet;
+pub mod step;
+pub mod watch;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::{Reader, Writer};
-use crate::state::Due;
+use crate::limits::SECOND_NS;
+use crate::perp::{PerpMarket, Perps, Position};
+use crate::state::{due, Due};
+use step::{rate_limit, Deviation};
+use watch::{owner, Bounds, Ladder, Owner, UNWATCHED};
+
+/// "No account": a step that the engine itself takes, a fund that is not open yet.
+pub const NOBODY: u32 = u32::MAX;
+
+/// Ids of due items of this concern.
+pub mod due_id {
+    /// Sub-accounts that SYSTEM liquidates now.
+    pub const QUEUE: u64 = 0;
+    /// Prices that were crossed and are not looked at yet.
+    pub const CROSSINGS: u64 = 1;
+    /// The fund's positions.
+    pub const FUND: u64 = 2;
+}
+
+/// Place of a position in the ranking for auto-deleveraging; the first of a side has the most profitable entry.
+pub type Rank = (u8, i64);
+/// No place.
+pub const UNRANKED: Rank = (u8::MAX, 0);
+
+/// The place that a position's entry gives it (P5.8): at every mark the order of entries is the order of profit
+/// shares, so that no mark moves anybody.
+#[inline]
+pub fn rank_of(position: &Position, unit: i64) -> Rank {
+    if position.lots == 0 {
+        return UNRANKED;
+    }
+    let size = i128::from(position.lots) * i128::from(unit);
+    let entry = crate::perp::margin::div_floor(i128::from(position.cost) * size.signum(), size.abs()) as i64;
+    if position.lots > 0 {
+        (0, entry)
+    } else {
+        (1, -entry)
+    }
+}
+
+/// What this concern keeps of one leveraged market.
+#[derive(Clone, Debug, Default)]
+pub struct MarketState {
+    pub ladder: Ladder,
+    /// (side, key, owner): 0 long, 1 short; best candidates for auto-deleveraging first within a side.
+    pub ranks: BTreeSet<(u8, i64, Owner)>,
+    /// Ticks that funding has taken from long and from short positions since the market began, rounded up.
+    pub funding_ticks: [i64; 2],
+    pub deviation: Deviation,
+    /// Token bucket of P5.4: micro-quote that may be sold now, and when that was.
+    pub tokens: i64,
+    pub tokens_ns: i64,
+    /// Lots of flagged sub-accounts in the market that is their largest.
+    pub pending_lots: i64,
+    /// Since when a cascade is on (P5.9); 0 = none.
+    pub cascade_ns: i64,
+    /// Last second whose duty no keeper did.
+    pub missed_s: i64,
+}
+
+impl MarketState {
+    /// Fills the bucket up to now and returns (micro-quote left, its size).
+    pub fn refilled(&self, perp: &PerpMarket, now_ns: i64) -> (i64, i64) {
+        let size = rate_limit(self.deviation.ppm(), perp.value(perp.open_interest));
+        let elapsed = now_ns.saturating_sub(self.tokens_ns).clamp(0, SECOND_NS);
+        let gained = i128::from(size) * i128::from(elapsed) / i128::from(SECOND_NS);
+        let filled = i128::from(self.tokens) + gained;
+        (filled.min(i128::from(size)) as i64, size)
+    }
+}
+
+/// A sub-account below its maintenance margin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// E/MM when it was last looked at.
+    pub ratio_ppm: i64,
+    /// Notional of its positions then, micro-quote.
+    pub notional: i64,
+    pub flagged_ns: i64,
+    /// When SYSTEM acts unless a keeper has.
+    pub ready_ns: i64,
+    /// Its market with the largest maintenance margin, and its lots there.
+    pub market: u32,
+    pub lots: i64,
+    ripe: bool,
+}
+
+/// Moments of the steps that reduced one position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepTimes {
+    /// When the last tranche was sold; i64::MIN = none.
+    pub last_ns: i64,
+    /// Since when an unfilled rest waits; 0 = none does.
+    pub begun_ns: i64,
+}
 
 /// Business state of this concern.
-#[derive(Clone, Debug, Default)]
-pub struct Liquidations {}
+#[derive(Clone, Debug)]
+pub struct Liquidations {
+    /// By place in `perps.markets`.
+    markets: Vec<MarketState>,
+    pub candidates: BTreeMap<Owner, Candidate>,
+    waiting: BTreeSet<(i64, Owner)>,
+    /// Candidates whose time has come, worst first; empty between commands.
+    ripe: BTreeSet<(i64, Reverse<i64>, Owner)>,
+    /// Levels that were published, without those at 0.
+    pub levels: BTreeMap<Owner, u8>,
+    pub steps: BTreeMap<(Owner, u32), StepTimes>,
+    /// Markets and assets whose crossed prices wait for the next Tick.
+    pub crossings: BTreeSet<u32>,
+    pub asset_crossings: BTreeSet<u16>,
+    crossings_ns: i64,
+    /// Prices of collateral behind which an owner is looked at again.
+    collateral_of: BTreeMap<(Owner, u16), i64>,
+    collateral: BTreeSet<(u16, i64, Owner)>,
+    /// Next account that a change of risk parameters makes look at; [`NOBODY`] = none.
+    pub sweep: u32,
+    /// Account that holds what insurance took over.
+    pub fund: u32,
+    pub fund_ns: i64,
+    /// The sub-account in the middle of a step; its fills do not need a look each.
+    pub busy: Option<Owner>,
+    armed_ns: i64,
+}
+
+impl Default for Liquidations {
+    fn default() -> Self {
+        Liquidations {
+            markets: Vec::new(),
+            candidates: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            ripe: BTreeSet::new(),
+            levels: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            crossings: BTreeSet::new(),
+            asset_crossings: BTreeSet::new(),
+            crossings_ns: 0,
+            collateral_of: BTreeMap::new(),
+            collateral: BTreeSet::new(),
+            sweep: NOBODY,
+            fund: NOBODY,
+            fund_ns: 0,
+            busy: None,
+            armed_ns: 0,
+        }
+    }
+}
 
 impl Liquidations {
-    pub fn encode(&self, _writer: &mut Writer) {}
+    /// What is kept of the market at a place of `perps.markets`, if anything is yet.
+    #[inline]
+    pub fn market(&self, place: usize) -> Option<&MarketState> {
+        self.markets.get(place)
+    }
 
-    pub fn decode(_reader: &mut Reader<'_>) -> Result<Self, String> {
-        Ok(Self::default())
+    #[inline]
+    pub fn market_mut(&mut self, place: usize) -> &mut MarketState {
+        if place >= self.markets.len() {
+            self.markets.resize_with(place + 1, MarketState::default);
+        }
+        &mut self.markets[place]
+    }
+
+    /// Number of flagged sub-accounts.
+    pub fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// Flags an owner or refreshes what is known of it; the place of its market is `place`. True when it is new.
+    pub fn flag(&mut self, owner: Owner, place_of: impl Fn(u32) -> Option<usize>, seen: Candidate) -> bool {
+        let old = self.candidates.get(&owner).copied();
+        let new = match old {
+            Some(old) => {
+                Candidate { flagged_ns: old.flagged_ns, ready_ns: old.ready_ns, ripe: old.ripe, ..seen }
+            }
+            None => seen,
+        };
+        if let Some(old) = old.filter(|old| old.ripe) {
+            self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
+            self.ripe.insert((new.ratio_ppm, Reverse(new.notional), owner));
+        }
+        if let Some(old) = old {
+            self.count_pending(old.market, -old.lots, &place_of);
+        } else {
+            self.waiting.insert((new.ready_ns, owner));
+        }
+        self.count_pending(new.market, new.lots, &place_of);
+        self.candidates.insert(owner, new);
+        old.is_none()
+    }
+
+    fn count_pending(&mut self, market: u32, lots: i64, place_of: &impl Fn(u32) -> Option<usize>) {
+        if let Some(place) = place_of(market) {
+            self.market_mut(place).pending_lots += lots;
+        }
+    }
+
+    /// Forgets a candidate; false when it was none.
+    pub fn unflag(&mut self, owner: Owner, place_of: impl Fn(u32) -> Option<usize>) -> bool {
+        let Some(old) = self.candidates.remove(&owner) else { return false };
+        self.count_pending(old.market, -old.lots, &place_of);
+        self.waiting.remove(&(old.ready_ns, owner));
+        self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
+        let steps: Vec<_> = self.steps.range((owner, 0)..=(owner, u32::MAX)).map(|(&key, _)| key).collect();
+        for key in steps {
+            self.steps.remove(&key);
+        }
+        true
+    }
+
+    /// Moves the moment at which SYSTEM acts on a candidate; it leaves the ripe ones.
+    pub fn postpone(&mut self, owner: Owner, ready_ns: i64) {
+        let Some(candidate) = self.candidates.get_mut(&owner) else { return };
+        self.waiting.remove(&(candidate.ready_ns, owner));
+        self.ripe.remove(&(candidate.ratio_ppm, Reverse(candidate.notional), owner));
+        (candidate.ready_ns, candidate.ripe) = (ready_ns, false);
+        self.waiting.insert((ready_ns, owner));
+    }
+
+    /// Moves one candidate whose time has come to the ripe ones.
+    pub fn ripen(&mut self, now_ns: i64) -> Option<Owner> {
+        let &(ready_ns, owner) = self.waiting.first().filter(|first| first.0 <= now_ns)?;
+        self.waiting.remove(&(ready_ns, owner));
+        let candidate = self.candidates.get_mut(&owner).expect("who waits is a candidate");
+        candidate.ripe = true;
+        self.ripe.insert((candidate.ratio_ppm, Reverse(candidate.notional), owner));
+        Some(owner)
+    }
+
+    /// Whether somebody's time has come who is not among the ripe ones yet.
+    pub fn is_due(&self, now_ns: i64) -> bool {
+        self.waiting.first().is_some_and(|first| first.0 <= now_ns)
+    }
+
+    /// The worst ripe candidate: lowest E/MM, then larger notional, then lower id (P5.1).
+    pub fn worst(&self) -> Option<Owner> {
+        self.ripe.first().map(|&(_, _, owner)| owner)
+    }
+
+    /// Keeps the due queue's item at the first moment at which somebody is ripe.
+    pub fn arm(&mut self, queue: &mut BTreeSet<Due>) {
+        let next = self.waiting.first().map_or(0, |first| first.0);
+        if next != self.armed_ns {
+            if self.armed_ns != 0 {
+                queue.remove(&(self.armed_ns, due::LIQUIDATION, due_id::QUEUE));
+            }
+            if next != 0 {
+                queue.insert((next, due::LIQUIDATION, due_id::QUEUE));
+            }
+            self.armed_ns = next;
+        }
+    }
+
+    /// The due item of the queue was taken out.
+    pub fn disarmed(&mut self) {
+        self.armed_ns = 0;
+    }
+
+    /// Remembers that crossed prices wait, from this moment on.
+    pub fn arm_crossings(&mut self, now_ns: i64, queue: &mut BTreeSet<Due>) {
+        if self.crossings_ns == 0 {
+            self.crossings_ns = now_ns;
+            queue.insert((now_ns, due::LIQUIDATION, due_id::CROSSINGS));
+        }
+    }
+
+    pub fn crossings_taken(&mut self) {
+        self.crossings_ns = 0;
+    }
+
+    /// Moves the moment at which the fund works its positions off; 0 = none.
+    pub fn arm_fund(&mut self, next_ns: i64, queue: &mut BTreeSet<Due>) {
+        if self.fund_ns != 0 {
+            queue.remove(&(self.fund_ns, due::LIQUIDATION, due_id::FUND));
+        }
+        self.fund_ns = next_ns;
+        if next_ns != 0 {
+            queue.insert((next_ns, due::LIQUIDATION, due_id::FUND));
+        }
+    }
+
+    /// The price of an asset behind which an owner is looked at again; None = not watched.
+    pub fn collateral_bound(&self, owner: Owner, asset: u16) -> Option<i64> {
+        self.collateral_of.get(&(owner, asset)).copied()
+    }
+
+    pub fn watch_collateral(&mut self, owner: Owner, asset: u16, bound: Option<i64>) {
+        let old = match bound {
+            Some(bound) => self.collateral_of.insert((owner, asset), bound),
+            None => self.collateral_of.remove(&(owner, asset)),
+        };
+        if old == bound {
+            return;
+        }
+        if let Some(old) = old {
+            self.collateral.remove(&(asset, old, owner));
+        }
+        if let Some(bound) = bound {
+            self.collateral.insert((asset, bound, owner));
+        }
+    }
+
+    /// Whether nobody is watched for the price of collateral.
+    #[inline]
+    pub fn has_no_collateral_watch(&self) -> bool {
+        self.collateral_of.is_empty()
+    }
+
+    /// Assets that an owner's margin is watched for.
+    pub fn watched_assets(&self, owner: Owner) -> Vec<u16> {
+        self.collateral_of.range((owner, 0)..=(owner, u16::MAX)).map(|(&(_, asset), _)| asset).collect()
+    }
+
+    /// An owner whose collateral of this asset has fallen to its bound: the furthest behind first.
+    pub fn crossed_collateral(&self, asset: u16, price: i64) -> Option<Owner> {
+        let of_asset = self.collateral.range((asset, i64::MIN, 0)..=(asset, i64::MAX, Owner::MAX));
+        of_asset.last().filter(|entry| entry.1 >= price).map(|entry| entry.2)
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        writer.len(self.markets.len());
+        for market in &self.markets {
+            let Deviation { mean_e6, variance, time_ns } = market.deviation;
+            let [long, short] = market.funding_ticks;
+            let fields = [
+                long,
+                short,
+                mean_e6,
+                variance,
+                time_ns,
+                market.tokens,
+                market.tokens_ns,
+                market.cascade_ns,
+                market.missed_s,
+            ];
+            fields.into_iter().for_each(|value| writer.i64(value));
+        }
+        writer.len(self.candidates.len());
+        for (&owner, candidate) in &self.candidates {
+            writer.u32(owner);
+            writer.u32(candidate.market);
+            let &Candidate { ratio_ppm, notional, flagged_ns, ready_ns, lots, .. } = candidate;
+            [ratio_ppm, notional, flagged_ns, ready_ns, lots].into_iter().for_each(|value| writer.i64(value));
+        }
+        writer.len(self.levels.len());
+        for (&owner, &level) in &self.levels {
+            writer.u32(owner);
+            writer.u8(level);
+        }
+        writer.len(self.steps.len());
+        for (&(owner, market), times) in &self.steps {
+            writer.u32(owner);
+            writer.u32(market);
+            writer.i64(times.last_ns);
+            writer.i64(times.begun_ns);
+        }
+        writer.len(self.collateral_of.len());
+        for (&(owner, asset), &bound) in &self.collateral_of {
+            writer.u32(owner);
+            writer.u16(asset);
+            writer.i64(bound);
+        }
+        writer.len(self.crossings.len());
+        self.crossings.iter().for_each(|&market| writer.u32(market));
+        writer.len(self.asset_crossings.len());
+        self.asset_crossings.iter().for_each(|&asset| writer.u16(asset));
+        writer.i64(self.crossings_ns);
+        writer.u32(self.sweep);
+        writer.u32(self.fund);
+        writer.i64(self.fund_ns);
+    }
+
+    /// Sets of positions come back by [`Liquidations::attach`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut all = Liquidations::default();
+        for _ in 0..reader.len(72)? {
+            let mut fields = [0; 9];
+            for field in &mut fields {
+                *field = reader.i64()?;
+            }
+            let [long, short, mean_e6, variance, time_ns, tokens, tokens_ns, cascade_ns, missed_s] = fields;
+            all.markets.push(MarketState {
+                funding_ticks: [long, short],
+                deviation: Deviation { mean_e6, variance, time_ns },
+                tokens,
+                tokens_ns,
+                cascade_ns,
+                missed_s,
+                ..MarketState::default()
+            });
+        }
+        for _ in 0..reader.len(48)? {
+            let (owner, market) = (reader.u32()?, reader.u32()?);
+            let candidate = Candidate {
+                ratio_ppm: reader.i64()?,
+                notional: reader.i64()?,
+                flagged_ns: reader.i64()?,
+                ready_ns: reader.i64()?,
+                lots: reader.i64()?,
+                market,
+                ripe: false,
+            };
+            all.waiting.insert((candidate.ready_ns, owner));
+            all.candidates.insert(owner, candidate);
+        }
+        for _ in 0..reader.len(5)? {
+            all.levels.insert(reader.u32()?, reader.u8()?);
+        }
+        for _ in 0..reader.len(24)? {
+            let key = (reader.u32()?, reader.u32()?);
+            all.steps.insert(key, StepTimes { last_ns: reader.i64()?, begun_ns: reader.i64()? });
+        }
+        for _ in 0..reader.len(14)? {
+            let (owner, asset, bound) = (reader.u32()?, reader.u16()?, reader.i64()?);
+            all.watch_collateral(owner, asset, Some(bound));
+        }
+        for _ in 0..reader.len(4)? {
+            all.crossings.insert(reader.u32()?);
+        }
+        for _ in 0..reader.len(2)? {
+            all.asset_crossings.insert(reader.u16()?);
+        }
+        all.crossings_ns = reader.i64()?;
+        all.sweep = reader.u32()?;
+        all.fund = reader.u32()?;
+        all.fund_ns = reader.i64()?;
+        Ok(all)
+    }
+
+    /// Rebuilds the sets over positions that were decoded.
+    pub fn attach(&mut self, perps: &mut Perps) {
+        let fund = self.fund;
+        perps.each_mut(|place, unit, position| {
+            position.rank = UNRANKED;
+            if position.account == fund {
+                return;
+            }
+            let owner = owner(position.account, position.sub);
+            let market = self.market_mut(place);
+            market.ladder.set(owner, UNWATCHED, position.watch);
+            position.rank = rank_of(position, unit);
+            if position.rank != UNRANKED {
+                market.ranks.insert((position.rank.0, position.rank.1, owner));
+            }
+        });
+        let candidates: Vec<Candidate> = self.candidates.values().copied().collect();
+        for candidate in candidates {
+            self.count_pending(candidate.market, candidate.lots, &|market| perps.place(market));
+        }
+        self.armed_ns = self.waiting.first().map_or(0, |first| first.0);
     }
 
     /// What of this state is due some day; the queue is rebuilt from it.
-    pub fn due_items(&self, _due: &mut BTreeSet<Due>) {}
+    pub fn due_items(&self, due: &mut BTreeSet<Due>) {
+        let items = [
+            (self.waiting.first().map_or(0, |first| first.0), due_id::QUEUE),
+            (self.crossings_ns, due_id::CROSSINGS),
+            (self.fund_ns, due_id::FUND),
+        ];
+        for (due_ns, id) in items.into_iter().filter(|item| item.0 != 0) {
+            due.insert((due_ns, due::LIQUIDATION, id));
+        }
+    }
+
+    /// A candidate as it enters.
+    #[allow(clippy::too_many_arguments)]
+    pub fn candidate(
+        ratio_ppm: i64,
+        notional: i128,
+        flagged_ns: i64,
+        ready_ns: i64,
+        market: u32,
+        lots: i64,
+    ) -> Candidate {
+        let notional = notional.clamp(0, i128::from(i64::MAX)) as i64;
+        Candidate { ratio_ppm, notional, flagged_ns, ready_ns, market, lots, ripe: false }
+    }
+}
+
+/// The sets of a position as they must be when it changes.
+pub fn rewatch(market: &mut MarketState, position: &mut Position, watch: Bounds, rank: Rank) {
+    let owner = owner(position.account, position.sub);
+    market.ladder.set(owner, position.watch, watch);
+    position.watch = watch;
+    if rank != position.rank {
+        if position.rank != UNRANKED {
+            market.ranks.remove(&(position.rank.0, position.rank.1, owner));
+        }
+        if rank != UNRANKED {
+            market.ranks.insert((rank.0, rank.1, owner));
+        }
+        position.rank = rank;
+    }
 }

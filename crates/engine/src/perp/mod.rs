@@ -12,6 +12,7 @@ pub use position::{Change, Position};
 use crate::account::Accounts;
 use crate::codec::{Reader, Writer};
 use crate::index::Index;
+use crate::liquidation::watch::Bounds;
 use crate::order::{Order, NONE};
 use crate::state::{due, Due};
 use crate::wire::command::side;
@@ -294,6 +295,23 @@ impl Perps {
         self.markets.get_mut(place as usize)
     }
 
+    /// Place of a market in `markets`.
+    #[inline]
+    pub fn place(&self, market: u32) -> Option<usize> {
+        let place = *self.by_market.get(market as usize)? as usize;
+        (place < self.markets.len()).then_some(place)
+    }
+
+    /// Every position with the place of its market in `markets` and the market's unit, in no particular order.
+    pub fn each_mut(&mut self, mut change: impl FnMut(usize, i64, &mut Position)) {
+        let mut live = vec![true; self.positions.len()];
+        self.free.iter().for_each(|&slot| live[slot as usize] = false);
+        for (position, _) in self.positions.iter_mut().zip(live).filter(|(_, live)| *live) {
+            let place = self.by_market[position.market as usize] as usize;
+            change(place, self.markets[place].unit, position);
+        }
+    }
+
     /// Markets that take their index from a feed, ascending.
     pub fn of_feed(&self, feed: u32) -> &[u32] {
         self.by_feed.get(&feed).map_or(&[], Vec::as_slice)
@@ -427,6 +445,8 @@ impl Perps {
             writer.i64(position.lots);
             writer.i64(position.cost);
             writer.raw(&position.funding_entry.to_le_bytes());
+            writer.i64(position.watch.low);
+            writer.i64(position.watch.high);
         }
     }
 
@@ -439,13 +459,14 @@ impl Perps {
         for _ in 0..reader.len(4)? {
             perps.stale.push_back(reader.u32()?);
         }
-        for _ in 0..reader.len(45)? {
+        for _ in 0..reader.len(61)? {
             let (account, sub, market) = (reader.u32()?, reader.u8()?, reader.u32()?);
             let leverage_e2 = reader.u32()?;
             let (lots, cost) = (reader.i64()?, reader.i64()?);
             let funding_entry = i128::from_le_bytes(reader.array()?);
             let position = Position::new(account, sub, market, funding_entry);
-            perps.positions.push(Position { leverage_e2, lots, cost, ..position });
+            let watch = Bounds { low: reader.i64()?, high: reader.i64()? };
+            perps.positions.push(Position { leverage_e2, lots, cost, watch, ..position });
         }
         Ok(perps)
     }

@@ -1,6 +1,8 @@
 //! One position and what a fill does to it (protocol P1.5.6, P4.1).
 
 use super::margin::div_ceil;
+use crate::liquidation::watch::{Bounds, UNWATCHED};
+use crate::liquidation::{Rank, UNRANKED};
 
 /// A position or the open orders of one; keyed by (account, sub-account, market).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,10 @@ pub struct Position {
     pub open_sell_value: i64,
     /// An order that chose the leverage is taking: the record stays until it is done. Never set between commands.
     pub taking: bool,
+    /// Marks behind which its owner's margin is looked at again, and its place in the ranking of P5.8; kept by
+    /// [`crate::liquidation`].
+    pub watch: Bounds,
+    pub rank: Rank,
 }
 
 /// What a fill changes.
@@ -48,6 +54,8 @@ impl Position {
             open_buy_value: 0,
             open_sell_value: 0,
             taking: false,
+            watch: UNWATCHED,
+            rank: UNRANKED,
         }
     }
 

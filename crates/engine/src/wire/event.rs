@@ -10,6 +10,11 @@ pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSetti
 pub use super::keepers::{
     KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
 };
+pub use super::liquidation::{
+    liquidation_end, loss_stage, AdlBody, BackstopBody, CascadeBody, FundBody, HealthBody,
+    LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody, LossCoveredBody,
+    LossSocialisedBody,
+};
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
 };
@@ -196,6 +201,17 @@ event_kinds! {
     PositionSettled = 0x0402 PositionBody;
     MarginAdjusted = 0x0403 AmountBody;
     InsuranceFunded = 0x0404 AmountBody;
+    HealthWarning = 0x0405 HealthBody;
+    LiquidationFlagged = 0x0406 LiquidationFlagBody;
+    LiquidationStarted = 0x0407 LiquidationStartBody;
+    LiquidationStepped = 0x0408 LiquidationStepBody;
+    LossCovered = 0x040A LossCoveredBody;
+    BackstopTaken = 0x040B BackstopBody;
+    AdlExecuted = 0x040C AdlBody;
+    LossSocialised = 0x040D LossSocialisedBody;
+    LiquidationEnded = 0x040E LiquidationEndBody;
+    CascadeChanged = 0x040F CascadeBody;
+    FundSettled = 0x0410 FundBody;
     MarkUpdated = 0x0701 MarkBody;
     SourceUpdated = 0x0710 SourceBody;
     IndexUpdated = 0x0711 IndexBody;

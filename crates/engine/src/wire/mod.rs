@@ -8,6 +8,7 @@ mod flow;
 mod governance;
 mod halts;
 mod keepers;
+mod liquidation;
 mod oracle;
 mod orders;
 mod perpetual;

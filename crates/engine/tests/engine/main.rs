@@ -1,5 +1,6 @@
 //! Tests of the state machine through its public border: commands in, results, events and postings out.
 
+mod arena;
 mod auction;
 mod audit;
 mod authority;
@@ -19,6 +20,7 @@ mod leveraged;
 mod leveraged_audit;
 mod lifecycle;
 mod links;
+mod liquidation;
 mod matrix;
 mod oracle;
 mod oracle_marks;
@@ -28,3 +30,4 @@ mod properties;
 mod rejects;
 mod support;
 mod twap;
+mod waterfall;

@@ -1,0 +1,516 @@
+//! One step: whether it may be taken, the sale in the book, its fee (protocol P5.2–P5.5, P5.7).
+
+use crate::apply::margin::{narrow, Health, Weights};
+use crate::apply::orders::emit_order;
+use crate::apply::work::{Budget, Taker};
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::gate::{Action, Cell};
+use crate::keeper::action;
+use crate::ledger::{line, post_margin, post_system_lines};
+use crate::limits::{MAX_PRICE, SECOND_NS};
+use crate::liquidation::step::{
+    fee, fee_parts, fee_rate_e6bp, reward, Case, BAND_PPM, STEP_NS, TRANCHE_NS, WIDE_AFTER_NS, WIDE_BAND_PPM,
+};
+use crate::liquidation::watch::{owner, ratio_ppm, Owner};
+use crate::liquidation::{StepTimes, NOBODY};
+use crate::oracle::matrix;
+use crate::order::{Order, NONE};
+use crate::output::{Output, Subject};
+use crate::perp::{PerpMarket, Position};
+use crate::wire::command::{order_flag, order_type, side, stp, time_in_force, Command};
+use crate::wire::error::{reject, Code, Reject};
+use crate::wire::event::{
+    cancel_reason, liquidation_end, EventKind, LiquidationEndBody, LiquidationStartBody, LiquidationStepBody,
+};
+
+use super::takeover::Takeover;
+use super::watch::KEEPER_GRACE_NS;
+
+/// A liquidation under way; in no state between commands but as unfinished work.
+#[derive(Clone, Debug)]
+pub struct Liquidation {
+    pub account: u32,
+    pub sub: u8,
+    /// The market that is reduced.
+    pub market: u32,
+    pub keeper: Option<u32>,
+    /// Part of the queue: that goes on behind it.
+    pub queued: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Cancels open orders, those of the market first; then the sale, or the takeover.
+    Cancel {
+        takeover: bool,
+    },
+    Sell(Sale),
+    Takeover(Takeover),
+}
+
+/// An order that sells (or buys back) a part.
+#[derive(Clone, Copy, Debug)]
+struct Sale {
+    taker: Taker,
+    equity: i128,
+    maintenance: i128,
+    fee_rate_e6bp: u32,
+}
+
+impl Liquidation {
+    pub fn takeover((account, sub): (u32, u8), market: u32, keeper: Option<u32>) -> Self {
+        let phase = Phase::Cancel { takeover: true };
+        Liquidation { account, sub, market, keeper, queued: false, phase }
+    }
+}
+
+/// A sub-account below its maintenance margin, and where it is reduced first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub market: u32,
+    pub case: Case,
+}
+
+impl<B: Book> Engine<B> {
+    pub(super) fn step_begun(&self, owner: Owner, market: u32) -> i64 {
+        self.state.liquidations.steps.get(&(owner, market)).map_or(0, |times| times.begun_ns)
+    }
+
+    /// The price at which a position is liquidated, or why it may not be now (P6.5 with footnote 2).
+    fn liquidation_price(&self, perp: &PerpMarket, long: bool) -> Result<i64, Reject> {
+        let cell = self.state.feeds.check(perp.feed, Action::Liquidate)?;
+        Ok(if cell == Cell::SaferSide { self.favourable(perp, long) } else { perp.mark })
+    }
+
+    /// The most favourable to its holder of index ± confidence and mark, in ticks.
+    fn favourable(&self, perp: &PerpMarket, long: bool) -> i64 {
+        let Some(quote) = self.quote_of(perp.feed) else { return perp.mark };
+        let tick = self.state.markets.list[perp.market as usize].tick_size;
+        let confidence = (quote.confidence + tick - 1) / tick;
+        matrix::safer_price(perp.index, confidence, perp.mark, long).clamp(1, MAX_PRICE)
+    }
+
+    /// Health with every position whose feed is in doubt at its favourable price.
+    pub(super) fn liquidation_health(&self, account: u32, sub: u8) -> Health {
+        let mut health = self.health(account, sub, Weights::Maintenance);
+        if self.all_feeds_sure(&health) {
+            return health;
+        }
+        for &slot in self.state.accounts.positions(account, sub) {
+            let position = self.state.perps.at(slot);
+            let perp =
+                self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
+            let doubtful = self
+                .quote_of(perp.feed)
+                .is_some_and(|quote| matrix::cell(quote.state, Action::MarginValuation) == Cell::SaferSide);
+            if position.lots == 0 || !doubtful || perp.mark == 0 {
+                continue;
+            }
+            let price = self.favourable(perp, position.lots > 0);
+            let moved = i128::from(price - perp.mark) * i128::from(perp.unit);
+            health.equity += i128::from(position.lots) * moved;
+            health.maintenance_margin += margin_at(perp, position, price) - perp.maintenance_margin(position);
+        }
+        health
+    }
+
+    fn all_feeds_sure(&self, health: &Health) -> bool {
+        matrix::cell(health.feed_state, Action::MarginValuation) == Cell::Allowed
+    }
+
+    /// Checks of row 0404 up to the oracle's, and the market that goes first: the one with the largest maintenance
+    /// margin among those whose feed lets it (P5.2).
+    pub(super) fn liquidation_case(&self, (account, sub): (u32, u8), named: u32) -> Result<Found, Reject> {
+        let position = self.state.perps.position(account, sub, named);
+        let Some(position) =
+            position.filter(|position| position.lots != 0 && account != self.state.liquidations.fund)
+        else {
+            return reject(Code::POSITION_NOT_FOUND, 0, i64::from(named));
+        };
+        let health = self.liquidation_health(account, sub);
+        let (equity, maintenance) = (health.equity, health.maintenance_margin);
+        if health.valued && equity >= maintenance {
+            return reject(Code::POSITION_HEALTHY, narrow(maintenance), narrow(equity));
+        }
+        let perp = self.state.perps.of_market(named).expect("a position is in a leveraged market");
+        self.liquidation_price(perp, position.lots > 0)?;
+        if !health.valued {
+            return Err(Code::STALE_PRICE.into());
+        }
+        let mut best = None;
+        for &slot in self.state.accounts.positions(account, sub) {
+            let position = self.state.perps.at(slot);
+            let perp =
+                self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
+            let Ok(mark) = self.liquidation_price(perp, position.lots > 0) else { continue };
+            let margin = margin_at(perp, position, mark);
+            if position.lots != 0 && best.as_ref().is_none_or(|&(most, _)| margin > most) {
+                let value =
+                    i128::from(position.lots.unsigned_abs()) * i128::from(mark) * i128::from(perp.unit);
+                let mmf_ppm = perp.fractions(0).maintenance_ppm(value);
+                let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
+                let (lots, unit) = (position.lots, perp.unit);
+                let case = Case { lots, unit, mark, equity, maintenance, mmf_ppm, fee_e6bp };
+                best = Some((margin, Found { market: position.market, case }));
+            }
+        }
+        Ok(best.expect("the named market is one of them").1)
+    }
+
+    /// What a step would do now, or why there is none.
+    pub(crate) fn plan_liquidation(
+        &self,
+        now_ns: i64,
+        keeper: Option<u32>,
+        who: (u32, u8),
+        named: u32,
+    ) -> Result<Liquidation, Reject> {
+        let Found { market, case } = self.liquidation_case(who, named)?;
+        let (account, sub) = who;
+        if case.equity <= 0 {
+            return Ok(Liquidation::takeover(who, market, keeper));
+        }
+        let times = self.state.liquidations.steps.get(&(owner(account, sub), market)).copied();
+        let times = times.unwrap_or(StepTimes { last_ns: i64::MIN, begun_ns: 0 });
+        // Only SYSTEM ends what the book did not take: row 0405, or the queue.
+        if keeper.is_none() && times.begun_ns != 0 && now_ns >= times.begun_ns.saturating_add(STEP_NS) {
+            return Ok(Liquidation::takeover(who, market, keeper));
+        }
+        let ready_ns = times.last_ns.saturating_add(TRANCHE_NS);
+        if case.needs_tranches() && times.last_ns != i64::MIN && now_ns < ready_ns {
+            return reject(Code::TRANCHE_COOLDOWN, ready_ns, now_ns);
+        }
+        let (left, size) = self.rate_left(market, now_ns);
+        if left < lot_value(&case) {
+            return reject(Code::LIQUIDATION_RATE_LIMITED, size, left);
+        }
+        let phase = Phase::Cancel { takeover: false };
+        Ok(Liquidation { account, sub, market, keeper, queued: false, phase })
+    }
+
+    /// Micro-quote that a market may still sell in this second, and what it may in a whole one.
+    fn rate_left(&self, market: u32, now_ns: i64) -> (i64, i64) {
+        let place = self.state.perps.place(market).expect("a leveraged market");
+        let perp = &self.state.perps.markets[place];
+        match self.state.liquidations.market(place) {
+            Some(kept) => kept.refilled(perp, now_ns),
+            None => crate::liquidation::MarketState::default().refilled(perp, now_ns),
+        }
+    }
+
+    /// Does as much of a liquidation as the budget allows; what is left.
+    pub(crate) fn go_on_liquidating(
+        &mut self,
+        command: &Command,
+        mut job: Liquidation,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> Option<Liquidation> {
+        loop {
+            job.phase = match job.phase {
+                Phase::Cancel { takeover } => {
+                    if !self.cancel_for_liquidation(command, &job, budget, output) {
+                        return Some(job);
+                    }
+                    if takeover {
+                        Phase::Takeover(Takeover::default())
+                    } else if let Some(sale) = self.begin_sale(command, &job, output) {
+                        Phase::Sell(sale)
+                    } else {
+                        return None;
+                    }
+                }
+                Phase::Sell(mut sale) => {
+                    if !self.match_taker(command, &mut sale.taker, budget, output) {
+                        return Some(Liquidation { phase: Phase::Sell(sale), ..job });
+                    }
+                    budget.liquidations = budget.liquidations.saturating_sub(1);
+                    self.finish_sale(command, &job, &sale, output);
+                    return None;
+                }
+                Phase::Takeover(mut takeover) => {
+                    let done = self.take_over(command, &job, &mut takeover, budget, output);
+                    return (!done).then_some(Liquidation { phase: Phase::Takeover(takeover), ..job });
+                }
+            };
+        }
+    }
+
+    /// Cancels the sub-account's open orders, the market's first; false when the budget ended before.
+    fn cancel_for_liquidation(
+        &mut self,
+        command: &Command,
+        job: &Liquidation,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> bool {
+        if self.state.accounts.list[job.account as usize].open_orders == 0 {
+            return true;
+        }
+        for only_here in [true, false] {
+            let orders = &self.state.orders;
+            let slots: Vec<u32> = orders
+                .of_account(&self.state.accounts, job.account)
+                .filter(|&slot| {
+                    orders[slot].sub == job.sub && (!only_here || orders[slot].market == job.market)
+                })
+                .take(budget.cancels as usize + 1)
+                .collect();
+            for slot in slots {
+                if budget.cancels == 0 {
+                    return false;
+                }
+                budget.cancels -= 1;
+                self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
+            }
+        }
+        true
+    }
+
+    /// Puts the sale's order together; None when nothing is to be sold any more.
+    fn begin_sale(&mut self, command: &Command, job: &Liquidation, output: &mut Output) -> Option<Sale> {
+        let who = (job.account, job.sub);
+        let Ok(Found { market, case }) = self.liquidation_case(who, job.market) else {
+            self.end_step(command, job, liquidation_end::CANCELS, output);
+            return None;
+        };
+        let place = self.state.perps.place(market).expect("a leveraged market");
+        let cascade_ns = self.state.liquidations.market_mut(place).cascade_ns;
+        let (left, _) = self.rate_left(market, command.time_ns);
+        let wanted = case.size(cascade_ns != 0);
+        let lots = wanted.min((left / lot_value(&case)).max(1));
+        let wide = cascade_ns != 0 && command.time_ns >= cascade_ns.saturating_add(WIDE_AFTER_NS);
+        let perp = &self.state.perps.markets[place];
+        let rest = (case.lots.abs() - lots) * case.lots.signum();
+        let position = *self.state.perps.position(job.account, job.sub, market).expect("it was found");
+        let held = margin_at(perp, &position, case.mark);
+        let after =
+            case.maintenance - held + margin_at(perp, &Position { lots: rest, ..position }, case.mark);
+        let limit = case.limit(lots, after, if wide { WIDE_BAND_PPM } else { BAND_PPM });
+        let body = LiquidationStartBody {
+            lots,
+            limit,
+            mark: case.mark,
+            equity: narrow(case.equity),
+            maintenance_margin: narrow(case.maintenance),
+            fee_rate_e6bp: case.fee_e6bp,
+            keeper: job.keeper.unwrap_or(NOBODY),
+            cut: u8::from(case.needs_tranches()) | u8::from(lots < wanted) << 1,
+            cascade: u8::from(cascade_ns != 0),
+            reserved: 0,
+            reserved2: 0,
+            rate_left: left,
+        };
+        let subject = Subject { market, ..Subject::account(job.account, job.sub) };
+        output.emit(command, EventKind::LiquidationStarted, subject, &body);
+        let taker = self.sale_order(command, job, market, (lots, limit, case.lots > 0), output);
+        self.state.liquidations.busy = Some(owner(job.account, job.sub));
+        Some(Sale { taker, equity: case.equity, maintenance: case.maintenance, fee_rate_e6bp: case.fee_e6bp })
+    }
+
+    /// An immediate-or-cancel order without a trading fee: the liquidated pays the liquidation fee instead (P5.7).
+    fn sale_order(
+        &mut self,
+        command: &Command,
+        job: &Liquidation,
+        market: u32,
+        (lots, limit, sells): (i64, i64, bool),
+        output: &mut Output,
+    ) -> Taker {
+        let (slot, id) = self.state.orders.reserve(self.state.next_order);
+        let order = Order {
+            id,
+            priority: self.state.next_priority,
+            price: limit,
+            remaining: lots,
+            total: lots,
+            expiry_ns: 0,
+            reserve: 0,
+            client_key: [0; 16],
+            account: job.account,
+            market,
+            sub: job.sub,
+            side: if sells { side::SELL } else { side::BUY },
+            order_type: order_type::LIMIT,
+            time_in_force: time_in_force::IOC,
+            self_trade_prevention: stp::CANCEL_OLDEST,
+            outcome: 0,
+            flags: order_flag::REDUCE_ONLY,
+            fee_cap_e6bp: 0,
+            level: NONE,
+            previous: NONE,
+            next: NONE,
+            account_previous: NONE,
+            account_next: NONE,
+        };
+        self.state.next_order += 1;
+        self.state.next_priority += 1;
+        emit_order(command, EventKind::OrderAccepted, &order, false, output);
+        Taker {
+            order,
+            slot,
+            stored: false,
+            low: 1,
+            high: MAX_PRICE,
+            liquidates: true,
+            print_price: 0,
+            taken_value: 0,
+        }
+    }
+
+    /// Fee, reward, times and the new standing behind a sale.
+    fn finish_sale(&mut self, command: &Command, job: &Liquidation, sale: &Sale, output: &mut Output) {
+        let Taker { order, taken_value: notional, .. } = sale.taker;
+        let market = order.market;
+        let filled = order.total - order.remaining;
+        self.state.liquidations.busy = None;
+        self.note_step(command.time_ns, job, market, (filled, order.remaining), notional);
+        let health = self.liquidation_health(job.account, job.sub);
+        let before = (sale.equity, sale.maintenance);
+        let closed =
+            self.state.perps.position(job.account, job.sub, market).is_none_or(|position| position.lots == 0);
+        let after = (health.equity, health.maintenance_margin);
+        let fee = if filled == 0 { 0 } else { fee(notional, sale.fee_rate_e6bp, before, after, closed) };
+        let equity = health.equity - i128::from(fee);
+        assert!(equity >= 0, "P5.10: a step leaves {equity}");
+        let rises = equity * before.1 > before.0 * health.maintenance_margin;
+        assert!(
+            filled == 0 || closed || rises,
+            "P5.10: the ratio falls from {before:?} to ({equity}, {})",
+            after.1
+        );
+        self.post_liquidation_fee(command, job, market, (fee, notional), output, |ratio_fee| {
+            LiquidationStepBody {
+                filled_lots: filled,
+                unfilled_lots: order.remaining,
+                notional,
+                fee: ratio_fee,
+                equity: narrow(equity),
+                maintenance_margin: narrow(health.maintenance_margin),
+                ratio_before_ppm: ratio_ppm(before.0, before.1),
+                ratio_ppm: ratio_ppm(equity, health.maintenance_margin),
+            }
+        });
+        self.look_at(command, (job.account, job.sub), true, output);
+        if filled > 0 {
+            self.halts_liquidation(command, market, job.account, notional, output);
+        }
+        self.end_step(command, job, liquidation_end::COOLING, output);
+    }
+
+    fn note_step(
+        &mut self,
+        now_ns: i64,
+        job: &Liquidation,
+        market: u32,
+        (filled, left): (i64, i64),
+        notional: i64,
+    ) {
+        let place = self.state.perps.place(market).expect("a leveraged market");
+        let perp = &self.state.perps.markets[place];
+        let kept = self.state.liquidations.market_mut(place);
+        let (tokens, _) = kept.refilled(perp, now_ns);
+        (kept.tokens, kept.tokens_ns) = (tokens - notional, now_ns);
+        let key = (owner(job.account, job.sub), market);
+        let times = self.state.liquidations.steps.entry(key);
+        let times = times.or_insert(StepTimes { last_ns: i64::MIN, begun_ns: 0 });
+        if filled > 0 {
+            times.last_ns = now_ns;
+        }
+        times.begun_ns = match (left, times.begun_ns) {
+            (0, _) => 0,
+            (_, 0) => now_ns,
+            (_, begun_ns) => begun_ns,
+        };
+    }
+
+    /// Takes the fee of a step, pays the keeper out of it (P5.7).
+    fn post_liquidation_fee(
+        &mut self,
+        command: &Command,
+        job: &Liquidation,
+        market: u32,
+        (fee, notional): (i64, i64),
+        output: &mut Output,
+        body: impl Fn(i64) -> LiquidationStepBody,
+    ) {
+        let asset = self.state.markets.list[market as usize].quote;
+        let earned = job.keeper.map_or(0, |_| if fee > 0 { reward(notional, fee) } else { 0 });
+        let (pool, insurance) = fee_parts(fee - earned);
+        let who = (job.account, job.sub);
+        post_margin(&mut self.state.accounts, &mut output.postings, who, asset, -fee);
+        let lines = [(line::LIQUIDATION_FEES, pool + earned), (line::INSURANCE, insurance)];
+        post_system_lines(&mut self.state.system, &mut output.postings, asset, lines);
+        let subject = Subject { market, ..Subject::account(job.account, job.sub) };
+        output.emit(command, EventKind::LiquidationStepped, subject, &body(fee));
+        if let Some(keeper) = job.keeper {
+            self.pay_keeper(
+                command,
+                keeper,
+                asset,
+                (line::LIQUIDATION_FEES, earned),
+                action::LIQUIDATE,
+                output,
+            );
+        }
+    }
+
+    /// When the next step of a sub-account that is still below its margin is due.
+    fn end_step(&mut self, command: &Command, job: &Liquidation, reason: u8, output: &mut Output) {
+        let owner = owner(job.account, job.sub);
+        if reason == liquidation_end::CANCELS {
+            self.look_at(command, (job.account, job.sub), true, output);
+        }
+        if !self.state.liquidations.candidates.contains_key(&owner) {
+            return;
+        }
+        let next_ns = self.next_step_ns(command.time_ns, job);
+        self.state.liquidations.postpone(owner, next_ns);
+        self.state.liquidations.arm(&mut self.state.due);
+        let health = self.health(job.account, job.sub, Weights::Maintenance);
+        let body = LiquidationEndBody {
+            reason,
+            reserved: 0,
+            reserved2: 0,
+            reserved3: 0,
+            equity: narrow(health.equity),
+            maintenance_margin: narrow(health.maintenance_margin),
+            next_ns,
+        };
+        output.emit(command, EventKind::LiquidationEnded, Subject::account(job.account, job.sub), &body);
+    }
+
+    /// What SYSTEM does next with a candidate: the end of an unfilled step's time, or two seconds after the next step
+    /// is open to keepers.
+    fn next_step_ns(&self, now_ns: i64, job: &Liquidation) -> i64 {
+        match self.plan_liquidation(now_ns, None, (job.account, job.sub), job.market) {
+            Err(refusal) => retry_ns(&refusal, now_ns),
+            Ok(Liquidation { phase: Phase::Cancel { takeover: true }, .. }) => now_ns,
+            Ok(plan) => match self.step_begun(owner(job.account, job.sub), plan.market) {
+                0 => now_ns.saturating_add(KEEPER_GRACE_NS),
+                begun_ns => begun_ns.saturating_add(STEP_NS),
+            },
+        }
+    }
+}
+
+/// When SYSTEM tries again what was refused.
+pub(super) fn retry_ns(refusal: &Reject, now_ns: i64) -> i64 {
+    match refusal.code {
+        Code::TRANCHE_COOLDOWN => refusal.bound.saturating_add(KEEPER_GRACE_NS),
+        // A second fills the bucket, whatever its size.
+        _ => now_ns.saturating_add(SECOND_NS),
+    }
+}
+
+fn lot_value(case: &Case) -> i64 {
+    i64::try_from(i128::from(case.mark) * i128::from(case.unit)).unwrap_or(i64::MAX)
+}
+
+/// Maintenance margin of a position at another price than the mark.
+pub(super) fn margin_at(perp: &PerpMarket, position: &Position, price: i64) -> i128 {
+    let value = i128::from(position.lots.unsigned_abs()) * i128::from(price) * i128::from(perp.unit);
+    perp.fractions(0).maintenance_margin(value)
+}

@@ -1,0 +1,242 @@
+//! Which positions a price can have endangered, without looking at all of them (protocol P5.1, issue budgets).
+//!
+//! A sub-account whose margin buffer is `B = E − w·MM` with k priced exposures stays above level w while no exposure
+//! alone has lost more than B/k. Each exposure therefore carries a price behind which it must be looked at again; the
+//! prices are kept in ordered sets, so that a new mark finds those that it crossed first.
+
+use std::collections::BTreeSet;
+
+use crate::perp::margin::{div_ceil, PPM};
+
+/// No price on this side.
+pub const NO_LOW: i64 = i64::MIN;
+pub const NO_HIGH: i64 = i64::MAX;
+
+/// Account and sub-account in one number that orders as they do.
+pub type Owner = u32;
+
+const SUB_BITS: u32 = 7;
+
+#[inline]
+pub const fn owner(account: u32, sub: u8) -> Owner {
+    account << SUB_BITS | sub as u32
+}
+
+#[inline]
+pub const fn account_of(owner: Owner) -> (u32, u8) {
+    (owner >> SUB_BITS, (owner & ((1 << SUB_BITS) - 1)) as u8)
+}
+
+const _: () = assert!(crate::limits::MAX_ACCOUNTS < 1 << (32 - SUB_BITS));
+const _: () = assert!(crate::limits::MAX_SUB_ACCOUNTS <= 1 << SUB_BITS);
+
+/// Ratios E/MM, in ppm, below which a warning is due, and the last one: liquidation.
+pub const LEVELS_PPM: [i128; 4] = [1_500_000, 1_250_000, 1_100_000, 1_000_000];
+/// A level is left again only above its ratio and this much of it, so that a price on the edge does not chatter.
+const HYSTERESIS_PPM: i128 = 1_050_000;
+/// Level of a sub-account that may be liquidated.
+pub const LIQUIDATABLE: u8 = LEVELS_PPM.len() as u8;
+
+/// Level of a sub-account: the number of ratios that it is below, given the level that was published last.
+pub fn level(equity: i128, maintenance: i128, previous: u8) -> u8 {
+    let below = |ratio_ppm: i128| equity * PPM < maintenance * ratio_ppm;
+    let reached = LEVELS_PPM.iter().filter(|&&ratio_ppm| below(ratio_ppm)).count() as u8;
+    if reached >= previous {
+        return reached;
+    }
+    // Equality at the last ratio is healthy at once; the warnings above it wait.
+    let held =
+        LEVELS_PPM[..3].iter().filter(|&&ratio_ppm| below(ratio_ppm * HYSTERESIS_PPM / PPM)).count() as u8;
+    held.clamp(reached, previous.min(LIQUIDATABLE - 1))
+}
+
+/// The ratio that a sub-account of this level reaches next, in ppm.
+#[inline]
+pub fn next_ratio_ppm(equity: i128, maintenance: i128) -> i128 {
+    let above = |ratio_ppm: &&i128| equity * PPM >= maintenance * **ratio_ppm;
+    LEVELS_PPM.iter().find(above).copied().unwrap_or(PPM)
+}
+
+/// `E/MM` in ppm, saturated.
+pub fn ratio_ppm(equity: i128, maintenance: i128) -> i64 {
+    if maintenance <= 0 {
+        return if equity < 0 { i64::MIN } else { i64::MAX };
+    }
+    let ratio = crate::perp::margin::div_floor(equity.saturating_mul(PPM), maintenance);
+    ratio.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+}
+
+/// Prices behind which a position is looked at again, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub low: i64,
+    pub high: i64,
+}
+
+pub const UNWATCHED: Bounds = Bounds { low: NO_LOW, high: NO_HIGH };
+
+/// One exposure of a sub-account to a mark.
+#[derive(Clone, Copy, Debug)]
+pub struct Exposure {
+    pub lots: i64,
+    pub unit: i64,
+    pub mark: i64,
+    /// Notional at the mark, and the maintenance fraction at twice of it.
+    pub notional: i128,
+    pub mmf_twice_ppm: i128,
+}
+
+impl Exposure {
+    /// The prices at which this exposure alone may have lost `share` micro-quote of `E − w·MM`.
+    pub fn bounds(&self, share: i128, ratio_ppm: i128) -> Bounds {
+        if self.lots == 0 {
+            return UNWATCHED;
+        }
+        let size = i128::from(self.lots.unsigned_abs()) * i128::from(self.unit);
+        // w·MM grows by at most w·1.5·mmf(2V) of the notional's growth while the price less than doubles.
+        let growth_ppm = ratio_ppm * 2 * self.mmf_twice_ppm / PPM + 1;
+        if self.lots > 0 {
+            let steps = (share - ROUNDING).max(0) / size;
+            let low = i128::from(self.mark) - steps - 1;
+            // Only where the margin grows faster than the value can a rising price endanger a long position.
+            let high = if growth_ppm >= PPM { self.mark + 1 } else { NO_HIGH };
+            return Bounds { low: low.max(i128::from(NO_LOW + 1)) as i64, high };
+        }
+        // Fractions are whole ppm: one more of them on twice the notional.
+        let slack = ROUNDING + 4 * self.notional / PPM;
+        let slope = div_ceil(size * (PPM + growth_ppm), PPM);
+        let steps = ((share - slack).max(0) / slope).min(i128::from(self.mark));
+        Bounds { low: NO_LOW, high: self.mark + steps as i64 + 1 }
+    }
+}
+
+/// Micro-quote that roundings of fees, funding and valuations may move unseen.
+const ROUNDING: i128 = 16;
+
+/// Exposures of one market (or of one collateral asset) by the price at which they are due.
+#[derive(Clone, Debug, Default)]
+pub struct Ladder {
+    falling: BTreeSet<(i64, Owner)>,
+    rising: BTreeSet<(i64, Owner)>,
+}
+
+impl Ladder {
+    /// Puts an exposure where `new` says, from where `old` says it is.
+    #[inline]
+    pub fn set(&mut self, owner: Owner, old: Bounds, new: Bounds) {
+        if old.low != new.low {
+            if old.low != NO_LOW {
+                self.falling.remove(&(old.low, owner));
+            }
+            if new.low != NO_LOW {
+                self.falling.insert((new.low, owner));
+            }
+        }
+        if old.high != new.high {
+            if old.high != NO_HIGH {
+                self.rising.remove(&(old.high, owner));
+            }
+            if new.high != NO_HIGH {
+                self.rising.insert((new.high, owner));
+            }
+        }
+    }
+
+    /// One exposure that these prices have reached: the furthest behind first.
+    #[inline]
+    pub fn crossed(&self, falling: i64, rising: i64) -> Option<Owner> {
+        if let Some(&(low, owner)) = self.falling.last() {
+            if low >= falling {
+                return Some(owner);
+            }
+        }
+        self.rising.first().filter(|&&(high, _)| high <= rising).map(|&(_, owner)| owner)
+    }
+
+    pub fn len(&self) -> usize {
+        self.falling.len() + self.rising.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::perp::margin::Fractions;
+
+    #[test]
+    fn owners_order_as_account_and_sub_account() {
+        assert!(owner(1, 127) < owner(2, 0));
+        assert_eq!(account_of(owner(999_999, 127)), (999_999, 127));
+    }
+
+    #[test]
+    fn levels_rise_at_once_and_fall_behind_a_margin() {
+        let at = |ratio: i128, previous| level(ratio, 1_000_000, previous);
+        assert_eq!((at(1_500_000, 0), at(1_499_999, 0), at(1_249_999, 0)), (0, 1, 2));
+        assert_eq!((at(1_099_999, 0), at(1_000_000, 0), at(999_999, 0)), (3, 3, 4));
+        assert_eq!((at(1_510_000, 1), at(1_575_000, 1)), (1, 0));
+        assert_eq!(at(1_000_000, 4), 3, "equality is healthy");
+        assert_eq!(at(9_000_000, 4), 0);
+    }
+
+    /// Below the bounds a sub-account with one position is surely above the ratio; behind them it is looked at.
+    #[test]
+    fn no_price_within_the_bounds_breaks_the_ratio() {
+        let fractions = |k| Fractions {
+            leverage_cap_e2: 2_000,
+            leverage_base_e2: 2_000,
+            chosen_e2: 0,
+            size_k_ppm: k,
+            floor_mmf_ppm: 5_000,
+        };
+        for (lots, unit, k) in
+            [(10_000_i64, 10_i64, 50), (-10_000, 10, 50), (4_000_000, 10, 50), (-4_000_000, 10, 500)]
+        {
+            let (mark, fractions) = (10_000_i64, fractions(k));
+            let value = |mark: i64| i128::from(lots.unsigned_abs()) * i128::from(mark) * i128::from(unit);
+            let margin = |mark: i64| fractions.maintenance_margin(value(mark));
+            for buffer_pct in [0, 1, 30, 200] {
+                let equity = margin(mark) * (100 + buffer_pct) / 100;
+                let ratio = PPM;
+                let share = equity - margin(mark);
+                let exposure = Exposure {
+                    lots,
+                    unit,
+                    mark,
+                    notional: value(mark),
+                    mmf_twice_ppm: fractions.maintenance_ppm(2 * value(mark)),
+                };
+                let bounds = exposure.bounds(share, ratio);
+                for price in 1..3 * mark {
+                    let inside = (bounds.low == NO_LOW || price > bounds.low)
+                        && (bounds.high == NO_HIGH || price < bounds.high);
+                    let change = i128::from(lots) * i128::from(price - mark) * i128::from(unit);
+                    assert!(
+                        !inside || equity + change >= margin(price),
+                        "{lots} {price} {bounds:?} {buffer_pct}"
+                    );
+                }
+                let beyond = if lots > 0 { bounds.low } else { bounds.high };
+                assert!((beyond - mark).abs() <= mark + 1, "a long or short exposure is watched");
+            }
+        }
+    }
+
+    #[test]
+    fn the_furthest_behind_comes_first_and_ties_by_owner() {
+        let mut ladder = Ladder::default();
+        let low = |low| Bounds { low, high: NO_HIGH };
+        ladder.set(7, UNWATCHED, low(90));
+        ladder.set(8, UNWATCHED, low(95));
+        ladder.set(9, UNWATCHED, Bounds { low: NO_LOW, high: 110 });
+        assert_eq!(ladder.crossed(96, 109), None);
+        assert_eq!(ladder.crossed(90, 100), Some(8));
+        ladder.set(8, low(95), UNWATCHED);
+        assert_eq!((ladder.crossed(90, 100), ladder.crossed(91, 110)), (Some(7), Some(9)));
+        assert_eq!(ladder.len(), 2);
+    }
+}

@@ -8,6 +8,7 @@ from typing import Final
 MODULES: Final = (
     "access",
     "artefact",
+    "breakers",
     "collateral",
     "compiling",
     "conservation",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,27 @@ class ApiWorld:
                 await self.done("/deposits", body)
 
 
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[ApiWorld]:
-    identities = open_identities(tmp_path)
+class Clock:
+    """Real time, plus what a test lets pass."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() + self.ahead_ns
+
+    def pass_s(self, seconds: float) -> None:
+        self.ahead_ns += int(seconds * 1_000_000_000)
+
+
+@asynccontextmanager
+async def api_world(folder: Path, clock: Callable[[], int] | None = None) -> AsyncIterator[ApiWorld]:
+    """A node with its API on a new log."""
+    identities = open_identities(folder)
     now_ns = time.time_ns()
     genesis = GenesisConfig(now_ns, [Grant(*grant) for grant in identities.grants(now_ns)])
     async with await NodeService.start(
-        tmp_path, genesis=genesis, segment_bytes=1 << 20, reserve_bytes=0
+        folder, genesis=genesis, segment_bytes=1 << 20, reserve_bytes=0, clock=clock
     ) as node:
         views = PlatformViews(genesis)
         await node.attach(views.apply, name="views")
@@ -119,3 +134,9 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiWorld]:
             transport=transport, base_url="http://localhost", headers=headers
         ) as http:
             yield ApiWorld(node, views, identities, http, app)
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[ApiWorld]:
+    async with api_world(tmp_path) as world:
+        yield world

@@ -1,0 +1,205 @@
+"""Leveraged markets over HTTP on a real engine: an operator creates one, traders use it, refusals change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ApiWorld, Clock, api_world
+
+SOURCES = ("oracle_1", "oracle_2", "oracle_3")
+
+
+class Exchange:
+    """An API world with a perpetual market on a feed of three sources, and a clock that the test moves."""
+
+    def __init__(self, api: ApiWorld, clock: Clock) -> None:
+        self.api, self.clock = api, clock
+
+    async def quote(self, value: str) -> None:
+        for source in SOURCES:
+            body = {"value": value, "confidence": "0.5", "actor": source}
+            await self.api.done("/feeds/ETH/prices", body)
+
+    async def keep_quoting(self, value: str, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.pass_s(1)
+            await self.quote(value)
+
+    async def open(self) -> None:
+        await self.api.done("/assets", {"symbol": "USDC", "settlement": True})
+        await self.api.done("/assets", {"symbol": "ETH"})
+        await self.api.done("/feeds", {"symbol": "ETH"})
+        for source, weight in zip(SOURCES, (34, 33, 33), strict=True):
+            await self.api.done("/feeds/ETH/sources", {"source": source, "weight": weight})
+        market = {"kind": "perpetual", "feed": "ETH", "base": "ETH", "quote": "USDC", "tick_size": "0.1",
+                  "lot_size": "0.001", "taker_fee_bps": "5", "maker_fee_bps": "1"}  # fmt: skip
+        await self.api.done("/markets", market)
+        for name, amount in (("alice", "10000"), ("bob", "500")):
+            await self.api.done("/accounts", {"name": name})
+            body = {"account": name, "asset": "USDC", "amount": amount, "external_id": name}
+            await self.api.done("/deposits", body)
+        await self.keep_quoting("3000", 130)
+
+    async def trade(self, **changes: Any) -> None:
+        """Bob buys one from alice at 3,000."""
+        sell = {"account": "alice", "market": "ETH-PERP", "side": "sell", "quantity": "1", "price": "3000"}
+        await self.api.done("/orders", sell)
+        await self.api.done("/orders", {**sell, "account": "bob", "side": "buy", **changes})
+
+    async def health(self, account: str) -> dict[str, Any]:
+        answer = await self.api.get(f"/accounts/{account}/health")
+        document: dict[str, Any] = answer.json()
+        return document
+
+
+@pytest.fixture
+async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
+    clock = Clock()
+    async with api_world(tmp_path, clock) as api:
+        world = Exchange(api, clock)
+        await world.open()
+        yield world
+
+
+async def test_a_perpetual_market_opens_by_itself_and_a_position_is_shown_with_its_margins(
+    exchange: Exchange,
+) -> None:
+    shown = (await exchange.api.get("/markets/ETH-PERP/leverage")).json()
+    assert (shown["mark"], shown["index"], shown["feed_state"]) == ("3000", "3000", "VALID")
+    await exchange.trade(leverage="8")
+    health = await exchange.health("bob")
+    [position] = health["positions"]
+    assert (position["side"], position["quantity"], position["entry"]) == ("long", "1", "3000")
+    # 3,000 at 8x: 375 to open; half of a tenth to keep; 1.5 was the taker's fee.
+    assert (health["equity"], position["initial_margin"], position["maintenance_margin"]) == (
+        "498.5",
+        "375",
+        "150",
+    )
+    assert health["liquidatable"] is False
+    assert (await exchange.api.get("/markets/ETH-PERP/leverage")).json()["open_interest"] == "1"
+
+
+async def test_simulate_says_what_would_liquidate_and_agrees_with_the_liquidation_price(
+    exchange: Exchange,
+) -> None:
+    await exchange.trade()
+    price = float((await exchange.health("bob"))["positions"][0]["liquidation_price"])
+    for mark, liquidated in ((price + 0.2, False), (price - 0.2, True)):
+        body = {"account": "bob", "marks": {"ETH-PERP": f"{mark:.1f}"}}
+        answer = await exchange.api.done("/positions/simulate", body)
+        assert answer["liquidated"] is liquidated, mark
+    crash = await exchange.api.done("/positions/simulate", {"account": "bob", "move_pct": "-20"})
+    assert crash["liquidated"] is True
+    assert crash["now"]["liquidatable"] is False
+
+
+async def test_a_position_closes_and_profit_and_loss_meet_to_the_micro_unit(exchange: Exchange) -> None:
+    await exchange.trade()
+    bid = {"account": "alice", "market": "ETH-PERP", "side": "buy", "quantity": "1", "price": "3010"}
+    await exchange.api.done("/orders", bid)
+    await exchange.api.done("/positions/close", {"account": "bob", "market": "ETH-PERP"})
+    assert (await exchange.health("bob"))["positions"] == []
+    assert (await exchange.health("alice"))["positions"] == []
+    bob = float((await exchange.health("bob"))["equity"])
+    alice = float((await exchange.health("alice"))["equity"])
+    # Ten of profit and of loss; fees of 5 and 1 bp on both fills.
+    assert bob == pytest.approx(500 + 10 - 1.5 - 1.505)
+    assert alice == pytest.approx(10_000 - 10 - 0.3 - 0.301)
+
+
+async def test_a_silent_feed_stops_new_risk_and_names_its_state_but_never_a_cancel(
+    exchange: Exchange,
+) -> None:
+    order = {"account": "bob", "market": "ETH-PERP", "side": "buy", "quantity": "0.1", "price": "2900"}
+    resting = (await exchange.api.done("/orders", order))["value"]
+    exchange.clock.pass_s(400)
+    refused = await exchange.api.post("/orders", order)
+    assert (refused.status_code, refused.json()["name"]) == (409, "STALE_PRICE")
+    await exchange.api.done(f"/orders/{resting}/cancel", {"account": "bob"})
+    feed = (await exchange.api.get("/feeds/ETH")).json()
+    assert feed["state"] in ("STALE", "NO_QUORUM")
+
+
+REFUSALS: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("leverage zero", "/orders", {"leverage": "0"}, 422, "INVALID_LEVERAGE"),
+    ("leverage negative", "/orders", {"leverage": "-2"}, 422, "INVALID_LEVERAGE"),
+    ("leverage of three decimals", "/orders", {"leverage": "2.005"}, 422, "INVALID_LEVERAGE"),
+    ("leverage below one", "/orders", {"leverage": "0.5"}, 422, "INVALID_LEVERAGE"),
+    ("leverage above the cap", "/orders", {"leverage": "10.01"}, 422, "LEVERAGE_TOO_HIGH"),
+    ("more than the margin allows", "/orders", {"quantity": "1.7"}, 422, "INSUFFICIENT_MARGIN"),
+    ("price beyond the band", "/orders", {"price": "3300.1"}, 422, "PRICE_TOO_HIGH"),
+    ("reduce only without a position", "/orders", {"reduce_only": True}, 422, "REDUCE_ONLY_WOULD_INCREASE"),
+    ("stop without a trigger", "/orders", {"order_type": "stop", "price": None}, 422, "INVALID_TRIGGER"),
+    ("no position to close", "/positions/close", {}, 404, "POSITION_NOT_FOUND"),
+    ("liquidating the healthy", "/positions/liquidate", {"target": "bob"}, 404, "POSITION_NOT_FOUND"),
+]
+
+
+@pytest.mark.parametrize(("path", "changes", "status", "name"), [row[1:] for row in REFUSALS],
+                         ids=[row[0] for row in REFUSALS])  # fmt: skip
+async def test_bad_input_gets_its_own_error_and_changes_nothing(
+    exchange: Exchange, path: str, changes: dict[str, Any], status: int, name: str
+) -> None:
+    base: dict[str, Any] = {"account": "bob", "market": "ETH-PERP"}
+    if path == "/orders":
+        base |= {"side": "buy", "quantity": "0.1", "price": "3000"}
+    if path == "/positions/liquidate":
+        base = {"market": "ETH-PERP"}
+    before = await exchange.api.state_hash()
+    answer = await exchange.api.post(path, {**base, **changes})
+    assert (answer.status_code, answer.json()["name"]) == (status, name), answer.text
+    assert await exchange.api.state_hash() == before
+
+
+async def test_what_raises_risk_is_proposed_approved_by_two_others_and_waits(exchange: Exchange) -> None:
+    alone = await exchange.api.post("/markets/ETH-PERP/risk", {"max_leverage": "20"})
+    assert alone.json()["name"] == "APPROVALS_MISSING"
+    fields = {"config_version": 1, "field_mask": 1, "max_leverage_e2": 2000}
+    body = {"command": "UpdateMarketRisk", "market": "ETH-PERP", "fields": fields}
+    number = (await exchange.api.done("/proposals", body))["value"]
+    own = await exchange.api.post(f"/proposals/{number}/approve", {"actor": "governor"})
+    assert own.status_code == 403
+    for approver in ("approver_1", "approver_2"):
+        await exchange.api.done(f"/proposals/{number}/approve", {"actor": approver})
+    early = await exchange.api.post(f"/proposals/{number}/execute")
+    assert early.json()["name"] == "TIMELOCK_ACTIVE"
+    [row] = (await exchange.api.get("/proposals")).json()["proposals"]
+    assert (row["command"], row["approvals"], row["effect"]) == ("UpdateMarketRisk", 2, "increases risk")
+
+
+async def test_two_different_people_override_a_feed_and_no_price_can_be_set(exchange: Exchange) -> None:
+    body = {"action": "exclude", "source": "oracle_2"}
+    await exchange.api.done("/feeds/ETH/override", {**body, "actor": "emergency"})
+    again = await exchange.api.post("/feeds/ETH/override", {**body, "actor": "emergency"})
+    assert again.json()["name"] == "SELF_APPROVAL"
+    await exchange.api.done("/feeds/ETH/override", {**body, "actor": "emergency_2"})
+    await exchange.quote("3001")
+    gates = {row["name"]: row["gate"] for row in (await exchange.api.get("/feeds/ETH")).json()["sources"]}
+    assert gates["oracle_2"] == "excluded"
+    assert (await exchange.api.get("/feeds/ETH")).json()["passing"] == 2
+
+
+async def test_a_breaker_that_was_tripped_by_hand_refuses_risk_and_is_on_record(exchange: Exchange) -> None:
+    body = {"market": "ETH-PERP", "reason": "drill"}
+    await exchange.api.done("/breakers/price_fast/trip", body)
+    order = {"account": "bob", "market": "ETH-PERP", "side": "buy", "quantity": "0.1", "price": "3000"}
+    refused = await exchange.api.post("/orders", order)
+    assert (refused.status_code, refused.json()["name"]) == (423, "BREAKER_ACTIVE")
+    shown = (await exchange.api.get("/breakers?market=ETH-PERP")).json()
+    assert (shown["trips"][0]["breaker"], shown["trips"][0]["cause"]) == ("price_fast", "manual")
+
+
+async def test_a_batch_is_placed_whole_or_not_at_all(exchange: Exchange) -> None:
+    order = {"market": "ETH-PERP", "side": "buy", "quantity": "0.1", "price": "2990"}
+    done = await exchange.api.done("/orders/batch", {"account": "alice", "orders": [order, order]})
+    assert len(done["effect"]["orders"]) == 2
+    before = await exchange.api.state_hash()
+    bad = [order, {**order, "price": "9000"}]
+    refused = await exchange.api.post("/orders/batch", {"account": "alice", "orders": bad})
+    assert refused.json()["name"] == "BATCH_ITEM_FAILED", refused.text
+    assert await exchange.api.state_hash() == before

@@ -282,17 +282,18 @@ class ExchangeDesk:
         )
 
     async def override_feed(self, name: str, one: req.OverrideFeed) -> Done:
-        """One of two approvals of an emergency override; EMERGENCY."""
+        """One of two approvals of an emergency override; EMERGENCY. `effect.pending`: a second is needed."""
         source = bytes(32) if one.source is None else self._desk._principal(one.source)
-        return await self._send(
-            "OverrideFeed",
-            one,
-            "emergency",
-            feed=self.feed(name).feed,
-            action=OVERRIDES[one.action],
-            until_ns=self._desk.node.now_ns() + one.for_s * SECOND_NS,
-            source=source,
+        feed, action = self.feed(name), OVERRIDES[one.action]
+        until_ns = 0 if one.action == "lift" else self._desk.node.now_ns() + one.for_s * SECOND_NS
+        # The second person approves what the first has asked for, to the nanosecond.
+        if feed.pending is not None and feed.pending[0] == action and one.action != "lift":
+            until_ns = feed.pending[1]
+        done = await self._send(
+            "OverrideFeed", one, "emergency", feed=feed.feed, action=action, until_ns=until_ns, source=source
         )
+        done.effect = {"pending": done.value == 0}
+        return done
 
     async def publish_price(self, name: str, one: req.PublishPrice) -> Done:
         """A price of the acting source; ORACLE."""

@@ -649,6 +649,7 @@ class TriggerFired(Event, frozen=True, gc=False):
     trigger_price: int
     source_price: int
     extreme: int
+    limit: int
     source: int
     postings: tuple[Posting, ...]
 

@@ -8,9 +8,12 @@ import msgspec
 
 from tradewind.core.enums import Side
 from tradewind.core.event_types import (
+    IcebergShown,
     OrderAccepted,
+    OrderActivated,
     OrderCancelled,
     OrderReplaced,
+    OrderResized,
     OrderRested,
     SelfTradePrevented,
     Trade,
@@ -31,6 +34,8 @@ class _Resting(msgspec.Struct):
     side: int
     price: int
     lots: int
+    """What the public sees: without the hidden part of an iceberg."""
+    hidden: int = 0
 
 
 class Book:
@@ -83,6 +88,14 @@ class BookView:
             self._remove(event, event.order)
             if event.resting == 1:
                 self._add(event)
+        elif isinstance(event, OrderActivated):
+            if event.resting == 1:
+                self._add(event)
+        elif isinstance(event, IcebergShown):
+            self._show(event)
+        elif isinstance(event, OrderResized):
+            if event.order in self._resting:
+                self._shrink(event, event.order, event.remaining_lots)
         elif isinstance(event, OrderCancelled):
             self._remove(event, event.order)
         elif isinstance(event, SelfTradePrevented):
@@ -93,7 +106,15 @@ class BookView:
         book.updated_seq, book.updated_ns = event.seq, event.time_ns
         return book
 
-    def _add(self, event: OrderAccepted | OrderRested | OrderReplaced) -> None:
+    def _show(self, event: IcebergShown) -> None:
+        """Displayed and hidden lots of a resting iceberg, at its start and at each refill."""
+        resting = self._resting.get(event.order)
+        if resting is not None:
+            shown = event.displayed_lots - resting.lots
+            self._touch(event, resting.market).add(resting.side, resting.price, shown, 0)
+            resting.lots, resting.hidden = event.displayed_lots, event.hidden_lots
+
+    def _add(self, event: OrderAccepted | OrderRested | OrderReplaced | OrderActivated) -> None:
         resting = _Resting(event.market, event.side, event.price, event.remaining_lots)
         self._resting[event.order] = resting
         self._touch(event, event.market).add(resting.side, resting.price, resting.lots, 1)
@@ -108,5 +129,6 @@ class BookView:
             self._remove(event, order)
             return
         resting = self._resting[order]
-        self._touch(event, resting.market).add(resting.side, resting.price, remaining - resting.lots, 0)
-        resting.lots = remaining
+        shown = remaining - resting.hidden
+        self._touch(event, resting.market).add(resting.side, resting.price, shown - resting.lots, 0)
+        resting.lots = shown

@@ -8,6 +8,7 @@ from tradewind.core.event_types import (
     FeedChanged,
     FeedOverridden,
     FeedOverrideEnded,
+    FeedOverridePending,
     FeedSourceSet,
     FeedStateChanged,
     IndexUpdated,
@@ -57,6 +58,8 @@ class Feed(msgspec.Struct):
     override: int = 0
     """Action of an override in force, 0 = none."""
     override_until_ns: int = 0
+    pending: tuple[int, int] | None = None
+    """An override that waits for its second person: action and end. The second asks for the same."""
 
     @property
     def state_name(self) -> str:
@@ -97,6 +100,9 @@ class FeedsView:
             in_force = isinstance(event, FeedOverridden)
             feed.override = event.action if in_force else 0
             feed.override_until_ns = event.until_ns if in_force else 0
+            feed.pending = None
+        elif isinstance(event, FeedOverridePending):
+            self.by_number[event.feed].pending = (event.action, event.until_ns)
 
     def _changed(self, event: FeedChanged) -> None:
         known = self.by_number.get(event.feed)

@@ -11,11 +11,17 @@ import msgspec
 from tradewind.core.enums import CancelReason, Side
 from tradewind.core.event_types import (
     OrderAccepted,
+    OrderActivated,
     OrderCancelled,
     OrderReplaced,
+    OrderResized,
     OrderRested,
     SelfTradePrevented,
+    SliceEnded,
+    SliceSent,
     Trade,
+    TriggerPlaced,
+    TwapPlaced,
 )
 from tradewind.core.events import Event
 
@@ -25,6 +31,7 @@ ENDED_ORDERS_KEPT = 10_000
 class OrderStatus(StrEnum):
     """State of an order (protocol P2.3.2)."""
 
+    PENDING_TRIGGER = "pending_trigger"
     OPEN = "open"
     PARTIAL = "partial"
     FILLED = "filled"
@@ -57,6 +64,8 @@ class Order(msgspec.Struct):
     filled_notional: int = 0
     fees: int = 0
     reason: CancelReason | None = None
+    sliced: bool = False
+    """A TWAP: its trades count against the present slice, `SliceEnded` tells what is left of the whole."""
 
 
 class OrdersView:
@@ -79,6 +88,8 @@ class OrdersView:
             order.resting = True
         elif isinstance(event, OrderReplaced):
             self._replaced(event)
+        elif isinstance(event, _CONDITIONS):
+            self._conditioned(event)
         elif isinstance(event, OrderCancelled):
             self._cancelled(event)
         elif isinstance(event, SelfTradePrevented):
@@ -125,6 +136,26 @@ class OrdersView:
         self._by_account.setdefault(order.account, {})[order.order] = order
         self._by_key[order.account, order.client_key] = order
 
+    def _conditioned(
+        self, event: TriggerPlaced | OrderActivated | TwapPlaced | SliceSent | SliceEnded | OrderResized
+    ) -> None:
+        order = self.open[event.order]
+        order.updated_ns = event.time_ns
+        if isinstance(event, TriggerPlaced):
+            order.status = OrderStatus.PENDING_TRIGGER
+        elif isinstance(event, TwapPlaced):
+            order.sliced = True
+        elif isinstance(event, OrderActivated):
+            order.status = OrderStatus.PARTIAL if order.filled_lots else OrderStatus.OPEN
+            order.price, order.resting = event.price, event.resting == 1
+            order.total_lots, order.remaining_lots = event.total_lots, event.remaining_lots
+        elif isinstance(event, OrderResized):
+            order.total_lots, order.remaining_lots = event.total_lots, event.remaining_lots
+        else:
+            order.remaining_lots = event.remaining_lots
+            if isinstance(event, SliceEnded) and not event.remaining_lots:
+                self._end(order, OrderStatus.FILLED, None)
+
     def _replaced(self, event: OrderReplaced) -> None:
         order = self.open[event.order]
         order.price = event.price
@@ -144,7 +175,11 @@ class OrdersView:
             order.filled_notional += event.notional
             order.fees += fee
             order.status = OrderStatus.PARTIAL
-            self._shrink(order, remaining, event.time_ns)
+            if order.sliced:
+                order.remaining_lots -= event.lots
+                order.updated_ns = event.time_ns
+            else:
+                self._shrink(order, remaining, event.time_ns)
 
     def _prevented(self, event: SelfTradePrevented) -> None:
         for number, remaining in (
@@ -187,3 +222,6 @@ class OrdersView:
         key = (order.account, order.client_key)
         if self._by_key.get(key) is order:
             del self._by_key[key]
+
+
+_CONDITIONS = (TriggerPlaced, OrderActivated, TwapPlaced, SliceSent, SliceEnded, OrderResized)

@@ -14,6 +14,7 @@ MODULES: Final = (
     "conservation",
     "credentials",
     "frames",
+    "halting",
     "integrity",
     "keepers",
     "leakage",

@@ -71,6 +71,8 @@ class UpConfiguration:
     parameters: str = "demonstration"
     profile: str = "paper"
     seed: int = 20_240_808
+    keepers: bool = True
+    exchange_demo: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Canonical form: what `config_hash` is computed over. Holds no secret and no machine path but
@@ -95,6 +97,8 @@ class UpConfiguration:
             "symbol": self.symbol,
             "strategy": {"name": self.strategy, "parameters": self.parameters},
             "profile": self.profile,
+            "keepers": self.keepers,
+            "exchange_demo": self.exchange_demo,
         }
 
 

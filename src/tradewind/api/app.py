@@ -20,6 +20,7 @@ from tradewind.api.desk import Desk
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
+from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
 from tradewind.api.route import CommandRoute, Handler
@@ -47,7 +48,11 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     machinery = exchange_commands(ExchangeDesk(desk), exchange)
     for route in [*machinery, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
-    for path, handler, summary in [*exchange_reads(exchange), *read_routes(reads)]:
+    for path, handler, summary in [
+        *exchange_reads(exchange),
+        *keeper_reads(KeeperReads(desk)),
+        *read_routes(reads),
+    ]:
         _add_read(app, path, handler, summary)
     # The console takes every path that is left: without this, a mistyped `POST /api/v1/halt` would be a 200.
     app.mount("/api", _unknown_path(app))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -39,10 +39,18 @@ from tradewind.venues.paper.port import NodePort
 from tradewind.venues.paper.setup import PaperKeys
 from tradewind.venues.paper.venue import PaperVenue
 
+if TYPE_CHECKING:
+    from tradewind.keepers.assemble import LocalWorkers
+    from tradewind.keepers.supervisor import Supervisor
+
 log = structlog.get_logger("tradewind.platform")
 
 STOP_DEADLINE_S: Final = 10.0
 DIRECT_STOP_DEADLINE_S: Final = 3.0
+LOCAL_KEEPERS: Final = ("keeper_1", "keeper_2")
+LOCAL_SOURCES: Final = ("oracle_1", "oracle_2", "oracle_3")
+"""Identities whose work this process does once they are registered; in paper and sim one machine wears all
+hats."""
 STOP_POLL_NS: Final = 20_000_000
 
 
@@ -79,6 +87,9 @@ class Platform:
         self.trading_error: str | None = None
         self._trading: asyncio.Task[None] | None = None
         self._collecting: asyncio.Task[None] | None = None
+        self.workers: Supervisor | None = None
+        self._supervising: asyncio.Task[None] | None = None
+        self._local_workers: LocalWorkers | None = None
 
     @classmethod
     async def open(
@@ -106,9 +117,43 @@ class Platform:
         except BaseException:
             await node.close()
             raise
+        if configuration.keepers:
+            await platform._start_workers()
         platform.collector.refresh()
         platform._collecting = asyncio.create_task(platform.collector.run(), name="view-collector")
         return platform
+
+    # ---- keepers and price sources -----------------------------------------------------------------
+
+    async def _start_workers(self) -> None:
+        """Workers of the local keepers and sources; they idle until these are registered."""
+        from tradewind.keepers.assemble import LocalWorkers
+        from tradewind.keepers.local import CALLBACK, LocalPort, Wake
+        from tradewind.keepers.supervisor import Supervisor
+
+        wake = Wake(self.views)
+        await self.node.attach(wake.on_batch, name=CALLBACK, from_seq=self.node.next_seq)
+        self._local_workers = LocalWorkers(
+            self.views,
+            self.identities.public,
+            lambda: LocalPort(self.node, self.views, wake),
+            keepers=LOCAL_KEEPERS,
+            sources=LOCAL_SOURCES,
+        )
+        self.workers = Supervisor(self.configuration.data, self._local_workers.wanted)
+        self.collector.workers = self.workers.rows
+        self._supervising = asyncio.create_task(self.workers.run(), name="keepers")
+
+    def _offer_quotes(self) -> None:
+        """Market data is chosen: the local price sources may publish it, if it may be published at all."""
+        if self._local_workers is None or self.selected is None:
+            return
+        from tradewind.keepers.assemble import refusal_to_publish
+        from tradewind.keepers.oracle import FeedQuotes
+
+        one = self.configuration
+        self._local_workers.refused = refusal_to_publish(one.env, one.feed, self.selected.feed.label)
+        self._local_workers.quotes = FeedQuotes(self.selected.feed)
 
     # ---- trading -----------------------------------------------------------------------------------
 
@@ -146,6 +191,7 @@ class Platform:
         if differences:
             log.error("not_reconciled_after_recovery", differences=[str(one) for one in differences])
         self._begin(paper)
+        self._offer_quotes()
 
     def _begin(self, paper: PaperTrader) -> None:
         """Everything is recovered: show it, offer its controls, let market data flow."""
@@ -210,6 +256,7 @@ class Platform:
         `direct` skips the strategy's last word and the waiting for it. Positions are never closed.
         """
         report = StopReport(clean=True)
+        await self._stop_workers()
         if self.node.stop_reason is None:
             if self.session is not None:
                 report = await self._stop_trading(self.session, direct=direct)
@@ -258,6 +305,12 @@ class Platform:
                 return []
             if time.monotonic() >= deadline:
                 return [one.client_id for one in open_orders] or sorted(session.trader.oms.orders)
+
+    async def _stop_workers(self) -> None:
+        if self._supervising is not None:
+            self._supervising.cancel()
+            await asyncio.gather(self._supervising, return_exceptions=True)
+            self._supervising = None
 
     async def _stop_market_data(self) -> None:
         if self.selected is not None:

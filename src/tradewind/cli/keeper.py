@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -147,3 +147,25 @@ def list_keepers(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> i
     """Every keeper with stake and score."""
     rows = Client(data).get("/keepers")["keepers"]
     return show_rows(rows, COLUMNS, json=json, title="Keepers", empty="no keepers", name="keepers")
+
+
+@keeper.command
+def run(
+    kind: Annotated[
+        Literal["liquidation", "trigger", "funding"],
+        Parameter(help="which work; prices: tradewind oracle run"),
+    ],
+    *,
+    account: Annotated[str, Parameter(help="local identity of the keeper")] = "keeper-1",
+    once: Annotated[bool, Parameter(negative="", help="one round, then leave")] = False,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Run a worker as a process of its own, beside a running platform.
+
+    Start the platform with --no-keepers, or the worker inside of it holds the identity. A restarted
+    platform is found again. Ends with exit 1 when the engine turns the keeper away (KEEPER_NOT_REGISTERED).
+    """
+    from tradewind.cli.working import run_keeper_worker
+
+    return run_keeper_worker(kind, account, data, once=once, as_json=json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -158,3 +159,37 @@ def show_feed(name: Feed, *, data: DataDirectory = DEFAULT_DATA, json: Json = Fa
     print_fields({k: v for k, v in document.items() if k != "sources"}, title=f"Feed {document['symbol']}")
     print_rows(document["sources"], SOURCE_COLUMNS, title="Sources", empty="no sources")
     return 0
+
+
+@oracle.command
+def run(
+    *,
+    actor: Actor = "oracle-1",
+    feed: Annotated[
+        Literal["live", "replay", "generated"], Parameter(help="this source's own market data")
+    ] = "live",
+    venue: Annotated[Literal["binance", "kraken"], Parameter(help="venue of live market data")] = "binance",
+    symbol: Annotated[str, Parameter(help="market whose middle is published")] = "BTC/USDT",
+    replay: Annotated[list[Path] | None, Parameter(help="recordings for --feed replay")] = None,
+    seed: Annotated[int, Parameter(help="seed of the generated market")] = 20_240_808,
+    once: Annotated[bool, Parameter(negative="", help="one price, then leave")] = False,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Publish as one source from market data of its own, beside a running platform.
+
+    A source without fresh data is silent. It reads only the feeds that name it (tradewind oracle source).
+    """
+    from tradewind.cli.working import run_oracle_worker
+
+    return run_oracle_worker(
+        actor or "oracle-1",
+        data,
+        mode=feed,
+        venue=venue,
+        symbol=symbol,
+        recordings=tuple(replay or ()),
+        seed=seed,
+        once=once,
+        as_json=json,
+    )

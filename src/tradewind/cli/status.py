@@ -26,6 +26,7 @@ def status(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
             "trading": f"{view['trading']['state']} {view['trading']['reason']}".strip(),
             "strategy": f"{view['strategy']['name']} ({view['strategy']['state']})",
             "open orders": view["orders_open"],
+            "workers": [f"{one['name']} {one['state']} {one['detail']}".strip() for one in view["workers"]],
             "alarms": [f"{one['severity']} {one['code']}: {one['text']}" for one in view["alarms"]],
         }
         print_fields(fields, title="Tradewind")

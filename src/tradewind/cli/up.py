@@ -48,6 +48,9 @@ def up(
     ] = "demonstration",
     profile: Annotated[str, Parameter(help="risk profile: a name or a .toml file")] = "paper",
     seed: Annotated[int, Parameter(help="seed of the generated market")] = 20_240_808,
+    keepers: Annotated[
+        bool, Parameter(help="run the workers of keeper-1, keeper-2 and oracle-1 to oracle-3 once registered")
+    ] = True,
     json: Json = False,
 ) -> int:
     """Run everything on this machine: node, feed, paper venue, trader, API and console on
@@ -76,5 +79,6 @@ def up(
         parameters=parameters,
         profile=profile,
         seed=seed,
+        keepers=keepers,
     )
     return run(configuration, as_json=json)

@@ -51,6 +51,7 @@ from .view import (
     Quality,
     Reading,
     Severity,
+    WorkerRow,
 )
 
 log = structlog.get_logger("tradewind.observe")
@@ -88,6 +89,8 @@ class ViewCollector:
         self.feed, self.feed_note = feed, feed_note
         self.counters = BatchCounters()
         self.metrics = Metrics(self.source, self.counters, self.facts)
+        self.workers: Callable[[int], tuple[WorkerRow, ...]] = no_workers
+        """Keeper and oracle workers of this process at a moment (ns)."""
         self.failure: str | None = None
         """Why the last refresh failed, None when it worked."""
         self._log_suppressed = log_suppressed
@@ -154,6 +157,7 @@ class ViewCollector:
             candles_1m=self._candles(market, 60),
             counters=self._counters(),
             alarms=tuple(self._alarms(feed, head, engine_ns)),
+            workers=self.workers(engine_ns),
             **fields,  # type: ignore[arg-type]
         )
         return self._view
@@ -387,6 +391,11 @@ class ViewCollector:
             yield Alarm(severity=Severity.CRITICAL, code="CLOCK_BEHIND", text=text)
         for name, reason in self.node.detached.items():
             yield Alarm(severity=Severity.CRITICAL, code="VIEW_DETACHED", text=f"{name}: {reason}")
+        for worker in self.workers(engine_ns):
+            if worker.state in ("failed", "ended"):
+                # A warning: SYSTEM performs every due action two seconds later by itself.
+                text = f"{worker.name}: {worker.detail}"
+                yield Alarm(severity=Severity.WARNING, code=f"WORKER_{worker.state.upper()}", text=text)
         imbalance = self._imbalance()
         if any(imbalance.values()):
             yield Alarm(severity=Severity.CRITICAL, code="LEDGER_IMBALANCE", text=str(imbalance))
@@ -425,6 +434,11 @@ class ViewCollector:
             log_suppressed=None if self._log_suppressed is None else self._log_suppressed(),
             loop_lag_s=self._loop_lag_s,
         )
+
+
+def no_workers(_now_ns: int) -> tuple[WorkerRow, ...]:
+    """A process without workers."""
+    return ()
 
 
 def _levels(book: Book, side: Side, scale: Scale, own: dict[tuple[int, int], int]) -> tuple[Level, ...]:

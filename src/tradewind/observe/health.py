@@ -40,6 +40,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     feed: dict[str, str | int | bool | None]
     trading: dict[str, str]
     head: dict[str, str | int | None]
+    workers: dict[str, str]
+    """Keeper and oracle workers: name and state. Information: SYSTEM does what they leave undone."""
 
     @property
     def ok(self) -> bool:
@@ -73,6 +75,7 @@ def assess(view: PlatformView, now_ns: int | None = None) -> Health:
         },
         trading={"state": view.trading.state, "reason": view.trading.reason},
         head={"block": head.block, "seq": head.seq, "hash": head.hash, "age_ms": head.age_ms},
+        workers={one.name: one.state for one in view.workers},
     )
 
 

@@ -120,6 +120,7 @@ class MetricsCollector(Collector):
         yield from self._journal(view, facts)
         yield from self._market(view, facts)
         yield from self._trader(view)
+        yield from self._workers(view)
         yield from self._process(view, facts)
 
     def _from_batches(self, facts: SystemFacts) -> Iterator[Metric]:
@@ -201,6 +202,30 @@ class MetricsCollector(Collector):
         states = [(("account", state), float(view.trading.state == state)) for state in TRADING_STATES]
         yield self._gauge("tradewind_trading_state", states if known else [])
         yield self._gauge("tradewind_open_orders", [(account, view.orders_open)])
+
+    def _workers(self, view: PlatformView) -> Iterator[Metric]:
+        rows = view.workers
+        yield self._gauge(
+            "tradewind_worker_running", [((one.name,), float(one.state == "running")) for one in rows]
+        )
+        yield self._counter(
+            "tradewind_worker_actions_total",
+            [
+                *(((one.name, "accepted", ""), one.accepted) for one in rows),
+                *(
+                    ((one.name, "refused", code), count)
+                    for one in rows
+                    for code, count in one.rejected.items()
+                ),
+            ],
+        )
+        yield self._counter("tradewind_worker_faults_total", [((one.name,), one.faults) for one in rows])
+        yield self._gauge("tradewind_worker_due", [((one.name,), one.due) for one in rows])
+        ages = [((one.name,), _seconds(one.last_action_age_ms)) for one in rows]
+        yield self._gauge("tradewind_worker_last_action_age_seconds", ages)
+        yield self._gauge(
+            "tradewind_worker_lag_seconds", [((one.name,), _seconds(one.lag_ms)) for one in rows]
+        )
 
     def _process(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
         lag_s = max(0.0, (self._now_ns() - view.taken_ns) / 1e9)

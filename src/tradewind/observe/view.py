@@ -265,6 +265,26 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A keeper or oracle worker of this process.
+
+    `state`: starting, running, ended (the engine turned it away), failed (it is restarted), elsewhere
+    (another process runs it), stopped.
+    """
+
+    name: str
+    state: str
+    detail: str = ""
+    actions: int = 0
+    accepted: int = 0
+    rejected: dict[str, int] = {}
+    faults: int = 0
+    restarts: int = 0
+    due: int = 0
+    last_action_age_ms: int | None = None
+    lag_ms: int | None = None
+
+
 class PlatformView(msgspec.Struct, frozen=True, kw_only=True):
     """The platform at `taken_ns` (wall clock, nanoseconds since the epoch)."""
 
@@ -288,6 +308,7 @@ class PlatformView(msgspec.Struct, frozen=True, kw_only=True):
     strategy: StrategyView = StrategyView()
     counters: CountersView = CountersView()
     alarms: tuple[Alarm, ...] = ()
+    workers: tuple[WorkerRow, ...] = ()
 
 
 ViewSource = Callable[[], PlatformView]

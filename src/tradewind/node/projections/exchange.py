@@ -5,6 +5,7 @@ from __future__ import annotations
 from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
+from tradewind.node.projections.duties import DutiesView
 from tradewind.node.projections.feeds import FeedsView
 from tradewind.node.projections.governance import GovernanceView, SuitabilityView
 from tradewind.node.projections.halts import BreakersView
@@ -29,6 +30,7 @@ class ExchangeViews(Projections):
         self.leverage = LeverageView()
         self.feeds = FeedsView()
         self.keepers = KeepersView()
+        self.duties = DutiesView()
         self.breakers = BreakersView()
         self.governance = GovernanceView()
         self.suitability = SuitabilityView()
@@ -44,6 +46,7 @@ class ExchangeViews(Projections):
                 self.leverage,
                 self.feeds,
                 self.keepers,
+                self.duties,
                 self.breakers,
                 self.governance,
                 self.suitability,

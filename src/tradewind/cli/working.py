@@ -1,0 +1,96 @@
+"""Workers as processes of their own: `tradewind keeper run`, `tradewind oracle run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tradewind.api.identities import Identities, IdentityError, normal_name, open_identities
+from tradewind.cli.client import Client
+from tradewind.cli.exit_codes import ExitCode
+from tradewind.cli.failure import CommandFailure
+from tradewind.cli.output import note, print_fields, print_json
+from tradewind.keepers.alone import run_keeper, run_oracle
+from tradewind.keepers.lock import WorkerLocked
+from tradewind.keepers.port import PortUnavailable
+from tradewind.keepers.worker import WorkerEnded
+from tradewind.observe.view import WorkerRow
+from tradewind.venues.feeds.select import FeedRequest
+from tradewind.venues.market_data import FeedError
+
+
+def run_keeper_worker(kind: str, account: str, data: Path, *, once: bool, as_json: bool) -> int:
+    """Exit status of a keeper's worker."""
+    Client(data)  # says at once when no platform runs
+    name, key = _identity(open_identities(data), account)
+    return _run(
+        run_keeper(data, kind, name, key, once=once, report=_reporter(as_json)), account, as_json=as_json
+    )
+
+
+def run_oracle_worker(
+    account: str,
+    data: Path,
+    *,
+    mode: str,
+    venue: str,
+    symbol: str,
+    recordings: tuple[Path, ...],
+    seed: int,
+    once: bool,
+    as_json: bool,
+) -> int:
+    """Exit status of a price source."""
+    env = str(Client(data).get("/status")["env"])
+    name, key = _identity(open_identities(data), account)
+    venue_symbol = symbol.replace("/", "") if venue == "binance" else symbol
+    request = FeedRequest(venue=venue, symbols=(venue_symbol,), recordings=recordings, seed=seed)
+    return _run(
+        run_oracle(
+            data, name, key, env=env, mode=mode, request=request, once=once, report=_reporter(as_json)
+        ),
+        account,
+        as_json=as_json,
+    )
+
+
+def _identity(identities: Identities, name: str) -> tuple[str, bytes]:
+    try:
+        return normal_name(name), identities.key(name)
+    except IdentityError as error:
+        raise CommandFailure(ExitCode.CANNOT, error.code, str(error)) from error
+
+
+def _reporter(as_json: bool) -> Any:
+    def report(row: WorkerRow) -> None:
+        if as_json:
+            print_json(msgspec.to_builtins(row))
+        else:
+            note(
+                f"{row.name} {row.state}: {row.accepted} accepted of {row.actions}, {row.detail}".rstrip(", ")
+            )
+
+    return report
+
+
+def _run(work: Coroutine[Any, Any, WorkerRow], account: str, *, as_json: bool) -> int:
+    try:
+        row = asyncio.run(work)
+    except WorkerLocked as error:
+        raise CommandFailure(ExitCode.LOCKED, "LOCKED", str(error)) from error
+    except WorkerEnded as end:
+        raise CommandFailure(ExitCode.RED, end.code, str(end)) from end
+    except PortUnavailable as error:
+        raise CommandFailure(ExitCode.CANNOT, "UNAVAILABLE", str(error)) from error
+    except FeedError as error:
+        raise CommandFailure(ExitCode.CANNOT, "FEED_UNAVAILABLE", str(error)) from error
+    document = msgspec.to_builtins(row)
+    if as_json:
+        print_json(document)
+    else:
+        print_fields({k: v for k, v in document.items() if v not in (None, "", {})}, title=account)
+    return ExitCode.OK

@@ -802,6 +802,145 @@ class InsuranceFunded(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class HealthWarning(Event, frozen=True, gc=False):
+    """HEALTH_WARNING."""
+
+    equity: int
+    maintenance_margin: int
+    ratio_ppm: int
+    notional: int
+    level: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidationFlagged(Event, frozen=True, gc=False):
+    """LIQUIDATION_FLAGGED."""
+
+    equity: int
+    maintenance_margin: int
+    ratio_ppm: int
+    notional: int
+    system_from_ns: int
+    lots: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidationStarted(Event, frozen=True, gc=False):
+    """LIQUIDATION_STARTED."""
+
+    lots: int
+    limit: int
+    mark: int
+    equity: int
+    maintenance_margin: int
+    fee_rate_e6bp: int
+    keeper: int
+    cut: int
+    cascade: int
+    rate_left: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidationStepped(Event, frozen=True, gc=False):
+    """LIQUIDATION_STEPPED."""
+
+    filled_lots: int
+    unfilled_lots: int
+    notional: int
+    fee: int
+    equity: int
+    maintenance_margin: int
+    ratio_before_ppm: int
+    ratio_ppm: int
+    postings: tuple[Posting, ...]
+
+
+class LossCovered(Event, frozen=True, gc=False):
+    """LOSS_COVERED."""
+
+    stage: int
+    asset: int
+    covered: int
+    deficit_left: int
+    amount: int
+    source_left: int
+    postings: tuple[Posting, ...]
+
+
+class BackstopTaken(Event, frozen=True, gc=False):
+    """BACKSTOP_TAKEN."""
+
+    lots: int
+    value: int
+    mark: int
+    realised: int
+    draw: int
+    insurance_left: int
+    fund: int
+    notional: int
+    postings: tuple[Posting, ...]
+
+
+class AdlExecuted(Event, frozen=True, gc=False):
+    """ADL_EXECUTED."""
+
+    bankrupt_account: int
+    bankrupt_sub: int
+    rank: int
+    lots: int
+    value: int
+    price: int
+    score_ppm: int
+    realised: int
+    bankrupt_realised: int
+    unrealised: int
+    postings: tuple[Posting, ...]
+
+
+class LossSocialised(Event, frozen=True, gc=False):
+    """LOSS_SOCIALISED."""
+
+    bankrupt_account: int
+    bankrupt_sub: int
+    share: int
+    profit: int
+    loss_total: int
+    profit_total: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidationEnded(Event, frozen=True, gc=False):
+    """LIQUIDATION_ENDED."""
+
+    reason: int
+    equity: int
+    maintenance_margin: int
+    next_ns: int
+    postings: tuple[Posting, ...]
+
+
+class CascadeChanged(Event, frozen=True, gc=False):
+    """CASCADE_CHANGED."""
+
+    active: int
+    pending_notional: int
+    depth: int
+    open_interest: int
+    since_ns: int
+    postings: tuple[Posting, ...]
+
+
+class FundSettled(Event, frozen=True, gc=False):
+    """FUND_SETTLED."""
+
+    fund: int
+    amount: int
+    insurance_left: int
+    equity: int
+    postings: tuple[Posting, ...]
+
+
 class MarkUpdated(Event, frozen=True, gc=False):
     """MARK_UPDATED."""
 
@@ -1568,6 +1707,17 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0402: PositionSettled,
     0x0403: MarginAdjusted,
     0x0404: InsuranceFunded,
+    0x0405: HealthWarning,
+    0x0406: LiquidationFlagged,
+    0x0407: LiquidationStarted,
+    0x0408: LiquidationStepped,
+    0x040a: LossCovered,
+    0x040b: BackstopTaken,
+    0x040c: AdlExecuted,
+    0x040d: LossSocialised,
+    0x040e: LiquidationEnded,
+    0x040f: CascadeChanged,
+    0x0410: FundSettled,
     0x0701: MarkUpdated,
     0x0710: SourceUpdated,
     0x0711: IndexUpdated,

@@ -194,7 +194,8 @@ impl<B: Book> Engine<B> {
             (Parameter::BreakerHaltS, halt_s, kept(i64::from(request.halt_s), halt_s)),
             (Parameter::BreakerCooldownS, cooldown_s, kept(i64::from(request.cooldown_s), cooldown_s)),
         ];
-        assessment(&changes, false)
+        let market = self.state.markets.list.get(request.market as usize);
+        assessment(&changes, market.is_some_and(|market| market.status == status::CREATED))
     }
 
     fn assess_parameter(&self, request: &SetParameter) -> Assessment {

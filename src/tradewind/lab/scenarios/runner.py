@@ -32,9 +32,10 @@ LEVELS = (10, 20, 40, 80, 120, 180)
 """Distances of the makers' quotes from the index in bp."""
 TARGETS = (0.03, 0.45)
 """How far below the opening price shorts take their profit."""
-ENTRY_STEP_NS = 400 * 10**6
-ENTRY_GROWTH = 1.06
-"""Open interest grows by less than a breaker allows in one step."""
+ENTRY_STEP_NS = 500 * 10**6
+ENTRY_GROWTH_PPM = 30_000
+ENTRY_FREE_LOTS = 950_000
+"""Open interest below $100,000 may grow at will; from there on by less than its breaker allows in 400 ms."""
 STEP_NS = 500 * 10**6
 LIQUIDATIONS_PER_STEP = 2_048
 STEPS = ("LiquidationStepped", "BackstopTaken", "AdlExecuted")
@@ -116,7 +117,7 @@ class Runner:
         """Each short offers, its long buys; open interest grows slowly enough for the breaker on its rate."""
         world, done, open_lots = self.world, 0, 0
         while done < self.pairs:
-            room = max(1_500_000, int(open_lots * (ENTRY_GROWTH - 1)))
+            room = max(ENTRY_FREE_LOTS - open_lots, open_lots * ENTRY_GROWTH_PPM // 1_000_000)
             rows: list[bytes] = []
             while done < self.pairs and (room > 0 or not rows):
                 size = cast.lots[done]

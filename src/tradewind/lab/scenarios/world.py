@@ -37,6 +37,8 @@ WEIGHTS = (34, 33, 33)
 MAX_LEVERAGE_E2 = 2_000
 BASE_E2 = MAX_LEVERAGE_E2
 SIZE_K_PPM, FLOOR_MMF_PPM = 50, 5_000
+WIDE_BREAKERS = ((5, 5_000, 0), (6, 1_000, 5_000))
+"""B3 and B4: number, threshold, second threshold."""
 ACTIVATION_S = 200
 """A feed is VALID a minute after its first quorum, a market active a minute after that."""
 
@@ -192,7 +194,7 @@ class World:
                 ),
             ]
         )  # fmt: skip
-        self.must([self.risk_parameters()])
+        self.must([self.risk_parameters(), *self.breakers()])
         self.must(
             [
                 commands.build(
@@ -215,6 +217,16 @@ class World:
             floor_mmf_ppm=FLOOR_MMF_PPM, liquidation_fee_e6bp=50_000_000, position_limit=50_000_000 * DOLLAR,
             open_interest_cap=10**15, impact_notional=10_000 * DOLLAR, insurance_limit=1_000_000 * DOLLAR,
         )  # fmt: skip
+
+    def breakers(self) -> list[bytes]:
+        """Volume and liquidation breakers as wide as they go: ten liquidated accounts are nothing in this market."""
+        return [
+            commands.build(
+                "ConfigureBreaker", principal=RISK, client_key=self.key(), market=MARKET, breaker=breaker,
+                config_version=1, threshold=threshold, second_threshold=second,
+            )
+            for breaker, threshold, second in WIDE_BREAKERS
+        ]  # fmt: skip
 
     def open_accounts(self, deposits: list[int]) -> None:
         """Trader i gets `deposits[i]` micro of the settlement asset."""

@@ -156,7 +156,11 @@ impl Auditor {
     fn mark_updated(&mut self, event: &Event) -> Check {
         let body: MarkBody = event.body_as();
         self.check_shown_interest(event.market, body.open_interest_lots)?;
-        let best = self.books.best(event.market);
+        // A book that is collected for an auction says nothing about the price.
+        let best = match self.halts.scope(event.market).collects() {
+            true => Default::default(),
+            false => self.books.best(event.market),
+        };
         let perp = self.positions.perp_mut(event.market)?;
         // Without any term the mark stays what it was.
         let fair = fair_price(body.index, body.premium_e6, best, perp.last_price).unwrap_or(perp.mark);

@@ -219,7 +219,7 @@ class World:
         )  # fmt: skip
 
     def breakers(self) -> list[bytes]:
-        """Volume and liquidation breakers as wide as they go: ten liquidated accounts are nothing in this market."""
+        """Volume and liquidation breakers as wide as they go: ten accounts are nothing in this market."""
         return [
             commands.build(
                 "ConfigureBreaker", principal=RISK, client_key=self.key(), market=MARKET, breaker=breaker,

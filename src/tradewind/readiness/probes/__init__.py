@@ -18,6 +18,7 @@ MODULES: Final = (
     "integrity",
     "keepers",
     "leakage",
+    "liquidation",
     "logging",
     "markers",
     "markets",

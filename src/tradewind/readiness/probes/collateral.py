@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final
 
 from tradewind.core import commands
@@ -273,7 +274,7 @@ def _before_the_debit(engine: Any, frames: bytes, now_ns: int) -> Batch:
 
 def _summarise_withdraw(facts: Facts) -> Mapping[str, MeasuredValue]:
     margin, debits, queue = facts["margin"], facts["debits"], facts["queue"]
-    overtaken = sum(one > other for one, other in zip(queue["released"], queue["released"][1:], strict=False))
+    overtaken = sum(one > other for one, other in pairwise(queue["released"]))
     missing = set(queue["asked"]) - set(queue["released"])
     waited = queue["at once"] == queue["asked"][:1] and queue["within a day"] <= queue["cap"]
     return {

@@ -9,7 +9,16 @@ from typing import Any, Final, cast
 from tradewind.core import commands as build
 from tradewind.core import native
 from tradewind.core.errors import TradewindError
-from tradewind.keepers.port import Action, Duties, Identity, Outcome, PortUnavailable, SourceDuties, Suspects
+from tradewind.keepers.port import (
+    KEY_CHARACTERS,
+    Action,
+    Duties,
+    Identity,
+    Outcome,
+    PortUnavailable,
+    SourceDuties,
+    Suspects,
+)
 from tradewind.keepers.reading import duties_of, sources_of, suspects_of
 from tradewind.node.projections.exchange import ExchangeViews
 from tradewind.node.service import NodeService
@@ -77,7 +86,7 @@ class LocalPort:
             action.command,
             principal=identity.principal,
             account=identity.account,
-            client_key=action.key.encode(),
+            client_key=action.key.encode().ljust(KEY_CHARACTERS, b"\0"),
             **cast(dict[str, Any], action.fields),
         )
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from tradewind.core.enums import MarketStatus, TriggerSource
+from tradewind.core.units import MICRO
 from tradewind.keepers.port import (
     MAX_DUTIES,
     Duties,
@@ -34,17 +36,8 @@ def standing_of(views: ExchangeViews, account: bytes) -> Standing:
 
 def duties_of(views: ExchangeViews, account: bytes, now_ns: int) -> Duties:
     """What is due for a keeper at `now_ns`."""
-    accounts = views.accounts.by_handle
     liquidations = tuple(
-        LiquidationDue(
-            target=accounts[one.account].account_id.hex(),
-            sub=one.sub,
-            market=one.market,
-            ratio_ppm=one.ratio_ppm,
-            since_ns=one.since_ns,
-            open_ns=one.open_ns,
-        )
-        for one in views.duties.ordered(MAX_DUTIES)
+        one for *_, one in sorted(_liquidations(views), key=lambda row: row[:4])[:MAX_DUTIES]
     )
     moments = views.duties.funding_due_ns
     funding = tuple(FundingDue(market=market, due_ns=due) for market, due in views.duties.funding(now_ns))
@@ -55,6 +48,27 @@ def duties_of(views: ExchangeViews, account: bytes, now_ns: int) -> Duties:
         funding=funding,
         next_funding_ns=min((one for one in moments.values() if one > now_ns), default=0),
     )
+
+
+def _liquidations(views: ExchangeViews) -> Iterator[tuple[int, int, int, int, LiquidationDue]]:
+    """Flagged sub-accounts with their place in the engine's order: the worst ratio first, then the larger
+    one, then the older id. Flags are as old as the price that raised them, so ratios are taken at the mark
+    of now.
+    """
+    for one in views.duties.liquidations.values():
+        market, prices = views.markets.by_handle[one.market], views.leverage.markets[one.market]
+        position = views.leverage.positions.get((one.account, one.sub, one.market))
+        unit = market.tick_size * market.lot_size // MICRO
+        ratio_ppm = one.ratio_ppm(prices.mark, unit * (0 if position is None else position.lots))
+        due = LiquidationDue(
+            target=views.accounts.by_handle[one.account].account_id.hex(),
+            sub=one.sub,
+            market=one.market,
+            ratio_ppm=ratio_ppm,
+            since_ns=one.since_ns,
+            open_ns=one.open_ns,
+        )
+        yield ratio_ppm, -one.notional, one.account, one.sub, due
 
 
 def suspects_of(views: ExchangeViews, start: int, now_ns: int) -> Suspects:

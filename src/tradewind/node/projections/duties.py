@@ -32,16 +32,23 @@ class LiquidationDuty(msgspec.Struct, kw_only=True):
     account: int
     sub: int
     market: int
-    ratio_ppm: int
+    equity: int
+    maintenance_margin: int
+    """Micro-quote when the last event named them, and the market's mark in ticks at that moment."""
+    mark: int
     notional: int
     since_ns: int
     open_ns: int
     """From when a keeper may take the next step."""
     system_from_ns: int
 
-    def order(self) -> tuple[int, int, int, int]:
-        """Place in the engine's order: the worst ratio first, then the larger one, then the older id."""
-        return (self.ratio_ppm, -self.notional, self.account, self.sub)
+    def ratio_ppm(self, mark: int, value_per_tick: int) -> int:
+        """Equity over maintenance margin at another mark, in ppm. Exact when this market holds the only
+        position, else an estimate; `value_per_tick` in micro-quote, negative for short positions.
+        """
+        equity = self.equity + value_per_tick * (mark - self.mark)
+        margin = self.maintenance_margin * mark // max(1, self.mark)
+        return equity * 1_000_000 // max(1, margin)
 
 
 class Waiting(msgspec.Struct):
@@ -68,9 +75,11 @@ class DutiesView:
         self.slices_due_ns: dict[int, int] = {}
         self.version = 0
         self._sides: dict[int, tuple[int, int]] = {}
+        self._marks: dict[int, int] = {}
         named: dict[str, Callable[[Any], None]] = {
             "LiquidationFlagged": self._flagged,
             "LiquidationEnded": self._ended,
+            "MarkUpdated": self._marked,
             "MarketActivated": self._activated,
             "FundingIndexUpdated": self._charged,
             "MarketSettled": self._settled,
@@ -90,10 +99,6 @@ class DutiesView:
         if handler is not None:
             handler(event)
 
-    def ordered(self, most: int) -> list[LiquidationDuty]:
-        """The first liquidations in the engine's order."""
-        return sorted(self.liquidations.values(), key=LiquidationDuty.order)[:most]
-
     def funding(self, now_ns: int) -> list[tuple[int, int]]:
         """Markets whose hour is over, with the moment at which it ended."""
         return [(market, due) for market, due in sorted(self.funding_due_ns.items()) if due <= now_ns]
@@ -109,7 +114,9 @@ class DutiesView:
             account=event.account,
             sub=event.sub,
             market=event.market,
-            ratio_ppm=event.ratio_ppm,
+            equity=event.equity,
+            maintenance_margin=event.maintenance_margin,
+            mark=self._marks.get(event.market, 0),
             notional=event.notional,
             since_ns=event.time_ns,
             open_ns=event.time_ns,
@@ -124,9 +131,14 @@ class DutiesView:
             self.liquidations.pop(key, None)
         elif key in self.liquidations:
             duty = self.liquidations[key]
+            duty.equity, duty.maintenance_margin = event.equity, event.maintenance_margin
+            duty.mark = self._marks.get(duty.market, 0)
             duty.system_from_ns = event.next_ns
             duty.open_ns = max(event.time_ns, event.next_ns - KEEPER_GRACE_NS)
         self.version += 1
+
+    def _marked(self, event: Any) -> None:
+        self._marks[event.market] = event.mark
 
     # ---- funding -----------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ MODULES: Final = (
     "integrity",
     "keepers",
     "leakage",
+    "lifecycle",
     "liquidation",
     "logging",
     "markers",

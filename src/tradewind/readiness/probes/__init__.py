@@ -25,6 +25,7 @@ MODULES: Final = (
     "markets",
     "oracle",
     "orders",
+    "placing",
     "platform",
     "positions",
     "preflight",

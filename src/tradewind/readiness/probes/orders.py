@@ -82,7 +82,7 @@ execution = drill(
     broken=lambda context: _observe_execution(context, MUTANT_BATCHES * BATCH, _swapped),
     summarise=_summarise_execution,
     provenance="virtual",
-    not_run=("conditional, OCO, bracket, iceberg and TWAP orders",),
+    not_run=("conditional, OCO, bracket, iceberg and TWAP orders in the compared stream",),
 )
 
 # ---- orders-cancel --------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ cancel = drill(
     broken=_without_partial_cancels,
     summarise=_summarise_cancel,
     provenance="virtual",
-    not_run=("halt states of the breakers and FREEZE, which do not exist yet",),
+    not_run=("halt states of the breakers, and FREEZE, in which a cancel must be refused",),
 )
 
 # ---- orders-idempotency-key -----------------------------------------------------------------------------

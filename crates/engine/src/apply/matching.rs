@@ -44,6 +44,10 @@ impl<B: Book> Engine<B> {
     ) -> bool {
         let market = taker.order.market as usize;
         let opposite = 1 - taker.order.side;
+        if self.is_leveraged(taker.order.market) {
+            let key = (taker.order.account, taker.order.sub, taker.order.market);
+            self.state.perps.set_taking(key, true);
+        }
         let mut ended = None;
         let collected = self.collects(taker.order.market);
         while taker.order.remaining > 0 && ended.is_none() {
@@ -112,7 +116,7 @@ impl<B: Book> Engine<B> {
     ) {
         let order = &taker.order;
         if self.is_leveraged(order.market) {
-            self.state.perps.end_taking((order.account, order.sub, order.market));
+            self.state.perps.set_taking((order.account, order.sub, order.market), false);
         }
         if order.order_type == order_type::TWAP {
             self.end_slice(command, taker, budget, output);

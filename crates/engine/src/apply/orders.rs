@@ -46,7 +46,7 @@ impl<B: Book> Engine<B> {
 
         if request.leverage_e2 != 0 {
             let leverage_e2 = u32::from(request.leverage_e2);
-            self.choose_leverage(command, &order, leverage_e2, takes, output);
+            self.choose_leverage(command, &order, leverage_e2, output);
         }
         let slot = self.take_id(&mut order);
         self.hold(&order, row, reserve, output);
@@ -539,13 +539,12 @@ impl<B: Book> Engine<B> {
         self.state.perps.drop_if_empty(&mut self.state.accounts, key);
     }
 
-    /// Keeps the leverage that an accepted order chose for its position; while the order takes, its record stays.
+    /// Keeps the leverage that an accepted order chose for its position.
     pub(super) fn choose_leverage(
         &mut self,
         command: &Command,
         order: &Order,
         leverage_e2: u32,
-        takes: bool,
         output: &mut Output,
     ) {
         if !self.is_leveraged(order.market) {
@@ -554,10 +553,10 @@ impl<B: Book> Engine<B> {
         let (account, sub, market) = (order.account, order.sub, order.market);
         let slot = self.state.perps.open(&mut self.state.accounts, account, sub, market);
         let position = self.state.perps.at_mut(slot);
-        position.taking = takes;
         if position.leverage_e2 != leverage_e2 {
             position.leverage_e2 = leverage_e2;
-            let side = Side { slot, before_lots: position.lots, realised: 0, funding_paid: 0 };
+            let side =
+                Side { slot, before_lots: position.lots, realised: 0, funding_paid: 0, leaving: [0; 2] };
             self.emit_position(command, &side, position_cause::LEVERAGE, output);
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Side {
     pub before_lots: i64,
     pub realised: i64,
     pub funding_paid: i64,
+    /// Resting lots, buys and sells, that leave the book right behind the event: an auction's taker rests, too.
+    pub leaving: [i64; 2],
 }
 
 impl<B: Book> Engine<B> {
@@ -46,7 +48,7 @@ impl<B: Book> Engine<B> {
         let taker_fee = fee_ceil(value, parameters.taker_fee_e6bp.min(taker.order.fee_cap_e6bp));
         let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));
         let postings = &mut output.postings;
-        let taking = self.fill_side(&taker.order, lots, price, quote, taker_fee, postings);
+        let mut taking = self.fill_side(&taker.order, lots, price, quote, taker_fee, postings);
         let making = self.fill_side(maker, lots, price, quote, maker_fee, postings);
         self.post_fees(taker_fee + maker_fee, quote, postings);
         taker.order.remaining -= lots;
@@ -72,6 +74,9 @@ impl<B: Book> Engine<B> {
         self.state.perps.at_mut(making.slot).taking = true;
         self.shrink_maker(command, (slot, maker), lots, 0, output);
         let cause = if taker.liquidates { position_cause::LIQUIDATION } else { position_cause::TRADE };
+        if taker.print_price != 0 {
+            taking.leaving[usize::from(taker.order.side)] = lots;
+        }
         self.emit_position(command, &taking, cause, output);
         self.emit_position(command, &making, position_cause::TRADE, output);
         self.state.perps.at_mut(making.slot).taking = false;
@@ -144,7 +149,7 @@ impl<B: Book> Engine<B> {
         let traded = delta.signum() * value_of(delta.abs());
         post_user(accounts, postings, account, sub, asset, line::COST, -traded - realised);
         post_margin(accounts, postings, (account, sub), asset, realised);
-        Side { slot, before_lots: before, realised, funding_paid }
+        Side { slot, before_lots: before, realised, funding_paid, leaving: [0; 2] }
     }
 
     /// Pays or receives what a position owes since it was last touched (P4.8.2); micro-quote paid.
@@ -181,8 +186,8 @@ impl<B: Book> Engine<B> {
             cost: position.cost,
             realised: side.realised,
             funding_paid: side.funding_paid,
-            open_buy_lots: position.open_buy_lots,
-            open_sell_lots: position.open_sell_lots,
+            open_buy_lots: position.open_buy_lots - side.leaving[0],
+            open_sell_lots: position.open_sell_lots - side.leaving[1],
             funding_index_low: position.funding_entry as u64,
             funding_index_high: (position.funding_entry >> 64) as i64,
             leverage_e2: position.leverage_e2,

@@ -14,6 +14,7 @@ const PARTIAL: u8 = 1;
 const FULL: u8 = 2;
 const FREEZE: u8 = 3;
 const MASK_TRADING: u8 = 1;
+const MASK_LIQUIDATION: u8 = 2;
 const MASK_WITHDRAWAL: u8 = 8;
 const MASK_DEPOSIT: u8 = 16;
 const PERPETUAL: u8 = 1;
@@ -227,6 +228,22 @@ impl Auditor {
         Ok(())
     }
 
+    /// Liquidations go on in every state but FREEZE and where a mask takes them away.
+    pub(super) fn check_sale_in_halt(&self, handle: u32) -> Check<Market> {
+        let market = *self.market(handle)?;
+        ensure!(
+            matches!(market.status, ACTIVE | PAUSED | CLOSE_ONLY),
+            "I25",
+            "market {handle} has status {}",
+            market.status
+        );
+        for pause in [&self.halts.scope(handle), &self.halts.platform] {
+            let stopped = pause.level() >= FREEZE || pause.masks(MASK_LIQUIDATION);
+            ensure!(!stopped, "I25", "a liquidation in market {handle} under FREEZE or its mask");
+        }
+        Ok(market)
+    }
+
     /// An order that is accepted while orders are collected must rest.
     pub(super) fn check_collected(&self, event: &Event, body: &OrderBody) -> Check {
         let collects = !self.halts.markets.is_empty() && self.halts.scope(event.market).collects();
@@ -249,8 +266,10 @@ impl Auditor {
         );
         let scope = self.halts.scope(event.market);
         let level = self.halts.platform.level().max(scope.level());
-        ensure!(level < FULL, "I25", "a trade in market {} under a pause of level {level}", event.market);
-        if !scope.collects() || body.trade_kind == TRADE_LIQUIDATION {
+        let liquidates = body.trade_kind == TRADE_LIQUIDATION;
+        let stopped = if liquidates { level >= FREEZE } else { level >= FULL };
+        ensure!(!stopped, "I25", "a trade in market {} under a pause of level {level}", event.market);
+        if !scope.collects() || liquidates {
             return Ok(false);
         }
         ensure!(

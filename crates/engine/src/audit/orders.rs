@@ -74,8 +74,16 @@ impl Auditor {
 
     fn order_accepted(&mut self, event: &Event) -> Check {
         let body: OrderBody = event.body_as();
-        let market = self.check_takes_risk(event.market, body.order_flags)?;
-        self.check_collected(event, &body)?;
+        // A liquidation goes on where orders are only collected (P7.5); what waits for a price is in no book.
+        let is_sale = self.is_sale(event, body.price, body.total_lots);
+        let market = if is_sale {
+            self.check_sale_in_halt(event.market)?
+        } else {
+            self.check_takes_risk(event.market, body.order_flags)?
+        };
+        if !is_sale && !waits(body.order_type) {
+            self.check_collected(event, &body)?;
+        }
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
@@ -100,11 +108,7 @@ impl Auditor {
             reserve,
             account: event.account,
             market: event.market,
-            fee_cap_e6bp: if self.is_sale(event, body.price, body.total_lots) {
-                0
-            } else {
-                market.fee_cap_e6bp()
-            },
+            fee_cap_e6bp: if is_sale { 0 } else { market.fee_cap_e6bp() },
             balance,
             sub: event.sub,
             side: body.side,

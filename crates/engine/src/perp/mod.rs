@@ -372,11 +372,11 @@ impl Perps {
         slot
     }
 
-    /// The order that chose a leverage is done.
+    /// An order of this key takes, or is done: meanwhile the record stays, and the leverage in it.
     #[inline]
-    pub fn end_taking(&mut self, (account, sub, market): (u32, u8, u32)) {
+    pub fn set_taking(&mut self, (account, sub, market): (u32, u8, u32), taking: bool) {
         if let Some(slot) = self.find(account, sub, market) {
-            self.positions[slot as usize].taking = false;
+            self.positions[slot as usize].taking = taking;
         }
     }
 

@@ -22,7 +22,7 @@ pub struct Position {
     pub open_sell_lots: i64,
     pub open_buy_value: i64,
     pub open_sell_value: i64,
-    /// An order that chose the leverage is taking: the record stays until it is done. Never set between commands.
+    /// An order of its owner is taking: the record stays until it is done. Never set between commands.
     pub taking: bool,
     /// Marks behind which its owner's margin is looked at again, and its place in the ranking of P5.8; kept by
     /// [`crate::liquidation`].

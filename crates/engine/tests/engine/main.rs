@@ -18,6 +18,8 @@ mod keeper_duty;
 mod keepers;
 mod leveraged;
 mod leveraged_audit;
+mod leveraged_properties;
+mod leveraged_streams;
 mod lifecycle;
 mod links;
 mod liquidation;

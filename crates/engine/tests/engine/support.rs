@@ -193,7 +193,13 @@ impl<B: Book> World<B> {
         let checked =
             self.auditor.check(&self.batch.commands, &self.batch.results, &output.events, &output.postings);
         if self.audited {
-            checked.unwrap_or_else(|violation| panic!("{violation}"));
+            checked.unwrap_or_else(|violation| {
+                let events = output.events.iter().filter(|event| event.seq == violation.seq);
+                let story: Vec<_> = events
+                    .map(|event| (EventKind::from_code(event.kind), event.market, event.account, event.sub))
+                    .collect();
+                panic!("{violation}, events {story:?}")
+            });
         }
         self.batch.submitted.iter().map(|&index| self.batch.results[index as usize]).collect()
     }

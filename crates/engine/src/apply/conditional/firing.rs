@@ -194,7 +194,7 @@ impl<B: Book> Engine<B> {
         self.state.next_priority += 1;
         self.state.orders[slot].flags = live.flags;
         if leverage_e2 != 0 {
-            self.choose_leverage(command, &live, leverage_e2, takes, output);
+            self.choose_leverage(command, &live, leverage_e2, output);
         }
         self.hold(&live, row, live.reserve - order.reserve, output);
         emit_order(command, EventKind::OrderActivated, &live, !takes, output);

@@ -52,7 +52,7 @@ impl<B: Book> Engine<B> {
         let takes = self.check_execution(&order, command.time_ns)?;
 
         if special.leverage_e2 != 0 {
-            self.choose_leverage(command, &order, special.leverage_e2, takes, output);
+            self.choose_leverage(command, &order, special.leverage_e2, output);
         }
         let slot = self.take_id(&mut order);
         self.hold(&order, row, reserve, output);

@@ -122,7 +122,7 @@ impl<B: Book> Engine<B> {
         };
         self.state.next_priority += 1;
         if special.leverage_e2 != 0 {
-            self.choose_leverage(command, &slice, special.leverage_e2, true, output);
+            self.choose_leverage(command, &slice, special.leverage_e2, output);
         }
         self.state.triggers.special_mut(order.id).expect("it has a record").hidden = hidden;
         let reserve = slice.reserve;

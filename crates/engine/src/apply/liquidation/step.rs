@@ -80,6 +80,10 @@ impl<B: Book> Engine<B> {
 
     /// The price at which a position is liquidated, or why it may not be now (P6.5 with footnote 2).
     fn liquidation_price(&self, perp: &PerpMarket, long: bool) -> Result<i64, Reject> {
+        // A command has passed the gate; what SYSTEM does by itself asks here (P7.5: FREEZE; P7.6: masks).
+        if self.halt_cell(Action::Liquidate, Some(perp.market)) == Cell::Refused {
+            return reject(Code::PAUSED, 0, i64::from(perp.market));
+        }
         let cell = self.state.feeds.check(perp.feed, Action::Liquidate)?;
         Ok(if cell == Cell::SaferSide { self.favourable(perp, long) } else { perp.mark })
     }

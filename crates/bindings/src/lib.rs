@@ -10,6 +10,7 @@ use tradewind_engine::wire::event::{CommandResult, Posting, EVENT_SIZE};
 mod audit;
 mod batch;
 mod bench;
+mod bench_leveraged;
 mod engine;
 mod errors;
 mod failure;
@@ -41,6 +42,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<journal::JournalReader>()?;
     add_functions(module)?;
     bench::register(module)?;
+    module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
+    module.add_function(wrap_pyfunction!(bench_leveraged::bench_crash, module)?)?;
+    module.add_function(wrap_pyfunction!(bench_leveraged::bench_leveraged_orders, module)?)?;
     #[cfg(feature = "faults")]
     {
         module.add_function(wrap_pyfunction!(faults::set_fault, module)?)?;

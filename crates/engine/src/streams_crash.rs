@@ -9,8 +9,8 @@ use crate::id::{account_id, derive};
 use crate::roles;
 use crate::sequence::{apply_batch, system_command};
 use crate::wire::command::{
-    asset_flag, side, Command, CreateMarket, Deposit, Kind, OpenAccount, PlaceOrder, PublishPrice,
-    RegisterAsset, RegisterFeed, SetFeedSource,
+    asset_flag, side, time_in_force, Command, CreateMarket, Deposit, Kind, OpenAccount, PlaceBatch,
+    PlaceOrder, PublishPrice, RegisterAsset, RegisterFeed, SetFeedSource, UpdateMarketRisk,
 };
 use crate::wire::error::Reject;
 use crate::wire::event::EventKind;
@@ -159,6 +159,14 @@ impl<B: Book> Crash<B> {
             ..CreateMarket::zero()
         };
         setup.push(self.by(OPERATOR, Kind::CreateMarket).with(&market));
+        // One seller and one buyer stand against everybody.
+        let risk = UpdateMarketRisk {
+            config_version: 1,
+            field_mask: 1 << 4,
+            position_limit: i64::from(u32::MAX) * DOLLAR,
+            ..Record::zero()
+        };
+        setup.push(self.by(RISK, Kind::UpdateMarketRisk).with(&risk));
         self.apply(&setup, &mut report)?;
         for _ in 0..520 {
             self.second_quarter(PRICE, &mut report)?;
@@ -186,9 +194,12 @@ impl<B: Book> Crash<B> {
             self.second_quarter(PRICE, report)?;
         }
         // One price for all, so that the last trade does not move the mark.
-        for first in (FIRST_TRADER..last).step_by(500) {
+        let mut first = FIRST_TRADER;
+        while first < last {
             let mut commands = Vec::new();
-            let end = (first + 500).min(last);
+            // Slowly enough for the breaker that watches the growth of open interest (B7).
+            let end = if first == FIRST_TRADER { first + 90 } else { first + (first / 40).clamp(2, 500) };
+            let end = end.min(last);
             let offer = PlaceOrder {
                 side: side::SELL,
                 price: TICKS,
@@ -202,6 +213,7 @@ impl<B: Book> Crash<B> {
             }
             self.apply(&commands, report)?;
             self.second_quarter(PRICE, report)?;
+            first = end;
         }
         Ok(())
     }
@@ -254,5 +266,53 @@ impl<B: Book> Crash<B> {
     /// As [`Crash::new`].
     pub fn wait(&mut self, steps: i64, report: &mut Report) -> Result<(), Reject> {
         self.fall(0, steps, report)
+    }
+
+    /// The commands of one step: three publications of a price `ppm` below the present one, and a Tick.
+    pub fn step(&mut self, ppm: i64) -> Vec<Command> {
+        self.now_ns += STEP_NS;
+        self.price -= self.price * ppm / 1_000_000;
+        let price = self.price;
+        let mut commands: Vec<Command> = (0..3)
+            .map(|source| {
+                self.sequence += 1;
+                let request = PublishPrice {
+                    feed: 0,
+                    value: price,
+                    source_time_ns: self.now_ns,
+                    source_seq: self.sequence,
+                    ..Record::zero()
+                };
+                self.by(FIRST_SOURCE + source, Kind::PublishPrice).with(&request)
+            })
+            .collect();
+        commands.push(bytemuck::pod_read_unaligned(&system_command(&self.engine, Kind::Tick)));
+        commands
+    }
+
+    /// `count` sales of one lot by the seller, whose margin is checked, each to be filled by one resting order.
+    pub fn takes(&mut self, count: usize) -> Vec<Command> {
+        let ticks = self.price * TICKS / PRICE;
+        let take = PlaceOrder {
+            side: side::SELL,
+            price: ticks - 10,
+            lots: 100,
+            time_in_force: time_in_force::IOC,
+            ..PlaceOrder::zero()
+        };
+        (0..count).map(|_| self.by(SELLER, Kind::PlaceOrder).with(&take)).collect()
+    }
+
+    /// An atomic batch of eight bids of the buyer, far enough from the market to rest.
+    pub fn batch_of_eight(&mut self) -> Vec<Command> {
+        let ticks = self.price * TICKS / PRICE;
+        let header = PlaceBatch { count: 8, ..Record::zero() };
+        let mut commands = vec![self.by(BUYER, Kind::PlaceBatch).with(&header)];
+        for place in 0..8 {
+            let bid =
+                PlaceOrder { side: side::BUY, price: ticks - 100 - place, lots: 100, ..PlaceOrder::zero() };
+            commands.push(self.by(BUYER, Kind::BatchItem).with(&bid));
+        }
+        commands
     }
 }

@@ -167,3 +167,48 @@ def write_journal(path: Path, stream: StandardStream, batches: int) -> bytes:
         return node.state_hash()
     finally:
         node.close()
+
+
+class PriceFigures(msgspec.Struct, frozen=True):
+    """Nanoseconds of a price step (three publications and a Tick) over `positions` leveraged positions."""
+
+    positions: int
+    steps: int
+    refused: int
+    marks: int
+    p50_ns: int
+    max_ns: int
+
+
+class CrashFigures(msgspec.Struct, frozen=True):
+    """A fall of 40 % within a minute: `steps` are sales, takeovers and deleveraging fills."""
+
+    positions: int
+    commands: int
+    events: int
+    steps: int
+    flagged: int
+    elapsed_ns: int
+
+
+class OrderFigures(msgspec.Struct, frozen=True):
+    """What a counted run of orders in a leveraged market did."""
+
+    commands: int
+    refused: int
+    trades: int
+
+
+def price_steps(positions: int, steps: int) -> PriceFigures:
+    """Moves the price up and down over healthy positions. Raises ValueError for numbers out of bounds."""
+    return PriceFigures(**_core.bench_price_steps(positions, steps))
+
+
+def crash(positions: int) -> CrashFigures:
+    """Lets the market crash. Raises ValueError for numbers out of bounds."""
+    return CrashFigures(**_core.bench_crash(positions))
+
+
+def leveraged_orders(kind: str, positions: int, count: int) -> OrderFigures:
+    """Orders of one kind, `take` or `batch`, through the counted function. Raises ValueError."""
+    return OrderFigures(**_core.bench_leveraged_orders(kind, positions, count))

@@ -62,7 +62,7 @@ def count(valgrind: str, flow: str, context: Context) -> Counts:
     """
     effort = context.effort
     folder = context.folder(f"instructions-{flow}")
-    figures, total = _collect(
+    figures, total = collect(
         valgrind, _program(flow, effort.counted_commands, BATCH_COMMANDS, context), folder, context
     )
     refuse_many_refusals(flow, figures["refused"], figures["commands"])
@@ -72,7 +72,7 @@ def count(valgrind: str, flow: str, context: Context) -> Counts:
     return Counts(figures["commands"], figures["refused"], figures["trades"], total, worst)
 
 
-def _collect(
+def collect(
     valgrind: str, program: str, folder: Path, context: Context, *options: str
 ) -> tuple[dict[str, int], int]:
     """What the program printed, and the instructions that were collected."""
@@ -101,7 +101,7 @@ def _worst(valgrind: str, flow: str, context: Context, folder: Path) -> int | No
     if not commands:
         return None
     folder.mkdir()
-    _collect(
+    collect(
         valgrind, _program(flow, commands, 1, context), folder, context, f"--dump-after={COUNTED_FUNCTION}"
     )
     totals = [int(match[1]) for path in folder.iterdir() for match in TOTALS.finditer(path.read_text())]

@@ -18,7 +18,17 @@ from tradewind.lab.bench.effort import FULL, Effort
 from tradewind.lab.bench.machine import describe, in_memory
 
 # Timed suites first and counting ones last, so that what is left over from one disturbs no time.
-SUITES: Final[Sequence[str]] = ("engine", "journal", "node", "python", "replay", "memory", "stack", "peers")
+SUITES: Final[Sequence[str]] = (
+    "engine",
+    "leverage",
+    "journal",
+    "node",
+    "python",
+    "replay",
+    "memory",
+    "stack",
+    "peers",
+)
 
 
 @dataclass(frozen=True, slots=True)

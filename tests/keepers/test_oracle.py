@@ -119,6 +119,19 @@ async def test_an_identity_that_is_no_source_publishes_nothing(world: KeeperWorl
     assert (worker.stats.actions, worker.stats.note) == (0, "no feed has this source")
 
 
+async def test_a_feed_whose_sources_are_not_complete_gets_no_prices_yet(world: KeeperWorld) -> None:
+    await world.run(
+        "RegisterFeed", "risk", symbol="ETH", quorum=2, interval_ms=1_000, max_confidence_ppm=10_000,
+        max_deviation_bp=200, fallback=2**32 - 1,
+    )  # fmt: skip
+    key = world.identities.key("oracle_1")
+    await world.run("SetFeedSource", "risk", feed=1, weight=60, source=key)
+    identity = Identity(name="oracle_1", principal=key)
+    assert [duty.symbol for duty in (await world.port().sources(identity)).feeds] == ["BTC"]
+    await world.run("SetFeedSource", "risk", feed=1, weight=40, source=world.identities.key("oracle_2"))
+    assert [duty.symbol for duty in (await world.port().sources(identity)).feeds] == ["BTC", "ETH"]
+
+
 async def test_a_price_that_the_engine_refuses_is_counted_and_backed_off(world: KeeperWorld) -> None:
     quotes = OneQuote()
     worker = worker_of(world, quotes)

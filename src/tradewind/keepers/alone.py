@@ -16,7 +16,7 @@ from tradewind.keepers.oracle import FeedQuotes, OracleWorker
 from tradewind.keepers.port import Identity
 from tradewind.keepers.remote import RemotePort
 from tradewind.keepers.supervisor import Slot, row_of
-from tradewind.keepers.worker import Worker, WorkerEnded
+from tradewind.keepers.worker import Worker
 from tradewind.observe.view import WorkerRow
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.feeds.select import FeedRequest, select_feed
@@ -102,10 +102,6 @@ async def _locked(data: Path, worker: Worker, *, once: bool, report: Report) -> 
         else:
             slot.state = "running"
             await _until_signal(worker, slot, report)
-    except WorkerEnded as end:
-        slot.state, slot.detail = "ended", f"{end.code}: {end}"
-        report(row_of(worker.name, slot, worker.port.now_ns()))
-        raise
     finally:
         lock.release()
     return row_of(worker.name, slot, worker.port.now_ns())

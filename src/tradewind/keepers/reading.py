@@ -23,6 +23,7 @@ from tradewind.node.projections.exchange import ExchangeViews
 MAX_CHECKED: Final = 1_000
 SLICE_GRACE_NS: Final = 5 * SECOND_NS
 PROBABILITY: Final = 1
+FULL_WEIGHT: Final = 100
 
 
 def standing_of(views: ExchangeViews, account: bytes) -> Standing:
@@ -101,6 +102,9 @@ def sources_of(views: ExchangeViews, key: bytes, now_ns: int) -> SourceDuties:
     settlement = next((one.symbol for one in views.assets.by_number.values() if one.settles), "")
     feeds = []
     for feed in views.feeds.by_number.values():
+        weights = sum(source.weight for source in feed.sources.values())
+        if not feed.updates and weights != FULL_WEIGHT:
+            continue  # its first set of sources is still being put together: the engine knows none of them
         source = feed.sources.get(key)
         if source is not None and source.weight:
             feeds.append(

@@ -10,16 +10,16 @@ use tradewind_engine::FastBook;
 use crate::support::*;
 
 /// The last batch of a world and the auditor as it stood before it.
-struct Recording {
-    before: Auditor,
-    commands: Vec<Command>,
-    results: Vec<CommandResult>,
-    events: Vec<Event>,
-    postings: Vec<Posting>,
+pub struct Recording {
+    pub before: Auditor,
+    pub commands: Vec<Command>,
+    pub results: Vec<CommandResult>,
+    pub events: Vec<Event>,
+    pub postings: Vec<Posting>,
 }
 
 impl Recording {
-    fn of(world: &mut World, command: Command) -> Self {
+    pub fn of(world: &mut World, command: Command) -> Self {
         let before = world.auditor.clone();
         world.accept(command);
         let batch = &world.batch;
@@ -32,13 +32,13 @@ impl Recording {
         }
     }
 
-    fn check(&self) -> Result<(), Violation> {
+    pub fn check(&self) -> Result<(), Violation> {
         self.before.clone().check(&self.commands, &self.results, &self.events, &self.postings)
     }
 
     /// The recording is sound; after the change the named invariant is broken.
     #[track_caller]
-    fn breaks(mut self, invariant: &str, change: impl FnOnce(&mut Recording)) {
+    pub fn breaks(mut self, invariant: &str, change: impl FnOnce(&mut Recording)) {
         assert_eq!(self.check(), Ok(()));
         change(&mut self);
         match self.check() {
@@ -51,7 +51,7 @@ impl Recording {
     }
 
     /// Changes the body of the first event of a kind.
-    fn edit<B: Record>(&mut self, kind: EventKind, change: impl FnOnce(&mut B)) {
+    pub fn edit<B: Record>(&mut self, kind: EventKind, change: impl FnOnce(&mut B)) {
         let event =
             self.events.iter_mut().find(|event| event.kind == kind as u16).expect("an event of the kind");
         let mut body: B = event.body_as();
@@ -59,7 +59,7 @@ impl Recording {
         event.body[..B::SIZE].copy_from_slice(body.bytes());
     }
 
-    fn posting(&mut self, line: u8, asset: u16) -> &mut Posting {
+    pub fn posting(&mut self, line: u8, asset: u16) -> &mut Posting {
         let wanted = |posting: &&mut Posting| posting.line == line && posting.asset == asset;
         self.postings.iter_mut().find(wanted).expect("a posting on the line")
     }

@@ -5,6 +5,7 @@ use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::*;
 use tradewind_engine::{Engine, FastBook};
 
+use crate::audit::Recording;
 use crate::leveraged::*;
 use crate::support::*;
 
@@ -89,4 +90,107 @@ fn an_auditor_that_takes_over_leveraged_markets_goes_on_where_the_first_would() 
 fn taken_over(world: &World) -> Auditor {
     let restored = Engine::<FastBook>::restore(&world.engine.snapshot()).expect("its own snapshot");
     Auditor::from_engine(&restored).expect("a sound state")
+}
+
+/// ALICE offers 6,000 at 10,005, BOB takes 1,000 of them: one fill, two positions shown.
+fn fill() -> Recording {
+    Recording::of(&mut traded(), buy(BOB, PERP, BTC_TICKS + 5, 1_000))
+}
+
+#[test]
+fn i04_i26_a_position_that_is_shown_as_something_else_than_its_fills_made_it() {
+    type Shown = PositionBody;
+    let kind = EventKind::PositionChanged;
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.lots += 1));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.cost += 1));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.realised += 1));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.funding_paid += 1));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.funding_index_low += 1));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.open_sell_lots += 1));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.leverage_e2 = 500));
+    fill().breaks("I26", |r| r.edit(kind, |body: &mut Shown| body.cause = 3));
+    // Nobody shows the second position.
+    fill().breaks("I26", |r| {
+        let last = r.events.iter().rposition(|event| event.kind == kind as u16).unwrap();
+        r.events.remove(last);
+        r.results[0].event_count -= 1;
+        r.events.iter_mut().enumerate().for_each(|(index, event)| event.index = index as u16);
+    });
+}
+
+#[test]
+fn i11_a_leveraged_fill_whose_money_goes_elsewhere() {
+    fill().breaks("I11", |r| r.edit(EventKind::Trade, |body: &mut TradeBody| body.taker_fee += 1));
+    fill().breaks("I11", |r| r.edit(EventKind::Trade, |body: &mut TradeBody| body.notional -= 1));
+    fill().breaks("I11", |r| {
+        // A micro of cost becomes money.
+        r.posting(2, USDC).amount -= 1;
+        r.posting(0, USDC).amount += 1;
+    });
+    fill().breaks("I11", |r| {
+        r.posting(0x83, USDC).amount -= 1;
+        r.posting(0x85, USDC).amount += 1;
+    });
+    fill().breaks("I26", |r| r.edit(EventKind::Trade, |body: &mut TradeBody| body.trade_kind = 0));
+}
+
+#[test]
+fn i10_a_liquidation_of_somebody_healthy() {
+    fill().breaks("I10", |r| r.edit(EventKind::Trade, |body: &mut TradeBody| body.trade_kind = 6));
+    for kind in [EventKind::LiquidationFlagged, EventKind::LiquidationStarted, EventKind::LiquidationStepped]
+    {
+        fill().breaks("I10", |r| {
+            let mut event = *r.events.last().unwrap();
+            (event.kind, event.index, event.account, event.body) = (kind as u16, event.index + 1, 1, [0; 72]);
+            (event.posting_count, event.market) = (0, PERP);
+            r.events.push(event);
+            r.results[0].event_count += 1;
+        });
+    }
+}
+
+#[test]
+fn i09_an_order_or_a_removal_that_the_margin_does_not_cover() {
+    let mut world = traded();
+    let order = Command { sub: 1, ..buy(CAROL, PERP, BTC_TICKS, 1_000) };
+    Recording::of(&mut world, order).breaks("I09", |r| {
+        r.edit(EventKind::OrderAccepted, |body: &mut OrderBody| {
+            (body.total_lots, body.remaining_lots) = (3_000_000, 3_000_000);
+        });
+    });
+    world.accept(Command { sub: 1, ..buy(CAROL, PERP, BTC_TICKS + 5, 2_000) });
+    Recording::of(&mut world, adjust_margin(CAROL, 1, PERP, -1_000_000)).breaks("I09", |r| {
+        let amount = 19_990_000_000;
+        r.edit(EventKind::MarginAdjusted, |body: &mut AmountBody| body.amount = amount);
+        r.postings.iter_mut().for_each(|posting| posting.amount = posting.amount.signum() * amount);
+    });
+    let chosen = PlaceOrder { leverage_e2: 500, ..limit(PERP, side::BUY, BTC_TICKS - 9, 1_000) };
+    Recording::of(&mut world, place(CAROL, chosen)).breaks("I09", |r| {
+        r.edit(EventKind::PositionChanged, |body: &mut PositionBody| body.leverage_e2 = 1_001);
+    });
+}
+
+#[test]
+fn i04_i08_a_mark_that_does_not_follow_from_index_and_book() {
+    let marked = || {
+        let mut world = traded();
+        world.advance(SECOND);
+        let mut found = None;
+        for source in SOURCES {
+            let request = crate::prices::publication(&mut world, BTC_FEED, BTC_PRICE + 300_000);
+            let recording = Recording::of(&mut world, crate::prices::publish(source, request));
+            if recording.events.iter().any(|event| event.kind == EventKind::MarkUpdated as u16) {
+                found = Some(recording);
+            }
+        }
+        found.expect("a publication moves the mark")
+    };
+    let kind = EventKind::MarkUpdated;
+    marked().breaks("I08", |r| r.edit(kind, |body: &mut MarkBody| body.unclamped += 1));
+    marked().breaks("I08", |r| r.edit(kind, |body: &mut MarkBody| body.mark += 5_000));
+    marked().breaks("I08", |r| r.edit(kind, |body: &mut MarkBody| body.clamped ^= 1));
+    marked().breaks("I04", |r| r.edit(kind, |body: &mut MarkBody| body.open_interest_lots += 1));
+    marked().breaks("I08", |r| {
+        r.edit(EventKind::IndexUpdated, |body: &mut IndexBody| body.index = body.high + 1)
+    });
 }

@@ -131,18 +131,18 @@ def leverage_cap_e2(
 
 def worst_case_margin_terms(
     lots: int, mark: int, unit: int, buys: tuple[int, int], sells: tuple[int, int]
-) -> tuple[int, int]:
-    """P4.3: (notional at mark on which IM is taken, loss of filling at limit instead of mark).
+) -> list[tuple[int, int]]:
+    """P4.3, per side: (notional at mark on which IM is taken, loss of filling all of it at limit instead of mark).
 
-    `buys` and `sells` are (lots, Σ price·lots·unit) of the open orders of a side. The side with the larger
-    position after its fills decides; on a tie the one that loses more.
+    `buys` and `sells` are (lots, Σ price·lots·unit) of the open orders of a side. The side whose margin and loss
+    together are the larger decides: the larger position alone could have the smaller requirement.
     """
     buy_lots, buy_value = buys
     sell_lots, sell_value = sells
-    after_buys = (abs(lots + buy_lots), max(0, buy_value - mark * buy_lots * unit))
-    after_sells = (abs(lots - sell_lots), max(0, mark * sell_lots * unit - sell_value))
-    size, loss = max(after_buys, after_sells)
-    return mark * size * unit, loss
+    return [
+        (mark * abs(lots + buy_lots) * unit, max(0, buy_value - mark * buy_lots * unit)),
+        (mark * abs(lots - sell_lots) * unit, max(0, mark * sell_lots * unit - sell_value)),
+    ]
 
 
 # -- collateral (P1.4.5, P4.1) ----------------------------------------------------------------------------

@@ -223,8 +223,8 @@ class LeveragedModel(Model):
 
     def worst_case(
         self, holder: Holder, extra: Order | None = None, without: Order | None = None
-    ) -> tuple[int, int]:
-        """P4.3: (notional at mark, loss of filling at limit) with one order added or taken away."""
+    ) -> list[tuple[int, int]]:
+        """P4.3: (notional at mark, loss of filling at limit) of each side, one order added or taken away."""
         market = self.markets[holder[2]]
         sides = []
         for side in (BUY, SELL):
@@ -241,8 +241,9 @@ class LeveragedModel(Model):
         return cap if account in self.suitable else min(cap, UNSUITABLE_E2)
 
     def margin_of(self, holder: Holder, extra: Order | None = None, without: Order | None = None) -> int:
-        value, loss = self.worst_case(holder, extra, without)
-        return self.perpetual(holder[2]).initial_margin(value, self.cap_e2(holder[0], holder[2])) + loss
+        market, cap_e2 = self.perpetual(holder[2]), self.cap_e2(holder[0], holder[2])
+        sides = self.worst_case(holder, extra, without)
+        return max(market.initial_margin(value, cap_e2) + loss for value, loss in sides)
 
     def markets_touched(self, account: int, sub: int) -> list[int]:
         """Leveraged markets in which the sub-account has a position or open orders."""
@@ -293,7 +294,7 @@ class LeveragedModel(Model):
             raise Refused("TOO_MANY_POSITIONS")
         if self.only_reduces(order, old):
             return
-        value, _ = self.worst_case(holder, order, old)
+        value = max(value for value, _ in self.worst_case(holder, order, old))
         if value > market.position_limit:
             raise Refused("POSITION_TOO_LARGE")
         interest = (self.open_interest(order.market) + order.remaining) * (ticker.mark or 0) * market.unit

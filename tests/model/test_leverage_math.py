@@ -290,12 +290,12 @@ def test_p6_1_2_the_index_lies_among_its_sources(rows: list[tuple[int, int]]) ->
 
 def test_p4_3_worst_case_of_open_orders() -> None:
     # Flat, 10 bid at 90 and 5 offered at 120, mark 100: the bids decide; filling at 90 loses nothing.
-    assert lm.worst_case_margin_terms(0, 100, 10, (10, 9_000), (5, 6_000)) == (10_000, 0)
+    assert lm.worst_case_margin_terms(0, 100, 10, (10, 9_000), (5, 6_000)) == [(10_000, 0), (5_000, 0)]
     # Bids above mark lose the difference.
-    assert lm.worst_case_margin_terms(0, 100, 10, (10, 10_500), (5, 6_000)) == (10_000, 500)
+    assert lm.worst_case_margin_terms(0, 100, 10, (10, 10_500), (5, 4_000)) == [(10_000, 500), (5_000, 1_000)]
     # A long that offers less than twice itself is not riskier.
-    assert lm.worst_case_margin_terms(10, 100, 10, (0, 0), (19, 19_000)) == (10_000, 0)
-    assert lm.worst_case_margin_terms(10, 100, 10, (0, 0), (21, 18_900)) == (11_000, 2_100)
+    assert lm.worst_case_margin_terms(10, 100, 10, (0, 0), (19, 19_000)) == [(10_000, 0), (9_000, 0)]
+    assert lm.worst_case_margin_terms(10, 100, 10, (0, 0), (21, 18_900)) == [(10_000, 0), (11_000, 2_100)]
 
 
 def test_p1_4_5_weights_depeg_and_caps() -> None:

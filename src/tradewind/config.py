@@ -72,6 +72,7 @@ class UpConfiguration:
     profile: str = "paper"
     seed: int = 20_240_808
     keepers: bool = True
+    exchange_demo: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Canonical form: what `config_hash` is computed over. Holds no secret and no machine path but
@@ -97,6 +98,7 @@ class UpConfiguration:
             "strategy": {"name": self.strategy, "parameters": self.parameters},
             "profile": self.profile,
             "keepers": self.keepers,
+            "exchange_demo": self.exchange_demo,
         }
 
 

@@ -176,3 +176,20 @@ def test_a_worker_alone_survives_a_restart_of_the_platform(up: Up) -> None:
     assert worker.returncode == 1
     assert b"KEEPER_NOT_REGISTERED" in out
     assert up.stop() == 0
+
+
+@pytest.mark.slow
+def test_the_demonstration_is_made_once_and_leaves_the_paper_trader_alone(up: Up) -> None:
+    up.start("--exchange-demo")
+    up.until(lambda: {"funding:keeper_1", "oracle:oracle_3"} <= set(up.workers()))
+    up.until(lambda: up.updates() >= 2)
+    before = up.api("GET", "/markets/BTC-PERP/leverage")
+    assert before["feed"] == "BTC-USDT"
+    assert [alarm for alarm in up.api("GET", "/status")["alarms"] if alarm["severity"] == "critical"] == []
+    assert up.stop() == 0
+    up.start("--exchange-demo")
+    up.until(lambda: len(up.workers()) == 6)
+    names = [one["symbol"] for one in up.api("GET", "/markets")["markets"]]
+    assert sorted(names) == ["BTC-PERP", "BTC/USDT"]
+    assert len(up.api("GET", "/keepers")["keepers"]) == 1
+    assert up.stop() == 0

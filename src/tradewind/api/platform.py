@@ -20,6 +20,7 @@ from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
 from tradewind.api.identities import Identities
 from tradewind.api.own_orders import TraderDesk
+from tradewind.api.problems import ApiFailure
 from tradewind.api.reads import Reads
 from tradewind.api.views import PlatformViews
 from tradewind.config import ConfigurationRefused, UpConfiguration
@@ -85,6 +86,8 @@ class Platform:
         self.kill: KillSwitch | None = None
         self.controls: TraderControls | None = None
         self.trading_error: str | None = None
+        self.demo_error: str | None = None
+        """Why the demonstration of a leveraged market is not complete."""
         self._trading: asyncio.Task[None] | None = None
         self._collecting: asyncio.Task[None] | None = None
         self.workers: Supervisor | None = None
@@ -192,6 +195,18 @@ class Platform:
             log.error("not_reconciled_after_recovery", differences=[str(one) for one in differences])
         self._begin(paper)
         self._offer_quotes()
+        if one.exchange_demo:
+            await self._prepare_demo()
+
+    async def _prepare_demo(self) -> None:
+        """The demonstration of a leveraged market. Its failure is told and changes nothing else."""
+        from tradewind.api.exchange_demo import ExchangeDemo
+
+        try:
+            await ExchangeDemo(self.desk, self.configuration.symbol).prepare()
+        except ApiFailure as failure:
+            self.demo_error = f"{failure.problem.name}: {failure.problem.detail}"
+            log.error("exchange_demo_failed", error=self.demo_error)
 
     def _begin(self, paper: PaperTrader) -> None:
         """Everything is recovered: show it, offer its controls, let market data flow."""

@@ -39,6 +39,9 @@ def market(platform: Platform) -> None:
         else label
     )
     console.print(f"feed  {loud}  {one.symbol}  strategy {one.strategy} ({one.parameters})")
+    if one.exchange_demo:
+        made = platform.demo_error or "BTC-PERP and its keeper are made; active about two minutes from now"
+        console.print(f"demo  {made.replace('BTC', one.symbol.partition('/')[0])}")
     for reason in platform.selected.passed_over:
         console.print(f"      [dim]not used: {reason}[/]")
 

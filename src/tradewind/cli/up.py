@@ -51,6 +51,10 @@ def up(
     keepers: Annotated[
         bool, Parameter(help="run the workers of keeper-1, keeper-2 and oracle-1 to oracle-3 once registered")
     ] = True,
+    exchange_demo: Annotated[
+        bool,
+        Parameter(negative="", help="a leveraged market beside it: feed, perpetual, two accounts, keeper"),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Run everything on this machine: node, feed, paper venue, trader, API and console on
@@ -80,5 +84,6 @@ def up(
         profile=profile,
         seed=seed,
         keepers=keepers,
+        exchange_demo=exchange_demo,
     )
     return run(configuration, as_json=json)

@@ -30,6 +30,7 @@ from tradewind.venues.market_data import Side as VenueSide
 
 from . import trader_view
 from .counting import BatchCounters, quantile_us
+from .leveraged import LeveragedFacts, alarms_of, facts_of
 from .metrics import Metrics, SystemFacts, resident_bytes
 from .view import (
     MAX_CANDLES,
@@ -396,6 +397,7 @@ class ViewCollector:
                 # A warning: SYSTEM performs every due action two seconds later by itself.
                 text = f"{worker.name}: {worker.detail}"
                 yield Alarm(severity=Severity.WARNING, code=f"WORKER_{worker.state.upper()}", text=text)
+        yield from alarms_of(self._leveraged(engine_ns))
         imbalance = self._imbalance()
         if any(imbalance.values()):
             yield Alarm(severity=Severity.CRITICAL, code="LEDGER_IMBALANCE", text=str(imbalance))
@@ -433,7 +435,12 @@ class ViewCollector:
             invariant_violations=broken,
             log_suppressed=None if self._log_suppressed is None else self._log_suppressed(),
             loop_lag_s=self._loop_lag_s,
+            leveraged=self._leveraged(self.node.now_ns()),
         )
+
+    def _leveraged(self, engine_ns: int) -> LeveragedFacts:
+        names = {handle: self.market_name(market) for handle, market in self.views.markets.by_handle.items()}
+        return facts_of(self.views, names, engine_ns)
 
 
 def no_workers(_now_ns: int) -> tuple[WorkerRow, ...]:

@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from tradewind.core.errors import name_of
 
 from .counting import OTHER_MARKETS, SECONDS_BOUNDS, BatchCounters, Histogram
+from .leveraged import LeveragedFacts
 from .view import FeedState, PlatformView, Reading, ViewSource
 
 MICRO = Decimal(1_000_000)
@@ -63,6 +64,7 @@ class SystemFacts(msgspec.Struct, kw_only=True):
     invariant_violations: Mapping[str, int] = {}
     log_suppressed: int | None = None
     loop_lag_s: float | None = None
+    leveraged: LeveragedFacts = msgspec.field(default_factory=LeveragedFacts)
 
 
 Samples = Iterable[tuple[Sequence[str], float | None]]
@@ -121,6 +123,7 @@ class MetricsCollector(Collector):
         yield from self._market(view, facts)
         yield from self._trader(view)
         yield from self._workers(view)
+        yield from self._leveraged(facts.leveraged)
         yield from self._process(view, facts)
 
     def _from_batches(self, facts: SystemFacts) -> Iterator[Metric]:
@@ -226,6 +229,32 @@ class MetricsCollector(Collector):
         yield self._gauge(
             "tradewind_worker_lag_seconds", [((one.name,), _seconds(one.lag_ms)) for one in rows]
         )
+
+    def _leveraged(self, facts: LeveragedFacts) -> Iterator[Metric]:
+        feeds = facts.feeds.items()
+        ages = [((name,), None if feed.age_ns is None else feed.age_ns / 1e9) for name, feed in feeds]
+        yield self._gauge("tradewind_oracle_feed_age_seconds", ages)
+        yield self._gauge(
+            "tradewind_oracle_feed_interval_seconds",
+            [((name,), feed.interval_ns / 1e9) for name, feed in feeds],
+        )
+        yield self._gauge("tradewind_oracle_feed_state", [((name, feed.state), 1) for name, feed in feeds])
+        yield self._counter(
+            "tradewind_oracle_updates_total", [((name,), feed.updates) for name, feed in feeds]
+        )
+        for name, by_label in (
+            ("tradewind_open_interest_lots", facts.open_interest_lots),
+            ("tradewind_funding_rate_ppb", facts.funding_rate_ppb),
+            ("tradewind_insurance_micro", facts.insurance_micro),
+            ("tradewind_keepers", facts.keepers),
+        ):
+            yield self._gauge(name, [((label,), number) for label, number in by_label.items()])
+        yield self._gauge("tradewind_liquidations_pending", [((), facts.liquidations_pending)])
+        yield self._counter("tradewind_breaker_trips_total", list(facts.breaker_trips.items()))
+        halting = [(key, float(is_open)) for key, is_open in facts.breakers_open.items()]
+        yield self._gauge("tradewind_breaker_open", halting)
+        scores = [((str(account),), score) for account, score in facts.keeper_scores_ppm.items()]
+        yield self._gauge("tradewind_keeper_score_ppm", scores)
 
     def _process(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
         lag_s = max(0.0, (self._now_ns() - view.taken_ns) / 1e9)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tradewind.core import commands, events
 from tradewind.core.engine import GenesisConfig, Grant
-from tradewind.core.enums import Role, Side
+from tradewind.core.enums import AssetFlag, Role, Side
 from tradewind.core.errors import name_of
 from tradewind.core.hashing import account_id
 from tradewind.core.native import Batch, Engine
@@ -108,8 +108,12 @@ class Exchange:
     def open_market(self, **parameters: int) -> Answer:
         """Two assets, the operator's account, and a market. Raises as ``must``."""
         operator = STAFF[Role.OPERATOR]
-        for symbol in ("BASE", "QUOTE"):
-            self.must(commands.register_asset(principal=operator, client_key=self.key(), symbol=symbol))
+        for symbol, flags in (("BASE", AssetFlag(0)), ("QUOTE", AssetFlag.SETTLEMENT)):
+            self.must(
+                commands.register_asset(
+                    principal=operator, client_key=self.key(), symbol=symbol, asset_flags=flags
+                )
+            )
         self.open_account(operator)
         return self.must(self.market_command(1, **parameters))
 

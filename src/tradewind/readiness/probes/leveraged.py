@@ -171,7 +171,7 @@ class Leveraged(Exchange):
         return {"principal": STAFF[role], "client_key": self.key()}
 
 
-class _Beginning(Leveraged):
+class Beginning(Leveraged):
     """The same before the market is active."""
 
     def __init__(self) -> None:
@@ -268,7 +268,7 @@ class _Beginning(Leveraged):
 @cache
 def _ready() -> Image:
     """A market that trades."""
-    world = _Beginning()
+    world = Beginning()
     world.set_up()
     for _ in range(MAX_ACTIVATION_S):
         world.wait(1, OPENING)

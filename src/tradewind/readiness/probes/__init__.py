@@ -9,6 +9,7 @@ MODULES: Final = (
     "access",
     "artefact",
     "breakers",
+    "cascade",
     "collateral",
     "compiling",
     "conservation",

@@ -174,7 +174,10 @@ impl Auditor {
             }
             EventKind::AuctionEnded => {
                 scope.uncross_price = 0;
+                // Another breaker may have tripped meanwhile: then orders are collected again at once.
+                let halted = scope.halts_by_auction_breaker();
                 self.books.let_cross(event.market, false)?;
+                self.books.let_cross(event.market, halted)?;
             }
             _ => {}
         }

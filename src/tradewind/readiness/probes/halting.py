@@ -11,6 +11,7 @@ from tradewind.core.enums import ALL_MARKETS, OrderFlag, Role, Side
 from tradewind.core.hashing import account_id
 from tradewind.core.native import Batch
 from tradewind.core.records import codec
+from tradewind.node.projections.halts import BreakersView
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.breakers import (
     BUYER,
@@ -315,4 +316,52 @@ resume = drill(
     summarise=_summarise_resume,
     provenance="virtual",
     not_run=("coverage of at least 0.6 as a condition: nothing measures coverage yet",),
+)
+
+# ---- breakers-trigger-metrics ---------------------------------------------------------------------------
+
+Trips = dict[tuple[int, int], int]
+
+
+def _observe_counters(context: ProbeContext, *, from_answers: bool = False) -> Facts:
+    """Trips by hand and by price; what the views count, beside the events of the log."""
+    world, views = Watched(), BreakersView()
+    asked: Trips = {}
+    for breaker, scope in ((VOLUME, MARKET), (PRICE_SLOW, SECOND_MARKET), (PRICE_PLATFORM, ALL_MARKETS)):
+        if not world.ask(_trip(world, breaker, scope)).code:
+            asked[breaker, scope] = 1
+    other = Watched()
+    price = OPENING * 105 // 100 + 1
+    other.print_at(OPENING)
+    other.print_at(price)
+    happened = [*world.seen, *other.seen]
+    for event in happened:
+        views.on_event(event)
+    logged: Trips = {}
+    for trip in [event for event in happened if type(event).__name__ == "BreakerTripped"]:
+        fields: Any = trip
+        logged[fields.breaker, fields.market] = logged.get((fields.breaker, fields.market), 0) + 1
+    counted = {(one.breaker, one.market): one.trips for one in views.by_key.values()}
+    if from_answers:
+        counted = asked
+    return {
+        "logged": sorted([*key, number] for key, number in logged.items()),
+        "counted": sorted([*key, number] for key, number in counted.items() if number),
+    }
+
+
+def _summarise_counters(facts: Facts) -> Mapping[str, MeasuredValue]:
+    logged = {(breaker, scope): number for breaker, scope, number in facts["logged"]}
+    counted = {(breaker, scope): number for breaker, scope, number in facts["counted"]}
+    difference = sum(abs(logged.get(key, 0) - counted.get(key, 0)) for key in {*logged, *counted})
+    return {"counter_vs_journal_difference": count(difference, len(logged))}
+
+
+counters = drill(
+    "breakers-trigger-metrics",
+    observe=_observe_counters,
+    broken=lambda context: _observe_counters(context, from_answers=True),
+    summarise=_summarise_counters,
+    provenance="virtual",
+    not_run=("counters of clears and of false positives",),
 )

@@ -204,7 +204,7 @@ class ExchangeDesk:
             raise failure_of(reject("BATCH_TOO_LARGE", bound=MAX_BATCH, given=len(one.orders)))
         owner = self._owner(one.account, one.sub)
         head = build.build("PlaceBatch", **owner, client_key=client_key(one), count=len(one.orders))
-        records = [head]
+        records, keys = [head], []
         for row in one.orders:
             try:
                 order = msgspec.convert({**row, "account": one.account, "sub": one.sub}, PlaceOrder)
@@ -213,6 +213,7 @@ class ExchangeDesk:
             market = self.directory.market(order.market)
             fields = order_fields(market, order, self._desk.node.now_ns())
             key = client_key(order)
+            keys.append(key)
             records.append(build.build("BatchItem", **owner, client_key=key, market=market.handle, **fields))
         try:
             results = await self._desk.node.submit(b"".join(records))
@@ -223,7 +224,9 @@ class ExchangeDesk:
             raise failure_of(refusal)
         last = results[-1]
         done = Done(command="PlaceBatch", seq=last.seq, value=results[0].value)
-        done.effect = {"orders": [result.value for result in results[1:]]}
+        owner_handle = self._desk.account(one.account).account
+        placed = [self.views.orders.by_client_key(owner_handle, key) for key in keys]
+        done.effect = {"orders": [None if order is None else order.order for order in placed]}
         return done
 
     # ---- oracle ------------------------------------------------------------------------------------

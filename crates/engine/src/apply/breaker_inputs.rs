@@ -136,6 +136,10 @@ impl<B: Book> Engine<B> {
     /// After the state of a feed, or its index: B6 of its markets and of the platform.
     pub(crate) fn halts_after_index(&mut self, command: &Command, feed: u32, output: &mut Output) {
         let Some(used) = self.state.feeds.effective(feed) else { return };
+        // A feed that has never been usable is being set up: it is no outage, and not one of the active feeds.
+        if used.state >= crate::oracle::state::STALE && !self.state.halts.feeds.contains_key(&feed) {
+            return;
+        }
         if !self.state.halts.set_feed(feed, used.state, command.time_ns) {
             return;
         }

@@ -132,10 +132,10 @@ def leverage_cap_e2(
 def worst_case_margin_terms(
     lots: int, mark: int, unit: int, buys: tuple[int, int], sells: tuple[int, int]
 ) -> list[tuple[int, int]]:
-    """P4.3, per side: (notional at mark on which IM is taken, loss of filling all of it at limit instead of mark).
+    """P4.3, per side: (notional at mark on which IM is taken, loss of filling all of it at its limits).
 
-    `buys` and `sells` are (lots, Σ price·lots·unit) of the open orders of a side. The side whose margin and loss
-    together are the larger decides: the larger position alone could have the smaller requirement.
+    `buys` and `sells` are (lots, Σ price·lots·unit) of the open orders of a side. The side whose margin and
+    loss together are larger decides: the larger position alone could have the smaller requirement.
     """
     buy_lots, buy_value = buys
     sell_lots, sell_value = sells

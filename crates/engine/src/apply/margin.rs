@@ -304,7 +304,7 @@ impl<B: Book> Engine<B> {
         if left < health.initial_margin {
             return reject(
                 Code::INSUFFICIENT_FREE_COLLATERAL,
-                narrow(health.equity - health.initial_margin - 1),
+                narrow(health.equity - health.initial_margin),
                 amount,
             );
         }

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tradewind.core.event_types import KeeperRegistered, KeeperScored, KeeperSuspended
+from tradewind.node.projections.keepers import ACTIVE, SUSPENDED, KeepersView
+
 from .conftest import ApiWorld, Clock, api_world
 
 SOURCES = ("oracle_1", "oracle_2", "oracle_3")
@@ -110,7 +113,8 @@ async def test_a_position_closes_and_profit_and_loss_meet_to_the_micro_unit(exch
     await exchange.trade()
     bid = {"account": "alice", "market": "ETH-PERP", "side": "buy", "quantity": "1", "price": "3010"}
     await exchange.api.done("/orders", bid)
-    await exchange.api.done("/positions/close", {"account": "bob", "market": "ETH-PERP"})
+    closed = await exchange.api.done("/positions/close", {"account": "bob", "market": "ETH-PERP"})
+    assert closed["effect"] == {"left": "0"}
     assert (await exchange.health("bob"))["positions"] == []
     assert (await exchange.health("alice"))["positions"] == []
     bob = float((await exchange.health("bob"))["equity"])
@@ -213,3 +217,44 @@ async def test_a_batch_is_placed_whole_or_not_at_all(exchange: Exchange) -> None
     refused = await exchange.api.post("/orders/batch", {"account": "alice", "orders": bad})
     assert refused.json()["name"] == "BATCH_ITEM_FAILED", refused.text
     assert await exchange.api.state_hash() == before
+
+
+async def test_a_close_says_what_the_book_left_of_the_position(exchange: Exchange) -> None:
+    await exchange.trade()
+    bid = {"account": "alice", "market": "ETH-PERP", "side": "buy", "quantity": "0.4", "price": "2999"}
+    await exchange.api.done("/orders", bid)
+    closed = await exchange.api.done("/positions/close", {"account": "bob", "market": "ETH-PERP"})
+    assert closed["effect"] == {"left": "0.6"}
+    assert (await exchange.health("bob"))["positions"][0]["quantity"] == "0.6"
+
+
+async def test_a_source_far_from_the_others_is_shown_as_an_outlier(exchange: Exchange) -> None:
+    await exchange.quote("3000")
+    body = {"value": "3600", "confidence": "0.5", "actor": "oracle_3"}
+    await exchange.api.done("/feeds/ETH/prices", body)
+    gates = {row["name"]: row["gate"] for row in (await exchange.api.get("/feeds/ETH")).json()["sources"]}
+    assert gates == {"oracle_1": "pass", "oracle_2": "pass", "oracle_3": "outlier"}
+
+
+async def test_what_cannot_be_valued_is_never_called_healthy(exchange: Exchange) -> None:
+    await exchange.trade()
+    exchange.api.views.leverage.markets[0].mark = 0
+    assert (await exchange.health("bob"))["liquidatable"] is None
+    crash = await exchange.api.done("/positions/simulate", {"account": "bob"})
+    assert crash["liquidated"] is None
+
+
+def keeper_event(kind: type[Any], **fields: int) -> Any:
+    """An event about account 7 whose other fields are zero."""
+    whole = {name: 0 for name in kind.__struct_fields__} | {"account": 7, "postings": ()}
+    return kind(**{**whole, **fields})
+
+
+def test_a_keeper_that_acted_well_is_active_and_only_a_suspended_one_is_called_so() -> None:
+    view = KeepersView()
+    view.on_event(keeper_event(KeeperRegistered, state=ACTIVE))
+    assert not view.by_account[7].suspended
+    view.on_event(keeper_event(KeeperScored, state=ACTIVE, ok=1, score_ppm=910_000))
+    assert not view.by_account[7].suspended
+    view.on_event(keeper_event(KeeperSuspended, state=SUSPENDED, score_ppm=780_000))
+    assert view.by_account[7].suspended

@@ -11,7 +11,14 @@ from typing import Any, Final, cast
 
 from tradewind.api import exchange_requests as req
 from tradewind.api.desk import DAY_NS, SECOND_NS, Desk, Done, client_key
-from tradewind.api.numbers import parse_amount, parse_decimal, parse_fee_bps, parse_price, parse_size
+from tradewind.api.numbers import (
+    parse_amount,
+    parse_decimal,
+    parse_fee_bps,
+    parse_price,
+    parse_size,
+    plain_text,
+)
 from tradewind.api.order_fields import hundredths, order_fields
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.requests import PlaceOrder, Request
@@ -147,14 +154,20 @@ class ExchangeDesk:
     # ---- positions ---------------------------------------------------------------------------------
 
     async def close_position(self, one: req.ClosePosition) -> Done:
-        """Closes a position or a part of it."""
+        """Closes a position or a part of it. `effect.left`: what the book did not take."""
         market = self.directory.market(one.market)
         lots = 0 if one.quantity is None else parse_size(one.quantity, market.scale)
         limit = 0 if one.limit is None else parse_price(one.limit, market.scale)
+        account = self._desk.account(one.account)
         owner = self._owner(one.account, one.sub)
-        return await self._send(
+        done = await self._send(
             "ClosePosition", one, None, **owner, market=market.handle, lots=lots, limit=limit
         )
+        key = (account.account, one.sub, market.handle)
+        position = self.views.leverage.positions.get(key)
+        left = 0 if position is None else abs(position.lots)
+        done.effect = {"left": plain_text(market.scale.size(left)) if left else "0"}
+        return done
 
     async def adjust_margin(self, one: req.AdjustMargin) -> Done:
         """Moves settlement money into or out of an isolated sub-account with a position."""

@@ -28,7 +28,7 @@ CAUSES: Final = (
     "", "trade", "mark", "volume", "liquidated accounts", "liquidated interest", "refusals", "feed", "feeds",
     "open interest", "coverage", "weighted move", "manual",
 )  # fmt: skip
-GATES: Final = ("pass", "missing", "excluded", "stale", "confidence", "crossed", "outlier")
+GATES: Final = ("pass", "missing", "excluded", "stale", "confidence", "outlier")
 BREAKER_NAMES: Final = {number: name for name, number in BREAKERS.items()}
 
 
@@ -117,7 +117,7 @@ class ExchangeReads:
         return {
             "now": self._health_document(before),
             "then": self._health_document(after),
-            "liquidated": after.liquidatable,
+            "liquidated": after.liquidatable if after.known else None,
         }
 
     def _change(self, one: req.Simulate) -> Change | None:
@@ -292,7 +292,7 @@ class ExchangeReads:
         return {
             "account": self._name(one.account),
             "capabilities": [name for name, bit in CAPABILITIES.items() if one.capabilities & bit],
-            "state": "suspended" if one.state else "idle" if one.idle else "active",
+            "state": "suspended" if one.suspended else "idle" if one.idle else "active",
             "bonded": amount_text(one.bonded),
             "unbonding": amount_text(one.unbonding),
             "score": f"{one.score_ppm / MICRO:.6f}",

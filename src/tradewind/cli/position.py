@@ -51,13 +51,16 @@ def list_positions(
 
 @position.command
 def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
-    """Equity, margins, what is free, and the liquidation price of each position. Exit 1 when liquidatable."""
+    """Equity, margins, what is free, and the liquidation price of each position.
+
+    Exit 1 when liquidatable, 2 when a price is unknown.
+    """
     document = Client(data).get(f"/accounts/{segment(account)}/health", {"sub": sub})
     if json:
         print_json(document)
     else:
         _print_health(document, f"Health of {account}, sub-account {sub}")
-    return ExitCode.RED if document["liquidatable"] else ExitCode.OK
+    return _verdict(document["liquidatable"])
 
 
 @position.command
@@ -76,7 +79,10 @@ def simulate(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """What would liquidate me: the health now, and after a move or an order. Exit 1 when that liquidates."""
+    """What would liquidate me: the health now, and after a move or an order.
+
+    Exit 1 when that liquidates, 2 when a price is unknown.
+    """
     marks = dict(text.partition("=")[::2] for text in mark or [])
     body: dict[str, Any] = {
         "account": account,
@@ -94,7 +100,14 @@ def simulate(
     else:
         _print_health(document["now"], "Now")
         _print_health(document["then"], "Then: LIQUIDATED" if document["liquidated"] else "Then")
-    return ExitCode.RED if document["liquidated"] else ExitCode.OK
+    return _verdict(document["liquidated"])
+
+
+def _verdict(liquidated: bool | None) -> int:
+    """What cannot be valued is not healthy: it cannot be evaluated."""
+    if liquidated is None:
+        return ExitCode.CANNOT
+    return ExitCode.RED if liquidated else ExitCode.OK
 
 
 def _print_health(document: dict[str, Any], title: str) -> None:
@@ -114,7 +127,7 @@ def close(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Close a position by a reduce-only order that does not rest."""
+    """Close a position by a reduce-only order that does not rest. Exit 1 when the book left a part of it."""
     body = {
         "account": account,
         "sub": sub,
@@ -123,7 +136,11 @@ def close(
         "limit": limit,
         "client_key": client_key,
     }
-    return show(Client(data).post("/positions/close", body), json=json, title=f"Position in {market}: close")
+    answer = Client(data).post("/positions/close", body)
+    left = answer["effect"]["left"]
+    title = f"Position in {market} closed" if left == "0" else f"Position in {market}: {left} left"
+    show(answer, json=json, title=title)
+    return ExitCode.OK if left == "0" or quantity is not None else ExitCode.RED
 
 
 @position.command

@@ -24,7 +24,9 @@ from tradewind.core.event_types import (
 )
 from tradewind.core.events import Event
 
-STATES = ("active", "suspended")
+STATES = ("removed", "active", "suspended")
+"""Names of a keeper's states, as the engine numbers them."""
+ACTIVE, SUSPENDED = 1, 2
 FRESH_SCORE_PPM = 900_000
 
 
@@ -37,12 +39,17 @@ class Keeper(msgspec.Struct):
     unbonding: int = 0
     ready_ns: int = 0
     score_ppm: int = FRESH_SCORE_PPM
-    state: int = 0
+    state: int = ACTIVE
     actions: int = 0
     missed: int = 0
     rewards: int = 0
     last_ns: int = 0
     idle: bool = False
+
+    @property
+    def suspended(self) -> bool:
+        """Whether its score forbids it to act."""
+        return self.state == SUSPENDED
 
 
 class Slash(msgspec.Struct):
@@ -68,7 +75,7 @@ class KeepersView:
         if isinstance(event, _SCORES):
             self._scored(event)
         elif isinstance(event, KeeperRegistered):
-            keeper = Keeper(event.account, event.capabilities, bonded=event.bonded)
+            keeper = Keeper(event.account, event.capabilities, bonded=event.bonded, state=event.state)
             self.by_account[event.account] = keeper
         elif isinstance(event, KeeperRemoved):
             self.by_account.pop(event.account, None)

@@ -9,6 +9,7 @@ mod breakers;
 mod collateral;
 mod conditional;
 mod detection;
+mod feasible;
 mod feeds;
 mod flow;
 mod governance;

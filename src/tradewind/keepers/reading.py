@@ -32,7 +32,7 @@ def standing_of(views: ExchangeViews, account: bytes) -> Standing:
     keeper = None if owner is None else views.keepers.by_account.get(owner.account)
     if keeper is None:
         return Standing(registered=False)
-    return Standing(registered=True, capabilities=keeper.capabilities, suspended=keeper.state != 0)
+    return Standing(registered=True, capabilities=keeper.capabilities, suspended=keeper.suspended)
 
 
 def duties_of(views: ExchangeViews, account: bytes, now_ns: int) -> Duties:

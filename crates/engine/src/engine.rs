@@ -1,8 +1,7 @@
 //! `apply(state, command) → (result, events)`: the envelope's checks in the order of protocol P2.1.3.
 
 use crate::apply::work::Work;
-use crate::book::{Book, FastBook, Level};
-use crate::codec::{Reader, Writer};
+use crate::book::{Book, FastBook, Level, ReferenceBook};
 use crate::genesis::Genesis;
 use crate::idempotency::Known;
 use crate::limits::{DEFAULT_VALIDITY_NS, MAX_TIME_JUMP_NS, MAX_VALIDITY_NS};
@@ -15,7 +14,6 @@ use crate::wire::event::CommandResult;
 
 /// Rule versions that this build links.
 pub const RULES_VERSION: u32 = 2;
-const SNAPSHOT_MAGIC: [u8; 8] = *b"TWSNAP\x02\0";
 
 /// Who acts, on what, as far as the envelope tells.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +37,12 @@ pub struct Engine<B: Book = FastBook> {
     pub(crate) previous_ns: i64,
 }
 
+/// An engine is once on the stack while it is made, in a frame below 4,096 bytes (P20). What makes it grow beyond this
+/// belongs into a box.
+const MAX_ENGINE_BYTES: usize = 3_200;
+const _: () = assert!(std::mem::size_of::<Engine<FastBook>>() <= MAX_ENGINE_BYTES);
+const _: () = assert!(std::mem::size_of::<Engine<ReferenceBook>>() <= MAX_ENGINE_BYTES);
+
 impl<B: Book> Engine<B> {
     /// An engine before its first command.
     ///
@@ -48,16 +52,23 @@ impl<B: Book> Engine<B> {
         if genesis.rules_version != RULES_VERSION {
             return Err(format!("rules version {} is not linked, {RULES_VERSION} is", genesis.rules_version));
         }
-        let state = State {
-            roles: genesis.roles()?,
-            next_order: 1,
-            next_priority: 1,
-            next_ticket: 1,
-            next_pause: 1,
-            ..State::default()
-        };
-        let cursor = Cursor::new(genesis.time_ns, genesis.rules_version);
-        Ok(Engine { state, cursor, shard: genesis.shard, pending: None, stopped: None, previous_ns: 0 })
+        let mut engine = Self::blank(genesis.shard, genesis.time_ns);
+        engine.state.begin(genesis)?;
+        Ok(engine)
+    }
+
+    /// An engine with nothing in it, to be filled in place: a whole state beside a whole engine would not fit into
+    /// one stack frame (P20).
+    #[inline(never)]
+    pub(crate) fn blank(shard: u16, time_ns: i64) -> Self {
+        Engine {
+            state: State::blank(),
+            cursor: Cursor::new(time_ns, RULES_VERSION),
+            shard,
+            pending: None,
+            stopped: None,
+            previous_ns: 0,
+        }
     }
 
     /// Applies one stamped command. A reject writes no event and changes no business state.
@@ -473,55 +484,6 @@ impl<B: Book> Engine<B> {
         self.state.roles.first_system().expect("genesis has a SYSTEM principal")
     }
 
-    /// BLAKE3 of the canonical encoding of business state (P1.1.4).
-    pub fn state_hash(&self) -> [u8; 32] {
-        *blake3::hash(&self.state.encode()).as_bytes()
-    }
-
-    /// BLAKE3 of the canonical encoding of the cursor.
-    pub fn cursor_hash(&self) -> [u8; 32] {
-        *blake3::hash(&self.cursor.encode()).as_bytes()
-    }
-
-    /// State and cursor as bytes. Between continuations only.
-    pub fn snapshot(&self) -> Vec<u8> {
-        assert!(self.pending.is_none(), "a snapshot is taken between commands");
-        let mut writer = Writer::default();
-        writer.raw(&SNAPSHOT_MAGIC);
-        writer.u16(self.shard);
-        for part in [self.state.encode(), self.cursor.encode()] {
-            writer.raw(blake3::hash(&part).as_bytes());
-            writer.len(part.len());
-            writer.raw(&part);
-        }
-        writer.bytes
-    }
-
-    /// The engine that wrote `bytes`.
-    ///
-    /// # Errors
-    /// A sentence that names the defect; damaged bytes never give an engine.
-    pub fn restore(bytes: &[u8]) -> Result<Self, String> {
-        let mut reader = Reader::new(bytes);
-        if reader.array::<8>()? != SNAPSHOT_MAGIC {
-            return Err("not a snapshot of version 2".into());
-        }
-        let shard = reader.u16()?;
-        let rest = &bytes[10..];
-        let (state, rest) = hashed_part(rest)?;
-        let (cursor, rest) = hashed_part(rest)?;
-        if !rest.is_empty() {
-            return Err(format!("{} bytes behind the snapshot", rest.len()));
-        }
-        let mut reader = Reader::new(state);
-        let decoded = State::decode(&mut reader)?;
-        if reader.remaining() != 0 {
-            return Err("bytes behind the state".into());
-        }
-        let cursor = Cursor::decode(&mut Reader::new(cursor))?;
-        Ok(Engine { state: decoded, cursor, shard, pending: None, stopped: None, previous_ns: 0 })
-    }
-
     /// Micro-units on a line of an account; None for an unknown account.
     pub fn balance(&self, account: &[u8; 32], sub: u8, asset: u16, line: u8) -> Option<i64> {
         let handle = self.state.accounts.find(account)?;
@@ -557,17 +519,6 @@ impl<B: Book> Engine<B> {
     pub fn metered(&self, seconds: i64) -> (u64, u64) {
         self.cursor.metered(seconds)
     }
-}
-
-fn hashed_part(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
-    let mut reader = Reader::new(bytes);
-    let hash: [u8; 32] = reader.array()?;
-    let length = reader.len(1)?;
-    let (part, rest) = bytes[40..].split_at_checked(length).ok_or("the snapshot is cut short")?;
-    if *blake3::hash(part).as_bytes() != hash {
-        return Err("the snapshot's hash does not match its bytes".into());
-    }
-    Ok((part, rest))
 }
 
 /// Step 1 of P2.1.3: length, tag, version, reserved bytes, kind.

@@ -34,6 +34,7 @@ mod read_ahead;
 pub mod replay;
 pub mod roles;
 pub mod sequence;
+mod snapshot;
 mod state;
 pub mod streams;
 pub mod streams_crash;

@@ -105,8 +105,8 @@ impl Principal {
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
     principals: BTreeMap<[u8; 32], Principal>,
-    /// Who holds each role, expired grants included.
-    members: [BTreeSet<[u8; 32]>; BITS.len()],
+    /// Who holds each role, expired grants included. Boxed: 16 sets in the middle of what every command reads.
+    members: Box<[BTreeSet<[u8; 32]>; BITS.len()]>,
     /// Suspended principals without a role.
     outsiders: usize,
     index: Map<Id, u32>,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::account::Accounts;
 use crate::book::Book;
 use crate::codec::{Reader, Writer};
+use crate::genesis::Genesis;
 use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
@@ -101,7 +102,8 @@ pub struct State<B: Book> {
     pub flow: crate::flow::Flow,
     pub detector: crate::detect::Detector,
     pub keepers: crate::keeper::Keepers,
-    pub governance: crate::governance::Governance,
+    /// Boxed: decisions of days, in the middle of what every command reads.
+    pub governance: Box<crate::governance::Governance>,
     pub liquidations: crate::liquidation::Liquidations,
     pub triggers: crate::trigger::Triggers,
     pub perps: crate::perp::Perps,
@@ -158,19 +160,64 @@ impl<B: Book> State<B> {
         writer.bytes
     }
 
-    /// Reads a canonical encoding and rebuilds what derives from it: books, lists, the due queue.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
-        let mut state = State::<B> {
-            next_order: reader.u64()?,
-            next_priority: reader.u64()?,
-            next_ticket: reader.u64()?,
-            next_pause: reader.u32()?,
-            ..State::default()
-        };
+    /// A state that holds nothing, made apart from the engine around it (P20).
+    #[inline(never)]
+    pub fn blank() -> Self {
+        State::default()
+    }
+
+    /// What the first command finds: the principals of the genesis, and the first number of everything.
+    ///
+    /// # Errors
+    /// A sentence when the genesis configuration contradicts itself.
+    #[inline(never)]
+    pub fn begin(&mut self, genesis: &Genesis) -> Result<(), String> {
+        self.roles = genesis.roles()?;
+        (self.next_order, self.next_priority, self.next_ticket, self.next_pause) = (1, 1, 1, 1);
+        Ok(())
+    }
+
+    /// Reads a canonical encoding into a state that holds nothing, and rebuilds what derives from it: books, lists,
+    /// the due queue.
+    ///
+    /// Every part is read in a function of its own, so that no stack frame holds more than one (P20).
+    ///
+    /// # Errors
+    /// A sentence that names the defect. The state is then no state: its owner drops it.
+    pub fn fill(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+        self.next_order = reader.u64()?;
+        self.next_priority = reader.u64()?;
+        self.next_ticket = reader.u64()?;
+        self.next_pause = reader.u32()?;
+        self.decode_assets(reader)?;
+        put(&mut self.accounts, reader, Accounts::decode)?;
+        put(&mut self.system, reader, SystemLines::decode)?;
+        self.decode_markets(reader)?;
+        self.decode_orders(reader)?;
+        put(&mut self.roles, reader, Roles::decode)?;
+        self.decode_transfers(reader)?;
+        put(&mut self.platform_pause, reader, decode_pause)?;
+        put(&mut self.feeds, reader, crate::oracle::Feeds::decode)?;
+        put(&mut self.halts, reader, crate::halts::Halts::decode)?;
+        put(&mut self.flow, reader, crate::flow::Flow::decode)?;
+        put(&mut self.detector, reader, crate::detect::Detector::decode)?;
+        put(&mut self.keepers, reader, crate::keeper::Keepers::decode)?;
+        put(&mut *self.governance, reader, crate::governance::Governance::decode)?;
+        put(&mut self.liquidations, reader, crate::liquidation::Liquidations::decode)?;
+        put(&mut self.triggers, reader, crate::trigger::Triggers::decode)?;
+        self.triggers.rebuild(self.orders.ascending().into_iter())?;
+        put(&mut self.perps, reader, crate::perp::Perps::decode)?;
+        self.attach_positions()?;
+        self.rebuild_due();
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn decode_assets(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         for _ in 0..reader.len(32)? {
             let symbol = reader.array()?;
             let weights_bp = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
-            state.assets.push(Asset {
+            self.assets.push(Asset {
                 symbol,
                 weights_bp,
                 deposit_cap: reader.i64()?,
@@ -179,16 +226,23 @@ impl<B: Book> State<B> {
                 collateral_cap: reader.i64()?,
             });
         }
-        state.accounts = Accounts::decode(reader)?;
-        state.system = SystemLines::decode(reader)?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn decode_markets(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         for _ in 0..reader.len(100)? {
-            state.markets.push(Market::decode(reader)?);
-            state.books.push(B::default());
+            self.markets.push(Market::decode(reader)?);
+            self.books.push(B::default());
         }
-        state.decode_orders(reader)?;
-        state.roles = Roles::decode(reader)?;
+        Ok(())
+    }
+
+    /// External ids of deposits, and withdrawals that are not over.
+    #[inline(never)]
+    fn decode_transfers(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         for _ in 0..reader.len(32)? {
-            state.deposits.insert(Id([reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?]));
+            self.deposits.insert(Id([reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?]));
         }
         for _ in 0..reader.len(64)? {
             let (ticket, account) = (reader.u64()?, reader.u32()?);
@@ -203,29 +257,24 @@ impl<B: Book> State<B> {
                 eta_ns: reader.i64()?,
                 address_hash: reader.array()?,
             };
-            state.withdrawals.insert(ticket, entry);
+            self.withdrawals.insert(ticket, entry);
         }
-        state.platform_pause = decode_pause(reader)?;
-        state.feeds = crate::oracle::Feeds::decode(reader)?;
-        state.halts = crate::halts::Halts::decode(reader)?;
-        state.flow = crate::flow::Flow::decode(reader)?;
-        state.detector = crate::detect::Detector::decode(reader)?;
-        state.keepers = crate::keeper::Keepers::decode(reader)?;
-        state.governance = crate::governance::Governance::decode(reader)?;
-        state.liquidations = crate::liquidation::Liquidations::decode(reader)?;
-        state.triggers = crate::trigger::Triggers::decode(reader)?;
-        state.triggers.rebuild(state.orders.ascending().into_iter())?;
-        state.perps = crate::perp::Perps::decode(reader)?;
-        let units = |market: u32| state.markets.list.get(market as usize).map(|market| market.unit);
-        let in_books = state.orders.ascending().into_iter();
-        let in_books = in_books.filter(|order| order.flags & crate::order::flag::WAITING == 0);
-        let counted = in_books.map(|order| (order, order.remaining + state.triggers.hidden(order)));
-        state.perps.attach(&mut state.accounts, units, counted)?;
-        state.liquidations.attach(&mut state.perps);
-        state.rebuild_due();
-        Ok(state)
+        Ok(())
     }
 
+    /// Counts the lots of working orders for the margin of their owners, and sorts positions by what is due.
+    #[inline(never)]
+    fn attach_positions(&mut self) -> Result<(), String> {
+        let units = |market: u32| self.markets.list.get(market as usize).map(|market| market.unit);
+        let in_books = self.orders.ascending().into_iter();
+        let in_books = in_books.filter(|order| order.flags & crate::order::flag::WAITING == 0);
+        let counted = in_books.map(|order| (order, order.remaining + self.triggers.hidden(order)));
+        self.perps.attach(&mut self.accounts, units, counted)?;
+        self.liquidations.attach(&mut self.perps);
+        Ok(())
+    }
+
+    #[inline(never)]
     fn decode_orders(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         self.orders = OrderStore::decode_slots(reader)?;
         let mut ranked = Vec::new();
@@ -254,6 +303,7 @@ impl<B: Book> State<B> {
         Ok(())
     }
 
+    #[inline(never)]
     fn rebuild_due(&mut self) {
         for order in self.orders.ascending() {
             if order.expiry_ns != 0 {
@@ -285,6 +335,26 @@ impl<B: Book> State<B> {
         self.triggers.due_items(due);
         self.perps.due_items(due);
     }
+}
+
+/// Reads one part into its place. Never inlined: the caller's frame would hold all parts at once (P20).
+#[inline(never)]
+pub(crate) fn put<'a, T>(
+    place: &mut T,
+    reader: &mut Reader<'a>,
+    decode: impl FnOnce(&mut Reader<'a>) -> Result<T, String>,
+) -> Result<(), String> {
+    *place = apart(reader, decode)?;
+    Ok(())
+}
+
+/// Keeps what a decoder needs for itself out of the frame that holds its result.
+#[inline(never)]
+fn apart<'a, T>(
+    reader: &mut Reader<'a>,
+    decode: impl FnOnce(&mut Reader<'a>) -> Result<T, String>,
+) -> Result<T, String> {
+    decode(reader)
 }
 
 /// Seconds of accept and reject meters that are kept.

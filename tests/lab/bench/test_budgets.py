@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tradewind.lab.bench import BUDGETS, SUITES, Budget, judge
+from tradewind.lab.bench import BUDGETS, SUITES, Budget, defects, judge
 
 LIMIT = 100
 
@@ -42,3 +42,14 @@ def test_only_suites_that_ran_are_judged() -> None:
 def test_a_figure_below_its_budget_turns_the_row_red() -> None:
     slow, fast = ({"replay": {"commands_per_second": rate}} for rate in (2_999_999, 3_000_000))
     assert [judge(found)[0]["holds"] for found in (slow, fast)] == [False, True]
+
+
+@pytest.mark.parametrize(("frame", "missed"), [(4_095, []), (4_096, ["largest engine stack frame"]), (None, [])])
+def test_a_frame_at_the_limit_is_a_defect_and_an_unknown_one_is_not(
+    frame: int | None, missed: list[str]
+) -> None:
+    assert defects(judge({"stack": {"max_frame_bytes": frame}})) == missed
+
+
+def test_a_slow_machine_is_no_defect() -> None:
+    assert defects(judge({"replay": {"commands_per_second": 1, "state_hash_equal": 1}})) == []

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tradewind.lab.bench import children, judge
+from tradewind.cli.bench import bench
+from tradewind.cli.exit_codes import ExitCode
+from tradewind.lab.bench import children, judge, stack
 from tradewind.lab.bench.machine import file_system, in_memory
 from tradewind.lab.bench.memory import UP_PROGRAM
 from tradewind.lab.bench.report import number, show
@@ -45,6 +47,15 @@ def test_without_json_there_are_tables_with_budget_and_verdict(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "Budgets" in done.stdout
     assert "holds" in done.stdout or "missed" in done.stdout
+
+
+@pytest.mark.parametrize(("frame", "status"), [(4_095, ExitCode.OK), (4_096, ExitCode.RED)])
+def test_a_stack_frame_at_the_limit_is_exit_status_1(
+    frame: int, status: ExitCode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stack, "run", lambda context: {"max_frame_bytes": frame, "function": "f"})
+    assert bench("stack") == status
+    assert ("missed" in capsys.readouterr().out) is (status == ExitCode.RED)
 
 
 @pytest.mark.parametrize("words", [("bench", "nonsense"), ("bench", "journal", "--scratch", "/nonexistent")])

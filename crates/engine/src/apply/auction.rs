@@ -107,6 +107,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Does as much of an uncrossing as the budget allows; what is left, if anything.
+    #[inline(never)]
     pub(crate) fn uncross(
         &mut self,
         command: &Command,

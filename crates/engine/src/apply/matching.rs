@@ -384,6 +384,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Cancels matching orders of an account until none is left or the budget is spent.
+    #[inline(never)]
     pub(crate) fn cancel_account_orders(
         &mut self,
         command: &Command,
@@ -431,6 +432,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Cancels a market's orders, bids first; a closing market is closed behind them.
+    #[inline(never)]
     pub(crate) fn cancel_market_orders(
         &mut self,
         command: &Command,

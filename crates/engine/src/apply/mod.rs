@@ -6,6 +6,7 @@ pub(crate) mod auction;
 mod authority;
 mod breaker_inputs;
 mod breakers;
+mod cancelling;
 mod collateral;
 mod conditional;
 mod detection;

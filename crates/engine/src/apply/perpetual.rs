@@ -302,6 +302,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Settles a bounded number of positions; what is left for the next command, if any.
+    #[inline(never)]
     pub(crate) fn settle_positions(
         &mut self,
         command: &Command,

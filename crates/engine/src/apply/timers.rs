@@ -24,6 +24,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Handles what is due. Returns the work left and whether the budget ended it (else the work runs at once).
+    #[inline(never)]
     pub(crate) fn handle_due(
         &mut self,
         command: &Command,

@@ -128,6 +128,8 @@ impl Budget {
 
 impl<B: Book> Engine<B> {
     /// Does as much as the budget allows; what is left becomes the pending continuation with `token`.
+    ///
+    /// Kinds of work stand in functions that are never inlined: this frame would hold those of all of them (P20).
     pub(crate) fn do_work(&mut self, command: &Command, token: u64, work: Work, output: &mut Output) {
         let mut budget = Budget::full();
         let mut next = Some(work);

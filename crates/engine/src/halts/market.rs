@@ -204,25 +204,28 @@ impl MarketHalts {
         writer.raw(&self.weighed.0.to_le_bytes());
     }
 
+    /// Reads what [`MarketHalts::encode`] wrote into breakers that were just made: a second record of this size does
+    /// not belong onto the stack.
+    ///
     /// # Errors
-    /// A sentence when the bytes are no breakers of a market.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
-        let mut halts = MarketHalts::new(false, None);
-        for (place, breaker) in halts.breakers.iter_mut().zip(OF_MARKET) {
+    /// A sentence when the bytes are no breakers of a market. The record then holds a part of them: its owner drops
+    /// it.
+    pub fn fill(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+        for (place, breaker) in self.breakers.iter_mut().zip(OF_MARKET) {
             *place = Breaker::decode(reader, breaker)?;
         }
-        halts.fast = Extremes::decode(reader, FAST_NS)?;
-        halts.slow = Extremes::decode(reader, SLOW_NS)?;
-        halts.volume = Volume::decode(reader)?;
-        halts.interest = Extremes::decode(reader, INTEREST_NS)?;
-        halts.liquidated = Liquidated::decode(reader)?;
-        halts.interest_lots = reader.i64()?;
-        halts.open_interest = reader.i64()?;
-        halts.pending_liquidation = reader.i64()?;
-        halts.range_ticks = Some(reader.i64()?).filter(|&range| range != 0);
-        halts.weighed.1 = reader.i64()?;
-        halts.weighed.0 = i128::from_le_bytes(reader.array()?);
-        Ok(halts)
+        self.fast = Extremes::decode(reader, FAST_NS)?;
+        self.slow = Extremes::decode(reader, SLOW_NS)?;
+        self.volume.fill(reader)?;
+        self.interest = Extremes::decode(reader, INTEREST_NS)?;
+        self.liquidated = Liquidated::decode(reader)?;
+        self.interest_lots = reader.i64()?;
+        self.open_interest = reader.i64()?;
+        self.pending_liquidation = reader.i64()?;
+        self.range_ticks = Some(reader.i64()?).filter(|&range| range != 0);
+        self.weighed.1 = reader.i64()?;
+        self.weighed.0 = i128::from_le_bytes(reader.array()?);
+        Ok(())
     }
 }
 

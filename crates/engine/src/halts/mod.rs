@@ -310,7 +310,7 @@ impl Halts {
             if market < halts.market_slots() || market as usize >= crate::limits::MAX_MARKETS {
                 return Err(format!("breakers of market {market} out of order"));
             }
-            *halts.open_market(market, false, None) = MarketHalts::decode(reader)?;
+            halts.open_market(market, false, None).fill(reader)?;
         }
         let requests = reader.len(58)?;
         if requests > MAX_PAUSE_REQUESTS {

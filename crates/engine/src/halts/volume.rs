@@ -158,28 +158,29 @@ impl Volume {
         writer.u32(self.known);
     }
 
+    /// Reads what [`Volume::encode`] wrote into volumes that were just made.
+    ///
     /// # Errors
     /// A sentence when the minutes known are more than are kept.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
-        let mut volume = Volume::default();
+    pub fn fill(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         for slot in 0..2 * SLOTS {
             let value = reader.i64()?;
             if slot < SLOTS {
-                volume.seconds[slot] = value;
-                volume.sum = volume.sum.saturating_add(value);
+                self.seconds[slot] = value;
+                self.sum = self.sum.saturating_add(value);
             } else {
-                volume.minutes[slot - SLOTS] = value;
+                self.minutes[slot - SLOTS] = value;
             }
         }
-        volume.second = reader.i64()?;
-        volume.average = reader.i64()?;
-        volume.minute = reader.i64()?;
-        volume.minute_sum = reader.i64()?;
-        volume.known = reader.u32()?;
-        if volume.known as usize > SLOTS {
-            return Err(format!("{} minutes of volume", volume.known));
+        self.second = reader.i64()?;
+        self.average = reader.i64()?;
+        self.minute = reader.i64()?;
+        self.minute_sum = reader.i64()?;
+        self.known = reader.u32()?;
+        if self.known as usize > SLOTS {
+            return Err(format!("{} minutes of volume", self.known));
         }
-        Ok(volume)
+        Ok(())
     }
 }
 
@@ -275,7 +276,8 @@ mod tests {
         volume.spread();
         let mut writer = Writer::default();
         volume.encode(&mut writer);
-        let copy = Volume::decode(&mut Reader::new(&writer.bytes)).unwrap();
+        let mut copy = Volume::default();
+        copy.fill(&mut Reader::new(&writer.bytes)).unwrap();
         assert_eq!(Volume { spread: None, ..volume }, copy);
     }
 }

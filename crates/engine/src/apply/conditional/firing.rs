@@ -31,6 +31,7 @@ struct Allowance {
 
 impl<B: Book> Engine<B> {
     /// Looks at the prices that were seen and runs what they fired. Returns what is left.
+    #[inline(never)]
     pub(crate) fn run_triggers(
         &mut self,
         command: &Command,

@@ -38,6 +38,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Takes the worst candidate whose time has come, until none is left or the budget ends.
+    #[inline(never)]
     pub(crate) fn liquidate_queue(
         &mut self,
         command: &Command,

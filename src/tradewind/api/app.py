@@ -23,6 +23,7 @@ from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
+from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.token import authorised
 from tradewind.observe.controls import ControlResult, Controls, Outcome
@@ -79,6 +80,7 @@ def _unknown_path(app: FastAPI) -> ASGIApp:
 
 def command_routes(desk: Desk) -> list[CommandRoute]:
     """Every command of the desk."""
+    roles = RoleDesk(desk)
 
     def plain(method: Callable[[Any], Awaitable[Any]]) -> Handler:
         return lambda _, body: method(body)
@@ -90,10 +92,10 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
         return lambda request, body: method(request.path_params["number"], body)
 
     async def suspend(_: Request, body: Any) -> Any:
-        return await desk.change_standing(body, suspended=True)
+        return await roles.change_standing(body, suspended=True)
 
     async def reinstate(_: Request, body: Any) -> Any:
-        return await desk.change_standing(body, suspended=False)
+        return await roles.change_standing(body, suspended=False)
 
     async def snapshot(_: Request, body: Any) -> Any:
         report = await desk.snapshot()
@@ -142,8 +144,8 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
             "/orders/{number:int}/replace", req.ReplaceOrder, numbered(desk.replace_order), "Replace"
         ),
         CommandRoute("/orders/{number:int}/cancel", req.CancelOrder, numbered(desk.cancel_order), "Cancel"),
-        CommandRoute("/roles/grant", req.ChangeRole, plain(desk.grant_role), "Grant a role"),
-        CommandRoute("/roles/revoke", req.ChangeRole, plain(desk.revoke_role), "Revoke a role"),
+        CommandRoute("/roles/grant", req.ChangeRole, plain(roles.grant_role), "Grant a role"),
+        CommandRoute("/roles/revoke", req.ChangeRole, plain(roles.revoke_role), "Revoke a role"),
         CommandRoute("/roles/suspend", req.ChangeStanding, suspend, "Suspend a principal"),
         CommandRoute("/roles/reinstate", req.ChangeStanding, reinstate, "Approve a reinstatement"),
         CommandRoute("/journal/snapshot", req.Snapshot, snapshot, "Record a snapshot"),

@@ -494,45 +494,6 @@ class Desk:
             raise ApiFailure(503, "TRADER_NOT_RUNNING", message, retryable=True)
         return self.own_orders
 
-    # ---- roles -------------------------------------------------------------------------------------
-
-    async def grant_role(self, one: req.ChangeRole) -> Done:
-        """ROLE_ADMIN passes on what it holds itself (protocol P14.3)."""
-        return await self._send(
-            "GrantRole",
-            build.grant_role,
-            principal=self._actor(one, "role_admin_1"),
-            client_key=client_key(one),
-            grantee=self._principal(one.principal),
-            role=int(self.directory.role(one.role)),
-            expiry_ns=self.node.now_ns() + one.days * DAY_NS,
-        )
-
-    async def revoke_role(self, one: req.ChangeRole) -> Done:
-        """Takes a role away; ROLE_ADMIN."""
-        return await self._send(
-            "RevokeRole",
-            build.revoke_role,
-            principal=self._actor(one, "role_admin_1"),
-            client_key=client_key(one),
-            grantee=self._principal(one.principal),
-            role=int(self.directory.role(one.role)),
-        )
-
-    async def change_standing(self, one: req.ChangeStanding, *, suspended: bool) -> Done:
-        """Suspends at once; reinstatement needs two different administrators."""
-        target = self._principal(one.principal)
-        done = await self._send(
-            "SuspendPrincipal" if suspended else "ReinstatePrincipal",
-            build.suspend_principal,
-            principal=self._actor(one, "role_admin_1"),
-            client_key=client_key(one),
-            target=target,
-            suspended=suspended,
-        )
-        done.effect = {"suspended": self.views.principals.by_key[target].suspended}
-        return done
-
     # ---- log ---------------------------------------------------------------------------------------
 
     async def snapshot(self) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def test_a_figure_below_its_budget_turns_the_row_red() -> None:
     assert [judge(found)[0]["holds"] for found in (slow, fast)] == [False, True]
 
 
-@pytest.mark.parametrize(("frame", "missed"), [(4_095, []), (4_096, ["largest engine stack frame"]), (None, [])])
+@pytest.mark.parametrize(
+    ("frame", "missed"), [(4_095, []), (4_096, ["largest engine stack frame"]), (None, [])]
+)
 def test_a_frame_at_the_limit_is_a_defect_and_an_unknown_one_is_not(
     frame: int | None, missed: list[str]
 ) -> None:

@@ -7,7 +7,9 @@
 mod bonds;
 mod book;
 mod fault;
+mod feeds;
 mod halts;
+mod index;
 mod ledger;
 mod liquidation;
 mod margin;
@@ -17,6 +19,7 @@ mod position;
 mod records;
 mod specials;
 mod takeover;
+mod validity;
 
 use fault::{ensure, fault, Check, Fault};
 use records::{check_own_lines, Records};
@@ -81,6 +84,8 @@ pub struct Auditor {
     shard: u16,
     seq: u64,
     time_ns: i64,
+    /// When the present command, or the one that it continues, was taken.
+    began_ns: i64,
     ledger: ledger::Ledger,
     books: book::Books,
     /// What is special about open orders, by id.
@@ -91,6 +96,7 @@ pub struct Auditor {
     fees: Vec<i128>,
     positions: position::Positions,
     values: margin::Values,
+    feeds: feeds::Feeds,
     liquidations: liquidation::Liquidations,
     /// Positions that the last event has moved and the next ones show.
     waiting: perpetual::Waiting,
@@ -111,6 +117,7 @@ impl Auditor {
             shard: genesis.shard,
             seq: 0,
             time_ns: genesis.time_ns,
+            began_ns: genesis.time_ns,
             ledger: ledger::Ledger::default(),
             books: book::Books::default(),
             specials: Default::default(),
@@ -119,6 +126,7 @@ impl Auditor {
             fees: Vec::new(),
             positions: position::Positions::default(),
             values: margin::Values::default(),
+            feeds: feeds::Feeds::default(),
             liquidations: liquidation::Liquidations::default(),
             waiting: perpetual::Waiting::default(),
             pending: None,
@@ -258,7 +266,10 @@ impl Auditor {
             return Ok(());
         }
         self.principal = command.principal;
-        let Some(token) = self.pending else { return Ok(()) };
+        let Some(token) = self.pending else {
+            self.began_ns = self.time_ns;
+            return Ok(());
+        };
         let continues = (command.kind, command.op) == Kind::Continue.code();
         ensure!(
             continues && command.payload_as::<Continue>().token == token,
@@ -366,6 +377,7 @@ impl Auditor {
             "{} orders neither rest nor ended",
             self.books.in_flight
         );
+        self.feeds.end_command(self.time_ns)?;
         self.check_leveraged_end()
     }
 

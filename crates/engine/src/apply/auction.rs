@@ -9,6 +9,7 @@ use super::matching::{Step, PAIR_CANCELS};
 use super::work::{Budget, Taker, Work};
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::gate::Action;
 use crate::halts::breaker::{has_auction, phase, OF_MARKET};
 use crate::halts::clearing::{band, Scan};
 use crate::limits::MAX_PRICE;
@@ -83,7 +84,8 @@ impl<B: Book> Engine<B> {
         output.emit(command, EventKind::AuctionStarted, Subject::market(market), &body);
     }
 
-    /// The collecting is over: uncrosses, unless a pause forbids trades meanwhile; then it goes on for another round.
+    /// The collecting is over: uncrosses, unless a pause or the state of the market's feed forbids trades meanwhile;
+    /// then it goes on for another round.
     pub(super) fn end_auction(
         &mut self,
         command: &Command,
@@ -92,7 +94,8 @@ impl<B: Book> Engine<B> {
     ) -> Option<Work> {
         let entry = &self.state.markets.list[market as usize];
         let paused = [self.state.platform_pause.as_ref(), entry.pause.as_ref()];
-        if paused.into_iter().flatten().any(|pause| pause.level > level::NONE) {
+        let paused = paused.into_iter().flatten().any(|pause| pause.level > level::NONE);
+        if paused || !self.feed_lets_trade(market) {
             self.start_auction(command, market, output);
             return None;
         }
@@ -104,6 +107,12 @@ impl<B: Book> Engine<B> {
         let job =
             Uncross { market, reference, scan: Scan::new(range), stage: Stage::Pairing, price: 0, traded: 0 };
         Some(Work::Uncross(job))
+    }
+
+    /// Whether the market's feed lets anybody trade: where not even a position may be reduced, nobody opens one (P6.5).
+    fn feed_lets_trade(&self, market: u32) -> bool {
+        let perp = self.state.perps.of_market(market);
+        perp.is_none_or(|perp| self.state.feeds.check(perp.feed, Action::Reduce).is_ok())
     }
 
     /// Does as much of an uncrossing as the budget allows; what is left, if anything.

@@ -5,6 +5,7 @@ use super::ledger::{COST, FREE, FUNDING, INSURANCE, LIQUIDATION_FEES};
 use super::margin::{Health, Purpose, UNCERTAIN};
 use super::position::Effect;
 use super::records::{check_movements, Movement};
+use super::validity::LIQUIDATING;
 use super::Auditor;
 use crate::id;
 use crate::wire::event::{
@@ -99,6 +100,7 @@ impl Auditor {
         let body: LiquidationStartBody = event.body_as();
         let (account, sub) = (event.account, event.sub);
         ensure!(self.liquidations.sale.is_none(), "I10", "two sales run at once");
+        self.check_feed_allows(event.market, LIQUIDATING, false)?;
         let health = self.check_unhealthy(account, sub)?;
         let shown = (i128::from(body.equity), i128::from(body.maintenance_margin));
         ensure!(
@@ -372,6 +374,7 @@ impl Auditor {
         let body: BackstopBody = event.body_as();
         let who = (event.account, event.sub);
         ensure!(Some(body.fund) == self.liquidations.fund, "I10", "account {} is not the fund", body.fund);
+        self.check_feed_allows(event.market, LIQUIDATING, false)?;
         let quote = self.market(event.market)?.quote;
         let held = self.positions.find(who.0, who.1, event.market);
         let held = held.map_or(0, |slot| self.positions.list[slot as usize].lots);
@@ -400,6 +403,7 @@ impl Auditor {
     /// An opposing position gives way at the bankruptcy price; it is only reduced (P5.8).
     fn adl_executed(&mut self, event: &Event, postings: &[Posting]) -> Check {
         let body: AdlBody = event.body_as();
+        self.check_feed_allows(event.market, LIQUIDATING, false)?;
         let (who, bankrupt) = ((event.account, event.sub), (body.bankrupt_account, body.bankrupt_sub));
         let lots_of = |owner: (u32, u8)| {
             let slot = self.positions.find(owner.0, owner.1, event.market);

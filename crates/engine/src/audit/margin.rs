@@ -9,7 +9,7 @@ use super::perpetual::PERPETUAL;
 use super::position::{Perp, Position};
 use super::Auditor;
 use crate::hash::Map;
-use crate::wire::event::{AssetBody, Event, EventKind, FeedStateBody, IndexBody, OverrideBody};
+use crate::wire::event::AssetBody;
 
 const ONE: i128 = 1_000_000;
 const PPM: i128 = 1_000_000;
@@ -23,7 +23,6 @@ const UNPROVEN_E2: u32 = 1_000;
 pub const UNCERTAIN: u8 = 3;
 const INVALID: u8 = 7;
 const FEEDS: usize = 65_536;
-const USE_FALLBACK: u8 = 3;
 
 /// Why a sub-account is valued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +172,11 @@ impl Values {
         Ok(&mut self.feeds[index])
     }
 
+    /// A feed itself, whatever it is switched to.
+    pub fn own_feed(&self, feed: u32) -> Option<&Feed> {
+        self.feeds.get(feed as usize)
+    }
+
     /// A feed as its users see it.
     pub fn feed(&self, feed: u32) -> Option<&Feed> {
         let own = self.feeds.get(feed as usize)?;
@@ -264,40 +268,6 @@ impl Values {
 }
 
 impl Auditor {
-    /// What a feed says now.
-    pub(super) fn feed_moved(&mut self, kind: EventKind, event: &Event) -> Check {
-        match kind {
-            EventKind::IndexUpdated => {
-                let body: IndexBody = event.body_as();
-                let feed = self.values.feed_mut(body.feed)?;
-                (feed.index, feed.confidence, feed.state) = (body.index, body.confidence, body.state);
-                ensure!(
-                    body.low == 0 || (body.low..=body.high).contains(&body.index),
-                    "I08",
-                    "the index {} of feed {} is outside its sources {}..{}",
-                    body.index,
-                    body.feed,
-                    body.low,
-                    body.high
-                );
-            }
-            EventKind::FeedStateChanged => {
-                let body: FeedStateBody = event.body_as();
-                ensure!(body.state <= INVALID, "I26", "feed {} has state {}", body.feed, body.state);
-                let feed = self.values.feed_mut(body.feed)?;
-                (feed.index, feed.confidence, feed.state) = (body.index, body.confidence, body.state);
-            }
-            _ => {
-                let body: OverrideBody = event.body_as();
-                if body.action == USE_FALLBACK {
-                    let begins = kind == EventKind::FeedOverridden;
-                    self.values.feed_mut(body.feed)?.switched_to = begins.then_some(body.target);
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn unit_of(&self, market: u32) -> i64 {
         self.markets[market as usize].unit
     }

@@ -84,6 +84,9 @@ impl Auditor {
         if !is_sale && !waits(body.order_type) {
             self.check_collected(event, &body)?;
         }
+        if market.kind == PERPETUAL && !is_sale {
+            self.check_feed_takes(event.market, body.order_flags)?;
+        }
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
@@ -173,6 +176,9 @@ impl Auditor {
         ensure!(keeps == may_keep, "I06", "order {} keeps its priority against the rule of P3.2", old.id);
         let market = self.check_takes_risk(old.market, body.order_flags)?;
         self.check_collected(event, &body)?;
+        if market.kind == PERPETUAL {
+            self.check_feed_takes(old.market, old.flags)?;
+        }
         let fee_cap_e6bp = if keeps { old.fee_cap_e6bp } else { market.fee_cap_e6bp() };
         let remaining = old.remaining + (body.total_lots - old.total);
         ensure!(remaining > 0, "I26", "order {} is replaced by nothing", old.id);

@@ -6,6 +6,7 @@ use super::ledger::{COST, FREE, FUNDING, INSURANCE};
 use super::orders::{fee_ceil, fee_movements};
 use super::position::{Effect, Perp, Position};
 use super::records::check_movements;
+use super::validity::TRADING;
 use super::{Auditor, Market};
 use crate::wire::event::{
     AmountBody, Event, EventKind, FundingBody, MarkBody, MarketRiskBody, PositionBody, Posting, StatusBody,
@@ -156,6 +157,7 @@ impl Auditor {
     fn mark_updated(&mut self, event: &Event) -> Check {
         let body: MarkBody = event.body_as();
         self.check_shown_interest(event.market, body.open_interest_lots)?;
+        self.check_mark_index(event.market, self.positions.perp(event.market)?.feed, &body)?;
         // A book that is collected for an auction says nothing about the price.
         let best = match self.halts.scope(event.market).collects() {
             true => Default::default(),
@@ -270,6 +272,8 @@ impl Auditor {
         let taker_fee = fee(&taker, market.taker_fee_e6bp);
         if liquidates {
             self.check_sale(event, body.price, body.lots, value)?;
+        } else {
+            self.check_feed_allows(event.market, TRADING, true)?;
         }
         ensure!(
             (body.notional, body.taker_fee, body.maker_fee) == (value, taker_fee, maker_fee),
@@ -451,10 +455,17 @@ impl Auditor {
             position.lots
         );
         let price = i64::try_from(value / lots).unwrap_or(0);
-        let perp = self.positions.perp_mut(position.market)?;
-        if perp.settling_at == 0 {
-            perp.settling_at = price;
+        if self.positions.perp(position.market)?.settling_at == 0 {
+            let due = self.settlement_due(position.market)?;
+            ensure!(
+                price == due,
+                "I08",
+                "market {} settles at {price}, its hour has a mean of {due}",
+                position.market
+            );
+            self.positions.perp_mut(position.market)?.settling_at = price;
         }
+        let perp = self.positions.perp(position.market)?;
         ensure!(
             price > 0 && perp.settling_at == price,
             "I26",

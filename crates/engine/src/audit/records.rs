@@ -199,9 +199,14 @@ impl Auditor {
             }
             Kind::AssetRegistered => self.asset_registered(event),
             Kind::AssetUpdated => self.asset_updated(event),
-            Kind::IndexUpdated | Kind::FeedStateChanged | Kind::FeedOverridden | Kind::FeedOverrideEnded => {
-                self.feed_moved(kind, event)
-            }
+            Kind::SourceUpdated
+            | Kind::IndexUpdated
+            | Kind::FeedStateChanged
+            | Kind::FeedChanged
+            | Kind::FeedSourceSet
+            | Kind::FeedOverridePending
+            | Kind::FeedOverridden
+            | Kind::FeedOverrideEnded => self.feed_moved(kind, event),
             Kind::AccountOpened => self.account_opened(event),
             Kind::SubAccountOpened => self.sub_account_opened(event),
             Kind::AddressListed | Kind::AddressUnlisted => self.address_edited(kind, event),
@@ -384,6 +389,7 @@ impl Auditor {
     fn withdrawal_opened(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
         let CollateralBody { asset, amount, ticket, .. } = event.body_as();
         let released = kind == EventKind::WithdrawalReleased;
+        self.check_feeds_release(released, event)?;
         if let Some(entry) = self.records.withdrawals.get_mut(&ticket) {
             ensure!(released && !entry.released, "I26", "withdrawal {ticket} is opened twice");
             ensure!((entry.asset, entry.amount) == (asset, amount), "I26", "withdrawal {ticket} changed");

@@ -2,6 +2,8 @@
 
 use super::book::{Order, BUY};
 use super::fault::{ensure, fault, Check};
+use super::perpetual::PERPETUAL;
+use super::validity::TRIGGERING;
 use super::{Auditor, Market};
 use crate::trigger;
 use crate::wire::command::{order_flag, order_type, side, time_in_force};
@@ -125,6 +127,9 @@ impl Auditor {
     fn trigger_fired(&mut self, event: &Event) -> Check {
         let body: FiredBody = event.body_as();
         let (slot, order) = self.parked(event)?;
+        if self.market(order.market)?.kind == PERPETUAL {
+            self.check_feed_allows(order.market, TRIGGERING, false)?;
+        }
         let special = self.special_of(&order)?;
         let takes_profit = order.kind == order_type::TAKE_PROFIT;
         let rising = takes_profit == (order.side == side::SELL);
@@ -258,6 +263,9 @@ impl Auditor {
             return Ok(());
         }
         entry.slicing = true;
+        if self.market(order.market)?.kind == PERPETUAL {
+            self.check_feed_takes(order.market, order.flags)?;
+        }
         let most = CATCH_UP * base_size(order.total, special.slices, body.slice);
         ensure!(
             body.lots <= most && body.lots <= order.remaining,

@@ -3,6 +3,8 @@
 use super::bonds::Bond;
 use super::book::Order;
 use super::fault::{fault, Check, Fault};
+use super::feeds::{Feed, Pending};
+use super::index::{Hour, Source, Standing, Terms};
 use super::perpetual::PERPETUAL;
 use super::position::{Perp, Position};
 use super::records::{Account, Withdrawal};
@@ -13,6 +15,7 @@ use crate::engine::Engine;
 use crate::genesis::Genesis;
 use crate::hash::id32;
 use crate::ledger::line;
+use crate::oracle;
 use crate::order::{flag, SLOT_BITS};
 use crate::state::withdrawal_state;
 use crate::wire::command::{asset_flag, side};
@@ -29,6 +32,7 @@ impl Auditor {
         let mut auditor = Auditor::new(&empty);
         auditor.seq = engine.cursor.seq;
         auditor.time_ns = engine.cursor.time_ns;
+        auditor.began_ns = engine.cursor.time_ns;
         auditor.pending = engine.pending_token();
         let seq = auditor.seq;
         let violation = |Fault { invariant, detail }: Fault| Violation { invariant, seq, detail };
@@ -155,6 +159,7 @@ impl Auditor {
             let copy = self.values.feed_mut(number)?;
             (copy.index, copy.confidence, copy.state) = (feed.index, feed.confidence, feed.state());
             copy.switched_to = feed.switched_to();
+            self.feeds.list.push(feed_of(feed));
         }
         Ok(())
     }
@@ -272,5 +277,50 @@ impl Auditor {
         }
         self.books.last_order_id = (state.next_order << SLOT_BITS) - 1;
         Ok(())
+    }
+}
+
+fn feed_of(feed: &oracle::Feed) -> Feed {
+    let (good_since_ns, valid_from_ns) = feed.progress_ns();
+    let (present, first, minutes) = feed.twap.sums();
+    let source = |source: &oracle::Source| Source {
+        key: source.key,
+        weight: source.weight,
+        next_weight: source.next_weight,
+        excluded_until_ns: source.excluded_until_ns,
+        value: source.value,
+        confidence: source.confidence,
+        time_ns: source.time_ns,
+        seq: source.seq,
+    };
+    Feed {
+        symbol: feed.symbol,
+        terms: Terms {
+            probability: feed.kind == oracle::feed_kind::PROBABILITY,
+            quorum: feed.quorum,
+            interval_ms: feed.interval_ms,
+            max_confidence_ppm: feed.max_confidence_ppm,
+            max_deviation_bp: feed.max_deviation_bp,
+            fallback: feed.fallback,
+        },
+        version: feed.config_version,
+        sources: feed.sources.iter().map(source).collect(),
+        index: feed.index,
+        confidence: feed.confidence,
+        updated_ns: feed.updated_ns,
+        gates: feed.gates,
+        standing: Standing { state: feed.state(), since_ns: feed.since_ns(), good_since_ns, valid_from_ns },
+        clears: feed.clears,
+        cause: feed.cause,
+        apart_since_ns: feed.apart_since_ns(),
+        forced: feed.forced.map(|forced| (forced.action, forced.until_ns, forced.target)),
+        pending: feed.pending.map(|pending| Pending {
+            action: pending.action,
+            source: pending.source,
+            until_ns: pending.until_ns,
+            pending_until_ns: pending.pending_until_ns,
+            by: pending.by,
+        }),
+        hour: Hour::taken_over(present, first, minutes),
     }
 }

@@ -120,7 +120,7 @@ pub struct Feed {
     far: Option<(u32, i64)>,
     pub forced: Option<FeedOverride>,
     pub pending: Option<PendingOverride>,
-    pub(super) twap: Twap,
+    pub(crate) twap: Twap,
     pub(super) due_ns: Option<i64>,
     /// Feeds that are switched to this one.
     pub users: Vec<u32>,
@@ -169,6 +169,16 @@ impl Feed {
     #[inline]
     pub fn since_ns(&self) -> i64 {
         self.standing.since_ns
+    }
+
+    /// By state: since when the inputs are that good or better; and not VALID before when. `i64::MAX` = not now.
+    pub(crate) fn progress_ns(&self) -> ([i64; super::state::COUNT], i64) {
+        (self.standing.good_since_ns, self.standing.valid_from_ns)
+    }
+
+    /// Since when passing sources are too far apart.
+    pub(crate) fn apart_since_ns(&self) -> Option<i64> {
+        self.apart_since_ns
     }
 
     /// How long better inputs must last for a better state, in ns.

@@ -38,6 +38,15 @@ impl Twap {
         self.from_ns = now_ns;
     }
 
+    /// Present value, since when and the sum up to then; the first whole minute; whole minutes with their sums.
+    pub(crate) fn sums(&self) -> ((i64, i64, i128), i64, impl Iterator<Item = (i64, i128)> + '_) {
+        let last = self.from_ns.div_euclid(GRID_NS);
+        let first = self.first_mark.max(last - MARKS as i64 + 1);
+        let known = if self.value == 0 { 0..0 } else { first..last + 1 };
+        let sums = known.map(|mark| (mark, self.marks[mark.rem_euclid(MARKS as i64) as usize]));
+        ((self.value, self.from_ns, self.sum), self.first_mark, sums)
+    }
+
     /// Sum at a moment not before the last change.
     fn sum_at(&self, at_ns: i64) -> i128 {
         self.sum + i128::from(self.value) * (i128::from(at_ns) - i128::from(self.from_ns))

@@ -20,8 +20,15 @@ pub struct Recording {
 
 impl Recording {
     pub fn of(world: &mut World, command: Command) -> Self {
+        Recording::of_run(world, |world| {
+            world.accept(command);
+        })
+    }
+
+    /// The batch of whatever `run` makes the world do last.
+    pub fn of_run(world: &mut World, run: impl FnOnce(&mut World)) -> Self {
         let before = world.auditor.clone();
-        world.accept(command);
+        run(world);
         let batch = &world.batch;
         Recording {
             before,
@@ -57,6 +64,33 @@ impl Recording {
         let mut body: B = event.body_as();
         change(&mut body);
         event.body[..B::SIZE].copy_from_slice(body.bytes());
+    }
+
+    /// The first event of a kind.
+    pub fn of_kind(&self, kind: EventKind) -> Event {
+        *self.events.iter().find(|event| event.kind == kind as u16).expect("an event of the kind")
+    }
+
+    /// Forgets the events of a kind, which have no postings, of a batch of one command.
+    pub fn drop_events(&mut self, kind: EventKind) {
+        let before = self.events.len();
+        self.events.retain(|event| event.kind != kind as u16);
+        assert!(self.events.len() < before, "no event of the kind");
+        self.renumber();
+    }
+
+    /// Adds an event behind the others of a batch of one command.
+    pub fn push_event(&mut self, kind: EventKind, body: &impl Record) {
+        let mut event = *self.events.last().expect("an event");
+        (event.kind, event.body, event.posting_count) = (kind as u16, [0; 72], 0);
+        event.body[..body.bytes().len()].copy_from_slice(body.bytes());
+        self.events.push(event);
+        self.renumber();
+    }
+
+    fn renumber(&mut self) {
+        self.events.iter_mut().enumerate().for_each(|(index, event)| event.index = index as u16);
+        self.results[0].event_count = self.events.len() as u32;
     }
 
     pub fn posting(&mut self, line: u8, asset: u16) -> &mut Posting {

@@ -25,6 +25,7 @@ mod links;
 mod liquidation;
 mod matrix;
 mod oracle;
+mod oracle_audit;
 mod oracle_marks;
 mod pauses;
 mod prices;

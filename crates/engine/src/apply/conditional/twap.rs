@@ -8,6 +8,7 @@ use super::super::orders::{emit_order, subject};
 use super::super::work::{Budget, Taker, Work};
 use crate::book::{crosses, Book};
 use crate::engine::{Context, Engine};
+use crate::gate::Action;
 use crate::ledger::{line, post_between};
 use crate::limits::*;
 use crate::market::Market;
@@ -156,6 +157,11 @@ impl<B: Book> Engine<B> {
         let market = self.market_for_orders(slice.market, reduces)?;
         if !self.may_trade(slice.market) {
             return Err(Code::PAUSED.into());
+        }
+        if let Some(perp) = self.state.perps.of_market(slice.market) {
+            // The feed may have changed since the order was placed (P6.5).
+            let action = if reduces { Action::Reduce } else { Action::NewLeveraged };
+            self.state.feeds.check(perp.feed, action)?;
         }
         if slice.remaining < 1 {
             return reject(Code::INVALID_SIZE, 1, slice.remaining);

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind import cli
+from tradewind.cli import program
 from tradewind.cli.exit_codes import ExitCode
 
 from .conftest import Ran, Running, in_process, tradewind
@@ -155,7 +155,7 @@ def test_a_defect_of_the_program_is_one_line_with_its_place(
     assert ran.code == ExitCode.CANNOT
     assert ran.err.startswith("INTERNAL_ERROR: ZeroDivisionError at tradewind.cli.status:")
     assert "Traceback" not in ran.err
-    monkeypatch.setenv(cli.TRACEBACK, "1")
+    monkeypatch.setenv(program.TRACEBACK, "1")
     assert "Traceback" in in_process("status", "--data", str(tmp_path)).err
 
 

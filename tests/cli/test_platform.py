@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +42,17 @@ def test_console_health_and_metrics_answer_and_the_generated_market_says_so(plat
     assert "<html" in get("/").lower()
     assert platform.json("status")["status"]["feed"]["generated"] is True
     assert "GENERATED" in platform.log.read_text()
+
+
+def test_three_hundred_connections_that_never_finish_their_request_shut_nobody_out(
+    platform: Running,
+) -> None:
+    address = ("127.0.0.1", json.loads((platform.data / "run.json").read_text())["port"])
+    with contextlib.ExitStack() as held:
+        for _ in range(300):
+            held.enter_context(socket.create_connection(address, timeout=20)).sendall(b"GET / HTTP/1.1\r\n")
+        with urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/health", timeout=2) as answer:
+            assert answer.status == 200
 
 
 def test_a_manual_order_of_the_trader_lives_through_its_whole_life(platform: Running) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tradewind import cli
 from tradewind.api.identities import open_identities
+from tradewind.cli import program
 from tradewind.cli.exit_codes import MEANINGS, ExitCode
 from tradewind.core import commands as build
 from tradewind.core import journal as log
@@ -50,8 +50,8 @@ async def data(tmp_path: Path) -> Path:
 
 
 def test_every_verb_of_the_tree_can_be_imported_and_has_help() -> None:
-    app = cli.build_app()
-    for name in cli.VERBS:
+    app = program.build_app()
+    for name in program.VERBS:
         command = app[name]
         assert command.help, name
 
@@ -59,7 +59,7 @@ def test_every_verb_of_the_tree_can_be_imported_and_has_help() -> None:
 def test_help_lists_the_verbs_and_the_exit_statuses() -> None:
     ran = tradewind("--help")
     assert ran.code == 0
-    assert all(re.search(rf"\b{name}\b", ran.out) for name in cli.VERBS)
+    assert all(re.search(rf"\b{name}\b", ran.out) for name in program.VERBS)
     flat = " ".join(ran.out.split())
     assert all(f"{code.value} {text}" in flat for code, text in MEANINGS.items())
 

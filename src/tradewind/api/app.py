@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -275,12 +276,16 @@ def _add_read(app: FastAPI, path: str, handler: Callable[[Request], Any], summar
 
 async def _read_body(request: Request) -> bytes:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ApiFailure(
-                413, "BODY_TOO_LARGE", f"a body has at most {MAX_BODY_BYTES} bytes", bound=MAX_BODY_BYTES
-            )
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise ApiFailure(
+                    413, "BODY_TOO_LARGE", f"a body has at most {MAX_BODY_BYTES} bytes", bound=MAX_BODY_BYTES
+                )
+    except ClientDisconnect as error:
+        # Nobody reads this answer; it keeps a connection that ends early from looking like a defect of ours.
+        raise ApiFailure(408, "REQUEST_UNFINISHED", "the connection ended within the body") from error
     return body
 
 

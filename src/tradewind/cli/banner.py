@@ -40,10 +40,24 @@ def market(platform: Platform) -> None:
     )
     console.print(f"feed  {loud}  {one.symbol}  strategy {one.strategy} ({one.parameters})")
     if one.exchange_demo:
-        made = platform.demo_error or "BTC-PERP and its keeper are made; active about two minutes from now"
-        console.print(f"demo  {made.replace('BTC', one.symbol.partition('/')[0])}")
+        console.print(f"demo  {demo(platform)}")
     for reason in platform.selected.passed_over:
         console.print(f"      [dim]not used: {reason}[/]")
+
+
+def demo(platform: Platform) -> str:
+    """What became of the leveraged market of `--exchange-demo`, in the state that the log gives it now."""
+    from tradewind.core.enums import MarketStatus
+
+    if platform.demo_error is not None:
+        return platform.demo_error
+    name = f"{platform.configuration.symbol.partition('/')[0]}-PERP"
+    status = next((one.market.status for one in platform.directory.markets() if one.symbol == name), None)
+    if status is None:
+        return f"there is no market {name}"
+    if status is MarketStatus.CREATED:
+        return f"{name} and its keeper are made; active about two minutes from now"
+    return f"{name} was made by an earlier start; it is {status.name.lower().replace('_', ' ')}"
 
 
 def summary(platform: Platform, report: StopReport) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     CONFIG = 78
     """The configuration or a missing certificate forbids the start."""
     INTERRUPTED = 130
-    """Third interrupt: left at once, with the venue's timers armed."""
+    """Third interrupt: left at once, with the venue's timers armed. Or the first one, before anything ran."""
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -36,5 +36,5 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_RUNNING: "nothing serves this data directory",
     ExitCode.LOCKED: "another process owns the data directory",
     ExitCode.CONFIG: "configuration or a missing certificate forbids the start",
-    ExitCode.INTERRUPTED: "third interrupt: left at once",
+    ExitCode.INTERRUPTED: "third interrupt, or one before anything ran: left at once",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from tradewind.api.app import create_app
+from tradewind.api.connection import bounded
 from tradewind.dashboard.app import mount
 from tradewind.observe.controls import ControlResult, Outcome
 from tradewind.observe.http import mount_observe
@@ -49,6 +50,7 @@ class Server:
         """Answers requests on `sock` from now on."""
         config = uvicorn.Config(
             self.app,
+            http=bounded(),
             log_config=None,
             access_log=False,
             lifespan="off",

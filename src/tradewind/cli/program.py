@@ -1,0 +1,131 @@
+"""The `tradewind` command. Every verb group is a file of its own and is imported only when it is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from cyclopts import App, CycloptsError
+
+from tradewind.cli.exit_codes import MEANINGS, ExitCode
+from tradewind.cli.failure import CommandFailure
+
+# Set to anything, it adds the trace of a defect of this program to its message.
+TRACEBACK = "TRADEWIND_TRACEBACK"
+# Verb → where it lives and what it is for. The text is here so that `--help` imports nothing.
+RUN = "Run"
+OPERATE = "Operate the exchange"
+SAFETY = "Kill switch"
+LOOK = "Log, readiness, numbers"
+VERBS: dict[str, tuple[str, str, str]] = {
+    "up": (
+        "tradewind.cli.up:up",
+        RUN,
+        "Everything on this machine: node, feed, paper venue, trader, API, console.",
+    ),
+    "validate": (
+        "tradewind.cli.validate:validate",
+        RUN,
+        "Preflight: executable checks; exit 0 only when all pass.",
+    ),
+    "status": ("tradewind.cli.status:status", RUN, "What the running platform says of itself."),
+    "market": (
+        "tradewind.cli.market:market",
+        OPERATE,
+        "Create, show, update, pause, resume and close markets.",
+    ),
+    "collateral": (
+        "tradewind.cli.collateral:collateral",
+        OPERATE,
+        "Assets, deposits, withdrawals, transfers, balances.",
+    ),
+    "account": ("tradewind.cli.account:account", OPERATE, "Open and list accounts."),
+    "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
+    "position": ("tradewind.cli.position:position", OPERATE, "List, health, simulate, close, margin."),
+    "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
+    "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),
+    "proposal": ("tradewind.cli.proposal:proposal", OPERATE, "Governed changes: propose, approve, execute."),
+    "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
+    "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
+    "halt": (
+        "tradewind.cli.kill:halt",
+        SAFETY,
+        "No new risk, cancel every working order, keep positions; verified.",
+    ),
+    "flatten": ("tradewind.cli.kill:flatten", SAFETY, "Halt, then reduce positions to zero; verified."),
+    "resume": ("tradewind.cli.kill:resume", SAFETY, "Leave the halt, with a reason."),
+    "journal": (
+        "tradewind.cli.journal:journal",
+        LOOK,
+        "The log: verify, tail, export, prove, snapshot, replay.",
+    ),
+    "ready": ("tradewind.cli.ready:ready", LOOK, "The gate: every readiness criterion with its evidence."),
+    "evidence": ("tradewind.cli.ready:evidence", LOOK, "Measure criteria, and look at the signed records."),
+    "bench": ("tradewind.cli.bench:bench", LOOK, "The numbers of the README."),
+    "lab": ("tradewind.cli.lab:lab", LOOK, "Market scenarios on an engine in memory, with plots."),
+}
+EPILOGUE = "Exit status: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."
+
+
+def build_app() -> App:
+    """The command tree, with nothing imported yet."""
+    from tradewind import __version__
+
+    app = App(
+        name="tradewind",
+        help="A trading platform whose log is the product and whose readiness is executable.",
+        help_epilogue=EPILOGUE,
+        version=__version__,
+        result_action="return_value",
+    )
+    for name, (place, group, text) in VERBS.items():
+        app.command(place, name=name, group=group, help=text)
+    return app
+
+
+def run(arguments: list[str]) -> int:
+    """The exit status of one command; every expected failure becomes one message."""
+    try:
+        answer = build_app()(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return ExitCode.CANNOT
+    except CommandFailure as failure:
+        return _report(failure, arguments)
+    except BrokenPipeError:
+        # The reader of our output went away (for example `| head`); there is nobody left to tell.
+        sys.stderr.close()
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 an operator gets one message, whatever went wrong
+        return _report(_translate(error), arguments)
+    return int(answer) if isinstance(answer, int) else ExitCode.OK
+
+
+def _translate(error: Exception) -> CommandFailure:
+    """Failures of the lower parts as failures of the command; a programming error is named with its place."""
+    from tradewind.cli.translate import translate, unexpected
+
+    failure = translate(error)
+    if failure is None:
+        failure = unexpected(error)
+        if os.environ.get(TRACEBACK):
+            sys.stderr.write("".join(traceback.format_exception(error)))
+    return failure
+
+
+def _report(failure: CommandFailure, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        from tradewind.cli.output import print_json
+
+        print_json({"error": failure.as_dict()})
+        return failure.exit_code
+    sys.stderr.write(f"{failure.code}: {failure.message}\n")
+    for key, value in failure.details.items():
+        if key in ("status", "retryable"):
+            continue
+        lines = value if isinstance(value, list | tuple) else [value]
+        for line in lines:
+            sys.stderr.write(f"  {key}: {line}\n")
+    return failure.exit_code

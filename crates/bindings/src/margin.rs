@@ -56,7 +56,7 @@ pub fn position_margins(
         ..Position::new(0, 0, 0, 0)
     };
     let profit = position.unrealised(mark, unit);
-    Ok((profit, perp.initial_margin(&position), perp.maintenance_margin(&position)))
+    Ok((profit, perp.initial_margin(&position, position.leverage_e2), perp.maintenance_margin(&position)))
 }
 
 /// Mark in ticks at which a position reaches maintenance, None when no price does; `equity_without_value` is what

@@ -78,8 +78,16 @@ pub const CANDIDATES_PER_COMMAND: u32 = 16;
 /// Candidates whose time has come that one command sorts.
 pub const RIPENED_PER_COMMAND: usize = 16;
 /// Crossed prices that one event looks at; the rest waits for the next Tick, which looks at this many a command.
-pub const CROSSINGS_PER_EVENT: usize = 8;
+pub const CROSSINGS_PER_EVENT: usize = 3;
 pub const CROSSINGS_PER_COMMAND: usize = 16;
+/// Instructions that a command may spend on liquidations and leveraged fills before it is continued: what P18.1 grants
+/// less what the last action may take beyond it. The prices below are what the actions take at most, measured.
+pub const EFFORT_PER_COMMAND: u32 = 12_000;
+pub const FILL_EFFORT: u32 = 5_000;
+pub const LOOK_EFFORT: u32 = 2_500;
+pub const PLAN_EFFORT: u32 = 2_000;
+pub const SALE_EFFORT: u32 = 4_000;
+pub const TAKEOVER_EFFORT: u32 = 7_000;
 /// Accounts that one Tick looks at after risk parameters changed.
 pub const SWEEP_LOOKS: u32 = 256;
 /// Opposing positions that are compared for one fill of auto-deleveraging.

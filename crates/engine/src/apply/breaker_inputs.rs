@@ -8,6 +8,7 @@ use crate::halts::{due_id, MarketHalts, Reading, FEED_DUE};
 use crate::limits::{FEED_MARKETS_PER_STEP, WEIGHED_MARKETS_PER_TICK};
 use crate::market::kind;
 use crate::output::{Output, Subject};
+use crate::perp::margin::product;
 use crate::state::due;
 use crate::wire::command::{Command, ALL_MARKETS};
 use crate::wire::event::{CoverageBody, EventKind};
@@ -66,8 +67,7 @@ impl<B: Book> Engine<B> {
     ) {
         let Some(perp) = self.state.perps.of_market(market) else { return };
         let (lots, value) = (perp.open_interest, perp.value(perp.open_interest));
-        let value =
-            if value > 0 { value } else { i128::from(lots) * i128::from(price) * i128::from(perp.unit) };
+        let value = if value > 0 { value } else { product(lots, price, perp.unit) };
         let value = value.clamp(0, i128::from(i64::MAX)) as i64;
         let now = command.time_ns;
         let Some(halts) = self.watched(market) else { return };

@@ -70,6 +70,23 @@ impl<B: Book> Engine<B> {
         weights: Weights,
         instead: Option<&Position>,
     ) -> Health {
+        let mut health = self.collateral(account, sub, weights);
+        let mut replaced = false;
+        for &slot in self.state.accounts.positions(account, sub) {
+            let mut position = self.state.perps.at(slot);
+            if let Some(instead) = instead.filter(|instead| instead.market == position.market) {
+                (position, replaced) = (instead, true);
+            }
+            self.add_position(position, weights, &mut health);
+        }
+        if let Some(instead) = instead.filter(|_| !replaced) {
+            self.add_position(instead, weights, &mut health);
+        }
+        health
+    }
+
+    /// What the balances of a sub-account are worth.
+    pub(crate) fn collateral(&self, account: u32, sub: u8, weights: Weights) -> Health {
         let mut health = Health { valued: true, ..Health::default() };
         let entry =
             self.state.accounts.list[account as usize].sub(sub).expect("sub-account was checked to exist");
@@ -83,37 +100,51 @@ impl<B: Book> Engine<B> {
                 self.add_collateral(asset, amount, weights, &mut health);
             }
         }
-        let mut replaced = false;
-        for &slot in &entry.positions {
-            let mut position = self.state.perps.at(slot);
-            if let Some(instead) = instead.filter(|instead| instead.market == position.market) {
-                (position, replaced) = (instead, true);
-            }
-            self.add_position(position, weights, &mut health);
-        }
-        if let Some(instead) = instead.filter(|_| !replaced) {
-            self.add_position(instead, weights, &mut health);
-        }
         health
     }
 
+    #[inline]
     fn add_position(&self, position: &Position, weights: Weights, health: &mut Health) {
         let perp = self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
+        if weights == Weights::Maintenance {
+            return self.keep_position(perp, position, perp.maintenance_margin(position), health);
+        }
         if perp.mark == 0 {
             health.valued &= position.lots == 0;
             return;
         }
-        let profit = position.unrealised(perp.mark, perp.unit) - i128::from(perp.funding_owed(position));
+        let profit = perp.profit(position);
         health.equity += if weights == Weights::Withdrawal { profit.min(0) } else { profit };
-        if weights == Weights::Maintenance {
-            health.maintenance_margin += perp.maintenance_margin(position);
-        } else {
-            health.initial_margin += self.initial_margin(perp, position);
-        }
+        health.initial_margin += self.initial_margin(perp, position);
         if position.lots != 0 {
-            health.feed_state =
-                health.feed_state.max(self.quote_of(perp.feed).map_or(u8::MAX, |quote| quote.state));
+            health.feed_state = health.feed_state.max(self.feed_state_of(perp.feed));
         }
+    }
+
+    /// A position as it counts for keeping it, its maintenance margin known.
+    #[inline]
+    pub(crate) fn keep_position(
+        &self,
+        perp: &PerpMarket,
+        position: &Position,
+        margin: i128,
+        health: &mut Health,
+    ) {
+        if perp.mark == 0 {
+            health.valued &= position.lots == 0;
+            return;
+        }
+        health.equity += perp.profit(position);
+        health.maintenance_margin += margin;
+        if position.lots != 0 {
+            health.feed_state = health.feed_state.max(self.feed_state_of(perp.feed));
+        }
+    }
+
+    /// The state of the feed that prices a market; the worst without an index.
+    #[inline]
+    fn feed_state_of(&self, feed: u32) -> u8 {
+        self.quote_of(feed).map_or(u8::MAX, |quote| quote.state)
     }
 
     /// Initial margin with the cap that the account's suitability leaves (P4.5), half as much again while detection
@@ -124,7 +155,7 @@ impl<B: Book> Engine<B> {
             0 => allowed,
             chosen => chosen.min(allowed),
         };
-        let margin = perp.initial_margin(&Position { leverage_e2: chosen, ..*position });
+        let margin = perp.initial_margin(position, chosen);
         match self.state.detector.margin_factor(position.account, self.cursor.time_ns) {
             100 => margin,
             factor_e2 => div_ceil(margin * i128::from(factor_e2), 100),
@@ -154,6 +185,11 @@ impl<B: Book> Engine<B> {
             (false, true) => initial_owed,
             (false, false) => maintenance_owed,
         };
+        if asset.flags & asset_flag::SETTLEMENT != 0 && weight == 10_000 && asset.collateral_cap == 0 {
+            // The usual case: money is money.
+            health.equity += i128::from(amount);
+            return;
+        }
         let Some((price, state)) = self.collateral_price(asset, amount > 0, careful) else {
             // Without a price collateral is worth nothing, and what is owed cannot be valued.
             health.valued &= amount > 0;

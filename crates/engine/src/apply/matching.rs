@@ -7,6 +7,7 @@ use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
 use crate::ledger::{line, post_between, post_system_lines, post_user};
+use crate::limits::FILL_EFFORT;
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
 use crate::order::{flag, Order};
@@ -44,7 +45,8 @@ impl<B: Book> Engine<B> {
     ) -> bool {
         let market = taker.order.market as usize;
         let opposite = 1 - taker.order.side;
-        if self.is_leveraged(taker.order.market) {
+        let leveraged = self.is_leveraged(taker.order.market);
+        if leveraged {
             let key = (taker.order.account, taker.order.sub, taker.order.market);
             self.state.perps.set_taking(key, true);
         }
@@ -57,7 +59,8 @@ impl<B: Book> Engine<B> {
                 break;
             }
             let special = (maker.flags | taker.order.flags) & flag::SPECIAL != 0;
-            if budget.fills == 0 || budget.cancels < if special { PAIR_CANCELS } else { 1 } {
+            let spent = budget.fills == 0 || leveraged && budget.is_spent();
+            if spent || budget.cancels < if special { PAIR_CANCELS } else { 1 } {
                 return false;
             }
             if maker.expiry_ns != 0 && maker.expiry_ns <= command.time_ns {
@@ -82,6 +85,9 @@ impl<B: Book> Engine<B> {
                     budget.fills -= 1;
                     let lots = taker.order.remaining.min(maker.remaining);
                     self.fill(command, taker, slot, &maker, lots, output);
+                }
+                if leveraged {
+                    budget.spend(FILL_EFFORT);
                 }
                 // The fill has tripped a breaker: what is left would trade in a halted market (P7.3).
                 if !collected && self.collects(taker.order.market) && !taker.liquidates {

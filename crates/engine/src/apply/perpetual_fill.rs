@@ -135,16 +135,17 @@ impl<B: Book> Engine<B> {
         postings: &mut Vec<Posting>,
     ) -> Side {
         let funding_paid = self.settle_funding(slot, asset, postings);
-        let position = *self.state.perps.at(slot);
-        let Position { account, sub, market, lots: before, .. } = position;
-        let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
+        let position = self.state.perps.at_mut(slot);
+        let Position { account, sub, market, lots: before, funding_entry, .. } = *position;
         let Change { lots, cost, realised } = position.after(delta, &value_of);
+        (position.lots, position.cost) = (lots, cost);
+        let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
         perp.open_interest += lots.max(0) - before.max(0);
         perp.positions += u32::from(lots != 0);
         perp.positions -= u32::from(before != 0);
-        perp.funding_claims += i128::from(lots - before) * position.funding_entry;
-        let entry = self.state.perps.at_mut(slot);
-        (entry.lots, entry.cost) = (lots, cost);
+        if funding_entry != 0 {
+            perp.funding_claims += i128::from(lots - before) * funding_entry;
+        }
         let accounts = &mut self.state.accounts;
         let traded = delta.signum() * value_of(delta.abs());
         post_user(accounts, postings, account, sub, asset, line::COST, -traded - realised);
@@ -154,12 +155,21 @@ impl<B: Book> Engine<B> {
 
     /// Pays or receives what a position owes since it was last touched (P4.8.2); micro-quote paid.
     pub(crate) fn settle_funding(&mut self, slot: u32, asset: u16, postings: &mut Vec<Posting>) -> i64 {
+        let (market, entry) = {
+            let position = self.state.perps.at(slot);
+            (position.market, position.funding_entry)
+        };
+        let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
+        if perp.funding_index == entry {
+            return 0;
+        }
+        self.pay_funding(slot, asset, postings)
+    }
+
+    fn pay_funding(&mut self, slot: u32, asset: u16, postings: &mut Vec<Posting>) -> i64 {
         let position = *self.state.perps.at(slot);
         let perp =
             self.state.perps.of_market_mut(position.market).expect("a position is in a leveraged market");
-        if perp.funding_index == position.funding_entry {
-            return 0;
-        }
         let paid = perp.funding_owed(&position);
         let index = perp.funding_index;
         perp.funding_claims += i128::from(position.lots) * (index - position.funding_entry);
@@ -214,9 +224,12 @@ impl<B: Book> Engine<B> {
         for moved in &moves {
             self.after_position(command, moved, output);
         }
-        // Looked up again: what the others did may have removed a record already.
-        for Moved { account, sub, market, .. } in moves {
-            self.state.perps.drop_if_empty(&mut self.state.accounts, (account, sub, market));
+        for (side, Moved { account, sub, market, .. }) in sides.iter().zip(moves) {
+            // A record that is still there and holds something stays; otherwise it is looked up again, since what
+            // the others did may have removed it already.
+            if !self.state.perps.at(side.slot).keeps((account, sub, market)) {
+                self.state.perps.drop_if_empty(&mut self.state.accounts, (account, sub, market));
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use super::liquidation::Liquidation;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::{
-    AUCTION_LEVELS_PER_COMMAND, CANCELS_PER_COMMAND, DUE_PER_COMMAND, FILLS_PER_COMMAND,
-    LIQUIDATIONS_PER_COMMAND,
+    AUCTION_LEVELS_PER_COMMAND, CANCELS_PER_COMMAND, DUE_PER_COMMAND, EFFORT_PER_COMMAND, FILLS_PER_COMMAND,
+    LIQUIDATIONS_PER_COMMAND, LOOK_EFFORT,
 };
 use crate::order::Order;
 use crate::output::{Output, Subject};
@@ -112,6 +112,8 @@ pub struct Budget {
     /// Price levels of a call auction.
     pub levels: u32,
     pub liquidations: u32,
+    /// Instructions for what costs more than its number says: leveraged fills and liquidations.
+    effort: u32,
 }
 
 impl Budget {
@@ -122,7 +124,25 @@ impl Budget {
             due: DUE_PER_COMMAND,
             levels: AUCTION_LEVELS_PER_COMMAND,
             liquidations: LIQUIDATIONS_PER_COMMAND,
+            effort: EFFORT_PER_COMMAND,
         }
+    }
+
+    /// Counts what an action takes.
+    #[inline]
+    pub fn spend(&mut self, effort: u32) {
+        self.effort = self.effort.saturating_sub(effort);
+    }
+
+    /// Looks at sub-accounts that are left.
+    pub fn looks(&self) -> u32 {
+        self.effort / LOOK_EFFORT
+    }
+
+    /// Whether the next action belongs to the next command.
+    #[inline]
+    pub fn is_spent(&self) -> bool {
+        self.effort == 0
     }
 }
 
@@ -167,9 +187,9 @@ impl<B: Book> Engine<B> {
                     }
                 }
                 Work::LiquidateQueue => self.liquidate_queue(command, &mut budget, output),
-                Work::Crossings => self.look_at_crossings(command, output),
+                Work::Crossings => self.look_at_crossings(command, &mut budget, output),
             };
-            if exhausted {
+            if exhausted || budget.is_spent() {
                 if let Some(rest) = rest {
                     self.suspend(command, token, rest, output);
                 }

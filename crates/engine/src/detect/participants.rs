@@ -244,7 +244,8 @@ const EMPTY: u8 = u8::MAX;
 /// The accounts that trade in one market, found by handle.
 #[derive(Clone, Debug, Default)]
 pub struct Participants {
-    list: Vec<Participant>,
+    /// Boxed: a table that grows moves pointers, not what they point at.
+    list: Vec<Box<Participant>>,
     /// Positions in `list` by hashed account, at most half full; derived.
     index: Vec<u8>,
 }
@@ -259,7 +260,7 @@ impl Participants {
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Participant> {
-        self.list.iter_mut()
+        self.list.iter_mut().map(Box::as_mut)
     }
 
     #[inline]
@@ -301,14 +302,14 @@ impl Participants {
         if self.list.len() >= DETECTION_ACCOUNTS {
             return None;
         }
-        self.list.push(Participant::new(account));
+        self.list.push(Box::new(Participant::new(account)));
         if self.list.len() * 2 > self.index.len() {
             self.rebuild();
         } else {
             let cell = self.cell(account);
             self.index[cell] = (self.list.len() - 1) as u8;
         }
-        self.list.last_mut()
+        self.list.last_mut().map(Box::as_mut)
     }
 
     fn rebuild(&mut self) {
@@ -359,7 +360,7 @@ impl Participants {
 
     pub fn encode(&self, writer: &mut Writer) {
         writer.len(self.list.len());
-        self.list.iter().for_each(|one| writer.raw(bytemuck::bytes_of(one)));
+        self.list.iter().for_each(|one| writer.raw(bytemuck::bytes_of(&**one)));
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -374,7 +375,7 @@ impl Participants {
             {
                 return Err(format!("account {} among the participants of a market", one.account));
             }
-            participants.list.push(one);
+            participants.list.push(Box::new(one));
             participants.rebuild();
         }
         Ok(participants)

@@ -43,6 +43,24 @@ pub struct MarketHalts {
     pub range_ticks: Option<i64>,
     /// What this market adds to B2c's sums: open interest × move, and open interest.
     pub weighed: (i128, i64),
+    /// The newest sample of both windows; known again with the next one after a restart.
+    sampled: (i64, i64),
+}
+
+/// Place of a breaker in [`OF_MARKET`].
+#[inline]
+fn place(id: u8) -> usize {
+    const PLACES: [u8; 32] = {
+        let (mut places, mut at) = ([u8::MAX; 32], 0);
+        while at < OF_MARKET.len() {
+            places[OF_MARKET[at] as usize] = at as u8;
+            at += 1;
+        }
+        places
+    };
+    let place = PLACES[usize::from(id) % PLACES.len()];
+    assert!(place != u8::MAX, "a breaker of markets");
+    usize::from(place)
 }
 
 impl MarketHalts {
@@ -59,6 +77,7 @@ impl MarketHalts {
             pending_liquidation: 0,
             range_ticks,
             weighed: (0, 0),
+            sampled: (0, 0),
         }
     }
 
@@ -66,15 +85,13 @@ impl MarketHalts {
     /// For a breaker that markets do not have.
     #[inline]
     pub fn breaker(&self, id: u8) -> &Breaker {
-        let at = OF_MARKET.iter().position(|&other| other == id);
-        &self.breakers[at.expect("a breaker of markets")]
+        &self.breakers[place(id)]
     }
 
     /// # Panics
     /// As [`MarketHalts::breaker`].
     pub fn breaker_mut(&mut self, id: u8) -> &mut Breaker {
-        let at = OF_MARKET.iter().position(|&other| other == id);
-        &mut self.breakers[at.expect("a breaker of markets")]
+        &mut self.breakers[place(id)]
     }
 
     /// The breakers that reopen by an auction and are in this phase.
@@ -113,6 +130,11 @@ impl MarketHalts {
     /// Takes a price into both windows, tripped or not.
     #[inline]
     pub fn sample(&mut self, now_ns: i64, price: i64) {
+        if self.sampled == (now_ns, price) {
+            // The same moment and price again change neither window.
+            return;
+        }
+        self.sampled = (now_ns, price);
         self.fast.push(now_ns, price);
         self.slow.push(now_ns, price);
     }

@@ -14,6 +14,11 @@ struct Deque {
 impl Deque {
     /// `covers(old, new)`: the new sample makes the old one meaningless.
     fn push(&mut self, now_ns: i64, value: i64, covers: impl Fn(i64, i64) -> bool) {
+        if let Some(last) = self.samples.back_mut().filter(|last| last.1 == value) {
+            // The usual case: the same price again. What is in front of it is more extreme.
+            last.0 = now_ns;
+            return;
+        }
         while self.samples.back().is_some_and(|&(_, old)| covers(old, value)) {
             self.samples.pop_back();
         }
@@ -98,17 +103,23 @@ impl Extremes {
 /// ticks (P7.2).
 #[inline]
 pub fn moves_beyond(price: i64, extreme: i64, threshold_bp: i64, range_ticks: Option<i64>) -> bool {
-    let base = range_ticks.unwrap_or(extreme);
-    i128::from((price - extreme).abs()) * 10_000 > i128::from(threshold_bp) * i128::from(base)
+    let (base, moved) = (range_ticks.unwrap_or(extreme), (price - extreme).abs());
+    match (moved.checked_mul(10_000), threshold_bp.checked_mul(base)) {
+        (Some(moved), Some(most)) => moved > most,
+        _ => i128::from(moved) * 10_000 > i128::from(threshold_bp) * i128::from(base),
+    }
 }
 
 /// The move against an extreme in ppm of the base, rounded up; 0 without a base.
 pub fn move_ppm(price: i64, extreme: i64, range_ticks: Option<i64>) -> i64 {
-    let base = i128::from(range_ticks.unwrap_or(extreme));
-    if base <= 0 {
+    let (base, moved) = (range_ticks.unwrap_or(extreme), (price - extreme).abs());
+    if base <= 0 || moved == 0 {
         return 0;
     }
-    let scaled = i128::from((price - extreme).abs()) * 1_000_000;
+    if let Some(scaled) = moved.checked_mul(1_000_000) {
+        return (scaled as u64).div_ceil(base as u64) as i64;
+    }
+    let (scaled, base) = (i128::from(moved) * 1_000_000, i128::from(base));
     ((scaled + base - 1) / base).min(i128::from(i64::MAX)) as i64
 }
 

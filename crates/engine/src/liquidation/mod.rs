@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::{Reader, Writer};
 use crate::limits::SECOND_NS;
+use crate::perp::margin::{div_floor, product};
 use crate::perp::{PerpMarket, Perps, Position};
 use crate::state::{due, Due};
 use step::{rate_limit, Deviation};
@@ -38,8 +39,9 @@ pub fn rank_of(position: &Position, unit: i64) -> Rank {
     if position.lots == 0 {
         return UNRANKED;
     }
-    let size = i128::from(position.lots) * i128::from(unit);
-    let entry = crate::perp::margin::div_floor(i128::from(position.cost) * size.signum(), size.abs()) as i64;
+    let size = product(position.lots, unit, 1).abs();
+    let cost = i128::from(if position.lots > 0 { position.cost } else { -position.cost });
+    let entry = div_floor(cost, size) as i64;
     if position.lots > 0 {
         (0, entry)
     } else {
@@ -181,25 +183,23 @@ impl Liquidations {
 
     /// Flags an owner or refreshes what is known of it; the place of its market is `place`. True when it is new.
     pub fn flag(&mut self, owner: Owner, place_of: impl Fn(u32) -> Option<usize>, seen: Candidate) -> bool {
-        let old = self.candidates.get(&owner).copied();
-        let new = match old {
-            Some(old) => {
-                Candidate { flagged_ns: old.flagged_ns, ready_ns: old.ready_ns, ripe: old.ripe, ..seen }
-            }
-            None => seen,
+        let Some(known) = self.candidates.get_mut(&owner) else {
+            self.waiting.insert((seen.ready_ns, owner));
+            self.count_pending(seen.market, seen.lots, &place_of);
+            self.candidates.insert(owner, seen);
+            return true;
         };
-        if let Some(old) = old.filter(|old| old.ripe) {
+        let old = *known;
+        *known = Candidate { flagged_ns: old.flagged_ns, ready_ns: old.ready_ns, ripe: old.ripe, ..seen };
+        if old.ripe && (old.ratio_ppm, old.notional) != (seen.ratio_ppm, seen.notional) {
             self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
-            self.ripe.insert((new.ratio_ppm, Reverse(new.notional), owner));
+            self.ripe.insert((seen.ratio_ppm, Reverse(seen.notional), owner));
         }
-        if let Some(old) = old {
+        if (old.market, old.lots) != (seen.market, seen.lots) {
             self.count_pending(old.market, -old.lots, &place_of);
-        } else {
-            self.waiting.insert((new.ready_ns, owner));
+            self.count_pending(seen.market, seen.lots, &place_of);
         }
-        self.count_pending(new.market, new.lots, &place_of);
-        self.candidates.insert(owner, new);
-        old.is_none()
+        false
     }
 
     fn count_pending(&mut self, market: u32, lots: i64, place_of: &impl Fn(u32) -> Option<usize>) {
@@ -212,10 +212,12 @@ impl Liquidations {
     pub fn unflag(&mut self, owner: Owner, place_of: impl Fn(u32) -> Option<usize>) -> bool {
         let Some(old) = self.candidates.remove(&owner) else { return false };
         self.count_pending(old.market, -old.lots, &place_of);
-        self.waiting.remove(&(old.ready_ns, owner));
-        self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
-        let steps: Vec<_> = self.steps.range((owner, 0)..=(owner, u32::MAX)).map(|(&key, _)| key).collect();
-        for key in steps {
+        if old.ripe {
+            self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
+        } else {
+            self.waiting.remove(&(old.ready_ns, owner));
+        }
+        while let Some((&key, _)) = self.steps.range((owner, 0)..=(owner, u32::MAX)).next() {
             self.steps.remove(&key);
         }
         true
@@ -224,8 +226,11 @@ impl Liquidations {
     /// Moves the moment at which SYSTEM acts on a candidate; it leaves the ripe ones.
     pub fn postpone(&mut self, owner: Owner, ready_ns: i64) {
         let Some(candidate) = self.candidates.get_mut(&owner) else { return };
-        self.waiting.remove(&(candidate.ready_ns, owner));
-        self.ripe.remove(&(candidate.ratio_ppm, Reverse(candidate.notional), owner));
+        if candidate.ripe {
+            self.ripe.remove(&(candidate.ratio_ppm, Reverse(candidate.notional), owner));
+        } else {
+            self.waiting.remove(&(candidate.ready_ns, owner));
+        }
         (candidate.ready_ns, candidate.ripe) = (ready_ns, false);
         self.waiting.insert((ready_ns, owner));
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::perp::margin::{div_ceil, PPM};
+use crate::perp::margin::{div_ceil, product, PPM};
 
 /// No price on this side.
 pub const NO_LOW: i64 = i64::MIN;
@@ -39,7 +39,12 @@ pub const LIQUIDATABLE: u8 = LEVELS_PPM.len() as u8;
 
 /// Level of a sub-account: the number of ratios that it is below, given the level that was published last.
 pub fn level(equity: i128, maintenance: i128, previous: u8) -> u8 {
-    let below = |ratio_ppm: i128| equity * PPM < maintenance * ratio_ppm;
+    if maintenance >= 0 && equity - maintenance >= maintenance {
+        // The usual case: far above every ratio, the margin of the first included.
+        return 0;
+    }
+    let scaled = equity * PPM;
+    let below = |ratio_ppm: i128| scaled < maintenance * ratio_ppm;
     let reached = LEVELS_PPM.iter().filter(|&&ratio_ppm| below(ratio_ppm)).count() as u8;
     if reached >= previous {
         return reached;
@@ -52,9 +57,13 @@ pub fn level(equity: i128, maintenance: i128, previous: u8) -> u8 {
 
 /// The ratio that a sub-account of this level reaches next, in ppm.
 #[inline]
-pub fn next_ratio_ppm(equity: i128, maintenance: i128) -> i128 {
-    let above = |ratio_ppm: &&i128| equity * PPM >= maintenance * **ratio_ppm;
-    LEVELS_PPM.iter().find(above).copied().unwrap_or(PPM)
+pub fn next_ratio_ppm(equity: i128, maintenance: i128) -> i64 {
+    if maintenance >= 0 && equity - maintenance >= maintenance {
+        return LEVELS_PPM[0] as i64;
+    }
+    let scaled = equity * PPM;
+    let above = |ratio_ppm: &&i128| scaled >= maintenance * **ratio_ppm;
+    LEVELS_PPM.iter().find(above).copied().unwrap_or(PPM) as i64
 }
 
 /// `E/MM` in ppm, saturated.
@@ -73,6 +82,29 @@ pub struct Bounds {
     pub high: i64,
 }
 
+/// A bound that has to come nearer to the mark comes nearer by this share of its distance more.
+const SPARE: i64 = 16;
+
+impl Bounds {
+    /// These bounds where they are nearer to the mark than `old` (both on the scale of the given marks), `old` where
+    /// that is nearer already. A bound that moves goes a little further than it must: the fills that follow each other
+    /// then move it once, not each time, and a look that comes early does no harm.
+    #[inline]
+    pub fn within(self, old: Bounds, falling: i64, rising: i64) -> Bounds {
+        let low = match self.low {
+            NO_LOW => NO_LOW,
+            low if low <= old.low => old.low,
+            low => low + falling.saturating_sub(low).max(0) / SPARE,
+        };
+        let high = match self.high {
+            NO_HIGH => NO_HIGH,
+            high if high >= old.high => old.high,
+            high => high - high.saturating_sub(rising).max(0) / SPARE,
+        };
+        Bounds { low, high }
+    }
+}
+
 pub const UNWATCHED: Bounds = Bounds { low: NO_LOW, high: NO_HIGH };
 
 /// One exposure of a sub-account to a mark.
@@ -81,37 +113,38 @@ pub struct Exposure {
     pub lots: i64,
     pub unit: i64,
     pub mark: i64,
-    /// Notional at the mark, and the maintenance fraction at twice of it.
-    pub notional: i128,
-    pub mmf_twice_ppm: i128,
+    /// Notional at the mark in micro-quote, and the maintenance fraction at twice of it.
+    pub notional: i64,
+    pub mmf_twice_ppm: i64,
 }
 
 impl Exposure {
     /// The prices at which this exposure alone may have lost `share` micro-quote of `E − w·MM`.
-    pub fn bounds(&self, share: i128, ratio_ppm: i128) -> Bounds {
+    pub fn bounds(&self, share: i64, ratio_ppm: i64) -> Bounds {
         if self.lots == 0 {
             return UNWATCHED;
         }
-        let size = i128::from(self.lots.unsigned_abs()) * i128::from(self.unit);
+        // What saturates makes the bounds narrower, never wider.
+        let size = self.lots.saturating_abs().saturating_mul(self.unit);
         // w·MM grows by at most w·1.5·mmf(2V) of the notional's growth while the price less than doubles.
-        let growth_ppm = ratio_ppm * 2 * self.mmf_twice_ppm / PPM + 1;
+        let growth_ppm = (ratio_ppm * 2).saturating_mul(self.mmf_twice_ppm) / MILLION + 1;
         if self.lots > 0 {
             let steps = (share - ROUNDING).max(0) / size;
-            let low = i128::from(self.mark) - steps - 1;
             // Only where the margin grows faster than the value can a rising price endanger a long position.
-            let high = if growth_ppm >= PPM { self.mark + 1 } else { NO_HIGH };
-            return Bounds { low: low.max(i128::from(NO_LOW + 1)) as i64, high };
+            let high = if growth_ppm >= MILLION { self.mark + 1 } else { NO_HIGH };
+            return Bounds { low: self.mark.saturating_sub(steps).saturating_sub(1), high };
         }
         // Fractions are whole ppm: one more of them on twice the notional.
-        let slack = ROUNDING + 4 * self.notional / PPM;
-        let slope = div_ceil(size * (PPM + growth_ppm), PPM);
-        let steps = ((share - slack).max(0) / slope).min(i128::from(self.mark));
-        Bounds { low: NO_LOW, high: self.mark + steps as i64 + 1 }
+        let slack = ROUNDING + self.notional / (MILLION / 4);
+        let growing = div_ceil(product(size, growth_ppm, 1), PPM).min(i128::from(i64::MAX)) as i64;
+        let steps = ((share - slack).max(0) / size.saturating_add(growing)).min(self.mark);
+        Bounds { low: NO_LOW, high: self.mark + steps + 1 }
     }
 }
 
 /// Micro-quote that roundings of fees, funding and valuations may move unseen.
-const ROUNDING: i128 = 16;
+const ROUNDING: i64 = 16;
+const MILLION: i64 = 1_000_000;
 
 /// Exposures of one market (or of one collateral asset) by the price at which they are due.
 #[derive(Clone, Debug, Default)]
@@ -201,14 +234,14 @@ mod tests {
             let margin = |mark: i64| fractions.maintenance_margin(value(mark));
             for buffer_pct in [0, 1, 30, 200] {
                 let equity = margin(mark) * (100 + buffer_pct) / 100;
-                let ratio = PPM;
-                let share = equity - margin(mark);
+                let ratio = MILLION;
+                let share = (equity - margin(mark)) as i64;
                 let exposure = Exposure {
                     lots,
                     unit,
                     mark,
-                    notional: value(mark),
-                    mmf_twice_ppm: fractions.maintenance_ppm(2 * value(mark)),
+                    notional: value(mark) as i64,
+                    mmf_twice_ppm: fractions.maintenance_ppm(2 * value(mark)) as i64,
                 };
                 let bounds = exposure.bounds(share, ratio);
                 for price in 1..3 * mark {

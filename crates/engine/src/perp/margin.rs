@@ -11,10 +11,58 @@ pub const TIER_SINGLE_E2: u32 = 10_000;
 /// # use tradewind_engine::perp::margin::isqrt_ceil;
 /// assert_eq!((isqrt_ceil(0), isqrt_ceil(16), isqrt_ceil(17)), (0, 4, 5));
 /// ```
+#[inline]
 pub fn isqrt_ceil(value: i128) -> i128 {
     debug_assert!(value >= 0);
-    let root = (value as u128).isqrt();
-    (root + u128::from(root * root < value as u128)) as i128
+    match i64::try_from(value) {
+        Ok(narrow) => i128::from(isqrt_ceil_narrow(narrow as u64)),
+        Err(_) => isqrt_ceil_wide(value as u128),
+    }
+}
+
+/// [`isqrt_ceil`] below 2^63. The floating-point root is a first guess that is put right: the result is exact,
+/// whatever was rounded.
+#[inline]
+fn isqrt_ceil_narrow(value: u64) -> u64 {
+    let mut root = (value as f64).sqrt() as u64;
+    while root > 0 && (root - 1) * (root - 1) >= value {
+        root -= 1;
+    }
+    while root * root < value {
+        root += 1;
+    }
+    root
+}
+
+#[cold]
+fn isqrt_ceil_wide(value: u128) -> i128 {
+    let root = value.isqrt();
+    (root + u128::from(root * root < value)) as i128
+}
+
+/// `a · b` of factors that mostly fit 64 bits.
+#[inline]
+pub fn product(a: i64, b: i64, c: i64) -> i128 {
+    match a.checked_mul(b).and_then(|ab| ab.checked_mul(c)) {
+        Some(narrow) => i128::from(narrow),
+        None => product_wide(a, b, c),
+    }
+}
+
+#[cold]
+fn product_wide(a: i64, b: i64, c: i64) -> i128 {
+    i128::from(a) * i128::from(b) * i128::from(c)
+}
+
+/// `ceil(value · ppm / 10^6)` of a value and a fraction of at least 0.
+#[inline]
+pub fn part_ceil(value: i128, ppm: i128) -> i128 {
+    if let (Ok(narrow), Ok(part)) = (u64::try_from(value), u64::try_from(ppm)) {
+        if let Some(product) = narrow.checked_mul(part) {
+            return i128::from(product.div_ceil(PPM as u64));
+        }
+    }
+    div_ceil(value * ppm, PPM)
 }
 
 /// `ceil(numerator / denominator)`, the denominator positive.
@@ -55,10 +103,20 @@ impl Fractions {
         if self.size_k_ppm == 0 {
             return 0;
         }
-        div_ceil(i128::from(self.size_k_ppm) * isqrt_ceil(notional), 1_000)
+        match i64::try_from(notional) {
+            Ok(narrow) => i128::from(self.size_narrow_ppm(narrow as u64)),
+            Err(_) => div_ceil(i128::from(self.size_k_ppm) * isqrt_ceil_wide(notional as u128), 1_000),
+        }
+    }
+
+    /// [`Fractions::size_ppm`] of a notional below 2^63, whose root is below 2^32.
+    #[inline]
+    fn size_narrow_ppm(&self, notional: u64) -> u64 {
+        (u64::from(self.size_k_ppm) * isqrt_ceil_narrow(notional)).div_ceil(1_000)
     }
 
     /// Initial margin fraction at a notional.
+    #[inline]
     pub fn initial_ppm(&self, notional: i128) -> i128 {
         let cap = match self.chosen_e2 {
             0 => self.leverage_cap_e2,
@@ -68,21 +126,28 @@ impl Fractions {
     }
 
     /// Maintenance margin fraction at a notional.
+    #[inline]
     pub fn maintenance_ppm(&self, notional: i128) -> i128 {
-        let entry = inverse_ppm(self.leverage_base_e2).max(self.size_ppm(notional));
+        let entry = inverse_ppm(self.leverage_base_e2);
+        let entry = match i64::try_from(notional) {
+            Ok(narrow) if self.size_k_ppm != 0 => {
+                i128::from((entry as u64).max(self.size_narrow_ppm(narrow as u64)))
+            }
+            _ => entry.max(self.size_ppm(notional)),
+        };
         i128::from(self.floor_mmf_ppm).max((entry + 1) / 2)
     }
 
     /// `ceil(V · imf / 10^6)`.
     #[inline]
     pub fn initial_margin(&self, notional: i128) -> i128 {
-        div_ceil(notional * self.initial_ppm(notional), PPM)
+        part_ceil(notional, self.initial_ppm(notional))
     }
 
     /// `ceil(V · mmf / 10^6)`.
     #[inline]
     pub fn maintenance_margin(&self, notional: i128) -> i128 {
-        div_ceil(notional * self.maintenance_ppm(notional), PPM)
+        part_ceil(notional, self.maintenance_ppm(notional))
     }
 }
 
@@ -171,7 +236,9 @@ mod tests {
 
     #[test]
     fn roots_and_divisions_round_up_at_the_extremes_of_their_range() {
-        for value in [0, 1, 2, 3, 4, 15, 16, 17, i128::from(i64::MAX), i128::MAX] {
+        let squares = (0..4_000_i128).map(|step| (3_037_000_499 - step * 759_000).pow(2));
+        let around = squares.flat_map(|square| [square - 1, square, square + 1]);
+        for value in [0, 1, 2, 3, 4, 15, 16, 17, i128::from(i64::MAX), i128::MAX].into_iter().chain(around) {
             let root = isqrt_ceil(value);
             assert!(root.checked_mul(root).is_none_or(|square| square >= value));
             assert!(root == 0 || (root - 1) * (root - 1) < value);

@@ -16,7 +16,7 @@ use crate::liquidation::watch::Bounds;
 use crate::order::{Order, NONE};
 use crate::state::{due, Due};
 use crate::wire::command::side;
-use margin::{Fractions, TIER_SINGLE_E2};
+use margin::{product, Fractions, TIER_SINGLE_E2};
 
 /// Risk parameters of a leveraged market (P4.2, P4.3, P4.8, P5.2, P5.6). Money in micro-quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,14 +136,15 @@ impl PerpMarket {
     /// Micro-quote of lots at the mark.
     #[inline]
     pub fn value(&self, lots: i64) -> i128 {
-        i128::from(lots.unsigned_abs()) * i128::from(self.mark) * i128::from(self.unit)
+        product(lots, self.mark, self.unit).abs()
     }
 
     /// Initial margin of a position with its open orders (P4.3): the worse of all buys or all sells filled, at the
     /// mark, plus what filling them at their limits instead loses.
-    pub fn initial_margin(&self, position: &Position) -> i128 {
-        let fractions = self.fractions(position.leverage_e2);
-        let at_mark = |lots: i64| i128::from(lots) * i128::from(self.mark) * i128::from(self.unit);
+    /// `leverage_e2`: the chosen leverage in hundredths, 0 = none.
+    pub fn initial_margin(&self, position: &Position, leverage_e2: u32) -> i128 {
+        let fractions = self.fractions(leverage_e2);
+        let at_mark = |lots: i64| product(lots, self.mark, self.unit);
         let (buys, sells) = (position.open_buy_lots, position.open_sell_lots);
         let bought = fractions.initial_margin(self.value(position.lots + buys));
         if buys | sells == 0 {
@@ -155,8 +156,15 @@ impl PerpMarket {
         (bought + buy_loss).max(sold + sell_loss)
     }
 
+    #[inline]
     pub fn maintenance_margin(&self, position: &Position) -> i128 {
         self.fractions(0).maintenance_margin(self.value(position.lots))
+    }
+
+    /// Unrealised profit at the mark less the funding that is owed, micro-quote.
+    #[inline]
+    pub fn profit(&self, position: &Position) -> i128 {
+        position.unrealised(self.mark, self.unit) - i128::from(self.funding_owed(position))
     }
 
     /// Funding that a position owes (negative: is owed), not settled yet.

@@ -1,6 +1,6 @@
 //! One position and what a fill does to it (protocol P1.5.6, P4.1).
 
-use super::margin::div_ceil;
+use super::margin::{div_ceil, product};
 use crate::liquidation::watch::{Bounds, UNWATCHED};
 use crate::liquidation::{Rank, UNRANKED};
 
@@ -65,10 +65,16 @@ impl Position {
         self.lots | self.open_buy_lots | self.open_sell_lots == 0 && !self.taking
     }
 
+    /// Whether this is the record of a key and holds something.
+    #[inline]
+    pub fn keeps(&self, (account, sub, market): (u32, u8, u32)) -> bool {
+        self.account == account && self.market == market && self.sub == sub && !self.is_empty()
+    }
+
     /// Unrealised profit at a mark, micro-quote.
     #[inline]
     pub fn unrealised(&self, mark: i64, unit: i64) -> i128 {
-        i128::from(self.lots) * i128::from(mark) * i128::from(unit) - i128::from(self.cost)
+        product(self.lots, mark, unit) - i128::from(self.cost)
     }
 
     /// The position after `lots` more (negative: sold) at a price whose value is `value_of(lots)`.

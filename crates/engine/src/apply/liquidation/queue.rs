@@ -47,9 +47,13 @@ impl<B: Book> Engine<B> {
     ) -> (Option<Work>, bool) {
         let now_ns = command.time_ns;
         for _ in 0..RIPENED_PER_COMMAND {
+            if budget.is_spent() {
+                break;
+            }
             let Some(owner) = self.state.liquidations.ripen(now_ns) else { break };
             // Its number may be old: looked at now, it takes the place that is its own among the others.
             self.look_at(command, account_of(owner), true, output);
+            budget.spend(LOOK_EFFORT);
         }
         if self.state.liquidations.is_due(now_ns) {
             return (Some(Work::LiquidateQueue), true);
@@ -59,9 +63,10 @@ impl<B: Book> Engine<B> {
                 self.state.liquidations.arm(&mut self.state.due);
                 return (Some(Work::Due), false);
             };
-            if budget.liquidations == 0 || budget.fills == 0 || budget.cancels == 0 {
+            if budget.liquidations == 0 || budget.fills == 0 || budget.cancels == 0 || budget.is_spent() {
                 return (Some(Work::LiquidateQueue), true);
             }
+            budget.spend(PLAN_EFFORT);
             let who = account_of(owner);
             let candidate = self.state.liquidations.candidates[&owner];
             match self.plan_liquidation(now_ns, None, who, candidate.market) {

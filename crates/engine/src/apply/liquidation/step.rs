@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::gate::{Action, Cell};
 use crate::keeper::action;
 use crate::ledger::{line, post_margin, post_system_lines};
-use crate::limits::{MAX_PRICE, SECOND_NS};
+use crate::limits::{MAX_PRICE, SALE_EFFORT, SECOND_NS};
 use crate::liquidation::step::{
     fee, fee_parts, fee_rate_e6bp, reward, Case, BAND_PPM, STEP_NS, TRANCHE_NS, WIDE_AFTER_NS, WIDE_BAND_PPM,
 };
@@ -17,6 +17,7 @@ use crate::liquidation::{StepTimes, NOBODY};
 use crate::oracle::matrix;
 use crate::order::{Order, NONE};
 use crate::output::{Output, Subject};
+use crate::perp::margin::product;
 use crate::perp::{PerpMarket, Position};
 use crate::wire::command::{order_flag, order_type, side, stp, time_in_force, Command};
 use crate::wire::error::{reject, Code, Reject};
@@ -139,7 +140,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::POSITION_HEALTHY, narrow(maintenance), narrow(equity));
         }
         let perp = self.state.perps.of_market(named).expect("a position is in a leveraged market");
-        self.liquidation_price(perp, position.lots > 0)?;
+        let named_price = self.liquidation_price(perp, position.lots > 0)?;
         if !health.valued {
             return Err(Code::STALE_PRICE.into());
         }
@@ -148,11 +149,15 @@ impl<B: Book> Engine<B> {
             let position = self.state.perps.at(slot);
             let perp =
                 self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
-            let Ok(mark) = self.liquidation_price(perp, position.lots > 0) else { continue };
+            let price = if position.market == named {
+                Ok(named_price)
+            } else {
+                self.liquidation_price(perp, position.lots > 0)
+            };
+            let Ok(mark) = price else { continue };
             let margin = margin_at(perp, position, mark);
             if position.lots != 0 && best.as_ref().is_none_or(|&(most, _)| margin > most) {
-                let value =
-                    i128::from(position.lots.unsigned_abs()) * i128::from(mark) * i128::from(perp.unit);
+                let value = product(position.lots, mark, perp.unit).abs();
                 let mmf_ppm = perp.fractions(0).maintenance_ppm(value);
                 let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
                 let (lots, unit) = (position.lots, perp.unit);
@@ -218,6 +223,7 @@ impl<B: Book> Engine<B> {
                     if !self.cancel_for_liquidation(command, &job, budget, output) {
                         return Some(job);
                     }
+                    budget.spend(SALE_EFFORT);
                     if takeover {
                         Phase::Takeover(Takeover::default())
                     } else if let Some(sale) = self.begin_sale(command, &job, output) {
@@ -515,6 +521,5 @@ fn lot_value(case: &Case) -> i64 {
 
 /// Maintenance margin of a position at another price than the mark.
 pub(super) fn margin_at(perp: &PerpMarket, position: &Position, price: i64) -> i128 {
-    let value = i128::from(position.lots.unsigned_abs()) * i128::from(price) * i128::from(perp.unit);
-    perp.fractions(0).maintenance_margin(value)
+    perp.fractions(0).maintenance_margin(product(position.lots, price, perp.unit).abs())
 }

@@ -8,7 +8,7 @@ use crate::apply::work::Budget;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::{line, post_margin, post_system};
-use crate::limits::ADL_LOOKS;
+use crate::limits::{ADL_LOOKS, TAKEOVER_EFFORT};
 use crate::liquidation::step::{adl_score_ppm, insurance_limit, mul_div, part};
 use crate::liquidation::watch::{account_of, owner, Owner};
 use crate::liquidation::NOBODY;
@@ -64,7 +64,7 @@ impl<B: Book> Engine<B> {
         let who = (job.account, job.sub);
         self.state.liquidations.busy = Some(owner(who.0, who.1));
         loop {
-            if budget.liquidations == 0 {
+            if budget.liquidations == 0 || budget.is_spent() {
                 return false;
             }
             if state.part.is_none() {
@@ -145,17 +145,19 @@ impl<B: Book> Engine<B> {
             self.hand_to_insurance(command, who, part, budget, output);
         }
         while part.gone < part.lots.abs() {
-            if budget.liquidations == 0 {
+            if budget.liquidations == 0 || budget.is_spent() {
                 return false;
             }
             let Some(opponent) = self.first_opponent(part) else { break };
             budget.liquidations -= 1;
+            budget.spend(TAKEOVER_EFFORT);
             self.deleverage(command, who, part, &opponent, output);
         }
         let left = part.lots.abs() - part.gone;
         if left > 0 {
             // Nobody stands against it any more who has anything: it goes to the fund at the mark, its loss to all.
             budget.liquidations = budget.liquidations.saturating_sub(1);
+            budget.spend(TAKEOVER_EFFORT);
             let perp = self.state.perps.of_market(part.market).expect("a leveraged market");
             let value = perp.value(left) * i128::from(part.lots.signum());
             self.hand_to_fund(command, who, part, (left, value), output);
@@ -174,6 +176,7 @@ impl<B: Book> Engine<B> {
         let lots = self.insurable_lots(part);
         if lots > 0 && self.fund_account(command, output).is_some() {
             budget.liquidations = budget.liquidations.saturating_sub(1);
+            budget.spend(TAKEOVER_EFFORT);
             let value = self::part(part.value, part.lots.abs(), part.gone, lots);
             self.hand_to_fund(command, who, part, (lots, value), output);
         }

@@ -1,7 +1,7 @@
 //! Who must be looked at, and what a look finds: warnings, candidates, new bounds (protocol P5.1, P5.9).
 
 use crate::apply::margin::{narrow, Health, Weights};
-use crate::apply::work::Work;
+use crate::apply::work::{Budget, Work};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::line;
@@ -12,7 +12,7 @@ use crate::liquidation::watch::{
 };
 use crate::liquidation::{rank_of, rewatch, Liquidations, NOBODY};
 use crate::output::{Output, Subject};
-use crate::perp::margin::{div_ceil, PPM};
+use crate::perp::margin::{div_ceil, part_ceil};
 use crate::wire::command::{asset_flag, Command};
 use crate::wire::event::{liquidation_end, EventKind, HealthBody, LiquidationEndBody, LiquidationFlagBody};
 
@@ -26,7 +26,7 @@ const PPB: i128 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Holdings {
     /// Positions with lots and collateral whose price can fall.
-    pub exposures: i128,
+    pub exposures: i64,
     pub notional: i128,
     /// The market with the largest maintenance margin (the lower number on a tie), and the lots there.
     pub market: u32,
@@ -35,23 +35,31 @@ pub(super) struct Holdings {
 }
 
 impl<B: Book> Engine<B> {
-    pub(super) fn holdings(&self, account: u32, sub: u8) -> Holdings {
+    /// Health for keeping positions, and what is held, in one walk over the sub-account.
+    pub(super) fn survey(&self, account: u32, sub: u8) -> (Health, Holdings) {
         let mut held = Holdings { market: NOBODY, ..Holdings::default() };
-        for &slot in self.state.accounts.positions(account, sub) {
+        let positions = self.state.accounts.positions(account, sub);
+        if positions.is_empty() {
+            return (Health::default(), held);
+        }
+        let mut health = self.collateral(account, sub, Weights::Maintenance);
+        for &slot in positions {
             let position = self.state.perps.at(slot);
             if position.lots == 0 {
                 continue;
             }
             let perp =
                 self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
-            let margin = perp.maintenance_margin(position);
+            let notional = perp.value(position.lots);
+            let margin = perp.fractions(0).maintenance_margin(notional);
+            self.keep_position(perp, position, margin, &mut health);
             held.exposures += 1;
-            held.notional += perp.value(position.lots);
+            held.notional += notional;
             if margin > held.margin || held.market == NOBODY {
                 (held.market, held.lots, held.margin) = (position.market, position.lots, margin);
             }
         }
-        held
+        (health, held)
     }
 
     /// Looks at a sub-account: publishes its level, flags it, and sets the prices of the next look. `fresh`: bounds
@@ -64,13 +72,12 @@ impl<B: Book> Engine<B> {
         }
         if self.state.liquidations.busy == Some(owner) {
             // The step looks at its end. Until then nothing is kept of it: a position that it closes leaves no trace.
-            return self.set_bounds(who, None, PPM, true);
+            return self.set_bounds(who, None, 0, true);
         }
-        let mut held = self.holdings(account, sub);
+        let (health, mut held) = self.survey(account, sub);
         if held.exposures == 0 {
             return self.forget_watch(command, who, output);
         }
-        let health = self.health(account, sub, Weights::Maintenance);
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
         if health.valued {
             self.publish_level(command, who, &health, &held, output);
@@ -79,11 +86,11 @@ impl<B: Book> Engine<B> {
         // A candidate is looked at when its turn comes; what cannot be valued, with every price.
         let ratio = next_ratio_ppm(equity, maintenance);
         let rows = self.collateral_rows(account, sub);
-        held.exposures += rows.len() as i128;
+        held.exposures += rows.len() as i64;
         let share = match (candidate, health.valued) {
             (true, _) => None,
             (_, false) => Some(0),
-            _ => Some((equity - div_ceil(maintenance * ratio, PPM)).max(0) / held.exposures),
+            _ => Some(narrow(equity - part_ceil(maintenance, i128::from(ratio))).max(0) / held.exposures),
         };
         self.set_bounds(who, share, ratio, fresh);
         self.set_collateral_bounds(owner, &rows, share, fresh);
@@ -92,7 +99,7 @@ impl<B: Book> Engine<B> {
     /// A sub-account without positions needs no look any more.
     fn forget_watch(&mut self, command: &Command, who: (u32, u8), output: &mut Output) {
         let owner = owner(who.0, who.1);
-        self.set_bounds(who, None, PPM, true);
+        self.set_bounds(who, None, 0, true);
         for asset in self.state.liquidations.watched_assets(owner) {
             self.state.liquidations.watch_collateral(owner, asset, None);
         }
@@ -214,17 +221,19 @@ impl<B: Book> Engine<B> {
     }
 
     /// Sets the prices of the next look of every position; `share` None = none needed.
-    fn set_bounds(&mut self, (account, sub): (u32, u8), share: Option<i128>, ratio: i128, fresh: bool) {
+    fn set_bounds(&mut self, (account, sub): (u32, u8), share: Option<i64>, ratio_ppm: i64, fresh: bool) {
         for at in 0..self.state.accounts.positions(account, sub).len() {
             let slot = self.state.accounts.positions(account, sub)[at];
             let position = self.state.perps.at(slot);
             let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
             let perp = &self.state.perps.markets[place];
-            let notional = perp.value(position.lots);
+            let (notional, mark) = (perp.value(position.lots), perp.mark);
             let new = share.map_or(UNWATCHED, |share| {
-                let mmf_twice_ppm = perp.fractions(0).maintenance_ppm(2 * notional);
-                let (lots, unit, mark) = (position.lots, perp.unit, perp.mark);
-                Exposure { lots, unit, mark, notional, mmf_twice_ppm }.bounds(share, ratio)
+                let mmf_twice_ppm = narrow(perp.fractions(0).maintenance_ppm(notional + notional));
+                let (lots, unit) = (position.lots, perp.unit);
+                let share = if notional > i128::from(i64::MAX) { 0 } else { share };
+                let notional = narrow(notional);
+                Exposure { lots, unit, mark, notional, mmf_twice_ppm }.bounds(share, ratio_ppm)
             });
             let (rank, watch) = (rank_of(position, perp.unit), position.watch);
             let market = self.state.liquidations.market_mut(place);
@@ -236,10 +245,7 @@ impl<B: Book> Engine<B> {
             let kept = if fresh || new == UNWATCHED {
                 Bounds { low, high }
             } else {
-                Bounds {
-                    low: if low == NO_LOW { NO_LOW } else { low.max(watch.low) },
-                    high: if high == NO_HIGH { NO_HIGH } else { high.min(watch.high) },
-                }
+                Bounds { low, high }.within(watch, mark.saturating_sub(long), mark.saturating_add(short))
             };
             rewatch(market, self.state.perps.at_mut(slot), kept, rank);
         }
@@ -264,7 +270,7 @@ impl<B: Book> Engine<B> {
         rows
     }
 
-    fn set_collateral_bounds(&mut self, owner: Owner, rows: &[(u16, i64)], share: Option<i128>, fresh: bool) {
+    fn set_collateral_bounds(&mut self, owner: Owner, rows: &[(u16, i64)], share: Option<i64>, fresh: bool) {
         if rows.is_empty() && self.state.liquidations.has_no_collateral_watch() {
             return;
         }
@@ -278,7 +284,7 @@ impl<B: Book> Engine<B> {
             let asset = self.state.assets[number as usize];
             let price = self.collateral_price(&asset, true, false).map_or(0, |(price, _)| price);
             let slope = (i128::from(counted) * i128::from(asset.weights_bp[1])).max(1);
-            let reach = (share.max(0) * COLLATERAL_SCALE / slope).min(i128::from(price)) as i64;
+            let reach = (i128::from(share) * COLLATERAL_SCALE / slope).min(i128::from(price)) as i64;
             // At 0 nothing can fall any further.
             let bound = if price == 0 { -1 } else { price - reach - 1 };
             let old = self.state.liquidations.collateral_bound(owner, number);
@@ -365,15 +371,18 @@ impl<B: Book> Engine<B> {
     pub(crate) fn look_at_crossings(
         &mut self,
         command: &Command,
+        budget: &mut Budget,
         output: &mut Output,
     ) -> (Option<Work>, bool) {
+        let most = (budget.looks() as usize).clamp(1, CROSSINGS_PER_COMMAND);
+        budget.spend(most as u32 * LOOK_EFFORT);
         if let Some(&market) = self.state.liquidations.crossings.first() {
             let place = self.state.perps.place(market).expect("a leveraged market");
-            if self.look_at_crossed(command, place, CROSSINGS_PER_COMMAND, output) {
+            if self.look_at_crossed(command, place, most, output) {
                 self.state.liquidations.crossings.remove(&market);
             }
         } else if let Some(&asset) = self.state.liquidations.asset_crossings.first() {
-            if self.look_at_collateral(command, asset, CROSSINGS_PER_COMMAND, output) {
+            if self.look_at_collateral(command, asset, most, output) {
                 self.state.liquidations.asset_crossings.remove(&asset);
             }
         }
@@ -399,7 +408,7 @@ impl<B: Book> Engine<B> {
         let last = first.saturating_add(SWEEP_LOOKS).min(self.state.accounts.list.len() as u32);
         let mut looks = 0;
         let mut next = first;
-        while next < last && looks < CROSSINGS_PER_COMMAND {
+        while next < last && looks < CROSSINGS_PER_EVENT {
             let subs: Vec<u8> = self.state.accounts.list[next as usize]
                 .subs()
                 .filter(|sub| !sub.positions.is_empty())

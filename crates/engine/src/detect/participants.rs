@@ -244,7 +244,8 @@ const EMPTY: u8 = u8::MAX;
 /// The accounts that trade in one market, found by handle.
 #[derive(Clone, Debug, Default)]
 pub struct Participants {
-    /// Boxed: a table that grows moves pointers, not what they point at.
+    /// Boxed: a table that grows moves pointers, not the kilobyte behind each, which would be most of a command.
+    #[allow(clippy::vec_box)]
     list: Vec<Box<Participant>>,
     /// Positions in `list` by hashed account, at most half full; derived.
     index: Vec<u8>,

@@ -24,7 +24,8 @@ pub fn isqrt_ceil(value: i128) -> i128 {
 /// whatever was rounded.
 #[inline]
 fn isqrt_ceil_narrow(value: u64) -> u64 {
-    let mut root = (value as f64).sqrt() as u64;
+    // Signed conversions are one instruction each.
+    let mut root = (value as i64 as f64).sqrt() as i64 as u64;
     while root > 0 && (root - 1) * (root - 1) >= value {
         root -= 1;
     }

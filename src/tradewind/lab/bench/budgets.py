@@ -51,6 +51,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("journal.batch_1.p50_us", "<=", 250, "us", "journal, one record per block"),
     Budget("node.durable_commands_per_second", ">=", 1_000_000, "/s", "node, durable, batched from Python"),
     Budget("node.ack_p99_us", "<=", 1_000, "us", "node, single durable acknowledgement, p99"),
+    Budget("node.paced_p99_us", "<=", 5_000, "us", "node, execution at 1,000 commands/s, p99"),
     Budget("replay.commands_per_second", ">=", 3_000_000, "/s", "replay from the journal"),
     Budget("replay.state_hash_equal", "==", 1, "", "replay gives the same state hash", exact=True),
     Budget("memory.idle_21000_markets_mb", "<=", 100, "MB", "21,000 idle markets"),

@@ -29,6 +29,7 @@ class Effort:
     """Blocks by records per block."""
     node_batches: int = 256
     node_acknowledgements: int = 2_000
+    node_paced: int = 10_000
     python_batches: int = 128
     python_singles: int = 10_000
     replay_batches: int = 96
@@ -56,6 +57,7 @@ QUICK = Effort(
     journal_rounds={1: 8, 16: 8, 256: 4, 4_096: 2},
     node_batches=4,
     node_acknowledgements=20,
+    node_paced=40,
     python_batches=4,
     python_singles=40,
     replay_batches=4,

@@ -26,6 +26,7 @@ from tradewind.lab.bench.context import (
 )
 from tradewind.node.service import NodeService
 
+PACED_PER_SECOND: Final = 1_000
 IN_FLIGHT: Final = 4
 """Submissions that wait at the same time, as busy gateways would have them."""
 ROUND_BATCHES: Final = 32
@@ -98,6 +99,31 @@ class _Driver:
                 raise MeasureFailed(f"{len(results)} results for one command")
         return samples
 
+    async def paced(self, count: int) -> list[int]:
+        """Nanoseconds from the moment at which a command was due to its decoded, durable answer, open-loop.
+
+        `PACED_PER_SECOND` are due each second, whether or not earlier ones were answered: a stall counts
+        for every command that it delays.
+        """
+        parts = [self.stream.next("mixed", 1) for _ in range(count)]
+        samples: list[int] = []
+
+        async def one(part: bytes, due_ns: int) -> None:
+            results = await self.service.submit(part)
+            samples.append(time.perf_counter_ns() - due_ns)
+            if len(results) != 1:
+                raise MeasureFailed(f"{len(results)} results for one command")
+
+        begin_ns = time.perf_counter_ns()
+        async with asyncio.TaskGroup() as group:
+            for index, (part, now_ns) in enumerate(parts):
+                due_ns = begin_ns + index * 1_000_000_000 // PACED_PER_SECOND
+                if (wait_ns := due_ns - time.perf_counter_ns()) > 0:
+                    await asyncio.sleep(wait_ns / 1e9)
+                self.clock.now_ns = now_ns
+                group.create_task(one(part, due_ns))
+        return samples
+
     def _take(self, part: bytes, results: memoryview) -> None:
         count = len(part) // COMMAND_SIZE
         self.commands += count
@@ -137,6 +163,8 @@ async def _measure(context: Context) -> Figures:
         await driver.prepare()
         context.tell("single acknowledgements")
         samples = await driver.acknowledgements(effort.node_acknowledgements)
+        context.tell(f"{PACED_PER_SECOND:,} commands a second, open-loop")
+        paced = await driver.paced(effort.node_paced)
         context.tell("durable batches")
         elapsed_ns = await driver.throughput(effort.node_batches)
         refuse_many_refusals("mixed", driver.refused, driver.commands)
@@ -145,6 +173,10 @@ async def _measure(context: Context) -> Figures:
             "ack_p50_us": microseconds(percentile(samples, 0.5)),
             "ack_p99_us": microseconds(percentile(samples, 0.99)),
             "ack_max_us": microseconds(max(samples)),
+            "paced_p50_us": microseconds(percentile(paced, 0.5)),
+            "paced_p99_us": microseconds(percentile(paced, 0.99)),
+            "paced_max_us": microseconds(max(paced)),
+            "paced_commands": len(paced),
             "commands": driver.commands,
             "refused": driver.refused,
             "acknowledgements": len(samples),

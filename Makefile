@@ -9,11 +9,12 @@ LOCKED := $(if $(CI),--locked)
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-rust test-python bench lint fmt runtime dev bench-tools python
+.PHONY: help up test test-rust test-python mutations bench lint fmt runtime dev bench-tools python
 
 help:
 	@echo "make up      start Tradewind in paper mode on http://localhost:8000"
 	@echo "make test    all Rust and Python tests"
+	@echo "make mutations  breaks every listed rule in a copy of the engine; each must turn a test red"
 	@echo "make bench   the numbers of the README"
 	@echo "make lint    formatting, lints and types"
 	@echo "make fmt     format everything"
@@ -31,6 +32,10 @@ test-rust: dev
 test-python: dev
 	PYTHONPATH=tests/faults $(BIN)/python -m pytest -m faults tests/node
 	$(BIN)/python -m pytest $(ARGS)
+
+# Some minutes: one build holds all mutations, then each runs the tests that must turn red.
+mutations: dev
+	@$(PYTHON) tools/mutations/run.py $(ARGS)
 
 bench: bench-tools
 	@exec $(BIN)/tradewind bench $(ARGS)

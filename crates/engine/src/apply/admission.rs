@@ -222,7 +222,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Breakers of the platform and of the market that halt.
-    fn check_breakers(
+    pub(super) fn check_breakers(
         &self,
         action: Action,
         market: Option<u32>,

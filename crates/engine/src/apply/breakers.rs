@@ -399,3 +399,6 @@ fn check_range(given: i64, range: Range) -> Result<(), Reject> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -319,4 +319,63 @@ mod tests {
         }
         assert!(rule(0).is_none() && rule(10).is_none());
     }
+
+    #[test]
+    fn p7_4_a_breaker_watches_when_it_is_armed_and_neither_halted_nor_cooling_down() {
+        let mut breaker = Breaker::new(id::VOLUME, true);
+        assert!(breaker.watches(0) && !Breaker::new(id::VOLUME, false).watches(0));
+        breaker.trip(0, cause::VOLUME, [0; 32]);
+        assert!(!breaker.watches(0));
+        breaker.enter(phase::AUCTION, 0, 5);
+        assert!(!breaker.watches(0));
+        breaker.enter(phase::PROBATION, 0, 5);
+        assert!(breaker.watches(0));
+        breaker.cooldown_s = 100;
+        breaker.enter(phase::CLOSED, 7, 7);
+        let end_ns = 7 + 100 * SECOND_NS;
+        assert!(!breaker.watches(end_ns - 1) && breaker.watches(end_ns));
+    }
+
+    #[test]
+    fn p7_4_only_price_volume_and_open_interest_are_on_half_the_threshold_in_probation() {
+        for (breaker, threshold) in [
+            (id::PRICE_PLATFORM, 1_000),
+            (id::PRICE_FAST, 250),
+            (id::VOLUME, 250),
+            (id::OPEN_INTEREST, 400),
+            (id::CONGESTION, 2_000),
+            (id::LIQUIDATION, 10),
+            (id::COVERAGE, 500_000),
+        ] {
+            let mut breaker = Breaker::new(breaker, true);
+            breaker.enter(phase::PROBATION, 0, 1);
+            assert_eq!(breaker.threshold_now(), threshold, "breaker {}", breaker.id);
+        }
+    }
+
+    #[test]
+    fn p7_4_an_escalated_halt_is_at_least_the_configured_one() {
+        let mut breaker = Breaker { halt_s: 60, ..Breaker::new(id::PRICE_FAST, true) };
+        breaker.trip(0, cause::TRADE, [0; 32]);
+        breaker.halt_s = 900;
+        breaker.enter(phase::PROBATION, 1, 2);
+        assert_eq!(breaker.next_halt_s(1), 900);
+    }
+
+    #[test]
+    fn p7_7_a_new_trip_forgets_who_wanted_to_close_the_last_one() {
+        let mut breaker =
+            Breaker { pending_by: [9; 32], pending_until_ns: 5, ..Breaker::new(id::VOLUME, true) };
+        breaker.trip(1, cause::VOLUME, [0; 32]);
+        assert_eq!((breaker.pending_by, breaker.pending_until_ns), ([0; 32], 0));
+    }
+
+    #[test]
+    fn p7_1_time_does_not_bring_the_platforms_price_breaker_back() {
+        let mut breaker = Breaker::new(id::PRICE_PLATFORM, true);
+        breaker.trip(0, cause::WEIGHTED_MOVE, [0; 32]);
+        assert_eq!(breaker.due_ns(), None);
+        breaker.enter(phase::PROBATION, 1, 2);
+        assert_eq!(breaker.due_ns(), Some(2));
+    }
 }

@@ -306,4 +306,46 @@ mod tests {
         assert_eq!(halts.weigh(SECOND_NS, 12_000), (50 * 200_000, 50));
         assert_eq!(halts.weigh(SLOW_NS + 2 * SECOND_NS, 12_000), (0, 50));
     }
+
+    #[test]
+    fn p7_2_a_fall_is_measured_against_the_highest_sample_of_the_window() {
+        let mut halts = MarketHalts::new(true, None);
+        halts.sample(0, 10_000);
+        halts.sample(1, 10_300);
+        let reading = halts.price_reading(2, 9_780, cause::MARK).expect("5.05 % below the highest");
+        assert_eq!((reading.breaker, reading.value), (id::PRICE_FAST, 505));
+    }
+
+    #[test]
+    fn b7_looks_at_growth_of_lots_and_not_at_falls_or_prices() {
+        let large = 200_000 * DOLLAR;
+        let mut halts = MarketHalts::new(true, None);
+        assert_eq!(halts.interest_reading(0, 20_000, large), None);
+        assert_eq!(halts.interest_reading(SECOND_NS, 10_000, large), None, "a fall");
+        let mut halts = MarketHalts::new(true, None);
+        halts.interest_reading(0, 10_000, 90_000 * DOLLAR);
+        assert_eq!(halts.interest_reading(SECOND_NS, 11_000, 99_000 * DOLLAR), None, "still small");
+        assert_eq!(
+            halts.interest_reading(SECOND_NS + 1, 11_000, large),
+            None,
+            "the same lots at another price"
+        );
+    }
+
+    #[test]
+    fn p7_4_no_breaker_of_a_market_reads_while_it_is_tripped() {
+        let mut halts = MarketHalts::new(true, None);
+        halts.breakers.iter_mut().for_each(|breaker| breaker.trip(0, cause::MANUAL, [0; 32]));
+        halts.open_interest = 1_000 * DOLLAR;
+        halts.sample(0, 100);
+        assert_eq!(halts.price_reading(0, 1_000, cause::TRADE), None);
+        assert_eq!(halts.liquidation_reading(0, 1, 900 * DOLLAR), None);
+        halts.interest_reading(0, 10_000, 200_000 * DOLLAR);
+        assert_eq!(halts.interest_reading(1, 20_000, 200_000 * DOLLAR), None);
+        for minute in 0..60 {
+            let notional = (9_500 + minute % 11 * 100) * DOLLAR;
+            assert_eq!(halts.volume_reading(minute * 60 * SECOND_NS, notional), None);
+        }
+        assert_eq!(halts.volume_reading(3_600 * SECOND_NS, 1_000_000 * DOLLAR), None);
+    }
 }

@@ -380,4 +380,49 @@ mod tests {
     }
 
     const HOUR: i64 = 3_600 * SECOND_NS;
+
+    #[test]
+    fn b1_comes_back_by_time_alone_as_long_as_nobody_measures_coverage() {
+        let halts = Halts::default();
+        assert!(halts.may_reopen(u32::MAX, breaker::id::COVERAGE, 0, Facts::default()));
+    }
+
+    #[test]
+    fn b4_comes_back_below_five_percent_of_the_open_interest() {
+        let mut halts = Halts::default();
+        for (pending, open, ready) in [(500, 10_000, false), (499, 10_000, true), (1, 0, false), (0, 0, true)]
+        {
+            let market = halts.open_market(3, true, None);
+            (market.pending_liquidation, market.open_interest) = (pending, open);
+            let found = halts.may_reopen(3, breaker::id::LIQUIDATION, 0, Facts::default());
+            assert_eq!(found, ready, "{pending} of {open}");
+        }
+    }
+
+    #[test]
+    fn b5_comes_back_below_ten_percent() {
+        for (congestion_bp, ready) in [(1_000, false), (999, true)] {
+            let facts = Facts { congestion_bp, feed: None };
+            assert_eq!(Halts::default().may_reopen(u32::MAX, breaker::id::CONGESTION, 0, facts), ready);
+        }
+    }
+
+    #[test]
+    fn b6_is_about_stale_no_quorum_and_invalid_and_ends_behind_a_minute_of_valid() {
+        let at = |state: u8| FeedWatch { state, since_ns: 5, told: None };
+        let bad: Vec<u8> = (0..8).filter(|&state| at(state).is_bad()).collect();
+        assert_eq!(bad, [5, 6, 7]);
+        let settled_ns = 5 + 60 * SECOND_NS;
+        assert!(!at(0).is_settled(settled_ns - 1) && at(0).is_settled(settled_ns));
+        assert!(!at(1).is_settled(settled_ns));
+        let mut halts = Halts::default();
+        (0..4).for_each(|feed| assert!(halts.set_feed(feed, FEED_STALE, 0)));
+        let reopens = |halts: &Halts, scope, now_ns| {
+            halts.may_reopen(scope, breaker::id::ORACLE, now_ns, Facts { feed: Some(1), ..Facts::default() })
+        };
+        assert!(!reopens(&halts, u32::MAX, HOUR) && !reopens(&halts, 0, HOUR));
+        (0..4).for_each(|feed| assert!(halts.set_feed(feed, FEED_VALID, HOUR)));
+        assert!(reopens(&halts, u32::MAX, HOUR) && !reopens(&halts, 0, HOUR));
+        assert!(reopens(&halts, 0, HOUR + 60 * SECOND_NS));
+    }
 }

@@ -280,4 +280,33 @@ mod tests {
         copy.fill(&mut Reader::new(&writer.bytes)).unwrap();
         assert_eq!(Volume { spread: None, ..volume }, copy);
     }
+
+    /// A volume of which everything that B3 looks at is given.
+    fn given(sum: i64, average: i64, median: i64, deviation: i64) -> Volume {
+        Volume { sum, average, known: 60, spread: Some((median, deviation)), ..Volume::default() }
+    }
+
+    #[test]
+    fn b3_trips_above_its_multiple_and_at_a_robust_z_of_six() {
+        let (sum, average) = (60_000 * DOLLAR, 12_000 * DOLLAR);
+        assert_eq!(given(sum, average, 1, 1).excess(500), None, "exactly five times the average");
+        assert_eq!(given(sum + 1, average, 1, 1).excess(500), Some(501));
+        // 6 times 1.4826 times a deviation of $5,000 are $44,478.
+        let (deviation, median) = (5_000 * DOLLAR, (60_000 - 44_478) * DOLLAR);
+        assert_eq!(given(sum, 10_000 * DOLLAR, median, deviation).excess(500), Some(600));
+        assert_eq!(given(sum, 10_000 * DOLLAR, median + 1, deviation).excess(500), None);
+        let least = 50_000 * DOLLAR;
+        assert!(given(least, DOLLAR, 1, 1).excess(500).is_some());
+        assert_eq!(given(least - 1, DOLLAR, 1, 1).excess(500), None);
+    }
+
+    #[test]
+    fn a_minute_enters_the_average_by_its_weight() {
+        let mut volume = Volume::default();
+        volume.add(START, 10_000_000_000);
+        volume.add(START + MINUTE * SECOND_NS, 20_000_000_000);
+        volume.add(START + 2 * MINUTE * SECOND_NS, 0);
+        // 10,000 · 0.98851402 + 20,000 · 0.01148598.
+        assert_eq!(volume.average, 10_114_859_800);
+    }
 }

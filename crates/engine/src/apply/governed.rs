@@ -277,3 +277,26 @@ fn asset_rows(asset: &Asset) -> [(Parameter, i64); 7] {
 }
 
 const _: () = assert!(PARAMETER_COOLDOWN_NS == Class::Risk.cooldown_ns());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::genesis::Genesis;
+    use crate::FastBook;
+
+    #[test]
+    fn p14_5_roles_and_rules_need_three_and_only_taking_a_role_away_needs_no_time() {
+        let genesis =
+            Genesis { shard: 0, rules_version: crate::RULES_VERSION, time_ns: 1, grants: Vec::new() };
+        let engine: Engine<FastBook> = Engine::new(&genesis).expect("a sound genesis");
+        let assess = |kind: Kind| {
+            let found = engine.assess(&Command::new(kind), kind);
+            (found.class.approvals(), found.effect, found.in_setup)
+        };
+        assert_eq!(assess(Kind::RevokeRole), (3, Effect::Reduces, false));
+        assert_eq!(assess(Kind::GrantRole), (3, Effect::Increases, false));
+        assert_eq!(assess(Kind::ActivateRules), (3, Effect::Increases, false));
+        assert_eq!(assess(Kind::RegisterFeed), (2, Effect::None, true));
+        assert_eq!(assess(Kind::Tick), (2, Effect::Increases, false), "what nobody may propose");
+    }
+}

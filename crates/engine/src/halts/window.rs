@@ -138,6 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn p7_2_the_extremes_of_prices_are_compared_without_overflow() {
+        // A twentieth of the base is exactly 5 %.
+        let base = i64::MAX / 20 * 20;
+        assert!(!moves_beyond(base, base - base / 20, 500, Some(base)));
+        assert!(moves_beyond(base, base - base / 20 - 1, 500, Some(base)));
+    }
+
+    #[test]
+    fn p7_2_a_price_that_is_seen_again_counts_from_then_on() {
+        let mut window = Extremes::new(10);
+        window.push(0, 7);
+        window.push(8, 7);
+        assert_eq!(window.range(18), Some((7, 7)));
+        assert_eq!(window.range(19), None);
+    }
+
+    #[test]
     fn p7_2_the_window_knows_exactly_the_extremes_of_the_samples_in_it() {
         let (mut window, mut all) = (Extremes::new(50), Vec::new());
         let mut state = 7_u64;

@@ -17,9 +17,11 @@ mod orders;
 mod perpetual;
 mod position;
 mod records;
+mod slashes;
 mod specials;
 mod takeover;
 mod validity;
+mod waterfall;
 
 use fault::{ensure, fault, Check, Fault};
 use records::{check_own_lines, Records};
@@ -97,6 +99,7 @@ pub struct Auditor {
     positions: position::Positions,
     values: margin::Values,
     feeds: feeds::Feeds,
+    slashes: slashes::Slashes,
     liquidations: liquidation::Liquidations,
     /// Positions that the last event has moved and the next ones show.
     waiting: perpetual::Waiting,
@@ -127,6 +130,7 @@ impl Auditor {
             positions: position::Positions::default(),
             values: margin::Values::default(),
             feeds: feeds::Feeds::default(),
+            slashes: slashes::Slashes::default(),
             liquidations: liquidation::Liquidations::default(),
             waiting: perpetual::Waiting::default(),
             pending: None,
@@ -378,6 +382,7 @@ impl Auditor {
             self.books.in_flight
         );
         self.feeds.end_command(self.time_ns)?;
+        self.slashes.end_command()?;
         self.check_leveraged_end()
     }
 

@@ -80,6 +80,9 @@ impl Auditor {
             );
         }
         let amount = if registered { body.amount } else { 0 };
+        if !registered {
+            self.slashes.unbond(event.account, old.bonded, self.time_ns);
+        }
         bonded(event, body.asset, amount, postings)?;
         let bond = Bond { asset: body.asset, bonded: body.bonded, unbonding: body.unbonding };
         self.records.bonds.insert(event.account, bond);
@@ -98,9 +101,11 @@ impl Auditor {
             UNBONDING => {
                 bond.bonded -= body.amount;
                 bond.unbonding += body.amount;
+                self.slashes.unbond(event.account, body.amount, self.time_ns);
                 0
             }
             WITHDRAWN => {
+                self.check_stake_leaves(event, &body)?;
                 bond.unbonding -= body.amount;
                 -body.amount
             }
@@ -118,6 +123,14 @@ impl Auditor {
             body.unbonding,
             bond.bonded,
             bond.unbonding
+        );
+        let ready_ns = self.slashes.last_ready_ns(event.account);
+        ensure!(
+            body.ready_ns == ready_ns,
+            "I23",
+            "the stake of account {} has unbonded at {}, not at {ready_ns}",
+            event.account,
+            body.ready_ns
         );
         bonded(event, body.asset, moved, postings)?;
         self.records.bonds.insert(event.account, bond);
@@ -140,6 +153,7 @@ impl Auditor {
         let from_bonded = body.amount.min(bond.bonded);
         bond.bonded -= from_bonded;
         bond.unbonding -= body.amount - from_bonded;
+        self.check_slash_due(event, &body, body.amount - from_bonded)?;
         let movements =
             [(event.account, 0, body.asset, BOND, -body.amount), (0, 0, body.asset, INSURANCE, body.amount)];
         check_movements("I23", movements, postings)?;

@@ -1,20 +1,21 @@
-//! Liquidations and the waterfall of losses (P5): I10, and the money of each stage.
+//! Liquidations in the book (P5): I10, and the money of a step.
 
 use super::fault::{ensure, fault, Check};
-use super::ledger::{COST, FREE, FUNDING, INSURANCE, LIQUIDATION_FEES};
+use super::ledger::{FREE, INSURANCE, LIQUIDATION_FEES};
 use super::margin::{Health, Purpose, UNCERTAIN};
-use super::position::Effect;
-use super::records::{check_movements, Movement};
+use super::records::check_movements;
 use super::validity::LIQUIDATING;
 use super::Auditor;
 use crate::id;
 use crate::wire::event::{
-    loss_stage, AdlBody, BackstopBody, Event, EventKind, FundBody, LiquidationStartBody, LiquidationStepBody,
-    LossCoveredBody, LossSocialisedBody, Posting, RewardBody, NO_ACCOUNT,
+    Event, EventKind, LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody,
+    Posting, RewardBody,
 };
 
-const CAUSE_ADL: u8 = 4;
-const CAUSE_TAKEOVER: u8 = 7;
+/// Why a liquidation ended.
+const HEALTHY: u8 = 1;
+const CANCELS: u8 = 2;
+const CLOSED: u8 = 3;
 /// A keeper earns at most half of the fee, and at most $100 (P5.7).
 const LARGEST_REWARD: i64 = 100_000_000;
 
@@ -40,6 +41,21 @@ pub struct Liquidations {
     fee: i64,
     /// The account that holds what insurance took over; its debt is the fund's.
     pub fund: Option<u32>,
+    /// Whose positions the present commands take over.
+    pub taking: Option<(u32, u8)>,
+    /// Account, sub-account and market of a takeover whose loss is not paid yet, and the loss in micro-quote.
+    pub drawing: Option<((u32, u8, u32), i128)>,
+    /// Of whose position in which market how many have been deleveraged.
+    pub ranked: Option<((u32, u8, u32), u16)>,
+    /// Account, sub-account and profit of the position that was settled last.
+    pub settled: Option<(u32, u8, i64)>,
+}
+
+impl Liquidations {
+    /// No takeover goes on.
+    pub fn end_command(&mut self) {
+        (self.taking, self.drawing, self.ranked) = (None, None, None);
+    }
 }
 
 /// Key of the account that holds what insurance took over: nobody can sign for it.
@@ -66,13 +82,49 @@ impl Auditor {
         ensure!(postings.is_empty(), "I01", "a {} event moves money", kind.name());
         match kind {
             EventKind::LiquidationStarted => self.liquidation_started(event),
-            EventKind::LiquidationFlagged => self.check_unhealthy(event.account, event.sub).map(|_| ()),
+            EventKind::LiquidationFlagged => {
+                let body: LiquidationFlagBody = event.body_as();
+                self.check_unhealthy(event.account, event.sub)?;
+                self.check_shown_health(event, body.equity, body.maintenance_margin)
+            }
+            EventKind::LiquidationEnded => {
+                let body: LiquidationEndBody = event.body_as();
+                let healthy = body.equity >= body.maintenance_margin;
+                ensure!(
+                    healthy || !matches!(body.reason, HEALTHY | CANCELS),
+                    "I10",
+                    "a liquidation of account {} ends as healthy with {} of {}",
+                    event.account,
+                    body.equity,
+                    body.maintenance_margin
+                );
+                let holds = self.positions.holds_lots(event.account, event.sub);
+                ensure!(body.reason != CLOSED || !holds, "I10", "account {} is not closed", event.account);
+                self.check_shown_health(event, body.equity, body.maintenance_margin)
+            }
             _ => Ok(()),
         }
     }
 
+    /// What an event shows of a sub-account is what it is worth and needs.
+    fn check_shown_health(&self, event: &Event, equity: i64, margin: i64) -> Check {
+        if !self.is_sure(event.account, event.sub) {
+            return Ok(());
+        }
+        let health = self.health(event.account, event.sub, Purpose::Keeping);
+        ensure!(
+            (i128::from(equity), i128::from(margin)) == (health.equity, health.margin),
+            "I10",
+            "account {} shows {equity} for a margin of {margin}, it has {} for {}",
+            event.account,
+            health.equity,
+            health.margin
+        );
+        Ok(())
+    }
+
     /// Whether every feed that a sub-account's worth depends on is beyond doubt: else its holder has a safer price.
-    fn is_sure(&self, account: u32, sub: u8) -> bool {
+    pub(super) fn is_sure(&self, account: u32, sub: u8) -> bool {
         let feed_is_sure = |feed: u32| self.values.feed(feed).is_some_and(|feed| feed.state < UNCERTAIN);
         let positions = self.positions.of_sub(account, sub).filter(|(_, position)| position.lots != 0);
         let mut markets =
@@ -84,7 +136,7 @@ impl Auditor {
     }
 
     /// I10: only who is below the maintenance margin is liquidated.
-    fn check_unhealthy(&self, account: u32, sub: u8) -> Check<Health> {
+    pub(super) fn check_unhealthy(&self, account: u32, sub: u8) -> Check<Health> {
         let health = self.health(account, sub, Purpose::Keeping);
         ensure!(
             self.positions.holds_lots(account, sub) && !health.unpriced && health.equity < health.margin,
@@ -205,6 +257,7 @@ impl Auditor {
         if !self.is_sure(account, sub) {
             return Ok(());
         }
+        self.check_shown_health(event, body.equity, body.maintenance_margin)?;
         let health = self.health(account, sub, Purpose::Keeping);
         ensure!(health.equity >= 0, "I10", "a step leaves account {account} with {}", health.equity);
         let closed = self
@@ -232,215 +285,6 @@ impl Auditor {
             "a keeper is paid {} for a step whose fee is {fee}",
             body.amount
         );
-        Ok(())
-    }
-
-    /// A stage of the waterfall pays a deficit; a later stage only when the ones before have nothing left (P5.6).
-    fn loss_covered(&mut self, event: &Event, postings: &[Posting]) -> Check {
-        let body: LossCoveredBody = event.body_as();
-        let market = *self.market(event.market)?;
-        let (who, quote, covered) = ((event.account, event.sub), market.quote, body.covered);
-        ensure!(covered > 0, "I10", "a loss of {covered} is covered");
-        let receives = (who.0, who.1, quote, FREE, covered);
-        let fund = self.liquidations.fund.unwrap_or(NO_ACCOUNT);
-        let (from, insured): (Movement, i64) = match body.stage {
-            loss_stage::COLLATERAL => {
-                let seized = (who.0, who.1, body.asset, FREE, -body.amount);
-                let kept = (0, 0, body.asset, INSURANCE, body.amount);
-                ensure!(body.amount > 0 && body.asset != quote, "I10", "{} is seized", body.amount);
-                let paid = (0, 0, quote, INSURANCE, -covered);
-                check_movements("I10", [seized, kept, paid, receives], postings)?;
-                self.collect_fees(body.asset, body.amount);
-                self.collect_fees(quote, -covered);
-                return Ok(());
-            }
-            loss_stage::FEES => ((0, 0, quote, LIQUIDATION_FEES, -covered), 0),
-            loss_stage::INSURANCE => ((0, 0, quote, INSURANCE, -covered), covered),
-            loss_stage::SOCIALISED => ((event.market, 0, quote, FUNDING, -covered), 0),
-            loss_stage::OWED if who.0 == fund => {
-                let movements =
-                    [(fund, 0, quote, FREE, -covered), (event.market, 0, quote, FUNDING, covered)];
-                return check_movements("I10", movements, postings);
-            }
-            loss_stage::OWED => ((fund, 0, quote, FREE, -covered), 0),
-            stage => return Err(fault("I10", format_args!("stage {stage} of the waterfall is none"))),
-        };
-        check_movements("I10", [from, receives], postings)?;
-        self.collect_fees(quote, -insured);
-        let pool = self.ledger.line(0, 0, quote, LIQUIDATION_FEES);
-        let insurance = self.ledger.line(0, 0, quote, INSURANCE);
-        ensure!(
-            body.stage == loss_stage::FEES || pool == 0,
-            "I10",
-            "stage {} pays while the pool of fees holds {pool}",
-            body.stage
-        );
-        ensure!(
-            body.stage <= loss_stage::INSURANCE || insurance <= 1,
-            "I10",
-            "stage {} pays while insurance holds {insurance}",
-            body.stage
-        );
-        // What was missing is filled up and no more.
-        let free = self.ledger.line(who.0, who.1, quote, FREE);
-        let keeps = self.positions.holds_lots(who.0, who.1);
-        ensure!(keeps || free <= 0, "I10", "account {} is covered up to {free} without a position", who.0);
-        if keeps && self.is_sure(who.0, who.1) {
-            let equity = self.health(who.0, who.1, Purpose::Keeping).equity;
-            ensure!(equity <= 0, "I10", "account {} is covered up to a worth of {equity}", who.0);
-        }
-        Ok(())
-    }
-
-    /// A winner bears a share, at most its profit (P5.6 step 5).
-    fn loss_socialised(&mut self, event: &Event, postings: &[Posting]) -> Check {
-        let body: LossSocialisedBody = event.body_as();
-        let market = *self.market(event.market)?;
-        let quote = market.quote;
-        let to = match body.bankrupt_account {
-            NO_ACCOUNT => (event.market, 0, quote, FUNDING, body.share),
-            account => (account, body.bankrupt_sub, quote, FREE, body.share),
-        };
-        check_movements("I10", [(event.account, event.sub, quote, FREE, -body.share), to], postings)?;
-        ensure!(
-            body.share > 0 && body.share <= body.profit && body.profit <= body.profit_total,
-            "I10",
-            "account {} bears {} of a profit of {}",
-            event.account,
-            body.share,
-            body.profit
-        );
-        if body.bankrupt_account != NO_ACCOUNT {
-            let perp = self.positions.perp(event.market)?;
-            let slot = self.positions.find(event.account, event.sub, event.market);
-            let position = slot.map(|slot| self.positions.list[slot as usize]);
-            let profit = position.map_or(0, |position| {
-                i128::from(position.lots) * i128::from(perp.mark) * i128::from(market.unit)
-                    - i128::from(position.cost)
-            });
-            ensure!(
-                profit == i128::from(body.profit),
-                "I10",
-                "account {} shows a profit of {}, it has {profit}",
-                event.account,
-                body.profit
-            );
-        }
-        Ok(())
-    }
-
-    /// Two positions meet outside of the book at a value: postings by P1.5.6, and both are shown behind the event.
-    fn exchange(
-        &mut self,
-        (from, to, market): ((u32, u8), (u32, u8), u32),
-        (lots, value): (i64, i64),
-        cause: u8,
-    ) -> Check<([Effect; 2], [Movement; 5])> {
-        let quote = self.market(market)?.quote;
-        ensure!(lots != 0 && lots.signum() == value.signum(), "I10", "{lots} lots change hands for {value}");
-        let mut effects = [Effect::default(); 2];
-        let mut slots = [0; 2];
-        for (at, (who, delta)) in [(from, -lots), (to, lots)].into_iter().enumerate() {
-            let slot = self.positions.slot(who.0, who.1, market);
-            let worth = i128::from(value).abs();
-            effects[at] = self.positions.effect_of(slot, delta, |part| {
-                // A part of the change has no price of its own.
-                if part == i128::from(delta).abs() {
-                    worth
-                } else {
-                    0
-                }
-            })?;
-            self.positions.apply(slot, &effects[at]);
-            slots[at] = slot;
-        }
-        self.wait_for(slots, effects, [cause; 2])?;
-        for slot in slots {
-            self.positions.drop_if_empty(slot, self.books.open_of(slot).orders);
-        }
-        let [gives, takes] = effects;
-        let movements = [
-            (from.0, from.1, quote, FREE, gives.realised - gives.funding),
-            (from.0, from.1, quote, COST, gives.cost_line),
-            (to.0, to.1, quote, FREE, takes.realised - takes.funding),
-            (to.0, to.1, quote, COST, takes.cost_line),
-            (market, 0, quote, FUNDING, gives.funding + takes.funding),
-        ];
-        Ok((effects, movements))
-    }
-
-    /// Insurance takes lots of an insolvent, or stuck, sub-account at its bankruptcy price (P5.6 step 3).
-    fn backstop_taken(&mut self, event: &Event, postings: &[Posting]) -> Check {
-        let body: BackstopBody = event.body_as();
-        let who = (event.account, event.sub);
-        ensure!(Some(body.fund) == self.liquidations.fund, "I10", "account {} is not the fund", body.fund);
-        self.check_feed_allows(event.market, LIQUIDATING, false)?;
-        let quote = self.market(event.market)?.quote;
-        let held = self.positions.find(who.0, who.1, event.market);
-        let held = held.map_or(0, |slot| self.positions.list[slot as usize].lots);
-        ensure!(
-            held.signum() == body.lots.signum() && body.lots.abs() <= held.abs() && body.draw >= 0,
-            "I10",
-            "the fund takes {} of {held} lots",
-            body.lots
-        );
-        let parties = (who, (body.fund, 0), event.market);
-        let (effects, [a, b, (to, sub, asset, line, amount), d, e]) =
-            self.exchange(parties, (body.lots, body.value), CAUSE_TAKEOVER)?;
-        let drawn = (to, sub, asset, line, amount + body.draw);
-        check_movements("I10", [a, b, drawn, d, e, (0, 0, quote, INSURANCE, -body.draw)], postings)?;
-        self.collect_fees(quote, -body.draw);
-        ensure!(
-            effects[0].realised == body.realised,
-            "I10",
-            "a takeover realises {}, not {}",
-            body.realised,
-            effects[0].realised
-        );
-        Ok(())
-    }
-
-    /// An opposing position gives way at the bankruptcy price; it is only reduced (P5.8).
-    fn adl_executed(&mut self, event: &Event, postings: &[Posting]) -> Check {
-        let body: AdlBody = event.body_as();
-        self.check_feed_allows(event.market, LIQUIDATING, false)?;
-        let (who, bankrupt) = ((event.account, event.sub), (body.bankrupt_account, body.bankrupt_sub));
-        let lots_of = |owner: (u32, u8)| {
-            let slot = self.positions.find(owner.0, owner.1, event.market);
-            slot.map_or(0, |slot| self.positions.list[slot as usize].lots)
-        };
-        let (held, gone) = (lots_of(who), lots_of(bankrupt));
-        ensure!(
-            held.signum() == -body.lots.signum()
-                && gone.signum() == body.lots.signum()
-                && body.lots.abs() <= held.abs().min(gone.abs())
-                && who != bankrupt,
-            "I10",
-            "{} lots are deleveraged between {held} and {gone}",
-            body.lots
-        );
-        let (effects, movements) =
-            self.exchange((bankrupt, who, event.market), (body.lots, body.value), CAUSE_ADL)?;
-        check_movements("I10", movements, postings)?;
-        ensure!(
-            (body.bankrupt_realised, body.realised) == (effects[0].realised, effects[1].realised),
-            "I10",
-            "deleveraging realises {} and {}, not {effects:?}",
-            body.bankrupt_realised,
-            body.realised
-        );
-        Ok(())
-    }
-
-    /// Money between insurance and the account that holds what it took over.
-    fn fund_settled(&mut self, event: &Event, postings: &[Posting]) -> Check {
-        let body: FundBody = event.body_as();
-        ensure!(Some(event.account) == self.liquidations.fund, "I10", "account {} is no fund", event.account);
-        let asset = postings.first().map_or(0, |posting| posting.asset);
-        let movements =
-            [(event.account, 0, asset, FREE, -body.amount), (0, 0, asset, INSURANCE, body.amount)];
-        check_movements("I10", movements, postings)?;
-        self.collect_fees(asset, body.amount);
         Ok(())
     }
 }

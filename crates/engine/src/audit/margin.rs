@@ -229,6 +229,15 @@ impl Values {
         Some((i128::from(counted) * price * i128::from(weight)).div_euclid(ONE * BP))
     }
 
+    /// What collateral is worth to insurance that buys it, rounded down; None without a price.
+    pub fn seized_worth(&self, asset: u16, amount: i64) -> Option<i128> {
+        let entry = self.assets.get(asset as usize)?;
+        let feed = self.feed(entry.feed).filter(|feed| feed.state < INVALID && feed.index > 0)?;
+        let index = i128::from(feed.index);
+        let price = if entry.flags & STABLE != 0 { index.min(ONE) } else { index };
+        Some((i128::from(amount) * price * i128::from(entry.weights_bp[1])).div_euclid(ONE * BP))
+    }
+
     /// What a balance counts for.
     pub fn add_balance(&self, health: &mut Health, balance: &Balance, purpose: Purpose) {
         let held = if purpose == Purpose::Keeping { balance.lines[HELD as usize] } else { 0 };

@@ -25,6 +25,7 @@ const MARK_SPEED_PPM: i128 = 20_000;
 const MARK_SPEED_NS: i128 = 400_000_000;
 const PREMIUM_SCALE: i128 = 1_000_000;
 const MIN_SAMPLES: u32 = 15;
+const HOUR_NS: i64 = 3_600_000_000_000;
 const SETTLED: u8 = 6;
 const CLOSED: u8 = 4;
 const PPM: i128 = 1_000_000;
@@ -55,6 +56,11 @@ impl Waiting {
         self.list = [second, None];
         first
     }
+}
+
+/// The end of the hour that a moment is in (P4.8.3: missed hours are charged once).
+fn next_hour(now_ns: i64) -> i64 {
+    (now_ns.div_euclid(HOUR_NS) + 1).saturating_mul(HOUR_NS)
 }
 
 fn wide(low: u64, high: i64) -> i128 {
@@ -239,11 +245,12 @@ impl Auditor {
             body.skipped
         );
         ensure!(
-            event.time_ns >= perp.funding_due_ns && body.next_due_ns > event.time_ns,
+            event.time_ns >= perp.funding_due_ns && body.next_due_ns == next_hour(event.time_ns),
             "I13",
-            "an hour of funding due at {} is charged at {}",
+            "an hour of funding due at {} is charged at {}, the next one at {}",
             perp.funding_due_ns,
-            event.time_ns
+            event.time_ns,
+            body.next_due_ns
         );
         (perp.funding_index, perp.funding_due_ns, perp.settlements) = (index, body.next_due_ns, 0);
         self.positions.check_funding(event.market, line)
@@ -441,6 +448,7 @@ impl Auditor {
         check_movements("I04", movements, postings)?;
         self.positions.apply(slot, &effect);
         self.positions.drop_if_empty(slot, self.books.open_of(slot).orders);
+        self.liquidations.settled = Some((account, sub, effect.realised));
         Ok(())
     }
 
@@ -546,6 +554,7 @@ impl Auditor {
             // Who pays for a loss may be found over several commands.
             return Ok(());
         }
+        self.liquidations.end_command();
         for at in 0..self.ledger.indebted.len() {
             let balance = self.ledger.balances[self.ledger.indebted[at] as usize];
             self.check_debt(&balance)?;

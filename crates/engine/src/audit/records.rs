@@ -207,6 +207,12 @@ impl Auditor {
             | Kind::FeedOverridePending
             | Kind::FeedOverridden
             | Kind::FeedOverrideEnded => self.feed_moved(kind, event),
+            Kind::SlashSigned
+            | Kind::SlashLapsed
+            | Kind::SlashOpened
+            | Kind::SlashAppealed
+            | Kind::SlashReversed
+            | Kind::SlashConfirmed => self.slash_moved(kind, event),
             Kind::AccountOpened => self.account_opened(event),
             Kind::SubAccountOpened => self.sub_account_opened(event),
             Kind::AddressListed | Kind::AddressUnlisted => self.address_edited(kind, event),

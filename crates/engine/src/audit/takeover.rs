@@ -8,6 +8,7 @@ use super::index::{Hour, Source, Standing, Terms};
 use super::perpetual::PERPETUAL;
 use super::position::{Perp, Position};
 use super::records::{Account, Withdrawal};
+use super::slashes::Slash;
 use super::specials::Special;
 use super::{Auditor, Market, Violation};
 use crate::book::Book;
@@ -85,7 +86,14 @@ impl Auditor {
             let asset = stake_asset.unwrap_or(usize::from(u16::MAX)) as u16;
             let bond = Bond { asset, bonded: stake.bonded, unbonding: stake.unbonding() };
             self.records.bonds.insert(account, bond);
+            let parts: Vec<_> = stake.parts.iter().map(|part| (part.amount, part.ready_ns)).collect();
+            if !parts.is_empty() {
+                self.slashes.parts.insert(account, parts);
+            }
         }
+        self.slashes.next = state.keepers.next_slash;
+        self.slashes.open =
+            state.keepers.slashes.iter().map(|(&number, slash)| (number, slash_of(slash))).collect();
         self.take_over_halts(engine)?;
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
@@ -322,5 +330,17 @@ fn feed_of(feed: &oracle::Feed) -> Feed {
             by: pending.by,
         }),
         hour: Hour::taken_over(present, first, minutes),
+    }
+}
+
+fn slash_of(slash: &crate::keeper::Slash) -> Slash {
+    Slash {
+        account: slash.account,
+        state: slash.state,
+        fault: slash.fault,
+        ppm: slash.ppm,
+        evidence: slash.evidence,
+        first: slash.first_signer,
+        deadline_ns: slash.deadline_ns,
     }
 }

@@ -33,9 +33,7 @@ pub const fn trader(number: u16) -> Key {
 #[derive(Clone)]
 pub struct Arena<B: Book = FastBook> {
     pub engine: Engine<B>,
-    auditor: Auditor,
-    /// Whether the auditor reads along.
-    pub audited: bool,
+    pub auditor: Auditor,
     pub batch: Batch,
     pub now_ns: i64,
     keys: u64,
@@ -54,7 +52,6 @@ impl<B: Book> Arena<B> {
         let mut arena = Arena {
             engine: Engine::new(&genesis()).expect("genesis is sound"),
             auditor: Auditor::new(&genesis()),
-            audited: true,
             batch: Batch::default(),
             now_ns: START,
             keys: 0,
@@ -117,15 +114,9 @@ impl<B: Book> Arena<B> {
         self.history.extend(ours);
         self.verify();
         let output = &self.batch.output;
-        if self.audited {
-            let checked = self.auditor.check(
-                &self.batch.commands,
-                &self.batch.results,
-                &output.events,
-                &output.postings,
-            );
-            checked.unwrap_or_else(|violation| panic!("{violation}"));
-        }
+        let checked =
+            self.auditor.check(&self.batch.commands, &self.batch.results, &output.events, &output.postings);
+        checked.unwrap_or_else(|violation| panic!("{violation}"));
         self.batch.submitted.iter().map(|&index| self.batch.results[index as usize]).collect()
     }
 

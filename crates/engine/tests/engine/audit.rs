@@ -5,7 +5,7 @@ use tradewind_engine::audit::{Auditor, Violation};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::*;
 use tradewind_engine::wire::Record;
-use tradewind_engine::FastBook;
+use tradewind_engine::{Batch, FastBook};
 
 use crate::support::*;
 
@@ -29,7 +29,11 @@ impl Recording {
     pub fn of_run(world: &mut World, run: impl FnOnce(&mut World)) -> Self {
         let before = world.auditor.clone();
         run(world);
-        let batch = &world.batch;
+        Recording::of_batch(before, &world.batch)
+    }
+
+    /// A batch and the auditor as it stood before it.
+    pub fn of_batch(before: Auditor, batch: &Batch) -> Self {
         Recording {
             before,
             commands: batch.commands.clone(),

@@ -504,7 +504,6 @@ fn leveraged_world() -> (World, u32) {
             world.deposit(owner, asset, FUNDS);
         }
     }
-    world.audited = false;
     let index = 100_000_000;
     let feed = world.valid_feed("BTC-USD", index);
     world.accept(create_market(0, 10_000, 1_000, 28_000_000, 10_000_000));

@@ -85,8 +85,6 @@ pub fn genesis() -> Genesis {
 pub struct World<B: Book = FastBook> {
     pub engine: Engine<B>,
     pub auditor: Auditor,
-    /// False for a world with leveraged orders, which the auditor does not follow yet.
-    pub audited: bool,
     pub batch: Batch,
     pub now_ns: i64,
     pub keys: u64,
@@ -100,7 +98,6 @@ impl<B: Book> World<B> {
         World {
             engine: Engine::new(&genesis()).expect("genesis is sound"),
             auditor: Auditor::new(&genesis()),
-            audited: true,
             batch: Batch::default(),
             now_ns: START,
             keys: 0,
@@ -192,15 +189,13 @@ impl<B: Book> World<B> {
         let output = &self.batch.output;
         let checked =
             self.auditor.check(&self.batch.commands, &self.batch.results, &output.events, &output.postings);
-        if self.audited {
-            checked.unwrap_or_else(|violation| {
-                let events = output.events.iter().filter(|event| event.seq == violation.seq);
-                let story: Vec<_> = events
-                    .map(|event| (EventKind::from_code(event.kind), event.market, event.account, event.sub))
-                    .collect();
-                panic!("{violation}, events {story:?}")
-            });
-        }
+        checked.unwrap_or_else(|violation| {
+            let events = output.events.iter().filter(|event| event.seq == violation.seq);
+            let story: Vec<_> = events
+                .map(|event| (EventKind::from_code(event.kind), event.market, event.account, event.sub))
+                .collect();
+            panic!("{violation}, events {story:?}")
+        });
         self.batch.submitted.iter().map(|&index| self.batch.results[index as usize]).collect()
     }
 

@@ -10,7 +10,7 @@ use crate::arena::*;
 use crate::support::*;
 
 /// Trader 0 is long 10 contracts from 110.00 with this much money; traders 1 and 2 are short 6 and 4 against it.
-fn long_against_two(dollars: i64) -> Arena {
+pub fn long_against_two(dollars: i64) -> Arena {
     let mut arena: Arena = Arena::new(5);
     arena.price(PERP, 110.0);
     arena.deposit(0, USDC, dollars * DOLLAR);
@@ -22,7 +22,7 @@ fn long_against_two(dollars: i64) -> Arena {
     arena
 }
 
-fn fund_insurance(arena: &mut Arena, dollars: i64) {
+pub fn fund_insurance(arena: &mut Arena, dollars: i64) {
     let payload = FundInsurance { asset: USDC, reserved: 0, reserved2: 0, amount: dollars * DOLLAR };
     arena.accept(by(trader(3), Kind::FundInsurance).with(&payload));
 }

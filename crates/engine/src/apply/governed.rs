@@ -281,13 +281,13 @@ const _: () = assert!(PARAMETER_COOLDOWN_NS == Class::Risk.cooldown_ns());
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::genesis::Genesis;
+    use crate::genesis::{Genesis, Grant};
     use crate::FastBook;
 
     #[test]
     fn p14_5_roles_and_rules_need_three_and_only_taking_a_role_away_needs_no_time() {
-        let genesis =
-            Genesis { shard: 0, rules_version: crate::RULES_VERSION, time_ns: 1, grants: Vec::new() };
+        let grants = vec![Grant { principal: [1; 32], role: crate::roles::SYSTEM, expiry_ns: i64::MAX }];
+        let genesis = Genesis { shard: 0, rules_version: crate::RULES_VERSION, time_ns: 1, grants };
         let engine: Engine<FastBook> = Engine::new(&genesis).expect("a sound genesis");
         let assess = |kind: Kind| {
             let found = engine.assess(&Command::new(kind), kind);

@@ -32,6 +32,7 @@ mod output;
 pub mod perp;
 mod read_ahead;
 pub mod replay;
+pub mod resolution;
 pub mod roles;
 pub mod sequence;
 mod snapshot;

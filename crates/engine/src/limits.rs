@@ -222,3 +222,18 @@ pub const PROBATION_NS: i64 = 60 * SECOND_NS;
 pub const BREAKER_RECHECK_NS: i64 = 10 * SECOND_NS;
 /// Width of the call auction's band on each side of the reference (P3.7); of outcome markets absolute.
 pub const AUCTION_BAND_BP: u32 = 1_000;
+
+/// Resolution of outcome markets (P15).
+pub const MAX_OUTCOMES: u8 = 64;
+/// Rounds 0 to 5 (P15.2): at most one dispute each.
+pub const RESOLUTION_ROUNDS: u8 = 6;
+/// Outcomes that a command's explicit payout vector names.
+pub const PACKED_PAYOUTS: usize = 6;
+/// Arbiters that agree, votes of one round, and the time for them (P15.3).
+pub const ARBITER_QUORUM: usize = 3;
+pub const ARBITER_VOTES: usize = 5;
+pub const ARBITER_WINDOW_NS: i64 = 48 * HOUR_NS;
+/// Items of evidence of one resolution (P15.4).
+pub const MAX_EVIDENCE: u8 = 100;
+/// Largest bond that exposure alone can ask for, in micro-units (P15.6).
+pub const MAX_EXPOSURE_BOND: i64 = 100_000_000_000;

@@ -73,6 +73,7 @@ pub mod due {
     pub const GOVERNANCE: u8 = 11;
     pub const FLOW: u8 = 12;
     pub const DETECTION: u8 = 13;
+    pub const RESOLUTION: u8 = 14;
 }
 
 /// `id` of the platform's pause in the due queue; markets use their handle.

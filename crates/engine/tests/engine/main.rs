@@ -35,6 +35,7 @@ mod pauses;
 mod prices;
 mod properties;
 mod rejects;
+mod resolution_rules;
 mod role_rules;
 mod support;
 mod twap;

@@ -31,6 +31,7 @@ mod order;
 mod output;
 pub mod perp;
 mod read_ahead;
+pub mod record520;
 pub mod replay;
 pub mod resolution;
 pub mod roles;

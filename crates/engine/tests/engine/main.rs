@@ -34,6 +34,7 @@ mod oracle_rules;
 mod pauses;
 mod prices;
 mod properties;
+mod record520;
 mod rejects;
 mod resolution_rules;
 mod role_rules;

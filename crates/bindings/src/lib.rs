@@ -19,6 +19,7 @@ mod faults;
 mod journal;
 mod margin;
 mod node;
+mod record520;
 mod recover;
 mod tables;
 
@@ -79,5 +80,8 @@ fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(margin::position_liquidation_price, module)?)?;
     module.add_function(wrap_pyfunction!(margin::position_bankruptcy_price, module)?)?;
     module.add_function(wrap_pyfunction!(margin::funding_payment, module)?)?;
+    module.add_function(wrap_pyfunction!(record520::market_record_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(record520::market_record_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(record520::crc16, module)?)?;
     Ok(())
 }

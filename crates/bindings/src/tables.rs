@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pyo3::prelude::*;
 use tradewind_engine::ledger::line;
+use tradewind_engine::record520::{OutcomeMarketRecord, OutcomeOverflowRecord};
 use tradewind_engine::wire::command::{self, Command, Kind};
 use tradewind_engine::wire::error::CATALOGUE;
 use tradewind_engine::wire::event::{self, CommandResult, Event, EventKind, Posting};
@@ -24,6 +25,8 @@ pub fn field_tables() -> BTreeMap<&'static str, Vec<FieldRow>> {
         (CommandResult::NAME, rows(CommandResult::FIELDS)),
         (Event::NAME, rows(Event::FIELDS)),
         (Posting::NAME, rows(Posting::FIELDS)),
+        (OutcomeMarketRecord::NAME, rows(OutcomeMarketRecord::FIELDS)),
+        (OutcomeOverflowRecord::NAME, rows(OutcomeOverflowRecord::FIELDS)),
     ]);
     tables.extend(Kind::ALL.iter().map(|kind| (kind.payload_name(), rows(kind.payload_fields()))));
     tables.extend(EventKind::ALL.iter().map(|kind| (kind.body_name(), rows(kind.body_fields()))));
@@ -38,6 +41,8 @@ pub fn record_sizes() -> BTreeMap<&'static str, usize> {
         (CommandResult::NAME, CommandResult::SIZE),
         (Event::NAME, Event::SIZE),
         (Posting::NAME, Posting::SIZE),
+        (OutcomeMarketRecord::NAME, OutcomeMarketRecord::SIZE),
+        (OutcomeOverflowRecord::NAME, OutcomeOverflowRecord::SIZE),
     ]);
     sizes.extend(Kind::ALL.iter().map(|kind| (kind.payload_name(), kind.payload_size())));
     sizes.extend(EventKind::ALL.iter().map(|kind| (kind.body_name(), kind.body_size())));

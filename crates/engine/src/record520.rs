@@ -364,12 +364,7 @@ fn check_outcomes(outcomes: usize) -> Result<usize, Reject> {
     }
 }
 
-fn overflow(
-    market: &ArchivedMarket,
-    index: usize,
-    prices: &[u64],
-    volumes: &[u64],
-) -> OutcomeOverflowRecord {
+fn overflow(market: &ArchivedMarket, index: usize, prices: &[u64], volumes: &[u64]) -> OutcomeOverflowRecord {
     let mut record = OutcomeOverflowRecord {
         tag: OVERFLOW_TAG,
         version: RECORD_VERSION,

@@ -60,6 +60,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         LOOK,
         "The log: verify, tail, export, prove, snapshot, replay.",
     ),
+    "record": ("tradewind.cli.record:record", LOOK, "The 520-byte records of outcome markets."),
     "ready": ("tradewind.cli.ready:ready", LOOK, "The gate: every readiness criterion with its evidence."),
     "evidence": ("tradewind.cli.ready:evidence", LOOK, "Measure criteria, and look at the signed records."),
     "bench": ("tradewind.cli.bench:bench", LOOK, "The numbers of the README."),

@@ -23,6 +23,7 @@ MODULES: Final = (
     "liquidation",
     "logging",
     "markers",
+    "market_record",
     "markets",
     "oracle",
     "orders",

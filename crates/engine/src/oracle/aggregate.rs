@@ -227,6 +227,19 @@ mod tests {
     }
 
     #[test]
+    fn outliers_are_measured_from_those_that_pass_alone() {
+        let mut all = quotes(&[
+            (100_000, 0, 20),
+            (100_100, 0, 20),
+            (200_000, 0, 20),
+            (200_000, 0, 20),
+            (200_000, 0, 20),
+        ]);
+        all[2..].iter_mut().for_each(|quote| quote.gate = gate::STALE);
+        assert_eq!(aggregate(&mut all, &ASSET).map(|index| (index.value, index.passing)), Some((100_050, 2)));
+    }
+
+    #[test]
     fn on_probability_feeds_limits_are_absolute() {
         let gates = gates_of(&[(10_000, 0, 34), (10_000, 0, 33), (60_000, 0, 33)], &PROBABILITY);
         assert_eq!(gates, [gate::PASS; 3]);

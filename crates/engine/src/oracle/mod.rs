@@ -315,6 +315,15 @@ mod tests {
     }
 
     #[test]
+    fn a_feed_that_is_switched_to_another_is_not_compared_with_marks() {
+        let (mut feeds, mut due, now_ns) = world();
+        let switched = FeedOverride { action: action::USE_FALLBACK, until_ns: i64::MAX, target: 0 };
+        feeds.get_mut(0).expect("the feed").forced = Some(switched);
+        feeds.note_mark(&mut due, 0, MARKET, 150_000_000, now_ns);
+        assert!(due.is_empty());
+    }
+
+    #[test]
     fn a_mark_that_comes_back_or_ends_within_the_minute_changes_nothing() {
         for mark_value in [101_000_000, 0] {
             let (mut feeds, mut due, now_ns) = world();

@@ -9,8 +9,10 @@ pub mod audit;
 pub mod batch;
 pub mod book;
 mod codec;
+pub mod coverage;
 pub mod detect;
 mod engine;
+pub mod fees;
 pub mod flow;
 pub mod gate;
 pub mod genesis;
@@ -41,6 +43,7 @@ mod state;
 pub mod streams;
 pub mod streams_crash;
 pub mod trigger;
+pub mod vault;
 pub mod wire;
 
 pub use batch::{Batch, BatchView};

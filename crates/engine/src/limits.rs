@@ -237,3 +237,14 @@ pub const ARBITER_WINDOW_NS: i64 = 48 * HOUR_NS;
 pub const MAX_EVIDENCE: u8 = 100;
 /// Largest bond that exposure alone can ask for, in micro-units (P15.6).
 pub const MAX_EXPOSURE_BOND: i64 = 100_000_000_000;
+
+/// Coverage and vault (P9): verse roots and asset classes that correlate, value beyond which no deposit is taken,
+/// open exit tickets, cohorts that one look serves.
+pub const MAX_COVERAGE_BUCKETS: usize = 2_048;
+pub const VAULT_NAV_CAP: i64 = 1_000_000_000_000_000;
+pub const MAX_VAULT_HOLDERS: usize = 1_000_000;
+pub const MAX_VAULT_TICKETS: usize = 100_000;
+pub const COHORTS_PER_LOOK: usize = 4;
+/// Notice before an exit, and the share of an epoch's first value that may leave within it (P9.9).
+pub const VAULT_NOTICE_NS: i64 = DAY_NS;
+pub const VAULT_OUTFLOW_PCT: i64 = 20;

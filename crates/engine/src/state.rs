@@ -74,6 +74,7 @@ pub mod due {
     pub const FLOW: u8 = 12;
     pub const DETECTION: u8 = 13;
     pub const RESOLUTION: u8 = 14;
+    pub const VAULT: u8 = 20;
 }
 
 /// `id` of the platform's pause in the due queue; markets use their handle.

@@ -14,6 +14,7 @@ mod ledger;
 mod liquidation;
 mod margin;
 mod orders;
+mod outcome;
 mod perpetual;
 mod position;
 mod records;
@@ -58,6 +59,7 @@ struct Market {
     quote: u16,
     status: u8,
     kind: u8,
+    outcome_count: u8,
     config_version: u32,
     tick_size: i64,
     lot_size: i64,
@@ -108,6 +110,7 @@ pub struct Auditor {
     /// Who sent the present command.
     principal: [u8; 32],
     halts: halts::Halts,
+    outcomes: outcome::Outcomes,
     work: Work,
     violation: Option<Violation>,
 }
@@ -136,6 +139,7 @@ impl Auditor {
             pending: None,
             principal: [0; 32],
             halts: halts::Halts::default(),
+            outcomes: outcome::Outcomes::default(),
             work: Work::default(),
             violation: None,
         }
@@ -361,6 +365,9 @@ impl Auditor {
             | EventKind::LiquidationEnded
             | EventKind::CascadeChanged
             | EventKind::FundSettled => self.check_liquidation(kind, event, postings)?,
+            EventKind::SetMinted | EventKind::SetMerged | EventKind::ClaimsMoved => {
+                self.check_claims(kind, event, postings)?;
+            }
             _ => self.check_record(kind, event, postings)?,
         }
         while let Some(position) = self.books.left.pop() {
@@ -381,6 +388,7 @@ impl Auditor {
             "{} orders neither rest nor ended",
             self.books.in_flight
         );
+        self.check_claims_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.slashes.end_command()?;
         self.check_leveraged_end()
@@ -405,6 +413,7 @@ impl Auditor {
         self.books.verify()?;
         self.verify_positions()?;
         self.verify_bonds()?;
+        self.verify_claims()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

@@ -321,6 +321,8 @@ impl<B: Book> Engine<B> {
             | Kind::CancelWithdrawal
             | Kind::Transfer
             | Kind::AdjustMargin
+            | Kind::MintSet
+            | Kind::MergeSet
             | Kind::FundInsurance
             | Kind::RegisterKeeper
             | Kind::StakeKeeper
@@ -378,6 +380,8 @@ impl<B: Book> Engine<B> {
             Kind::SettleMarket => self.settle_market(command, output),
             Kind::ClosePosition => self.close_position(command, context, output),
             Kind::AdjustMargin => self.adjust_margin(command, context, output),
+            Kind::MintSet => self.mint_set(command, context, output),
+            Kind::MergeSet => self.merge_set(command, context, output),
             Kind::CrankFunding => self.crank_funding(command, output),
             Kind::FundInsurance => self.fund_insurance(command, context, output),
             Kind::SetSuitability => self.set_suitability(command, context, output),

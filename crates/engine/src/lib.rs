@@ -30,6 +30,7 @@ pub mod market;
 pub mod math;
 pub mod oracle;
 mod order;
+pub mod outcome;
 mod output;
 pub mod perp;
 mod read_ahead;

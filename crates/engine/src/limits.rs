@@ -98,6 +98,15 @@ pub const SHARES_PER_COMMAND: u32 = 16;
 pub const CASCADE_LEVELS: u32 = 64;
 pub const CASCADES_PER_TICK: usize = 8;
 
+/// Outcomes of an outcome market (P1.6.2).
+pub const OUTCOMES: (u8, u8) = (2, 64);
+/// Holdings of claims that are not zero. Orders and sets are refused beyond the second bound, so that what open orders
+/// may still add fits.
+pub const MAX_CLAIMS: usize = 16_000_000;
+pub const CLAIMS_ROOM: usize = MAX_CLAIMS - MAX_OPEN_ORDERS;
+/// An outcome market settles at least this long after its creation (row 0101).
+pub const MIN_SETTLE_NS: i64 = HOUR_NS;
+
 /// Configuration ranges of a leveraged market.
 pub const LEVERAGE_E2: (u32, u32) = (100, 10_000);
 pub const SIZE_K_PPM: (u32, u32) = (0, 1_000);

@@ -4,6 +4,7 @@ use crate::codec::{Reader, Writer};
 use crate::hash::id_hash;
 use crate::index::Index;
 use crate::ledger::line;
+use crate::limits::OUTCOMES;
 use crate::math::{fee_ceil, notional, plus_bp};
 use crate::wire::command::side;
 use crate::wire::error::{reject, Code, Reject};
@@ -294,8 +295,12 @@ impl Market {
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
         let (id, creator, nonce) = (reader.array()?, reader.u32()?, reader.u64()?);
         let [kind, status, outcome_count] = reader.array()?;
-        if kind > kind::PERPETUAL || status > status::PRUNED {
+        if kind > kind::OUTCOME || status > status::PRUNED {
             return Err(format!("market kind {kind}, status {status}"));
+        }
+        let outcomes = if kind == kind::OUTCOME { OUTCOMES } else { (1, 1) };
+        if !(outcomes.0..=outcomes.1).contains(&outcome_count) {
+            return Err(format!("a market of kind {kind} with {outcome_count} outcomes"));
         }
         let (base, quote, flags, feed) = (reader.u16()?, reader.u16()?, reader.u16()?, reader.u32()?);
         let (tick_size, lot_size, settle_time_ns) = (reader.i64()?, reader.i64()?, reader.i64()?);

@@ -109,6 +109,7 @@ pub struct State<B: Book> {
     pub liquidations: crate::liquidation::Liquidations,
     pub triggers: crate::trigger::Triggers,
     pub perps: crate::perp::Perps,
+    pub claims: Box<crate::outcome::Claims>,
 }
 
 impl<B: Book> State<B> {
@@ -159,6 +160,7 @@ impl<B: Book> State<B> {
         self.liquidations.encode(&mut writer);
         self.triggers.encode(&mut writer);
         self.perps.encode(&mut writer);
+        self.claims.encode(&mut writer);
         writer.bytes
     }
 
@@ -209,6 +211,8 @@ impl<B: Book> State<B> {
         put(&mut self.triggers, reader, crate::trigger::Triggers::decode)?;
         self.triggers.rebuild(self.orders.ascending().into_iter())?;
         put(&mut self.perps, reader, crate::perp::Perps::decode)?;
+        put(&mut *self.claims, reader, crate::outcome::Claims::decode)?;
+        self.claims.attach(&self.markets)?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())

@@ -11,7 +11,7 @@ use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
 use crate::wire::command::{
     order_flag, AdjustMargin, CancelAll, CancelOrder, ClosePosition, Command, Kind, Liquidate, OneMarket,
-    PlaceOrder, PlaceTwap, ReplaceOrder, ALL_MARKETS,
+    OneSet, PlaceOrder, PlaceTwap, ReplaceOrder, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -78,7 +78,12 @@ impl<B: Book> Engine<B> {
             Deed::Acts(action, market) => (action, market),
         };
         let queues = matches!(kind, Kind::RequestWithdrawal | Kind::Transfer | Kind::AdjustMargin);
-        let refuses = |cell: Cell| cell == Cell::Refused || (cell == Cell::Queued && !queues);
+        let refuses = |cell: Cell| match cell {
+            Cell::Refused => true,
+            Cell::Queued => !queues,
+            Cell::MergeOnly => kind == Kind::MintSet,
+            _ => false,
+        };
         self.check_pauses(action, market, &refuses)?;
         // The mirror of an outside book shows what it shows; in a halted market its orders are collected.
         if context.system && matches!(kind, Kind::PlaceOrder | Kind::ReplaceOrder) {
@@ -133,6 +138,9 @@ impl<B: Book> Engine<B> {
             }
             Kind::Liquidate | Kind::CompleteLiquidation => {
                 Deed::Acts(Action::Liquidate, Some(command.payload_as::<Liquidate>().market))
+            }
+            Kind::MintSet | Kind::MergeSet => {
+                Deed::Acts(Action::MintMerge, Some(command.payload_as::<OneSet>().market))
             }
             Kind::PublishPrice => Deed::Acts(Action::OracleIn, None),
             Kind::CrankFunding => Deed::Acts(Action::Funding, Some(command.payload_as::<OneMarket>().market)),

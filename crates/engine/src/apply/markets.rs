@@ -8,6 +8,7 @@ use crate::id::market_id;
 use crate::limits::*;
 use crate::market::{kind, status, unit, Market, Parameters};
 use crate::math::MAX_BALANCE;
+use crate::outcome::payout_ticks;
 use crate::output::{Output, Subject};
 use crate::perp::{PerpMarket, Risk};
 use crate::state::{Asset, NO_FEED};
@@ -82,24 +83,32 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CreateMarket = command.payload_as();
-        if request.market_kind > kind::PERPETUAL {
+        if request.market_kind > kind::OUTCOME {
             return reject(
                 Code::INVALID_MARKET_KIND,
-                i64::from(kind::PERPETUAL),
+                i64::from(kind::OUTCOME),
                 i64::from(request.market_kind),
             );
         }
         let leveraged = request.market_kind == kind::PERPETUAL;
-        if request.outcome_count != 1 {
-            return reject(Code::INVALID_OUTCOME_COUNT, 1, i64::from(request.outcome_count));
+        let has_outcomes = request.market_kind == kind::OUTCOME;
+        let (fewest, most) = if has_outcomes { OUTCOMES } else { (1, 1) };
+        if !(fewest..=most).contains(&request.outcome_count) {
+            let bound = if request.outcome_count < fewest { fewest } else { most };
+            return reject(Code::INVALID_OUTCOME_COUNT, i64::from(bound), i64::from(request.outcome_count));
         }
         for asset in [request.base, request.quote] {
             if asset as usize >= self.state.assets.len() {
                 return reject(Code::ASSET_NOT_FOUND, self.state.assets.len() as i64, i64::from(asset));
             }
         }
-        let Some(unit) = unit(request.tick_size, request.lot_size).filter(|_| request.base != request.quote)
-        else {
+        // Claims are no asset: the base of an outcome market is its quote.
+        let fits = if has_outcomes {
+            request.base == request.quote && payout_ticks(request.tick_size).is_some()
+        } else {
+            request.base != request.quote
+        };
+        let Some(unit) = unit(request.tick_size, request.lot_size).filter(|_| fits) else {
             return reject(Code::INVALID_TICK_LOT, request.tick_size, request.lot_size);
         };
         if leveraged {
@@ -107,11 +116,16 @@ impl<B: Book> Engine<B> {
         } else if request.feed != 0 {
             return reject(Code::FEED_NOT_FOUND, 0, i64::from(request.feed));
         }
-        if request.settle_time_ns != 0 || request.market_flags != 0 {
+        let earliest_ns = command.time_ns.saturating_add(MIN_SETTLE_NS);
+        if has_outcomes && request.settle_time_ns < earliest_ns {
+            return reject(Code::TOO_EARLY, earliest_ns, request.settle_time_ns);
+        }
+        let settle_time_ns = if has_outcomes { 0 } else { request.settle_time_ns };
+        if settle_time_ns != 0 || request.market_flags != 0 {
             return reject(
                 Code::PARAMETER_OUT_OF_BOUNDS,
                 0,
-                request.settle_time_ns | i64::from(request.market_flags),
+                settle_time_ns | i64::from(request.market_flags),
             );
         }
         let parameters = Parameters {
@@ -153,6 +167,9 @@ impl<B: Book> Engine<B> {
             reference: 0,
         });
         self.state.books.push(B::default());
+        if has_outcomes {
+            self.state.claims.open_market(handle, request.outcome_count);
+        }
         if leveraged {
             self.state.perps.add_market(PerpMarket::new(handle, request.feed, unit, Risk::default()));
             self.schedule_market(handle, command.time_ns.saturating_add(SECOND_NS));
@@ -173,7 +190,7 @@ impl<B: Book> Engine<B> {
             self.emit_market_risk(command, handle, output);
             return Ok(u64::from(handle));
         }
-        // A spot market waits for neither pool nor feed (P2.3.1).
+        // A spot market, and a native outcome market, waits for neither pool nor feed (P2.3.1).
         self.state.markets.list[handle as usize].status = status::ACTIVE;
         let body =
             StatusBody { status: status::ACTIVE, previous: status::CREATED, reserved: 0, reserved2: 0 };

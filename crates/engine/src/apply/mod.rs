@@ -26,6 +26,7 @@ mod matching;
 mod oracle;
 mod order_form;
 mod orders;
+pub(crate) mod outcome;
 pub(crate) mod pauses;
 mod perpetual;
 mod perpetual_fill;

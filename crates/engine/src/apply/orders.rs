@@ -245,6 +245,9 @@ impl<B: Book> Engine<B> {
         let Some(market) = self.state.markets.list.get(handle as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(handle));
         };
+        if market.kind == kind::OUTCOME {
+            return reject(Code::INVALID_MARKET_KIND, i64::from(kind::PERPETUAL), i64::from(market.kind));
+        }
         match market.status {
             // A paused market takes what step 6 of P2.1.3 let through: reductions under PARTIAL.
             status::ACTIVE | status::PAUSED => Ok(market),

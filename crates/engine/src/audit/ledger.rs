@@ -20,6 +20,7 @@ const LOAN: u8 = 4;
 pub const BOND: u8 = 5;
 pub const PENDING_WITHDRAWAL: u8 = 6;
 pub const WORLD: u8 = 0x80;
+pub const SET_ESCROW: u8 = 0x81;
 pub const VAULT_CASH: u8 = 0x83;
 pub const INSURANCE: u8 = 0x85;
 pub const LIQUIDATION_FEES: u8 = 0x86;

@@ -2,6 +2,7 @@
 
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, PENDING_WITHDRAWAL, WORLD};
+use super::outcome::{OUTCOME, PAYOUT};
 use super::{Auditor, Market};
 use crate::hash::{id32, Id, Map, Set};
 use crate::id;
@@ -185,7 +186,7 @@ impl Auditor {
                 let body: IdentityBody = event.body_as();
                 let fresh = self.records.market_ids.insert(id32(&body.id));
                 ensure!(fresh, "I26", "a market id exists twice");
-                Ok(())
+                self.outcomes_identified(event.market, body.outcome_count)
             }
             Kind::MarketActivated | Kind::MarketClosing | Kind::MarketClosed => {
                 self.market_moved(kind, event)
@@ -252,13 +253,12 @@ impl Auditor {
             body.lot_size
         );
         let known = (body.base as usize) < self.records.assets && (body.quote as usize) < self.records.assets;
-        ensure!(
-            known && body.base != body.quote,
-            "I26",
-            "market {handle} trades {} for {}",
-            body.base,
-            body.quote
-        );
+        let trades = if body.market_kind == OUTCOME {
+            body.base == body.quote && body.tick_size < PAYOUT && PAYOUT % body.tick_size == 0
+        } else {
+            body.base != body.quote
+        };
+        ensure!(known && trades, "I26", "market {handle} trades {} for {}", body.base, body.quote);
         ensure!(body.status <= ACTIVE, "I26", "market {handle} starts with status {}", body.status);
         self.markets.push(market_of(&body));
         self.books.open_market();
@@ -269,7 +269,7 @@ impl Auditor {
     fn market_updated(&mut self, event: &Event) -> Check {
         let body: MarketBody = event.body_as();
         let old = *self.market(event.market)?;
-        let new = market_of(&body);
+        let new = Market { outcome_count: old.outcome_count, ..market_of(&body) };
         let fixed =
             |market: &Market| (market.base, market.quote, market.kind, market.tick_size, market.lot_size);
         ensure!(fixed(&old) == fixed(&new) && old.unit == new.unit, "I26", "an immutable parameter changed");
@@ -459,6 +459,7 @@ pub fn market_of(body: &MarketBody) -> Market {
         quote: body.quote,
         status: body.status,
         kind: body.market_kind,
+        outcome_count: 0,
         config_version: body.config_version,
         tick_size: body.tick_size,
         lot_size: body.lot_size,

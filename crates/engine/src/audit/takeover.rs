@@ -5,6 +5,7 @@ use super::book::Order;
 use super::fault::{fault, Check, Fault};
 use super::feeds::{Feed, Pending};
 use super::index::{Hour, Source, Standing, Terms};
+use super::outcome::OUTCOME;
 use super::perpetual::PERPETUAL;
 use super::position::{Perp, Position};
 use super::records::{Account, Withdrawal};
@@ -69,6 +70,7 @@ impl Auditor {
                 quote: market.quote,
                 status: market.status,
                 kind: market.kind,
+                outcome_count: market.outcome_count,
                 config_version: market.config_version,
                 tick_size: market.tick_size,
                 lot_size: market.lot_size,
@@ -78,6 +80,15 @@ impl Auditor {
             });
             self.books.open_market();
             self.positions.open_market();
+        }
+        for (handle, market) in state.markets.list.iter().enumerate() {
+            if market.kind == OUTCOME {
+                self.outcomes_identified(handle as u32, market.outcome_count)?;
+            }
+        }
+        for claim in state.claims.ascending() {
+            let (owner, part) = ((claim.market, claim.account), (claim.sub, claim.outcome));
+            self.outcomes.load(owner, part, claim.free, claim.held);
         }
         self.take_over_values(engine)?;
         self.take_over_positions(engine)?;

@@ -10,6 +10,7 @@ pub use super::halts::*;
 pub use super::keepers::*;
 pub use super::oracle::*;
 pub use super::orders::*;
+pub use super::outcome::OneSet;
 pub use super::perpetual::{
     AdjustMargin, ClosePosition, FundInsurance, Liquidate, OneMarket, SetSuitability, UpdateAsset,
     UpdateMarketRisk,
@@ -179,6 +180,8 @@ kinds! {
     AdjustMargin = (0x0403, 0) AdjustMargin;
     Liquidate = (0x0404, 0) Liquidate;
     CompleteLiquidation = (0x0405, 0) Liquidate;
+    MintSet = (0x0601, 0) OneSet;
+    MergeSet = (0x0602, 0) OneSet;
     PublishPrice = (0x0701, 0) PublishPrice;
     RegisterFeed = (0x0703, 0) RegisterFeed;
     UpdateFeed = (0x0703, 1) RegisterFeed;

@@ -21,6 +21,7 @@ pub use super::oracle::{
 pub use super::orders::{
     link_kind, resize_cause, FiredBody, IcebergBody, LinkBody, ResizeBody, SliceBody, TriggerBody, TwapBody,
 };
+pub use super::outcome::{claims_cause, ClaimsBody, SetBody};
 pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
@@ -212,6 +213,9 @@ event_kinds! {
     LiquidationEnded = 0x040E LiquidationEndBody;
     CascadeChanged = 0x040F CascadeBody;
     FundSettled = 0x0410 FundBody;
+    SetMinted = 0x0601 SetBody;
+    SetMerged = 0x0602 SetBody;
+    ClaimsMoved = 0x0604 ClaimsBody;
     MarkUpdated = 0x0701 MarkBody;
     SourceUpdated = 0x0710 SourceBody;
     IndexUpdated = 0x0711 IndexBody;

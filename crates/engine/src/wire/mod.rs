@@ -11,6 +11,7 @@ mod keepers;
 mod liquidation;
 mod oracle;
 mod orders;
+mod outcome;
 mod perpetual;
 pub mod record;
 

@@ -33,6 +33,7 @@ mod oracle;
 mod oracle_audit;
 mod oracle_marks;
 mod oracle_rules;
+mod outcome;
 mod pauses;
 mod prices;
 mod properties;

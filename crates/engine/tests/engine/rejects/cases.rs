@@ -428,7 +428,6 @@ pub const CASES: &[(Code, Build)] = cases! {
     INVALID_SWITCH_WINDOW: |_| {
         by(ALICE, Kind::SetCancelAllAfter).with(&SetCancelAllAfter { window_s: 86_401, reserved: 0 })
     };
-    INVALID_MARKET_KIND: |_| changed_market(CreateMarket { market_kind: 2, ..market_request() });
     INVALID_OUTCOME_COUNT: |_| changed_market(CreateMarket { outcome_count: 2, ..market_request() });
     INVALID_TICK_LOT: |_| changed_market(CreateMarket { tick_size: 1_001, ..market_request() });
     INVALID_TICK_LOT: |_| changed_market(CreateMarket { lot_size: 0, ..market_request() });

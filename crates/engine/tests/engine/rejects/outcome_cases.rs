@@ -1,0 +1,47 @@
+//! Outcome markets: each code that their commands answer with.
+
+use tradewind_engine::wire::command::*;
+use tradewind_engine::wire::Code;
+
+use super::cases::Build;
+use super::requests::*;
+use crate::outcome::*;
+use crate::support::*;
+
+macro_rules! cases {
+    ($($code:ident: $build:expr;)*) => { &[$((Code::$code, $build as Build)),*] };
+}
+
+/// Codes and the commands that get them.
+pub const OUTCOME_CASES: &[(Code, Build)] = cases! {
+    INVALID_MARKET_KIND: |_| changed_market(CreateMarket { market_kind: 3, ..market_request() });
+    INVALID_MARKET_KIND: |_| sets(ALICE, Kind::MintSet, 0, 1);
+    INVALID_OUTCOME_COUNT: |_| outcome_market(9, 1);
+    INVALID_OUTCOME_COUNT: |_| outcome_market(9, 0);
+    INVALID_OUTCOME_COUNT: |_| outcome_market(9, 65);
+    INVALID_TICK_LOT: |_| changed_outcome_market(|request| request.tick_size = 3_000);
+    INVALID_TICK_LOT: |_| changed_outcome_market(|request| request.tick_size = 1_000_000);
+    INVALID_TICK_LOT: |_| changed_outcome_market(|request| request.base = BTC);
+    FEED_NOT_FOUND: |_| changed_outcome_market(|request| request.feed = 1);
+    TOO_EARLY: |_| changed_outcome_market(|request| request.settle_time_ns = START + HOUR - 1);
+    MARKET_NOT_FOUND: |_| sets(ALICE, Kind::MintSet, 9, 1);
+    RESERVED_NOT_ZERO: |_| by(ALICE, Kind::MergeSet).with(&OneSet { market: 0, reserved: 1, lots: 1 });
+    INVALID_SIZE: |world| sets(ALICE, Kind::MintSet, with_outcomes(world, 2), 0);
+    INVALID_SIZE: |world| sets(ALICE, Kind::MergeSet, with_outcomes(world, 2), (1 << 40) + 1);
+    INSUFFICIENT_BALANCE: |world| sets(ALICE, Kind::MintSet, with_outcomes(world, 2), FUNDS / 1_000 + 1);
+    SET_INCOMPLETE: |world| {
+        let market = with_outcomes(world, 3);
+        world.accept(sets(ALICE, Kind::MintSet, market, 5));
+        sets(ALICE, Kind::MergeSet, market, 6)
+    };
+    MARKET_NOT_ACTIVE: |world| {
+        let market = with_outcomes(world, 2);
+        world.accept(close(market));
+        sets(ALICE, Kind::MintSet, market, 1)
+    };
+    PAUSED: |world| {
+        let market = with_outcomes(world, 2);
+        world.accept(pause(market, 1, START + HOUR));
+        sets(ALICE, Kind::MintSet, market, 1)
+    };
+};

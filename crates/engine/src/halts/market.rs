@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(halts.price_reading(0, 1_000, cause::TRADE), None);
         assert_eq!(halts.liquidation_reading(0, 1, 900 * DOLLAR), None);
         halts.interest_reading(0, 10_000, 200_000 * DOLLAR);
-        assert_eq!(halts.interest_reading(1, 20_000, 200_000 * DOLLAR), None);
+        assert_eq!(halts.interest_reading(SECOND_NS, 20_000, 200_000 * DOLLAR), None);
         for minute in 0..60 {
             let notional = (9_500 + minute % 11 * 100) * DOLLAR;
             assert_eq!(halts.volume_reading(minute * 60 * SECOND_NS, notional), None);

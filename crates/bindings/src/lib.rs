@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use tradewind_engine::wire::command::{Command, COMMAND_SIZE};
 use tradewind_engine::wire::event::{CommandResult, Posting, EVENT_SIZE};
 
+mod amm;
 mod audit;
 mod batch;
 mod bench;
@@ -42,6 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<node::SnapshotImage>()?;
     module.add_class::<journal::JournalReader>()?;
     add_functions(module)?;
+    amm::register(module)?;
     bench::register(module)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_crash, module)?)?;

@@ -4,6 +4,7 @@
 //! same log gives the same state, bit for bit, on every machine.
 
 mod account;
+pub mod amm;
 mod apply;
 pub mod audit;
 pub mod batch;

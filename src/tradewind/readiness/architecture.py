@@ -20,7 +20,7 @@ from typing import Final
 LEVELS: Final[Sequence[tuple[str, ...]]] = (
     ("core",),
     ("security",),
-    ("gateways", "venues", "node"),
+    ("amm", "gateways", "venues", "node"),
     ("trader", "keepers", "compliance", "recovery", "observe"),
     ("api", "dashboard", "readiness", "lab"),
     ("cli",),

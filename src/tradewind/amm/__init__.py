@@ -1,12 +1,12 @@
 """Quotes of the automated market makers (protocol P10): pure functions, floats in, floats out.
 
-The engine's own kernels compute them, so a quote and a swap differ only by the integer rounding of the swap,
-which is against the user (P10.2.1). Shares and money are in whole units: a share of the winning outcome pays 1.
-Results are within 1e-9 of the exact value of the formula at the given floats: relative to it, or to the size of
-the reserves where a difference of reserves cancels.
+The engine's own kernels compute them: a quote and a swap differ only by the integer rounding of the swap,
+which is against the user (P10.2.1). Shares and money are in whole units: a winning share pays 1. Results
+are within 1e-9 of the exact value of the formula at the given floats: relative to it, or to the size of the
+reserves where a difference of reserves cancels.
 
-Every function raises `ValueError` for a number that is not finite or outside the domain named in its docstring;
-the message starts with the name of the argument. Anything that is not a number is a `TypeError`.
+Every function raises `ValueError` for a number that is not finite or outside the domain named in its
+docstring; the message starts with the name of the argument. What is not a number at all is a `TypeError`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def lmsr_trade_cost(b: float, q: Sequence[float], delta: Sequence[float]) -> flo
 
     Args:
         b, q: as `lmsr_cost`.
-        delta: shares of each outcome that the trader buys (sells, when negative), as many as q; the quantities
-            stay at most 700·b apart. Complete sets cost exactly their face.
+        delta: shares of each outcome that the trader buys (sells, when negative), as many as q; the
+            quantities stay at most 700·b apart. Complete sets cost exactly their face.
 
     Raises:
         ValueError: an argument outside its domain.
@@ -173,7 +173,7 @@ def distribution_min_sigma(k: float, b: float) -> float:
 
 
 def distribution_collateral(k: float, mu_f: float, sigma_f: float, mu_g: float, sigma_g: float) -> float:
-    """Collateral of the trade that moves the market from f to g: −min(g − f), the trader's largest loss (P10.5.2).
+    """Collateral of the trade that moves the market from f to g: −min(g − f), the largest loss (P10.5.2).
 
     0.0 when nothing moves; the exchange refuses such a trade.
 
@@ -189,7 +189,7 @@ def distribution_collateral(k: float, mu_f: float, sigma_f: float, mu_g: float, 
 
 
 class Integral(NamedTuple):
-    """An integral by Simpson's rule, and Richardson's estimate |S_n − S_{n/2}|/15 of its error over its value."""
+    """An integral by Simpson's rule, and Richardson's estimate |S_n − S_{n/2}|/15 over its value."""
 
     value: float
     relative_error: float

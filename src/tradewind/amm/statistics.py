@@ -20,8 +20,8 @@ LOG10_AMOUNTS = (-6.0, 1.0)
 class SolverFigures(NamedTuple):
     """Counts of one measurement; `beyond` cases lead out of the domain and are not solved.
 
-    `mean_newton_steps`, `most_newton_steps` and `largest_residual` (in units of liquidity) are None when no case
-    was solved: no data is not zero.
+    `mean_newton_steps`, `most_newton_steps` and `largest_residual` (in units of liquidity) are None when no
+    case was solved: no data is not zero.
     """
 
     cases: int
@@ -44,7 +44,9 @@ def reference_cases(cases: int, seed: int) -> Iterator[tuple[float, float]]:
         yield reserve + amount, start
 
 
-def solver_figures(cases: int = 20_000, seed: int = 1, solver: Solver = native.amm_solve_score) -> SolverFigures:
+def solver_figures(
+    cases: int = 20_000, seed: int = 1, solver: Solver = native.amm_solve_score
+) -> SolverFigures:
     """Solves the reference cases and counts what the solver itself reports.
 
     Raises:

@@ -10,8 +10,11 @@ use crate::wire::Code;
 
 /// Largest spread of quantities in units of b (P10.3.2): exp(−700) is still a normal number.
 pub const MAX_SPREAD: f64 = 700.0;
-/// Steps above this many b take the shifted difference of logarithms (P10.3.2).
-const MAX_DIRECT_STEP: f64 = 30.0;
+/// Spends above this many b take the logarithm of exp(s/b) apart.
+const MAX_DIRECT_SPEND: f64 = 30.0;
+/// Steps above this many b take the shifted difference of logarithms: exp of them would overflow. P10.3.2 does so
+/// from 30 on; a cheap outcome's tiny cost would drown there, and is exact here.
+const MAX_DIRECT_STEP: f64 = 700.0;
 /// Above this the +1 below the logarithm no longer shows, and the quotient itself could overflow.
 const MAX_DIRECT_RATIO: f64 = 1e15;
 
@@ -95,8 +98,8 @@ pub fn trade_cost(before: &Weights, trade: &Move<'_>) -> Result<f64, Code> {
         }
     }
     gain /= 1.0 + before.rest;
-    // Near −1 the sum has lost its digits; there, and for steps that overflow, the two logarithms are taken apart.
-    if largest <= MAX_DIRECT_STEP && gain > -0.5 {
+    // Near −1 the sum has lost its digits, and from 1 on the two logarithms are apart far enough to be subtracted.
+    if largest <= MAX_DIRECT_STEP && gain > -0.5 && gain < 1.0 {
         check_domain(trade.after)?;
         return Ok(log1p(gain));
     }
@@ -120,7 +123,7 @@ pub fn shares_for_cost(before: &Weights, outcome: usize, exponent: f64, spend: f
     }
     let price = before.price(outcome);
     let log_price = exponent - before.log_sum();
-    if spend > MAX_DIRECT_STEP {
+    if spend > MAX_DIRECT_SPEND {
         return spend - log_price + log1p(-(1.0 - price) * exp(-spend));
     }
     let growth = expm1(spend);

@@ -14,7 +14,7 @@ pub mod simpson;
 use crate::wire::Code;
 
 /// Outcomes of one market at most (P10.1).
-pub const MAX_OUTCOMES: usize = 64;
+pub const MAX_OUTCOMES: usize = crate::limits::MAX_OUTCOMES as usize;
 /// Largest amount that the guards round, in micro: beyond it i64 would overflow in sums.
 const MAX_REAL_MICRO: f64 = 4e18;
 const RELATIVE_GUARD: f64 = 1.0 / (1_u64 << 40) as f64;

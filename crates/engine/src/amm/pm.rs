@@ -188,6 +188,26 @@ fn short_swap(score: f64, phi: f64, below: f64, amount: f64) -> Result<Swapped, 
     Ok(Swapped { out, score: score + step, newton_steps, bisections: 0 })
 }
 
+/// ψ(score + change) − ψ(score): what flows through Y when the trader's X moves the score by `change`.
+///
+/// # Errors
+/// `NOT_A_NUMBER`; `POOL_DOMAIN_EXCEEDED` when either score is outside ±8.
+pub fn reserve_change(score: f64, change: f64) -> Result<f64, Code> {
+    let end = score + change;
+    if end.is_nan() {
+        return Err(Code::NOT_A_NUMBER);
+    }
+    if score.abs() > MAX_SCORE || end.abs() > MAX_SCORE {
+        return Err(Code::POOL_DOMAIN_EXCEEDED);
+    }
+    if change.abs() >= TAYLOR_STEP {
+        return Ok(psi(end) - psi(score));
+    }
+    let (phi, below) = density_and_cdf(score);
+    let [second, third, fourth, fifth] = higher_terms(score, phi);
+    Ok(change * (below + change * (second + change * (third + change * (fourth + change * fifth)))))
+}
+
 /// Price of X at a score.
 pub fn price(score: f64) -> f64 {
     density_and_cdf(score).1

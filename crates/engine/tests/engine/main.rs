@@ -1,5 +1,6 @@
 //! Tests of the state machine through its public border: commands in, results, events and postings out.
 
+mod amm;
 mod arena;
 mod auction;
 mod audit;

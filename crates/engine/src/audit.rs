@@ -426,7 +426,8 @@ impl Auditor {
         }
         let mut reserves = crate::hash::Map::<u32, i128>::default();
         for order in self.books.sorted() {
-            *reserves.entry(order.balance).or_insert(0) += i128::from(order.reserve);
+            let money = if order.on_claims { 0 } else { order.reserve };
+            *reserves.entry(order.balance).or_insert(0) += i128::from(money);
         }
         for (slot, balance) in self.ledger.balances.iter().enumerate() {
             let reserve = reserves.get(&(slot as u32)).copied().unwrap_or(0);
@@ -460,9 +461,17 @@ impl Auditor {
 
     /// Levels of a side, best first: price in ticks, lots, orders. Empty for an unknown market.
     pub fn levels(&self, market: u32, side: u8) -> Vec<(i64, i64, u32)> {
-        if market as usize >= self.markets.len() || side > 1 {
-            return Vec::new();
+        self.outcome_levels(market, 0, side)
+    }
+
+    /// As [`Auditor::levels`], of the book of one outcome; binary markets have one book, in prices of outcome 0.
+    pub fn outcome_levels(&self, market: u32, outcome: u8, side: u8) -> Vec<(i64, i64, u32)> {
+        match self.markets.get(market as usize) {
+            Some(entry) if side <= 1 && outcome < entry.outcome_count => {
+                let line = if entry.outcome_count > 2 { outcome } else { 0 };
+                self.books.levels(market, line, side)
+            }
+            _ => Vec::new(),
         }
-        self.books.levels(market, side)
     }
 }

@@ -106,6 +106,8 @@ pub const MAX_CLAIMS: usize = 16_000_000;
 pub const CLAIMS_ROOM: usize = MAX_CLAIMS - MAX_OPEN_ORDERS;
 /// An outcome market settles at least this long after its creation (row 0101).
 pub const MIN_SETTLE_NS: i64 = HOUR_NS;
+/// Before its settlement an outcome market takes no more orders (P2.4.1).
+pub const RESOLUTION_BUFFER_NS: i64 = 60 * SECOND_NS;
 
 /// Configuration ranges of a leveraged market.
 pub const LEVERAGE_E2: (u32, u32) = (100, 10_000);

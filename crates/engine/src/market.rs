@@ -6,6 +6,7 @@ use crate::index::Index;
 use crate::ledger::line;
 use crate::limits::OUTCOMES;
 use crate::math::{fee_ceil, notional, plus_bp};
+use crate::outcome::PAYOUT;
 use crate::wire::command::side;
 use crate::wire::error::{reject, Code, Reject};
 
@@ -258,14 +259,40 @@ impl Market {
     /// Sets the reference to the median of best bid, best ask and last trade; it needs a trade or both sides.
     #[inline]
     pub fn update_reference(&mut self, best_bid: Option<i64>, best_ask: Option<i64>) {
-        let last = self.last_price;
-        self.reference = match (best_bid, best_ask) {
-            // The mean of two is rounded to the nearest tick, ties down (P4.7).
-            (Some(bid), Some(ask)) if last == 0 => (bid + ask) / 2,
-            (Some(bid), Some(ask)) => last.clamp(bid, ask),
-            (Some(price), None) | (None, Some(price)) if last != 0 => (price + last) / 2,
-            _ => last,
-        }
+        self.reference = median(best_bid, best_ask, self.last_price);
+    }
+
+    /// Ticks of a whole contract of an outcome market (T of P1.4.3).
+    #[inline]
+    pub fn payout_ticks(&self) -> i64 {
+        PAYOUT / self.tick_size
+    }
+
+    /// The share of a whole contract that `bp` are, in ticks.
+    #[inline]
+    pub fn ticks_of_bp(&self, bp: u16) -> i64 {
+        self.payout_ticks() * i64::from(bp) / 10_000
+    }
+
+    /// What the fee of a fill of an outcome market is charged on, in micro-quote: the cheaper side of the contract
+    /// (P8.1).
+    ///
+    /// # Errors
+    /// `MATH_OVERFLOW`.
+    #[inline]
+    pub fn outcome_fee_base(&self, price: i64, lots: i64) -> Result<i64, Reject> {
+        notional(price.min(self.payout_ticks() - price), lots, self.unit)
+    }
+
+    /// What secures a purchase of `lots` of an outcome at `price` of that outcome: micro-quote with the worst fee
+    /// (P2.4.7). Filling at a better price never costs more: the fee's base grows by less than the price falls.
+    ///
+    /// # Errors
+    /// `MATH_OVERFLOW`.
+    #[inline]
+    pub fn outcome_reserve(&self, price: i64, lots: i64, fee_cap_e6bp: u32) -> Result<i64, Reject> {
+        let fee = fee_ceil(self.outcome_fee_base(price, lots)?, fee_cap_e6bp);
+        Ok(notional(price, lots, self.unit)? + fee)
     }
 
     pub fn encode(&self, writer: &mut Writer) {
@@ -335,6 +362,18 @@ impl Market {
             last_price: reader.i64()?,
             reference: reader.i64()?,
         })
+    }
+}
+
+/// Median of best bid, best ask and last trade; 0 without a trade or both sides.
+#[inline]
+pub fn median(best_bid: Option<i64>, best_ask: Option<i64>, last: i64) -> i64 {
+    match (best_bid, best_ask) {
+        // The mean of two is rounded to the nearest tick, ties down (P4.7).
+        (Some(bid), Some(ask)) if last == 0 => (bid + ask) / 2,
+        (Some(bid), Some(ask)) => last.clamp(bid, ask),
+        (Some(price), None) | (None, Some(price)) if last != 0 => (price + last) / 2,
+        _ => last,
     }
 }
 

@@ -13,7 +13,9 @@ pub mod flag {
     pub const SPECIAL: u16 = 0x4000;
     /// The order is in no book: it waits for a price, a time or another order.
     pub const WAITING: u16 = 0x8000;
-    pub const INTERNAL: u16 = SPECIAL | WAITING;
+    /// The owner named outcome 1 of a binary market: the book shows the other side at the complement of the price.
+    pub const FLIPPED: u16 = 0x2000;
+    pub const INTERNAL: u16 = SPECIAL | WAITING | FLIPPED;
 }
 
 /// An open order: 128 bytes (P18.3), what its neighbours and its book touch in the first cache line.

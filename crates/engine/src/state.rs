@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::Accounts;
-use crate::book::Book;
+use crate::book::{Book, Shelf};
 use crate::codec::{Reader, Writer};
 use crate::genesis::Genesis;
 use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
 use crate::limits::SECOND_NS;
-use crate::market::{decode_pause, encode_pause, Market, Markets, Pause};
+use crate::market::{decode_pause, encode_pause, kind, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
 use crate::roles::Roles;
 use crate::wire::error::Code;
@@ -87,7 +87,7 @@ pub struct State<B: Book> {
     pub accounts: Accounts,
     pub markets: Markets,
     /// One book a market, same handle.
-    pub books: Vec<B>,
+    pub books: Shelf<B>,
     pub orders: OrderStore,
     pub system: SystemLines,
     pub roles: Roles,
@@ -161,6 +161,7 @@ impl<B: Book> State<B> {
         self.triggers.encode(&mut writer);
         self.perps.encode(&mut writer);
         self.claims.encode(&mut writer);
+        self.books.encode_prices(&mut writer);
         writer.bytes
     }
 
@@ -213,6 +214,7 @@ impl<B: Book> State<B> {
         put(&mut self.perps, reader, crate::perp::Perps::decode)?;
         put(&mut *self.claims, reader, crate::outcome::Claims::decode)?;
         self.claims.attach(&self.markets)?;
+        self.books.decode_prices(reader)?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -290,6 +292,12 @@ impl<B: Book> State<B> {
             {
                 return Err(format!("order {} names an unknown account or market", order.id));
             }
+            let market = &self.markets.list[order.market as usize];
+            let flipped = order.flags & crate::order::flag::FLIPPED != 0;
+            let takes_no = market.kind == kind::OUTCOME && market.outcome_count == 2 && order.outcome == 1;
+            if order.outcome >= market.outcome_count || flipped != takes_no {
+                return Err(format!("order {} names outcome {}", order.id, order.outcome));
+            }
             if self.accounts.list[order.account as usize].sub(order.sub).is_none() {
                 return Err(format!("order {} names an unknown sub-account", order.id));
             }
@@ -297,14 +305,15 @@ impl<B: Book> State<B> {
                 return Err(format!("order {} has no empty slot", order.id));
             }
             let slot = self.orders.insert(&mut self.accounts, &order);
-            ranked.push((order.priority, slot, order.market));
+            ranked.push((order.priority, slot));
         }
         ranked.sort_unstable();
-        for (_, slot, market) in ranked {
+        for (_, slot) in ranked {
             if self.orders[slot].flags & crate::order::flag::WAITING != 0 {
                 continue;
             }
-            self.books[market as usize].insert(&mut self.orders, slot);
+            let order = self.orders[slot];
+            self.books.of_mut(&order).insert(&mut self.orders, slot);
         }
         Ok(())
     }

@@ -322,6 +322,6 @@ impl<B: Book> Engine<B> {
                 self.half_open(command, market, id, output);
             }
         }
-        self.touch_reference(market);
+        self.touch_reference(market, 0);
     }
 }

@@ -5,6 +5,7 @@ use super::work::{CancelAccount, CancelMarket, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between};
+use crate::market::kind;
 use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::state::due;
@@ -84,12 +85,11 @@ impl<B: Book> Engine<B> {
         if order.flags & flag::SPECIAL != 0 {
             return self.cancel_special(command, slot, reason, output);
         }
-        let book = &mut self.state.books[order.market as usize];
-        let was_best = book.remove(&mut self.state.orders, slot);
+        let was_best = self.state.books.of_mut(&order).remove(&mut self.state.orders, slot);
         self.untrack(&order, order.remaining);
         self.state.orders.remove(&mut self.state.accounts, slot);
         if was_best {
-            self.touch_reference(order.market);
+            self.touch_reference(order.market, order.line());
         }
         if order.expiry_ns != 0 {
             self.state.due.remove(&(order.expiry_ns, due::ORDER_EXPIRY, order.id));
@@ -101,6 +101,9 @@ impl<B: Book> Engine<B> {
     /// Returns what secures an order that is over and emits OrderCancelled.
     pub(crate) fn release(&mut self, command: &Command, order: &Order, reason: u8, output: &mut Output) {
         let market = &self.state.markets.list[order.market as usize];
+        if market.kind == kind::OUTCOME {
+            return self.release_outcome(command, order, reason, output);
+        }
         let asset = if order.side == side::BUY { market.quote } else { market.base };
         let (owner, lines) = ((order.account, order.sub), (line::HELD, line::FREE));
         post_between(&mut self.state.accounts, &mut output.postings, owner, asset, lines, order.reserve);

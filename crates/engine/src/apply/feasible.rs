@@ -12,14 +12,18 @@ impl<B: Book> Engine<B> {
     #[inline(never)]
     pub(super) fn feasible_lots(&self, order: &Order, now_ns: i64) -> i64 {
         let (limit, opposite) = (order.price, 1 - order.side);
-        let market = &self.state.markets.list[order.market as usize];
-        let (low, high) = market.band(order.side).unwrap_or((1, MAX_PRICE));
+        let (low, high) = self.band_of(order).unwrap_or((1, MAX_PRICE));
         let within = |price: i64| crosses(order.side, limit, price) && (low..=high).contains(&price);
         let orders = &self.state.orders;
         let mut own = orders
             .of_account(&self.state.accounts, order.account)
             .map(|slot| &orders[slot])
-            .filter(|own| own.market == order.market && own.side == opposite && own.id != order.id)
+            .filter(|own| {
+                own.market == order.market
+                    && own.line() == order.line()
+                    && own.side == opposite
+                    && own.id != order.id
+            })
             .filter(|own| own.flags & flag::WAITING == 0)
             .filter(|own| within(own.price) && (own.expiry_ns == 0 || own.expiry_ns > now_ns));
         let mut gone = self.expired_within(order, &within, now_ns);
@@ -43,7 +47,7 @@ impl<B: Book> Engine<B> {
     /// Level totals from the best on, without the lots that are `gone` (price, lots), until they suffice.
     fn total_within(&self, order: &Order, within: &dyn Fn(i64) -> bool, gone: &[(i64, i64)]) -> i64 {
         let mut total = 0_i64;
-        self.state.books[order.market as usize].levels(1 - order.side, &mut |level| {
+        self.state.books.of(order).levels(1 - order.side, &mut |level| {
             if within(level.price) {
                 let absent: i64 =
                     gone.iter().filter(|(price, _)| *price == level.price).map(|(_, lots)| lots).sum();
@@ -63,7 +67,10 @@ impl<B: Book> Engine<B> {
             .filter_map(|item| self.state.orders.find(item.2))
             .map(|slot| &self.state.orders[slot])
             .filter(|resting| {
-                resting.market == order.market && resting.side != order.side && within(resting.price)
+                resting.market == order.market
+                    && resting.line() == order.line()
+                    && resting.side != order.side
+                    && within(resting.price)
             })
             .filter(|resting| resting.flags & flag::WAITING == 0)
             .map(|resting| (resting.price, resting.remaining))
@@ -71,7 +78,7 @@ impl<B: Book> Engine<B> {
     }
 
     fn lots_before(&self, order: &Order, stop: &Order, within: &dyn Fn(i64) -> bool, now_ns: i64) -> i64 {
-        let book = &self.state.books[order.market as usize];
+        let book = self.state.books.of(order);
         let (mut total, mut slot) = (0_i64, book.first(1 - order.side));
         while let Some(present) = slot {
             let resting = &self.state.orders[present];

@@ -2,7 +2,7 @@
 
 use super::conditional::LINKED_CANCELS;
 use super::hooks::Print;
-use super::orders::{emit_order, subject};
+use super::orders::subject;
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
@@ -43,7 +43,6 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> bool {
-        let market = taker.order.market as usize;
         let opposite = 1 - taker.order.side;
         let leveraged = self.is_leveraged(taker.order.market);
         if leveraged {
@@ -53,7 +52,7 @@ impl<B: Book> Engine<B> {
         let mut ended = None;
         let collected = self.collects(taker.order.market);
         while taker.order.remaining > 0 && ended.is_none() {
-            let Some(slot) = self.state.books[market].first(opposite) else { break };
+            let Some(slot) = self.state.books.of(&taker.order).first(opposite) else { break };
             let maker = self.state.orders[slot];
             if !crosses(taker.order.side, taker.order.price, maker.price) {
                 break;
@@ -126,7 +125,7 @@ impl<B: Book> Engine<B> {
         }
         if order.order_type == order_type::TWAP {
             self.end_slice(command, taker, budget, output);
-            return self.touch_reference(order.market);
+            return self.touch_reference(order.market, order.line());
         }
         let immediate = order.order_type == order_type::MARKET
             || matches!(order.time_in_force, time_in_force::IOC | time_in_force::FOK);
@@ -136,9 +135,9 @@ impl<B: Book> Engine<B> {
             None => cancel_reason::IOC,
         };
         if order.remaining > 0 && ended.is_none() && !immediate {
-            emit_order(command, EventKind::OrderRested, order, true, output);
+            self.emit_given(command, EventKind::OrderRested, order, true, output);
             self.rest_order(command, order, taker.stored, output);
-            self.touch_reference(order.market);
+            self.touch_reference(order.market, order.line());
             return;
         }
         if taker.stored {
@@ -158,7 +157,7 @@ impl<B: Book> Engine<B> {
         if self.is_leveraged(order.market) {
             self.forget_position(order);
         }
-        self.touch_reference(order.market);
+        self.touch_reference(order.market, order.line());
     }
 
     /// One trade at the maker's price.
@@ -172,8 +171,10 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         let price = taker.price_with(maker);
-        if self.is_leveraged(maker.market) {
-            return self.fill_perpetual(command, taker, slot, maker, lots, output);
+        match self.state.markets.list[maker.market as usize].kind {
+            kind::SPOT => {}
+            kind::PERPETUAL => return self.fill_perpetual(command, taker, slot, maker, lots, output),
+            _ => return self.fill_outcome(command, taker, (slot, maker), lots, output),
         }
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
@@ -258,7 +259,7 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> bool {
         self.untrack(maker, lots);
-        let book = &mut self.state.books[maker.market as usize];
+        let book = self.state.books.of_mut(maker);
         if maker.remaining > lots {
             book.reduce(&mut self.state.orders, slot, lots);
             self.state.orders[slot].reserve = reserve;
@@ -268,7 +269,7 @@ impl<B: Book> Engine<B> {
         if special && self.refill(command, slot, reserve, output) {
             return true;
         }
-        let book = &mut self.state.books[maker.market as usize];
+        let book = self.state.books.of_mut(maker);
         book.remove(&mut self.state.orders, slot);
         self.state.orders.remove(&mut self.state.accounts, slot);
         if maker.expiry_ns != 0 {
@@ -352,6 +353,9 @@ impl<B: Book> Engine<B> {
         let lots = taker.order.remaining.min(maker.remaining);
         let unseen = self.state.triggers.hidden(&maker);
         let later = self.state.triggers.hidden(&taker.order);
+        if self.has_outcomes(maker.market) {
+            return self.decrement_outcome(command, taker, (slot, &maker), lots, output);
+        }
         let market = &self.state.markets.list[maker.market as usize];
         let leveraged = market.kind == kind::PERPETUAL;
         let reserve = |order: &Order, unseen: i64| {
@@ -446,11 +450,12 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Option<CancelMarket> {
-        for book_side in [side::BUY, side::SELL] {
+        let lines = self.lines(job.market);
+        for (line, book_side) in (0..lines).flat_map(|line| [(line, side::BUY), (line, side::SELL)]) {
             if job.side != ALL && job.side != book_side {
                 continue;
             }
-            while let Some(slot) = self.state.books[job.market as usize].first(book_side) {
+            while let Some(slot) = self.state.books.at(job.market, line).first(book_side) {
                 if budget.cancels < self.cancels_needed(slot) {
                     return Some(job);
                 }
@@ -462,7 +467,9 @@ impl<B: Book> Engine<B> {
         if !self.cancel_waiting(command, &mut job, budget, output) {
             return Some(job);
         }
-        self.touch_reference(job.market);
+        for line in 0..lines {
+            self.touch_reference(job.market, line);
+        }
         output.emit(
             command,
             EventKind::CancelAllDone,

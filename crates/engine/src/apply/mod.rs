@@ -27,6 +27,8 @@ mod oracle;
 mod order_form;
 mod orders;
 pub(crate) mod outcome;
+mod outcome_fill;
+mod outcome_orders;
 pub(crate) mod pauses;
 mod perpetual;
 mod perpetual_fill;

@@ -30,6 +30,9 @@ impl<B: Book> Engine<B> {
         }
         let market = self.market_for_orders(request.market, false)?;
         self.check_outcome(market, request.outcome)?;
+        if market.kind == kind::OUTCOME {
+            return self.place_outcome(command, context, &request, output);
+        }
         let price = check_form(market, &request, command.time_ns, context.system)?;
         if !context.system {
             market.check_band(request.side, price)?;
@@ -165,6 +168,9 @@ impl<B: Book> Engine<B> {
             return reject(Code::REPLACE_BELOW_FILLED, filled, total);
         }
         let market = self.market_for_orders(old.market, false)?;
+        if market.kind == kind::OUTCOME {
+            return self.replace_outcome(command, context, slot, &request, output);
+        }
         let form = PlaceOrder {
             price,
             lots: total - filled,
@@ -245,9 +251,6 @@ impl<B: Book> Engine<B> {
         let Some(market) = self.state.markets.list.get(handle as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(handle));
         };
-        if market.kind == kind::OUTCOME {
-            return reject(Code::INVALID_MARKET_KIND, i64::from(kind::PERPETUAL), i64::from(market.kind));
-        }
         match market.status {
             // A paused market takes what step 6 of P2.1.3 let through: reductions under PARTIAL.
             status::ACTIVE | status::PAUSED => Ok(market),
@@ -309,7 +312,7 @@ impl<B: Book> Engine<B> {
     /// Returns whether matching must run.
     #[inline(always)]
     pub(super) fn check_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
-        let best = self.state.books[order.market as usize].best(1 - order.side);
+        let best = self.state.books.of(order).best(1 - order.side);
         let crossing = best.is_some_and(|best| crosses(order.side, order.price, best));
         let tif = order.time_in_force;
         if self.collects(order.market) {
@@ -352,7 +355,7 @@ impl<B: Book> Engine<B> {
     /// The first resting order that `order` would meet and that has not expired.
     #[inline]
     fn first_live_crossing(&self, order: &Order, now_ns: i64) -> Option<&Order> {
-        let book = &self.state.books[order.market as usize];
+        let book = self.state.books.of(order);
         let mut slot = book.first(1 - order.side);
         let mut looked_at = 0;
         while let Some(present) = slot {
@@ -372,9 +375,13 @@ impl<B: Book> Engine<B> {
     }
 
     pub(super) fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
-        let market = &self.state.markets.list[order.market as usize];
-        let (low, high) = if system { None } else { market.band(order.side) }.unwrap_or((1, MAX_PRICE));
+        let (low, high) = if system { None } else { self.band_of(&order) }.unwrap_or((1, MAX_PRICE));
         Taker { order, slot, stored, low, high, liquidates: false, print_price: 0, taken_value: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn has_outcomes(&self, market: u32) -> bool {
+        self.state.markets.list[market as usize].kind == kind::OUTCOME
     }
 
     #[inline]
@@ -445,17 +452,16 @@ impl<B: Book> Engine<B> {
             self.state.orders.insert(&mut self.state.accounts, order)
         };
         self.track_open(order, order.remaining);
-        let book = &mut self.state.books[order.market as usize];
-        let is_best = book.insert(&mut self.state.orders, slot);
+        let is_best = self.state.books.of_mut(order).insert(&mut self.state.orders, slot);
         // Only the best prices enter the reference; a replaced order may have left one and rest behind it.
         if stored || is_best {
-            self.touch_reference(order.market);
+            self.touch_reference(order.market, order.line());
         }
     }
 
     /// Recomputes the reference after the book or the last price changed.
     #[inline]
-    pub(crate) fn touch_reference(&mut self, market: u32) {
+    pub(crate) fn touch_reference(&mut self, market: u32, line: u8) {
         if self.is_leveraged(market) {
             // Its reference is the index, and its mark follows the book with the next Tick.
             return self.state.perps.set_stale(market);
@@ -463,6 +469,9 @@ impl<B: Book> Engine<B> {
         if self.collects(market) {
             // The auction's reference is that of the moment of the halt; a crossed book says nothing about the price.
             return;
+        }
+        if line != 0 {
+            return self.touch_line(market, line);
         }
         let book = &self.state.books[market as usize];
         let (bid, ask) = (book.best(side::BUY), book.best(side::SELL));

@@ -33,8 +33,16 @@ pub struct Order {
     pub balance: u32,
     /// Its position in the auditor's positions; NONE in a market without leverage.
     pub position: u32,
+    /// Its book: the market's, or that of its outcome.
+    pub book: u32,
     pub sub: u8,
+    /// As its book shows it.
     pub side: u8,
+    pub outcome: u8,
+    /// Its owner named outcome 1 of two: its book shows the other side.
+    pub flipped: bool,
+    /// Claims secure it, not money.
+    pub on_claims: bool,
     /// Order type.
     pub kind: u8,
     pub flags: u16,
@@ -62,8 +70,12 @@ impl Order {
         fee_cap_e6bp: 0,
         balance: 0,
         position: NONE,
+        book: 0,
         sub: 0,
         side: 0,
+        outcome: 0,
+        flipped: false,
+        on_claims: false,
         kind: 0,
         flags: 0,
         parked: false,
@@ -128,7 +140,9 @@ pub struct Books {
     by_id: Map<u64, u32>,
     levels: Vec<Level>,
     free_levels: Vec<u32>,
-    markets: Vec<Sides>,
+    sides: Vec<Sides>,
+    /// First book of a market.
+    first: Vec<u32>,
     sub_market_counts: Map<u64, u32>,
     account_counts: Vec<u32>,
     /// By slot of the position.
@@ -146,18 +160,34 @@ const fn count_key(account: u32, sub: u8, market: u32) -> u64 {
 
 impl Books {
     pub fn open_market(&mut self) {
-        self.markets.push(Sides { levels: Default::default(), best: [NONE; 2], orders: 0, may_cross: false });
+        self.first.push(self.sides.len() as u32);
+        self.open_books(1);
+    }
+
+    /// Further books of the market that was opened last.
+    pub fn open_books(&mut self, count: u8) {
+        for _ in 0..count {
+            let levels = Default::default();
+            self.sides.push(Sides { levels, best: [NONE; 2], orders: 0, may_cross: false });
+        }
+    }
+
+    /// A book of a market.
+    #[inline]
+    pub fn book(&self, market: u32, line: u8) -> u32 {
+        self.first[market as usize] + u32::from(line)
     }
 
     /// Lets bids and asks of a market overlap, or not any more: then they may not.
     pub fn let_cross(&mut self, market: u32, may_cross: bool) -> Check {
-        self.markets[market as usize].may_cross = may_cross;
-        self.check_not_crossed(market)
+        let book = self.book(market, 0);
+        self.sides[book as usize].may_cross = may_cross;
+        self.check_not_crossed(book)
     }
 
     /// Open orders of a market, resting or still taking.
     pub fn orders_of_market(&self, market: u32) -> u32 {
-        self.markets[market as usize].orders
+        self.sides[self.book(market, 0) as usize].orders
     }
 
     /// Open orders of the shard.
@@ -245,7 +275,8 @@ impl Books {
             self.account_counts.resize(index + 1, 0);
         }
         self.account_counts[index] += 1;
-        self.markets[order.market as usize].orders += 1;
+        let first = self.book(order.market, 0);
+        self.sides[first as usize].orders += 1;
         self.in_flight += 1;
         Ok(slot)
     }
@@ -284,7 +315,8 @@ impl Books {
             }
         }
         self.account_counts[account as usize] -= 1;
-        self.markets[market as usize].orders -= 1;
+        let first = self.book(market, 0);
+        self.sides[first as usize].orders -= 1;
         self.in_flight -= u32::from(!parked);
     }
 
@@ -317,9 +349,9 @@ impl Books {
     /// Puts an order into its level, behind all others of its price, and looks whether the book is crossed.
     #[inline]
     pub fn rest(&mut self, slot: u32, priority: u64) -> Check {
-        let Order { id, price, side, market, remaining, hidden, .. } = self.orders[slot as usize];
+        let Order { id, price, side, book, remaining, hidden, .. } = self.orders[slot as usize];
         ensure!(remaining > hidden, "I06", "order {id} rests with {remaining} lots");
-        let index = self.level_at(market, side, price);
+        let index = self.level_at(book, side, price);
         let level = &mut self.levels[index as usize];
         let last = level.last;
         level.last = slot;
@@ -342,13 +374,13 @@ impl Books {
         (order.priority, order.level, order.previous, order.next) = (priority, index, last, NONE);
         self.in_flight -= 1;
         self.track(slot, remaining);
-        self.check_not_crossed(market)
+        self.check_not_crossed(book)
     }
 
     /// Takes an order out of its level; it is in flight again until it rests or closes.
     #[inline]
     pub fn lift(&mut self, slot: u32) {
-        let Order { level, previous, next, remaining, hidden, side, market, .. } = self.orders[slot as usize];
+        let Order { level, previous, next, remaining, hidden, side, book, .. } = self.orders[slot as usize];
         self.track(slot, -remaining);
         match previous {
             NONE => self.levels[level as usize].first = next,
@@ -362,7 +394,7 @@ impl Books {
         entry.lots -= remaining - hidden;
         entry.orders -= 1;
         if entry.orders == 0 {
-            self.drop_level(market, side, level);
+            self.drop_level(book, side, level);
         }
         self.orders[slot as usize].level = NONE;
         self.in_flight += 1;
@@ -384,7 +416,7 @@ impl Books {
     #[inline]
     pub fn check_is_next(&self, slot: u32) -> Check {
         let order = &self.orders[slot as usize];
-        let best = self.markets[order.market as usize].best[order.side as usize];
+        let best = self.sides[order.book as usize].best[order.side as usize];
         ensure!(order.level != NONE, "I06", "maker order {} does not rest", order.id);
         ensure!(order.level == best, "I06", "maker order {} is not at the best price", order.id);
         ensure!(order.previous == NONE, "I06", "maker order {} is not first of its level", order.id);
@@ -394,11 +426,11 @@ impl Books {
     /// Prices of the best bid and the best ask.
     pub fn best(&self, market: u32) -> [Option<i64>; 2] {
         let price = |level: u32| (level != NONE).then(|| self.levels[level as usize].price);
-        self.markets[market as usize].best.map(price)
+        self.sides[self.book(market, 0) as usize].best.map(price)
     }
 
-    fn level_at(&mut self, market: u32, side: u8, price: i64) -> u32 {
-        let sides = &mut self.markets[market as usize];
+    fn level_at(&mut self, book: u32, side: u8, price: i64) -> u32 {
+        let sides = &mut self.sides[book as usize];
         let best = sides.best[side as usize];
         if best != NONE && self.levels[best as usize].price == price {
             return best;
@@ -425,8 +457,8 @@ impl Books {
         index
     }
 
-    fn drop_level(&mut self, market: u32, side: u8, level: u32) {
-        let sides = &mut self.markets[market as usize];
+    fn drop_level(&mut self, book: u32, side: u8, level: u32) {
+        let sides = &mut self.sides[book as usize];
         let prices = &mut sides.levels[side as usize];
         prices.remove(&self.levels[level as usize].price);
         self.free_levels.push(level);
@@ -437,20 +469,20 @@ impl Books {
     }
 
     #[inline]
-    fn check_not_crossed(&self, market: u32) -> Check {
-        let sides = &self.markets[market as usize];
+    fn check_not_crossed(&self, book: u32) -> Check {
+        let sides = &self.sides[book as usize];
         let [bid, ask] = sides.best;
         if bid == NONE || ask == NONE || sides.may_cross {
             return Ok(());
         }
         let (bid, ask) = (self.levels[bid as usize].price, self.levels[ask as usize].price);
-        ensure!(bid < ask, "I06", "market {market}: best bid {bid} is not below best ask {ask}");
+        ensure!(bid < ask, "I06", "book {book}: best bid {bid} is not below best ask {ask}");
         Ok(())
     }
 
     /// Levels of a side, best first: price in ticks, lots, orders.
-    pub fn levels(&self, market: u32, side: u8) -> Vec<(i64, i64, u32)> {
-        let prices = &self.markets[market as usize].levels[side as usize];
+    pub fn levels(&self, market: u32, line: u8, side: u8) -> Vec<(i64, i64, u32)> {
+        let prices = &self.sides[self.book(market, line) as usize].levels[side as usize];
         let row = |(_, &index): (&i64, &u32)| {
             let level = &self.levels[index as usize];
             (level.price, level.lots, level.orders)
@@ -471,11 +503,11 @@ impl Books {
 
     /// Level totals, queue order and crossing from scratch.
     pub fn verify(&self) -> Check {
-        for (market, sides) in self.markets.iter().enumerate() {
+        for (book, sides) in self.sides.iter().enumerate() {
             for (&price, &index) in sides.levels.iter().flatten() {
                 self.verify_level(price, index)?;
             }
-            self.check_not_crossed(market as u32)?;
+            self.check_not_crossed(book as u32)?;
         }
         Ok(())
     }

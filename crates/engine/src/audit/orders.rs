@@ -3,6 +3,7 @@
 use super::book::{Order, BUY, NONE};
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
+use super::outcome::OUTCOME;
 use super::perpetual::PERPETUAL;
 use super::records::{check_movements, Movement};
 use super::specials::{secured_while_waiting, waits};
@@ -42,6 +43,7 @@ impl Market {
         if self.kind == PERPETUAL {
             return Ok(0);
         }
+        debug_assert!(self.kind != OUTCOME, "orders of outcome markets are secured by their own rule");
         if side == BUY {
             let value = self.value(price, lots)?;
             return Ok(value + fee_ceil(value, fee_cap_e6bp));
@@ -49,6 +51,14 @@ impl Market {
         let base = lots as i128 * self.lot_size as i128;
         ensure!((0..=i128::from(i64::MAX)).contains(&base), "I20", "{lots} lots are out of range");
         Ok(base as i64)
+    }
+
+    /// What must secure `lots` of an order.
+    pub(super) fn reserve_of(&self, order: &Order, lots: i64) -> Check<i64> {
+        if self.kind == OUTCOME {
+            return self.outcome_reserve(order, lots);
+        }
+        self.reserve(order.side, order.price, lots, order.fee_cap_e6bp)
     }
 
     pub(super) fn reserve_asset(&self, side: u8) -> u16 {
@@ -88,37 +98,44 @@ impl Auditor {
             self.check_feed_takes(event.market, body.order_flags)?;
         }
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
+        let (book, flipped) = self.place_in_book(&market, event, body.outcome, body.price)?;
+        let on_claims = market.kind == OUTCOME && body.side != BUY;
+        let body = market.in_book_terms(&body);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
         let parked = waits(body.order_type);
         ensure!(!parked || body.resting == 0, "I06", "order {} waits and rests", event.order);
         let secured = if parked && !secured_while_waiting(&market, &body) { 0 } else { body.total_lots };
-        let reserve = market.reserve(body.side, body.price, secured, market.fee_cap_e6bp())?;
-        ensure!(
-            body.reserve == reserve,
-            "I07",
-            "order {} reserves {}, not {reserve}",
-            event.order,
-            body.reserve
-        );
         let balance = self.ledger.slot(event.account, event.sub, market.reserve_asset(body.side));
-        let order = Order {
+        let mut order = Order {
             id: event.order,
             priority: body.priority,
             price: body.price,
             total: body.total_lots,
             remaining: body.remaining_lots,
-            reserve,
             account: event.account,
             market: event.market,
             fee_cap_e6bp: if is_sale { 0 } else { market.fee_cap_e6bp() },
             balance,
+            book,
             sub: event.sub,
             side: body.side,
+            outcome: body.outcome,
+            flipped,
+            on_claims,
             kind: body.order_type,
             flags: body.order_flags,
             ..Order::EMPTY
         };
+        order.reserve = market.reserve_of(&order, secured)?;
+        ensure!(
+            body.reserve == order.reserve,
+            "I07",
+            "order {} reserves {}, not {}",
+            event.order,
+            body.reserve,
+            order.reserve
+        );
         let slot = self.books.open(&order)?;
         self.books.park(slot, parked);
         if body.order_flags & order_flag::BRACKET != 0 {
@@ -128,7 +145,7 @@ impl Auditor {
         if self.books.is_near_bound(event.account) && !self.records.holds(&self.principal, SYSTEM) {
             self.books.check_counts(event.account, event.sub, event.market)?;
         }
-        self.ledger.reserve(balance, reserve);
+        self.secure(&order, order.reserve);
         if !parked {
             self.check_acting(slot, body.total_lots)?;
         }
@@ -143,6 +160,7 @@ impl Auditor {
         let slot = self.books.find(event.order)?;
         let order = self.books.orders[slot as usize];
         ensure!(!order.rests(), "I26", "order {} rests twice", order.id);
+        let body = self.market(order.market)?.in_book_terms(&body);
         self.check_body(&order, event, &body)?;
         self.books.rest(slot, body.priority)
     }
@@ -171,6 +189,7 @@ impl Auditor {
         let slot = self.books.find(event.order)?;
         let old = self.books.orders[slot as usize];
         ensure!(old.rests() || old.parked, "I26", "order {} is replaced before it rests", old.id);
+        let body = self.market(old.market)?.in_book_terms(&body);
         let may_keep = body.price == old.price && body.total_lots <= old.total;
         let keeps = body.priority == old.priority;
         ensure!(keeps == may_keep, "I06", "order {} keeps its priority against the rule of P3.2", old.id);
@@ -183,7 +202,8 @@ impl Auditor {
         let remaining = old.remaining + (body.total_lots - old.total);
         ensure!(remaining > 0, "I26", "order {} is replaced by nothing", old.id);
         let secured = if old.parked && old.reserve == 0 { 0 } else { remaining };
-        let reserve = market.reserve(old.side, body.price, secured, fee_cap_e6bp)?;
+        let changed = Order { price: body.price, fee_cap_e6bp, ..old };
+        let reserve = market.reserve_of(&changed, secured)?;
         if keeps {
             ensure!(
                 (body.resting == 1) != old.parked,
@@ -203,7 +223,7 @@ impl Auditor {
             order.priority = body.priority;
         }
         let order = *order;
-        self.ledger.reserve(order.balance, reserve - old.reserve);
+        self.secure(&order, reserve - old.reserve);
         self.check_body(&order, event, &body)?;
         if !keeps && !old.parked {
             self.check_acting(slot, remaining)?;
@@ -215,10 +235,14 @@ impl Auditor {
     }
 
     fn order_cancelled(&mut self, event: &Event) -> Check {
-        let body: CancelBody = event.body_as();
+        let mut body: CancelBody = event.body_as();
         self.work.cancels += 1;
         let slot = self.books.find(event.order)?;
         let order = self.books.orders[slot as usize];
+        if order.flipped {
+            let ticks = self.market(order.market)?.payout_ticks();
+            (body.side, body.price) = (1 - (body.side & 1), ticks - body.price);
+        }
         let same = order.remaining == body.remaining_lots
             && order.price == body.price
             && order.side == body.side
@@ -245,7 +269,7 @@ impl Auditor {
             self.books.lift(slot);
         }
         self.close_order(slot);
-        self.ledger.reserve(order.balance, -order.reserve);
+        self.secure(&order, -order.reserve);
         Ok(())
     }
 
@@ -272,6 +296,9 @@ impl Auditor {
         let market = *self.market(taker.market)?;
         if market.kind == PERPETUAL {
             return self.perpetual_trade(event, &body, (taker_slot, maker_slot), postings);
+        }
+        if market.kind == OUTCOME {
+            return self.outcome_trade(event, &body, (taker_slot, maker_slot), postings);
         }
         // A slice is secured by itself, everything else as a whole.
         let slice = if taker.kind == order_type::TWAP { taker.shown() } else { taker.remaining };
@@ -308,6 +335,8 @@ impl Auditor {
         let movements = fill_movements(&market, &body, (buyer, seller), unheld, (buyer_fee, seller_fee));
         check_movements("I11", movements, postings)?;
         self.collect_fees(market.quote, taker_fee + maker_fee);
+        self.secure(&taker, taker_left - taker.reserve);
+        self.secure(&maker, maker_left - maker.reserve);
         self.after_fill(taker_slot, body.lots, taker_left, true);
         self.after_fill(maker_slot, body.lots, maker_left, true);
         Ok(())
@@ -328,7 +357,7 @@ impl Auditor {
             "both orders are on one side"
         );
         ensure!(
-            taker.market == maker.market && taker.market == event.market,
+            taker.market == maker.market && taker.market == event.market && taker.book == maker.book,
             "I26",
             "the orders' markets differ"
         );
@@ -390,7 +419,8 @@ impl Auditor {
         let market = *self.market(taker.market)?;
         for (slot, order) in [(taker_slot, taker), (maker_slot, maker)] {
             let secured = if order.kind == order_type::TWAP { order.shown() } else { order.remaining };
-            let left = market.reserve(order.side, order.price, secured - body.lots, order.fee_cap_e6bp)?;
+            let left = market.reserve_of(&order, secured - body.lots)?;
+            self.secure(&order, left - order.reserve);
             self.after_fill(slot, body.lots, left, false);
         }
         Ok(())
@@ -399,7 +429,6 @@ impl Auditor {
     /// Shrinks an order by `lots`; without a rest it is gone.
     pub(super) fn after_fill(&mut self, slot: u32, lots: i64, reserve: i64, traded: bool) {
         let order = self.books.orders[slot as usize];
-        self.ledger.reserve(order.balance, reserve - order.reserve);
         self.books.shrink(slot, order.remaining - lots);
         let entry = &mut self.books.orders[slot as usize];
         entry.reserve = reserve;

@@ -1,11 +1,13 @@
 //! Claims on outcomes rebuilt from events: I05, the claims' side of I07, and that no claim moves without a cause.
 
+use super::book::Order;
 use super::fault::{ensure, fault, Check};
-use super::ledger::{FREE, SET_ESCROW};
+use super::ledger::{FREE, HELD, SET_ESCROW};
+use super::orders::{fee_ceil, fee_movements};
 use super::records::check_movements;
 use super::{Auditor, Market};
 use crate::hash::Map;
-use crate::wire::event::{ClaimsBody, Event, EventKind, Posting, SetBody};
+use crate::wire::event::{trade_kind, ClaimsBody, Event, EventKind, OrderBody, Posting, SetBody, TradeBody};
 
 pub const OUTCOME: u8 = 2;
 /// Micro-quote that a whole winning contract pays.
@@ -50,8 +52,9 @@ pub struct Outcomes {
     holdings: Map<(u32, u32, u16), Holding>,
     markets: Map<u32, Sets>,
     expected: Vec<ClaimsMove>,
-    /// Markets that the present command touched.
+    /// Markets, and holdings, that the present command touched.
     touched: Vec<u32>,
+    secured: Vec<(u32, u32, u16)>,
 }
 
 const fn key(market: u32, account: u32, sub: u8, outcome: u8) -> (u32, u32, u16) {
@@ -66,11 +69,12 @@ impl Outcomes {
         }
     }
 
-    /// Changes what `held` must be: sell orders begin to use it with the books of outcome markets.
-    #[allow(dead_code)]
+    /// Changes what `held` must be.
     pub fn reserve(&mut self, market: u32, account: u32, sub: u8, outcome: u8, change: i64) {
         if change != 0 {
-            self.holdings.entry(key(market, account, sub, outcome)).or_default().reserved += change;
+            let place = key(market, account, sub, outcome);
+            self.holdings.entry(place).or_default().reserved += change;
+            self.secured.push(place);
         }
     }
 
@@ -136,7 +140,149 @@ impl Outcomes {
     }
 }
 
+impl Market {
+    /// Ticks of a whole contract.
+    pub(super) fn payout_ticks(&self) -> i64 {
+        PAYOUT / self.tick_size
+    }
+
+    /// Orders for outcome 1 of two stand in the book of outcome 0: on the other side, at the complement of their price.
+    fn flips(&self, outcome: u8) -> bool {
+        self.kind == OUTCOME && self.outcome_count == 2 && outcome == 1
+    }
+
+    /// An order as its book shows it.
+    pub(super) fn in_book_terms(&self, body: &OrderBody) -> OrderBody {
+        if !self.flips(body.outcome) {
+            return *body;
+        }
+        OrderBody { side: 1 - (body.side & 1), price: self.payout_ticks() - body.price, ..*body }
+    }
+
+    /// Of a purchase quote with the worst fee on the cheaper side of the contract; of a sale the claims themselves.
+    pub(super) fn outcome_reserve(&self, order: &Order, lots: i64) -> Check<i64> {
+        if order.on_claims {
+            let shares = i128::from(lots) * i128::from(self.lot_size);
+            ensure!((0..=i128::from(i64::MAX)).contains(&shares), "I20", "{lots} lots are out of range");
+            return Ok(shares as i64);
+        }
+        let ticks = self.payout_ticks();
+        let price = if order.flipped { ticks - order.price } else { order.price };
+        let base = self.value(price.min(ticks - price), lots)?;
+        Ok(self.value(price, lots)? + fee_ceil(base, order.fee_cap_e6bp))
+    }
+}
+
 impl Auditor {
+    /// Book of a new order, and whether it stands there for the other side; its outcome and price exist (I08).
+    pub(super) fn place_in_book(
+        &self,
+        market: &Market,
+        event: &Event,
+        outcome: u8,
+        price: i64,
+    ) -> Check<(u32, bool)> {
+        ensure!(
+            outcome < market.outcome_count,
+            "I26",
+            "order {} names outcome {outcome} of {}",
+            event.order,
+            market.outcome_count
+        );
+        if market.kind != OUTCOME {
+            return Ok((self.books.book(event.market, 0), false));
+        }
+        let ticks = market.payout_ticks();
+        ensure!(0 < price && price < ticks, "I08", "order {} has price {price} of {ticks}", event.order);
+        let line = if market.outcome_count == 2 { 0 } else { outcome };
+        Ok((self.books.book(event.market, line), market.flips(outcome)))
+    }
+
+    /// Changes what secures an order: money on `held`, or claims, which move with an event of their own.
+    #[inline]
+    pub(super) fn secure(&mut self, order: &Order, change: i64) {
+        if !order.on_claims {
+            return self.ledger.reserve(order.balance, change);
+        }
+        let &Order { market, account, sub, outcome, .. } = order;
+        self.outcomes.reserve(market, account, sub, outcome, change);
+        self.outcomes.expect(ClaimsMove { market, account, sub, outcome, free: -change, held: change });
+    }
+
+    /// A fill of an outcome market: two purchases make sets, two sales dissolve them, otherwise claims change hands.
+    pub(super) fn outcome_trade(
+        &mut self,
+        event: &Event,
+        body: &TradeBody,
+        (taker_slot, maker_slot): (u32, u32),
+        postings: &[Posting],
+    ) -> Check {
+        let (taker, maker) = (self.books.orders[taker_slot as usize], self.books.orders[maker_slot as usize]);
+        let market = *self.market(taker.market)?;
+        let ticks = market.payout_ticks();
+        ensure!(0 < body.price && body.price < ticks, "I08", "a fill at {} of {ticks}", body.price);
+        let base = market.value(body.price.min(ticks - body.price), body.lots)?;
+        let part = |order: &Order, rate: u32| -> Check<(i64, i64, i64, i64)> {
+            let own = if order.flipped { ticks - body.price } else { body.price };
+            let value = market.value(own, body.lots)?;
+            let left = market.outcome_reserve(order, order.remaining - body.lots)?;
+            let freed = order.reserve - left;
+            let whole = fee_ceil(base, rate.min(order.fee_cap_e6bp));
+            let fee = if order.on_claims { whole } else { whole.min(freed - value) };
+            Ok((value, fee, freed, left))
+        };
+        let (taken, taker_fee, taker_freed, taker_left) = part(&taker, market.taker_fee_e6bp)?;
+        let (made, maker_fee, maker_freed, maker_left) = part(&maker, market.maker_fee_e6bp)?;
+        let (kind, escrowed) = match (taker.on_claims, maker.on_claims) {
+            (false, false) => (trade_kind::MINT, taken + made),
+            (true, true) => (trade_kind::MERGE, -(taken + made)),
+            _ => (trade_kind::TRANSFER, 0),
+        };
+        let line = if market.outcome_count == 2 { 0 } else { maker.outcome };
+        let notional = market.value(body.price, body.lots)?;
+        ensure!(
+            (body.trade_kind, body.outcome, body.notional, body.taker_fee, body.maker_fee)
+                == (kind, line, notional, taker_fee, maker_fee),
+            "I11",
+            "a fill of kind {kind} on outcome {line} over {notional} with fees {taker_fee}, {maker_fee} is told as              {body:?}"
+        );
+        // What a purchase does not need of its reserve returns; a sale is paid into `free`.
+        let paid = |order: &Order, value: i64, fee: i64, freed: i64| match order.on_claims {
+            true => (0, value - fee),
+            false => (-freed, freed - value - fee),
+        };
+        let (taker_held, taker_free) = paid(&taker, taken, taker_fee, taker_freed);
+        let (maker_held, maker_free) = paid(&maker, made, maker_fee, maker_freed);
+        let quote = market.quote;
+        let [vault, stakers, maker_fund, insurance] = fee_movements(quote, taker_fee + maker_fee);
+        let movements = [
+            (taker.account, taker.sub, quote, HELD, taker_held),
+            (taker.account, taker.sub, quote, FREE, taker_free),
+            (maker.account, maker.sub, quote, HELD, maker_held),
+            (maker.account, maker.sub, quote, FREE, maker_free),
+            (event.market + 1, 0, quote, SET_ESCROW, escrowed),
+            vault,
+            stakers,
+            maker_fund,
+            insurance,
+        ];
+        check_movements("I11", movements, postings)?;
+        self.collect_fees(quote, taker_fee + maker_fee);
+        self.outcomes.count_sets(event.market, escrowed)?;
+        for (slot, order, left) in [(taker_slot, taker, taker_left), (maker_slot, maker, maker_left)] {
+            let shares = body.lots * market.lot_size;
+            let &Order { market, account, sub, outcome, .. } = &order;
+            let (free, held) = if order.on_claims { (0, -shares) } else { (shares, 0) };
+            self.outcomes.expect(ClaimsMove { market, account, sub, outcome, free, held });
+            match order.on_claims {
+                true => self.outcomes.reserve(market, account, sub, outcome, left - order.reserve),
+                false => self.ledger.reserve(order.balance, left - order.reserve),
+            }
+            self.after_fill(slot, body.lots, left, true);
+        }
+        Ok(())
+    }
+
     /// Number of outcomes as its identity tells it.
     pub(super) fn outcomes_identified(&mut self, market: u32, outcome_count: u8) -> Check {
         let is_outcome = self.market(market)?.kind == OUTCOME;
@@ -145,6 +291,9 @@ impl Auditor {
         self.markets[market as usize].outcome_count = outcome_count;
         if is_outcome {
             self.outcomes.open(market, outcome_count);
+        }
+        if outcome_count > 2 {
+            self.books.open_books(outcome_count - 1);
         }
         Ok(())
     }
@@ -227,6 +376,10 @@ impl Auditor {
         if let Some(missing) = self.outcomes.expected.first() {
             return Err(fault("I05", format_args!("claims did not move: {missing:?}")));
         }
+        while let Some(place) = self.outcomes.secured.pop() {
+            let holding = self.outcomes.holdings.get(&place).copied().unwrap_or_default();
+            check_secured(place, &holding)?;
+        }
         while let Some(market) = self.outcomes.touched.pop() {
             self.check_sets(market)?;
         }
@@ -257,16 +410,8 @@ impl Auditor {
     pub(super) fn verify_claims(&self) -> Check {
         let mut supply: Map<(u32, u8), i64> = Map::default();
         for (&(market, account, place), holding) in &self.outcomes.holdings {
+            check_secured((market, account, place), holding)?;
             let outcome = place as u8;
-            ensure!(
-                holding.held == holding.reserved,
-                "I07",
-                "account {account} sub {}: {} claims of outcome {outcome} in market {market} are held against \
-                 reserves {}",
-                place >> 8,
-                holding.held,
-                holding.reserved
-            );
             *supply.entry((market, outcome)).or_insert(0) += holding.free + holding.held;
         }
         for (&market, entry) in &self.outcomes.markets {
@@ -278,4 +423,18 @@ impl Auditor {
         }
         Ok(())
     }
+}
+
+/// I07: the claims that a holder has `held` are what secures its open sell orders.
+fn check_secured((market, account, place): (u32, u32, u16), holding: &Holding) -> Check {
+    ensure!(
+        holding.held == holding.reserved,
+        "I07",
+        "account {account} sub {}: {} claims of outcome {} in market {market} are held against reserves {}",
+        place >> 8,
+        holding.held,
+        place as u8,
+        holding.reserved
+    );
+    Ok(())
 }

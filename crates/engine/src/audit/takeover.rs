@@ -80,11 +80,7 @@ impl Auditor {
             });
             self.books.open_market();
             self.positions.open_market();
-        }
-        for (handle, market) in state.markets.list.iter().enumerate() {
-            if market.kind == OUTCOME {
-                self.outcomes_identified(handle as u32, market.outcome_count)?;
-            }
+            self.outcomes_identified(self.markets.len() as u32 - 1, market.outcome_count)?;
         }
         for claim in state.claims.ascending() {
             let (owner, part) = ((claim.market, claim.account), (claim.sub, claim.outcome));
@@ -251,6 +247,7 @@ impl Auditor {
         orders.sort_unstable_by_key(|order| order.priority);
         for order in orders {
             let market = *self.market(order.market)?;
+            let on_claims = market.kind == OUTCOME && order.given_side() == side::SELL;
             let asset = if order.side == side::BUY { market.quote } else { market.base };
             let balance = self.ledger.slot(order.account, order.sub, asset);
             let hidden = state.triggers.hidden(order);
@@ -258,28 +255,36 @@ impl Auditor {
             let total = order.total + hidden;
             let remaining = order.remaining + hidden;
             let secured = if parked && order.reserve == 0 { 0 } else { remaining };
-            let reserve = market.reserve(order.side, order.price, secured, order.fee_cap_e6bp)?;
-            let copy = Order {
+            let mut copy = Order {
                 id: order.id,
                 priority: order.priority,
                 price: order.price,
                 total,
                 remaining,
                 filled: order.total - order.remaining,
-                reserve,
                 account: order.account,
                 market: order.market,
                 fee_cap_e6bp: order.fee_cap_e6bp,
                 balance,
+                book: self.books.book(order.market, order.line()),
                 sub: order.sub,
                 side: order.side,
+                outcome: order.outcome,
+                flipped: order.flags & flag::FLIPPED != 0,
+                on_claims,
                 kind: order.order_type,
                 flags: order.flags & !flag::INTERNAL,
                 hidden,
                 ..Order::EMPTY
             };
+            copy.reserve = market.reserve_of(&copy, secured)?;
             let place = self.books.store(&copy)?;
-            self.ledger.reserve(balance, reserve);
+            if on_claims {
+                let &Order { market, account, sub, outcome, reserve, .. } = &copy;
+                self.outcomes.reserve(market, account, sub, outcome, reserve);
+            } else {
+                self.ledger.reserve(balance, copy.reserve);
+            }
             if let Some(special) = state.triggers.special(order.id) {
                 self.specials
                     .insert(order.id, Special::taken_over(special, state.triggers.trigger_price(order)));

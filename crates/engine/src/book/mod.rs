@@ -2,9 +2,11 @@
 
 mod fast;
 mod reference;
+mod shelf;
 
 pub use fast::FastBook;
 pub use reference::ReferenceBook;
+pub use shelf::Shelf;
 
 use crate::order::OrderStore;
 use crate::wire::command::side;

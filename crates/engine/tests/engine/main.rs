@@ -35,6 +35,8 @@ mod oracle_audit;
 mod oracle_marks;
 mod oracle_rules;
 mod outcome;
+mod outcome_books;
+mod outcome_streams;
 mod pauses;
 mod prices;
 mod properties;

@@ -4,7 +4,7 @@ use tradewind_engine::audit::Auditor;
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{ClaimsBody, EventKind, IdentityBody, MarketBody, SetBody};
 use tradewind_engine::wire::{Code, Record};
-use tradewind_engine::{id, Engine};
+use tradewind_engine::{id, Book, Engine};
 
 use crate::support::*;
 
@@ -40,7 +40,7 @@ pub fn changed_outcome_market(change: fn(&mut CreateMarket)) -> Command {
 }
 
 /// Makes an outcome market and returns its handle.
-pub fn with_outcomes(world: &mut World, outcome_count: u8) -> u32 {
+pub fn with_outcomes<B: Book>(world: &mut World<B>, outcome_count: u8) -> u32 {
     let nonce = 100 + world.engine.sizes().1 as u64;
     world.accept(outcome_market(nonce, outcome_count)).value as u32
 }

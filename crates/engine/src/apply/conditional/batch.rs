@@ -11,6 +11,7 @@ use crate::engine::{Context, Engine};
 use crate::idempotency::Known;
 use crate::ledger::{line, post_between};
 use crate::limits::MAX_ORDER_BATCH;
+use crate::market::kind;
 use crate::order::{flag, Order, SLOT_BITS};
 use crate::output::{Output, Subject};
 use crate::state::due;
@@ -210,9 +211,9 @@ impl<B: Book> Engine<B> {
         if one_time || order.order_type == order_type::MARKET {
             return reject(Code::INVALID_TIME_IN_FORCE, 0, i64::from(order.time_in_force));
         }
-        let best =
-            self.state.books.get(order.market as usize).and_then(|book| book.best(1 - (order.side & 1)));
-        match best.filter(|&best| crosses(order.side, order.price, best)) {
+        let (book, side, price) = self.placed_in(order);
+        let best = book.and_then(|book| book.best(1 - (side & 1)));
+        match best.filter(|&best| crosses(side, price, best)) {
             Some(best) => reject(Code::POST_ONLY_WOULD_TAKE, best, order.price),
             None => Ok(()),
         }
@@ -234,7 +235,7 @@ impl<B: Book> Engine<B> {
             order: 0,
             market,
             slots: self.state.orders.slots(),
-            reference: self.state.markets.list.get(market as usize).map_or(0, |market| market.reference),
+            reference: self.reference_of(market, order.outcome),
             stale: self.state.perps.of_market(market).is_some_and(|perp| perp.stale),
             leverage_e2: self.state.perps.position(account, sub, market).map(|position| position.leverage_e2),
             linked,
@@ -246,12 +247,17 @@ impl<B: Book> Engine<B> {
         let slot = self.state.orders.find(item.order).expect("an item that was applied rests or waits");
         let order = self.state.orders[slot];
         self.unplace(&order, slot);
-        let market = &mut self.state.markets.list[item.market as usize];
-        market.reference = item.reference;
+        self.set_reference(&order, item.reference);
+        let market = &self.state.markets.list[item.market as usize];
         let (base, quote) = (market.base, market.quote);
         let asset = if order.side == side::BUY { quote } else { base };
         let (owner, lines) = ((order.account, order.sub), (line::HELD, line::FREE));
-        post_between(&mut self.state.accounts, &mut Vec::new(), owner, asset, lines, order.reserve);
+        if market.kind == kind::OUTCOME && order.given_side() == side::SELL {
+            let back = (order.reserve, -order.reserve);
+            self.state.claims.shift(owner, order.market, order.outcome, back);
+        } else {
+            post_between(&mut self.state.accounts, &mut Vec::new(), owner, asset, lines, order.reserve);
+        }
         self.state.orders.remove_last(&mut self.state.accounts, slot, item.slots);
         for &(slot, flags, special) in &item.linked {
             let id = self.state.orders[slot].id;
@@ -273,7 +279,7 @@ impl<B: Book> Engine<B> {
         if order.flags & flag::WAITING != 0 {
             self.state.triggers.leave(order);
         } else {
-            self.state.books[order.market as usize].remove(&mut self.state.orders, slot);
+            self.state.books.of_mut(order).remove(&mut self.state.orders, slot);
             self.untrack(order, order.remaining + self.state.triggers.hidden(order));
         }
         if order.flags & flag::SPECIAL != 0 {

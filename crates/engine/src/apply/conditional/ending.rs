@@ -31,7 +31,7 @@ impl<B: Book> Engine<B> {
             let hidden = self.state.triggers.hidden(&order);
             self.untrack(&order, order.remaining + hidden);
             if was_best {
-                self.touch_reference(order.market);
+                self.touch_reference(order.market, order.line());
             }
         }
         self.state.orders.remove(&mut self.state.accounts, slot);

@@ -11,7 +11,7 @@ use crate::engine::{Context, Engine};
 use crate::gate::Action;
 use crate::ledger::{line, post_between};
 use crate::limits::*;
-use crate::market::Market;
+use crate::market::{kind, Market};
 use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::state::due;
@@ -36,6 +36,13 @@ impl<B: Book> Engine<B> {
         }
         let reduces = request.order_flags & order_flag::REDUCE_ONLY != 0;
         let market = self.market_for_orders(request.market, reduces)?;
+        if market.kind == kind::OUTCOME {
+            return reject(
+                Code::INVALID_ORDER_TYPE,
+                i64::from(order_type::MARKET),
+                i64::from(order_type::TWAP),
+            );
+        }
         self.check_outcome(market, request.outcome)?;
         let price = check_twap(market, &request)?;
         let slippage_bp = slippage_bp(market, request.slippage_bp)?;

@@ -39,6 +39,27 @@ pub const OUTCOME_CASES: &[(Code, Build)] = cases! {
         world.accept(close(market));
         sets(ALICE, Kind::MintSet, market, 1)
     };
+    INVALID_OUTCOME: |world| {
+        let market = with_outcomes(world, 2);
+        place(ALICE, PlaceOrder { outcome: 2, ..limit(market, side::BUY, 400, 9) })
+    };
+    INVALID_PRICE: |world| {
+        let market = with_outcomes(world, 2);
+        place(ALICE, PlaceOrder { outcome: 1, ..limit(market, side::BUY, 1_000, 9) })
+    };
+    INSUFFICIENT_SHARES: |world| {
+        let market = with_outcomes(world, 2);
+        place(ALICE, PlaceOrder { outcome: 1, ..limit(market, side::SELL, 400, 9) })
+    };
+    IN_RESOLUTION_BUFFER: |world| {
+        let market = world.accept(changed_outcome_market(|request| request.settle_time_ns = START + HOUR)).value as u32;
+        world.advance(HOUR - 60 * SECOND);
+        buy(ALICE, market, 400, 9)
+    };
+    INVALID_ORDER_TYPE: |world| {
+        let market = with_outcomes(world, 2);
+        place(ALICE, stop(market, side::BUY, 400, 9))
+    };
     PAUSED: |world| {
         let market = with_outcomes(world, 2);
         world.accept(pause(market, 1, START + HOUR));

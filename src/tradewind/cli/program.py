@@ -64,6 +64,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "ready": ("tradewind.cli.ready:ready", LOOK, "The gate: every readiness criterion with its evidence."),
     "evidence": ("tradewind.cli.ready:evidence", LOOK, "Measure criteria, and look at the signed records."),
     "bench": ("tradewind.cli.bench:bench", LOOK, "The numbers of the README."),
+    "amm": ("tradewind.cli.amm:amm", LOOK, "Market makers: quotes and pictures."),
     "lab": ("tradewind.cli.lab:lab", LOOK, "Market scenarios on an engine in memory, with plots."),
 }
 EPILOGUE = "Exit status: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."

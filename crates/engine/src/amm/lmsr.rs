@@ -41,7 +41,7 @@ impl Weights {
             if exponent.is_nan() {
                 return Err(Code::NOT_A_NUMBER);
             }
-            if exponent < -MAX_SPREAD || exponent > 0.0 {
+            if !(-MAX_SPREAD..=0.0).contains(&exponent) {
                 return Err(Code::POOL_DOMAIN_EXCEEDED);
             }
             if exponent == 0.0 && !top_seen {

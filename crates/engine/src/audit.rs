@@ -21,6 +21,7 @@ mod records;
 mod slashes;
 mod specials;
 mod takeover;
+mod token;
 mod validity;
 mod waterfall;
 
@@ -103,6 +104,7 @@ pub struct Auditor {
     feeds: feeds::Feeds,
     slashes: slashes::Slashes,
     liquidations: liquidation::Liquidations,
+    token: token::Token,
     /// Positions that the last event has moved and the next ones show.
     waiting: perpetual::Waiting,
     /// Token that the next accepted command must continue.
@@ -135,6 +137,7 @@ impl Auditor {
             feeds: feeds::Feeds::default(),
             slashes: slashes::Slashes::default(),
             liquidations: liquidation::Liquidations::default(),
+            token: token::Token::default(),
             waiting: perpetual::Waiting::default(),
             pending: None,
             principal: [0; 32],
@@ -414,6 +417,7 @@ impl Auditor {
         self.verify_positions()?;
         self.verify_bonds()?;
         self.verify_claims()?;
+        self.verify_token()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

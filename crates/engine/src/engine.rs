@@ -276,7 +276,11 @@ impl<B: Book> Engine<B> {
             | Kind::AcceptAuthority
             | Kind::WithdrawOffer
             | Kind::RenounceAuthority => u32::MAX,
-            Kind::CompleteLiquidation => {
+            Kind::AllocateVesting | Kind::RevokeVesting | Kind::OpenSeason => {
+                need(permission::TOKEN)?;
+                u32::MAX
+            }
+            Kind::SettleSeason | Kind::CompleteLiquidation => {
                 need(permission::SYSTEM)?;
                 u32::MAX
             }
@@ -330,6 +334,10 @@ impl<B: Book> Engine<B> {
             | Kind::WithdrawKeeperStake
             | Kind::AppealSlash
             | Kind::ListAddress
+            | Kind::StakeToken
+            | Kind::UnstakeToken
+            | Kind::ClaimRewards
+            | Kind::ClaimVested
             | Kind::UnlistAddress => self.owned(command, handle, 0)?,
         };
         Ok(Context { account, system })
@@ -421,6 +429,11 @@ impl<B: Book> Engine<B> {
             Kind::Snapshot | Kind::Checkpoint => self.record_hashes(command, kind, output),
             Kind::ActivateRules => self.activate_rules(command, output),
             Kind::CreateMarket => self.create_market(command, context, output),
+            Kind::StakeToken => self.stake_token(command, context, output),
+            Kind::UnstakeToken => self.unstake_token(command, context, output),
+            Kind::ClaimRewards => self.claim_rewards(command, context, output),
+            Kind::ClaimVested => self.claim_vested(command, context, output),
+            Kind::SettleSeason => self.settle_season(command, output),
             Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::UpdateAsset
@@ -428,6 +441,9 @@ impl<B: Book> Engine<B> {
             | Kind::UpdateFeed
             | Kind::SetFeedSource
             | Kind::ConfigureBreaker
+            | Kind::AllocateVesting
+            | Kind::RevokeVesting
+            | Kind::OpenSeason
             | Kind::SetParameter => self.change_directly(command, kind, output),
             Kind::PauseMarket => self.pause_market(command, output),
             Kind::ResumeMarket => self.resume_market(command, output),

@@ -27,3 +27,11 @@ pub fn feed_id(symbol: &[u8; 16], kind: u8) -> [u8; 32] {
     key[16] = kind;
     derive("feed", &key)
 }
+
+/// The stake lot of an account and its number.
+pub fn stake_lot_id(account: &[u8; 32], number: u64) -> [u8; 32] {
+    let mut key = [0; 40];
+    key[..32].copy_from_slice(account);
+    key[32..].copy_from_slice(&number.to_le_bytes());
+    derive("stake lot", &key)
+}

@@ -33,10 +33,13 @@ pub mod line {
     pub const BOND_ESCROW: u8 = 0x8D;
     pub const ISSUANCE: u8 = 0x8E;
     pub const DUST: u8 = 0x8F;
+    /// Tokens under vesting, and of the season in course (P11.1).
+    pub const RESERVED: u8 = 0x90;
+    pub const SEASON: u8 = 0x91;
 
     pub const USER_LINES: usize = 8;
     pub const FIRST_SYSTEM: u8 = WORLD;
-    pub const SYSTEM_LINES: usize = 16;
+    pub const SYSTEM_LINES: usize = 18;
 
     /// Names by number, `""` where none is assigned.
     pub const NAMES: &[(&str, u8)] = &[
@@ -64,6 +67,8 @@ pub mod line {
         ("bond_escrow", BOND_ESCROW),
         ("issuance", ISSUANCE),
         ("dust", DUST),
+        ("reserved", RESERVED),
+        ("season", SEASON),
     ];
 
     /// Lines that may be negative (P1.5.5).
@@ -143,7 +148,7 @@ impl SystemLines {
         let mut lines = SystemLines::default();
         for _ in 0..reader.len(15)? {
             let (line, key, asset) = (reader.u8()?, reader.u32()?, reader.u16()?);
-            if !(line::FIRST_SYSTEM..=line::DUST).contains(&line) {
+            if !(line::FIRST_SYSTEM..=line::SEASON).contains(&line) {
                 return Err(format!("system line {line} is unknown"));
             }
             *lines.slot(line, key, asset) = reader.i64()?;

@@ -259,3 +259,9 @@ pub const COHORTS_PER_LOOK: usize = 4;
 /// Notice before an exit, and the share of an epoch's first value that may leave within it (P9.9).
 pub const VAULT_NOTICE_NS: i64 = DAY_NS;
 pub const VAULT_OUTFLOW_PCT: i64 = 20;
+/// The token (P11): stakes of one account, assets in which stakers are rewarded, vesting schedules.
+pub const MAX_STAKE_LOTS: usize = 64;
+pub const MAX_REWARD_ASSETS: usize = 4;
+pub const MAX_VESTING_SCHEDULES: usize = 65_536;
+/// A vesting schedule may start this far in the future.
+pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;

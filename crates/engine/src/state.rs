@@ -75,6 +75,7 @@ pub mod due {
     pub const DETECTION: u8 = 13;
     pub const RESOLUTION: u8 = 14;
     pub const VAULT: u8 = 20;
+    pub const TOKEN: u8 = 30;
 }
 
 /// `id` of the platform's pause in the due queue; markets use their handle.
@@ -110,6 +111,7 @@ pub struct State<B: Book> {
     pub triggers: crate::trigger::Triggers,
     pub perps: crate::perp::Perps,
     pub claims: Box<crate::outcome::Claims>,
+    pub token: Box<crate::token::Token>,
 }
 
 impl<B: Book> State<B> {
@@ -162,6 +164,7 @@ impl<B: Book> State<B> {
         self.perps.encode(&mut writer);
         self.claims.encode(&mut writer);
         self.books.encode_prices(&mut writer);
+        self.token.encode(&mut writer);
         writer.bytes
     }
 
@@ -215,6 +218,7 @@ impl<B: Book> State<B> {
         put(&mut *self.claims, reader, crate::outcome::Claims::decode)?;
         self.claims.attach(&self.markets)?;
         self.books.decode_prices(reader)?;
+        put(&mut *self.token, reader, crate::token::Token::decode)?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -349,6 +353,7 @@ impl<B: Book> State<B> {
         self.liquidations.due_items(due);
         self.triggers.due_items(due);
         self.perps.due_items(due);
+        self.token.due_items(due);
     }
 }
 

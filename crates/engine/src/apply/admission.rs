@@ -126,7 +126,12 @@ impl<B: Book> Engine<B> {
                 let market = command.payload_as::<CancelAll>().market;
                 Deed::Acts(Action::Cancel, (market != ALL_MARKETS).then_some(market))
             }
-            Kind::CancelWithdrawal | Kind::FundInsurance => Deed::Acts(Action::Cancel, None),
+            Kind::CancelWithdrawal
+            | Kind::StakeToken
+            | Kind::UnstakeToken
+            | Kind::ClaimRewards
+            | Kind::ClaimVested
+            | Kind::FundInsurance => Deed::Acts(Action::Cancel, None),
             Kind::Deposit => Deed::Acts(Action::Deposit, None),
             Kind::RequestWithdrawal | Kind::Transfer => {
                 Deed::Acts(self.withdrawal_of(context.account, command.sub), None)
@@ -164,6 +169,9 @@ impl<B: Book> Engine<B> {
             | Kind::RevokeRole
             | Kind::ProposeAction
             | Kind::ApproveAction
+            | Kind::AllocateVesting
+            | Kind::RevokeVesting
+            | Kind::OpenSeason
             | Kind::ExecuteAction => Deed::Category(category::ADMIN),
             Kind::TripBreaker | Kind::CloseBreaker | Kind::OverrideFeed => {
                 Deed::Category(category::EMERGENCY)

@@ -56,6 +56,11 @@ impl<B: Book> Engine<B> {
         if custody > cap as i128 {
             return reject(Code::ASSET_CAP_EXCEEDED, cap, custody.min(i64::MAX as i128) as i64);
         }
+        // The token's supply is fixed: only what has left can come in (P11.1).
+        if custody > 0 && self.state.token.asset() == Some(request.asset) {
+            let outside = self.state.system.get(line::WORLD, 0, request.asset);
+            return reject(Code::SUPPLY_EXCEEDED, outside, request.amount);
+        }
         if self.state.deposits.len() >= MAX_DEPOSITS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_DEPOSITS as i64, MAX_DEPOSITS as i64);
         }

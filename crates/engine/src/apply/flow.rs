@@ -72,6 +72,9 @@ impl<B: Book> Engine<B> {
 
     /// Micro-units of custody of an asset: what the outside world owes.
     fn custody(&self, asset: u16) -> i64 {
+        if self.state.token.asset() == Some(asset) {
+            return self.token_inside();
+        }
         self.state.system.get(line::WORLD, 0, asset).saturating_neg().max(0)
     }
 

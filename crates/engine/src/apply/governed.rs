@@ -41,6 +41,9 @@ pub(crate) const fn may_be_proposed(kind: Kind) -> bool {
             | Kind::GrantRole
             | Kind::RevokeRole
             | Kind::ActivateRules
+            | Kind::AllocateVesting
+            | Kind::RevokeVesting
+            | Kind::OpenSeason
     )
 }
 
@@ -81,6 +84,9 @@ impl<B: Book> Engine<B> {
             Kind::GrantRole => self.grant_role(command, output),
             Kind::RevokeRole => self.revoke_role(command, output),
             Kind::ActivateRules => self.activate_rules(command, output),
+            Kind::AllocateVesting => self.allocate_vesting(command, output),
+            Kind::RevokeVesting => self.revoke_vesting(command, output),
+            Kind::OpenSeason => self.open_season(command, output),
             _ => Err(Code::IMMUTABLE_PARAMETER.into()),
         }
     }
@@ -102,6 +108,7 @@ impl<B: Book> Engine<B> {
             Kind::ActivateRules => {
                 Assessment { class: Class::Rules, effect: Effect::Increases, in_setup: false }
             }
+            Kind::AllocateVesting | Kind::RevokeVesting | Kind::OpenSeason => self.assess_token(kind),
             _ => Assessment { class: Class::Risk, effect: Effect::Increases, in_setup: false },
         }
     }

@@ -21,7 +21,7 @@ use crate::wire::event::{
 };
 
 /// Flags that an asset may carry.
-const ASSET_FLAGS: u32 = asset_flag::SETTLEMENT | asset_flag::STABLE | asset_flag::STAKE;
+const ASSET_FLAGS: u32 = asset_flag::SETTLEMENT | asset_flag::STABLE | asset_flag::STAKE | asset_flag::TOKEN;
 /// Fields that UpdateMarket can select.
 const UPDATABLE: u32 = 0b11_1111;
 
@@ -51,8 +51,14 @@ impl<B: Book> Engine<B> {
                 i64::from(request.asset_flags),
             );
         }
-        // One unit of account, one staking asset.
-        let single = request.asset_flags & (asset_flag::SETTLEMENT | asset_flag::STAKE);
+        // The unit of account is money of the outside world.
+        let own_money = asset_flag::SETTLEMENT | asset_flag::STABLE;
+        if request.asset_flags & asset_flag::TOKEN != 0 && request.asset_flags & own_money != 0 {
+            let (bound, given) = (i64::from(asset_flag::TOKEN), i64::from(request.asset_flags));
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, bound, given);
+        }
+        // One unit of account, one staking asset, one token.
+        let single = request.asset_flags & (asset_flag::SETTLEMENT | asset_flag::STAKE | asset_flag::TOKEN);
         if let Some(known) = self.state.assets.iter().position(|asset| asset.flags & single != 0) {
             return reject(Code::ALREADY_EXISTS, 0, known as i64);
         }
@@ -73,6 +79,9 @@ impl<B: Book> Engine<B> {
         });
         let body = asset_body(handle as u16, &self.state.assets[handle]);
         output.emit(command, EventKind::AssetRegistered, Subject::NONE, &body);
+        if request.asset_flags & asset_flag::TOKEN != 0 {
+            self.issue_token(command, handle as u16, output);
+        }
         Ok(handle as u64)
     }
 
@@ -170,6 +179,7 @@ impl<B: Book> Engine<B> {
         if has_outcomes {
             self.state.claims.open_market(handle, request.outcome_count);
         }
+        self.state.token.staking.admit(request.quote);
         if leveraged {
             self.state.perps.add_market(PerpMarket::new(handle, request.feed, unit, Risk::default()));
             self.schedule_market(handle, command.time_ns.saturating_add(SECOND_NS));

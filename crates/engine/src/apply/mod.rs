@@ -35,4 +35,5 @@ mod perpetual_fill;
 mod roles;
 mod slashes;
 mod timers;
+mod token;
 pub(crate) mod work;

@@ -71,6 +71,7 @@ impl<B: Book> Engine<B> {
                     budget.due = budget.due.saturating_sub(DETECTION_DUE_COST);
                     self.detection_due(command, id, output);
                 }
+                due::TOKEN => self.token_due(command, id, output),
                 other => unreachable!("due kind {other}"),
             }
         }

@@ -40,7 +40,7 @@ impl Auditor {
         let bond = self.records.bonds.get(&event.account).copied().unwrap_or_default();
         let line = self.ledger.line(event.account, 0, bond.asset, BOND);
         ensure!(
-            line == bond.total(),
+            line == bond.total() + self.token.staked_in(event.account, bond.asset),
             "I23",
             "account {} has {line} on its bond line and a stake of {}",
             event.account,
@@ -181,10 +181,11 @@ impl Auditor {
     pub(super) fn verify_bonds(&self) -> Check {
         for balance in self.ledger.balances.iter().filter(|balance| balance.lines[BOND as usize] != 0) {
             let bond = self.records.bonds.get(&balance.account).copied().unwrap_or_default();
-            let known = balance.sub == 0 && bond.asset == balance.asset;
+            let keeper = if bond.asset == balance.asset { bond.total() } else { 0 };
+            let staked = self.token.staked_in(balance.account, balance.asset);
             let line = balance.lines[BOND as usize];
             ensure!(
-                known && bond.total() == line,
+                balance.sub == 0 && keeper + staked == line,
                 "I23",
                 "account {} sub {} asset {} bonds {line}, its stake is {}",
                 balance.account,

@@ -10,7 +10,7 @@ const LARGEST_BALANCE: i64 = 4_000_000_000_000_000_000;
 /// Assets that the postings of one event may touch.
 const ASSETS_PER_EVENT: usize = 8;
 const USER_LINES: usize = 8;
-const SYSTEM_LINES: usize = 16;
+const SYSTEM_LINES: usize = 18;
 const FIRST_SYSTEM: u8 = 0x80;
 
 pub const FREE: u8 = 0;
@@ -27,7 +27,9 @@ pub const LIQUIDATION_FEES: u8 = 0x86;
 pub const FUNDING: u8 = 0x87;
 pub const STAKER_POOL: u8 = 0x88;
 pub const MAKER_FUND: u8 = 0x89;
-const ISSUANCE: u8 = 0x8E;
+pub const ISSUANCE: u8 = 0x8E;
+pub const RESERVED: u8 = 0x90;
+pub const SEASON: u8 = 0x91;
 
 /// The lines of one (account, sub-account, asset), and what `held` and `pending_withdrawal` must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -333,6 +335,15 @@ impl Ledger {
             ensure!(sum == 0, "I01", "all lines of asset {asset} sum to {sum}");
         }
         (0..self.dense.len().max(self.custody.len())).try_for_each(|asset| self.check_custody(asset as u16))
+    }
+
+    /// Sum of an asset's lines apart from those of supply: what its holders have, on the platform or outside.
+    pub fn circulating(&self, asset: u16) -> i128 {
+        let of_users = self.balances.iter().filter(|balance| balance.asset == asset);
+        let users: i128 = of_users.flat_map(|balance| balance.lines).map(i128::from).sum();
+        let rows = self.system_rows().into_iter().filter(|((_, _, of), _)| *of == asset);
+        let kept = rows.filter(|((line, _, _), _)| !matches!(*line, ISSUANCE | RESERVED | SEASON));
+        users + kept.map(|row| i128::from(row.1)).sum::<i128>()
     }
 
     fn system_rows(&self) -> Vec<((u8, u32, u16), i64)> {

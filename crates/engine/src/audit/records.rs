@@ -176,6 +176,17 @@ impl Auditor {
             | Kind::KeeperStakeChanged
             | Kind::KeeperSlashed
             | Kind::KeeperRewarded => return self.keeper_money(kind, event, postings),
+            Kind::TokenIssued
+            | Kind::Staked
+            | Kind::Unstaked
+            | Kind::StakeReweighed
+            | Kind::RewardsShared
+            | Kind::RewardsClaimed
+            | Kind::VestingAllocated
+            | Kind::VestedClaimed
+            | Kind::VestingRevoked
+            | Kind::SeasonOpened
+            | Kind::SeasonSettled => return self.check_token(kind, event, postings),
             _ => {}
         }
         ensure!(postings.is_empty(), "I01", "a {} event moves money", kind.name());
@@ -319,6 +330,7 @@ impl Auditor {
         ensure!(body.asset as usize == assets, "I26", "asset {} follows {assets} assets", body.asset);
         ensure!(assets < ASSETS, "I20", "{assets} assets exist already");
         self.records.assets += 1;
+        self.token.registered(&body)?;
         self.values.set_asset(&body)
     }
 
@@ -388,6 +400,7 @@ impl Auditor {
         ensure!(self.records.deposits.insert(id32(&reference)), "I26", "a deposit is credited twice");
         let movements = [(event.account, event.sub, asset, FREE, amount), (0, 0, asset, WORLD, -amount)];
         check_movements("I02", movements, postings)?;
+        self.check_no_mint(asset)?;
         self.ledger.cross_border(asset, amount)
     }
 

@@ -101,6 +101,7 @@ impl Auditor {
         self.slashes.next = state.keepers.next_slash;
         self.slashes.open =
             state.keepers.slashes.iter().map(|(&number, slash)| (number, slash_of(slash))).collect();
+        self.take_over_token(engine)?;
         self.take_over_halts(engine)?;
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)

@@ -15,6 +15,9 @@ pub use super::perpetual::{
     AdjustMargin, ClosePosition, FundInsurance, Liquidate, OneMarket, SetSuitability, UpdateAsset,
     UpdateMarketRisk,
 };
+pub use super::token::{
+    AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
+};
 
 /// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
 pub const COMMAND_TAG: u8 = 0x80;
@@ -200,6 +203,14 @@ kinds! {
     AppealSlash = (0x0805, 0) SlashAppeal;
     DecideAppeal = (0x0805, 1) SlashAppeal;
     CrankFunding = (0x0901, 0) OneMarket;
+    StakeToken = (0x0A01, 0) StakeToken;
+    UnstakeToken = (0x0A01, 1) UnstakeToken;
+    ClaimRewards = (0x0A02, 0) ClaimRewards;
+    ClaimVested = (0x0A03, 0) VestingTarget;
+    RevokeVesting = (0x0A03, 1) VestingTarget;
+    AllocateVesting = (0x0A03, 2) AllocateVesting;
+    OpenSeason = (0x0A04, 0) OpenSeason;
+    SettleSeason = (0x0A04, 1) SettleSeason;
     ProposeAction = (0x0C01, 0) ProposeAction;
     ApproveAction = (0x0C02, 0) OneAction;
     CancelAction = (0x0C02, 1) OneAction;
@@ -460,6 +471,8 @@ pub mod asset_flag {
     pub const STABLE: u32 = 2;
     /// Keepers stake it; at most one asset.
     pub const STAKE: u32 = 4;
+    /// The platform's token: its whole supply comes into being with the registration (P11.1); at most one asset.
+    pub const TOKEN: u32 = 8;
 }
 
 /// Time in force.

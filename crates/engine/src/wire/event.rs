@@ -26,6 +26,7 @@ pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
 };
+pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
 
 pub const RESULT_TAG: u8 = 0x81;
 pub const EVENT_TAG: u8 = 0x82;
@@ -252,6 +253,17 @@ event_kinds! {
     SlashReversed = 0x0814 SlashBody;
     SlashConfirmed = 0x0815 SlashBody;
     KeeperSlashed = 0x0816 SlashBody;
+    TokenIssued = 0x0A01 TokenIssueBody;
+    Staked = 0x0A02 StakeBody;
+    Unstaked = 0x0A03 StakeBody;
+    StakeReweighed = 0x0A04 StakeBody;
+    RewardsShared = 0x0A05 RewardsSharedBody;
+    RewardsClaimed = 0x0A06 RewardsBody;
+    VestingAllocated = 0x0A07 VestingBody;
+    VestedClaimed = 0x0A08 VestingBody;
+    VestingRevoked = 0x0A09 VestingBody;
+    SeasonOpened = 0x0A0A SeasonBody;
+    SeasonSettled = 0x0A0B SeasonBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;
     PrincipalSuspended = 0x0C03 RoleBody;

@@ -14,6 +14,7 @@ mod orders;
 mod outcome;
 mod perpetual;
 pub mod record;
+mod token;
 
 pub use command::{Command, Kind};
 pub use error::Code;

@@ -45,6 +45,7 @@ mod rejects;
 mod resolution_rules;
 mod role_rules;
 mod support;
+mod token;
 mod twap;
 mod vault_shares;
 mod waterfall;

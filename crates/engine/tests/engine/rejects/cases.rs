@@ -7,6 +7,7 @@ use tradewind_engine::wire::{Code, Record};
 use super::requests::*;
 use crate::prices::*;
 use crate::support::*;
+use crate::token::{self, issued_world, token_world, MMT, TOKEN};
 
 pub type Build = fn(&mut World) -> Command;
 
@@ -495,6 +496,57 @@ pub const CASES: &[(Code, Build)] = cases! {
         let feed = world.open_feed(feed_request("BTC-USD"));
         let request = publication(world, feed, 100);
         publish(SOURCES[0], PublishPrice { bid: 101, ask: 100, ..request })
+    };
+    SUPPLY_EXCEEDED: |world| {
+        *world = issued_world();
+        deposit(ALICE, MMT, 1, [1; 32])
+    };
+    SUPPLY_EXCEEDED: |world| {
+        *world = issued_world();
+        token::allocate(ALICE, 0, 20 * token::MILLION + 1, 0)
+    };
+    VESTING_CLIFF: |world| {
+        *world = issued_world();
+        let schedule = world.accept(token::allocate(ALICE, 0, TOKEN, 0)).value;
+        token::claim_vested(ALICE, schedule)
+    };
+    VESTING_REVOKED: |world| {
+        *world = issued_world();
+        let schedule = world.accept(token::allocate(ALICE, 1, TOKEN, 0)).value;
+        world.govern(token::revoke(schedule), 0);
+        token::claim_vested(ALICE, schedule)
+    };
+    NOT_REVOCABLE: |world| {
+        *world = issued_world();
+        let schedule = world.accept(token::allocate(ALICE, 0, TOKEN, 0)).value;
+        token::revoke(schedule)
+    };
+    NOTHING_TO_CLAIM: |world| {
+        *world = issued_world();
+        token::claim(ALICE, 0)
+    };
+    SEASON_NOT_ACTIVE: |world| {
+        *world = issued_world();
+        token::settle_season(1)
+    };
+    TOO_EARLY: |world| {
+        *world = issued_world();
+        world.accept(token::open_season(1, 1));
+        token::settle_season(1)
+    };
+    INVALID_LOCK: |world| {
+        *world = token_world();
+        token::stake(ALICE, 100 * TOKEN, 1)
+    };
+    STAKE_LOCKED: |world| {
+        *world = token_world();
+        let lot = world.accept(token::stake(ALICE, 100 * TOKEN, token::LOCK_30)).value;
+        token::unstake(ALICE, lot)
+    };
+    TOO_MANY_STAKE_LOTS: |world| {
+        *world = token_world();
+        (0..64).for_each(|_| { world.accept(token::stake(ALICE, 100 * TOKEN, 0)); });
+        token::stake(ALICE, 100 * TOKEN, 0)
     };
     MARKET_LIMIT_REACHED: |world| {
         let mut request = market_request();

@@ -201,6 +201,8 @@ fn sender(kind: Kind) -> Sender {
         K::LinkOwners | K::CloseCase | K::SetSuitability | K::SetRateClass => Sender::Role(roles::RISK),
         K::PublishPrice => Sender::Role(roles::ORACLE),
         K::DecideAppeal => Sender::Role(roles::ARBITER),
+        K::AllocateVesting | K::RevokeVesting | K::OpenSeason => Sender::Role(roles::TREASURER),
+        K::SettleSeason => Sender::Role(roles::SYSTEM),
         K::ProposeAction => Sender::Role(roles::GOVERNOR),
         K::ApproveAction => Sender::Role(roles::APPROVER),
         K::Liquidate | K::KeeperAct => Sender::Role(roles::KEEPER),

@@ -361,7 +361,11 @@ fn p11_6_fees_reach_stakers_by_weight_and_no_claim_pays_history_twice() {
     assert_eq!((kind, shared.amount, shared.total_weight), (E::RewardsShared, reward, 4_500 * TOKEN));
     world.accept(claim(ALICE, 0));
     let paid = [world.free(ALICE, USDC) - before[0], world.free(BOB, USDC) - before[1]];
-    assert_eq!(paid, [reward / 3, reward * 2 / 3]);
+    // Less than a micro per lot is rounded off.
+    assert!(
+        (0..=1).contains(&(reward / 3 - paid[0])) && (0..=1).contains(&(reward * 2 / 3 - paid[1])),
+        "{paid:?}"
+    );
     world.refuse(claim(ALICE, a), Code::NOTHING_TO_CLAIM);
     world.refuse(claim(BOB, 0), Code::NOTHING_TO_CLAIM);
     // A newcomer gets nothing of what was earned before.
@@ -380,10 +384,11 @@ fn unstaking_pays_what_waits_and_a_lock_that_is_over_weighs_one_from_the_next_to
     world.accept(claim(ALICE, a));
     assert_eq!(world.kinds(), [E::RewardsShared, E::RewardsClaimed, E::StakeReweighed]);
     let body: RewardsBody = world.events()[1].1.body_as();
-    assert_eq!(body.amount, reward / 2);
+    assert!((0..=1).contains(&(reward / 2 - body.amount)), "{} of {reward}", body.amount);
+    let left = reward / 2;
     let body: StakeBody = world.events()[2].1.body_as();
     assert_eq!(body.weight, 1_000 * TOKEN);
-    let reward = reward - reward / 2 * 2 + feed_stakers(&mut world, 1_000_000);
+    let reward = reward - 2 * left + feed_stakers(&mut world, 1_000_000);
     world.accept(unstake(ALICE, a));
     assert_eq!(world.kinds(), [E::RewardsShared, E::RewardsClaimed, E::Unstaked]);
     let body: RewardsBody = world.events()[1].1.body_as();
@@ -405,7 +410,7 @@ fn rewards_wait_while_nobody_stakes() {
 }
 
 #[test]
-fn t22_ten_thousand_tiny_restakes_and_split_accounts_gain_nothing() {
+fn t22_staking_anew_for_every_fee_gains_nothing() {
     let mut world = token_world();
     world.accept(stake(ALICE, 1_000 * TOKEN, 0));
     let mut lot = world.accept(stake(BOB, 1_000 * TOKEN, 0)).value;

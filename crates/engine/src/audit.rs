@@ -18,6 +18,7 @@ mod outcome;
 mod perpetual;
 mod position;
 mod records;
+mod resolution;
 mod slashes;
 mod specials;
 mod takeover;
@@ -113,6 +114,7 @@ pub struct Auditor {
     principal: [u8; 32],
     halts: halts::Halts,
     outcomes: outcome::Outcomes,
+    resolutions: resolution::Resolutions,
     work: Work,
     violation: Option<Violation>,
 }
@@ -143,6 +145,7 @@ impl Auditor {
             principal: [0; 32],
             halts: halts::Halts::default(),
             outcomes: outcome::Outcomes::default(),
+            resolutions: resolution::Resolutions::default(),
             work: Work::default(),
             violation: None,
         }
@@ -371,6 +374,17 @@ impl Auditor {
             EventKind::SetMinted | EventKind::SetMerged | EventKind::ClaimsMoved => {
                 self.check_claims(kind, event, postings)?;
             }
+            EventKind::ResolutionProposed
+            | EventKind::ResolutionDisputed
+            | EventKind::PayoutShown
+            | EventKind::VoteCast
+            | EventKind::DisputeDecided
+            | EventKind::ResolutionFinal
+            | EventKind::BondSettled
+            | EventKind::Redeemed
+            | EventKind::EscrowSwept
+            | EventKind::MarketResolving
+            | EventKind::MarketResolved => self.check_resolution(kind, event, postings)?,
             _ => self.check_record(kind, event, postings)?,
         }
         while let Some(position) = self.books.left.pop() {
@@ -418,6 +432,7 @@ impl Auditor {
         self.verify_bonds()?;
         self.verify_claims()?;
         self.verify_token()?;
+        self.verify_resolutions()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

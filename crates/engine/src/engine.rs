@@ -225,7 +225,11 @@ impl<B: Book> Engine<B> {
                 need(permission::CREATE_MARKET)?;
                 self.owned(command, handle, 0)?
             }
-            Kind::CloseMarket | Kind::RegisterAsset => {
+            Kind::CloseMarket
+            | Kind::RegisterAsset
+            | Kind::CreateVerse
+            | Kind::LinkMarket
+            | Kind::MoveVerse => {
                 need(permission::CREATE_MARKET)?;
                 u32::MAX
             }
@@ -253,12 +257,14 @@ impl<B: Book> Engine<B> {
                 u32::MAX
             }
             // Anyone with an account or a role: the command itself checks what is due, and who earns.
-            Kind::SettleMarket | Kind::CrankFunding | Kind::ExecuteAction => u32::MAX,
+            Kind::SettleMarket | Kind::CrankFunding | Kind::ExecuteAction | Kind::FinaliseResolution => {
+                u32::MAX
+            }
             Kind::RemoveKeeper | Kind::ReinstateKeeper | Kind::SlashKeeper => {
                 need(permission::KEEPERS)?;
                 u32::MAX
             }
-            Kind::DecideAppeal => {
+            Kind::DecideAppeal | Kind::VoteResolution => {
                 need(permission::RESOLVE_VOTE)?;
                 u32::MAX
             }
@@ -327,6 +333,9 @@ impl<B: Book> Engine<B> {
             | Kind::AdjustMargin
             | Kind::MintSet
             | Kind::MergeSet
+            | Kind::Redeem
+            | Kind::ProposeResolution
+            | Kind::DisputeResolution
             | Kind::FundInsurance
             | Kind::RegisterKeeper
             | Kind::StakeKeeper
@@ -391,6 +400,14 @@ impl<B: Book> Engine<B> {
             Kind::MintSet => self.mint_set(command, context, output),
             Kind::MergeSet => self.merge_set(command, context, output),
             Kind::CrankFunding => self.crank_funding(command, output),
+            Kind::Redeem => self.redeem(command, context, output),
+            Kind::ProposeResolution => self.propose_resolution(command, context, output),
+            Kind::DisputeResolution => self.dispute_resolution(command, context, output),
+            Kind::VoteResolution => self.vote_resolution(command, output),
+            Kind::FinaliseResolution => self.finalise_resolution(command, output),
+            Kind::CreateVerse => self.create_verse(command, output),
+            Kind::LinkMarket => self.link_market(command, output),
+            Kind::MoveVerse => self.move_verse(command, output),
             Kind::FundInsurance => self.fund_insurance(command, context, output),
             Kind::SetSuitability => self.set_suitability(command, context, output),
             Kind::SetRateClass => self.set_rate_class(command, context.account, output),

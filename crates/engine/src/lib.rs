@@ -47,6 +47,7 @@ pub mod streams_crash;
 pub mod token;
 pub mod trigger;
 pub mod vault;
+pub mod verse;
 pub mod wire;
 
 pub use batch::{Batch, BatchView};

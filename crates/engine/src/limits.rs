@@ -235,7 +235,7 @@ pub const BREAKER_RECHECK_NS: i64 = 10 * SECOND_NS;
 pub const AUCTION_BAND_BP: u32 = 1_000;
 
 /// Resolution of outcome markets (P15).
-pub const MAX_OUTCOMES: u8 = 64;
+pub const MAX_OUTCOMES: u8 = OUTCOMES.1;
 /// Rounds 0 to 5 (P15.2): at most one dispute each.
 pub const RESOLUTION_ROUNDS: u8 = 6;
 /// Outcomes that a command's explicit payout vector names.
@@ -265,3 +265,8 @@ pub const MAX_REWARD_ASSETS: usize = 4;
 pub const MAX_VESTING_SCHEDULES: usize = 65_536;
 /// A vesting schedule may start this far in the future.
 pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;
+
+/// Verses (P15.8): all of them, levels of a tree, verses directly below one.
+pub const MAX_VERSES: usize = 1_024;
+pub const MAX_VERSE_DEPTH: u8 = 6;
+pub const MAX_VERSE_CHILDREN: u8 = 64;

@@ -10,8 +10,9 @@ use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
 use crate::limits::SECOND_NS;
-use crate::market::{decode_pause, encode_pause, kind, Market, Markets, Pause};
+use crate::market::{decode_pause, encode_pause, kind, status, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
+use crate::resolution::closing_due;
 use crate::roles::Roles;
 use crate::wire::error::Code;
 
@@ -112,6 +113,8 @@ pub struct State<B: Book> {
     pub perps: crate::perp::Perps,
     pub claims: Box<crate::outcome::Claims>,
     pub token: Box<crate::token::Token>,
+    pub resolutions: Box<crate::resolution::Resolutions>,
+    pub verses: Box<crate::verse::Verses>,
 }
 
 impl<B: Book> State<B> {
@@ -165,6 +168,8 @@ impl<B: Book> State<B> {
         self.claims.encode(&mut writer);
         self.books.encode_prices(&mut writer);
         self.token.encode(&mut writer);
+        self.resolutions.encode(&mut writer);
+        self.verses.encode(&mut writer);
         writer.bytes
     }
 
@@ -219,6 +224,9 @@ impl<B: Book> State<B> {
         self.claims.attach(&self.markets)?;
         self.books.decode_prices(reader)?;
         put(&mut *self.token, reader, crate::token::Token::decode)?;
+        put(&mut *self.resolutions, reader, crate::resolution::Resolutions::decode)?;
+        put(&mut *self.verses, reader, crate::verse::Verses::decode)?;
+        self.check_resolutions()?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -322,6 +330,25 @@ impl<B: Book> State<B> {
         Ok(())
     }
 
+    /// Resolutions and links name what exists.
+    #[inline(never)]
+    fn check_resolutions(&self) -> Result<(), String> {
+        for (handle, resolution) in self.resolutions.iter() {
+            let known = self.markets.list.get(handle as usize).is_some_and(|market| {
+                market.kind == kind::OUTCOME
+                    && market.outcome_count == resolution.standing().outcomes()
+                    && resolution.parties.iter().all(|party| {
+                        let account = self.accounts.list.get(party.account as usize);
+                        account.is_some_and(|account| account.sub(party.sub).is_some())
+                    })
+            });
+            if !known {
+                return Err(format!("resolution {handle} names an unknown market or account"));
+            }
+        }
+        self.verses.check(self.markets.list.len())
+    }
+
     #[inline(never)]
     fn rebuild_due(&mut self) {
         for order in self.orders.ascending() {
@@ -354,6 +381,10 @@ impl<B: Book> State<B> {
         self.triggers.due_items(due);
         self.perps.due_items(due);
         self.token.due_items(due);
+        self.resolutions.due_items(due);
+        let open = |market: &Market| market.kind == kind::OUTCOME && market.status < status::CLOSE_ONLY;
+        let closing = self.markets.list.iter().enumerate().filter(|(_, market)| open(market));
+        due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));
     }
 }
 

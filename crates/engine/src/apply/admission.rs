@@ -147,6 +147,8 @@ impl<B: Book> Engine<B> {
             Kind::MintSet | Kind::MergeSet => {
                 Deed::Acts(Action::MintMerge, Some(command.payload_as::<OneSet>().market))
             }
+            // As merging: claims become money again.
+            Kind::Redeem => Deed::Acts(Action::MintMerge, Some(command.payload_as::<OneMarket>().market)),
             Kind::PublishPrice => Deed::Acts(Action::OracleIn, None),
             Kind::CrankFunding => Deed::Acts(Action::Funding, Some(command.payload_as::<OneMarket>().market)),
             Kind::SettleMarket => {
@@ -156,6 +158,9 @@ impl<B: Book> Engine<B> {
             | Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::CloseMarket
+            | Kind::CreateVerse
+            | Kind::LinkMarket
+            | Kind::MoveVerse
             | Kind::RegisterAsset
             | Kind::UpdateAsset
             | Kind::ConfigureBreaker

@@ -205,6 +205,9 @@ impl<B: Book> Engine<B> {
         let body =
             StatusBody { status: status::ACTIVE, previous: status::CREATED, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketActivated, Subject::market(handle), &body);
+        if has_outcomes {
+            self.schedule_closing(handle);
+        }
         Ok(u64::from(handle))
     }
 
@@ -268,6 +271,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_TRANSITION, 0, i64::from(market.status));
         }
         let previous = std::mem::replace(&mut market.status, status::CLOSE_ONLY);
+        self.unschedule_closing(request.market);
         self.set_pause(u64::from(request.market), None);
         let body = StatusBody { status: status::CLOSE_ONLY, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketClosing, Subject::market(request.market), &body);

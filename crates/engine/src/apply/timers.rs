@@ -72,6 +72,11 @@ impl<B: Book> Engine<B> {
                     self.detection_due(command, id, output);
                 }
                 due::TOKEN => self.token_due(command, id, output),
+                due::RESOLUTION => {
+                    if let Some(work) = self.resolution_due(command, id, budget, output) {
+                        return (Some(work), true);
+                    }
+                }
                 other => unreachable!("due kind {other}"),
             }
         }

@@ -22,6 +22,7 @@ pub const PENDING_WITHDRAWAL: u8 = 6;
 pub const WORLD: u8 = 0x80;
 pub const SET_ESCROW: u8 = 0x81;
 pub const VAULT_CASH: u8 = 0x83;
+pub const BOND_ESCROW: u8 = 0x8D;
 pub const INSURANCE: u8 = 0x85;
 pub const LIQUIDATION_FEES: u8 = 0x86;
 pub const FUNDING: u8 = 0x87;

@@ -90,6 +90,11 @@ impl Outcomes {
         Ok(entry.sets)
     }
 
+    /// What exists of each outcome of a market.
+    pub fn supplies(&self, market: u32) -> &[i64] {
+        self.markets.get(&market).map_or(&[], |entry| &entry.supply)
+    }
+
     fn open(&mut self, market: u32, outcome_count: u8) {
         let supply = vec![0; usize::from(outcome_count)];
         self.markets.insert(market, Sets { supply, sets: 0 });
@@ -362,7 +367,7 @@ impl Auditor {
     }
 
     /// Pauses that hold back what the event does (P7.5: under PARTIAL only merging, under FULL neither).
-    fn check_sets_in_pause(&self, market: u32, minted: bool) -> Check {
+    pub(super) fn check_sets_in_pause(&self, market: u32, minted: bool) -> Check {
         for scope in [self.halts.platform, self.halts.scope(market)] {
             let Some((level, _)) = scope.pause else { continue };
             let refused = level >= if minted { PARTIAL } else { FULL };

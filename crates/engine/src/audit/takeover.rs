@@ -9,6 +9,7 @@ use super::outcome::OUTCOME;
 use super::perpetual::PERPETUAL;
 use super::position::{Perp, Position};
 use super::records::{Account, Withdrawal};
+use super::resolution::Restored;
 use super::slashes::Slash;
 use super::specials::Special;
 use super::{Auditor, Market, Violation};
@@ -19,6 +20,7 @@ use crate::hash::id32;
 use crate::ledger::line;
 use crate::oracle;
 use crate::order::{flag, SLOT_BITS};
+use crate::resolution::stage;
 use crate::state::withdrawal_state;
 use crate::wire::command::{asset_flag, side};
 use crate::wire::event::AssetBody;
@@ -103,8 +105,36 @@ impl Auditor {
             state.keepers.slashes.iter().map(|(&number, slash)| (number, slash_of(slash))).collect();
         self.take_over_token(engine)?;
         self.take_over_halts(engine)?;
+        self.take_over_resolutions(engine);
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
+    }
+
+    fn take_over_resolutions<B: Book>(&mut self, engine: &Engine<B>) {
+        for (market, resolution) in engine.state.resolutions.iter() {
+            let spoken = |party: usize| match party {
+                0 => &resolution.claims[0],
+                _ => &resolution.claims[usize::from(resolution.disputes[party - 1].claim)],
+            };
+            let parties =
+                resolution.parties.iter().enumerate().map(|(at, party)| {
+                    (party.account, party.sub, party.bond, spoken(at).payout.ppm().to_vec())
+                });
+            let votes = resolution.votes.iter().map(|vote| (vote.arbiter, vote.payout.ppm().to_vec()));
+            let restored = Restored {
+                round: resolution.round,
+                base_bond: resolution.base_bond,
+                until_ns: resolution.until_ns,
+                disputed: resolution.stage == stage::DISPUTED,
+                decided: resolution.stage == stage::DECIDED,
+                unjudged: resolution.unjudged,
+                is_final: resolution.stage == stage::FINAL,
+                standing: resolution.standing().ppm().to_vec(),
+                parties: parties.collect(),
+                votes: votes.collect(),
+            };
+            self.resolutions.load(market, restored);
+        }
     }
 
     fn take_over_halts<B: Book>(&mut self, engine: &Engine<B>) -> Check {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use parameters::{Parameter, TABLE};
 
-use crate::limits::{ACTION_WINDOW_NS, DAY_NS, MAX_CLOSED_ACTIONS, OFFER_LAPSE_NS};
+use crate::limits::{ACTION_WINDOW_NS, DAY_NS, HOUR_NS, MAX_CLOSED_ACTIONS, OFFER_LAPSE_NS};
 use crate::state::{due, Due};
 use crate::wire::command::PROPOSAL_SIZE;
 
@@ -131,6 +131,16 @@ impl Governance {
     /// Micro-units that a keeper needs to act (P13.1).
     pub fn minimum_stake(&self) -> i64 {
         self.value(Parameter::KeeperMinimumStake) * 1_000_000
+    }
+
+    /// Bond of the first round of a resolution, micro-units (P15.2).
+    pub fn resolution_bond(&self) -> i64 {
+        self.value(Parameter::ResolutionBond) * 1_000_000
+    }
+
+    /// Window to dispute the first round of a resolution, ns (P15.2).
+    pub fn resolution_window_ns(&self) -> i64 {
+        self.value(Parameter::ResolutionWindowHours) * HOUR_NS
     }
 
     /// Whether an account may use leverage above 10 (P4.5).

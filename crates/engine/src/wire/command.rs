@@ -15,9 +15,11 @@ pub use super::perpetual::{
     AdjustMargin, ClosePosition, FundInsurance, Liquidate, OneMarket, SetSuitability, UpdateAsset,
     UpdateMarketRisk,
 };
+pub use super::resolution::{ClaimPayout, VoteResolution};
 pub use super::token::{
     AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
 };
+pub use super::verses::{CreateVerse, LinkMarket, MoveVerse};
 
 /// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
 pub const COMMAND_TAG: u8 = 0x80;
@@ -185,6 +187,7 @@ kinds! {
     CompleteLiquidation = (0x0405, 0) Liquidate;
     MintSet = (0x0601, 0) OneSet;
     MergeSet = (0x0602, 0) OneSet;
+    Redeem = (0x0603, 0) OneMarket;
     PublishPrice = (0x0701, 0) PublishPrice;
     RegisterFeed = (0x0703, 0) RegisterFeed;
     UpdateFeed = (0x0703, 1) RegisterFeed;
@@ -211,6 +214,10 @@ kinds! {
     AllocateVesting = (0x0A03, 2) AllocateVesting;
     OpenSeason = (0x0A04, 0) OpenSeason;
     SettleSeason = (0x0A04, 1) SettleSeason;
+    ProposeResolution = (0x0B01, 0) ClaimPayout;
+    DisputeResolution = (0x0B02, 0) ClaimPayout;
+    VoteResolution = (0x0B03, 0) VoteResolution;
+    FinaliseResolution = (0x0B04, 0) OneMarket;
     ProposeAction = (0x0C01, 0) ProposeAction;
     ApproveAction = (0x0C02, 0) OneAction;
     CancelAction = (0x0C02, 1) OneAction;
@@ -225,6 +232,9 @@ kinds! {
     RenounceAuthority = (0x0C05, 3) RenounceAuthority;
     SetParameter = (0x0C06, 0) SetParameter;
     FundInsurance = (0x0D03, 0) FundInsurance;
+    CreateVerse = (0x0E02, 0) CreateVerse;
+    LinkMarket = (0x0E02, 1) LinkMarket;
+    MoveVerse = (0x0E02, 2) MoveVerse;
     Tick = (0xFF01, 0) Empty;
     Continue = (0xFF01, 1) Continue;
     AdvanceTime = (0xFF01, 2) AdvanceTime;

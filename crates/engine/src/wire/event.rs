@@ -26,7 +26,11 @@ pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
 };
+pub use super::resolution::{
+    BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, RedeemedBody, SweptBody, VoteBody,
+};
 pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
+pub use super::verses::{VerseBody, VerseLinkBody};
 
 pub const RESULT_TAG: u8 = 0x81;
 pub const EVENT_TAG: u8 = 0x82;
@@ -264,6 +268,17 @@ event_kinds! {
     VestingRevoked = 0x0A09 VestingBody;
     SeasonOpened = 0x0A0A SeasonBody;
     SeasonSettled = 0x0A0B SeasonBody;
+    ResolutionProposed = 0x0B01 ClaimBody;
+    ResolutionDisputed = 0x0B02 ClaimBody;
+    PayoutShown = 0x0B03 PayoutBody;
+    VoteCast = 0x0B04 VoteBody;
+    DisputeDecided = 0x0B05 DecisionBody;
+    ResolutionFinal = 0x0B06 FinalBody;
+    BondSettled = 0x0B07 BondBody;
+    Redeemed = 0x0B08 RedeemedBody;
+    EscrowSwept = 0x0B09 SweptBody;
+    MarketResolving = 0x0B0A StatusBody;
+    MarketResolved = 0x0B0B StatusBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;
     PrincipalSuspended = 0x0C03 RoleBody;
@@ -282,6 +297,9 @@ event_kinds! {
     ActionCancelled = 0x0C24 ActionStateBody;
     ActionExecuted = 0x0C25 ActionStateBody;
     ActionExpired = 0x0C26 ActionStateBody;
+    VerseCreated = 0x0E01 VerseBody;
+    VerseMoved = 0x0E02 VerseLinkBody;
+    MarketLinked = 0x0E03 VerseLinkBody;
     ContinuationRequired = 0xFF01 TokenBody;
     TimeAdvanced = 0xFF02 TimeBody;
     StateHashed = 0xFF03 HashBody;

@@ -14,7 +14,9 @@ mod orders;
 mod outcome;
 mod perpetual;
 pub mod record;
+mod resolution;
 mod token;
+mod verses;
 
 pub use command::{Command, Kind};
 pub use error::Code;

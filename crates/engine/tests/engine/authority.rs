@@ -61,6 +61,7 @@ fn every_command_refuses_a_principal_without_its_authority() {
             // Open to everybody: what they name must exist, be due, or be the sender's.
             Kind::SettleMarket
             | Kind::CrankFunding
+            | Kind::FinaliseResolution
             | Kind::ExecuteAction
             | Kind::CancelAction
             | Kind::OfferAuthority
@@ -193,6 +194,7 @@ fn sender(kind: Kind) -> Sender {
         }
         K::Deposit | K::ConfirmWithdrawal | K::CompleteLiquidation => Sender::Role(roles::SYSTEM),
         K::CreateMarket | K::CloseMarket | K::RegisterAsset => Sender::Role(roles::OPERATOR),
+        K::CreateVerse | K::LinkMarket | K::MoveVerse => Sender::Role(roles::OPERATOR),
         K::RemoveKeeper | K::ReinstateKeeper | K::SlashKeeper => Sender::Role(roles::OPERATOR),
         K::UpdateMarket | K::UpdateMarketRisk | K::UpdateAsset | K::ConfigureBreaker => {
             Sender::Role(roles::RISK)
@@ -200,9 +202,10 @@ fn sender(kind: Kind) -> Sender {
         K::RegisterFeed | K::UpdateFeed | K::SetFeedSource | K::SetParameter => Sender::Role(roles::RISK),
         K::LinkOwners | K::CloseCase | K::SetSuitability | K::SetRateClass => Sender::Role(roles::RISK),
         K::PublishPrice => Sender::Role(roles::ORACLE),
-        K::DecideAppeal => Sender::Role(roles::ARBITER),
         K::AllocateVesting | K::RevokeVesting | K::OpenSeason => Sender::Role(roles::TREASURER),
         K::SettleSeason => Sender::Role(roles::SYSTEM),
+        K::DecideAppeal | K::VoteResolution => Sender::Role(roles::ARBITER),
+        K::FinaliseResolution => Sender::Anyone,
         K::ProposeAction => Sender::Role(roles::GOVERNOR),
         K::ApproveAction => Sender::Role(roles::APPROVER),
         K::Liquidate | K::KeeperAct => Sender::Role(roles::KEEPER),

@@ -44,6 +44,8 @@ pub const APPROVERS: [Key; 3] = [key(0x18), key(0x19), key(0x1A)];
 pub const SOURCES: [Key; 3] = [key(0x1B), key(0x1C), key(0x1D)];
 pub const KEEPERS: [Key; 3] = [key(0x1E), key(0x1F), key(0x20)];
 pub const ARBITER: Key = key(0x21);
+/// The panel of a resolution, ARBITER first.
+pub const ARBITERS: [Key; 5] = [ARBITER, key(0x25), key(0x26), key(0x27), key(0x28)];
 pub const TREASURER: Key = key(0x22);
 /// With OPERATOR the three principals that may slash a keeper.
 pub const OPERATORS_B_C: [Key; 2] = [key(0x23), key(0x24)];
@@ -79,6 +81,10 @@ pub fn genesis() -> Genesis {
         (TREASURER, roles::TREASURER),
         (OPERATORS_B_C[0], roles::OPERATOR),
         (OPERATORS_B_C[1], roles::OPERATOR),
+        (ARBITERS[1], roles::ARBITER),
+        (ARBITERS[2], roles::ARBITER),
+        (ARBITERS[3], roles::ARBITER),
+        (ARBITERS[4], roles::ARBITER),
     ];
     let grants = roles.map(|(principal, role)| Grant { principal, role, expiry_ns: START + 300 * DAY });
     Genesis { shard: 3, rules_version: RULES_VERSION, time_ns: START, grants: grants.to_vec() }

@@ -96,7 +96,7 @@ pub fn constants() -> BTreeMap<&'static str, BTreeMap<String, u64>> {
         ("time_in_force", group!(command::time_in_force { GTC, IOC, FOK, GTD })),
         ("order_flag", group!(command::order_flag { POST_ONLY, REDUCE_ONLY, OCO, BRACKET, TRAIL_PPM })),
         ("trigger_source", group!(command::trigger_source { MARK, INDEX, LAST_TRADE })),
-        ("asset_flag", group!(command::asset_flag { SETTLEMENT, STABLE, STAKE })),
+        ("asset_flag", group!(command::asset_flag { SETTLEMENT, STABLE, STAKE, TOKEN })),
         (
             "position_cause",
             group!(event::position_cause {

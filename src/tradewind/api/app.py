@@ -27,6 +27,8 @@ from tradewind.api.reads import Reads
 from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.token import authorised
+from tradewind.api.token_desk import TokenDesk, token_commands
+from tradewind.api.token_reads import TokenReads, token_reads
 from tradewind.observe.controls import ControlResult, Controls, Outcome
 
 log = structlog.get_logger("tradewind.api")
@@ -48,11 +50,13 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     )
     exchange = ExchangeReads(desk.directory, desk.identities)
     machinery = exchange_commands(ExchangeDesk(desk), exchange)
-    for route in [*machinery, *command_routes(desk), *kill_routes(kill)]:
+    tokens = token_commands(TokenDesk(desk))
+    for route in [*machinery, *tokens, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
         *exchange_reads(exchange),
         *keeper_reads(KeeperReads(desk)),
+        *token_reads(TokenReads(desk)),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)

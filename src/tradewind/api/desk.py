@@ -114,6 +114,7 @@ class Desk:
             (one.settlement, AssetFlag.SETTLEMENT),
             (one.stable, AssetFlag.STABLE),
             (one.stake, AssetFlag.STAKE),
+            (one.token, AssetFlag.TOKEN),
         ):
             flags |= flag if given else AssetFlag(0)
         return await self._send(

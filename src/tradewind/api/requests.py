@@ -36,6 +36,8 @@ class RegisterAsset(Request, kw_only=True):
     """Valued at no more than one unit of the settlement asset."""
     stake: bool = False
     """Keepers stake it; at most one asset."""
+    token: bool = False
+    """The platform's token: its whole supply comes into being with it; at most one asset."""
 
 
 class OpenAccount(Request, kw_only=True):

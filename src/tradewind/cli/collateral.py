@@ -29,6 +29,7 @@ def register(
     settlement: Annotated[bool, Parameter(negative="", help="leveraged markets account in it")] = False,
     stable: Annotated[bool, Parameter(negative="", help="valued at no more than one")] = False,
     stake: Annotated[bool, Parameter(negative="", help="keepers stake it")] = False,
+    token: Annotated[bool, Parameter(negative="", help="the platform's token; issues its supply")] = False,
     client_key: ClientKey = None,
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
@@ -41,6 +42,7 @@ def register(
         "settlement": settlement,
         "stable": stable,
         "stake": stake,
+        "token": token,
         "client_key": client_key,
         "actor": actor,
     }

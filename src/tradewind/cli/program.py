@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "position": ("tradewind.cli.position:position", OPERATE, "List, health, simulate, close, margin."),
     "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
     "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),
+    "token": ("tradewind.cli.token:token", OPERATE, "The token: supply, stakes, rewards, vesting, seasons."),
     "proposal": ("tradewind.cli.proposal:proposal", OPERATE, "Governed changes: propose, approve, execute."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),

@@ -66,6 +66,7 @@ class AssetFlag(IntFlag):
     SETTLEMENT = 1
     STABLE = 2
     STAKE = 4
+    TOKEN = 8
 
 
 class PositionCause(IntEnum):
@@ -180,6 +181,8 @@ class Line(IntEnum):
     BOND_ESCROW = 0x8d
     ISSUANCE = 0x8e
     DUST = 0x8f
+    RESERVED = 0x90
+    SEASON = 0x91
 
 
 class MarketStatus(IntEnum):
@@ -282,6 +285,9 @@ class EventKind(IntEnum):
     LIQUIDATION_ENDED = 0x040e
     CASCADE_CHANGED = 0x040f
     FUND_SETTLED = 0x0410
+    SET_MINTED = 0x0601
+    SET_MERGED = 0x0602
+    CLAIMS_MOVED = 0x0604
     MARK_UPDATED = 0x0701
     SOURCE_UPDATED = 0x0710
     INDEX_UPDATED = 0x0711
@@ -318,6 +324,17 @@ class EventKind(IntEnum):
     SLASH_CONFIRMED = 0x0815
     KEEPER_SLASHED = 0x0816
     FUNDING_INDEX_UPDATED = 0x0901
+    TOKEN_ISSUED = 0x0a01
+    STAKED = 0x0a02
+    UNSTAKED = 0x0a03
+    STAKE_REWEIGHED = 0x0a04
+    REWARDS_SHARED = 0x0a05
+    REWARDS_CLAIMED = 0x0a06
+    VESTING_ALLOCATED = 0x0a07
+    VESTED_CLAIMED = 0x0a08
+    VESTING_REVOKED = 0x0a09
+    SEASON_OPENED = 0x0a0a
+    SEASON_SETTLED = 0x0a0b
     ROLE_GRANTED = 0x0c01
     ROLE_REVOKED = 0x0c02
     PRINCIPAL_SUSPENDED = 0x0c03

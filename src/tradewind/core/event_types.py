@@ -941,6 +941,37 @@ class FundSettled(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class SetMinted(Event, frozen=True, gc=False):
+    """SET_MINTED."""
+
+    lots: int
+    amount: int
+    sets: int
+    postings: tuple[Posting, ...]
+
+
+class SetMerged(Event, frozen=True, gc=False):
+    """SET_MERGED."""
+
+    lots: int
+    amount: int
+    sets: int
+    postings: tuple[Posting, ...]
+
+
+class ClaimsMoved(Event, frozen=True, gc=False):
+    """CLAIMS_MOVED."""
+
+    outcome: int
+    cause: int
+    delta_free: int
+    delta_held: int
+    free: int
+    held: int
+    supply: int
+    postings: tuple[Posting, ...]
+
+
 class MarkUpdated(Event, frozen=True, gc=False):
     """MARK_UPDATED."""
 
@@ -1413,6 +1444,155 @@ class FundingIndexUpdated(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class TokenIssued(Event, frozen=True, gc=False):
+    """TOKEN_ISSUED."""
+
+    asset: int
+    season: int
+    locked: int
+    issued_ns: int
+    postings: tuple[Posting, ...]
+
+
+class Staked(Event, frozen=True, gc=False):
+    """STAKED."""
+
+    lot: int
+    amount: int
+    weight: int
+    unlock_ns: int
+    lot_id: bytes
+    lock_s: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class Unstaked(Event, frozen=True, gc=False):
+    """UNSTAKED."""
+
+    lot: int
+    amount: int
+    weight: int
+    unlock_ns: int
+    lot_id: bytes
+    lock_s: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class StakeReweighed(Event, frozen=True, gc=False):
+    """STAKE_REWEIGHED."""
+
+    lot: int
+    amount: int
+    weight: int
+    unlock_ns: int
+    lot_id: bytes
+    lock_s: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class RewardsShared(Event, frozen=True, gc=False):
+    """REWARDS_SHARED."""
+
+    asset: int
+    amount: int
+    total_weight: int
+    accumulator_low: int
+    accumulator_high: int
+    carry_low: int
+    carry_high: int
+    postings: tuple[Posting, ...]
+
+
+class RewardsClaimed(Event, frozen=True, gc=False):
+    """REWARDS_CLAIMED."""
+
+    lot: int
+    amount: int
+    asset: int
+    source: int
+    postings: tuple[Posting, ...]
+
+
+class VestingAllocated(Event, frozen=True, gc=False):
+    """VESTING_ALLOCATED."""
+
+    schedule: int
+    amount: int
+    start_ns: int
+    cliff_ns: int
+    end_ns: int
+    vested: int
+    claimed: int
+    moved: int
+    pool: int
+    revoked: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class VestedClaimed(Event, frozen=True, gc=False):
+    """VESTED_CLAIMED."""
+
+    schedule: int
+    amount: int
+    start_ns: int
+    cliff_ns: int
+    end_ns: int
+    vested: int
+    claimed: int
+    moved: int
+    pool: int
+    revoked: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class VestingRevoked(Event, frozen=True, gc=False):
+    """VESTING_REVOKED."""
+
+    schedule: int
+    amount: int
+    start_ns: int
+    cliff_ns: int
+    end_ns: int
+    vested: int
+    claimed: int
+    moved: int
+    pool: int
+    revoked: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class SeasonOpened(Event, frozen=True, gc=False):
+    """SEASON_OPENED."""
+
+    season: int
+    asset: int
+    budget: int
+    start_ns: int
+    end_ns: int
+    paid: int
+    moved: int
+    postings: tuple[Posting, ...]
+
+
+class SeasonSettled(Event, frozen=True, gc=False):
+    """SEASON_SETTLED."""
+
+    season: int
+    asset: int
+    budget: int
+    start_ns: int
+    end_ns: int
+    paid: int
+    moved: int
+    postings: tuple[Posting, ...]
+
+
 class RoleGranted(Event, frozen=True, gc=False):
     """ROLE_GRANTED."""
 
@@ -1718,6 +1898,9 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x040e: LiquidationEnded,
     0x040f: CascadeChanged,
     0x0410: FundSettled,
+    0x0601: SetMinted,
+    0x0602: SetMerged,
+    0x0604: ClaimsMoved,
     0x0701: MarkUpdated,
     0x0710: SourceUpdated,
     0x0711: IndexUpdated,
@@ -1754,6 +1937,17 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0815: SlashConfirmed,
     0x0816: KeeperSlashed,
     0x0901: FundingIndexUpdated,
+    0x0a01: TokenIssued,
+    0x0a02: Staked,
+    0x0a03: Unstaked,
+    0x0a04: StakeReweighed,
+    0x0a05: RewardsShared,
+    0x0a06: RewardsClaimed,
+    0x0a07: VestingAllocated,
+    0x0a08: VestedClaimed,
+    0x0a09: VestingRevoked,
+    0x0a0a: SeasonOpened,
+    0x0a0b: SeasonSettled,
     0x0c01: RoleGranted,
     0x0c02: RoleRevoked,
     0x0c03: PrincipalSuspended,

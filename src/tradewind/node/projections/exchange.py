@@ -13,6 +13,7 @@ from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
+from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.trades import TradesView
 
 
@@ -34,6 +35,7 @@ class ExchangeViews(Projections):
         self.breakers = BreakersView()
         self.governance = GovernanceView()
         self.suitability = SuitabilityView()
+        self.token = TokenView()
         super().__init__(
             [
                 self.assets,
@@ -50,5 +52,6 @@ class ExchangeViews(Projections):
                 self.breakers,
                 self.governance,
                 self.suitability,
+                self.token,
             ]
         )

@@ -86,6 +86,21 @@ class LedgerView:
             found.append(Balance(asset, free, held, pending, sum(by_line.values())))
         return found
 
+    def circulating(self, asset: int, kept: set[Line]) -> int:
+        """Micro-units of an asset on every line but the system lines `kept`."""
+        of_users = (
+            amount
+            for lines in self._accounts.values()
+            for (_, of_asset, _), amount in lines.items()
+            if of_asset == asset
+        )
+        of_system = (
+            amount
+            for line, _, of_asset, amount in self.system_lines()
+            if of_asset == asset and line not in kept
+        )
+        return sum(of_users) + sum(of_system)
+
     def totals(self) -> dict[int, int]:
         """Asset → sum over every line: zero for each, or money was made."""
         sums: defaultdict[int, int] = defaultdict(int)

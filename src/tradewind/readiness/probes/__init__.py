@@ -37,6 +37,7 @@ MODULES: Final = (
     "recovery",
     "settings",
     "structure",
+    "token",
 )
 
 

@@ -18,10 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradewind.api import requests as req
 from tradewind.api.desk import Desk
+from tradewind.api.directory import Directory
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
+from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
 from tradewind.api.role_desk import RoleDesk
@@ -51,12 +53,13 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     exchange = ExchangeReads(desk.directory, desk.identities)
     machinery = exchange_commands(ExchangeDesk(desk), exchange)
     tokens = token_commands(TokenDesk(desk))
-    for route in [*machinery, *tokens, *command_routes(desk), *kill_routes(kill)]:
+    for route in [*machinery, *tokens, *set_routes(desk), *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
         *exchange_reads(exchange),
         *keeper_reads(KeeperReads(desk)),
         *token_reads(TokenReads(desk)),
+        *claim_reads(desk.directory),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)
@@ -157,6 +160,34 @@ def command_routes(desk: Desk) -> list[CommandRoute]:
     ]
 
 
+def set_routes(desk: Desk) -> list[CommandRoute]:
+    """Complete sets of outcome markets."""
+    outcomes = OutcomeDesk(desk)
+
+    async def mint(_: Request, body: Any) -> Any:
+        return await outcomes.mint(body)
+
+    async def merge(_: Request, body: Any) -> Any:
+        return await outcomes.merge(body)
+
+    return [
+        CommandRoute("/sets/mint", ChangeSets, mint, "Pay for complete sets"),
+        CommandRoute("/sets/merge", ChangeSets, merge, "Give complete sets back"),
+    ]
+
+
+def claim_reads(directory: Directory) -> list[tuple[str, Callable[[Request], Any], str]]:
+    """Claims on outcomes."""
+    outcomes = OutcomeReads(directory)
+    return [
+        (
+            "/accounts/{name}/claims",
+            lambda r: outcomes.claims(r.path_params["name"], r.query_params.get("market")),
+            "Claims on outcomes",
+        )
+    ]
+
+
 def kill_routes(kill: Controls) -> list[CommandRoute]:
     """Halt, flatten and resume. Only an effect that was read back is a success."""
 
@@ -203,7 +234,9 @@ def read_routes(reads: Reads) -> list[tuple[str, Callable[[Request], Any], str]]
         ("/markets", lambda _: reads.markets(), "Markets"),
         (
             "/markets/{name:path}/book",
-            lambda r: reads.book(r.path_params["name"], _count(r, "depth", 20)),
+            lambda r: reads.book(
+                r.path_params["name"], _count(r, "depth", 20), r.query_params.get("outcome")
+            ),
             "Price levels",
         ),
         (

@@ -19,12 +19,14 @@ from tradewind.api.directory import Directory, NamedMarket, parse_hex32
 from tradewind.api.identities import Identities, IdentityError
 from tradewind.api.numbers import parse_amount, parse_fee_bps, parse_price, parse_size
 from tradewind.api.order_fields import order_fields, seconds
+from tradewind.api.outcome_names import settle_time_ns
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.core import commands as build
 from tradewind.core.enums import (
     ALL,
     ALL_MARKETS,
     AssetFlag,
+    MarketKind,
     Side,
 )
 from tradewind.core.errors import InvalidField, Rejected, TradewindError, reject
@@ -41,7 +43,6 @@ LEVELS: Final = {"partial": 1, "full": 2, "freeze": 3}
 CATEGORIES: Final = (
     "trading", "liquidation", "oracle", "withdrawal", "deposit", "admin", "emergency", "view",
 )  # fmt: skip
-PERPETUAL: Final = 1
 ISOLATED: Final = 1
 NO_KEY: Final = bytes(KEY_BYTES)
 
@@ -168,7 +169,9 @@ class Desk:
     async def create_market(self, one: req.CreateMarket) -> Done:
         """A market, owned by the operator's account (opened when it is missing); OPERATOR."""
         owner = self._actor(one, "operator")
-        base, quote = self.directory.asset(one.base), self.directory.asset(one.quote)
+        quote = self.directory.asset(one.quote)
+        # Claims are no asset: the base of an outcome market is its quote.
+        base = quote if one.kind == "outcome" else self.directory.asset(self._base_of(one))
         tick, lot = parse_amount(one.tick_size), parse_amount(one.lot_size)
         self._check_grid(tick, lot)
         fees = {
@@ -179,6 +182,7 @@ class Desk:
             "min_notional": parse_amount(one.min_notional),
             "max_notional": parse_amount(one.max_notional),
         }
+        outcomes, settle_ns = self._outcomes_of(one)
         account = await self._account_of_owner(owner)
         return await self._send(
             "CreateMarket",
@@ -191,8 +195,9 @@ class Desk:
             quote=quote.asset,
             tick_size=tick,
             lot_size=lot,
-            outcome_count=1,
-            market_kind=PERPETUAL if one.kind == "perpetual" else 0,
+            outcome_count=outcomes,
+            settle_time_ns=settle_ns,
+            market_kind=int(MarketKind[one.kind.upper()]),
             feed=self._feed_of(one),
             band_bp=one.band_bp,
             slippage_bp=one.slippage_bp,
@@ -200,10 +205,33 @@ class Desk:
             **notionals,
         )
 
+    @staticmethod
+    def _base_of(one: req.CreateMarket) -> str:
+        if one.base is None:
+            raise ApiFailure(400, "MALFORMED_REQUEST", f"a {one.kind} market has a `base`")
+        return one.base
+
+    @staticmethod
+    def _outcomes_of(one: req.CreateMarket) -> tuple[int, int]:
+        """Number of outcomes, and when the market settles in ns."""
+        if one.kind != "outcome":
+            if one.outcomes is not None or one.settle is not None:
+                raise ApiFailure(400, "MALFORMED_REQUEST", f"a {one.kind} market has no outcomes to settle")
+            return 1, 0
+        if one.outcomes is None or one.settle is None:
+            raise ApiFailure(400, "MALFORMED_REQUEST", "state `outcomes` and the moment to `settle`")
+        if one.base is not None:
+            raise ApiFailure(
+                400, "MALFORMED_REQUEST", "an outcome market has no base: its claims pay the quote"
+            )
+        if not 0 <= one.outcomes <= 255:
+            raise failure_of(reject("INVALID_OUTCOME_COUNT", bound=64, given=one.outcomes))
+        return one.outcomes, settle_time_ns(one.settle)
+
     def _feed_of(self, one: req.CreateMarket) -> int:
-        if one.kind == "spot":
+        if one.kind != "perpetual":
             if one.feed is not None:
-                raise ApiFailure(400, "MALFORMED_REQUEST", "a spot market has no feed")
+                raise ApiFailure(400, "MALFORMED_REQUEST", f"a {one.kind} market has no feed")
             return 0
         found = None if one.feed is None else self.views.feeds.find(one.feed)
         if found is None:
@@ -397,6 +425,9 @@ class Desk:
         fields = order_fields(market, one, self.node.now_ns())
         own = self._own_orders(account)
         if own is not None:
+            if market.market.kind is MarketKind.OUTCOME:
+                # The trader's risk knows positions of spot and perpetual markets only.
+                raise failure_of(reject("INVALID_MARKET_KIND", given=int(MarketKind.OUTCOME)))
             return await own.place(market, one)
         return await self._send(
             "PlaceOrder",

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tradewind.api import requests as req
 from tradewind.api.directory import NamedMarket
 from tradewind.api.numbers import parse_decimal, parse_price, parse_size
+from tradewind.api.outcome_names import outcome_fields
 from tradewind.api.problems import failure_of
 from tradewind.core.enums import (
     OrderFlag,
@@ -47,6 +48,7 @@ def order_fields(market: NamedMarket, one: req.PlaceOrder, now_ns: int) -> dict[
         "slippage_bp": one.slippage_bp,
         "leverage_e2": 0 if one.leverage is None else hundredths(one.leverage),
         "linked_order": one.linked_order,
+        **outcome_fields(market, one.outcome),
         **_conditions(one, scale),
     }
 

@@ -12,6 +12,8 @@ import msgspec
 from tradewind.api.directory import Directory, NamedMarket
 from tradewind.api.identities import Identities
 from tradewind.api.numbers import amount_text, fee_bps_text, plain_text
+from tradewind.api.outcome_names import outcome_name, outcome_number
+from tradewind.api.outcomes import OutcomeReads
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.core.enums import NO_MARKET, MarketStatus, Role, Side
 from tradewind.core.errors import reject
@@ -69,6 +71,7 @@ class Reads:
         self._identities = identities
         self._source = source
         self._venue = venue
+        self._outcomes = OutcomeReads(directory)
 
     # ---- the platform ------------------------------------------------------------------------------
 
@@ -246,6 +249,7 @@ class Reads:
             "last": None if last is None else plain_text(scale.price(last)),
             "trades": tape.trade_count,
             "pause": self._pause_row(one.market),
+            **self._outcomes.facts(named),
         }
 
     def _pause_row(self, market: int) -> dict[str, Any] | None:
@@ -261,19 +265,23 @@ class Reads:
             "approved_by": None if first is None else self._identities.name_of(first) or first.hex(),
         }
 
-    def book(self, name: str, depth: int) -> dict[str, Any]:
-        """Price levels, best first."""
+    def book(self, name: str, depth: int, outcome: str | None = None) -> dict[str, Any]:
+        """Price levels, best first; of an outcome market those of one outcome, in its own prices."""
         named = self._directory.market(name)
-        book, scale = self._views.books.book(named.handle), named.scale
+        scale = named.scale
+        number = 0 if outcome is None else outcome_number(named, outcome)
+        book, flips = self._outcomes.book_of(named, number), named.market.flips(number)
 
         def side(which: Side) -> list[dict[str, Any]]:
             return [
                 {
-                    "price": plain_text(scale.price(one.price)),
+                    "price": plain_text(
+                        scale.price(named.market.payout_ticks - one.price if flips else one.price)
+                    ),
                     "size": plain_text(scale.size(one.lots)),
                     "orders": one.orders,
                 }
-                for one in book.levels(which, depth)
+                for one in book.levels(Side(1 - which) if flips else which, depth)
             ]
 
         return {
@@ -350,6 +358,7 @@ class Reads:
             "order": one.order,
             "account": one.account,
             "symbol": named.symbol,
+            "outcome": outcome_name(named, one.outcome) if named.market.outcome_count > 1 else None,
             "side": one.side.name.lower(),
             "price": plain_text(scale.price(one.price)),
             "quantity": plain_text(scale.size(one.total_lots)),

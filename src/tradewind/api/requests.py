@@ -60,12 +60,15 @@ class OpenSubAccount(Request, kw_only=True):
 class CreateMarket(Request, kw_only=True):
     """A market. `tick_size` in quote, `lot_size` in base, fees in basis points, notionals in quote.
 
-    `kind` perpetual needs a `feed`, and its quote is the settlement asset.
+    `kind` perpetual needs a `feed`, and its quote is the settlement asset. `kind` outcome has `outcomes`, no
+    `base`, and a moment at which it `settle`s, such as 2027-01-31T12:00:00Z, at least an hour ahead.
     """
 
-    kind: Literal["spot", "perpetual"] = "spot"
+    kind: Literal["spot", "perpetual", "outcome"] = "spot"
     feed: str | None = None
-    base: str
+    outcomes: int | None = None
+    settle: str | None = None
+    base: str | None = None
     quote: str
     tick_size: Number
     lot_size: Number
@@ -173,6 +176,8 @@ class PlaceOrder(Request, kw_only=True):
     account: str = "trader"
     sub: int = 0
     market: str
+    outcome: str | int | None = None
+    """Of an outcome market: its number, or yes and no where there are two."""
     side: Literal["buy", "sell"]
     quantity: Number
     price: Number | None = None

@@ -35,9 +35,19 @@ COLUMNS = [
 
 @market.command
 def create(
-    symbol: Annotated[str, Parameter(help="base and quote, such as BTC/USDT; both must be registered")],
+    symbol: Annotated[
+        str, Parameter(help="base and quote, such as BTC/USDT; of an outcome market only the quote")
+    ],
     *,
-    kind: Annotated[Literal["spot", "perpetual"], Parameter(help="what is traded")] = "spot",
+    kind: Annotated[
+        Literal["spot", "perpetual", "outcome"], Parameter(help="what is traded; outcome with --outcomes")
+    ] = "spot",
+    outcomes: Annotated[
+        int | None, Parameter(help="number of outcomes of an outcome market, 2 to 64")
+    ] = None,
+    settle: Annotated[
+        str | None, Parameter(help="when it settles, such as 2027-01-31T12:00:00Z; an hour ahead or more")
+    ] = None,
     feed: Annotated[str | None, Parameter(help="price feed of a perpetual market")] = None,
     tick_size: Annotated[str, Parameter(help="price step in the quote asset")],
     lot_size: Annotated[str, Parameter(help="size step in the base asset")],
@@ -57,12 +67,23 @@ def create(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Create a market (OPERATOR). A perpetual one opens when its feed has been valid for a minute."""
+    """Create a market (OPERATOR). A perpetual one opens when its feed has been valid for a minute.
+
+    An outcome market: tradewind market create USDC --outcomes 2 --settle 2027-01-31T12:00:00Z
+    --tick-size 0.001 --lot-size 0.001 --taker-bps 28 --maker-bps 0
+    """
+    if outcomes is not None:
+        kind = "outcome"
+    base: str | None
     base, slash, quote = symbol.upper().partition("/")
-    if not slash or not base or not quote:
+    if kind == "outcome" and not slash:
+        base, quote = None, symbol.upper()
+    elif not slash or not base or not quote:
         raise CommandFailure(ExitCode.CANNOT, "BAD_SYMBOL", f"{symbol!r} is not a symbol such as BTC/USDT")
     body: dict[str, Any] = {
         "kind": kind,
+        "outcomes": outcomes,
+        "settle": settle,
         "feed": feed,
         "base": base,
         "quote": quote,

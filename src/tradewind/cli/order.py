@@ -28,6 +28,9 @@ def place(
     market: Market,
     *,
     price: Annotated[str | None, Parameter(help="limit in the quote asset; absent for market orders")] = None,
+    outcome: Annotated[
+        str | None, Parameter(help="of an outcome market: its number, or yes and no where there are two")
+    ] = None,
     type: Annotated[
         Literal["limit", "market", "stop", "stop-limit", "take-profit", "trailing-stop", "iceberg"],
         Parameter(help="kind of order"),
@@ -57,6 +60,7 @@ def place(
         "account": account,
         "sub": sub,
         "market": market,
+        "outcome": outcome,
         "side": side,
         "quantity": quantity,
         "price": price,

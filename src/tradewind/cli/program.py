@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "account": ("tradewind.cli.account:account", OPERATE, "Open and list accounts."),
     "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
+    "set": ("tradewind.cli.sets:sets", OPERATE, "Complete sets of outcome markets: mint, merge, claims."),
     "position": ("tradewind.cli.position:position", OPERATE, "List, health, simulate, close, margin."),
     "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
     "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),

@@ -19,6 +19,7 @@ from tradewind.core.event_types import (
     Trade,
 )
 from tradewind.core.events import Event
+from tradewind.node.projections.directory import MarketsView
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -31,6 +32,7 @@ class Level(msgspec.Struct, frozen=True):
 
 class _Resting(msgspec.Struct):
     market: int
+    line: int
     side: int
     price: int
     lots: int
@@ -68,15 +70,21 @@ class Book:
 
 
 class BookView:
-    """The books of all markets, built from what rests, trades and leaves."""
+    """The books of all markets, built from what rests, trades and leaves.
 
-    def __init__(self) -> None:
+    A market of two outcomes has one book in prices of outcome 0; one of three or more has a book per outcome.
+    """
+
+    def __init__(self, markets: MarketsView | None = None) -> None:
         self.books: dict[int, Book] = {}
+        self._further: dict[tuple[int, int], Book] = {}
         self._resting: dict[int, _Resting] = {}
+        self._markets = markets
 
-    def book(self, market: int) -> Book:
-        """The book of a market; an empty one for a market without orders so far."""
-        return self.books.get(market) or Book()
+    def book(self, market: int, outcome: int = 0) -> Book:
+        """The book of a market, or of a further outcome; an empty one where nobody has placed an order."""
+        found = self._further.get((market, outcome)) if outcome else self.books.get(market)
+        return found or Book()
 
     def markets(self) -> Iterator[int]:
         return iter(self.books)
@@ -101,8 +109,11 @@ class BookView:
         elif isinstance(event, SelfTradePrevented):
             self._shrink(event, event.maker_order, event.maker_remaining)
 
-    def _touch(self, event: Event, market: int) -> Book:
-        book = self.books.setdefault(market, Book())
+    def _touch(self, event: Event, resting: _Resting) -> Book:
+        if resting.line:
+            book = self._further.setdefault((resting.market, resting.line), Book())
+        else:
+            book = self.books.setdefault(resting.market, Book())
         book.updated_seq, book.updated_ns = event.seq, event.time_ns
         return book
 
@@ -111,18 +122,22 @@ class BookView:
         resting = self._resting.get(event.order)
         if resting is not None:
             shown = event.displayed_lots - resting.lots
-            self._touch(event, resting.market).add(resting.side, resting.price, shown, 0)
+            self._touch(event, resting).add(resting.side, resting.price, shown, 0)
             resting.lots, resting.hidden = event.displayed_lots, event.hidden_lots
 
     def _add(self, event: OrderAccepted | OrderRested | OrderReplaced | OrderActivated) -> None:
-        resting = _Resting(event.market, event.side, event.price, event.remaining_lots)
+        side, price, line = event.side, event.price, event.outcome
+        market = None if self._markets is None else self._markets.by_handle.get(event.market)
+        if market is not None and market.flips(event.outcome):
+            side, price, line = 1 - side, market.payout_ticks - price, 0
+        resting = _Resting(event.market, line, side, price, event.remaining_lots)
         self._resting[event.order] = resting
-        self._touch(event, event.market).add(resting.side, resting.price, resting.lots, 1)
+        self._touch(event, resting).add(resting.side, resting.price, resting.lots, 1)
 
     def _remove(self, event: Event, order: int) -> None:
         resting = self._resting.pop(order, None)
         if resting is not None:
-            self._touch(event, resting.market).add(resting.side, resting.price, -resting.lots, -1)
+            self._touch(event, resting).add(resting.side, resting.price, -resting.lots, -1)
 
     def _shrink(self, event: Event, order: int, remaining: int) -> None:
         if remaining == 0:
@@ -130,5 +145,5 @@ class BookView:
             return
         resting = self._resting[order]
         shown = remaining - resting.hidden
-        self._touch(event, resting.market).add(resting.side, resting.price, shown - resting.lots, 0)
+        self._touch(event, resting).add(resting.side, resting.price, shown - resting.lots, 0)
         resting.lots = shown

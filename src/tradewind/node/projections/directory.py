@@ -24,6 +24,8 @@ from tradewind.core.event_types import (
 from tradewind.core.events import Event
 from tradewind.core.units import Scale
 
+PAYOUT_MICROS = 1_000_000
+"""Micro-units of the quote asset that a whole winning contract pays."""
 NO_FEED = 0xFFFFFFFF
 """Feed of an asset that has none."""
 
@@ -142,7 +144,19 @@ class Market(msgspec.Struct):
     settle_time_ns: int
     config_version: int
     market_id: bytes = b""
+    outcome_count: int = 1
     pause: Pause | None = None
+
+    @property
+    def payout_ticks(self) -> int:
+        """Price of a whole contract of an outcome market in ticks."""
+        return PAYOUT_MICROS // self.tick_size
+
+    def flips(self, outcome: int) -> bool:
+        """Whether orders for the outcome stand in the book of outcome 0: on the other side, at the complement
+        of their price.
+        """
+        return self.kind is MarketKind.OUTCOME and self.outcome_count == 2 and outcome == 1
 
     @property
     def scale(self) -> Scale:
@@ -163,7 +177,7 @@ class MarketsView:
             self._set(event)
         elif isinstance(event, MarketIdentified):
             market = self.by_handle[event.market]
-            market.market_id = event.id
+            market.market_id, market.outcome_count = event.id, event.outcome_count
             self.by_id[event.id] = market
         elif isinstance(event, MarketActivated | MarketClosing | MarketClosed | MarketSettled):
             self.by_handle[event.market].status = MarketStatus(event.status)
@@ -194,6 +208,7 @@ class MarketsView:
         )
         if known is not None:
             market.market_id, market.pause = known.market_id, known.pause
+            market.outcome_count = known.outcome_count
             self.by_id[market.market_id] = market
         self.by_handle[event.market] = market
 

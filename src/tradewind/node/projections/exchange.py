@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
+from tradewind.node.projections.claims import ClaimsView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.duties import DutiesView
 from tradewind.node.projections.feeds import FeedsView
@@ -25,8 +26,9 @@ class ExchangeViews(Projections):
         self.accounts = AccountsView()
         self.markets = MarketsView()
         self.ledger = LedgerView()
-        self.orders = OrdersView()
-        self.books = BookView()
+        self.orders = OrdersView(markets=self.markets)
+        self.books = BookView(self.markets)
+        self.claims = ClaimsView()
         self.trades = TradesView()
         self.leverage = LeverageView()
         self.feeds = FeedsView()
@@ -44,6 +46,7 @@ class ExchangeViews(Projections):
                 self.ledger,
                 self.orders,
                 self.books,
+                self.claims,
                 self.trades,
                 self.leverage,
                 self.feeds,

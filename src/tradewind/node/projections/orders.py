@@ -24,6 +24,7 @@ from tradewind.core.event_types import (
     TwapPlaced,
 )
 from tradewind.core.events import Event
+from tradewind.node.projections.directory import MarketsView
 
 ENDED_ORDERS_KEPT = 10_000
 
@@ -58,6 +59,8 @@ class Order(msgspec.Struct):
     accepted_seq: int
     accepted_ns: int
     updated_ns: int
+    outcome: int = 0
+    """Outcome that the owner named; side and price are of this outcome."""
     resting: bool = False
     status: OrderStatus = OrderStatus.OPEN
     filled_lots: int = 0
@@ -71,7 +74,8 @@ class Order(msgspec.Struct):
 class OrdersView:
     """Open orders by id, account, market and client key, and the last ones that ended."""
 
-    def __init__(self, ended_kept: int = ENDED_ORDERS_KEPT) -> None:
+    def __init__(self, ended_kept: int = ENDED_ORDERS_KEPT, *, markets: MarketsView | None = None) -> None:
+        self._markets = markets
         self.open: dict[int, Order] = {}
         self.ended: deque[Order] = deque(maxlen=ended_kept)
         self._ended_by_id: dict[int, Order] = {}
@@ -130,6 +134,7 @@ class OrdersView:
             accepted_seq=event.seq,
             accepted_ns=event.time_ns,
             updated_ns=event.time_ns,
+            outcome=event.outcome,
             resting=event.resting == 1,
         )
         self.open[order.order] = order
@@ -172,7 +177,7 @@ class OrdersView:
         ):
             order = self.open[number]
             order.filled_lots += event.lots
-            order.filled_notional += event.notional
+            order.filled_notional += self._notional(order, event)
             order.fees += fee
             order.status = OrderStatus.PARTIAL
             if order.sliced:
@@ -180,6 +185,13 @@ class OrdersView:
                 order.updated_ns = event.time_ns
             else:
                 self._shrink(order, remaining, event.time_ns)
+
+    def _notional(self, order: Order, event: Trade) -> int:
+        """What the order's own outcome cost: trades of two outcomes are told in prices of outcome 0."""
+        market = None if self._markets is None else self._markets.by_handle.get(event.market)
+        if market is None or not market.flips(order.outcome):
+            return event.notional
+        return event.lots * market.lot_size - event.notional
 
     def _prevented(self, event: SelfTradePrevented) -> None:
         for number, remaining in (

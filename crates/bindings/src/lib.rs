@@ -12,6 +12,7 @@ mod audit;
 mod batch;
 mod bench;
 mod bench_leveraged;
+mod coverage;
 mod engine;
 mod errors;
 mod failure;
@@ -82,8 +83,26 @@ fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(margin::position_liquidation_price, module)?)?;
     module.add_function(wrap_pyfunction!(margin::position_bankruptcy_price, module)?)?;
     module.add_function(wrap_pyfunction!(margin::funding_payment, module)?)?;
+    add_coverage(module)?;
     module.add_function(wrap_pyfunction!(record520::market_record_encode, module)?)?;
     module.add_function(wrap_pyfunction!(record520::market_record_decode, module)?)?;
     module.add_function(wrap_pyfunction!(record520::crc16, module)?)?;
+    Ok(())
+}
+
+/// Fees, coverage and vault shares.
+fn add_coverage(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(coverage::fee_rate_e8, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::fee_amount, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::fee_split, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::fee_returned, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::coverage_ppm, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::coverage_at_risk, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::coverage_states, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::leverage_cap, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::leverage_of_stage, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::expected_shortfall, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::vault_shares, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::vault_assets, module)?)?;
     Ok(())
 }

@@ -24,6 +24,7 @@ mod specials;
 mod takeover;
 mod token;
 mod validity;
+mod vault;
 mod waterfall;
 
 use fault::{ensure, fault, Check, Fault};
@@ -68,6 +69,8 @@ struct Market {
     unit: i64,
     taker_fee_e6bp: u32,
     maker_fee_e6bp: u32,
+    /// Takers pay the elastic fee (P8.2).
+    elastic: bool,
 }
 
 impl Market {
@@ -115,6 +118,7 @@ pub struct Auditor {
     halts: halts::Halts,
     outcomes: outcome::Outcomes,
     resolutions: resolution::Resolutions,
+    vault: vault::Vault,
     work: Work,
     violation: Option<Violation>,
 }
@@ -146,6 +150,7 @@ impl Auditor {
             halts: halts::Halts::default(),
             outcomes: outcome::Outcomes::default(),
             resolutions: resolution::Resolutions::default(),
+            vault: vault::Vault::default(),
             work: Work::default(),
             violation: None,
         }
@@ -407,6 +412,7 @@ impl Auditor {
         );
         self.check_claims_end()?;
         self.feeds.end_command(self.time_ns)?;
+        self.check_coverage_end()?;
         self.slashes.end_command()?;
         self.check_leveraged_end()
     }
@@ -433,6 +439,7 @@ impl Auditor {
         self.verify_claims()?;
         self.verify_token()?;
         self.verify_resolutions()?;
+        self.verify_vault()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

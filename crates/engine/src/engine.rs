@@ -181,6 +181,7 @@ impl<B: Book> Engine<B> {
             self.check_rate(command, kind, context.account)?;
         }
         let value = self.dispatch(command, kind, context, output)?;
+        self.after_money(command, output);
         if self.state.triggers.has_work() && self.pending.is_none() {
             self.suspend(command, command.seq, Work::Triggers, output);
         }
@@ -252,7 +253,7 @@ impl<B: Book> Engine<B> {
                 need(permission::ORACLE)?;
                 u32::MAX
             }
-            Kind::CloseCase => {
+            Kind::CloseCase | Kind::PublishRisk => {
                 need(permission::RISK)?;
                 u32::MAX
             }
@@ -337,6 +338,9 @@ impl<B: Book> Engine<B> {
             | Kind::ProposeResolution
             | Kind::DisputeResolution
             | Kind::FundInsurance
+            | Kind::DepositVault
+            | Kind::RequestVaultExit
+            | Kind::ClaimVaultExit
             | Kind::RegisterKeeper
             | Kind::StakeKeeper
             | Kind::UnstakeKeeper
@@ -409,6 +413,10 @@ impl<B: Book> Engine<B> {
             Kind::LinkMarket => self.link_market(command, output),
             Kind::MoveVerse => self.move_verse(command, output),
             Kind::FundInsurance => self.fund_insurance(command, context, output),
+            Kind::DepositVault => self.deposit_vault(command, context, output),
+            Kind::RequestVaultExit => self.request_vault_exit(command, context, output),
+            Kind::ClaimVaultExit => self.claim_vault_exit(command, context, output),
+            Kind::PublishRisk => self.publish_risk(command, output),
             Kind::SetSuitability => self.set_suitability(command, context, output),
             Kind::SetRateClass => self.set_rate_class(command, context.account, output),
             Kind::PlaceTwap => self.place_twap(command, context, output),

@@ -1,6 +1,7 @@
 //! Markets and the rules that differ by kind (protocol P1.4.2, P2.3.1).
 
 use crate::codec::{Reader, Writer};
+use crate::fees::amount;
 use crate::hash::id_hash;
 use crate::index::Index;
 use crate::ledger::line;
@@ -9,6 +10,12 @@ use crate::math::{fee_ceil, notional, plus_bp};
 use crate::outcome::PAYOUT;
 use crate::wire::command::side;
 use crate::wire::error::{reject, Code, Reject};
+
+/// Bits of `market_flags`.
+pub mod market_flag {
+    /// Takers pay the elastic fee (P8.2), at most the market's taker fee; makers receive their rebate (P8.6).
+    pub const ELASTIC_FEE: u16 = 1 << 8;
+}
 
 /// Market kinds.
 pub mod kind {
@@ -121,8 +128,21 @@ pub struct Leg {
     pub limit: i64,
     /// Rate of this fill.
     pub fee_e6bp: u32,
+    /// Elastic rate of this fill in 1e-8 bp, in place of the fixed one; 0 = none.
+    pub elastic_e8: u32,
     /// Worst rate the order accepted; its reserve is computed with it, and it is never charged more.
     pub fee_cap_e6bp: u32,
+}
+
+impl Leg {
+    /// Fee on a value at this fill's rate, never above the rate that the order accepted.
+    #[inline]
+    pub fn fee(&self, value: i64) -> i64 {
+        match self.elastic_e8 {
+            0 => fee_ceil(value, self.fee_e6bp.min(self.fee_cap_e6bp)),
+            rate_e8 => amount(value, rate_e8.min(self.fee_cap_e6bp.saturating_mul(100))),
+        }
+    }
 }
 
 /// The rules that depend on the market kind: what secures an order and what a fill moves.
@@ -171,12 +191,11 @@ impl MarketRules for SpotRules {
         let buyer_reserve = needed.expect("a rest is not larger than its accepted order").1;
         // Rounding up at every fill could add up to more than the reserve, which was rounded up once; the
         // buyer then pays the smaller amount: over the whole order never more than ceil of the total.
-        let buyer_rate = buyer.fee_e6bp.min(buyer.fee_cap_e6bp);
-        let buyer_fee = fee_ceil(value, buyer_rate).min(buyer.reserve - value - buyer_reserve);
+        let buyer_fee = buyer.fee(value).min(buyer.reserve - value - buyer_reserve);
         Settlement {
             notional: value,
             buyer_fee,
-            seller_fee: fee_ceil(value, seller.fee_e6bp.min(seller.fee_cap_e6bp)),
+            seller_fee: seller.fee(value),
             buyer_reserve,
             seller_reserve: seller.remaining_after * market.lot_size,
         }
@@ -196,6 +215,12 @@ impl Parameters {
 }
 
 impl Market {
+    /// Whether takers pay the elastic fee.
+    #[inline]
+    pub fn is_elastic(&self) -> bool {
+        self.flags & market_flag::ELASTIC_FEE != 0
+    }
+
     /// The rules of this market's kind.
     #[inline]
     pub fn rules(&self) -> &'static impl MarketRules {

@@ -115,6 +115,7 @@ pub struct State<B: Book> {
     pub token: Box<crate::token::Token>,
     pub resolutions: Box<crate::resolution::Resolutions>,
     pub verses: Box<crate::verse::Verses>,
+    pub vault: Box<crate::vault::Vault>,
 }
 
 impl<B: Book> State<B> {
@@ -170,6 +171,7 @@ impl<B: Book> State<B> {
         self.token.encode(&mut writer);
         self.resolutions.encode(&mut writer);
         self.verses.encode(&mut writer);
+        self.vault.encode(&mut writer);
         writer.bytes
     }
 
@@ -227,6 +229,7 @@ impl<B: Book> State<B> {
         put(&mut *self.resolutions, reader, crate::resolution::Resolutions::decode)?;
         put(&mut *self.verses, reader, crate::verse::Verses::decode)?;
         self.check_resolutions()?;
+        put(&mut *self.vault, reader, crate::vault::Vault::decode)?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -385,6 +388,7 @@ impl<B: Book> State<B> {
         let open = |market: &Market| market.kind == kind::OUTCOME && market.status < status::CLOSE_ONLY;
         let closing = self.markets.list.iter().enumerate().filter(|(_, market)| open(market));
         due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));
+        self.vault.due_items(due);
     }
 }
 

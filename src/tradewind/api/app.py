@@ -31,6 +31,8 @@ from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.token import authorised
 from tradewind.api.token_desk import TokenDesk, token_commands
 from tradewind.api.token_reads import TokenReads, token_reads
+from tradewind.api.vault_desk import VaultDesk, vault_commands
+from tradewind.api.vault_reads import VaultReads, vault_reads
 from tradewind.observe.controls import ControlResult, Controls, Outcome
 
 log = structlog.get_logger("tradewind.api")
@@ -53,13 +55,15 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     exchange = ExchangeReads(desk.directory, desk.identities)
     machinery = exchange_commands(ExchangeDesk(desk), exchange)
     tokens = token_commands(TokenDesk(desk))
-    for route in [*machinery, *tokens, *set_routes(desk), *command_routes(desk), *kill_routes(kill)]:
+    vault = vault_commands(VaultDesk(ExchangeDesk(desk)))
+    for route in [*machinery, *tokens, *vault, *set_routes(desk), *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
         *exchange_reads(exchange),
         *keeper_reads(KeeperReads(desk)),
         *token_reads(TokenReads(desk)),
         *claim_reads(desk.directory),
+        *vault_reads(VaultReads(desk.directory)),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)

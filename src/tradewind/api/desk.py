@@ -43,6 +43,8 @@ LEVELS: Final = {"partial": 1, "full": 2, "freeze": 3}
 CATEGORIES: Final = (
     "trading", "liquidation", "oracle", "withdrawal", "deposit", "admin", "emergency", "view",
 )  # fmt: skip
+ELASTIC_FEE: Final = 0x100
+"""Flag of a market."""
 ISOLATED: Final = 1
 NO_KEY: Final = bytes(KEY_BYTES)
 
@@ -201,6 +203,7 @@ class Desk:
             feed=self._feed_of(one),
             band_bp=one.band_bp,
             slippage_bp=one.slippage_bp,
+            market_flags=ELASTIC_FEE if one.elastic_fee else 0,
             **fees,
             **notionals,
         )

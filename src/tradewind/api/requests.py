@@ -78,6 +78,8 @@ class CreateMarket(Request, kw_only=True):
     max_notional: Number = "1000000"
     band_bp: int = 1_000
     slippage_bp: int = 100
+    elastic_fee: bool = False
+    """Takers pay the elastic fee, at most `taker_fee_bps`; makers get a rebate instead of a fee."""
     nonce: int | None = None
 
 

@@ -59,6 +59,9 @@ def create(
     slippage_bp: Annotated[
         int | None, Parameter(help="default protection of market orders, 10 to 500")
     ] = None,
+    elastic: Annotated[
+        bool, Parameter(help="takers pay the elastic fee up to taker-bps, makers get a rebate", negative="")
+    ] = False,
     nonce: Annotated[
         int | None, Parameter(help="the market's id derives from it; random when absent")
     ] = None,
@@ -95,6 +98,7 @@ def create(
         "max_notional": max_notional,
         "band_bp": band_bp,
         "slippage_bp": slippage_bp,
+        "elastic_fee": elastic or None,
         "nonce": nonce,
         "client_key": client_key,
         "actor": actor,

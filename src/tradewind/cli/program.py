@@ -47,6 +47,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
     "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),
     "token": ("tradewind.cli.token:token", OPERATE, "The token: supply, stakes, rewards, vesting, seasons."),
+    "vault": ("tradewind.cli.vault:vault", OPERATE, "The vault: deposit, withdraw, claim, coverage."),
+    "fee": ("tradewind.cli.vault:fee", OPERATE, "The elastic fee, and its curve as a picture."),
     "proposal": ("tradewind.cli.proposal:proposal", OPERATE, "Governed changes: propose, approve, execute."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),

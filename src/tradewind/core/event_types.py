@@ -1783,6 +1783,141 @@ class ActionExpired(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class VaultDeposited(Event, frozen=True, gc=False):
+    """VAULT_DEPOSITED."""
+
+    asset: int
+    amount: int
+    shares: int
+    held_shares: int
+    supply: int
+    nav: int
+    reward_units: int
+    postings: tuple[Posting, ...]
+
+
+class VaultExitQueued(Event, frozen=True, gc=False):
+    """VAULT_EXIT_QUEUED."""
+
+    ticket: int
+    shares: int
+    ticket_shares: int
+    held_shares: int
+    cutoff_ns: int
+    cohort_shares: int
+    postings: tuple[Posting, ...]
+
+
+class VaultExitServed(Event, frozen=True, gc=False):
+    """VAULT_EXIT_SERVED."""
+
+    ticket: int
+    asset: int
+    closed: int
+    ledger_key: int
+    amount: int
+    collected: int
+    cutoff_ns: int
+    dust: int
+    postings: tuple[Posting, ...]
+
+
+class VaultCohortServed(Event, frozen=True, gc=False):
+    """VAULT_COHORT_SERVED."""
+
+    asset: int
+    ledger_key: int
+    cutoff_ns: int
+    shares: int
+    amount: int
+    unserved: int
+    supply: int
+    nav: int
+    at_risk: int
+    postings: tuple[Posting, ...]
+
+
+class VaultEpochStarted(Event, frozen=True, gc=False):
+    """VAULT_EPOCH_STARTED."""
+
+    asset: int
+    epoch_ns: int
+    nav: int
+    supply: int
+    performance_fee: int
+    high_water_low: int
+    high_water_high: int
+    postings: tuple[Posting, ...]
+
+
+class WorstCaseChanged(Event, frozen=True, gc=False):
+    """WORST_CASE_CHANGED."""
+
+    bucket: int
+    previous: int
+    worst_case: int
+    bucket_at_risk: int
+    at_risk: int
+    postings: tuple[Posting, ...]
+
+
+class RiskUpdated(Event, frozen=True, gc=False):
+    """RISK_UPDATED."""
+
+    bucket: int
+    rho_ppm: int
+    previous_ppm: int
+    at_risk: int
+    evidence_hash: bytes
+    postings: tuple[Posting, ...]
+
+
+class CoverageStateChanged(Event, frozen=True, gc=False):
+    """COVERAGE_STATE_CHANGED."""
+
+    state: int
+    previous: int
+    nav: int
+    at_risk: int
+    coverage_ppm: int
+    postings: tuple[Posting, ...]
+
+
+class StageChanged(Event, frozen=True, gc=False):
+    """STAGE_CHANGED."""
+
+    state: int
+    previous: int
+    nav: int
+    at_risk: int
+    coverage_ppm: int
+    postings: tuple[Posting, ...]
+
+
+class LeverageCapChanged(Event, frozen=True, gc=False):
+    """LEVERAGE_CAP_CHANGED."""
+
+    cap_e2: int
+    previous_e2: int
+    term: int
+    coverage_ppm: int
+    postings: tuple[Posting, ...]
+
+
+class FeeCharged(Event, frozen=True, gc=False):
+    """FEE_CHARGED."""
+
+    base: int
+    fee: int
+    rebate: int
+    coverage_ppm: int
+    rate_e8: int
+    adjustment_bp: int
+    discount_bp: int
+    rebate_pct: int
+    postings: tuple[Posting, ...]
+
+
 class ContinuationRequired(Event, frozen=True, gc=False):
     """CONTINUATION_REQUIRED."""
 
@@ -1966,6 +2101,17 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0c24: ActionCancelled,
     0x0c25: ActionExecuted,
     0x0c26: ActionExpired,
+    0x0d01: VaultDeposited,
+    0x0d02: VaultExitQueued,
+    0x0d03: VaultExitServed,
+    0x0d04: VaultCohortServed,
+    0x0d05: VaultEpochStarted,
+    0x0d06: WorstCaseChanged,
+    0x0d07: RiskUpdated,
+    0x0d08: CoverageStateChanged,
+    0x0d09: StageChanged,
+    0x0d0a: LeverageCapChanged,
+    0x0d0b: FeeCharged,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

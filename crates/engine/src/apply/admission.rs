@@ -77,7 +77,14 @@ impl<B: Book> Engine<B> {
             Deed::Category(category) => return self.check_category(category),
             Deed::Acts(action, market) => (action, market),
         };
-        let queues = matches!(kind, Kind::RequestWithdrawal | Kind::Transfer | Kind::AdjustMargin);
+        let queues = matches!(
+            kind,
+            Kind::RequestWithdrawal
+                | Kind::Transfer
+                | Kind::AdjustMargin
+                | Kind::RequestVaultExit
+                | Kind::ClaimVaultExit
+        );
         let refuses = |cell: Cell| match cell {
             Cell::Refused => true,
             Cell::Queued => !queues,
@@ -132,7 +139,8 @@ impl<B: Book> Engine<B> {
             | Kind::ClaimRewards
             | Kind::ClaimVested
             | Kind::FundInsurance => Deed::Acts(Action::Cancel, None),
-            Kind::Deposit => Deed::Acts(Action::Deposit, None),
+            Kind::Deposit | Kind::DepositVault => Deed::Acts(Action::Deposit, None),
+            Kind::RequestVaultExit | Kind::ClaimVaultExit => Deed::Acts(Action::VaultExit, None),
             Kind::RequestWithdrawal | Kind::Transfer => {
                 Deed::Acts(self.withdrawal_of(context.account, command.sub), None)
             }
@@ -168,6 +176,7 @@ impl<B: Book> Engine<B> {
             | Kind::UpdateFeed
             | Kind::SetFeedSource
             | Kind::LinkOwners
+            | Kind::PublishRisk
             | Kind::SetSuitability
             | Kind::SetRateClass
             | Kind::GrantRole

@@ -221,9 +221,7 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// A new coverage in ppm (P9): B1, and the row "coverage < 1.0" of P7.5. Until coverage is measured nobody calls
-    /// this, and B1 rests.
-    #[allow(dead_code)]
+    /// A new coverage in ppm, the largest i64 when nothing is at risk (P9): B1, and the row "coverage < 1.0" of P7.5.
     pub(crate) fn halts_coverage(&mut self, command: &Command, coverage_ppm: i64, output: &mut Output) {
         let halts = &mut self.state.halts;
         let was_short = halts.is_coverage_short();

@@ -38,6 +38,7 @@ pub(crate) const fn may_be_proposed(kind: Kind) -> bool {
             | Kind::SetFeedSource
             | Kind::SetParameter
             | Kind::ConfigureBreaker
+            | Kind::PublishRisk
             | Kind::GrantRole
             | Kind::RevokeRole
             | Kind::ActivateRules
@@ -81,6 +82,7 @@ impl<B: Book> Engine<B> {
             Kind::SetFeedSource => self.set_feed_source(command, output),
             Kind::SetParameter => self.set_parameter(command, output),
             Kind::ConfigureBreaker => self.configure_breaker(command, output),
+            Kind::PublishRisk => self.publish_risk(command, output),
             Kind::GrantRole => self.grant_role(command, output),
             Kind::RevokeRole => self.revoke_role(command, output),
             Kind::ActivateRules => self.activate_rules(command, output),
@@ -239,6 +241,7 @@ impl<B: Book> Engine<B> {
         }
         let previous = governance.value(parameter);
         self.state.governance.set(parameter, request.value, command.time_ns);
+        let stages = parameter == Parameter::PerpetualStages;
         let body = ParameterBody {
             parameter: request.parameter,
             config_version: self.state.governance.config_version,
@@ -247,6 +250,10 @@ impl<B: Book> Engine<B> {
             ready_ns: command.time_ns.saturating_add(row.class.cooldown_ns()),
         };
         output.emit(command, EventKind::ParameterSet, Subject::NONE, &body);
+        if stages {
+            self.use_vault(command.time_ns);
+            self.stages_changed(command, output);
+        }
         Ok(u64::from(self.state.governance.config_version))
     }
 }

@@ -171,6 +171,15 @@ impl<B: Book> Engine<B> {
         cap
     }
 
+    /// What binds a market's cap: a `coverage::leverage::Term`.
+    fn binding_term(&self, perp: &PerpMarket) -> u8 {
+        match perp.cover_cap_e2 < perp.leverage_base_e2() {
+            true => self.state.perps.cover_term,
+            // The market's own maximum lies within its tier's.
+            false => crate::coverage::leverage::Term::Market as u8,
+        }
+    }
+
     /// Whether a valid suitability flag lets the account use more than tenfold leverage.
     pub(crate) fn is_suitable(&self, account: u32) -> bool {
         self.state.governance.suitable(account, self.cursor.time_ns)
@@ -266,6 +275,7 @@ impl<B: Book> Engine<B> {
             // Cascade prevention (P5.9): what is pending is to be sold first.
             return reject(Code::BREAKER_ACTIVE, since_ns, i64::from(order.market));
         }
+        self.check_cover()?;
         check_sizes(perp, &after, order)?;
         let worst = perp.value(after.worst_lots());
         let mmf = perp.fractions(0).maintenance_ppm(worst);
@@ -291,7 +301,8 @@ impl<B: Book> Engine<B> {
         }
         let cap = perp.leverage_cap_e2();
         if leverage_e2 > cap {
-            return reject(Code::LEVERAGE_TOO_HIGH, i64::from(cap), i64::from(leverage_e2));
+            let bound = i64::from(self.binding_term(perp)) << 32 | i64::from(cap);
+            return reject(Code::LEVERAGE_TOO_HIGH, bound, i64::from(leverage_e2));
         }
         let allowed = self.leverage_allowed_e2(account, perp);
         if leverage_e2 > allowed {

@@ -3,10 +3,11 @@
 use super::work::{CancelMarket, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
+use crate::fees::{CAP_E8, FLOOR_E8};
 use crate::governance::parameters::Parameter;
 use crate::id::market_id;
 use crate::limits::*;
-use crate::market::{kind, status, unit, Market, Parameters};
+use crate::market::{kind, market_flag, status, unit, Market, Parameters};
 use crate::math::MAX_BALANCE;
 use crate::outcome::payout_ticks;
 use crate::output::{Output, Subject};
@@ -130,12 +131,9 @@ impl<B: Book> Engine<B> {
             return reject(Code::TOO_EARLY, earliest_ns, request.settle_time_ns);
         }
         let settle_time_ns = if has_outcomes { 0 } else { request.settle_time_ns };
-        if settle_time_ns != 0 || request.market_flags != 0 {
-            return reject(
-                Code::PARAMETER_OUT_OF_BOUNDS,
-                0,
-                settle_time_ns | i64::from(request.market_flags),
-            );
+        let unknown = request.market_flags & !market_flag::ELASTIC_FEE;
+        if settle_time_ns != 0 || unknown != 0 {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, settle_time_ns | i64::from(unknown));
         }
         let parameters = Parameters {
             band_bp: request.band_bp,
@@ -146,6 +144,7 @@ impl<B: Book> Engine<B> {
             max_notional: request.max_notional,
         };
         check_parameters(&parameters)?;
+        check_elastic(request.market_flags, &parameters)?;
         let id = market_id(&command.account, request.nonce);
         if let Some(known) = self.state.markets.find(&id) {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(known));
@@ -235,6 +234,7 @@ impl<B: Book> Engine<B> {
         }
         let parameters = updated(&market.parameters, &request);
         check_parameters(&parameters)?;
+        check_elastic(market.flags, &parameters)?;
         let ready_ns = market.last_update_ns.saturating_add(PARAMETER_COOLDOWN_NS);
         if market.last_update_ns != i64::MIN && command.time_ns < ready_ns {
             return reject(Code::PARAMETER_COOLDOWN, ready_ns, command.time_ns);
@@ -382,6 +382,23 @@ pub(super) fn rows(parameters: &Parameters) -> [(Parameter, i64); 6] {
         (Parameter::MinNotional, parameters.min_notional),
         (Parameter::MaxNotional, parameters.max_notional),
     ]
+}
+
+/// An elastic fee has the taker fee as its cap, within the bounds of the curve, and no maker fee (P8.2, P8.6).
+fn check_elastic(flags: u16, parameters: &Parameters) -> Result<(), Reject> {
+    if flags & market_flag::ELASTIC_FEE == 0 {
+        return Ok(());
+    }
+    let Parameters { taker_fee_e6bp, maker_fee_e6bp, .. } = *parameters;
+    let (low, high) = (FLOOR_E8 / 100, CAP_E8 / 100);
+    if !(low..=high).contains(&taker_fee_e6bp) {
+        let bound = if taker_fee_e6bp < low { low } else { high };
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(bound), i64::from(taker_fee_e6bp));
+    }
+    if maker_fee_e6bp != 0 {
+        return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, i64::from(maker_fee_e6bp));
+    }
+    Ok(())
 }
 
 fn check_parameters(parameters: &Parameters) -> Result<(), Reject> {

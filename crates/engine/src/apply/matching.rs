@@ -171,6 +171,7 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         let price = taker.price_with(maker);
+        let elastic = self.elastic_of(maker.market);
         match self.state.markets.list[maker.market as usize].kind {
             kind::SPOT => {}
             kind::PERPETUAL => return self.fill_perpetual(command, taker, slot, maker, lots, output),
@@ -184,16 +185,22 @@ impl<B: Book> Engine<B> {
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = price;
         let parameters = market.parameters;
-        let leg = |order: &Order, unseen: i64, rate: u32| Leg {
+        let leg = |order: &Order, unseen: i64, rate: u32, elastic_e8: u32| Leg {
             reserve: order.reserve,
             remaining_after: order.remaining - lots + unseen,
             limit: order.price,
             fee_e6bp: rate,
+            elastic_e8,
             fee_cap_e6bp: order.fee_cap_e6bp,
         };
         let (taking, making) = (
-            leg(&taker.order, behind, parameters.taker_fee_e6bp),
-            leg(maker, unseen, parameters.maker_fee_e6bp),
+            leg(
+                &taker.order,
+                behind,
+                parameters.taker_fee_e6bp,
+                elastic.map_or(0, |elastic| elastic.rate_e8),
+            ),
+            leg(maker, unseen, parameters.maker_fee_e6bp, 0),
         );
         let taker_buys = taker.order.side == side::BUY;
         let (buyer, seller, buyer_leg, seller_leg) = if taker_buys {
@@ -201,8 +208,15 @@ impl<B: Book> Engine<B> {
         } else {
             (maker, &taker.order, making, taking)
         };
-        let settlement = market.rules().settle(market, price, lots, buyer_leg, seller_leg);
+        let mut settlement = market.rules().settle(market, price, lots, buyer_leg, seller_leg);
         let (base, quote) = (market.base, market.quote);
+        if let Some(elastic) = elastic {
+            // The maker's fee is its rebate, negative.
+            let fees = [settlement.buyer_fee, settlement.seller_fee];
+            let charged = (settlement.notional, fees[usize::from(!taker_buys)]);
+            let rebate = self.charge_elastic(command, &taker.order, elastic, charged, output);
+            *(if taker_buys { &mut settlement.seller_fee } else { &mut settlement.buyer_fee }) -= rebate;
+        }
         self.post_fill(&settlement, (buyer, seller), (base, quote), &mut output.postings);
 
         let (taker_fee, maker_fee) = if taker_buys {

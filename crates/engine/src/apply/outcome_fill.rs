@@ -5,6 +5,7 @@ use super::orders::subject;
 use super::work::Taker;
 use crate::book::{Book, Level};
 use crate::engine::Engine;
+use crate::fees::amount;
 use crate::ledger::{line, post_system, post_user};
 use crate::market::Market;
 use crate::math::{fee_ceil, notional};
@@ -12,6 +13,8 @@ use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::wire::command::{side, Command};
 use crate::wire::event::{claims_cause, trade_kind, EventKind, PreventedBody, TradeBody};
+
+const FITS: &str = "a fill is not larger than its accepted order";
 
 /// What a fill moves for one of its orders.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +43,16 @@ impl<B: Book> Engine<B> {
         let market = &self.state.markets.list[maker.market as usize];
         let (rates, quote) = (market.parameters, market.quote);
         let shares = lots * market.lot_size;
-        let taking = self.part_of(&taker.order, price, lots, rates.taker_fee_e6bp);
-        let making = self.part_of(maker, price, lots, rates.maker_fee_e6bp);
+        let elastic = self.elastic_of(maker.market);
+        let elastic_e8 = elastic.map_or(0, |elastic| elastic.rate_e8);
+        let taking = self.part_of(&taker.order, price, lots, (rates.taker_fee_e6bp, elastic_e8));
+        let mut making = self.part_of(maker, price, lots, (rates.maker_fee_e6bp, 0));
+        if let Some(elastic) = elastic {
+            // The maker's fee is its rebate, negative.
+            let market = &self.state.markets.list[maker.market as usize];
+            let base = market.outcome_fee_base(price, lots).expect(FITS);
+            making.fee -= self.charge_elastic(command, &taker.order, elastic, (base, taking.fee), output);
+        }
         for (order, part) in [(&taker.order, &taking), (maker, &making)] {
             self.post_part(order, part, quote, output);
         }
@@ -67,7 +78,7 @@ impl<B: Book> Engine<B> {
             outcome: maker.line(),
             price,
             lots,
-            notional: notional(price, lots, unit).expect("a fill is not larger than its accepted order"),
+            notional: notional(price, lots, unit).expect(FITS),
             taker_fee: taking.fee,
             maker_fee: making.fee,
             maker_remaining: maker.remaining - lots,
@@ -97,8 +108,8 @@ impl<B: Book> Engine<B> {
     }
 
     /// What `lots` at a price of the book move for an order.
-    fn part_of(&self, order: &Order, price: i64, lots: i64, rate_e6bp: u32) -> Part {
-        const FITS: &str = "a fill is not larger than its accepted order";
+    /// Rates: the fixed one in 1e-6 bp, and the elastic one in 1e-8 bp that replaces it unless it is 0.
+    fn part_of(&self, order: &Order, price: i64, lots: i64, (fixed_e6bp, elastic_e8): (u32, u32)) -> Part {
         let market: &Market = &self.state.markets.list[order.market as usize];
         let buys = order.given_side() == side::BUY;
         let own = if order.flags & flag::FLIPPED != 0 { market.payout_ticks() - price } else { price };
@@ -106,7 +117,10 @@ impl<B: Book> Engine<B> {
         let reserve = self.outcome_reserve(order, order.remaining - lots).expect(FITS);
         let freed = order.reserve - reserve;
         let base = market.outcome_fee_base(price, lots).expect(FITS);
-        let whole = fee_ceil(base, rate_e6bp.min(order.fee_cap_e6bp));
+        let whole = match elastic_e8 {
+            0 => fee_ceil(base, fixed_e6bp.min(order.fee_cap_e6bp)),
+            rate_e8 => amount(base, rate_e8.min(order.fee_cap_e6bp.saturating_mul(100))),
+        };
         // Rounding up at every fill could add up to more than the reserve, which was rounded up once.
         let fee = if buys { whole.min(freed - value) } else { whole };
         Part { buys, value, fee, freed, reserve }

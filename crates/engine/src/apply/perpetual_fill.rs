@@ -5,6 +5,7 @@ use super::orders::subject;
 use super::work::Taker;
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::fees::amount;
 use crate::ledger::{line, post_margin, post_system, post_user};
 use crate::math::fee_ceil;
 use crate::order::Order;
@@ -35,6 +36,7 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
+        let elastic = self.elastic_of(maker.market);
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
@@ -45,8 +47,18 @@ impl<B: Book> Engine<B> {
         }
         let (unit, quote, parameters) = (market.unit, market.quote, market.parameters);
         let value = lots * price * unit;
-        let taker_fee = fee_ceil(value, parameters.taker_fee_e6bp.min(taker.order.fee_cap_e6bp));
-        let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));
+        let most_e6bp = taker.order.fee_cap_e6bp;
+        let (taker_fee, maker_fee) = match elastic {
+            Some(elastic) => {
+                let fee = amount(value, elastic.rate_e8.min(most_e6bp.saturating_mul(100)));
+                // The maker's fee is its rebate, negative.
+                (fee, -self.charge_elastic(command, &taker.order, elastic, (value, fee), output))
+            }
+            None => {
+                let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));
+                (fee_ceil(value, parameters.taker_fee_e6bp.min(most_e6bp)), maker_fee)
+            }
+        };
         let postings = &mut output.postings;
         let mut taking = self.fill_side(&taker.order, lots, price, quote, taker_fee, postings);
         let making = self.fill_side(maker, lots, price, quote, maker_fee, postings);

@@ -66,6 +66,7 @@ impl<B: Book> Engine<B> {
                 }
                 due::KEEPER => self.keeper_due(command, kind, id, output),
                 due::GOVERNANCE => self.governance_due(command, kind, id, output),
+                due::VAULT => self.vault_due(command, output),
                 due::FLOW => self.flow_due(command, kind, id, output),
                 due::DETECTION => {
                     budget.due = budget.due.saturating_sub(DETECTION_DUE_COST);

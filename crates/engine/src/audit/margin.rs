@@ -68,6 +68,8 @@ pub struct Health {
 pub struct Values {
     assets: Vec<Asset>,
     feeds: Vec<Feed>,
+    /// Bound of coverage and stage on new risk, in hundredths; None = they set none.
+    pub cover_e2: Option<u32>,
     /// Until when an account may use more than tenfold leverage, ns.
     suitable_until_ns: Map<u32, i64>,
 }
@@ -192,6 +194,12 @@ impl Values {
         (entry.flags & SETTLEMENT == 0).then_some(entry.feed)
     }
 
+    /// The asset in which leveraged markets account.
+    pub fn settlement(&self) -> Option<u16> {
+        let place = self.assets.iter().position(|asset| asset.flags & SETTLEMENT != 0);
+        place.map(|asset| asset as u16)
+    }
+
     pub fn set_suitable(&mut self, account: u32, until_ns: i64) {
         match until_ns {
             0 => self.suitable_until_ns.remove(&account),
@@ -201,7 +209,8 @@ impl Values {
 
     /// Largest leverage of an account's new risk in a market, in hundredths.
     pub fn allowed_e2(&self, account: u32, perp: &Perp, now_ns: i64) -> u32 {
-        let cap = perp.leverage_cap_e2();
+        let cover = self.cover_e2.unwrap_or(u32::MAX).max(100);
+        let cap = perp.leverage_cap_e2().min(cover);
         if cap <= UNPROVEN_E2 {
             return cap;
         }

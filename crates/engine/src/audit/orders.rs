@@ -307,16 +307,21 @@ impl Auditor {
             market.reserve(maker.side, maker.price, maker.remaining - body.lots, maker.fee_cap_e6bp)?;
         let (taker_freed, maker_freed) = (taker.reserve - taker_left, maker.reserve - maker_left);
         let value = market.value(body.price, body.lots)?;
-        let fee = |order: &Order, freed: i64, rate: u32| {
-            let whole = fee_ceil(value, rate.min(order.fee_cap_e6bp));
-            if order.side == BUY {
-                whole.min(freed - value)
-            } else {
-                whole
-            }
+        let limited = |order: &Order, freed: i64, whole: i64| match order.side {
+            BUY => whole.min(freed - value),
+            _ => whole,
         };
-        let taker_fee = fee(&taker, taker_freed, market.taker_fee_e6bp);
-        let maker_fee = fee(&maker, maker_freed, market.maker_fee_e6bp);
+        let fee = |order: &Order, freed: i64, rate: u32| {
+            limited(order, freed, fee_ceil(value, rate.min(order.fee_cap_e6bp)))
+        };
+        let elastic = self.elastic_fees(market.elastic, value, taker.fee_cap_e6bp, body.taker_fee)?;
+        let (taker_fee, maker_fee) = match elastic {
+            Some((whole, rebate)) => (limited(&taker, taker_freed, whole), rebate),
+            None => (
+                fee(&taker, taker_freed, market.taker_fee_e6bp),
+                fee(&maker, maker_freed, market.maker_fee_e6bp),
+            ),
+        };
         ensure!(
             (body.notional, body.taker_fee, body.maker_fee) == (value, taker_fee, maker_fee),
             "I11",

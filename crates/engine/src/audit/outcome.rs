@@ -227,17 +227,20 @@ impl Auditor {
         let ticks = market.payout_ticks();
         ensure!(0 < body.price && body.price < ticks, "I08", "a fill at {} of {ticks}", body.price);
         let base = market.value(body.price.min(ticks - body.price), body.lots)?;
-        let part = |order: &Order, rate: u32| -> Check<(i64, i64, i64, i64)> {
+        let elastic = self.elastic_fees(market.elastic, base, taker.fee_cap_e6bp, body.taker_fee)?;
+        let part = |order: &Order, rate: u32, whole: Option<i64>| -> Check<(i64, i64, i64, i64)> {
             let own = if order.flipped { ticks - body.price } else { body.price };
             let value = market.value(own, body.lots)?;
             let left = market.outcome_reserve(order, order.remaining - body.lots)?;
             let freed = order.reserve - left;
-            let whole = fee_ceil(base, rate.min(order.fee_cap_e6bp));
+            let whole = whole.unwrap_or_else(|| fee_ceil(base, rate.min(order.fee_cap_e6bp)));
             let fee = if order.on_claims { whole } else { whole.min(freed - value) };
             Ok((value, fee, freed, left))
         };
-        let (taken, taker_fee, taker_freed, taker_left) = part(&taker, market.taker_fee_e6bp)?;
-        let (made, maker_fee, maker_freed, maker_left) = part(&maker, market.maker_fee_e6bp)?;
+        let (taken, taker_fee, taker_freed, taker_left) =
+            part(&taker, market.taker_fee_e6bp, elastic.map(|(whole, _)| whole))?;
+        let (made, maker_fee, maker_freed, maker_left) = part(&maker, market.maker_fee_e6bp, None)?;
+        let maker_fee = elastic.map_or(maker_fee, |(_, rebate)| rebate);
         let (kind, escrowed) = match (taker.on_claims, maker.on_claims) {
             (false, false) => (trade_kind::MINT, taken + made),
             (true, true) => (trade_kind::MERGE, -(taken + made)),

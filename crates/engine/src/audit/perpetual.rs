@@ -275,8 +275,9 @@ impl Auditor {
         );
         let value = market.value(body.price, body.lots)?;
         let fee = |order: &Order, rate: u32| fee_ceil(value, rate.min(order.fee_cap_e6bp));
-        let maker_fee = fee(&maker, market.maker_fee_e6bp);
-        let taker_fee = fee(&taker, market.taker_fee_e6bp);
+        let elastic = self.elastic_fees(market.elastic, value, taker.fee_cap_e6bp, body.taker_fee)?;
+        let (taker_fee, maker_fee) =
+            elastic.unwrap_or((fee(&taker, market.taker_fee_e6bp), fee(&maker, market.maker_fee_e6bp)));
         if liquidates {
             self.check_sale(event, body.price, body.lots, value)?;
         } else {

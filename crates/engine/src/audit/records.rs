@@ -26,6 +26,9 @@ const PAUSED: u8 = 2;
 const CLOSE_ONLY: u8 = 3;
 const CLOSED: u8 = 4;
 
+/// Bit of a market's flags: takers pay the elastic fee.
+pub const ELASTIC_FEE: u16 = 1 << 8;
+
 /// A movement that an event must post: owner, sub-account, asset, line, micro-units.
 pub type Movement = (u32, u8, u16, u8, i64);
 
@@ -187,6 +190,10 @@ impl Auditor {
             | Kind::VestingRevoked
             | Kind::SeasonOpened
             | Kind::SeasonSettled => return self.check_token(kind, event, postings),
+            Kind::VaultDeposited
+            | Kind::VaultCohortServed
+            | Kind::VaultExitServed
+            | Kind::VaultEpochStarted => return self.vault_money(kind, event, postings),
             _ => {}
         }
         ensure!(postings.is_empty(), "I01", "a {} event moves money", kind.name());
@@ -225,6 +232,14 @@ impl Auditor {
             | Kind::SlashAppealed
             | Kind::SlashReversed
             | Kind::SlashConfirmed => self.slash_moved(kind, event),
+            Kind::FeeCharged => self.fee_charged(event),
+            Kind::VaultExitQueued
+            | Kind::WorstCaseChanged
+            | Kind::RiskUpdated
+            | Kind::CoverageStateChanged
+            | Kind::StageChanged
+            | Kind::LeverageCapChanged
+            | Kind::ParameterSet => self.coverage_moved(kind, event),
             Kind::AccountOpened => self.account_opened(event),
             Kind::SubAccountOpened => self.sub_account_opened(event),
             Kind::AddressListed | Kind::AddressUnlisted => self.address_edited(kind, event),
@@ -479,5 +494,6 @@ pub fn market_of(body: &MarketBody) -> Market {
         unit: body.unit,
         taker_fee_e6bp: body.taker_fee_e6bp,
         maker_fee_e6bp: body.maker_fee_e6bp,
+        elastic: body.market_flags & ELASTIC_FEE != 0,
     }
 }

@@ -60,6 +60,7 @@ impl Auditor {
             let kept = fee_lines.iter().map(|&line| self.ledger.line(0, 0, asset, line)).sum();
             self.collect_fees(asset, kept);
         }
+        self.take_over_vault(engine);
         self.records.assets = state.assets.len();
         self.records.deposits = state.deposits.clone();
         for (principal, role) in state.roles.grants() {
@@ -79,6 +80,7 @@ impl Auditor {
                 unit: market.unit,
                 taker_fee_e6bp: market.parameters.taker_fee_e6bp,
                 maker_fee_e6bp: market.parameters.maker_fee_e6bp,
+                elastic: market.is_elastic(),
             });
             self.books.open_market();
             self.positions.open_market();

@@ -144,6 +144,7 @@ parameters! {
     BreakerCooldownS = 30 "breaker.cooldown_s" Risk Up [12, 720] 60, "Seconds for which a closed breaker stays quiet (P7.4)";
     KeeperMinimumStake = 64 "keeper.minimum_stake" Risk Down [100, 100_000] 1_000, "Stake that a keeper needs to act, in whole tokens (P13.1)";
     TimeLockDays = 65 "governance.time_lock_days" Structure Down [1, 30] 7, "Days between proposal and execution of what raises risk (P14.5)";
+    PerpetualStages = 80 "vault.perpetual_stages" Risk Down [0, 1] 0, "1: the stage of the vault bounds the leverage of perpetual markets too (P9.7)";
     ResolutionBond = 96 "resolution.bond" Risk Down [100, 100_000] 1_000, "Bond of the first round of a resolution, in whole units of the quote asset (P15.2)";
     ResolutionWindowHours = 97 "resolution.window_hours" Risk Down [1, 168] 2, "Hours to dispute the first round of a resolution (P15.2)";
 }
@@ -222,7 +223,7 @@ mod tests {
             P::PositionLimit | P::OpenInterestCap | P::InsuranceLimit => (Reduces, Increases),
             P::InitialAssetBp | P::DepositCap | P::CollateralCap => (Reduces, Increases),
             P::MinNotional | P::InitialLiabilityBp => (Increases, Reduces),
-            P::KeeperMinimumStake | P::TimeLockDays => (Increases, Reduces),
+            P::KeeperMinimumStake | P::TimeLockDays | P::PerpetualStages => (Increases, Reduces),
             P::ResolutionBond | P::ResolutionWindowHours => (Increases, Reduces),
             P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp => (Increases, Notice),
             P::MaintenanceAssetBp | P::MaxLeverageE2 => (Notice, Increases),

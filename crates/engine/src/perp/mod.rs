@@ -84,6 +84,8 @@ pub struct PerpMarket {
     /// Price in ticks at which a closed market settles; 0 = none yet.
     pub delisting_price: i64,
     pub closed_ns: i64,
+    /// What coverage and stage allow to new risk, in hundredths; the shard's, kept here because every margin reads it.
+    pub cover_cap_e2: u32,
 }
 
 impl PerpMarket {
@@ -112,21 +114,28 @@ impl PerpMarket {
             stale: false,
             delisting_price: 0,
             closed_ns: 0,
+            cover_cap_e2: u32::MAX,
         }
     }
 
-    /// Largest leverage for new risk, in hundredths (P4.5). The coverage terms join with the vault.
+    /// Largest leverage that the market and its tier allow, in hundredths: what maintenance follows (P4.2).
+    #[inline]
+    pub fn leverage_base_e2(&self) -> u32 {
+        self.risk.max_leverage_e2.min(TIER_SINGLE_E2)
+    }
+
+    /// Largest leverage for new risk, in hundredths (P4.5): the base, and what coverage and stage allow. Below one
+    /// nothing is allowed, and formulas use one.
     #[inline]
     pub fn leverage_cap_e2(&self) -> u32 {
-        self.risk.max_leverage_e2.min(TIER_SINGLE_E2)
+        self.leverage_base_e2().min(self.cover_cap_e2).max(100)
     }
 
     #[inline]
     pub fn fractions(&self, chosen_e2: u32) -> Fractions {
-        let cap = self.leverage_cap_e2();
         Fractions {
-            leverage_cap_e2: cap,
-            leverage_base_e2: cap,
+            leverage_cap_e2: self.leverage_cap_e2(),
+            leverage_base_e2: self.leverage_base_e2(),
             chosen_e2,
             size_k_ppm: self.risk.size_k_ppm,
             floor_mmf_ppm: self.risk.floor_mmf_ppm,
@@ -259,9 +268,12 @@ impl PerpMarket {
 }
 
 /// Leveraged markets and positions of the shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Perps {
     pub markets: Vec<PerpMarket>,
+    /// What coverage and stage allow to new risk, in hundredths (`u32::MAX` = no bound), and what binds it.
+    pub cover_cap_e2: u32,
+    pub cover_term: u8,
     /// Place in `markets` by market handle.
     by_market: Vec<u32>,
     by_feed: BTreeMap<u32, Vec<u32>>,
@@ -280,8 +292,31 @@ fn key_hash(account: u32, sub: u8, market: u32) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+impl Default for Perps {
+    fn default() -> Self {
+        Perps {
+            markets: Vec::new(),
+            cover_cap_e2: u32::MAX,
+            cover_term: crate::coverage::leverage::Term::Coverage as u8,
+            by_market: Vec::new(),
+            by_feed: BTreeMap::new(),
+            positions: Vec::new(),
+            free: Vec::new(),
+            index: Index::default(),
+            stale: VecDeque::new(),
+        }
+    }
+}
+
 impl Perps {
-    pub fn add_market(&mut self, market: PerpMarket) {
+    /// Sets what coverage and stage allow to new risk in every market.
+    pub fn set_cover(&mut self, cap_e2: u32, term: u8) {
+        (self.cover_cap_e2, self.cover_term) = (cap_e2, term);
+        self.markets.iter_mut().for_each(|market| market.cover_cap_e2 = cap_e2);
+    }
+
+    pub fn add_market(&mut self, mut market: PerpMarket) {
+        market.cover_cap_e2 = self.cover_cap_e2;
         let handle = market.market as usize;
         if self.by_market.len() <= handle {
             self.by_market.resize(handle + 1, NONE);
@@ -456,6 +491,8 @@ impl Perps {
             writer.i64(position.watch.low);
             writer.i64(position.watch.high);
         }
+        writer.u32(self.cover_cap_e2);
+        writer.u8(self.cover_term);
     }
 
     /// Positions come back by [`Perps::attach`], when accounts and markets are known.
@@ -476,6 +513,8 @@ impl Perps {
             let watch = Bounds { low: reader.i64()?, high: reader.i64()? };
             perps.positions.push(Position { leverage_e2, lots, cost, watch, ..position });
         }
+        let (cap_e2, term) = (reader.u32()?, reader.u8()?);
+        perps.set_cover(cap_e2, term);
         Ok(perps)
     }
 

@@ -13,6 +13,19 @@ use crate::limits::DAY_NS;
 use crate::state::{due, Due};
 use exit::{Cohort, Ticket};
 
+/// The correlation from which the steps of a day are counted (P9.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub since_ns: i64,
+    pub from_ppm: u32,
+}
+
+impl Published {
+    pub fn is_over(&self, now_ns: i64) -> bool {
+        now_ns >= self.since_ns.saturating_add(DAY_NS)
+    }
+}
+
 /// The vault beside its money, which lies on the lines `vault_cash` and `vault_loans` of the settlement asset.
 #[derive(Clone, Debug, Default)]
 pub struct Vault {
@@ -27,6 +40,11 @@ pub struct Vault {
     pub cohorts: BTreeMap<i64, Cohort>,
     pub next_ticket: u64,
     pub exposure: Exposure,
+    /// By bucket, `u32::MAX` for the platform: since when and from what the steps of a day are counted.
+    pub published: BTreeMap<u32, Published>,
+    /// Value and risk of the last look at coverage.
+    pub seen_nav: i64,
+    pub seen_at_risk: i128,
     pub status: Status,
     pub stage: Stage,
     /// Start of the present epoch (00:00 UTC), the value it began with, and what came in and left since.

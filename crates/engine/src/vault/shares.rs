@@ -23,23 +23,6 @@ pub fn assets_for(shares: i64, supply: i64, nav: i64) -> i64 {
     assets.min(i128::from(nav)) as i64
 }
 
-/// Least number of shares whose worth is at least `assets`, or all of `supply`.
-pub fn shares_worth(assets: i64, supply: i64, nav: i64) -> i64 {
-    let shares = (i128::from(assets) * (i128::from(supply) + VIRTUAL)).div_ceil_by(i128::from(nav) + VIRTUAL);
-    shares.min(i128::from(supply)) as i64
-}
-
-/// Ceiling division of non-negative numbers.
-trait DivCeilBy {
-    fn div_ceil_by(self, divisor: i128) -> i128;
-}
-
-impl DivCeilBy for i128 {
-    fn div_ceil_by(self, divisor: i128) -> i128 {
-        (self + divisor - 1) / divisor
-    }
-}
-
 /// Price of a share in 1e-12, for the high-water mark.
 pub fn price_e12(supply: i64, nav: i64) -> i128 {
     (i128::from(nav) + VIRTUAL) * 1_000_000_000_000 / (i128::from(supply) + VIRTUAL)

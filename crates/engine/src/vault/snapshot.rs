@@ -1,7 +1,7 @@
 //! The vault's canonical encoding.
 
 use super::exit::{Cohort, Ticket};
-use super::Vault;
+use super::{Published, Vault};
 use crate::codec::{Reader, Writer};
 use crate::coverage::stage::{phase, Stage};
 use crate::coverage::status::{state, Status};
@@ -33,6 +33,14 @@ impl Vault {
                 .for_each(|value| writer.i64(value));
         }
         self.exposure.encode(writer);
+        writer.len(self.published.len());
+        for (&bucket, published) in &self.published {
+            writer.u32(bucket);
+            writer.u32(published.from_ppm);
+            writer.i64(published.since_ns);
+        }
+        writer.i64(self.seen_nav);
+        writer.raw(&self.seen_at_risk.to_le_bytes());
         writer.raw(&[self.status.state, self.stage.stage]);
         let status = self.status.good_since_ns;
         let moments = [self.epoch_ns, self.epoch_nav, self.epoch_in, self.epoch_out, self.next_look_ns];
@@ -66,6 +74,12 @@ impl Vault {
             vault.tickets.insert(number, Ticket { account, sub, shares, collected, cutoff_ns });
         }
         vault.exposure = Exposure::decode(reader)?;
+        for _ in 0..reader.len(16)? {
+            let (bucket, from_ppm, since_ns) = (reader.u32()?, reader.u32()?, reader.i64()?);
+            vault.published.insert(bucket, Published { since_ns, from_ppm });
+        }
+        vault.seen_nav = reader.i64()?;
+        vault.seen_at_risk = i128::from_le_bytes(reader.array()?);
         vault.decode_rest(reader)?;
         let unserved: i64 = vault.cohorts.values().map(|cohort| cohort.unserved).sum();
         let held: i64 = vault.holders.values().sum();

@@ -19,6 +19,7 @@ pub use super::resolution::{ClaimPayout, VoteResolution};
 pub use super::token::{
     AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
 };
+pub use super::vault::{ClaimVaultExit, DepositVault, PublishRisk, RequestVaultExit};
 pub use super::verses::{CreateVerse, LinkMarket, MoveVerse};
 
 /// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
@@ -195,6 +196,7 @@ kinds! {
     OverrideFeed = (0x0703, 3) OverrideFeed;
     LinkOwners = (0x0704, 0) LinkOwners;
     CloseCase = (0x0704, 1) CloseCase;
+    PublishRisk = (0x0704, 2) PublishRisk;
     RegisterKeeper = (0x0801, 0) RegisterKeeper;
     RemoveKeeper = (0x0801, 1) KeeperTarget;
     ReinstateKeeper = (0x0801, 2) KeeperTarget;
@@ -231,6 +233,9 @@ kinds! {
     WithdrawOffer = (0x0C05, 2) OneOffer;
     RenounceAuthority = (0x0C05, 3) RenounceAuthority;
     SetParameter = (0x0C06, 0) SetParameter;
+    DepositVault = (0x0D01, 0) DepositVault;
+    RequestVaultExit = (0x0D02, 0) RequestVaultExit;
+    ClaimVaultExit = (0x0D02, 1) ClaimVaultExit;
     FundInsurance = (0x0D03, 0) FundInsurance;
     CreateVerse = (0x0E02, 0) CreateVerse;
     LinkMarket = (0x0E02, 1) LinkMarket;

@@ -32,6 +32,11 @@ pub use super::resolution::{
 pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
 pub use super::verses::{VerseBody, VerseLinkBody};
 
+pub use super::vault::{
+    CoverageStateBody, FeeBody, LeverageCapBody, RiskBody, VaultCohortBody, VaultDepositBody, VaultEpochBody,
+    VaultExitBody, VaultPaidBody, WorstCaseBody,
+};
+
 pub const RESULT_TAG: u8 = 0x81;
 pub const EVENT_TAG: u8 = 0x82;
 pub const EVENT_VERSION: u8 = 1;
@@ -300,6 +305,17 @@ event_kinds! {
     VerseCreated = 0x0E01 VerseBody;
     VerseMoved = 0x0E02 VerseLinkBody;
     MarketLinked = 0x0E03 VerseLinkBody;
+    VaultDeposited = 0x0D01 VaultDepositBody;
+    VaultExitQueued = 0x0D02 VaultExitBody;
+    VaultExitServed = 0x0D03 VaultPaidBody;
+    VaultCohortServed = 0x0D04 VaultCohortBody;
+    VaultEpochStarted = 0x0D05 VaultEpochBody;
+    WorstCaseChanged = 0x0D06 WorstCaseBody;
+    RiskUpdated = 0x0D07 RiskBody;
+    CoverageStateChanged = 0x0D08 CoverageStateBody;
+    StageChanged = 0x0D09 CoverageStateBody;
+    LeverageCapChanged = 0x0D0A LeverageCapBody;
+    FeeCharged = 0x0D0B FeeBody;
     ContinuationRequired = 0xFF01 TokenBody;
     TimeAdvanced = 0xFF02 TimeBody;
     StateHashed = 0xFF03 HashBody;

@@ -16,6 +16,7 @@ mod perpetual;
 pub mod record;
 mod resolution;
 mod token;
+mod vault;
 mod verses;
 
 pub use command::{Command, Kind};

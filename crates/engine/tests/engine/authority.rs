@@ -200,7 +200,9 @@ fn sender(kind: Kind) -> Sender {
             Sender::Role(roles::RISK)
         }
         K::RegisterFeed | K::UpdateFeed | K::SetFeedSource | K::SetParameter => Sender::Role(roles::RISK),
-        K::LinkOwners | K::CloseCase | K::SetSuitability | K::SetRateClass => Sender::Role(roles::RISK),
+        K::LinkOwners | K::CloseCase | K::PublishRisk | K::SetSuitability | K::SetRateClass => {
+            Sender::Role(roles::RISK)
+        }
         K::PublishPrice => Sender::Role(roles::ORACLE),
         K::AllocateVesting | K::RevokeVesting | K::OpenSeason => Sender::Role(roles::TREASURER),
         K::SettleSeason => Sender::Role(roles::SYSTEM),

@@ -48,6 +48,7 @@ mod role_rules;
 mod support;
 mod token;
 mod twap;
+mod vault;
 mod vault_shares;
 mod verses;
 mod waterfall;

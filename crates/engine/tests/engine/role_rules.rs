@@ -107,7 +107,7 @@ fn needed(kind: Kind) -> Option<u8> {
         K::RemoveKeeper | K::ReinstateKeeper | K::SlashKeeper => 8,
         K::UpdateMarket | K::UpdateMarketRisk | K::UpdateAsset | K::ConfigureBreaker => 9,
         K::RegisterFeed | K::UpdateFeed | K::SetFeedSource | K::SetParameter => 9,
-        K::LinkOwners | K::CloseCase | K::SetSuitability | K::SetRateClass => 20,
+        K::LinkOwners | K::CloseCase | K::PublishRisk | K::SetSuitability | K::SetRateClass => 20,
         K::PublishPrice => 7,
         K::DecideAppeal => 1,
         K::ProposeAction => 15,

@@ -16,6 +16,7 @@ from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.trades import TradesView
+from tradewind.node.projections.vault import VaultView
 
 
 class ExchangeViews(Projections):
@@ -38,6 +39,7 @@ class ExchangeViews(Projections):
         self.governance = GovernanceView()
         self.suitability = SuitabilityView()
         self.token = TokenView()
+        self.vault = VaultView()
         super().__init__(
             [
                 self.assets,
@@ -56,5 +58,6 @@ class ExchangeViews(Projections):
                 self.governance,
                 self.suitability,
                 self.token,
+                self.vault,
             ]
         )

@@ -1,0 +1,69 @@
+//! The elastic taker fee at a fill, and the maker's rebate out of it (protocol P8.2, P8.5, P8.6).
+
+use super::orders::subject;
+use crate::book::Book;
+use crate::coverage::Coverage;
+use crate::engine::Engine;
+use crate::fees::{rebate, taker_rate_e8, CAP_E8, DEFAULT_REBATE_PCT};
+use crate::order::Order;
+use crate::output::Output;
+use crate::wire::command::Command;
+use crate::wire::event::{EventKind, FeeBody};
+
+/// What an elastic market charges at this moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elastic {
+    /// 1e-8 bp.
+    pub rate_e8: u32,
+    /// That the curve saw.
+    pub coverage: Coverage,
+}
+
+impl<B: Book> Engine<B> {
+    /// The taker rate of a market with an elastic fee; None in a market with fixed fees. The market's own taker fee is
+    /// the most that it charges.
+    #[inline]
+    pub(crate) fn elastic_of(&self, market: u32) -> Option<Elastic> {
+        let market = &self.state.markets.list[market as usize];
+        if !market.is_elastic() {
+            return None;
+        }
+        Some(self.elastic_now(market.parameters.taker_fee_e6bp))
+    }
+
+    #[inline(never)]
+    fn elastic_now(&self, most_e6bp: u32) -> Elastic {
+        // Without a settlement asset there is no vault: as in BOOTSTRAP.
+        let seen = self.settlement_asset().map_or(Coverage::ZERO, |asset| self.coverage_now(asset));
+        let coverage = self.state.vault.stage.fee_coverage(seen);
+        let most_e8 = most_e6bp.saturating_mul(100).min(CAP_E8);
+        Elastic { rate_e8: taker_rate_e8(coverage, 0, 0).min(most_e8), coverage }
+    }
+
+    /// Tells what the trade of the next event is charged, before its postings; the maker's rebate in micro-quote.
+    pub(crate) fn charge_elastic(
+        &self,
+        command: &Command,
+        taker: &Order,
+        elastic: Elastic,
+        (base, fee): (i64, i64),
+        output: &mut Output,
+    ) -> i64 {
+        let rebate = rebate(fee, DEFAULT_REBATE_PCT, false);
+        let body = FeeBody {
+            base,
+            fee,
+            rebate,
+            coverage_ppm: elastic.coverage.to_wire(),
+            rate_e8: elastic.rate_e8,
+            adjustment_bp: 0,
+            discount_bp: 0,
+            rebate_pct: DEFAULT_REBATE_PCT as u8,
+            reserved: 0,
+            reserved2: 0,
+            reserved3: 0,
+        };
+        output.emit(command, EventKind::FeeCharged, subject(taker), &body);
+        rebate
+    }
+}

@@ -1,0 +1,143 @@
+"""What the API tells of the vault, coverage and the elastic fee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from fastapi import Request
+
+from tradewind.api.directory import Directory
+from tradewind.api.numbers import plain_text
+from tradewind.api.problems import ApiFailure
+from tradewind.core import native
+from tradewind.core.enums import Line
+from tradewind.core.units import from_micros
+from tradewind.node.projections.vault import NO_CAP, PLATFORM_BUCKET, STAGES, STATES, TERMS
+
+MAX_ROWS: Final = 1_000
+PPM: Final = Decimal(1_000_000)
+RATE: Final = Decimal(100_000_000)
+
+
+class VaultReads:
+    """Plain documents. Money is decimal text; coverage of nothing at risk is `"infinite"`."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._views = directory.views
+
+    def _asset(self) -> Any:
+        asset = next((a for a in self._views.assets.by_number.values() if a.settles), None)
+        if asset is None:
+            raise ApiFailure(404, "ASSET_NOT_FOUND", "no asset is registered as the settlement asset")
+        return asset
+
+    def _nav(self) -> int:
+        number = self._asset().asset
+        lines = (Line.VAULT_CASH, Line.VAULT_LOANS)
+        return sum(self._views.ledger.system_line(line, number) for line in lines)
+
+    def vault(self, account: str | None) -> dict[str, Any]:
+        """Value, shares, price and open exits; of one account when it is named."""
+        view, nav = self._views.vault, self._nav()
+        handle = None if account is None else self._directory.account(account).account
+        tickets = [one for one in view.tickets.values() if handle in (None, one.account)]
+        document: dict[str, Any] = {
+            "asset": self._asset().symbol,
+            "nav": _money(nav),
+            "shares": _money(view.supply),
+            "share_price": plain_text(
+                (Decimal(nav + 10**6) / (view.supply + 10**6)).quantize(Decimal("1e-6"))
+            ),
+            "stage": STAGES[view.stage],
+            "epoch_began_ns": view.epoch_ns or None,
+            "epoch_nav": _money(view.epoch_nav),
+            "performance_fees": _money(view.performance_fees),
+            "holders": len(view.shares),
+            "exits": [self._ticket(one) for one in tickets[:MAX_ROWS]],
+        }
+        if handle is not None:
+            held = view.shares.get(handle, 0)
+            document |= {
+                "account_shares": _money(held),
+                "account_value": _money(native.vault_assets(held, view.supply, nav)),
+            }
+        return document
+
+    def _ticket(self, one: Any) -> dict[str, Any]:
+        cohort = self._views.vault.cohorts[one.cutoff_ns]
+        return {
+            "ticket": one.ticket,
+            "account": one.account,
+            "shares": _money(one.shares),
+            "cutoff_ns": one.cutoff_ns,
+            "to_collect": _money(self._views.vault.entitled(one)),
+            "collected": _money(one.collected),
+            "cohort_unserved": _money(cohort.unserved),
+        }
+
+    def coverage(self) -> dict[str, Any]:
+        """NAV against S, the state, the stage, what new leverage may be, and where the risk is."""
+        view, nav = self._views.vault, self._nav()
+        ppm = native.coverage_ppm(nav, view.at_risk)
+        cap = view.leverage_cap_e2
+        return {
+            "nav": _money(nav),
+            "at_risk": _money(view.at_risk),
+            "coverage": _ratio(ppm),
+            "state": STATES[view.state],
+            "stage": STAGES[view.stage],
+            "leverage_cap": None if cap == NO_CAP else plain_text(Decimal(cap) / 100),
+            "leverage_bound_by": None if cap == NO_CAP else TERMS[view.leverage_term],
+            "correlation": _ratio(view.correlations.get(PLATFORM_BUCKET, 1_000_000)),
+            "buckets": [
+                {"bucket": bucket, "correlation": _ratio(rho)}
+                for bucket, rho in sorted(view.correlations.items())
+                if bucket != PLATFORM_BUCKET
+            ],
+            "worst_cases": [
+                {"market": market, "bucket": one.bucket, "worst_case": _money(one.amount)}
+                for market, one in sorted(view.worst_cases.items())[:MAX_ROWS]
+            ],
+        }
+
+    def fee(self) -> dict[str, Any]:
+        """The elastic taker rate as it stands (P8.2): full while the vault is in BOOTSTRAP."""
+        view = self._views.vault
+        ppm = 0 if STAGES[view.stage] == "BOOTSTRAP" else native.coverage_ppm(self._nav(), view.at_risk)
+        rate = native.fee_rate_e8(ppm)
+        return {
+            "rate_bp": plain_text(Decimal(rate) / RATE),
+            "fee_coverage": _ratio(ppm),
+            "stage": STAGES[view.stage],
+            "floor_bp": plain_text(Decimal(native.fee_rate_e8(None)) / RATE),
+            "cap_bp": plain_text(Decimal(native.fee_rate_e8(0)) / RATE),
+        }
+
+
+def _price(nav: int, supply: int) -> Decimal:
+    """Of a share, to a millionth, with the virtual unit of both."""
+    return (Decimal(nav + 10**6) / (supply + 10**6)).quantize(Decimal("1e-6"))
+
+
+def _money(micros: int) -> str:
+    return plain_text(from_micros(micros))
+
+
+def _ratio(ppm: int | None) -> str:
+    return "infinite" if ppm is None else plain_text(Decimal(ppm) / PPM)
+
+
+def vault_reads(reads: VaultReads) -> list[tuple[str, Callable[[Request], Any], str]]:
+    """Path, handler and summary of every reading."""
+    return [
+        (
+            "/vault",
+            lambda r: reads.vault(r.query_params.get("account")),
+            "Value, shares, exits",
+        ),
+        ("/coverage", lambda _: reads.coverage(), "Coverage, stage, leverage, worst cases"),
+        ("/fee", lambda _: reads.fee(), "The elastic taker rate as it stands"),
+    ]

@@ -76,10 +76,4 @@ def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:
     }
 
 
-elastic = drill(
-    "fees-elastic-3-28bp",
-    observe=_observe,
-    broken=_with_a_polynomial,
-    summarise=_summarise,
-    not_run=("no market charges the elastic rate yet: fills use the rates of their markets",),
-)
+elastic = drill("fees-elastic-3-28bp", observe=_observe, broken=_with_a_polynomial, summarise=_summarise)

@@ -64,14 +64,19 @@ fn ids(events: &[(E, Event)]) -> Vec<u8> {
 }
 
 impl Arena {
-    /// Publications at this price, straight away; the breakers that this trips, with their causes.
+    /// Publications of the first market at this price, straight away; the breakers that this trips, with their causes.
     fn reach(&mut self, dollars: f64) -> Vec<(u8, u8)> {
+        self.reach_in(PERP, dollars)
+    }
+
+    /// As [`Arena::reach`], in either market.
+    fn reach_in(&mut self, market: u32, dollars: f64) -> Vec<(u8, u8)> {
         let wanted = (dollars * 1e6).round() as i64;
         let mut found = Vec::new();
-        while self.prices[PERP as usize] != wanted {
-            let present = self.prices[PERP as usize];
+        while self.prices[market as usize] != wanted {
+            let present = self.prices[market as usize];
             let reach = present * 4 / 1_000;
-            self.prices[PERP as usize] = wanted.clamp(present - reach, present + reach);
+            self.prices[market as usize] = wanted.clamp(present - reach, present + reach);
             self.now_ns += SECOND / 4;
             for (feed, source) in
                 [PERP, OTHER].into_iter().flat_map(|feed| SOURCES.map(|source| (feed, source)))
@@ -108,6 +113,30 @@ fn b2b_and_b2c_watch_marks_and_trip_beyond_ten_and_twenty_percent() {
         assert_eq!(arena.reach(100.0 + sign * 21.0), [], "once");
         arena.refuse(buy(trader(2), OTHER, 10_000, 1_000), Code::BREAKER_ACTIVE);
     }
+}
+
+#[test]
+fn p7_2_marks_alone_are_the_reference_of_the_next_mark() {
+    let mut arena = held();
+    // The trade at 100.00 has left the window of 300 s; what follows is measured against marks.
+    arena.seconds(302);
+    assert_eq!(arena.reach(110.0), []);
+    assert_eq!(arena.reach(111.0), [(id::PRICE_SLOW, cause::MARK)]);
+}
+
+#[test]
+fn p7_2_a_market_that_stands_still_leaves_the_mean_of_b2c_when_its_window_has_passed() {
+    let mut arena = held();
+    arena.trade(0, 1, OTHER, 10_000, 1_000_000);
+    let slow = (id::PRICE_SLOW, cause::MARK);
+    assert_eq!(arena.reach_in(PERP, 125.0), [slow], "a quarter of half the interest");
+    arena.seconds(302);
+    assert_eq!(arena.reach_in(OTHER, 125.0), [slow], "the first market no longer moves");
+    // Both within one window are a mean of more than twenty percent.
+    let mut arena = held();
+    arena.trade(0, 1, OTHER, 10_000, 1_000_000);
+    assert_eq!(arena.reach_in(PERP, 125.0), [slow]);
+    assert_eq!(arena.reach_in(OTHER, 125.0), [slow, (id::PRICE_PLATFORM, cause::WEIGHTED_MOVE)]);
 }
 
 #[test]
@@ -228,6 +257,20 @@ fn p7_5_every_tripped_breaker_has_its_own_row() {
     // B6 leaves orders to the oracle matrix, and B4 collateralised trades.
     assert_eq!(refused(id::ORACLE, ALL_MARKETS, buy(ALICE, 1, 100, 1)).1, None);
     assert_eq!(refused(id::LIQUIDATION, 1, buy(ALICE, 1, 100, 1)).1, None);
+}
+
+#[test]
+fn p7_5_b4_stops_new_leverage_in_its_market_and_neither_reductions_nor_the_other_market() {
+    let mut arena = held();
+    arena.accept(trip_breaker(EMERGENCY, PERP, id::LIQUIDATION));
+    let refused = arena.refuse(buy(trader(2), PERP, 10_000, 1_000), Code::BREAKER_ACTIVE);
+    assert_eq!(refused.given, i64::from(id::LIQUIDATION));
+    arena.accept(buy(trader(2), OTHER, 10_000, 1_000));
+    let reduce = order_flag::REDUCE_ONLY;
+    arena.accept(place(
+        trader(0),
+        PlaceOrder { order_flags: reduce, ..limit(PERP, side::SELL, 10_000, 1_000) },
+    ));
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use tradewind_engine::governance::parameters::Parameter;
 use tradewind_engine::governance::Governance;
+use tradewind_engine::keeper::capability;
 use tradewind_engine::roles::{self, permission, Roles};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{EventKind as E, RoleBody};
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{Genesis, Grant};
 
+use crate::keepers::{register, slash, staking_world, STAKE};
 use crate::leveraged::{collateral, BTC_FEED, ETH_FEED, PERP};
 use crate::prices::*;
 use crate::support::*;
@@ -222,6 +224,26 @@ fn p14_3_a_reinstatement_is_of_somebody_suspended_and_its_first_approval_counts_
     world.advance(600 * SECOND);
     world.accept(reinstate(ADMIN_B));
     assert_eq!(world.kinds(), [E::PrincipalReinstated]);
+}
+
+#[test]
+fn p14_3_the_first_signature_of_a_suspended_operator_ends_and_does_not_come_back_with_him() {
+    let mut world = staking_world();
+    let keeper = KEEPERS[0];
+    world.accept(register(keeper, capability::CRANK, STAKE));
+    let first = world.accept(slash(OPERATOR, keeper, 10_000)).value;
+    let other = world.accept(slash(OPERATORS_B_C[0], keeper, 20_000)).value;
+    world.accept(suspension(ADMIN_A, Kind::SuspendPrincipal, OPERATOR));
+    let lapsed: Vec<E> = world.kinds().into_iter().filter(|&kind| kind == E::SlashLapsed).collect();
+    assert_eq!(lapsed.len(), 1, "his own, not {other}");
+    for admin in [ADMIN_A, ADMIN_B] {
+        world.accept(suspension(admin, Kind::ReinstatePrincipal, OPERATOR));
+    }
+    let second = world.accept(slash(OPERATORS_B_C[1], keeper, 10_000)).value;
+    assert_ne!(second, first);
+    assert_eq!(world.kinds(), [E::SlashSigned], "a first signature again");
+    assert_eq!(world.accept(slash(OPERATORS_B_C[1], keeper, 20_000)).value, other);
+    assert_eq!(world.kinds(), [E::SlashOpened]);
 }
 
 #[test]

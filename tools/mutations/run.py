@@ -186,7 +186,9 @@ def run_together(copy: Copy, mutations: list[Mutation], jobs: int) -> list[Outco
         programs, said = copy.build()
         if programs:
             break
-        places = [(name, int(line)) for name, line in ERROR_PLACE.findall(said)]
+        # A warning is no reason to leave something out: only what the compiler says under "error".
+        errors = "\n".join(block for block in said.split("\n\n") if block.startswith("error"))
+        places = [(name, int(line)) for name, line in ERROR_PLACE.findall(errors)]
         guilty = {number for name, line in places for number in lines.get(name, {}).get(line, set())}
         if not guilty:
             raise EngineError(said[-4_000:])

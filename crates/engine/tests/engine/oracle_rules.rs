@@ -239,7 +239,8 @@ fn p6_5_a_liquidation_in_doubt_takes_the_price_that_is_best_for_the_holder() {
         }
         arena.accept(liquidate(SYSTEM, 0, 0));
         let (_, body) = arena.bodies::<LiquidationStartBody>(E::LiquidationStarted)[0];
-        assert_eq!((body.mark, arena.mark(0)), (best, cents));
+        assert_eq!(body.mark, best);
+        assert!(arena.mark(0) < best);
         seen.push(cents);
         break;
     }

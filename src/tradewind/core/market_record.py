@@ -1,7 +1,7 @@
 """The 520-byte outcome-market record by its published layout (protocol P1.6).
 
-Written from the field table alone, apart from the engine's own code: two readers that agree say more than one.
-Files of records are read with `read_records`.
+Written from the field table alone, apart from the engine's own code: two readers that agree say more than
+one. Files of records are read with `read_records`.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def read_records(data: bytes) -> Iterator[dict[str, Any]]:
     """The markets of an archive file, one after the other.
 
     Raises:
-        TradewindError: `INVALID_RECORD_LENGTH`, `CHECKSUM_MISMATCH` and so on, see `native.market_record_decode`.
+        TradewindError: `INVALID_RECORD_LENGTH`, `CHECKSUM_MISMATCH` and so on.
     """
     place = 0
     count_at = next(offset for name, offset, _ in BASE_LAYOUT if name == "overflow_count")

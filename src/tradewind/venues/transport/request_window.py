@@ -1,4 +1,4 @@
-"""The request budget towards a venue: at most so many requests in any window of time (protocol P6.7.2, P6.7.3).
+"""The request budget towards a venue: at most so many requests in any window of time (P6.7.2, P6.7.3).
 
 A sliding log, shared by every worker of the process. A request counts from the moment it is let out until the
 window's length after it ended: wherever between those two the venue counts it, no half-open window of that
@@ -35,7 +35,7 @@ Sleep = Callable[[float], Awaitable[object]]
 class RequestWindow:
     """At most `limit` requests in any half-open span of `span_ns`.
 
-    The clock must be monotonic; one that goes back is taken to stand still, so that it never opens the window.
+    The clock must be monotonic; one that goes back is taken to stand still: it never opens the window.
     """
 
     def __init__(

@@ -37,6 +37,7 @@ _UNIT_S: Final = {
 }
 _ASSET: Final = re.compile(r"[A-Z0-9]{1,16}")
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,16}/[A-Z0-9]{1,16}")
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
 _PLAIN_DECIMAL: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -73,6 +74,8 @@ class UpConfiguration:
     seed: int = 20_240_808
     keepers: bool = True
     exchange_demo: bool = False
+    catalogue: str = ""
+    """Address of a venue catalogue whose prices the local sources publish; empty = none."""
 
     def as_dict(self) -> dict[str, Any]:
         """Canonical form: what `config_hash` is computed over. Holds no secret and no machine path but
@@ -99,6 +102,7 @@ class UpConfiguration:
             "profile": self.profile,
             "keepers": self.keepers,
             "exchange_demo": self.exchange_demo,
+            "catalogue": self.catalogue,
         }
 
 
@@ -174,6 +178,8 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
         raise ConfigurationRefused("BAD_SYMBOL", f"{one.symbol!r} is not a symbol such as BTC/USDT")
     if not 0 <= one.port <= 65_535:
         raise ConfigurationRefused("BAD_PORT", f"port {one.port} is not from 0 (any free port) to 65535")
+    if one.catalogue and not _ADDRESS.fullmatch(one.catalogue):
+        raise ConfigurationRefused("BAD_ADDRESS", f"{one.catalogue!r} is no http or https address")
     if one.feed == "replay" and not one.replay:
         raise ConfigurationRefused("NO_RECORDING", "--feed replay needs at least one --replay FILE")
     if one.replay and one.feed in ("live", "generated"):

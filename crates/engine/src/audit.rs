@@ -25,6 +25,7 @@ mod takeover;
 mod token;
 mod validity;
 mod vault;
+mod venue;
 mod waterfall;
 
 use fault::{ensure, fault, Check, Fault};
@@ -119,6 +120,7 @@ pub struct Auditor {
     outcomes: outcome::Outcomes,
     resolutions: resolution::Resolutions,
     vault: vault::Vault,
+    venues: venue::Shows,
     work: Work,
     violation: Option<Violation>,
 }
@@ -151,6 +153,7 @@ impl Auditor {
             outcomes: outcome::Outcomes::default(),
             resolutions: resolution::Resolutions::default(),
             vault: vault::Vault::default(),
+            venues: venue::Shows::default(),
             work: Work::default(),
             violation: None,
         }

@@ -230,7 +230,8 @@ impl<B: Book> Engine<B> {
             | Kind::RegisterAsset
             | Kind::CreateVerse
             | Kind::LinkMarket
-            | Kind::MoveVerse => {
+            | Kind::MoveVerse
+            | Kind::LinkVenue => {
                 need(permission::CREATE_MARKET)?;
                 u32::MAX
             }
@@ -249,7 +250,7 @@ impl<B: Book> Engine<B> {
                 need(permission::RISK)?;
                 self.sub_of(command, handle)?
             }
-            Kind::PublishPrice => {
+            Kind::PublishPrice | Kind::PublishVenueBatch | Kind::VenueItem | Kind::RefreshVenue => {
                 need(permission::ORACLE)?;
                 u32::MAX
             }
@@ -423,6 +424,10 @@ impl<B: Book> Engine<B> {
             Kind::PlaceBatch => self.place_batch(command, context, output),
             Kind::BatchItem => self.batch_item(command, context, output),
             Kind::PublishPrice => self.publish_price(command, output),
+            Kind::PublishVenueBatch => self.publish_venue_batch(command, output),
+            Kind::VenueItem => self.venue_item(command, output),
+            Kind::RefreshVenue => self.refresh_venue(command, output),
+            Kind::LinkVenue => self.link_venue(command, output),
             Kind::OverrideFeed => self.override_feed(command, output),
             Kind::TripBreaker => self.trip_breaker(command, output),
             Kind::CloseBreaker => self.close_breaker(command, output),

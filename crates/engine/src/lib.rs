@@ -47,6 +47,7 @@ pub mod streams_crash;
 pub mod token;
 pub mod trigger;
 pub mod vault;
+pub mod venue;
 pub mod verse;
 pub mod wire;
 

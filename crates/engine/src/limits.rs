@@ -202,6 +202,14 @@ pub const MAX_CONFLICTS: usize = 256;
 /// Suspended principals that hold no role.
 pub const MAX_SUSPENDED_OUTSIDERS: usize = 4_000;
 
+/// Sources of venue quotes, markets of one batch (row 0702), expected interval of a venue's poll (P6.1.3), and how long
+/// a source may be without a good batch before it alerts and before its markets halt (P6.7.4).
+pub const MAX_VENUE_SOURCES: usize = 16;
+pub const MAX_VENUE_BATCH: u32 = 1_000;
+pub const VENUE_POLL_NS: i64 = 60 * SECOND_NS;
+pub const VENUE_ALERT_NS: i64 = 180 * SECOND_NS;
+pub const VENUE_BREAKER_NS: i64 = 300 * SECOND_NS;
+
 /// Governance (P14).
 pub const MAX_OPEN_ACTIONS: usize = 10;
 /// Ended actions that late commands still get an answer about.

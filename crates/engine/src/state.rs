@@ -74,6 +74,7 @@ pub mod due {
     pub const GOVERNANCE: u8 = 11;
     pub const FLOW: u8 = 12;
     pub const DETECTION: u8 = 13;
+    pub const VENUE: u8 = 18;
     pub const RESOLUTION: u8 = 14;
     pub const VAULT: u8 = 20;
     pub const TOKEN: u8 = 30;
@@ -116,6 +117,7 @@ pub struct State<B: Book> {
     pub resolutions: Box<crate::resolution::Resolutions>,
     pub verses: Box<crate::verse::Verses>,
     pub vault: Box<crate::vault::Vault>,
+    pub venues: Box<crate::venue::Venues>,
 }
 
 impl<B: Book> State<B> {
@@ -172,6 +174,7 @@ impl<B: Book> State<B> {
         self.resolutions.encode(&mut writer);
         self.verses.encode(&mut writer);
         self.vault.encode(&mut writer);
+        self.venues.encode(&mut writer);
         writer.bytes
     }
 
@@ -230,6 +233,7 @@ impl<B: Book> State<B> {
         put(&mut *self.verses, reader, crate::verse::Verses::decode)?;
         self.check_resolutions()?;
         put(&mut *self.vault, reader, crate::vault::Vault::decode)?;
+        put(&mut *self.venues, reader, crate::venue::Venues::decode)?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -389,6 +393,7 @@ impl<B: Book> State<B> {
         let closing = self.markets.list.iter().enumerate().filter(|(_, market)| open(market));
         due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));
         self.vault.due_items(due);
+        self.venues.due_items(due);
     }
 }
 

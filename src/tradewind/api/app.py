@@ -33,6 +33,7 @@ from tradewind.api.token_desk import TokenDesk, token_commands
 from tradewind.api.token_reads import TokenReads, token_reads
 from tradewind.api.vault_desk import VaultDesk, vault_commands
 from tradewind.api.vault_reads import VaultReads, vault_reads
+from tradewind.api.venue_desk import VenueDesk, venue_commands, venue_reads
 from tradewind.observe.controls import ControlResult, Controls, Outcome
 
 log = structlog.get_logger("tradewind.api")
@@ -56,7 +57,9 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     machinery = exchange_commands(ExchangeDesk(desk), exchange)
     tokens = token_commands(TokenDesk(desk))
     vault = vault_commands(VaultDesk(ExchangeDesk(desk)))
-    for route in [*machinery, *tokens, *vault, *set_routes(desk), *command_routes(desk), *kill_routes(kill)]:
+    venues = VenueDesk(desk)
+    more = [*tokens, *vault, *venue_commands(venues), *set_routes(desk)]
+    for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
         *exchange_reads(exchange),
@@ -64,6 +67,7 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         *token_reads(TokenReads(desk)),
         *claim_reads(desk.directory),
         *vault_reads(VaultReads(desk.directory)),
+        *venue_reads(venues),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)

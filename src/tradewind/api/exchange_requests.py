@@ -280,3 +280,25 @@ class Simulate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     side: Literal["buy", "sell"] | None = None
     quantity: Number | None = None
     price: Number | None = None
+
+
+class LinkVenue(Request, kw_only=True):
+    """An outcome market shows what a venue trades under a condition (64 hexadecimal digits)."""
+
+    market: str
+    condition: str
+    source: str
+
+
+class VenueCommand(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One command of a batch of venue quotes: its name, its payload in hexadecimal digits, its key."""
+
+    command: Literal["PublishVenueBatch", "VenueItem", "RefreshVenue"]
+    payload: str
+    client_key: str
+
+
+class VenueCommands(Request, kw_only=True):
+    """Commands of one source, in their order."""
+
+    commands: list[VenueCommand]

@@ -143,6 +143,7 @@ class Platform:
             keepers=LOCAL_KEEPERS,
             sources=LOCAL_SOURCES,
         )
+        self._local_workers.catalogue = self.configuration.catalogue
         self.workers = Supervisor(self.configuration.data, self._local_workers.wanted)
         self.collector.workers = self.workers.rows
         self._supervising = asyncio.create_task(self.workers.run(), name="keepers")

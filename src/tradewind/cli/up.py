@@ -55,6 +55,9 @@ def up(
         bool,
         Parameter(negative="", help="a leveraged market beside it: feed, perpetual, two accounts, keeper"),
     ] = False,
+    catalogue: Annotated[
+        str, Parameter(help="address of a venue catalogue whose prices linked outcome markets show")
+    ] = "",
     json: Json = False,
 ) -> int:
     """Run everything on this machine: node, feed, paper venue, trader, API and console on
@@ -85,5 +88,6 @@ def up(
         seed=seed,
         keepers=keepers,
         exchange_demo=exchange_demo,
+        catalogue=catalogue,
     )
     return run(configuration, as_json=json)

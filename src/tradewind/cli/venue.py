@@ -1,17 +1,18 @@
-"""`tradewind venue status|symbols|balances paper`."""
+"""`tradewind venue`: the paper venue, a local catalogue, links of outcome markets and their ingestion."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from tradewind.cli.answers import show_rows
+from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client
 from tradewind.cli.failure import not_built
+from tradewind.cli.options import Actor
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 
-venue = App(name="venue", help="Status, symbols and balances of a venue.")
+venue = App(name="venue", help="Status of the paper venue; catalogues of outside venues.")
 Name = Annotated[str, Parameter(help="venue; only paper is built")]
 PAPER = "paper"
 
@@ -47,3 +48,64 @@ def balances(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Js
     rows = _read(name, data)["balances"]
     columns = ["asset", "free", "held"]
     return show_rows(rows, columns, json=json, title=f"Balances at {name}", empty="none", name="balances")
+
+
+SOURCE_COLUMNS = ["source", "markets", "batches", "failed", "quoted", "refreshed", "outage"]
+
+
+@venue.command
+def link(
+    market: Annotated[str, Parameter(help="outcome market: number or id")],
+    *,
+    condition: Annotated[str, Parameter(help="the venue's id of it, 64 hexadecimal digits")],
+    source: Annotated[str, Parameter(help="identity that publishes it")] = "oracle-1",
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Show in an outcome market what an outside venue trades (OPERATOR)."""
+    body = {"market": market, "condition": condition, "source": source, "actor": actor}
+    answer = Client(data).post("/venues/links", body)
+    return show(answer, json=json, title=f"Market {market} shows the venue's {condition[:10]}…")
+
+
+@venue.command
+def sources(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+    """Sources of venue quotes with their batches and outages."""
+    rows = Client(data).get("/venues")["sources"]
+    return show_rows(rows, SOURCE_COLUMNS, json=json, title="Sources", empty="none", name="sources")
+
+
+@venue.command
+def ingest(
+    catalogue: Annotated[str, Parameter(help="address of the catalogue, e.g. of `venue serve`")],
+    *,
+    source: Annotated[str, Parameter(help="local identity that publishes")] = "oracle-1",
+    once: Annotated[bool, Parameter(negative="", help="one batch, then leave")] = False,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Publish a catalogue's prices as a process of its own, beside a running platform.
+
+    At most 50 requests in any 10 s. Start the platform without --catalogue, or the worker inside of it holds
+    the identity.
+    """
+    from tradewind.cli.working import run_ingestion_worker
+
+    return run_ingestion_worker(source, data, catalogue=catalogue, once=once, as_json=json)
+
+
+@venue.command
+def serve(
+    name: Annotated[Literal["catalogue"], Parameter(help="what to serve")] = "catalogue",
+    *,
+    markets: Annotated[int, Parameter(help="markets of two outcomes, 1 to 65536")] = 21_000,
+    port: Annotated[int, Parameter(help="port on the loopback interface; 0 for any free one")] = 8700,
+    seed: Annotated[int, Parameter(help="seed of the markets")] = 1,
+    limit: Annotated[int, Parameter(help="requests in any 10 s that are answered; 0 = all")] = 50,
+    move: Annotated[float, Parameter(help="part of the markets that moves by a tick every second")] = 0.05,
+) -> int:
+    """A catalogue on this machine that speaks the wire of the outside venue, until interrupted."""
+    from tradewind.cli.working import serve_catalogue
+
+    return serve_catalogue(markets, port=port, seed=seed, limit=limit, move=move)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tradewind.cli.client import Client
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.cli.output import note, print_fields, print_json
-from tradewind.keepers.alone import run_keeper, run_oracle
+from tradewind.keepers.alone import run_ingestion, run_keeper, run_oracle
 from tradewind.keepers.lock import WorkerLocked
 from tradewind.keepers.port import PortUnavailable
 from tradewind.keepers.worker import WorkerEnded
@@ -56,6 +57,46 @@ def run_oracle_worker(
         account,
         as_json=as_json,
     )
+
+
+def run_ingestion_worker(source: str, data: Path, *, catalogue: str, once: bool, as_json: bool) -> int:
+    """Exit status of a catalogue's worker."""
+    Client(data)  # says at once when no platform runs
+    if not catalogue.startswith(("http://", "https://")):
+        raise CommandFailure(ExitCode.CANNOT, "BAD_ADDRESS", f"{catalogue!r} is no http or https address")
+    name, key = _identity(open_identities(data), source)
+    work = run_ingestion(data, name, key, catalogue=catalogue, once=once, report=_reporter(as_json))
+    return _run(work, source, as_json=as_json)
+
+
+def serve_catalogue(markets: int, *, port: int, seed: int, limit: int, move: float) -> int:
+    """Exit status of a local catalogue that was interrupted."""
+    from tradewind.venues.catalogue.server import MAX_MARKETS
+
+    if not 1 <= markets <= MAX_MARKETS or not 0.0 <= move <= 1.0 or not limit >= 0:
+        raise CommandFailure(
+            ExitCode.CANNOT, "PARAMETER_OUT_OF_BOUNDS", f"1 to {MAX_MARKETS} markets, 0 <= move <= 1"
+        )
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_catalogue(markets, port, seed, limit, move))
+    return ExitCode.OK
+
+
+async def _catalogue(markets: int, port: int, seed: int, limit: int, move: float) -> None:
+    from tradewind.venues.catalogue.server import Behaviour, CatalogueServer
+
+    server = CatalogueServer(markets, seed=seed, behaviour=Behaviour(limit=limit))
+    try:
+        address = await server.start(port)
+    except OSError as error:
+        raise CommandFailure(ExitCode.CANNOT, "PORT_TAKEN", f"port {port}: {error.strerror}") from error
+    note(f"{markets} markets at {address}")
+    try:
+        while True:
+            await asyncio.sleep(1.0)
+            server.move(int(move * 1_000_000))
+    finally:
+        await server.close()
 
 
 def _identity(identities: Identities, name: str) -> tuple[str, bytes]:

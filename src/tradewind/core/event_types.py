@@ -1095,6 +1095,80 @@ class FeedOverrideEnded(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class VenueLinked(Event, frozen=True, gc=False):
+    """VENUE_LINKED."""
+
+    source: int
+    outcomes: int
+    condition: bytes
+    key: bytes
+    postings: tuple[Posting, ...]
+
+
+class VenueQuoted(Event, frozen=True, gc=False):
+    """VENUE_QUOTED."""
+
+    first: int
+    quotes: int
+    state: int
+    confidence: int
+    liquidity: int
+    venue_time_ns: int
+    source_seq: int
+    bids: bytes
+    asks: bytes
+    postings: tuple[Posting, ...]
+
+
+class VenueRefreshed(Event, frozen=True, gc=False):
+    """VENUE_REFRESHED."""
+
+    first: int
+    count: int
+    venue_time_ns: int
+    source_seq: int
+    markets: bytes
+    postings: tuple[Posting, ...]
+
+
+class VenueBatchApplied(Event, frozen=True, gc=False):
+    """VENUE_BATCH_APPLIED."""
+
+    batch: int
+    source: int
+    alert: int
+    failed: int
+    count: int
+    quoted: int
+    refreshed: int
+    unreadable: int
+    missing: int
+    market_not_found: int
+    feed_not_found: int
+    source_not_registered: int
+    market_not_active: int
+    invalid_outcome: int
+    publish_out_of_order: int
+    future_timestamp: int
+    stale_price: int
+    parameter_out_of_bounds: int
+    non_positive_price: int
+    crossed_source: int
+    invalid_probabilities: int
+    postings: tuple[Posting, ...]
+
+
+class VenueOutage(Event, frozen=True, gc=False):
+    """VENUE_OUTAGE."""
+
+    source: int
+    level: int
+    markets: int
+    success_ns: int
+    since_ns: int
+    postings: tuple[Posting, ...]
+
+
 class ManipulationAlert(Event, frozen=True, gc=False):
     """MANIPULATION_ALERT."""
 
@@ -2045,6 +2119,11 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0715: FeedOverridePending,
     0x0716: FeedOverridden,
     0x0717: FeedOverrideEnded,
+    0x0720: VenueLinked,
+    0x0721: VenueQuoted,
+    0x0722: VenueRefreshed,
+    0x0723: VenueBatchApplied,
+    0x0724: VenueOutage,
     0x0740: ManipulationAlert,
     0x0741: CaseOpened,
     0x0742: AccountSlowed,

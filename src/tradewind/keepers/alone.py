@@ -11,6 +11,7 @@ from typing import Final
 
 from tradewind.core.hashing import account_id
 from tradewind.keepers.assemble import KINDS, refusal_to_publish
+from tradewind.keepers.ingestion import IngestionWorker
 from tradewind.keepers.lock import WorkerLock
 from tradewind.keepers.oracle import FeedQuotes, OracleWorker
 from tradewind.keepers.port import Identity
@@ -18,6 +19,7 @@ from tradewind.keepers.remote import RemotePort
 from tradewind.keepers.supervisor import Slot, row_of
 from tradewind.keepers.worker import Worker
 from tradewind.observe.view import WorkerRow
+from tradewind.venues.catalogue.client import CatalogueClient
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.feeds.select import FeedRequest, select_feed
 from tradewind.venues.transport.backoff import Backoff, BackoffPolicy
@@ -74,6 +76,23 @@ async def run_oracle(
         await feed.close()
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+
+
+async def run_ingestion(
+    data: Path, name: str, key: bytes, *, catalogue: str, once: bool, report: Report
+) -> WorkerRow:
+    """Publishes a venue's catalogue as one source until a signal, or one batch of it.
+
+    Raises:
+        As `run_keeper`.
+    """
+    client = CatalogueClient(catalogue, worker=name)
+    identity = Identity(name=name, principal=key)
+    worker = IngestionWorker(identity, RemotePort(data), client, one_by_one=once)
+    try:
+        return await _locked(data, worker, once=once, report=report)
+    finally:
+        await worker.close()
 
 
 async def _read(feed: Feed) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from tradewind.core.hashing import account_id
 from tradewind.keepers.funding import FundingWorker
+from tradewind.keepers.ingestion import IngestionWorker
 from tradewind.keepers.liquidation import LiquidationWorker
 from tradewind.keepers.oracle import OracleWorker, Quotes
 from tradewind.keepers.port import CRANK, LIQUIDATE, TRIGGER, Identity, Port, Standing
@@ -16,6 +17,7 @@ from tradewind.keepers.supervisor import Maker
 from tradewind.keepers.trigger import TriggerWorker
 from tradewind.keepers.worker import Worker
 from tradewind.node.projections.exchange import ExchangeViews
+from tradewind.venues.catalogue.client import CatalogueClient
 
 KINDS: Final[dict[str, tuple[type[Worker], int]]] = {
     "liquidation": (LiquidationWorker, LIQUIDATE),
@@ -61,6 +63,8 @@ class LocalWorkers:
         self._views, self._keys, self._port = views, keys, port
         self._keepers, self._sources = keepers, sources
         self.quotes: Quotes | None = None
+        self.catalogue = ""
+        """Address of the venue catalogue whose prices local sources publish; empty = none."""
         self.refused: str | None = None
 
     def wanted(self) -> dict[str, Maker]:
@@ -74,6 +78,10 @@ class LocalWorkers:
                     makers[f"{kind}:{name}"] = functools.partial(self._keeper, maker, identity)
         for name in self._sources:
             key = self._keys[name]
+            if self.catalogue and self._views.venues.has_source(key):
+                makers[f"ingestion:{name}"] = functools.partial(
+                    self._ingestion, Identity(name=name, principal=key)
+                )
             known = any(
                 key in feed.sources and feed.sources[key].weight
                 for feed in self._views.feeds.by_number.values()
@@ -84,6 +92,10 @@ class LocalWorkers:
 
     def _keeper(self, maker: type[Worker], identity: Identity) -> Worker:
         return maker(identity, self._port())
+
+    def _ingestion(self, identity: Identity) -> Worker:
+        client = CatalogueClient(self.catalogue, worker=identity.name)
+        return IngestionWorker(identity, self._port(), client)
 
     def _source(self, identity: Identity) -> Worker:
         assert self.quotes is not None

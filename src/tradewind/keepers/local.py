@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from tradewind.core import commands as build
@@ -18,8 +19,9 @@ from tradewind.keepers.port import (
     PortUnavailable,
     SourceDuties,
     Suspects,
+    VenueLinks,
 )
-from tradewind.keepers.reading import duties_of, sources_of, suspects_of
+from tradewind.keepers.reading import duties_of, sources_of, suspects_of, venue_links_of
 from tradewind.node.projections.exchange import ExchangeViews
 from tradewind.node.service import NodeService
 
@@ -80,27 +82,44 @@ class LocalPort:
         """See `Port`."""
         return sources_of(self._views, identity.principal, self._node.now_ns())
 
+    async def venue_links(self, identity: Identity) -> VenueLinks:
+        """See `Port`."""
+        return venue_links_of(self._views, identity.principal, self._node.now_ns())
+
     async def send(self, identity: Identity, action: Action) -> Outcome:
         """See `Port`."""
-        record = build.build(
-            action.command,
-            principal=identity.principal,
-            account=identity.account,
-            client_key=action.key.encode().ljust(KEY_CHARACTERS, b"\0"),
-            **cast(dict[str, Any], action.fields),
-        )
+        (outcome,) = await self.send_all(identity, [action])
+        return outcome
+
+    async def send_all(self, identity: Identity, actions: Sequence[Action]) -> list[Outcome]:
+        """See `Port`. All of them are one batch of the log."""
+        records = [_record(identity, action) for action in actions]
         try:
-            (result,) = await self._node.submit(record)
+            results = await self._node.submit(records)
         except TradewindError as error:
             raise PortUnavailable(f"{error.name or type(error).__name__}: {error}") from error
-        return Outcome(
-            accepted=result.accepted,
-            duplicate=result.duplicate,
-            code=result.name,
-            bound=result.bound,
-            given=result.given,
-        )
+        return [
+            Outcome(
+                accepted=result.accepted,
+                duplicate=result.duplicate,
+                code=result.name,
+                bound=result.bound,
+                given=result.given,
+                value=result.value,
+            )
+            for result in results
+        ]
 
     async def wait(self, timeout_s: float) -> None:
         """See `Port`."""
         await self._wake.wait(self._seen, timeout_s)
+
+
+def _record(identity: Identity, action: Action) -> bytes:
+    return build.build(
+        action.command,
+        principal=identity.principal,
+        account=identity.account,
+        client_key=action.key.encode().ljust(KEY_CHARACTERS, b"\0"),
+        **cast(dict[str, Any], action.fields),
+    )

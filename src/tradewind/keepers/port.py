@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -97,6 +98,21 @@ class SourceDuties(msgspec.Struct, frozen=True, kw_only=True):
     feeds: tuple[SourceDuty, ...] = ()
 
 
+class VenueLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A market that shows what a venue trades under a condition (32 bytes)."""
+
+    market: int
+    condition: bytes
+    outcomes: int
+
+
+class VenueLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """The markets that one source publishes quotes for."""
+
+    now_ns: int
+    links: tuple[VenueLink, ...] = ()
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """A command: its name, its fields as integers and bytes, and its idempotency key."""
 
@@ -113,6 +129,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     bound: int = 0
     given: int = 0
+    value: int = 0
+    """What the command gave."""
 
 
 class Port(Protocol):
@@ -136,6 +154,14 @@ class Port(Protocol):
 
     async def send(self, identity: Identity, action: Action) -> Outcome:
         """Sends a command in the identity's name; the answer comes after durability."""
+        ...
+
+    async def venue_links(self, identity: Identity) -> VenueLinks:
+        """The markets whose venue quotes the identity publishes."""
+        ...
+
+    async def send_all(self, identity: Identity, actions: Sequence[Action]) -> list[Outcome]:
+        """Sends commands in the identity's name, one behind the other; the answers come in their order."""
         ...
 
     async def wait(self, timeout_s: float) -> None:

@@ -16,6 +16,8 @@ from tradewind.keepers.port import (
     SourceDuty,
     Standing,
     Suspects,
+    VenueLink,
+    VenueLinks,
 )
 from tradewind.node.projections.duties import SECOND_NS, Waiting
 from tradewind.node.projections.exchange import ExchangeViews
@@ -118,3 +120,12 @@ def sources_of(views: ExchangeViews, key: bytes, now_ns: int) -> SourceDuties:
                 )
             )
     return SourceDuties(now_ns=now_ns, settlement=settlement, feeds=tuple(feeds))
+
+
+def venue_links_of(views: ExchangeViews, key: bytes, now_ns: int) -> VenueLinks:
+    """The markets that a public key publishes venue quotes for."""
+    links = [
+        VenueLink(market=one.market, condition=one.condition, outcomes=one.outcomes)
+        for one in views.venues.of_source(key)
+    ]
+    return VenueLinks(now_ns=now_ns, links=tuple(links))

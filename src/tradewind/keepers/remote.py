@@ -10,6 +10,7 @@ import asyncio
 import http.client
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from tradewind.core.errors import InvalidField
+from tradewind.core.records import codec
 from tradewind.core.units import from_micros
 from tradewind.keepers.port import (
     ACTION_CRANK,
@@ -28,6 +30,8 @@ from tradewind.keepers.port import (
     PortUnavailable,
     SourceDuties,
     Suspects,
+    VenueLink,
+    VenueLinks,
 )
 
 LOOPBACK: Final = "127.0.0.1"
@@ -35,6 +39,7 @@ TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 8 << 20
 SUCCESS: Final = range(200, 300)
 SERVER_ERROR: Final = 500
+VENUE_COMMANDS: Final = 200
 ACTION_NAMES: Final = {ACTION_LIQUIDATE: "liquidate", ACTION_CRANK: "crank"}
 
 
@@ -81,6 +86,53 @@ class RemotePort:
             bound=int(document.get("bound", 0)),
             given=int(document.get("given", 0)),
         )
+
+    async def venue_links(self, identity: Identity) -> VenueLinks:
+        """See `Port`."""
+        document = await self._get(f"/venues/links/{identity.name}")
+        self._hear(int(document["now_ns"]))
+        links = [
+            VenueLink(
+                market=int(one["market"]),
+                condition=bytes.fromhex(one["condition"]),
+                outcomes=int(one["outcomes"]),
+            )
+            for one in document["links"]
+        ]
+        return VenueLinks(now_ns=int(document["now_ns"]), links=tuple(links))
+
+    async def send_all(self, identity: Identity, actions: Sequence[Action]) -> list[Outcome]:
+        """See `Port`. Commands of venue quotes only, some hundred a request."""
+        outcomes: list[Outcome] = []
+        for start in range(0, len(actions), VENUE_COMMANDS):
+            some = actions[start : start + VENUE_COMMANDS]
+            body = {
+                "actor": identity.name,
+                "commands": [
+                    {
+                        "command": action.command,
+                        "payload": codec(action.command).pack(**action.fields).hex(),
+                        "client_key": action.key.encode().hex(),
+                    }
+                    for action in some
+                ],
+            }
+            status, document = await asyncio.to_thread(self._exchange, "POST", "/venues/batch", body)
+            if status not in SUCCESS:
+                raise PortUnavailable(
+                    f"{document.get('name', status)}: {document.get('detail', 'no answer')}"
+                )
+            outcomes += [
+                Outcome(
+                    accepted=not one["code"],
+                    code=one["code"],
+                    bound=int(one["bound"]),
+                    given=int(one["given"]),
+                    value=int(one["value"]),
+                )
+                for one in document["results"]
+            ]
+        return outcomes
 
     async def wait(self, timeout_s: float) -> None:
         """See `Port`. There is nothing that wakes a process elsewhere: it looks again after a short time."""

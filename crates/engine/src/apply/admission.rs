@@ -37,7 +37,7 @@ impl<B: Book> Engine<B> {
         if self.state.halts.in_force != 0 {
             self.check_halts_in_force(command, kind, context)?;
         }
-        if self.state.feeds.is_empty() {
+        if self.state.feeds.is_empty() && self.state.venues.is_empty() {
             return Ok(());
         }
         self.check_feed(command, kind, context)
@@ -59,7 +59,9 @@ impl<B: Book> Engine<B> {
             return Ok(());
         }
         let Deed::Acts(action, Some(market)) = self.deed(command, kind, context) else { return Ok(()) };
-        let Some(perp) = self.state.perps.of_market(market) else { return Ok(()) };
+        let Some(perp) = self.state.perps.of_market(market) else {
+            return self.check_venue(market, action, command.time_ns);
+        };
         match self.state.feeds.check(perp.feed, action)? {
             // Margin cannot leave a position later, so that "queued" is no.
             Cell::Queued => {
@@ -157,7 +159,9 @@ impl<B: Book> Engine<B> {
             }
             // As merging: claims become money again.
             Kind::Redeem => Deed::Acts(Action::MintMerge, Some(command.payload_as::<OneMarket>().market)),
-            Kind::PublishPrice => Deed::Acts(Action::OracleIn, None),
+            Kind::PublishPrice | Kind::PublishVenueBatch | Kind::VenueItem | Kind::RefreshVenue => {
+                Deed::Acts(Action::OracleIn, None)
+            }
             Kind::CrankFunding => Deed::Acts(Action::Funding, Some(command.payload_as::<OneMarket>().market)),
             Kind::SettleMarket => {
                 Deed::Acts(Action::SettleAtIndex, Some(command.payload_as::<OneMarket>().market))
@@ -177,6 +181,7 @@ impl<B: Book> Engine<B> {
             | Kind::SetFeedSource
             | Kind::LinkOwners
             | Kind::PublishRisk
+            | Kind::LinkVenue
             | Kind::SetSuitability
             | Kind::SetRateClass
             | Kind::GrantRole

@@ -19,7 +19,7 @@ const CONGESTION_WINDOW_S: i64 = 10;
 /// B5 looks at windows of at least so many commands.
 const CONGESTION_MIN_COMMANDS: u64 = 1_000;
 /// The last feed state that B6 tolerates (P6.2: DIVERGENT).
-const WORST_TOLERATED_STATE: i64 = 4;
+pub(super) const WORST_TOLERATED_STATE: i64 = 4;
 /// B6 of the platform: more than this share of the feeds, in bp.
 const BAD_FEEDS_BP: i64 = 2_000;
 

@@ -370,7 +370,10 @@ impl<B: Book> Engine<B> {
         let congestion_bp = (refused * 10_000).checked_div(commands).unwrap_or(0) as i64;
         let feed =
             if scope == ALL_MARKETS { None } else { self.state.perps.of_market(scope).map(|p| p.feed) };
-        Facts { congestion_bp, feed }
+        let now_ns = self.cursor.time_ns;
+        let venue_unsettled =
+            self.state.venues.of_market(scope).is_some_and(|entry| !entry.is_settled(now_ns));
+        Facts { congestion_bp, feed, venue_unsettled }
     }
 }
 

@@ -41,5 +41,6 @@ mod slashes;
 mod timers;
 mod token;
 mod vault;
+mod venue;
 mod verses;
 pub(crate) mod work;

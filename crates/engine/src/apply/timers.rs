@@ -78,6 +78,7 @@ impl<B: Book> Engine<B> {
                         return (Some(work), true);
                     }
                 }
+                due::VENUE => self.venue_due(command, id, output),
                 other => unreachable!("due kind {other}"),
             }
         }

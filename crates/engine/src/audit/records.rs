@@ -226,6 +226,11 @@ impl Auditor {
             | Kind::FeedOverridePending
             | Kind::FeedOverridden
             | Kind::FeedOverrideEnded => self.feed_moved(kind, event),
+            Kind::VenueLinked
+            | Kind::VenueQuoted
+            | Kind::VenueRefreshed
+            | Kind::VenueBatchApplied
+            | Kind::VenueOutage => self.check_venue(kind, event),
             Kind::SlashSigned
             | Kind::SlashLapsed
             | Kind::SlashOpened

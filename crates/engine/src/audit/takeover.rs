@@ -90,6 +90,7 @@ impl Auditor {
             let (owner, part) = ((claim.market, claim.account), (claim.sub, claim.outcome));
             self.outcomes.load(owner, part, claim.free, claim.held);
         }
+        self.venues.load(&state.venues);
         self.take_over_values(engine)?;
         self.take_over_positions(engine)?;
         let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);

@@ -69,6 +69,8 @@ pub struct Facts {
     pub congestion_bp: i64,
     /// The market's feed.
     pub feed: Option<u32>,
+    /// The market shows a venue's, which has not been VALID for 60 s.
+    pub venue_unsettled: bool,
 }
 
 /// Business state of this concern.
@@ -182,7 +184,7 @@ impl Halts {
                 pending == 0 || i128::from(pending) * 10_000 < 500 * i128::from(open)
             }),
             breaker::id::ORACLE if scope == u32::MAX => !self.too_many_bad_feeds(),
-            breaker::id::ORACLE => self.feed_settled(facts.feed, now_ns),
+            breaker::id::ORACLE => !facts.venue_unsettled && self.feed_settled(facts.feed, now_ns),
             _ => true,
         }
     }
@@ -402,7 +404,7 @@ mod tests {
     #[test]
     fn b5_comes_back_below_ten_percent() {
         for (congestion_bp, ready) in [(1_000, false), (999, true)] {
-            let facts = Facts { congestion_bp, feed: None };
+            let facts = Facts { congestion_bp, ..Facts::default() };
             assert_eq!(Halts::default().may_reopen(u32::MAX, breaker::id::CONGESTION, 0, facts), ready);
         }
     }

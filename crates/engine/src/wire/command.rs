@@ -20,6 +20,7 @@ pub use super::token::{
     AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
 };
 pub use super::vault::{ClaimVaultExit, DepositVault, PublishRisk, RequestVaultExit};
+pub use super::venue::{LinkVenue, PublishVenueBatch, RefreshVenue, VenueItem};
 pub use super::verses::{CreateVerse, LinkMarket, MoveVerse};
 
 /// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
@@ -190,6 +191,10 @@ kinds! {
     MergeSet = (0x0602, 0) OneSet;
     Redeem = (0x0603, 0) OneMarket;
     PublishPrice = (0x0701, 0) PublishPrice;
+    PublishVenueBatch = (0x0702, 0) PublishVenueBatch;
+    VenueItem = (0x0702, 1) VenueItem;
+    RefreshVenue = (0x0702, 2) RefreshVenue;
+    LinkVenue = (0x0702, 3) LinkVenue;
     RegisterFeed = (0x0703, 0) RegisterFeed;
     UpdateFeed = (0x0703, 1) RegisterFeed;
     SetFeedSource = (0x0703, 2) SetFeedSource;

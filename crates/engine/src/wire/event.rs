@@ -30,6 +30,7 @@ pub use super::resolution::{
     BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, RedeemedBody, SweptBody, VoteBody,
 };
 pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
+pub use super::venue::{VenueBatchBody, VenueLinkBody, VenueOutageBody, VenueQuoteBody, VenueRefreshBody};
 pub use super::verses::{VerseBody, VerseLinkBody};
 
 pub use super::vault::{
@@ -235,6 +236,11 @@ event_kinds! {
     FeedOverridePending = 0x0715 OverridePendingBody;
     FeedOverridden = 0x0716 OverrideBody;
     FeedOverrideEnded = 0x0717 OverrideBody;
+    VenueLinked = 0x0720 VenueLinkBody;
+    VenueQuoted = 0x0721 VenueQuoteBody;
+    VenueRefreshed = 0x0722 VenueRefreshBody;
+    VenueBatchApplied = 0x0723 VenueBatchBody;
+    VenueOutage = 0x0724 VenueOutageBody;
     ManipulationAlert = 0x0740 DetectionBody;
     CaseOpened = 0x0741 CaseBody;
     AccountSlowed = 0x0742 SlowedBody;

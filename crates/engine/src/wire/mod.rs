@@ -17,6 +17,7 @@ pub mod record;
 mod resolution;
 mod token;
 mod vault;
+mod venue;
 mod verses;
 
 pub use command::{Command, Kind};

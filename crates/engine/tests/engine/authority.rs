@@ -193,7 +193,7 @@ fn sender(kind: Kind) -> Sender {
             Sender::Role(roles::SYSTEM)
         }
         K::Deposit | K::ConfirmWithdrawal | K::CompleteLiquidation => Sender::Role(roles::SYSTEM),
-        K::CreateMarket | K::CloseMarket | K::RegisterAsset => Sender::Role(roles::OPERATOR),
+        K::CreateMarket | K::CloseMarket | K::RegisterAsset | K::LinkVenue => Sender::Role(roles::OPERATOR),
         K::CreateVerse | K::LinkMarket | K::MoveVerse => Sender::Role(roles::OPERATOR),
         K::RemoveKeeper | K::ReinstateKeeper | K::SlashKeeper => Sender::Role(roles::OPERATOR),
         K::UpdateMarket | K::UpdateMarketRisk | K::UpdateAsset | K::ConfigureBreaker => {
@@ -203,7 +203,9 @@ fn sender(kind: Kind) -> Sender {
         K::LinkOwners | K::CloseCase | K::PublishRisk | K::SetSuitability | K::SetRateClass => {
             Sender::Role(roles::RISK)
         }
-        K::PublishPrice => Sender::Role(roles::ORACLE),
+        K::PublishPrice | K::PublishVenueBatch | K::VenueItem | K::RefreshVenue => {
+            Sender::Role(roles::ORACLE)
+        }
         K::AllocateVesting | K::RevokeVesting | K::OpenSeason => Sender::Role(roles::TREASURER),
         K::SettleSeason => Sender::Role(roles::SYSTEM),
         K::DecideAppeal | K::VoteResolution => Sender::Role(roles::ARBITER),

@@ -50,6 +50,7 @@ mod token;
 mod twap;
 mod vault;
 mod vault_shares;
+mod venue;
 mod verses;
 mod waterfall;
 mod waterfall_audit;

@@ -17,6 +17,7 @@ from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.trades import TradesView
 from tradewind.node.projections.vault import VaultView
+from tradewind.node.projections.venues import VenuesView
 
 
 class ExchangeViews(Projections):
@@ -40,6 +41,7 @@ class ExchangeViews(Projections):
         self.suitability = SuitabilityView()
         self.token = TokenView()
         self.vault = VaultView()
+        self.venues = VenuesView()
         super().__init__(
             [
                 self.assets,
@@ -59,5 +61,6 @@ class ExchangeViews(Projections):
                 self.suitability,
                 self.token,
                 self.vault,
+                self.venues,
             ]
         )

@@ -19,6 +19,7 @@ MODULES: Final = (
     "fees",
     "frames",
     "halting",
+    "ingestion",
     "integrity",
     "keepers",
     "leakage",

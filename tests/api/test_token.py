@@ -148,9 +148,22 @@ async def test_seasons_open_by_budget_and_end_by_time(world: TokenWorld) -> None
     assert abs(Decimal(season["emitted"]) - Decimal("55555.555555")) < 30
     late = await api.post("/token/vesting", {"account": "bob", "pool": "team", "amount": "5"})
     assert late.json()["name"] == "APPROVALS_MISSING"
-    revoked = await api.post("/token/vesting/revoke", {"schedule": 1})
+    proposed = await api.done(
+        "/token/vesting", {"account": "bob", "pool": "team", "amount": "5", "propose": True}
+    )
+    for approver in ("approver_1", "approver_2", "approver_3"):
+        await api.done(f"/proposals/{proposed['value']}/approve", {"actor": approver})
+    early = await api.post(f"/proposals/{proposed['value']}/execute", {})
+    assert early.json()["name"] == "TIMELOCK_ACTIVE"
+    await world.pass_days(7)
+    await api.done(f"/proposals/{proposed['value']}/execute", {})
+    [schedule] = (await api.get("/token/vesting")).json()["schedules"]
+    assert (schedule["account"], schedule["pool"], schedule["amount"]) == ("bob", "team", "5")
+    kept = await api.post("/token/vesting/revoke", {"schedule": schedule["schedule"]})
+    assert kept.json()["name"] == "NOT_REVOCABLE"
+    revoked = await api.post("/token/vesting/revoke", {"schedule": 9})
     assert revoked.json()["name"] == "NOTHING_TO_CLAIM"
-    await world.pass_days(179)
+    await world.pass_days(172)
     for _ in range(100):
         document = await world.token()
         if document["seasons"][0]["state"] == "settled":

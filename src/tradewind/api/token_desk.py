@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tradewind.api.desk import SECOND_NS, Desk, Done, client_key
+from tradewind.api.exchange_desk import inner_command
 from tradewind.api.numbers import parse_amount
 from tradewind.api.problems import ApiFailure
 from tradewind.api.requests import Number, Request
@@ -50,13 +51,19 @@ class ClaimVested(Request, kw_only=True):
     schedule: int
 
 
-class RevokeVesting(Request, kw_only=True):
-    """Ends a schedule; through a proposal."""
+class Governed(Request, kw_only=True):
+    """A decision that may need approvals: `propose` makes it a proposal of the governor."""
+
+    propose: bool = False
+
+
+class RevokeVesting(Governed, kw_only=True):
+    """Ends a schedule; only through a proposal."""
 
     schedule: int
 
 
-class AllocateVesting(Request, kw_only=True):
+class AllocateVesting(Governed, kw_only=True):
     """Gives locked tokens of a pool to an account. `start_s`: Unix seconds, absent = now."""
 
     account: str
@@ -65,7 +72,7 @@ class AllocateVesting(Request, kw_only=True):
     start_s: int | None = None
 
 
-class OpenSeason(Request, kw_only=True):
+class OpenSeason(Governed, kw_only=True):
     """Opens the next season with a budget."""
 
     season: int
@@ -87,6 +94,21 @@ class TokenDesk:
     async def _send(self, name: str, one: Request, **fields: Any) -> Done:
         return await self._desk._send(
             name, functools.partial(build.build, name), client_key=client_key(one), **fields
+        )
+
+    async def _decide(self, name: str, one: Governed, **fields: Any) -> Done:
+        """Sends a command of the treasurer, or proposes it."""
+        if not one.propose:
+            return await self._send(name, one, principal=self._desk._actor(one, "treasurer"), **fields)
+        kind, op, payload = inner_command(name, fields)
+        return await self._send(
+            "ProposeAction",
+            one,
+            principal=self._desk._actor(one, "governor"),
+            action_kind=kind,
+            action_op=op,
+            config_version=self._desk.views.governance.config_version,
+            payload=payload,
         )
 
     def _owner(self, name: str) -> dict[str, bytes]:
@@ -114,9 +136,8 @@ class TokenDesk:
         return await self._send("ClaimVested", one, **self._owner(one.account), schedule=one.schedule)
 
     async def revoke(self, one: RevokeVesting) -> Done:
-        """Refused with APPROVALS_MISSING: a proposal carries it."""
-        actor = self._desk._actor(one, "treasurer")
-        return await self._send("RevokeVesting", one, principal=actor, schedule=one.schedule)
+        """Without `propose` refused with APPROVALS_MISSING."""
+        return await self._decide("RevokeVesting", one, schedule=one.schedule)
 
     async def allocate(self, one: AllocateVesting) -> Done:
         """TREASURER before the first season, afterwards a proposal."""
@@ -125,10 +146,9 @@ class TokenDesk:
             raise ApiFailure(
                 422, "PARAMETER_OUT_OF_BOUNDS", f"pools are {', '.join(names)}, not {one.pool!r}"
             )
-        return await self._send(
+        return await self._decide(
             "AllocateVesting",
             one,
-            principal=self._desk._actor(one, "treasurer"),
             beneficiary=self._desk.account(one.account).account_id,
             pool=names.index(one.pool),
             amount=parse_amount(one.amount),
@@ -137,9 +157,7 @@ class TokenDesk:
 
     async def open_season(self, one: OpenSeason) -> Done:
         """The first one TREASURER; later ones through a proposal."""
-        actor = self._desk._actor(one, "treasurer")
-        budget = parse_amount(one.budget)
-        return await self._send("OpenSeason", one, principal=actor, season=one.season, budget=budget)
+        return await self._decide("OpenSeason", one, season=one.season, budget=parse_amount(one.budget))
 
     async def settle_season(self, one: SettleSeason) -> Done:
         """SYSTEM; the platform's own clock does it when nobody asks."""

@@ -20,6 +20,7 @@ season = App(name="season", help="Seasons: open and settle.")
 token.command(vest)
 token.command(season)
 Amount = Annotated[str, Parameter(help="amount of the token")]
+Propose = Annotated[bool, Parameter(negative="", help="make it a proposal that others approve")]
 Number = Annotated[int, Parameter(help="number of the schedule")]
 POOL_COLUMNS = ["pool", "size", "cliff_days", "length_days", "vested", "allocated", "claimed", "revocable"]
 LOT_COLUMNS = ["lot", "amount", "weight", "lock_days", "locked", "pending"]
@@ -133,22 +134,37 @@ def allocate(
     amount: Amount,
     *,
     start: Annotated[int | None, Parameter(help="start in Unix seconds instead of now")] = None,
+    propose: Propose = False,
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
     """Give locked tokens of a pool (TREASURER before the first season, then a proposal)."""
-    body = {"account": account, "pool": pool, "amount": amount, "start_s": start, "actor": actor}
-    return show(Client(data).post("/token/vesting", body), json=json, title=f"{amount} of {pool} allocated")
+    body = {
+        "account": account,
+        "pool": pool,
+        "amount": amount,
+        "start_s": start,
+        "propose": propose,
+        "actor": actor,
+    }
+    done = "proposed" if propose else "allocated"
+    return show(Client(data).post("/token/vesting", body), json=json, title=f"{amount} of {pool} {done}")
 
 
 @vest.command
 def revoke(
-    schedule: Number, *, actor: Actor = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
+    schedule: Number,
+    *,
+    propose: Propose = False,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
 ) -> int:
-    """Ask to end a schedule: answered with what it needs, since a proposal must carry it."""
-    answer = Client(data).post("/token/vesting/revoke", {"schedule": schedule, "actor": actor})
-    return show(answer, json=json, title=f"Schedule {schedule} revoked")
+    """End a schedule; what has vested stays. Only a proposal can do it."""
+    body = {"schedule": schedule, "propose": propose, "actor": actor}
+    answer = Client(data).post("/token/vesting/revoke", body)
+    return show(answer, json=json, title=f"Revocation of schedule {schedule} proposed")
 
 
 @season.command(name="open")
@@ -156,13 +172,15 @@ def open_season(
     number: Annotated[int, Parameter(help="number of the season")],
     budget: Amount,
     *,
+    propose: Propose = False,
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
     """Open the next season: 180 days (TREASURER for the first, then a proposal)."""
-    body = {"season": number, "budget": budget, "actor": actor}
-    return show(Client(data).post("/token/seasons", body), json=json, title=f"Season {number} is open")
+    body = {"season": number, "budget": budget, "propose": propose, "actor": actor}
+    title = f"Season {number} is {'proposed' if propose else 'open'}"
+    return show(Client(data).post("/token/seasons", body), json=json, title=title)
 
 
 @season.command

@@ -1,8 +1,10 @@
 //! The token (P11): supply, vesting, seasons, staking and its rewards.
 
 use proptest::prelude::*;
+use tradewind_engine::coverage::Coverage;
+use tradewind_engine::fees;
 use tradewind_engine::ledger::line;
-use tradewind_engine::token::{staking, vesting, RESERVED, SEASON_BUDGET, SUPPLY};
+use tradewind_engine::token::{staking, vesting, Staking, RESERVED, SEASON_BUDGET, SUPPLY};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{
     EventKind as E, RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, VestingBody,
@@ -468,6 +470,45 @@ proptest! {
         let (reserved, season, issuance) = supply_lines(&world);
         prop_assert_eq!(issuance, -SUPPLY);
         prop_assert!(reserved <= RESERVED + SEASON_BUDGET && season <= SEASON_BUDGET);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    /// T21, P8.7: one who trades with itself, has less than half of the vault and less than half of the staked tokens
+    /// under the longest lock while the others take none, gets less back than it pays, whatever coverage, discount
+    /// and incentives are.
+    #[test]
+    fn t21_trading_with_oneself_loses_through_stakes_too(
+        coverage_ppm in prop_oneof![Just(0), 0..3_000_000_u64],
+        (adjustment_bp, volume) in (0..8_u32, 0..200_000_000_000_000_i64),
+        incentives in (0..=50_u32, 0..=10_u32, 0..=20_u32, any::<bool>()),
+        (own_stake, own_vault_ppm) in (staking::MIN_STAKE..1_500_000_000_000_i64, 0..500_000_i64),
+        fills in proptest::collection::vec(1_000_000..1_000_000_000_000_i64, 1..20),
+    ) {
+        let (rebate_pct, referral_pct, reward_pct, improves) = incentives;
+        let settings = fees::Incentives { rebate_pct, referral_pct, reward_pct };
+        prop_assert!(settings.check().is_ok());
+        let discount_bp = fees::discount_bp(volume, own_stake);
+        let rate_e8 = fees::taker_rate_e8(Coverage::from_ppm(coverage_ppm), adjustment_bp, discount_bp);
+        let mut stakes = Staking::default();
+        stakes.admit(USDC);
+        let mine = stakes.add(0, own_stake, LOCK_90, 0).number;
+        stakes.add(1, own_stake + 1, 0, 0);
+        let (mut paid, mut returned, mut staker_pool) = (0, 0, 0);
+        for base in fills {
+            let fee = fees::amount(base, rate_e8);
+            let rebate = fees::rebate(fee, rebate_pct, improves);
+            let (referral, reward) = (fee * i64::from(referral_pct) / 100, fee * i64::from(reward_pct) / 100);
+            let split = fees::split(fee - rebate - referral, fees::Profile::Standard);
+            paid += fee;
+            staker_pool += split.stakers;
+            returned += rebate + referral + reward + split.vault * own_vault_ppm / 1_000_000;
+        }
+        stakes.funds[0] = stakes.brought_up(stakes.funds[0], staker_pool);
+        returned += stakes.pay(0, mine, 0).0[0];
+        prop_assert!(returned < paid, "{returned} of {paid} come back");
     }
 }
 

@@ -131,7 +131,12 @@ impl<B: Book> Engine<B> {
         assessment(&pairs(&perpetual::rows(&perp.risk), &perpetual::rows(&new)), in_setup)
     }
 
-    /// An asset that nobody has deposited yet is still being set up.
+    /// Whether somebody has some of an asset; the token comes into being without a deposit.
+    fn is_held(&self, asset: u16) -> bool {
+        self.state.system.get(line::WORLD, 0, asset) != 0 || self.state.token.asset() == Some(asset)
+    }
+
+    /// An asset that nobody has yet is still being set up.
     fn assess_asset(&self, request: &UpdateAsset) -> Assessment {
         let Some(asset) = self.state.assets.get(request.asset as usize) else { return UNKNOWN };
         let new = Asset {
@@ -141,7 +146,7 @@ impl<B: Book> Engine<B> {
             collateral_cap: request.collateral_cap,
             ..*asset
         };
-        let in_setup = self.state.system.get(line::WORLD, 0, request.asset) == 0;
+        let in_setup = !self.is_held(request.asset);
         assessment(&pairs(&asset_rows(asset), &asset_rows(&new)), in_setup)
     }
 
@@ -179,9 +184,7 @@ impl<B: Book> Engine<B> {
     fn is_feed_used(&self, feed: u32) -> bool {
         let markets = self.state.perps.of_feed(feed);
         let in_operation = |&market: &u32| self.state.markets.list[market as usize].status != status::CREATED;
-        let held = |(asset, entry): (usize, &Asset)| {
-            entry.feed == feed && self.state.system.get(line::WORLD, 0, asset as u16) != 0
-        };
+        let held = |(asset, entry): (usize, &Asset)| entry.feed == feed && self.is_held(asset as u16);
         markets.iter().any(in_operation) || self.state.assets.iter().enumerate().any(held)
     }
 

@@ -297,6 +297,27 @@ fn a_season_draws_no_more_than_the_ecosystem_has_vested_of_what_nobody_was_alloc
 }
 
 #[test]
+fn the_tokens_weights_are_no_set_up_although_nobody_ever_deposited_it() {
+    let mut world = issued_world();
+    let heavier = UpdateAsset {
+        asset: MMT,
+        initial_asset_bp: 10_000,
+        maintenance_asset_bp: 10_000,
+        initial_liability_bp: 10_000,
+        maintenance_liability_bp: 10_000,
+        deposit_cap: 1,
+        feed: u32::MAX,
+        ..Record::zero()
+    };
+    // Lowering the cap of deposits is no risk; taking it away again is.
+    world.accept(by(RISK, Kind::UpdateAsset).with(&heavier));
+    world.advance(2 * DAY);
+    world.tick();
+    let open = UpdateAsset { deposit_cap: 0, ..heavier };
+    world.refuse(by(RISK, Kind::UpdateAsset).with(&open), Code::APPROVALS_MISSING);
+}
+
+#[test]
 fn p11_5_a_stake_is_a_lot_of_its_own_with_a_minimum_a_lock_and_a_weight() {
     let mut world = token_world();
     world.refuse(stake(ALICE, 100 * TOKEN - 1, 0), Code::BELOW_MINIMUM);

@@ -26,6 +26,12 @@ from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
+from tradewind.api.resolution import (
+    ResolutionDesk,
+    ResolutionReads,
+    resolution_commands,
+    resolution_reads,
+)
 from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.token import authorised
@@ -54,12 +60,16 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         description="Commands in, views out. Numbers are decimal text; failures are problem+json.",
     )
     exchange = ExchangeReads(desk.directory, desk.identities)
-    machinery = exchange_commands(ExchangeDesk(desk), exchange)
+    exchange_desk = ExchangeDesk(desk)
+    machinery = exchange_commands(exchange_desk, exchange)
+    machinery += resolution_commands(ResolutionDesk(exchange_desk))
     tokens = token_commands(TokenDesk(desk))
     vault = vault_commands(VaultDesk(ExchangeDesk(desk)))
     venues = VenueDesk(desk)
     more = [*tokens, *vault, *venue_commands(venues), *set_routes(desk)]
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
+    vault = vault_commands(VaultDesk(exchange_desk))
+    for route in [*machinery, *tokens, *vault, *set_routes(desk), *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
         *exchange_reads(exchange),
@@ -68,6 +78,7 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         *claim_reads(desk.directory),
         *vault_reads(VaultReads(desk.directory)),
         *venue_reads(venues),
+        *resolution_reads(ResolutionReads(exchange_desk)),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)

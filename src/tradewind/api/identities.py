@@ -54,6 +54,10 @@ ROLES: Final[dict[str, tuple[Role, ...]]] = {
     "operator_2": (Role.OPERATOR,),
     "treasurer": (Role.TREASURER,),
     "arbiter": (Role.ARBITER,),
+    "arbiter_2": (Role.ARBITER,),
+    "arbiter_3": (Role.ARBITER,),
+    "arbiter_4": (Role.ARBITER,),
+    "arbiter_5": (Role.ARBITER,),
 }
 
 

@@ -50,6 +50,14 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "vault": ("tradewind.cli.vault:vault", OPERATE, "The vault: deposit, withdraw, claim, coverage."),
     "fee": ("tradewind.cli.vault:fee", OPERATE, "The elastic fee, and its curve as a picture."),
     "proposal": ("tradewind.cli.proposal:proposal", OPERATE, "Governed changes: propose, approve, execute."),
+    "resolve": (
+        "tradewind.cli.resolve:resolve",
+        OPERATE,
+        "Outcome markets: propose, vote, finalise and show what they pay.",
+    ),
+    "dispute": ("tradewind.cli.resolve:dispute", OPERATE, "Dispute a proposed payout, with a bond."),
+    "redeem": ("tradewind.cli.resolve:redeem", OPERATE, "Redeem claims on a settled market."),
+    "verse": ("tradewind.cli.verse:verse", OPERATE, "Groups of markets: create, move, link, show."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
     "halt": (

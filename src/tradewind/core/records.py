@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _STRUCT_CODES = {"|u1": "B", "<u2": "H", "<u4": "I", "<u8": "Q", "<i8": "q"}
 
 _HEADER_FIELDS = frozenset({"seq", "time_ns", "index", "shard", "market", "account", "sub", "order"})
-_TEXT_FIELDS = frozenset({"symbol", "reason"})
+_TEXT_FIELDS = frozenset({"symbol", "reason", "slug"})
 _REASON_IS_A_NUMBER = frozenset({"CancelBody"})
 
 Field = tuple[str, int, str]

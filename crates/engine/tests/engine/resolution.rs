@@ -12,6 +12,7 @@ use tradewind_engine::{Engine, FastBook};
 
 use crate::audit::Recording;
 use crate::outcome::{claim, outcome_request, sets};
+use crate::outcome_books::on;
 use crate::support::*;
 
 pub const USD: i64 = 1_000_000;
@@ -22,7 +23,7 @@ const PROOF: Key = key(0xEF);
 pub fn short_market(world: &mut World, outcome_count: u8) -> u32 {
     let nonce = 500 + world.engine.sizes().1 as u64;
     let settle_time_ns = world.now_ns + 2 * HOUR;
-    let request = CreateMarket { settle_time_ns, ..outcome_request(nonce, outcome_count) };
+    let request = CreateMarket { settle_time_ns, taker_fee_e6bp: 0, ..outcome_request(nonce, outcome_count) };
     world.accept(by(OPERATOR, Kind::CreateMarket).with(&request)).value as u32
 }
 
@@ -262,6 +263,56 @@ fn p15_3_no_quorum_in_48_hours_returns_the_bond_and_opens_the_next_round_until_t
 }
 
 #[test]
+fn p15_6_exposure_above_ten_bonds_is_shown_and_raises_the_bond() {
+    let mut world: World = World::new();
+    let market = short_market(&mut world, 2);
+    // BOB holds 30,000 claims on outcome 0 alone.
+    let lots = 30_000_000;
+    world.accept(sets(ALICE, Kind::MintSet, market, lots));
+    world.accept(place(ALICE, on(market, 0, side::SELL, 500, lots)));
+    world.accept(place(BOB, on(market, 0, side::BUY, 500, lots)));
+    assert_eq!(claim(&world, BOB, market, 0), (30_000 * USD, 0));
+    world.wait(2 * HOUR);
+    let offers = |command: Command, bond: i64| changed(command, |request| request.bond = bond);
+    let low = world.refuse(offers(proposal(BOB, market, 0), 3_000 * USD - 1), Code::CONFLICT_OF_INTEREST);
+    assert_eq!((low.bound, low.given), (3_000 * USD, 3_000 * USD - 1));
+    let disputed = &mut world.clone();
+    disputed.accept(proposal(CAROL, market, 1));
+    let low = disputed.refuse(offers(dispute(BOB, market, 0, 0), 3_000 * USD - 1), Code::BOND_TOO_LOW);
+    assert_eq!(low.bound, 3_000 * USD);
+    disputed.accept(offers(dispute(BOB, market, 0, 0), 3_000 * USD));
+    world.accept(offers(proposal(BOB, market, 0), 3_000 * USD));
+    let body: ClaimBody = world.events()[0].1.body_as();
+    assert_eq!((body.exposure, body.bond), (30_000 * USD, 3_000 * USD));
+    world.wait(2 * HOUR);
+    world.accept(finalise(market));
+    // Only claims on the loser are left, and they are worth nothing: the escrow is empty before they are redeemed.
+    assert_eq!(world.accept(redeem(BOB, market)).value, 30_000_000_000);
+    assert_eq!(escrow(&world, line::SET_ESCROW, market), 0);
+    assert_eq!(world.accept(redeem(ALICE, market)).value, 0);
+    assert_eq!(world.engine.claim_supply(market, 1), 0);
+}
+
+#[test]
+fn p2_3_1_open_orders_end_at_the_settle_time_and_give_back_what_they_held() {
+    let mut world: World = World::new();
+    let market = short_market(&mut world, 2);
+    world.accept(sets(ALICE, Kind::MintSet, market, 1_000));
+    let free = world.free(BOB, USDC);
+    for number in 0..90 {
+        world.accept(place(ALICE, on(market, 0, side::SELL, 600, 10)));
+        world.accept(place(BOB, on(market, 0, side::BUY, 500 - number, 10)));
+    }
+    assert!(world.held(BOB, USDC) > 0 && claim(&world, ALICE, market, 0) == (100_000, 900_000));
+    world.wait(2 * HOUR);
+    // 180 cancels need three commands.
+    assert!(world.batch.commands.len() >= 3);
+    assert_eq!((world.free(BOB, USDC), world.held(BOB, USDC)), (free, 0));
+    assert_eq!(claim(&world, ALICE, market, 0), (1_000_000, 0));
+    world.accept(proposal(CAROL, market, 0));
+}
+
+#[test]
 fn p15_6_complete_sets_are_no_exposure() {
     let mut world: World = World::new();
     let market = short_market(&mut world, 2);
@@ -493,6 +544,8 @@ proptest! {
         minted in prop::collection::vec(1_i64..100_000, 3),
         merged in prop::collection::vec(0_i64..100_000, 3),
         proposed in 0_u8..=8,
+        traded in prop::collection::vec((0_usize..3, 0_usize..3, 0_u8..8, 1_i64..50_000), 0..12),
+        part in 1_u32..1_000_000,
         rounds in prop::collection::vec((0_u8..3, 0_u8..=8), 0..7),
         order in Just([ALICE, BOB, CAROL]).prop_shuffle(),
     ) {
@@ -508,13 +561,26 @@ proptest! {
                 world.accept(sets(*owner, Kind::MergeSet, market, lots));
             }
         }
+        // Holders of anything but sets; what does not trade rests until the market closes.
+        for (seller, buyer, outcome, lots) in traded {
+            let (outcome, price) = (outcome % outcomes, 400 + lots % 100);
+            world.send(place(owners[seller], on(market, outcome, side::SELL, price, lots)));
+            world.send(place(owners[buyer], on(market, outcome, side::BUY, price, lots)));
+        }
         world.wait(2 * HOUR);
         let total = |world: &World| {
             let users: i64 = OWNERS.iter().map(|owner| world.free(*owner, USDC) + world.held(*owner, USDC)).sum();
             users + insurance(world) + escrow(world, line::SET_ESCROW, market) + escrow(world, line::BOND_ESCROW, market)
         };
         let before = total(&world);
-        world.accept(proposal(OPERATOR, market, named(proposed)));
+        let first = match proposed {
+            8 => changed(proposal(OPERATOR, market, choice::VECTOR), |request| {
+                request.entries = 2;
+                request.packed = pack(&[(0, part), (1, 1_000_000 - part)]).unwrap();
+            }),
+            _ => proposal(OPERATOR, market, named(proposed)),
+        };
+        world.accept(first);
         for (round, (deed, outcome)) in rounds.into_iter().enumerate() {
             let standing = world.engine.resolution(market).unwrap().standing().choice();
             let against = if standing == 0 { 1 } else { 0 };

@@ -15,6 +15,8 @@ from tradewind.core.event_types import (
     MarketClosing,
     MarketCreated,
     MarketIdentified,
+    MarketResolved,
+    MarketResolving,
     MarketSettled,
     MarketUpdated,
     PauseSet,
@@ -179,7 +181,7 @@ class MarketsView:
             market = self.by_handle[event.market]
             market.market_id, market.outcome_count = event.id, event.outcome_count
             self.by_id[event.id] = market
-        elif isinstance(event, MarketActivated | MarketClosing | MarketClosed | MarketSettled):
+        elif isinstance(event, _MOVES):
             self.by_handle[event.market].status = MarketStatus(event.status)
         elif isinstance(event, PauseSet):
             pause = Pause(event.pause_id, event.level, event.categories, event.until_ns, event.reason)
@@ -217,3 +219,13 @@ class MarketsView:
             self.platform_pause = pause
         else:
             self.by_handle[handle].pause = pause
+
+
+_MOVES = (
+    MarketActivated,
+    MarketClosing,
+    MarketClosed,
+    MarketResolving,
+    MarketResolved,
+    MarketSettled,
+)

@@ -15,6 +15,7 @@ from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.token import TokenView
+from tradewind.node.projections.resolution import ResolutionsView, VersesView
 from tradewind.node.projections.trades import TradesView
 from tradewind.node.projections.vault import VaultView
 from tradewind.node.projections.venues import VenuesView
@@ -42,6 +43,8 @@ class ExchangeViews(Projections):
         self.token = TokenView()
         self.vault = VaultView()
         self.venues = VenuesView()
+        self.resolutions = ResolutionsView()
+        self.verses = VersesView()
         super().__init__(
             [
                 self.assets,
@@ -62,5 +65,7 @@ class ExchangeViews(Projections):
                 self.token,
                 self.vault,
                 self.venues,
+                self.resolutions,
+                self.verses,
             ]
         )

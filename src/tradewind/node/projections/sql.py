@@ -159,7 +159,14 @@ class _Changes:
                 }
             case types.MarketCreated() | types.MarketUpdated():
                 self._market(event)
-            case types.MarketActivated() | types.MarketClosing() | types.MarketClosed():
+            case (
+                types.MarketActivated()
+                | types.MarketClosing()
+                | types.MarketClosed()
+                | types.MarketResolving()
+                | types.MarketResolved()
+                | types.MarketSettled()
+            ):
                 self.market_status[event.market] = MarketStatus(event.status).name
 
     def _market(self, event: types.MarketCreated | types.MarketUpdated) -> None:

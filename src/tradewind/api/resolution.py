@@ -1,0 +1,327 @@
+"""Resolution of outcome markets, redemption and verses over HTTP: requests, commands, views, routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import Request as HttpRequest
+
+from tradewind.api.desk import Done
+from tradewind.api.exchange_desk import ExchangeDesk
+from tradewind.api.numbers import amount_text, parse_amount
+from tradewind.api.payouts import payout_fields, payout_text
+from tradewind.api.problems import ApiFailure, failure_of
+from tradewind.api.requests import Number, Request
+from tradewind.api.route import CommandRoute
+from tradewind.core.enums import Line
+from tradewind.core.errors import reject
+from tradewind.core.hashing import blake3
+from tradewind.node.projections.resolution import (
+    DISPUTED,
+    NO_VERSE,
+    STAGES,
+    VERDICTS,
+    Claim,
+    Resolution,
+    Verse,
+)
+
+MAX_ROWS: Final = 1_000
+DEFAULT_BOND: Final = "1000"
+MAX_EVIDENCE: Final = 100
+NONE: Final = "none"
+
+
+class ClaimPayout(Request, kw_only=True):
+    """What a market pays (`2`, `invalid`, `0+3`, `0=250000,2=750000`), backed by a bond of the account.
+
+    `bond` is the most that may be taken; `evidence` are 1 to 100 texts or references, whose hash is logged.
+    """
+
+    account: str
+    sub: int = 0
+    payout: str
+    evidence: list[str]
+    bond: Number | None = None
+    round: int | None = None
+
+
+class VotePayout(Request, kw_only=True):
+    """An arbiter's vote in the round under dispute."""
+
+    payout: str
+    round: int | None = None
+
+
+class Finalise(Request, kw_only=True):
+    """Makes what stands final once its window is over."""
+
+
+class Redeem(Request, kw_only=True):
+    """Pays out every claim of an account on a settled market."""
+
+    account: str
+    sub: int = 0
+
+
+class CreateVerse(Request, kw_only=True):
+    """A group of markets below another one, or a root."""
+
+    slug: str
+    parent: str | None = None
+
+
+class MoveVerse(Request, kw_only=True):
+    """Another parent for a verse; `none` makes it a root."""
+
+    parent: str
+
+
+class LinkMarket(Request, kw_only=True):
+    """The verse of a market; `none` takes it out."""
+
+    verse: str
+
+
+def evidence_of(items: list[str]) -> dict[str, int | bytes]:
+    """Fields `evidence` and `evidence_items`: the hash over the hashes of all items.
+
+    Raises:
+        ApiFailure: EVIDENCE_LIMIT above 100 items.
+    """
+    given = [item for item in items if item.strip()]
+    if len(given) > MAX_EVIDENCE:
+        raise failure_of(reject("EVIDENCE_LIMIT", bound=MAX_EVIDENCE, given=len(given)))
+    root = blake3(b"".join(blake3(item.encode()) for item in given)) if given else bytes(32)
+    return {"evidence": root, "evidence_items": len(given)}
+
+
+class ResolutionDesk:
+    """Commands about resolutions and verses; as everywhere, one record in the log each."""
+
+    def __init__(self, desk: ExchangeDesk) -> None:
+        self._desk = desk
+        self._directory, self._views = desk.directory, desk.views
+
+    def _state(self, market: int) -> Resolution | None:
+        return self._views.resolutions.by_market.get(market)
+
+    async def propose(self, name: str, one: ClaimPayout) -> Done:
+        """Says what a closed market pays; the account's owner."""
+        return await self._claim("ProposeResolution", name, one, 0, one.bond or DEFAULT_BOND)
+
+    async def dispute(self, name: str, one: ClaimPayout) -> Done:
+        """Says that a market pays something else; the account's owner. The usual `bond` is the round's."""
+        state = self._state(self._directory.market(name).handle)
+        usual = DEFAULT_BOND if state is None else amount_text(state.next_bond)
+        present = 0 if state is None else state.round
+        return await self._claim("DisputeResolution", name, one, present, one.bond or usual)
+
+    async def _claim(self, command: str, name: str, one: ClaimPayout, present: int, bond: Any) -> Done:
+        return await self._desk._send(
+            command,
+            one,
+            None,
+            **self._desk._owner(one.account, one.sub),
+            market=self._directory.market(name).handle,
+            round=present if one.round is None else one.round,
+            bond=parse_amount(bond),
+            **payout_fields(one.payout),
+            **evidence_of(one.evidence),
+        )
+
+    async def vote(self, name: str, one: VotePayout) -> Done:
+        """A vote; ARBITER."""
+        market = self._directory.market(name).handle
+        state = self._state(market)
+        present = 0 if state is None else state.round
+        done = await self._desk._send(
+            "VoteResolution",
+            one,
+            "arbiter",
+            market=market,
+            round=present if one.round is None else one.round,
+            **payout_fields(one.payout),
+        )
+        after = self._state(market)
+        done.effect = {"decided": after is not None and after.stage != DISPUTED}
+        return done
+
+    async def finalise(self, name: str, one: Finalise) -> Done:
+        """Sets the payout once and for all; anyone."""
+        return await self._desk._send(
+            "FinaliseResolution", one, "system", market=self._directory.market(name).handle
+        )
+
+    async def redeem(self, name: str, one: Redeem) -> Done:
+        """Turns the claims of an account into money; its owner. `effect.amount` is what was paid."""
+        owner = self._desk._owner(one.account, one.sub)
+        market = self._directory.market(name).handle
+        done = await self._desk._send("Redeem", one, None, **owner, market=market)
+        done.effect = {"amount": amount_text(done.value)}
+        return done
+
+    def _verse(self, name: str) -> int:
+        if name.lower() == NONE:
+            return NO_VERSE
+        return verse_of(self._views, name).verse
+
+    async def create_verse(self, one: CreateVerse) -> Done:
+        """A new verse; OPERATOR."""
+        parent = NO_VERSE if one.parent is None else self._verse(one.parent)
+        return await self._desk._send("CreateVerse", one, "operator", slug=one.slug, parent=parent)
+
+    async def move_verse(self, name: str, one: MoveVerse) -> Done:
+        """Another parent; OPERATOR."""
+        verse, parent = verse_of(self._views, name).verse, self._verse(one.parent)
+        return await self._desk._send("MoveVerse", one, "operator", verse=verse, parent=parent)
+
+    async def link(self, name: str, one: LinkMarket) -> Done:
+        """Puts a market into a verse; OPERATOR."""
+        market = self._directory.market(name).handle
+        return await self._desk._send(
+            "LinkMarket", one, "operator", market=market, verse=self._verse(one.verse)
+        )
+
+
+def verse_of(views: Any, name: str) -> Verse:
+    """A verse by slug or number. Raises `ApiFailure` VERSE_NOT_FOUND."""
+    verses = views.verses
+    found = verses.by_slug.get(name.lower())
+    if found is None and name.isdecimal():
+        found = verses.by_number.get(int(name))
+    if found is None:
+        raise ApiFailure(404, "VERSE_NOT_FOUND", f"no verse {name!r}", code=3801)
+    known: Verse = found
+    return known
+
+
+class ResolutionReads:
+    """Plain documents; they change nothing."""
+
+    def __init__(self, desk: ExchangeDesk) -> None:
+        self._directory, self._views = desk.directory, desk.views
+        self._name_of = desk._desk.identities.name_of
+
+    def _account(self, account: int) -> str:
+        owner = self._views.accounts.by_handle[account].owner_key
+        return self._name_of(owner) or str(account)
+
+    def resolution(self, name: str) -> dict[str, Any]:
+        """Where the resolution of a market stands, and every claim, vote and decision of it."""
+        market = self._directory.market(name)
+        ledger, quote = self._views.ledger, market.market.quote
+        escrow = ledger.system_line(Line.SET_ESCROW, quote, market.handle + 1)
+        document: dict[str, Any] = {
+            "market": market.handle,
+            "symbol": market.symbol,
+            "status": market.market.status.name.lower(),
+            "settle_time_ns": market.market.settle_time_ns,
+            "escrow": amount_text(escrow),
+            "stage": STAGES[0],
+        }
+        one = self._views.resolutions.by_market.get(market.handle)
+        return document if one is None else {**document, **self._state(one)}
+
+    def _state(self, one: Resolution) -> dict[str, Any]:
+        return {
+            "stage": STAGES[one.stage],
+            "round": one.round,
+            "until_ns": one.until_ns or None,
+            "payout": payout_text(one.standing),
+            "payout_ppm": one.standing,
+            "next_bond": amount_text(one.next_bond),
+            "bonds": amount_text(one.escrowed),
+            "claims": [self._claim(claim, index) for index, claim in enumerate(one.claims)],
+            "votes": [
+                {
+                    "round": vote.round,
+                    "arbiter": self._name_of(vote.arbiter) or vote.arbiter.hex(),
+                    "payout": payout_text(vote.payout),
+                }
+                for vote in one.votes
+            ],
+            "decisions": [
+                {
+                    "round": row.round,
+                    "verdict": VERDICTS[row.verdict],
+                    "payout": payout_text(row.payout),
+                    "time_ns": row.time_ns,
+                }
+                for row in one.decisions
+            ],
+            "final_ns": one.final_ns or None,
+            "redeemed": amount_text(one.redeemed),
+            "swept_to_insurance": amount_text(one.swept),
+        }
+
+    def _claim(self, claim: Claim, index: int) -> dict[str, Any]:
+        return {
+            "act": "dispute" if index else "proposal",
+            "round": claim.round,
+            "account": self._account(claim.account),
+            "payout": payout_text(claim.payout),
+            "bond": amount_text(claim.bond),
+            "exposure": amount_text(claim.exposure),
+            "evidence": claim.evidence.hex(),
+            "evidence_items": claim.evidence_items,
+            "time_ns": claim.time_ns,
+            "open": claim.open,
+            "returned": amount_text(claim.returned),
+            "to_winner": amount_text(claim.to_winner),
+            "to_insurance": amount_text(claim.to_insurance),
+        }
+
+    def verses(self) -> dict[str, Any]:
+        """Every verse."""
+        rows = [self._row(one) for one in self._views.verses.by_number.values()]
+        return {"verses": rows[:MAX_ROWS], "count": len(rows)}
+
+    def verse(self, name: str) -> dict[str, Any]:
+        """One verse with what is directly below it, and its markets."""
+        found = verse_of(self._views, name)
+        below = [one.slug for one in self._views.verses.by_number.values() if one.parent == found.verse]
+        return {**self._row(found), "children": below, "markets": found.markets[:MAX_ROWS]}
+
+    def _row(self, one: Verse) -> dict[str, Any]:
+        verses = self._views.verses
+        return {
+            "verse": one.verse,
+            "slug": one.slug,
+            "parent": None if one.parent is None else verses.by_number[one.parent].slug,
+            "depth": verses.depth(one.verse),
+            "market_count": len(one.markets),
+        }
+
+
+def resolution_commands(desk: ResolutionDesk) -> list[CommandRoute]:
+    """Every command about resolutions and verses."""
+    named: list[tuple[str, Any, Callable[[str, Any], Any], str]] = [
+        ("/markets/{name:path}/resolution/propose", ClaimPayout, desk.propose, "Propose a payout"),
+        ("/markets/{name:path}/resolution/dispute", ClaimPayout, desk.dispute, "Dispute a payout"),
+        ("/markets/{name:path}/resolution/vote", VotePayout, desk.vote, "Vote on a payout"),
+        ("/markets/{name:path}/resolution/finalise", Finalise, desk.finalise, "Make a payout final"),
+        ("/markets/{name:path}/redeem", Redeem, desk.redeem, "Redeem claims"),
+        ("/markets/{name:path}/verse", LinkMarket, desk.link, "Put a market into a verse"),
+        ("/verses/{name}/move", MoveVerse, desk.move_verse, "Move a verse"),
+    ]
+    create = CommandRoute("/verses", CreateVerse, lambda _, body: desk.create_verse(body), "Create a verse")
+    return [CommandRoute(path, body, _named(act), summary) for path, body, act, summary in named] + [create]
+
+
+def _named(act: Callable[[str, Any], Any]) -> Callable[[HttpRequest, Any], Any]:
+    return lambda request, body: act(request.path_params["name"], body)
+
+
+def resolution_reads(reads: ResolutionReads) -> list[tuple[str, Callable[[HttpRequest], Any], str]]:
+    """Every view of resolutions and verses."""
+    return [
+        (
+            "/markets/{name:path}/resolution",
+            lambda r: reads.resolution(r.path_params["name"]),
+            "Where a market's resolution stands",
+        ),
+        ("/verses", lambda _: reads.verses(), "Verses"),
+        ("/verses/{name}", lambda r: reads.verse(r.path_params["name"]), "One verse"),
+    ]

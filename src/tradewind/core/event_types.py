@@ -1667,6 +1667,125 @@ class SeasonSettled(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class ResolutionProposed(Event, frozen=True, gc=False):
+    """RESOLUTION_PROPOSED."""
+
+    round: int
+    choice: int
+    outcomes: int
+    evidence_items: int
+    bond: int
+    exposure: int
+    until_ns: int
+    base_bond: int
+    evidence: bytes
+    postings: tuple[Posting, ...]
+
+
+class ResolutionDisputed(Event, frozen=True, gc=False):
+    """RESOLUTION_DISPUTED."""
+
+    round: int
+    choice: int
+    outcomes: int
+    evidence_items: int
+    bond: int
+    exposure: int
+    until_ns: int
+    base_bond: int
+    evidence: bytes
+    postings: tuple[Posting, ...]
+
+
+class PayoutShown(Event, frozen=True, gc=False):
+    """PAYOUT_SHOWN."""
+
+    first: int
+    count: int
+    ppm: bytes
+    postings: tuple[Posting, ...]
+
+
+class VoteCast(Event, frozen=True, gc=False):
+    """VOTE_CAST."""
+
+    arbiter: bytes
+    round: int
+    choice: int
+    votes: int
+    votes_for: int
+    postings: tuple[Posting, ...]
+
+
+class DisputeDecided(Event, frozen=True, gc=False):
+    """DISPUTE_DECIDED."""
+
+    round: int
+    verdict: int
+    choice: int
+    stage: int
+    next_round: int
+    until_ns: int
+    returned: int
+    postings: tuple[Posting, ...]
+
+
+class ResolutionFinal(Event, frozen=True, gc=False):
+    """RESOLUTION_FINAL."""
+
+    choice: int
+    outcomes: int
+    rounds: int
+    disputes: int
+    escrow: int
+    owed: int
+    postings: tuple[Posting, ...]
+
+
+class BondSettled(Event, frozen=True, gc=False):
+    """BOND_SETTLED."""
+
+    bond: int
+    returned: int
+    to_winner: int
+    to_insurance: int
+    winner: int
+    winner_sub: int
+    party: int
+    postings: tuple[Posting, ...]
+
+
+class Redeemed(Event, frozen=True, gc=False):
+    """REDEEMED."""
+
+    amount: int
+    escrow: int
+    postings: tuple[Posting, ...]
+
+
+class EscrowSwept(Event, frozen=True, gc=False):
+    """ESCROW_SWEPT."""
+
+    amount: int
+    postings: tuple[Posting, ...]
+
+
+class MarketResolving(Event, frozen=True, gc=False):
+    """MARKET_RESOLVING."""
+
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class MarketResolved(Event, frozen=True, gc=False):
+    """MARKET_RESOLVED."""
+
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
 class RoleGranted(Event, frozen=True, gc=False):
     """ROLE_GRANTED."""
 
@@ -1854,6 +1973,33 @@ class ActionExpired(Event, frozen=True, gc=False):
     end: int
     config_version: int
     principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class VerseCreated(Event, frozen=True, gc=False):
+    """VERSE_CREATED."""
+
+    verse: int
+    parent: int
+    slug: str
+    postings: tuple[Posting, ...]
+
+
+class VerseMoved(Event, frozen=True, gc=False):
+    """VERSE_MOVED."""
+
+    verse: int
+    parent: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class MarketLinked(Event, frozen=True, gc=False):
+    """MARKET_LINKED."""
+
+    verse: int
+    parent: int
+    previous: int
     postings: tuple[Posting, ...]
 
 
@@ -2162,6 +2308,17 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0a09: VestingRevoked,
     0x0a0a: SeasonOpened,
     0x0a0b: SeasonSettled,
+    0x0b01: ResolutionProposed,
+    0x0b02: ResolutionDisputed,
+    0x0b03: PayoutShown,
+    0x0b04: VoteCast,
+    0x0b05: DisputeDecided,
+    0x0b06: ResolutionFinal,
+    0x0b07: BondSettled,
+    0x0b08: Redeemed,
+    0x0b09: EscrowSwept,
+    0x0b0a: MarketResolving,
+    0x0b0b: MarketResolved,
     0x0c01: RoleGranted,
     0x0c02: RoleRevoked,
     0x0c03: PrincipalSuspended,
@@ -2191,6 +2348,9 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0d09: StageChanged,
     0x0d0a: LeverageCapChanged,
     0x0d0b: FeeCharged,
+    0x0e01: VerseCreated,
+    0x0e02: VerseMoved,
+    0x0e03: MarketLinked,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

@@ -14,8 +14,8 @@ from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
-from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.resolution import ResolutionsView, VersesView
+from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.trades import TradesView
 from tradewind.node.projections.vault import VaultView
 from tradewind.node.projections.venues import VenuesView

@@ -64,12 +64,10 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     machinery = exchange_commands(exchange_desk, exchange)
     machinery += resolution_commands(ResolutionDesk(exchange_desk))
     tokens = token_commands(TokenDesk(desk))
-    vault = vault_commands(VaultDesk(ExchangeDesk(desk)))
+    vault = vault_commands(VaultDesk(exchange_desk))
     venues = VenueDesk(desk)
     more = [*tokens, *vault, *venue_commands(venues), *set_routes(desk)]
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
-    vault = vault_commands(VaultDesk(exchange_desk))
-    for route in [*machinery, *tokens, *vault, *set_routes(desk), *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
         *exchange_reads(exchange),

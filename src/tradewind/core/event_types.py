@@ -1976,33 +1976,6 @@ class ActionExpired(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
-class VerseCreated(Event, frozen=True, gc=False):
-    """VERSE_CREATED."""
-
-    verse: int
-    parent: int
-    slug: str
-    postings: tuple[Posting, ...]
-
-
-class VerseMoved(Event, frozen=True, gc=False):
-    """VERSE_MOVED."""
-
-    verse: int
-    parent: int
-    previous: int
-    postings: tuple[Posting, ...]
-
-
-class MarketLinked(Event, frozen=True, gc=False):
-    """MARKET_LINKED."""
-
-    verse: int
-    parent: int
-    previous: int
-    postings: tuple[Posting, ...]
-
-
 class VaultDeposited(Event, frozen=True, gc=False):
     """VAULT_DEPOSITED."""
 
@@ -2135,6 +2108,33 @@ class FeeCharged(Event, frozen=True, gc=False):
     adjustment_bp: int
     discount_bp: int
     rebate_pct: int
+    postings: tuple[Posting, ...]
+
+
+class VerseCreated(Event, frozen=True, gc=False):
+    """VERSE_CREATED."""
+
+    verse: int
+    parent: int
+    slug: str
+    postings: tuple[Posting, ...]
+
+
+class VerseMoved(Event, frozen=True, gc=False):
+    """VERSE_MOVED."""
+
+    verse: int
+    parent: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
+class MarketLinked(Event, frozen=True, gc=False):
+    """MARKET_LINKED."""
+
+    verse: int
+    parent: int
+    previous: int
     postings: tuple[Posting, ...]
 
 

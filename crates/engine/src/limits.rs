@@ -84,6 +84,8 @@ pub const CROSSINGS_PER_COMMAND: usize = 16;
 /// less what the last action may take beyond it. The prices below are what the actions take at most, measured.
 pub const EFFORT_PER_COMMAND: u32 = 12_000;
 pub const FILL_EFFORT: u32 = 5_000;
+pub const OUTCOME_FILL_EFFORT: u32 = 3_000;
+pub const OUTCOME_CANCEL_EFFORT: u32 = 700;
 pub const LOOK_EFFORT: u32 = 2_500;
 pub const PLAN_EFFORT: u32 = 2_000;
 pub const SALE_EFFORT: u32 = 4_000;

@@ -252,7 +252,7 @@ impl Market {
 
     /// # Errors
     /// `PRICE_TOO_HIGH`, `PRICE_TOO_LOW` with the bound.
-    #[inline]
+    #[inline(always)]
     pub fn check_band(&self, order_side: u8, price: i64) -> Result<(), Reject> {
         if self.reference == 0 {
             return Ok(());

@@ -27,7 +27,8 @@ JOURNAL_KEYS = [
 OTHER_KEYS = [
     *(f"node.{key}" for key in ("durable_commands_per_second", "ack_p50_us", "ack_p99_us")),
     *("python.batch_commands_per_second", "python.single_us", "replay.commands_per_second"),
-    *(f"memory.{key}" for key in ("idle_21000_markets_mb", "up_rss_mb", "import_s")),
+    *(f"memory.{key}_21000_markets_mb" for key in ("idle", "outcome")),
+    *(f"memory.{key}" for key in ("up_rss_mb", "import_s")),
     "stack.max_frame_bytes",
     *(
         f"peers.{name}.commands_per_second"
@@ -68,7 +69,7 @@ def test_every_key_of_the_contract_is_there_or_its_group_says_why_not(
             return
         above, found = found, found[name]
     if found is None:
-        assert path == "memory.idle_21000_markets_mb" or above.get("skipped") or above.get("failed")
+        assert "_21000_" in path or above.get("skipped") or above.get("failed")
     else:
         assert isinstance(found, int | float) and found >= 0
 

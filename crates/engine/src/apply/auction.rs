@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::gate::Action;
 use crate::halts::breaker::{has_auction, phase, OF_MARKET};
 use crate::halts::clearing::{band, Scan};
-use crate::limits::{FILL_EFFORT, MAX_PRICE};
+use crate::limits::MAX_PRICE;
 use crate::market::{level, status};
 use crate::order::{flag, Order};
 use crate::output::{Output, Subject};
@@ -244,9 +244,7 @@ impl<B: Book> Engine<B> {
                     ((sell, seller), (buy, buyer))
                 };
                 job.traded += self.print_pair(command, job, pair, budget, output);
-                if self.is_leveraged(job.market) {
-                    budget.spend(FILL_EFFORT);
-                }
+                budget.spend(self.fill_effort(job.market));
             }
         }
     }

@@ -7,7 +7,7 @@ use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
 use crate::ledger::{line, post_between, post_system_lines, post_user};
-use crate::limits::FILL_EFFORT;
+use crate::limits::{FILL_EFFORT, OUTCOME_CANCEL_EFFORT, OUTCOME_FILL_EFFORT};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
 use crate::order::{flag, Order};
@@ -44,7 +44,8 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> bool {
         let opposite = 1 - taker.order.side;
-        let leveraged = self.is_leveraged(taker.order.market);
+        let effort = self.fill_effort(taker.order.market);
+        let leveraged = effort == FILL_EFFORT;
         if leveraged {
             let key = (taker.order.account, taker.order.sub, taker.order.market);
             self.state.perps.set_taking(key, true);
@@ -58,7 +59,7 @@ impl<B: Book> Engine<B> {
                 break;
             }
             let special = (maker.flags | taker.order.flags) & flag::SPECIAL != 0;
-            let spent = budget.fills == 0 || leveraged && budget.is_spent();
+            let spent = budget.fills == 0 || effort != 0 && budget.is_spent();
             if spent || budget.cancels < if special { PAIR_CANCELS } else { 1 } {
                 return false;
             }
@@ -85,9 +86,7 @@ impl<B: Book> Engine<B> {
                     let lots = taker.order.remaining.min(maker.remaining);
                     self.fill(command, taker, slot, &maker, lots, output);
                 }
-                if leveraged {
-                    budget.spend(FILL_EFFORT);
-                }
+                budget.spend(effort);
                 // The fill has tripped a breaker: what is left would trade in a halted market (P7.3).
                 if !collected && self.collects(taker.order.market) && !taker.liquidates {
                     ended = ended.or(Some(cancel_reason::BAND));
@@ -96,6 +95,24 @@ impl<B: Book> Engine<B> {
         }
         self.finish(command, taker, ended, budget, output);
         true
+    }
+
+    /// What a fill counts for beside its number (P18.1); 0 where the number of fills says enough.
+    #[inline]
+    pub(super) fn fill_effort(&self, market: u32) -> u32 {
+        match self.state.markets.list[market as usize].kind {
+            kind::SPOT => 0,
+            kind::PERPETUAL => FILL_EFFORT,
+            _ => OUTCOME_FILL_EFFORT,
+        }
+    }
+
+    /// As [`Engine::fill_effort`], of the cancel of an order.
+    fn cancel_effort(&self, slot: u32) -> u32 {
+        match self.has_outcomes(self.state.orders[slot].market) {
+            true => OUTCOME_CANCEL_EFFORT,
+            false => 0,
+        }
     }
 
     /// Whether a fill at this price would trip a breaker; then it has, and the fill is not made (P7.3). A liquidation
@@ -437,10 +454,11 @@ impl<B: Book> Engine<B> {
                 // An order that was linked to it took it along.
                 continue;
             }
-            if budget.cancels < self.cancels_needed(slot) {
+            if budget.cancels < self.cancels_needed(slot) || budget.is_spent() {
                 rest = Some(job);
                 break;
             }
+            budget.spend(self.cancel_effort(slot));
             let cancels = self.cancel_slot(command, slot, job.reason, output);
             budget.cancels -= cancels;
             job.done += u64::from(cancels);
@@ -470,9 +488,10 @@ impl<B: Book> Engine<B> {
                 continue;
             }
             while let Some(slot) = self.state.books.at(job.market, line).first(book_side) {
-                if budget.cancels < self.cancels_needed(slot) {
+                if budget.cancels < self.cancels_needed(slot) || budget.is_spent() {
                     return Some(job);
                 }
+                budget.spend(self.cancel_effort(slot));
                 let cancels = self.cancel_slot(command, slot, job.reason, output);
                 budget.cancels -= cancels;
                 job.done += u64::from(cancels);

@@ -71,7 +71,7 @@ pub(super) fn protective_limit(market: &Market, request: &PlaceOrder) -> Result<
 }
 
 /// Type × time in force × flags (P2.4.3) of a plain order; what is special was told apart before.
-#[inline]
+#[inline(always)]
 pub(super) fn check_type(request: &PlaceOrder, now_ns: i64, market_is_leveraged: bool) -> Result<(), Reject> {
     let PlaceOrder { order_type: kind, time_in_force: tif, order_flags: flags, .. } = *request;
     let special_fields = request.display_lots

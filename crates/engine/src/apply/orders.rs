@@ -29,8 +29,9 @@ impl<B: Book> Engine<B> {
             return self.place_special(command, context, &request, output);
         }
         let market = self.market_for_orders(request.market, false)?;
-        self.check_outcome(market, request.outcome)?;
-        if market.kind == kind::OUTCOME {
+        // One comparison for a market without outcomes.
+        if market.outcome_count != 1 || request.outcome != 0 {
+            self.check_outcome(market, request.outcome)?;
             return self.place_outcome(command, context, &request, output);
         }
         let price = check_form(market, &request, command.time_ns, context.system)?;

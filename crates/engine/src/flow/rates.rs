@@ -80,7 +80,7 @@ impl Rates {
     ///
     /// # Errors
     /// `RATE_LIMITED` with the moment at which the same command is taken and the present one.
-    #[inline]
+    #[inline(always)]
     pub fn take(
         &mut self,
         account: u32,

@@ -147,7 +147,7 @@ catalogue! {
     MARKET_NOT_ACTIVE = 2202 409 false "market status is {given}, ACTIVE is needed";
     MARKET_CLOSE_ONLY = 2203 409 false "the market takes only reducing orders";
     INVALID_MARKET_KIND = 2204 422 false "market kind {given} is not available in this build";
-    INVALID_OUTCOME_COUNT = 2205 422 false "outcome count {given} must be {bound}";
+    INVALID_OUTCOME_COUNT = 2205 422 false "outcome count {given} is out of range: the bound is {bound}";
     INVALID_OUTCOME = 2206 422 false "outcome {given} is not below {bound}";
     INVALID_TICK_LOT = 2207 422 false "tick × lot must be a positive multiple of 10^6 ({given})";
     INVALID_TRANSITION = 2208 409 false "not possible in state {given}";

@@ -307,6 +307,24 @@ fn an_atomic_batch_of_outcome_orders_is_all_or_nothing() {
 }
 
 #[test]
+fn p18_1_a_sweep_and_a_cancel_of_many_orders_go_on_in_further_commands() {
+    let mut world: World = World::new();
+    let market = free_market(&mut world, 2);
+    for _ in 0..60 {
+        world.accept(bids(ALICE, market, NO, 500, 1));
+    }
+    world.accept(bids(BOB, market, YES, 500, 30));
+    let continued =
+        |world: &World| world.kinds().iter().filter(|kind| **kind == EventKind::ContinuationRequired).count();
+    assert_eq!((trades(&world).len(), continued(&world)), (30, 7), "four fills a command");
+    assert_eq!(claim(&world, BOB, market, YES), (30_000, 0));
+    world.accept(cancel_all(ALICE, market));
+    assert_eq!((world.engine.sizes().0, continued(&world)), (0, 1), "eighteen cancels a command");
+    assert_eq!(world.held(ALICE, USDC), 0);
+    world.auditor.verify().unwrap();
+}
+
+#[test]
 fn i05_a_trade_that_tells_another_kind_or_fee_is_noticed() {
     let mut world: World = World::new();
     let market = with_outcomes(&mut world, 2);

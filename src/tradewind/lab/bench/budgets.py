@@ -55,6 +55,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("replay.commands_per_second", ">=", 3_000_000, "/s", "replay from the journal"),
     Budget("replay.state_hash_equal", "==", 1, "", "replay gives the same state hash", exact=True),
     Budget("memory.idle_21000_markets_mb", "<=", 100, "MB", "21,000 idle markets"),
+    Budget("memory.outcome_21000_markets_mb", "<=", 300, "MB", "21,000 outcome markets with books"),
     Budget("memory.import_s", "<=", 0.3, "s", "import of engine, commands and events"),
     Budget("memory.up_start_s", "<=", 1, "s", "start of tradewind up"),
     Budget("memory.up_rss_mb", "<", 200, "MB", "memory of tradewind up"),

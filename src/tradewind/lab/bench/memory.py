@@ -27,6 +27,11 @@ from tradewind.core.measure import idle_markets
 found = idle_markets({markets})
 print(json.dumps([found.markets, found.before_bytes, found.after_bytes]))
 """
+OUTCOMES_PROGRAM: Final = """
+import json
+from tradewind.lab.bench.outcome_markets import measure
+print(json.dumps(measure({markets})))
+"""
 IMPORT_PROGRAM: Final = """
 import json, time
 begin = time.perf_counter_ns()
@@ -41,6 +46,8 @@ def run(context: Context) -> Figures:
     """Memory of 21,000 idle markets, import time, start time and memory of `tradewind up`."""
     context.tell("idle markets")
     figures = _idle_markets(context)
+    context.tell("outcome markets")
+    figures |= _outcome_markets(context)
     context.tell("imports")
     # The package alone imports nothing; what counts is the library as one uses it.
     figures["import_s"] = _import_s(context, LIBRARY)
@@ -64,6 +71,16 @@ def _idle_markets(context: Context) -> Figures:
     whole = round((after - before) / MEGABYTE, 2) if wanted == 21_000 else None
     per_market = round((after - before) / made, 1) if made else None
     return {"idle_21000_markets_mb": whole, "idle_markets": made, "bytes_per_idle_market": per_market}
+
+
+def _outcome_markets(context: Context) -> Figures:
+    """Binary outcome markets, each with an order for either outcome in its book."""
+    wanted = context.effort.idle_markets
+    program = OUTCOMES_PROGRAM.format(markets=wanted)
+    (made, before, after), _ = children.python_json(program, limit_s=context.effort.child_limit_s)
+    whole = round((after - before) / MEGABYTE, 2) if wanted == 21_000 else None
+    per_market = round((after - before) / made, 1) if made else None
+    return {"outcome_21000_markets_mb": whole, "bytes_per_outcome_market": per_market}
 
 
 def _import_s(context: Context, module: str) -> float:

@@ -16,6 +16,7 @@ mod margin;
 mod orders;
 mod outcome;
 mod perpetual;
+mod pool;
 mod position;
 mod records;
 mod resolution;
@@ -121,6 +122,7 @@ pub struct Auditor {
     resolutions: resolution::Resolutions,
     vault: vault::Vault,
     venues: venue::Shows,
+    pools: pool::Pools,
     work: Work,
     violation: Option<Violation>,
 }
@@ -154,6 +156,7 @@ impl Auditor {
             resolutions: resolution::Resolutions::default(),
             vault: vault::Vault::default(),
             venues: venue::Shows::default(),
+            pools: pool::Pools::default(),
             work: Work::default(),
             violation: None,
         }
@@ -379,6 +382,10 @@ impl Auditor {
             | EventKind::LiquidationEnded
             | EventKind::CascadeChanged
             | EventKind::FundSettled => self.check_liquidation(kind, event, postings)?,
+            EventKind::PoolCreated
+            | EventKind::AmmSwapped
+            | EventKind::LiquidityAdded
+            | EventKind::LiquidityRemoved => self.check_pool(kind, event, postings)?,
             EventKind::SetMinted | EventKind::SetMerged | EventKind::ClaimsMoved => {
                 self.check_claims(kind, event, postings)?;
             }

@@ -323,6 +323,7 @@ impl<B: Book> Engine<B> {
             | Kind::PlaceBatch
             | Kind::BatchItem
             | Kind::ReplaceOrder
+            | Kind::SwapAmm
             | Kind::ClosePosition => self.owned(command, handle, scope::TRADE)?,
             Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
                 self.owned(command, handle, scope::CANCEL)?
@@ -333,6 +334,9 @@ impl<B: Book> Engine<B> {
             | Kind::CancelWithdrawal
             | Kind::Transfer
             | Kind::AdjustMargin
+            | Kind::CreatePool
+            | Kind::AddLiquidity
+            | Kind::RemoveLiquidity
             | Kind::MintSet
             | Kind::MergeSet
             | Kind::Redeem
@@ -402,6 +406,10 @@ impl<B: Book> Engine<B> {
             Kind::SettleMarket => self.settle_market(command, output),
             Kind::ClosePosition => self.close_position(command, context, output),
             Kind::AdjustMargin => self.adjust_margin(command, context, output),
+            Kind::CreatePool => self.create_pool(command, context, output),
+            Kind::SwapAmm => self.swap_amm(command, context, output),
+            Kind::AddLiquidity => self.add_liquidity(command, context, output),
+            Kind::RemoveLiquidity => self.remove_liquidity(command, context, output),
             Kind::MintSet => self.mint_set(command, context, output),
             Kind::MergeSet => self.merge_set(command, context, output),
             Kind::CrankFunding => self.crank_funding(command, output),

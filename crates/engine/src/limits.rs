@@ -280,3 +280,15 @@ pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;
 pub const MAX_VERSES: usize = 1_024;
 pub const MAX_VERSE_DEPTH: u8 = 6;
 pub const MAX_VERSE_CHILDREN: u8 = 64;
+/// Smallest and largest amounts of one swap, and funding of a new pool, in micro-quote (P10.1, P10.2.4).
+pub const MIN_SWAP: i64 = 1_000;
+pub const MAX_SWAP: i64 = 1_000_000_000_000;
+pub const MIN_LMSR_FUNDING: i64 = 100_000_000;
+pub const MIN_PM_FUNDING: i64 = 50_000_000;
+/// Largest change of a probability by one swap, unless the caller raises it, and how far.
+pub const DEFAULT_IMPACT_BP: u16 = 500;
+pub const MAX_IMPACT_BP: u16 = 2_000;
+/// How long new liquidity stays (row 0502).
+pub const LIQUIDITY_LOCK_NS: i64 = DAY_NS;
+/// Providers of all pools.
+pub const MAX_POOL_PROVIDERS: usize = 1_000_000;

@@ -113,6 +113,7 @@ pub struct State<B: Book> {
     pub triggers: crate::trigger::Triggers,
     pub perps: crate::perp::Perps,
     pub claims: Box<crate::outcome::Claims>,
+    pub pools: Box<crate::amm::pool::Pools>,
     pub token: Box<crate::token::Token>,
     pub resolutions: Box<crate::resolution::Resolutions>,
     pub verses: Box<crate::verse::Verses>,
@@ -169,6 +170,7 @@ impl<B: Book> State<B> {
         self.triggers.encode(&mut writer);
         self.perps.encode(&mut writer);
         self.claims.encode(&mut writer);
+        self.pools.encode(&mut writer);
         self.books.encode_prices(&mut writer);
         self.token.encode(&mut writer);
         self.resolutions.encode(&mut writer);
@@ -227,6 +229,7 @@ impl<B: Book> State<B> {
         put(&mut self.perps, reader, crate::perp::Perps::decode)?;
         put(&mut *self.claims, reader, crate::outcome::Claims::decode)?;
         self.claims.attach(&self.markets)?;
+        put(&mut *self.pools, reader, crate::amm::pool::Pools::decode)?;
         self.books.decode_prices(reader)?;
         put(&mut *self.token, reader, crate::token::Token::decode)?;
         put(&mut *self.resolutions, reader, crate::resolution::Resolutions::decode)?;

@@ -9,6 +9,7 @@ pub mod lmsr;
 pub mod micro;
 pub mod normal;
 pub mod pm;
+pub mod pool;
 pub mod simpson;
 
 use crate::wire::Code;

@@ -11,7 +11,7 @@ use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
 use crate::wire::command::{
     order_flag, AdjustMargin, CancelAll, CancelOrder, ClosePosition, Command, Kind, Liquidate, OneMarket,
-    OneSet, PlaceOrder, PlaceTwap, ReplaceOrder, ALL_MARKETS,
+    OneSet, PlaceOrder, PlaceTwap, PoolLiquidity, ReplaceOrder, SwapAmm, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -154,6 +154,10 @@ impl<B: Book> Engine<B> {
             Kind::Liquidate | Kind::CompleteLiquidation => {
                 Deed::Acts(Action::Liquidate, Some(command.payload_as::<Liquidate>().market))
             }
+            Kind::SwapAmm => Deed::Acts(Action::AmmSwap, Some(command.payload_as::<SwapAmm>().market)),
+            Kind::AddLiquidity => {
+                Deed::Acts(Action::MintMerge, Some(command.payload_as::<PoolLiquidity>().market))
+            }
             Kind::MintSet | Kind::MergeSet => {
                 Deed::Acts(Action::MintMerge, Some(command.payload_as::<OneSet>().market))
             }
@@ -167,6 +171,7 @@ impl<B: Book> Engine<B> {
                 Deed::Acts(Action::SettleAtIndex, Some(command.payload_as::<OneMarket>().market))
             }
             Kind::CreateMarket
+            | Kind::CreatePool
             | Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::CloseMarket

@@ -34,6 +34,7 @@ mod outcome_orders;
 pub(crate) mod pauses;
 mod perpetual;
 mod perpetual_fill;
+mod pool;
 mod redeem;
 mod resolution;
 mod roles;

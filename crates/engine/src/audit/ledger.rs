@@ -21,6 +21,7 @@ pub const BOND: u8 = 5;
 pub const PENDING_WITHDRAWAL: u8 = 6;
 pub const WORLD: u8 = 0x80;
 pub const SET_ESCROW: u8 = 0x81;
+pub const POOL_CASH: u8 = 0x82;
 pub const VAULT_CASH: u8 = 0x83;
 pub const BOND_ESCROW: u8 = 0x8D;
 pub const INSURANCE: u8 = 0x85;

@@ -91,6 +91,12 @@ impl Auditor {
             self.outcomes.load(owner, part, claim.free, claim.held);
         }
         self.venues.load(&state.venues);
+        for (&market, pool) in &state.pools.pools {
+            self.pools.load(market, pool.kind, pool.liquidity, pool.shares);
+        }
+        for (&place, provider) in &state.pools.providers {
+            self.pools.load_provider(place, provider.shares, provider.unlock_ns);
+        }
         self.take_over_values(engine)?;
         self.take_over_positions(engine)?;
         let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);

@@ -15,6 +15,7 @@ pub use super::perpetual::{
     AdjustMargin, ClosePosition, FundInsurance, Liquidate, OneMarket, SetSuitability, UpdateAsset,
     UpdateMarketRisk,
 };
+pub use super::pool::{CreatePool, PoolLiquidity, SwapAmm};
 pub use super::resolution::{ClaimPayout, VoteResolution};
 pub use super::token::{
     AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
@@ -161,6 +162,7 @@ kinds! {
     TripBreaker = (0x0108, 0) Breaker;
     CloseBreaker = (0x0108, 1) Breaker;
     ConfigureBreaker = (0x0108, 2) ConfigureBreaker;
+    CreatePool = (0x0109, 0) CreatePool;
     RegisterAsset = (0x0110, 0) RegisterAsset;
     UpdateAsset = (0x0110, 1) UpdateAsset;
     OpenAccount = (0x0201, 0) OpenAccount;
@@ -187,6 +189,9 @@ kinds! {
     AdjustMargin = (0x0403, 0) AdjustMargin;
     Liquidate = (0x0404, 0) Liquidate;
     CompleteLiquidation = (0x0405, 0) Liquidate;
+    SwapAmm = (0x0501, 0) SwapAmm;
+    AddLiquidity = (0x0502, 0) PoolLiquidity;
+    RemoveLiquidity = (0x0502, 1) PoolLiquidity;
     MintSet = (0x0601, 0) OneSet;
     MergeSet = (0x0602, 0) OneSet;
     Redeem = (0x0603, 0) OneMarket;

@@ -26,6 +26,7 @@ pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
 };
+pub use super::pool::{LiquidityBody, PoolBody, SwapBody};
 pub use super::resolution::{
     BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, RedeemedBody, SweptBody, VoteBody,
 };
@@ -224,6 +225,10 @@ event_kinds! {
     LiquidationEnded = 0x040E LiquidationEndBody;
     CascadeChanged = 0x040F CascadeBody;
     FundSettled = 0x0410 FundBody;
+    PoolCreated = 0x0501 PoolBody;
+    AmmSwapped = 0x0502 SwapBody;
+    LiquidityAdded = 0x0503 LiquidityBody;
+    LiquidityRemoved = 0x0504 LiquidityBody;
     SetMinted = 0x0601 SetBody;
     SetMerged = 0x0602 SetBody;
     ClaimsMoved = 0x0604 ClaimsBody;

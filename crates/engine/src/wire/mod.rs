@@ -13,6 +13,7 @@ mod oracle;
 mod orders;
 mod outcome;
 mod perpetual;
+pub mod pool;
 pub mod record;
 mod resolution;
 mod token;

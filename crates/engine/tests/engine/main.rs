@@ -38,6 +38,7 @@ mod outcome;
 mod outcome_books;
 mod outcome_streams;
 mod pauses;
+mod pools;
 mod prices;
 mod properties;
 mod record520;

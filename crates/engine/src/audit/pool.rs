@@ -1,0 +1,329 @@
+//! Pools of market makers from events alone: money, sets and claims of each step, who owns what part, and I17: an LMSR
+//! pool can still pay every outcome, a pm-AMM holds what its curve asks for.
+
+use super::fault::{ensure, fault, Check};
+use super::ledger::{FREE, POOL_CASH, SET_ESCROW};
+use super::orders::{fee_ceil, fee_movements};
+use super::outcome::{ClaimsMove, OUTCOME};
+use super::records::check_movements;
+use super::Auditor;
+use crate::hash::Map;
+use crate::wire::event::{Event, EventKind, LiquidityBody, PoolBody, Posting, SwapBody};
+
+const LMSR: u8 = 1;
+const PM_STATIC: u8 = 2;
+const POOL_ACCOUNT: u32 = u32::MAX;
+const ACTIVE: u8 = 1;
+const SETTLED: u8 = 6;
+const SELL: u8 = 1;
+const LOCK_NS: i64 = 86_400_000_000_000;
+const SMALLEST_SWAP: i64 = 1_000;
+const LARGEST_SWAP: i64 = 1_000_000_000_000;
+const LARGEST_IMPACT_PPB: i64 = 200_000_000;
+/// What the independent f64 formulas may be wrong by: a part of the liquidity, and of a micro.
+const RELATIVE_ROOM: f64 = 1e-12;
+const ABSOLUTE_ROOM: f64 = 1e-3;
+
+#[derive(Clone, Copy, Debug)]
+struct Pool {
+    kind: u8,
+    liquidity: i64,
+    shares: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Pools {
+    pools: Map<u32, Pool>,
+    providers: Map<(u32, u32, u8), (i64, i64)>,
+}
+
+impl Pools {
+    /// Takes a pool of a restored state over.
+    pub fn load(&mut self, market: u32, kind: u8, liquidity: i64, shares: i64) {
+        self.pools.insert(market, Pool { kind, liquidity, shares });
+    }
+
+    pub fn load_provider(&mut self, place: (u32, u32, u8), shares: i64, unlock_ns: i64) {
+        self.providers.insert(place, (shares, unlock_ns));
+    }
+}
+
+/// `amount × part / whole`, toward zero or up.
+fn part_of(amount: i64, part: i64, whole: i64, up: bool) -> i64 {
+    let product = i128::from(amount) * i128::from(part);
+    let rest = if up { i128::from(whole) - 1 } else { 0 };
+    ((product + rest) / i128::from(whole)) as i64
+}
+
+impl Auditor {
+    pub(super) fn check_pool(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
+        let market = *self.market(event.market)?;
+        ensure!(market.kind == OUTCOME, "I17", "market {} has no outcomes, but a pool", event.market);
+        match kind {
+            EventKind::PoolCreated => self.pool_created(event, postings),
+            EventKind::AmmSwapped => self.swapped(event, postings),
+            EventKind::LiquidityAdded => self.liquidity_added(event, postings),
+            _ => self.liquidity_removed(event, postings),
+        }
+    }
+
+    fn pool_created(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: PoolBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let pm = body.amm_kind == PM_STATIC;
+        ensure!(
+            body.amm_kind == LMSR || (pm && market.outcome_count == 2),
+            "I17",
+            "a pool of kind {} for {} outcomes",
+            body.amm_kind,
+            market.outcome_count
+        );
+        ensure!(
+            body.funding > 0
+                && body.shares == body.funding
+                && body.minted == if pm { body.funding } else { 0 },
+            "I17",
+            "a pool of {} with {} shares and {} sets",
+            body.funding,
+            body.shares,
+            body.minted
+        );
+        let pool = Pool { kind: body.amm_kind, liquidity: body.liquidity, shares: body.shares };
+        ensure!(
+            self.pools.pools.insert(event.market, pool).is_none(),
+            "I17",
+            "market {} has two pools",
+            event.market
+        );
+        let place = (event.market, event.account, event.sub);
+        self.pools.providers.insert(place, (body.shares, event.time_ns + LOCK_NS));
+        self.check_pool_money(event, postings, -body.funding, (body.funding, body.minted), 0)?;
+        for outcome in 0..market.outcome_count {
+            self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, body.minted);
+        }
+        self.check_backing(event.market, |_| body.minted)
+    }
+
+    fn swapped(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: SwapBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let pool = self.pool(event.market)?;
+        ensure!(
+            market.status == ACTIVE,
+            "I25",
+            "a swap in market {} of status {}",
+            event.market,
+            market.status
+        );
+        ensure!(
+            body.outcome < market.outcome_count && body.side <= SELL && body.shares > 0,
+            "I17",
+            "a swap of {} shares of outcome {}",
+            body.shares,
+            body.outcome
+        );
+        ensure!((SMALLEST_SWAP..=LARGEST_SWAP).contains(&body.cost), "I17", "a swap of {} micro", body.cost);
+        let impact = body.price_after_ppb - body.price_before_ppb;
+        ensure!(impact.abs() <= LARGEST_IMPACT_PPB, "I17", "a swap moves the price by {impact} ppb");
+        ensure!(body.liquidity == pool.liquidity, "I17", "liquidity is {}", pool.liquidity);
+        let buys = body.side != SELL;
+        let base = body.cost.min((body.shares - body.cost).max(0));
+        let fee = fee_ceil(base, market.taker_fee_e6bp);
+        let fee = if buys { fee } else { fee.min(body.cost) };
+        ensure!(body.fee == fee, "I11", "the fee of a swap is {}, not {fee}", body.fee);
+        let (to_user, to_pool, bought) = if buys {
+            (-(body.cost + fee), body.cost, body.shares)
+        } else {
+            (body.cost - fee, -body.cost, -body.shares)
+        };
+        self.check_pool_money(event, postings, to_user, (to_pool, body.minted), fee)?;
+        self.collect_fees(market.quote, fee);
+        self.expect_claims(event.market, (event.account, event.sub), body.outcome, bought);
+        let change = |outcome| body.minted - if outcome == body.outcome { bought } else { 0 };
+        for outcome in 0..market.outcome_count {
+            self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, change(outcome));
+        }
+        self.check_backing(event.market, change)
+    }
+
+    fn liquidity_added(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: LiquidityBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let pool = self.pool(event.market)?;
+        ensure!(body.shares > 0 && market.status == ACTIVE, "I17", "{} shares are added", body.shares);
+        let part = |amount| part_of(amount, body.shares, pool.shares, true);
+        let claims = self.pool_claims(event.market);
+        // The postings are applied already.
+        let cash = self.pool_cash(event.market, market.quote) - (body.money - body.minted);
+        let most = claims.iter().copied().max().unwrap_or(0);
+        ensure!(
+            body.minted == part(most) && body.money == part(cash) + part(most),
+            "I17",
+            "{} shares cost {} with {} sets",
+            body.shares,
+            body.money,
+            body.minted
+        );
+        let liquidity = pool.liquidity + part_of(pool.liquidity, body.shares, pool.shares, false);
+        let provider = self.pools.providers.entry((event.market, event.account, event.sub)).or_default();
+        *provider = (provider.0 + body.shares, event.time_ns + LOCK_NS);
+        let held = *provider;
+        self.set_pool(
+            event.market,
+            &body,
+            Pool { liquidity, shares: pool.shares + body.shares, ..pool },
+            held,
+        )?;
+        self.check_pool_money(event, postings, -body.money, (body.money, body.minted), 0)?;
+        for (outcome, &owned) in claims.iter().enumerate() {
+            let outcome = outcome as u8;
+            self.expect_claims(event.market, (event.account, event.sub), outcome, body.minted - part(owned));
+            self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, part(owned));
+        }
+        self.check_backing(event.market, |outcome| part(claims[usize::from(outcome)]))
+    }
+
+    fn liquidity_removed(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: LiquidityBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let pool = self.pool(event.market)?;
+        let place = (event.market, event.account, event.sub);
+        let (owned, unlock_ns) = self.pools.providers.get(&place).copied().unwrap_or_default();
+        ensure!(
+            body.shares > 0 && body.shares <= owned && event.time_ns >= unlock_ns,
+            "I17",
+            "{} of {owned} shares leave, locked until {unlock_ns}",
+            body.shares
+        );
+        let part = |amount| part_of(amount, body.shares, pool.shares, false);
+        let claims = self.pool_claims(event.market);
+        let cash = self.pool_cash(event.market, market.quote) + body.money + body.minted;
+        let complete = claims.iter().map(|&claims| part(claims)).min().unwrap_or(0);
+        let complete = if market.status >= SETTLED { 0 } else { complete };
+        ensure!(
+            body.minted == -complete && body.money == part(cash) + complete,
+            "I17",
+            "{} shares bring {} with {} sets",
+            body.shares,
+            body.money,
+            body.minted
+        );
+        let held = (owned - body.shares, unlock_ns);
+        self.pools.providers.insert(place, held);
+        if held.0 == 0 {
+            self.pools.providers.remove(&place);
+        }
+        let liquidity = pool.liquidity - part_of(pool.liquidity, body.shares, pool.shares, true);
+        self.set_pool(
+            event.market,
+            &body,
+            Pool { liquidity, shares: pool.shares - body.shares, ..pool },
+            held,
+        )?;
+        self.check_pool_money(event, postings, body.money, (-body.money, body.minted), 0)?;
+        for (outcome, &owned) in claims.iter().enumerate() {
+            let outcome = outcome as u8;
+            self.expect_claims(event.market, (event.account, event.sub), outcome, part(owned) - complete);
+            self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, -part(owned));
+        }
+        if body.total_shares == 0 {
+            self.pools.pools.remove(&event.market);
+            return Ok(());
+        }
+        self.check_backing(event.market, |outcome| -part(claims[usize::from(outcome)]))
+    }
+
+    fn pool(&self, market: u32) -> Check<Pool> {
+        self.pools
+            .pools
+            .get(&market)
+            .copied()
+            .ok_or_else(|| fault("I17", format_args!("market {market} has no pool")))
+    }
+
+    fn set_pool(&mut self, market: u32, body: &LiquidityBody, pool: Pool, held: (i64, i64)) -> Check {
+        ensure!(
+            (body.provider_shares, body.unlock_ns) == held
+                && (body.total_shares, body.liquidity) == (pool.shares, pool.liquidity),
+            "I17",
+            "provider and pool have {held:?} and {pool:?}, not {body:?}"
+        );
+        self.pools.pools.insert(market, pool);
+        Ok(())
+    }
+
+    fn pool_cash(&self, market: u32, quote: u16) -> i64 {
+        self.ledger.line(market + 1, 0, quote, POOL_CASH)
+    }
+
+    fn pool_claims(&self, market: u32) -> Vec<i64> {
+        let outcomes = self.markets[market as usize].outcome_count;
+        (0..outcomes).map(|outcome| self.claim(POOL_ACCOUNT, 0, market, outcome).0).collect()
+    }
+
+    fn expect_claims(&mut self, market: u32, (account, sub): (u32, u8), outcome: u8, free: i64) {
+        self.outcomes.expect(ClaimsMove { market, account, sub, outcome, free, held: 0 });
+    }
+
+    /// Money of the owner, the pool and the sets' escrow, and where the fee goes.
+    fn check_pool_money(
+        &mut self,
+        event: &Event,
+        postings: &[Posting],
+        to_user: i64,
+        (to_pool, minted): (i64, i64),
+        fee: i64,
+    ) -> Check {
+        let quote = self.market(event.market)?.quote;
+        let [vault, stakers, maker_fund, insurance] = fee_movements(quote, fee);
+        let key = event.market + 1;
+        let movements = [
+            (event.account, event.sub, quote, FREE, to_user),
+            (key, 0, quote, POOL_CASH, to_pool - minted),
+            (key, 0, quote, SET_ESCROW, minted),
+            vault,
+            stakers,
+            maker_fund,
+            insurance,
+        ];
+        check_movements("I17", movements, postings)?;
+        self.outcomes.count_sets(event.market, minted)?;
+        Ok(())
+    }
+
+    /// I17 on the claims that the pool has once the announced ones have moved.
+    fn check_backing(&self, market: u32, change: impl Fn(u8) -> i64) -> Check {
+        let Pool { kind, liquidity, .. } = self.pool(market)?;
+        let cash = self.pool_cash(market, self.market(market)?.quote);
+        ensure!(cash >= 0, "I17", "the pool of market {market} has {cash}");
+        let mut claims = self.pool_claims(market);
+        for (outcome, claims) in claims.iter_mut().enumerate() {
+            *claims += change(outcome as u8);
+            ensure!(*claims >= 0, "I17", "the pool of market {market} has {claims} of outcome {outcome}");
+        }
+        let scale = liquidity as f64;
+        let room = scale * RELATIVE_ROOM + ABSOLUTE_ROOM;
+        if kind == LMSR {
+            // What the pool must still be able to lose: b·ln Σ exp(−T/b).
+            let terms = claims.iter().map(|&claims| libm::exp(-(claims as f64) / scale));
+            let needed = scale * libm::log(terms.sum::<f64>());
+            ensure!(
+                cash as f64 >= needed - room,
+                "I17",
+                "the pool of market {market} has {cash} and may lose {needed}"
+            );
+            return Ok(());
+        }
+        let score = (claims[1] - claims[0]) as f64 / scale;
+        let below = 0.5 * libm::erfc(-score * core::f64::consts::FRAC_1_SQRT_2);
+        let density = libm::exp(-0.5 * score * score) / (2.0 * core::f64::consts::PI).sqrt();
+        let needed = scale * (density + score * below);
+        ensure!(
+            claims[1] as f64 >= needed - room,
+            "I17",
+            "the pool of market {market} has {} of outcome 1, its curve asks for {needed}",
+            claims[1]
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Payloads and bodies of market makers' pools (P2.2 rows 0109, 0501, 0502). A pool is named by its market.
+
+use crate::record;
+
+record! {
+    /// 0109: the funding makes the liquidity; kind 0 takes the one of the selection table.
+    CreatePool: 16 { market: u32, amm_kind: u8, reserved: u8, reserved2: u16, funding: i64 }
+}
+
+record! {
+    /// 0501. Buying, the amount is money in (or shares out, when `exact_out`); selling, it is shares in.
+    SwapAmm: 40 {
+        market: u32,
+        outcome: u8,
+        side: u8,
+        exact_out: u8,
+        reserved: u8,
+        /// Micro-quote or micro-shares.
+        amount: i64,
+        /// Fewest to receive, or most to pay with the fee; mandatory.
+        limit: i64,
+        /// 0 = none.
+        deadline_ns: i64,
+        /// Largest change of the price in bp; 0 = 500, at most 2,000.
+        max_impact_bp: u16,
+        reserved2: u16,
+        reserved3: u32,
+    }
+}
+
+record! {
+    /// 0502: micro-quote to add, or the provider's shares to take out; fewest shares, or least money, to get.
+    PoolLiquidity: 24 { market: u32, reserved: u32, amount: i64, min_out: i64 }
+}
+
+record! {
+    /// A new pool.
+    PoolBody: 40 {
+        /// As in `amm_kind`.
+        amm_kind: u8,
+        /// 1: the creator has overridden the selection table.
+        chosen: u8,
+        reserved: u16,
+        reserved2: u32,
+        /// b or L in micro-shares.
+        liquidity: i64,
+        funding: i64,
+        /// Complete sets that the pool made of its cash, in micro-shares.
+        minted: i64,
+        /// Shares of the provider.
+        shares: i64,
+    }
+}
+
+record! {
+    /// A swap. Prices of the outcome in 1e-9.
+    SwapBody: 64 {
+        outcome: u8,
+        side: u8,
+        reserved: u16,
+        reserved2: u32,
+        /// Micro-shares that changed hands.
+        shares: i64,
+        /// Micro-quote for them, without the fee.
+        cost: i64,
+        fee: i64,
+        /// Complete sets that the pool made (negative: dissolved).
+        minted: i64,
+        price_before_ppb: i64,
+        price_after_ppb: i64,
+        liquidity: i64,
+    }
+}
+
+record! {
+    /// Liquidity that came or went, and what there is after it.
+    LiquidityBody: 56 {
+        shares: i64,
+        /// Micro-quote paid by (LiquidityAdded) or to (LiquidityRemoved) the provider.
+        money: i64,
+        /// Complete sets made (negative: dissolved).
+        minted: i64,
+        provider_shares: i64,
+        total_shares: i64,
+        liquidity: i64,
+        /// Until then the provider takes nothing out.
+        unlock_ns: i64,
+    }
+}
+
+/// Kinds of market makers (offset 507 of the market record).
+pub mod amm_kind {
+    pub const NONE: u8 = 0;
+    pub const LMSR: u8 = 1;
+    pub const PM_STATIC: u8 = 2;
+    pub const PM_DYNAMIC: u8 = 3;
+    pub const DISTRIBUTION: u8 = 4;
+
+    /// Names in code order.
+    pub const NAMES: [&str; 5] = ["none", "lmsr", "pm-static", "pm-dynamic", "distribution"];
+}

@@ -13,6 +13,7 @@ mod batch;
 mod bench;
 mod bench_leveraged;
 mod coverage;
+mod bench_pool;
 mod engine;
 mod errors;
 mod failure;
@@ -46,6 +47,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_functions(module)?;
     amm::register(module)?;
     bench::register(module)?;
+    module.add_function(wrap_pyfunction!(bench_pool::bench_market_maker, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_crash, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_leveraged_orders, module)?)?;

@@ -44,6 +44,7 @@ mod snapshot;
 mod state;
 pub mod streams;
 pub mod streams_crash;
+pub mod streams_pool;
 pub mod token;
 pub mod trigger;
 pub mod vault;

@@ -21,6 +21,11 @@ const MAX_REAL_MICRO: f64 = 4e18;
 const RELATIVE_GUARD: f64 = 1.0 / (1_u64 << 40) as f64;
 const SCALE_GUARD: f64 = 1.0 / (1_u64 << 46) as f64;
 
+/// eˣ by the engine's own library: the same bits everywhere.
+pub fn exponential(value: f64) -> f64 {
+    libm::exp(value)
+}
+
 /// g = |r|·2⁻⁴⁰ + s·2⁻⁴⁶ (P10.2.1), in micro.
 fn guard(real_micro: f64, scale_micro: f64) -> f64 {
     real_micro.abs() * RELATIVE_GUARD + scale_micro * SCALE_GUARD

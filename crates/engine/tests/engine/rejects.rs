@@ -38,6 +38,8 @@ const AT_ANOTHER_BORDER: &[Code] = &[
 /// In the source and not reachable yet: leveraged markets wait for feeds, and a spot market closes in the same command that makes it CLOSE_ONLY.
 const NOT_REACHABLE_YET: &[Code] = &[
     Code::MARKET_CLOSE_ONLY,
+    // The guards leave every pool backed: what would have to be refused does not arise.
+    Code::INSUFFICIENT_LIQUIDITY,
     Code::POSITION_HEALTHY,
     Code::FUNDING_NOT_DUE,
     Code::INSUFFICIENT_FREE_COLLATERAL,

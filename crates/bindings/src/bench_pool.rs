@@ -27,7 +27,8 @@ pub fn tw_bench_distribution(k: f64, from: Normal, to: Normal) -> (f64, f64) {
         peak * peak * exponential(-z * z)
     };
     let (lower, upper) = (to.mean - REACH * to.sigma, to.mean + REACH * to.sigma);
-    let norm = simpson::integrate(square, lower, upper, simpson::SEGMENTS).map_or(f64::NAN, |found| found.value);
+    let norm =
+        simpson::integrate(square, lower, upper, simpson::SEGMENTS).map_or(f64::NAN, |found| found.value);
     (collateral, norm)
 }
 
@@ -37,7 +38,12 @@ pub fn tw_bench_distribution(k: f64, from: Normal, to: Normal) -> (f64, f64) {
 /// Raises:
 ///     ValueError: unknown kind, or a number out of bounds.
 #[pyfunction]
-pub fn bench_market_maker(py: Python<'_>, kind: &str, outcomes: u8, count: usize) -> PyResult<(usize, usize)> {
+pub fn bench_market_maker(
+    py: Python<'_>,
+    kind: &str,
+    outcomes: u8,
+    count: usize,
+) -> PyResult<(usize, usize)> {
     if !(1..=MOST_SWAPS).contains(&count) || !(2..=64).contains(&outcomes) {
         return Err(PyValueError::new_err(format!(
             "count must be from 1 to {MOST_SWAPS} and outcomes from 2 to 64, got {count} and {outcomes}"

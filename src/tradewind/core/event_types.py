@@ -941,6 +941,59 @@ class FundSettled(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class PoolCreated(Event, frozen=True, gc=False):
+    """POOL_CREATED."""
+
+    amm_kind: int
+    chosen: int
+    liquidity: int
+    funding: int
+    minted: int
+    shares: int
+    postings: tuple[Posting, ...]
+
+
+class AmmSwapped(Event, frozen=True, gc=False):
+    """AMM_SWAPPED."""
+
+    outcome: int
+    side: int
+    shares: int
+    cost: int
+    fee: int
+    minted: int
+    price_before_ppb: int
+    price_after_ppb: int
+    liquidity: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidityAdded(Event, frozen=True, gc=False):
+    """LIQUIDITY_ADDED."""
+
+    shares: int
+    money: int
+    minted: int
+    provider_shares: int
+    total_shares: int
+    liquidity: int
+    unlock_ns: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidityRemoved(Event, frozen=True, gc=False):
+    """LIQUIDITY_REMOVED."""
+
+    shares: int
+    money: int
+    minted: int
+    provider_shares: int
+    total_shares: int
+    liquidity: int
+    unlock_ns: int
+    postings: tuple[Posting, ...]
+
+
 class SetMinted(Event, frozen=True, gc=False):
     """SET_MINTED."""
 
@@ -2253,6 +2306,10 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x040e: LiquidationEnded,
     0x040f: CascadeChanged,
     0x0410: FundSettled,
+    0x0501: PoolCreated,
+    0x0502: AmmSwapped,
+    0x0503: LiquidityAdded,
+    0x0504: LiquidityRemoved,
     0x0601: SetMinted,
     0x0602: SetMerged,
     0x0604: ClaimsMoved,

@@ -179,7 +179,8 @@ pub fn lmsr_shares_for_cost(
     let shares =
         lmsr::shares_for_cost(&state.weights, outcome, state.exponents[outcome], spend / state.b) * state.b;
     let bottom = state.q.iter().copied().fold(f64::INFINITY, f64::min);
-    if !((state.q[outcome] + shares - bottom) / state.b <= MAX_SPREAD) {
+    let reach = (state.q[outcome] + shares - bottom) / state.b;
+    if reach.is_nan() || reach > MAX_SPREAD {
         return Err(spread("spend", Code::POOL_DOMAIN_EXCEEDED));
     }
     finite("spend", shares)

@@ -55,6 +55,11 @@ fn part_of(amount: i64, part: i64, whole: i64, up: bool) -> i64 {
     ((product + rest) / i128::from(whole)) as i64
 }
 
+/// False also when the need is not a number.
+fn holds(amount: i64, needed: f64) -> bool {
+    needed.is_finite() && (amount as f64).total_cmp(&needed).is_ge()
+}
+
 impl Auditor {
     pub(super) fn check_pool(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
         let market = *self.market(event.market)?;
@@ -308,7 +313,7 @@ impl Auditor {
             let terms = claims.iter().map(|&claims| libm::exp(-(claims as f64) / scale));
             let needed = scale * libm::log(terms.sum::<f64>());
             ensure!(
-                cash as f64 >= needed - room,
+                holds(cash, needed - room),
                 "I17",
                 "the pool of market {market} has {cash} and may lose {needed}"
             );
@@ -319,7 +324,7 @@ impl Auditor {
         let density = libm::exp(-0.5 * score * score) / (2.0 * core::f64::consts::PI).sqrt();
         let needed = scale * (density + score * below);
         ensure!(
-            claims[1] as f64 >= needed - room,
+            holds(claims[1], needed - room),
             "I17",
             "the pool of market {market} has {} of outcome 1, its curve asks for {needed}",
             claims[1]

@@ -42,7 +42,7 @@ async def test_shares_are_bought_given_back_and_paid_at_the_cut_off(tmp_path: Pa
         assert (shown["account_value"], shown["share_price"], shown["stage"]) == ("1000", "1", "BOOTSTRAP")
         ticket = (await api.done("/vault/withdraw", {"account": "alice", "shares": "400"}))["value"]
         early = await api.post("/vault/claim", {"account": "alice", "ticket": ticket})
-        assert (early.status_code, early.json()["code"]) == (409, "NOTICE_NOT_ELAPSED")
+        assert (early.status_code, early.json()["name"]) == (409, "NOTICE_NOT_ELAPSED")
         await let_pass(api, clock, 26)
         (exit_,) = (await vault(api, "alice"))["exits"]  # type: ignore[misc]
         assert (exit_["to_collect"], exit_["cohort_unserved"]) == ("400", "0")
@@ -53,7 +53,7 @@ async def test_shares_are_bought_given_back_and_paid_at_the_cut_off(tmp_path: Pa
 
 async def test_what_cannot_be_bought_or_given_back_is_refused(api: ApiWorld) -> None:
     missing = await api.get("/vault")
-    assert (missing.status_code, missing.json()["code"]) == (404, "ASSET_NOT_FOUND")
+    assert (missing.status_code, missing.json()["name"]) == (404, "ASSET_NOT_FOUND")
     await open_vault(api)
     for path, body, code in (
         ("deposit", {"account": "alice", "amount": "0.5"}, "BELOW_MINIMUM"),
@@ -63,7 +63,7 @@ async def test_what_cannot_be_bought_or_given_back_is_refused(api: ApiWorld) -> 
         ("claim", {"account": "bob", "ticket": 7}, "INSUFFICIENT_SHARES"),
     ):
         answer = await api.post(f"/vault/{path}", body)
-        assert answer.json()["code"] == code, answer.text
+        assert answer.json()["name"] == code, answer.text
 
 
 async def test_coverage_and_fee_are_shown_before_anything_is_at_risk(api: ApiWorld) -> None:

@@ -120,7 +120,11 @@ def _claims(integrate: Integrate) -> list[dict[str, Any]]:
 
         mass, segments = _integral(integrate, claim, REACH * sigma)
         rows.append({"exact": amm.distribution_lambda(NORM, sigma), "seen": mass, "segments": segments})
-        square, segments = _integral(integrate, lambda place, claim=claim: claim(place) ** 2, REACH * sigma)
+
+        def squared(place: float, claim: Callable[[float], float] = claim) -> float:
+            return claim(place) ** 2
+
+        square, segments = _integral(integrate, squared, REACH * sigma)
         rows.append({"exact": NORM * NORM, "seen": square, "segments": segments})
     return rows
 

@@ -27,7 +27,8 @@ def _golden() -> list[dict[str, Any]]:
     worst = [3_000_000, 4_000_000]
     scenarios = [(100, 20_000_000), (50, 30_000_000)]
     at = [(0, 1_500_000), (1, 1_499_999), (2, 499_999), (10, 600_000), (309, 600_000), (310, 600_000)]
-    states = native.coverage_states([(seconds * SECOND_NS, ppm) for seconds, ppm in at])
+    # One byte for each state, as numbers.
+    states = list(native.coverage_states([(seconds * SECOND_NS, ppm) for seconds, ppm in at]))
     return [
         case("S, no correlation", 5_000_000, native.coverage_at_risk(worst, 0)),
         case("S, half", 6_082_763, native.coverage_at_risk(worst, 500_000)),

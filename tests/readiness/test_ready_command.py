@@ -72,7 +72,7 @@ def test_what_has_no_probe_is_not_measured_and_not_green(
 ) -> None:
     assert commands.run("governance-none", data=tmp_path, json=True) == commands.CANNOT_EVALUATE
     assert output(capsys)["error"]["code"] == "CRITERION_UNKNOWN"
-    assert commands.run("token-locked-supply", data=tmp_path, json=True) == commands.CANNOT_EVALUATE
+    assert commands.run("fees-revenue-tracked", data=tmp_path, json=True) == commands.CANNOT_EVALUATE
     assert output(capsys)["evidence"][0]["error"] == "NotBuilt"
     assert commands.run(data=tmp_path, json=True) == commands.CANNOT_EVALUATE
 

@@ -12,6 +12,7 @@ pub mod book;
 mod codec;
 pub mod coverage;
 pub mod detect;
+mod dispatch;
 mod engine;
 pub mod fees;
 pub mod flow;

@@ -7,11 +7,13 @@ use crate::gate::{Action, Cell};
 use crate::halts::breaker::{has_auction, phase, Breaker};
 use crate::halts::matrix::{category, cell, pause_cell, HaltState};
 use crate::halts::FULL_COVERAGE_PPM;
+use crate::keeper::action;
 use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
 use crate::wire::command::{
-    order_flag, AdjustMargin, CancelAll, CancelOrder, ClosePosition, Command, Kind, Liquidate, OneMarket,
-    OneSet, PlaceOrder, PlaceTwap, PoolLiquidity, ReplaceOrder, SwapAmm, ALL_MARKETS,
+    order_flag, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, ClosePosition, Command, CreatePool,
+    KeeperAct, Kind, Liquidate, OneMarket, OneSet, PlaceOrder, PlaceTwap, PoolLiquidity, ReplaceOrder,
+    SwapAmm, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -53,6 +55,7 @@ impl<B: Book> Engine<B> {
                 | Kind::ReplaceOrder
                 | Kind::ClosePosition
                 | Kind::AdjustMargin
+                | Kind::SwapAmm
                 | Kind::Liquidate
         );
         if !asks {
@@ -90,7 +93,8 @@ impl<B: Book> Engine<B> {
         let refuses = |cell: Cell| match cell {
             Cell::Refused => true,
             Cell::Queued => !queues,
-            Cell::MergeOnly => kind == Kind::MintSet,
+            // What mints complete sets out of money; what turns them back goes on.
+            Cell::MergeOnly => matches!(kind, Kind::MintSet | Kind::AddLiquidity | Kind::CreatePool),
             _ => false,
         };
         self.check_pauses(action, market, &refuses)?;
@@ -135,12 +139,21 @@ impl<B: Book> Engine<B> {
                 let market = command.payload_as::<CancelAll>().market;
                 Deed::Acts(Action::Cancel, (market != ALL_MARKETS).then_some(market))
             }
+            // Money that changes its place inside of an account or becomes a bond: as a cancel, so that a FREEZE
+            // stops it and nothing else does.
             Kind::CancelWithdrawal
             | Kind::StakeToken
             | Kind::UnstakeToken
             | Kind::ClaimRewards
             | Kind::ClaimVested
+            | Kind::RegisterKeeper
+            | Kind::StakeKeeper
+            | Kind::UnstakeKeeper
+            | Kind::WithdrawKeeperStake
             | Kind::FundInsurance => Deed::Acts(Action::Cancel, None),
+            Kind::ProposeResolution => {
+                Deed::Acts(Action::Cancel, Some(command.payload_as::<ClaimPayout>().market))
+            }
             Kind::Deposit | Kind::DepositVault => Deed::Acts(Action::Deposit, None),
             Kind::RequestVaultExit | Kind::ClaimVaultExit => Deed::Acts(Action::VaultExit, None),
             Kind::RequestWithdrawal | Kind::Transfer => {
@@ -155,7 +168,19 @@ impl<B: Book> Engine<B> {
                 Deed::Acts(Action::Liquidate, Some(command.payload_as::<Liquidate>().market))
             }
             Kind::SwapAmm => Deed::Acts(Action::AmmSwap, Some(command.payload_as::<SwapAmm>().market)),
-            Kind::AddLiquidity => {
+            Kind::KeeperAct => {
+                let request: KeeperAct = command.payload_as();
+                match request.action {
+                    action::LIQUIDATE => Deed::Acts(Action::Liquidate, Some(request.market)),
+                    action::CRANK => Deed::Acts(Action::Funding, Some(request.market)),
+                    // Nothing else is ever left to a keeper: the command answers so.
+                    _ => Deed::Free,
+                }
+            }
+            Kind::CreatePool => {
+                Deed::Acts(Action::MintMerge, Some(command.payload_as::<CreatePool>().market))
+            }
+            Kind::AddLiquidity | Kind::RemoveLiquidity => {
                 Deed::Acts(Action::MintMerge, Some(command.payload_as::<PoolLiquidity>().market))
             }
             Kind::MintSet | Kind::MergeSet => {
@@ -167,11 +192,10 @@ impl<B: Book> Engine<B> {
                 Deed::Acts(Action::OracleIn, None)
             }
             Kind::CrankFunding => Deed::Acts(Action::Funding, Some(command.payload_as::<OneMarket>().market)),
-            Kind::SettleMarket => {
+            Kind::SettleMarket | Kind::FinaliseResolution => {
                 Deed::Acts(Action::SettleAtIndex, Some(command.payload_as::<OneMarket>().market))
             }
             Kind::CreateMarket
-            | Kind::CreatePool
             | Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::CloseMarket
@@ -196,11 +220,47 @@ impl<B: Book> Engine<B> {
             | Kind::AllocateVesting
             | Kind::RevokeVesting
             | Kind::OpenSeason
+            | Kind::SetParameter
+            | Kind::ReinstatePrincipal
+            | Kind::OfferAuthority
+            | Kind::AcceptAuthority
+            | Kind::ReinstateKeeper
+            | Kind::SlashKeeper
+            | Kind::CloseCase
             | Kind::ExecuteAction => Deed::Category(category::ADMIN),
             Kind::TripBreaker | Kind::CloseBreaker | Kind::OverrideFeed => {
                 Deed::Category(category::EMERGENCY)
             }
-            _ => Deed::Free,
+            // Pausing, resuming, and what only takes power or access away.
+            Kind::PauseMarket
+            | Kind::ResumeMarket
+            | Kind::SuspendPrincipal
+            | Kind::CancelAction
+            | Kind::WithdrawOffer
+            | Kind::RenounceAuthority
+            | Kind::RemoveKeeper => Deed::Free,
+            // Rights that end with a window: no halt may run the window out.
+            Kind::DisputeResolution | Kind::VoteResolution | Kind::AppealSlash | Kind::DecideAppeal => {
+                Deed::Free
+            }
+            // An account's own settings, a dead man's switch, and what has happened outside already.
+            Kind::OpenAccount
+            | Kind::OpenSubAccount
+            | Kind::SetDelegate
+            | Kind::ListAddress
+            | Kind::UnlistAddress
+            | Kind::SetCancelAllAfter
+            | Kind::ConfirmWithdrawal => Deed::Free,
+            // Its items are judged one by one.
+            Kind::PlaceBatch => Deed::Free,
+            // Clocks and marks in the log.
+            Kind::SettleSeason
+            | Kind::Tick
+            | Kind::Continue
+            | Kind::AdvanceTime
+            | Kind::Snapshot
+            | Kind::ActivateRules
+            | Kind::Checkpoint => Deed::Free,
         }
     }
 

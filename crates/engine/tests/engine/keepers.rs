@@ -192,6 +192,10 @@ fn row_0803_answers_in_the_order_of_its_checks() {
     world.refuse(by(keeper, Kind::Liquidate).with(&direct), Code::POSITION_NOT_FOUND);
     world.refuse(by(KEEPERS[1], Kind::Liquidate).with(&direct), Code::KEEPER_NOT_REGISTERED);
     world.refuse(by(ALICE, Kind::KeeperAct).with(&position(ALICE, 0)), Code::PERMISSION_DENIED);
+    // A keeper's act is judged as what it does, and a bond does not move in a freeze either.
+    freeze(&mut world, ALL_MARKETS, START + HOUR);
+    world.refuse(by(keeper, Kind::KeeperAct).with(&position(ALICE, 0)), Code::FROZEN);
+    world.refuse(stake(keeper, Kind::UnstakeKeeper, 1), Code::FROZEN);
 }
 
 #[test]

@@ -183,6 +183,23 @@ fn liquidity_comes_and_goes_in_proportion_after_its_lock() {
 }
 
 #[test]
+fn p7_5_a_partial_pause_lets_liquidity_out_but_not_in_and_a_freeze_stops_both() {
+    let mut world: World = World::new();
+    let (market, other) = (with_pool(&mut world, 2, amm_kind::PM_STATIC), with_outcomes(&mut world, 2));
+    world.accept(liquidity(BOB, Kind::AddLiquidity, market, 500 * DOLLAR));
+    let added: LiquidityBody = world.events()[0].1.body_as();
+    world.wait(DAY);
+    let half = liquidity(BOB, Kind::RemoveLiquidity, market, added.shares / 2);
+    world.accept(pause(ALL_MARKETS, 1, world.now_ns + HOUR));
+    world.refuse(liquidity(BOB, Kind::AddLiquidity, market, 500 * DOLLAR), Code::PAUSED);
+    world.refuse(create(BOB, other, amm_kind::LMSR, 1_000 * DOLLAR), Code::PAUSED);
+    world.accept(half);
+    let until_ns = world.now_ns + HOUR;
+    freeze(&mut world, market, until_ns);
+    world.refuse(half, Code::FROZEN);
+}
+
+#[test]
 fn the_last_provider_closes_the_pool_and_takes_everything() {
     let mut world: World = World::new();
     let market = with_pool(&mut world, 2, amm_kind::PM_STATIC);

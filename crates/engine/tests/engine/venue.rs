@@ -7,6 +7,7 @@ use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{
     BreakerBody, CommandResult, EventKind, VenueBatchBody, VenueOutageBody, VenueQuoteBody, VenueRefreshBody,
 };
+use tradewind_engine::wire::pool::amm_kind;
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::Engine;
 
@@ -257,6 +258,12 @@ fn unchanged_markets_become_fresh_without_quotes() {
 fn p6_1_3_age_alone_makes_a_market_warn_and_stale_and_it_recovers_by_p6_2() {
     let (mut world, market) = valid();
     assert_eq!(gate(&mut world, market), None);
+    let funding =
+        CreatePool { market, amm_kind: amm_kind::LMSR, funding: 1_000_000_000, ..CreatePool::zero() };
+    world.accept(by(OPERATOR, Kind::CreatePool).with(&funding));
+    let amount = SwapAmm { market, amount: 1_000_000, limit: 1, max_impact_bp: 500, ..SwapAmm::zero() };
+    let swap = by(BOB, Kind::SwapAmm).with(&amount);
+    world.accept(swap);
     let at = world.now_ns;
     for (age, expected) in [(120, state::VALID), (121, state::WARN), (300, state::WARN), (301, state::STALE)]
     {
@@ -264,6 +271,7 @@ fn p6_1_3_age_alone_makes_a_market_warn_and_stale_and_it_recovers_by_p6_2() {
         assert_eq!(shown(&world, market), expected, "{age} s");
     }
     assert_eq!(gate(&mut world, market), Some(Code::STALE_PRICE));
+    world.refuse(swap, Code::STALE_PRICE);
     world.accept(sets(BOB, Kind::MintSet, market, 5));
     assert_eq!(publish(&mut world, market, &EVEN), None);
     assert_eq!(shown(&world, market), state::STALE);
@@ -272,6 +280,7 @@ fn p6_1_3_age_alone_makes_a_market_warn_and_stale_and_it_recovers_by_p6_2() {
     world.advance(1);
     assert_eq!(shown(&world, market), state::VALID);
     assert_eq!(gate(&mut world, market), None);
+    world.accept(swap);
 }
 
 #[test]

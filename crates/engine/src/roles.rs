@@ -126,6 +126,12 @@ struct Hot {
 
 const NEVER: i64 = i64::MAX;
 
+/// Whether a grant until `expiry_ns` holds at `now_ns`. The SYSTEM that never ends holds at the end of time too: a clock
+/// that is read as that must not leave the engine without its own principal.
+fn lasts(expiry_ns: i64, now_ns: i64) -> bool {
+    expiry_ns > now_ns || expiry_ns == NEVER
+}
+
 impl Roles {
     /// Whether the principal holds SYSTEM now.
     ///
@@ -144,7 +150,7 @@ impl Roles {
                 if hot.suspended_since_ns != NEVER {
                     return reject(Code::PRINCIPAL_SUSPENDED, hot.suspended_since_ns, now_ns);
                 }
-                Ok(hot.system_until_ns > now_ns)
+                Ok(lasts(hot.system_until_ns, now_ns))
             }
         }
     }
@@ -160,7 +166,7 @@ impl Roles {
             entry.roles.iter().filter(|(&role, _)| BITS[role as usize] & (1 << bit) != 0).map(|(_, &e)| e);
         match latest.max() {
             None => reject(Code::PERMISSION_DENIED, i64::from(bit), i64::from(entry.bits)),
-            Some(expiry) if expiry <= now_ns => reject(Code::ROLE_EXPIRED, expiry, now_ns),
+            Some(expiry_ns) if !lasts(expiry_ns, now_ns) => reject(Code::ROLE_EXPIRED, expiry_ns, now_ns),
             Some(_) => Ok(()),
         }
     }
@@ -171,7 +177,7 @@ impl Roles {
             entry
                 .roles
                 .iter()
-                .filter(|(_, &e)| e > now_ns)
+                .filter(|(_, &expiry_ns)| lasts(expiry_ns, now_ns))
                 .fold(0, |bits, (&role, _)| bits | BITS[role as usize])
         })
     }
@@ -274,7 +280,7 @@ impl Roles {
         self.standing(principal, now_ns)?;
         match self.principals.get(principal).and_then(|entry| entry.roles.get(&role)) {
             None => reject(Code::PERMISSION_DENIED, i64::from(BITS[role as usize].trailing_zeros()), 0),
-            Some(&expiry_ns) if expiry_ns <= now_ns => reject(Code::ROLE_EXPIRED, expiry_ns, now_ns),
+            Some(&expiry_ns) if !lasts(expiry_ns, now_ns) => reject(Code::ROLE_EXPIRED, expiry_ns, now_ns),
             Some(&expiry_ns) => Ok(expiry_ns),
         }
     }

@@ -101,6 +101,20 @@ proptest! {
 }
 
 #[test]
+fn a_grant_without_an_end_holds_when_the_clock_reads_the_end_of_time() {
+    let mut genesis = genesis();
+    genesis.time_ns = i64::MAX - HOUR;
+    genesis.grants.iter_mut().for_each(|grant| grant.expiry_ns = i64::MAX);
+    let mut engine = Engine::<tradewind_engine::FastBook>::new(&genesis).expect("sound");
+    for now_ns in [i64::MAX - 1, i64::MAX, i64::MAX] {
+        let mut batch = Batch::default();
+        let tick = Command { principal: engine.system_principal(), ..Command::new(Kind::Tick) };
+        assert_eq!(apply_batch(&mut engine, tick.bytes(), now_ns, &mut batch), Ok(()));
+        assert_eq!((batch.results[0].accepted, engine.time_ns()), (1, now_ns));
+    }
+}
+
+#[test]
 fn every_single_bit_of_a_command_may_flip_without_a_panic() {
     let mut world: World = World::new();
     let command = Command { client_key: [9; 16], ..buy(ALICE, 0, 100, 5) };

@@ -44,6 +44,7 @@ mod properties;
 mod record520;
 mod rejects;
 mod resolution;
+mod resolution_audit;
 mod resolution_rules;
 mod role_rules;
 mod support;

@@ -186,7 +186,7 @@ class Desk:
         }
         outcomes, settle_ns = self._outcomes_of(one)
         account = await self._account_of_owner(owner)
-        return await self._send(
+        done = await self._send(
             "CreateMarket",
             build.create_market,
             principal=owner,
@@ -207,6 +207,8 @@ class Desk:
             **fees,
             **notionals,
         )
+        done.effect = {"symbol": self.directory.named(done.value).symbol}
+        return done
 
     @staticmethod
     def _base_of(one: req.CreateMarket) -> str:
@@ -429,8 +431,12 @@ class Desk:
         own = self._own_orders(account)
         if own is not None:
             if market.market.kind is MarketKind.OUTCOME:
-                # The trader's risk knows positions of spot and perpetual markets only.
-                raise failure_of(reject("INVALID_MARKET_KIND", given=int(MarketKind.OUTCOME)))
+                raise ApiFailure(
+                    422,
+                    "INVALID_MARKET_KIND",
+                    "the trader's risk knows positions of spot and perpetual markets only: "
+                    "use another account for orders on outcome markets",
+                )
             return await own.place(market, one)
         return await self._send(
             "PlaceOrder",

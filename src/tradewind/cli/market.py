@@ -103,7 +103,8 @@ def create(
         "client_key": client_key,
         "actor": actor,
     }
-    return show(Client(data).post("/markets", body), json=json, title=f"Market {symbol} created")
+    made = Client(data).post("/markets", body)
+    return show(made, json=json, title=f"Market {made['effect']['symbol']} created")
 
 
 @market.command(name="list")

@@ -6,6 +6,7 @@ import json as json_module
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,9 @@ DataDirectory = Annotated[Path, Parameter(help="data directory of the installati
 Json = Annotated[bool, Parameter(negative="", help="print JSON instead of a table")]
 DEFAULT_DATA = Path("data")
 PIPE_WIDTH = 160
+# A number of ns in this range (the years 2001 to 2262) is a moment: as a duration it would be thirty years.
+FIRST_MOMENT_NS = 10**18
+LAST_MOMENT_NS = 2**63 - 2
 # Columns that hold numbers are aligned at their right edge.
 NUMERIC = frozenset(
     {
@@ -79,13 +83,19 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, tit
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in NUMERIC else "left", overflow="fold")
+    names = [(column, column.replace(" ", "_")) for column in columns]
     for row in rows:
-        table.add_row(*[escape(as_text(row.get(column.replace(" ", "_")))) for column in columns])
+        table.add_row(
+            *[
+                escape(as_text(row.get(name, row.get(column)), moment=name.endswith("_ns")))
+                for column, name in names
+            ]
+        )
     console.print(table)
 
 
 def print_fields(document: Mapping[str, Any], *, title: str) -> None:
-    """A two-column table of one record."""
+    """A two-column table of one record; a field that holds records is a table of its own below."""
     from rich.box import SIMPLE
     from rich.markup import escape
     from rich.table import Table
@@ -95,9 +105,15 @@ def print_fields(document: Mapping[str, Any], *, title: str) -> None:
     table = Table(box=SIMPLE, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
+    inner: list[tuple[str, list[Mapping[str, Any]]]] = []
     for key, value in flatten(document):
-        table.add_row(escape(key), escape(as_text(value)))
+        if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            inner.append((key, value))
+        else:
+            table.add_row(escape(key), escape(as_text(value, moment=key.endswith("_ns"))))
     console.print(table)
+    for key, rows in inner:
+        print_rows(rows, list(rows[0]), title=key, empty="")
 
 
 def _console() -> Console:
@@ -116,10 +132,13 @@ def flatten(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
             yield f"{prefix}{key}", value
 
 
-def as_text(value: Any) -> str:
-    """Text of a cell."""
+def as_text(value: Any, *, moment: bool = False) -> str:
+    """Text of a cell. A `moment` in ns since 1970 is shown as UTC; a duration in ns, far smaller, stays a number."""
     if value is None:
         return "-"
+    if moment and isinstance(value, int) and FIRST_MOMENT_NS <= value <= LAST_MOMENT_NS:
+        whole_s, rest_ns = divmod(value, 10**9)
+        return f"{datetime.fromtimestamp(whole_s, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 10**6:03d}Z"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

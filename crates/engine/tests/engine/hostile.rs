@@ -1,7 +1,7 @@
 //! Bytes and times that nobody should send: typed answers, never a panic (T20, T25).
 
 use proptest::prelude::*;
-use tradewind_engine::sequence::apply_batch;
+use tradewind_engine::sequence::{apply_batch, system_command};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::Record;
 use tradewind_engine::{Batch, BatchView, Engine, Genesis, Output};
@@ -108,8 +108,8 @@ fn a_grant_without_an_end_holds_when_the_clock_reads_the_end_of_time() {
     let mut engine = Engine::<tradewind_engine::FastBook>::new(&genesis).expect("sound");
     for now_ns in [i64::MAX - 1, i64::MAX, i64::MAX] {
         let mut batch = Batch::default();
-        let tick = Command { principal: engine.system_principal(), ..Command::new(Kind::Tick) };
-        assert_eq!(apply_batch(&mut engine, tick.bytes(), now_ns, &mut batch), Ok(()));
+        let tick = system_command(&engine, Kind::Tick);
+        assert_eq!(apply_batch(&mut engine, &tick, now_ns, &mut batch), Ok(()));
         assert_eq!((batch.results[0].accepted, engine.time_ns()), (1, now_ns));
     }
 }

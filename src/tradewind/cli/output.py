@@ -133,7 +133,7 @@ def flatten(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
 
 
 def as_text(value: Any, *, moment: bool = False) -> str:
-    """Text of a cell. A `moment` in ns since 1970 is shown as UTC; a duration in ns, far smaller, stays a number."""
+    """Text of a cell. A `moment` in ns since 1970 is shown as UTC; a duration, far smaller, as it is."""
     if value is None:
         return "-"
     if moment and isinstance(value, int) and FIRST_MOMENT_NS <= value <= LAST_MOMENT_NS:

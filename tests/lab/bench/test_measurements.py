@@ -14,6 +14,7 @@ from tradewind.core.engine import Engine
 from tradewind.core.errors import TradewindError
 from tradewind.core.events import decode_results
 from tradewind.core.measure import StandardStream
+from tradewind.lab.bench import ingestion
 from tradewind.lab.bench.context import Context, MeasureFailed, Skipped, per_second, percentile
 from tradewind.lab.bench.flow import ADD, CANCEL, TAKE, write_flow
 from tradewind.lab.bench.instructions import count, find_valgrind
@@ -153,3 +154,11 @@ def test_without_valgrind_counting_is_skipped_with_the_way_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Skipped, match="valgrind is not installed"):
         find_valgrind()
+
+
+def test_a_skipped_quote_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ingestion.World(1_500)
+    assert world.publish(1) > 0
+    monkeypatch.setattr(ingestion, "SPREAD", -2_000)
+    with pytest.raises(MeasureFailed, match="1500 of 1500 quotes were skipped"):
+        world.publish(2)

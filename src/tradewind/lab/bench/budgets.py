@@ -54,6 +54,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("node.paced_p99_us", "<=", 5_000, "us", "node, execution at 1,000 commands/s, p99"),
     Budget("replay.commands_per_second", ">=", 3_000_000, "/s", "replay from the journal"),
     Budget("replay.state_hash_equal", "==", 1, "", "replay gives the same state hash", exact=True),
+    Budget("ingestion.diff_21000_p50_ms", "<=", 100, "ms", "a new price of 21,000 linked markets"),
     Budget("memory.idle_21000_markets_mb", "<=", 100, "MB", "21,000 idle markets"),
     Budget("memory.outcome_21000_markets_mb", "<=", 300, "MB", "21,000 outcome markets with books"),
     Budget("memory.import_s", "<=", 0.3, "s", "import of engine, commands and events"),

@@ -25,6 +25,7 @@ SUITES: Final[Sequence[str]] = (
     "node",
     "python",
     "replay",
+    "ingestion",
     "memory",
     "stack",
     "peers",

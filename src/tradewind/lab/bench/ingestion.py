@@ -51,9 +51,11 @@ class World:
         found = []
         for first in range(0, self.markets, BATCH):
             count = min(BATCH, self.markets - first)
-            stamp = {"principal": VENUE, "client_key": self._key()}
             number = self.now_ns + first
-            found.append(commands.build("PublishVenueBatch", **stamp, batch=number, count=count))
+            head = commands.build(
+                "PublishVenueBatch", principal=VENUE, client_key=self._key(), batch=number, count=count
+            )
+            found.append(head)
             found += [self._item(market, cycle, number) for market in range(first, first + count)]
         return found
 

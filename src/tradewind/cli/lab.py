@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 lab = App(name="lab", help="Stress the exchange in memory: market scenarios with plots.")
 FEWEST, MOST = 10, 500_000
+FEWEST_MARKETS, MOST_MARKETS = 10, 30_000
+FEWEST_TRADERS, MOST_TRADERS = 5, 200
 
 
 @lab.command
@@ -54,6 +56,56 @@ def scenario(
             f"accounts is {accounts}; {FEWEST}..{MOST} are possible",
         )
     return _play(name, out or Path("reports"), accounts, seed, audit=audit, plot=plot, json=json)
+
+
+@lab.command
+def season(
+    *,
+    out: Annotated[Path | None, Parameter(help="folder for CSV, JSON and plot; default reports")] = None,
+    markets: Annotated[int, Parameter(help="outcome markets of the season")] = 21_000,
+    traders: Annotated[int, Parameter(help="accounts that trade them")] = 200,
+    seed: Annotated[int, Parameter(help="another seed, another season")] = 1,
+    audit: Annotated[bool, Parameter(help="run the auditor behind every batch")] = True,
+    plot: Annotated[bool, Parameter(help="draw the PNG (extra `reports`)")] = True,
+    json: Json = False,
+) -> int:
+    """Play 180 days of outcome markets, from creation to redemption, and count everything."""
+    bounds = (
+        ("markets", markets, FEWEST_MARKETS, MOST_MARKETS),
+        ("traders", traders, FEWEST_TRADERS, MOST_TRADERS),
+    )
+    for name, value, fewest, most in bounds:
+        if not fewest <= value <= most:
+            message = f"{name} is {value}; {fewest}..{most} are possible"
+            raise CommandFailure(ExitCode.CANNOT, "PARAMETER_OUT_OF_BOUNDS", message)
+    try:
+        from tradewind.lab.scenarios import report as samples_report
+        from tradewind.lab.season import report
+        from tradewind.lab.season.play import DAYS, Season
+
+        if plot:
+            samples_report.require_matplotlib()
+    except (ImportError, samples_report.PlotMissing) as error:
+        message = f"{error}; pip install 'tradewind[reports]', or --no-plot with NumPy alone"
+        raise CommandFailure(ExitCode.CANNOT, "PLOT_MISSING", message) from error
+    with _progress(quiet=json) as tell:
+        played = Season(markets, traders, seed, audit=audit, tell=tell)
+        summary = played.run() | {"seed": seed, "audit": audit}
+    folder = out or Path("reports")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"samples": folder / "season.csv", "summary": folder / "season.json"}
+    samples_report.write_samples(files["samples"], played.samples)
+    samples_report.write_summary(files["summary"], summary)
+    if plot:
+        files["plot"] = folder / "season.png"
+        title = f"{markets:,} outcome markets in {DAYS} days, {summary['trades']:,} trades, {traders} traders"
+        report.draw(files["plot"], played.samples, title)
+    document = {**summary, "files": {key: str(path) for key, path in files.items()}}
+    if json:
+        print_json(document)
+    else:
+        _show(document)
+    return ExitCode.OK
 
 
 def _play(name: str, out: Path, accounts: int, seed: int, *, audit: bool, plot: bool, json: bool) -> int:

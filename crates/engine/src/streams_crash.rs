@@ -37,6 +37,8 @@ pub struct Crash<B: Book> {
     sequence: u64,
     keys: u64,
     price: i64,
+    /// What the last commands did: one buffer for all, as a node keeps it.
+    batch: Batch,
 }
 
 /// What a run of the crash did.
@@ -85,8 +87,16 @@ impl<B: Book> Crash<B> {
         let genesis = Genesis { shard: 0, rules_version: RULES_VERSION, time_ns: START_NS, grants };
         let engine = Engine::new(&genesis).expect("the genesis of the crash is sound");
         let sources = [0, 1, 2].map(|source| key(FIRST_SOURCE + source));
-        let mut crash =
-            Crash { engine, now_ns: START_NS, positions, sources, sequence: 0, keys: 0, price: PRICE };
+        let mut crash = Crash {
+            engine,
+            now_ns: START_NS,
+            positions,
+            sources,
+            sequence: 0,
+            keys: 0,
+            price: PRICE,
+            batch: Batch::default(),
+        };
         crash.prepare()?;
         Ok(crash)
     }
@@ -101,8 +111,9 @@ impl<B: Book> Crash<B> {
 
     fn apply(&mut self, commands: &[Command], report: &mut Report) -> Result<(), Reject> {
         let input: Vec<u8> = commands.iter().flat_map(|command| command.bytes().to_vec()).collect();
-        let mut batch = Batch::default();
-        apply_batch(&mut self.engine, &input, self.now_ns, &mut batch)?;
+        let batch = &mut self.batch;
+        batch.clear();
+        apply_batch(&mut self.engine, &input, self.now_ns, batch)?;
         let refused = batch.results.iter().find(|result| result.accepted == 0);
         assert!(refused.is_none(), "the crash is refused: {refused:?}");
         report.commands += batch.commands.len() as u64;

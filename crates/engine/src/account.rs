@@ -27,9 +27,19 @@ pub struct Address {
 pub struct SubAccount {
     pub index: u8,
     pub margin_mode: u8,
+    /// Level of its margin that was published last, and its slot among those below their maintenance margin ([`NONE`] =
+    /// it is none of them): kept by [`crate::liquidation`].
+    pub level: u8,
+    pub candidate: u32,
     pub balances: Vec<Balance>,
     /// Slots of its positions, ascending by market; derived from the positions.
     pub positions: Vec<u32>,
+}
+
+impl SubAccount {
+    fn new(index: u8, margin_mode: u8, balances: Vec<Balance>) -> Self {
+        SubAccount { index, margin_mode, level: 0, candidate: NONE, balances, positions: Vec::new() }
+    }
 }
 
 /// An owner's account. What every order reads lies in its first two cache lines.
@@ -68,7 +78,7 @@ impl Account {
     }
 
     #[inline]
-    fn sub_mut(&mut self, index: u8) -> Option<&mut SubAccount> {
+    pub fn sub_mut(&mut self, index: u8) -> Option<&mut SubAccount> {
         if index == 0 {
             return Some(&mut self.main);
         }
@@ -78,8 +88,7 @@ impl Account {
     /// Adds a sub-account that does not exist yet.
     pub fn open_sub(&mut self, index: u8, margin_mode: u8) {
         let position = self.others.partition_point(|sub| sub.index < index);
-        self.others
-            .insert(position, SubAccount { index, margin_mode, balances: Vec::new(), positions: Vec::new() });
+        self.others.insert(position, SubAccount::new(index, margin_mode, Vec::new()));
     }
 }
 
@@ -124,7 +133,7 @@ impl Accounts {
         self.list.push(Account {
             id,
             owner_key,
-            main: SubAccount { index: 0, margin_mode: 0, balances: Vec::new(), positions: Vec::new() },
+            main: SubAccount::new(0, 0, Vec::new()),
             others: Vec::new(),
             delegates: Vec::new(),
             addresses: Vec::new(),
@@ -269,7 +278,7 @@ fn decode_subs(reader: &mut Reader<'_>) -> Result<Vec<SubAccount>, String> {
         if !balances.windows(2).all(|pair| pair[0].asset < pair[1].asset) {
             return Err(format!("balances of sub-account {index} out of order"));
         }
-        subs.push(SubAccount { index, margin_mode, balances, positions: Vec::new() });
+        subs.push(SubAccount::new(index, margin_mode, balances));
     }
     let ascending = subs.windows(2).all(|pair| pair[0].index < pair[1].index);
     if subs.first().is_none_or(|sub| sub.index != 0) || !ascending {

@@ -166,7 +166,7 @@ impl<B: Book> State<B> {
         self.detector.encode(&mut writer);
         self.keepers.encode(&mut writer);
         self.governance.encode(&mut writer);
-        self.liquidations.encode(&mut writer);
+        self.liquidations.encode(&self.accounts, &mut writer);
         self.triggers.encode(&mut writer);
         self.perps.encode(&mut writer);
         self.claims.encode(&mut writer);
@@ -300,8 +300,7 @@ impl<B: Book> State<B> {
         let in_books = in_books.filter(|order| order.flags & crate::order::flag::WAITING == 0);
         let counted = in_books.map(|order| (order, order.remaining + self.triggers.hidden(order)));
         self.perps.attach(&mut self.accounts, units, counted)?;
-        self.liquidations.attach(&mut self.perps);
-        Ok(())
+        self.liquidations.attach(&mut self.accounts, &mut self.perps)
     }
 
     #[inline(never)]

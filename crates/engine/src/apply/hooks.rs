@@ -70,6 +70,7 @@ impl<B: Book> Engine<B> {
 
     /// After a position has changed, once both sides of the event are posted.
     pub(crate) fn after_position(&mut self, command: &Command, moved: &Moved, output: &mut Output) {
+        self.note_rank((moved.account, moved.sub, moved.market));
         self.look_at(command, (moved.account, moved.sub), false, output);
         self.note_position((moved.account, moved.sub, moved.market));
     }

@@ -214,6 +214,13 @@ impl<B: Book> Engine<B> {
         health.equity += div_floor(product, i128::from(ONE) * 10_000);
     }
 
+    /// Whether for keeping positions an amount of this asset counts as itself, owned or owed.
+    pub(crate) fn is_money(&self, asset: u16) -> bool {
+        let asset = &self.state.assets[asset as usize];
+        let whole = asset.weights_bp[1] == 10_000 && asset.weights_bp[3] == 10_000;
+        asset.flags & asset_flag::SETTLEMENT != 0 && whole && asset.collateral_cap == 0
+    }
+
     /// Price of an asset in micro-settlement per whole unit and its feed's state; None when it has none.
     pub(crate) fn collateral_price(&self, asset: &Asset, owned: bool, careful: bool) -> Option<(i64, u8)> {
         if asset.flags & asset_flag::SETTLEMENT != 0 {
@@ -278,7 +285,7 @@ impl<B: Book> Engine<B> {
         self.check_cover()?;
         check_sizes(perp, &after, order)?;
         let worst = perp.value(after.worst_lots());
-        let mmf = perp.fractions(0).maintenance_ppm(worst);
+        let mmf = perp.maintenance_ppm(worst);
         if after.leverage_e2 != 0 && mmf >= inverse_ppm(after.leverage_e2) {
             return reject(
                 Code::MAINTENANCE_ABOVE_ENTRY_MARGIN,

@@ -43,7 +43,7 @@ impl<B: Book> Engine<B> {
         market.config_version += 1;
         market.last_update_ns = command.time_ns;
         let version = u64::from(market.config_version);
-        self.state.perps.of_market_mut(request.market).expect("checked to be leveraged").risk = risk;
+        self.state.perps.of_market_mut(request.market).expect("checked to be leveraged").set_risk(risk);
         self.emit_market_risk(command, request.market, output);
         self.sweep_all();
         Ok(version)

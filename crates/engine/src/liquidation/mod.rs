@@ -1,18 +1,21 @@
 //! Candidates, tranches, rate limits and takeovers (protocol P5).
 
+pub mod candidates;
 pub mod step;
 pub mod watch;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::account::{Accounts, SubAccount};
 use crate::codec::{Reader, Writer};
 use crate::limits::SECOND_NS;
+use crate::order::NONE;
 use crate::perp::margin::{div_floor, product};
 use crate::perp::{PerpMarket, Perps, Position};
 use crate::state::{due, Due};
+use candidates::{Candidate, Candidates};
 use step::{rate_limit, Deviation};
-use watch::{owner, Bounds, Ladder, Owner, UNWATCHED};
+use watch::{account_of, owner, Bounds, Ladder, Owner, UNWATCHED};
 
 /// "No account": a step that the engine itself takes, a fund that is not open yet.
 pub const NOBODY: u32 = u32::MAX;
@@ -67,6 +70,8 @@ pub struct MarketState {
     pub cascade_ns: i64,
     /// Last second whose duty no keeper did.
     pub missed_s: i64,
+    /// The run of the queue in which the market's rate was found used up; of no meaning between commands.
+    limited_run: u64,
 }
 
 impl MarketState {
@@ -74,26 +79,14 @@ impl MarketState {
     pub fn refilled(&self, perp: &PerpMarket, now_ns: i64) -> (i64, i64) {
         let size = rate_limit(self.deviation.ppm(), perp.value(perp.open_interest));
         let elapsed = now_ns.saturating_sub(self.tokens_ns).clamp(0, SECOND_NS);
-        let gained = i128::from(size) * i128::from(elapsed) / i128::from(SECOND_NS);
+        let gained = match elapsed {
+            0 => 0,
+            SECOND_NS => i128::from(size),
+            part => i128::from(size) * i128::from(part) / i128::from(SECOND_NS),
+        };
         let filled = i128::from(self.tokens) + gained;
         (filled.min(i128::from(size)) as i64, size)
     }
-}
-
-/// A sub-account below its maintenance margin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// E/MM when it was last looked at.
-    pub ratio_ppm: i64,
-    /// Notional of its positions then, micro-quote.
-    pub notional: i64,
-    pub flagged_ns: i64,
-    /// When SYSTEM acts unless a keeper has.
-    pub ready_ns: i64,
-    /// Its market with the largest maintenance margin, and its lots there.
-    pub market: u32,
-    pub lots: i64,
-    ripe: bool,
 }
 
 /// Moments of the steps that reduced one position.
@@ -110,12 +103,9 @@ pub struct StepTimes {
 pub struct Liquidations {
     /// By place in `perps.markets`.
     markets: Vec<MarketState>,
-    pub candidates: BTreeMap<Owner, Candidate>,
-    waiting: BTreeSet<(i64, Owner)>,
-    /// Candidates whose time has come, worst first; empty between commands.
-    ripe: BTreeSet<(i64, Reverse<i64>, Owner)>,
-    /// Levels that were published, without those at 0.
-    pub levels: BTreeMap<Owner, u8>,
+    pub candidates: Candidates,
+    /// Levels of a snapshot, until the accounts are known that keep them.
+    decoded_levels: Vec<(Owner, u8)>,
     pub steps: BTreeMap<(Owner, u32), StepTimes>,
     /// Markets and assets whose crossed prices wait for the next Tick.
     pub crossings: BTreeSet<u32>,
@@ -129,6 +119,8 @@ pub struct Liquidations {
     /// Account that holds what insurance took over.
     pub fund: u32,
     pub fund_ns: i64,
+    /// Runs of the queue so far, of no meaning between commands.
+    run: u64,
     /// The sub-account in the middle of a step; its fills do not need a look each.
     pub busy: Option<Owner>,
     armed_ns: i64,
@@ -138,10 +130,8 @@ impl Default for Liquidations {
     fn default() -> Self {
         Liquidations {
             markets: Vec::new(),
-            candidates: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            ripe: BTreeSet::new(),
-            levels: BTreeMap::new(),
+            candidates: Candidates::default(),
+            decoded_levels: Vec::new(),
             steps: BTreeMap::new(),
             crossings: BTreeSet::new(),
             asset_crossings: BTreeSet::new(),
@@ -151,6 +141,7 @@ impl Default for Liquidations {
             sweep: NOBODY,
             fund: NOBODY,
             fund_ns: 0,
+            run: 0,
             busy: None,
             armed_ns: 0,
         }
@@ -181,83 +172,70 @@ impl Liquidations {
         self.candidates.is_empty()
     }
 
-    /// Flags an owner or refreshes what is known of it; the place of its market is `place`. True when it is new.
-    pub fn flag(&mut self, owner: Owner, place_of: impl Fn(u32) -> Option<usize>, seen: Candidate) -> bool {
-        let Some(known) = self.candidates.get_mut(&owner) else {
-            self.waiting.insert((seen.ready_ns, owner));
-            self.count_pending(seen.market, seen.lots, &place_of);
-            self.candidates.insert(owner, seen);
-            return true;
-        };
-        let old = *known;
-        *known = Candidate { flagged_ns: old.flagged_ns, ready_ns: old.ready_ns, ripe: old.ripe, ..seen };
-        if old.ripe && (old.ratio_ppm, old.notional) != (seen.ratio_ppm, seen.notional) {
-            self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
-            self.ripe.insert((seen.ratio_ppm, Reverse(seen.notional), owner));
-        }
-        if (old.market, old.lots) != (seen.market, seen.lots) {
-            self.count_pending(old.market, -old.lots, &place_of);
-            self.count_pending(seen.market, seen.lots, &place_of);
-        }
-        false
+    /// Flags an owner that is not flagged.
+    pub fn flag(&mut self, accounts: &mut Accounts, perps: &Perps, seen: Candidate) {
+        self.count_pending(perps, seen.market, seen.lots);
+        let slot = self.candidates.add(seen);
+        sub_of(accounts, seen.owner).candidate = slot;
     }
 
-    fn count_pending(&mut self, market: u32, lots: i64, place_of: &impl Fn(u32) -> Option<usize>) {
-        if let Some(place) = place_of(market) {
+    /// Refreshes what is known of a candidate.
+    #[inline]
+    pub fn refresh(&mut self, perps: &Perps, slot: u32, seen: &Candidate) {
+        let &Candidate { market, lots, .. } = self.candidates.at(slot);
+        if (market, lots) != (seen.market, seen.lots) {
+            self.count_pending(perps, market, -lots);
+            self.count_pending(perps, seen.market, seen.lots);
+        }
+        self.candidates.refresh(slot, seen);
+    }
+
+    fn count_pending(&mut self, perps: &Perps, market: u32, lots: i64) {
+        if let Some(place) = perps.place(market) {
             self.market_mut(place).pending_lots += lots;
         }
     }
 
-    /// Forgets a candidate; false when it was none.
-    pub fn unflag(&mut self, owner: Owner, place_of: impl Fn(u32) -> Option<usize>) -> bool {
-        let Some(old) = self.candidates.remove(&owner) else { return false };
-        self.count_pending(old.market, -old.lots, &place_of);
-        if old.ripe {
-            self.ripe.remove(&(old.ratio_ppm, Reverse(old.notional), owner));
-        } else {
-            self.waiting.remove(&(old.ready_ns, owner));
+    /// A run of the queue begins: rates may have room again.
+    pub fn begin_run(&mut self) {
+        self.run += 1;
+    }
+
+    /// Whether this run has found the rate of a market used up. It stays so until the run ends: sales only ever take
+    /// from it.
+    #[inline]
+    pub fn is_limited(&self, place: usize) -> bool {
+        self.market(place).is_some_and(|market| market.limited_run == self.run)
+    }
+
+    pub fn note_limited(&mut self, place: usize) {
+        self.market_mut(place).limited_run = self.run;
+    }
+
+    /// Forgets a candidate; what was known of it, None when it was none.
+    pub fn unflag(&mut self, accounts: &mut Accounts, perps: &Perps, owner: Owner) -> Option<Candidate> {
+        let sub = sub_of(accounts, owner);
+        if sub.candidate == NONE {
+            return None;
         }
+        let old = self.candidates.remove(std::mem::replace(&mut sub.candidate, NONE));
+        self.count_pending(perps, old.market, -old.lots);
+        if old.stepped {
+            self.forget_steps(owner);
+        }
+        Some(old)
+    }
+
+    /// The moments of an owner's steps mean nothing once it is no candidate.
+    fn forget_steps(&mut self, owner: Owner) {
         while let Some((&key, _)) = self.steps.range((owner, 0)..=(owner, u32::MAX)).next() {
             self.steps.remove(&key);
         }
-        true
-    }
-
-    /// Moves the moment at which SYSTEM acts on a candidate; it leaves the ripe ones.
-    pub fn postpone(&mut self, owner: Owner, ready_ns: i64) {
-        let Some(candidate) = self.candidates.get_mut(&owner) else { return };
-        if candidate.ripe {
-            self.ripe.remove(&(candidate.ratio_ppm, Reverse(candidate.notional), owner));
-        } else {
-            self.waiting.remove(&(candidate.ready_ns, owner));
-        }
-        (candidate.ready_ns, candidate.ripe) = (ready_ns, false);
-        self.waiting.insert((ready_ns, owner));
-    }
-
-    /// Moves one candidate whose time has come to the ripe ones.
-    pub fn ripen(&mut self, now_ns: i64) -> Option<Owner> {
-        let &(ready_ns, owner) = self.waiting.first().filter(|first| first.0 <= now_ns)?;
-        self.waiting.remove(&(ready_ns, owner));
-        let candidate = self.candidates.get_mut(&owner).expect("who waits is a candidate");
-        candidate.ripe = true;
-        self.ripe.insert((candidate.ratio_ppm, Reverse(candidate.notional), owner));
-        Some(owner)
-    }
-
-    /// Whether somebody's time has come who is not among the ripe ones yet.
-    pub fn is_due(&self, now_ns: i64) -> bool {
-        self.waiting.first().is_some_and(|first| first.0 <= now_ns)
-    }
-
-    /// The worst ripe candidate: lowest E/MM, then larger notional, then lower id (P5.1).
-    pub fn worst(&self) -> Option<Owner> {
-        self.ripe.first().map(|&(_, _, owner)| owner)
     }
 
     /// Keeps the due queue's item at the first moment at which somebody is ripe.
     pub fn arm(&mut self, queue: &mut BTreeSet<Due>) {
-        let next = self.waiting.first().map_or(0, |first| first.0);
+        let next = self.candidates.first_ns().unwrap_or(0);
         if next != self.armed_ns {
             if self.armed_ns != 0 {
                 queue.remove(&(self.armed_ns, due::LIQUIDATION, due_id::QUEUE));
@@ -335,7 +313,7 @@ impl Liquidations {
         of_asset.last().filter(|entry| entry.1 >= price).map(|entry| entry.2)
     }
 
-    pub fn encode(&self, writer: &mut Writer) {
+    pub fn encode(&self, accounts: &Accounts, writer: &mut Writer) {
         writer.len(self.markets.len());
         for market in &self.markets {
             let Deviation { mean_e6, variance, time_ns } = market.deviation;
@@ -354,14 +332,14 @@ impl Liquidations {
             fields.into_iter().for_each(|value| writer.i64(value));
         }
         writer.len(self.candidates.len());
-        for (&owner, candidate) in &self.candidates {
+        for (_, candidate) in self.candidates.waiting() {
+            let &Candidate { owner, market, ratio_ppm, notional, flagged_ns, ready_ns, lots, .. } = candidate;
             writer.u32(owner);
-            writer.u32(candidate.market);
-            let &Candidate { ratio_ppm, notional, flagged_ns, ready_ns, lots, .. } = candidate;
+            writer.u32(market);
             [ratio_ppm, notional, flagged_ns, ready_ns, lots].into_iter().for_each(|value| writer.i64(value));
         }
-        writer.len(self.levels.len());
-        for (&owner, &level) in &self.levels {
+        writer.len(levels(accounts).count());
+        for (owner, level) in levels(accounts) {
             writer.u32(owner);
             writer.u8(level);
         }
@@ -409,20 +387,12 @@ impl Liquidations {
         }
         for _ in 0..reader.len(48)? {
             let (owner, market) = (reader.u32()?, reader.u32()?);
-            let candidate = Candidate {
-                ratio_ppm: reader.i64()?,
-                notional: reader.i64()?,
-                flagged_ns: reader.i64()?,
-                ready_ns: reader.i64()?,
-                lots: reader.i64()?,
-                market,
-                ripe: false,
-            };
-            all.waiting.insert((candidate.ready_ns, owner));
-            all.candidates.insert(owner, candidate);
+            let (ratio_ppm, notional) = (reader.i64()?, i128::from(reader.i64()?));
+            let moments = (reader.i64()?, reader.i64()?);
+            all.candidates.add(Candidate::seen(owner, (market, reader.i64()?), ratio_ppm, notional, moments));
         }
         for _ in 0..reader.len(5)? {
-            all.levels.insert(reader.u32()?, reader.u8()?);
+            all.decoded_levels.push((reader.u32()?, reader.u8()?));
         }
         for _ in 0..reader.len(24)? {
             let key = (reader.u32()?, reader.u32()?);
@@ -445,8 +415,11 @@ impl Liquidations {
         Ok(all)
     }
 
-    /// Rebuilds the sets over positions that were decoded.
-    pub fn attach(&mut self, perps: &mut Perps) {
+    /// Rebuilds the sets over positions that were decoded, and what the accounts keep of this.
+    ///
+    /// # Errors
+    /// A sentence when an owner has no account.
+    pub fn attach(&mut self, accounts: &mut Accounts, perps: &mut Perps) -> Result<(), String> {
         let fund = self.fund;
         perps.each_mut(|place, unit, position| {
             position.rank = UNRANKED;
@@ -461,17 +434,32 @@ impl Liquidations {
                 market.ranks.insert((position.rank.0, position.rank.1, owner));
             }
         });
-        let candidates: Vec<Candidate> = self.candidates.values().copied().collect();
-        for candidate in candidates {
-            self.count_pending(candidate.market, candidate.lots, &|market| perps.place(market));
+        for (owner, level) in std::mem::take(&mut self.decoded_levels) {
+            known_sub(accounts, owner)?.level = level;
         }
-        self.armed_ns = self.waiting.first().map_or(0, |first| first.0);
+        let waiting: Vec<(u32, Candidate)> =
+            self.candidates.waiting().map(|(slot, candidate)| (slot, *candidate)).collect();
+        for (slot, candidate) in waiting {
+            let sub = known_sub(accounts, candidate.owner)?;
+            if std::mem::replace(&mut sub.candidate, slot) != NONE {
+                return Err(format!("sub-account {:#x} is a candidate twice", candidate.owner));
+            }
+            self.count_pending(perps, candidate.market, candidate.lots);
+        }
+        for &(owner, _) in self.steps.keys() {
+            let slot = known_sub(accounts, owner)?.candidate;
+            if slot != NONE {
+                self.candidates.at_mut(slot).stepped = true;
+            }
+        }
+        self.armed_ns = self.candidates.first_ns().unwrap_or(0);
+        Ok(())
     }
 
     /// What of this state is due some day; the queue is rebuilt from it.
     pub fn due_items(&self, due: &mut BTreeSet<Due>) {
         let items = [
-            (self.waiting.first().map_or(0, |first| first.0), due_id::QUEUE),
+            (self.candidates.first_ns().unwrap_or(0), due_id::QUEUE),
             (self.crossings_ns, due_id::CROSSINGS),
             (self.fund_ns, due_id::FUND),
         ];
@@ -479,34 +467,48 @@ impl Liquidations {
             due.insert((due_ns, due::LIQUIDATION, id));
         }
     }
-
-    /// A candidate as it enters.
-    #[allow(clippy::too_many_arguments)]
-    pub fn candidate(
-        ratio_ppm: i64,
-        notional: i128,
-        flagged_ns: i64,
-        ready_ns: i64,
-        market: u32,
-        lots: i64,
-    ) -> Candidate {
-        let notional = notional.clamp(0, i128::from(i64::MAX)) as i64;
-        Candidate { ratio_ppm, notional, flagged_ns, ready_ns, market, lots, ripe: false }
-    }
 }
 
-/// The sets of a position as they must be when it changes.
-pub fn rewatch(market: &mut MarketState, position: &mut Position, watch: Bounds, rank: Rank) {
+/// The sub-account of an owner that exists.
+#[inline]
+pub fn sub_of(accounts: &mut Accounts, owner: Owner) -> &mut SubAccount {
+    let (account, sub) = account_of(owner);
+    accounts.list[account as usize].sub_mut(sub).expect("an owner is a sub-account")
+}
+
+fn known_sub(accounts: &mut Accounts, owner: Owner) -> Result<&mut SubAccount, String> {
+    let (account, sub) = account_of(owner);
+    let known = accounts.list.get_mut(account as usize).and_then(|account| account.sub_mut(sub));
+    known.ok_or_else(|| format!("sub-account {sub} of account {account} is watched and does not exist"))
+}
+
+/// Levels that were published, without those at 0, ascending by owner.
+fn levels(accounts: &Accounts) -> impl Iterator<Item = (Owner, u8)> + '_ {
+    accounts.list.iter().enumerate().flat_map(|(account, entry)| {
+        let published = entry.subs().filter(|sub| sub.level != 0);
+        published.map(move |sub| (owner(account as u32, sub.index), sub.level))
+    })
+}
+
+/// The bounds of a position and where they are kept.
+#[inline]
+pub fn rewatch(market: &mut MarketState, position: &mut Position, watch: Bounds) {
     let owner = owner(position.account, position.sub);
     market.ladder.set(owner, position.watch, watch);
     position.watch = watch;
-    if rank != position.rank {
-        if position.rank != UNRANKED {
-            market.ranks.remove(&(position.rank.0, position.rank.1, owner));
-        }
-        if rank != UNRANKED {
-            market.ranks.insert((rank.0, rank.1, owner));
-        }
-        position.rank = rank;
+}
+
+/// The place of a position among its opponents after it has moved.
+pub fn rerank(market: &mut MarketState, position: &mut Position, rank: Rank) {
+    if rank == position.rank {
+        return;
     }
+    let owner = owner(position.account, position.sub);
+    if position.rank != UNRANKED {
+        market.ranks.remove(&(position.rank.0, position.rank.1, owner));
+    }
+    if rank != UNRANKED {
+        market.ranks.insert((rank.0, rank.1, owner));
+    }
+    position.rank = rank;
 }

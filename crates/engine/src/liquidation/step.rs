@@ -156,7 +156,10 @@ pub fn fee_parts(rest: i64) -> (i64, i64) {
 /// Notional that may be sold per second (P5.4) with the deviation of the mark in ppm.
 pub fn rate_limit(deviation_ppm: i64, open_interest: i128) -> i64 {
     let share = i128::from(deviation_ppm.clamp(RATE_PPM.0, RATE_PPM.1));
-    let notional = (open_interest / PPM).saturating_mul(share);
+    let narrow = i64::try_from(open_interest)
+        .ok()
+        .and_then(|interest| (interest / 1_000_000).checked_mul(share as i64));
+    let notional = narrow.map_or_else(|| (open_interest / PPM).saturating_mul(share), i128::from);
     i64::try_from(notional).unwrap_or(i64::MAX / 4).clamp(RATE_FLOOR, i64::MAX / 4)
 }
 

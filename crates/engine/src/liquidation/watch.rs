@@ -113,8 +113,9 @@ pub struct Exposure {
     pub lots: i64,
     pub unit: i64,
     pub mark: i64,
-    /// Notional at the mark in micro-quote, and the maintenance fraction at twice of it.
+    /// Notional at the mark in micro-quote, and the maintenance fractions at it and at twice of it.
     pub notional: i64,
+    pub mmf_ppm: i64,
     pub mmf_twice_ppm: i64,
 }
 
@@ -126,10 +127,16 @@ impl Exposure {
         }
         // What saturates makes the bounds narrower, never wider.
         let size = self.lots.saturating_abs().saturating_mul(self.unit);
-        // w·MM grows by at most w·1.5·mmf(2V) of the notional's growth while the price less than doubles.
-        let growth_ppm = (ratio_ppm * 2).saturating_mul(self.mmf_twice_ppm) / MILLION + 1;
+        // w·MM grows by at most w·1.5·mmf(2V) of the notional's growth while the price less than doubles, by w·mmf of it
+        // where the fraction stays the same.
+        let weight_ppm = if self.mmf_twice_ppm == self.mmf_ppm { ratio_ppm } else { ratio_ppm * 2 };
+        let growth_ppm = weight_ppm.saturating_mul(self.mmf_twice_ppm) / MILLION + 1;
         if self.lots > 0 {
-            let steps = (share - ROUNDING).max(0) / size;
+            // A falling price takes at least w·mmf of what it takes from the value from w·MM as well.
+            let relief_ppm = ratio_ppm.saturating_mul(self.mmf_ppm) / MILLION;
+            let net_ppm = (MILLION - relief_ppm).clamp(1, MILLION);
+            let falling = div_ceil(product(size, net_ppm, 1), PPM).clamp(1, i128::from(i64::MAX)) as i64;
+            let steps = (share - ROUNDING).max(0) / falling;
             // Only where the margin grows faster than the value can a rising price endanger a long position.
             let high = if growth_ppm >= MILLION { self.mark + 1 } else { NO_HIGH };
             return Bounds { low: self.mark.saturating_sub(steps).saturating_sub(1), high };
@@ -241,6 +248,7 @@ mod tests {
                     unit,
                     mark,
                     notional: value(mark) as i64,
+                    mmf_ppm: fractions.maintenance_ppm(value(mark)) as i64,
                     mmf_twice_ppm: fractions.maintenance_ppm(2 * value(mark)) as i64,
                 };
                 let bounds = exposure.bounds(share, ratio);
@@ -255,6 +263,15 @@ mod tests {
                 }
                 let beyond = if lots > 0 { bounds.low } else { bounds.high };
                 assert!((beyond - mark).abs() <= mark + 1, "a long or short exposure is watched");
+                if exposure.mmf_ppm == exposure.mmf_twice_ppm && buffer_pct > 0 {
+                    // Where the fraction does not change, the bound is the price at which the ratio breaks.
+                    let price = if lots > 0 { beyond - 1 } else { beyond + 1 };
+                    let change = i128::from(lots) * i128::from(price - mark) * i128::from(unit);
+                    assert!(
+                        equity + change < margin(price),
+                        "{lots} {bounds:?} {buffer_pct} comes too early"
+                    );
+                }
             }
         }
     }

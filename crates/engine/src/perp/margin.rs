@@ -97,6 +97,13 @@ pub struct Fractions {
     pub floor_mmf_ppm: u32,
 }
 
+/// The maintenance fraction (ppm) of every notional up to a bound (micro-quote): most positions need no root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flat {
+    pub upto: i64,
+    pub ppm: u32,
+}
+
 impl Fractions {
     /// Size term z: `ceil(k · isqrt_ceil(V) / 1000)` ppm.
     #[inline]
@@ -114,6 +121,19 @@ impl Fractions {
     #[inline]
     fn size_narrow_ppm(&self, notional: u64) -> u64 {
         (u64::from(self.size_k_ppm) * isqrt_ceil_narrow(notional)).div_ceil(1_000)
+    }
+
+    /// The maintenance fraction of all notionals at which the size term does not count.
+    ///
+    /// `ceil(k·r/1000) ≤ entry` says `r ≤ floor(1000·entry/k)`, and `isqrt_ceil(V) ≤ R` says `V ≤ R²`.
+    pub fn flat(&self) -> Flat {
+        let entry = inverse_ppm(self.leverage_base_e2);
+        let root = match self.size_k_ppm {
+            0 => i128::from(i64::MAX),
+            k => entry * 1_000 / i128::from(k),
+        };
+        let upto = root.saturating_mul(root).min(i128::from(i64::MAX)) as i64;
+        Flat { upto, ppm: i128::from(self.floor_mmf_ppm).max((entry + 1) / 2) as u32 }
     }
 
     /// Initial margin fraction at a notional.
@@ -233,6 +253,26 @@ mod tests {
         assert_eq!(chosen.initial_margin(10_000_000_000), 2_000_000_000);
         let beyond = Fractions { chosen_e2: 9_000, ..fractions(2_000, 2_000) };
         assert_eq!(beyond.initial_margin(10_000_000_000), 500_000_000);
+    }
+
+    #[test]
+    fn the_flat_fraction_is_the_exact_one_up_to_its_bound_and_no_further() {
+        for base_e2 in [100, 700, 1_000, 2_000, 10_000] {
+            for k in [0, 1, 7, 50, 999, 1_000] {
+                for floor in [1_000, 5_000, 500_000] {
+                    let exact =
+                        Fractions { size_k_ppm: k, floor_mmf_ppm: floor, ..fractions(base_e2, base_e2) };
+                    let Flat { upto, ppm } = exact.flat();
+                    let at = |notional: i128| exact.maintenance_ppm(notional);
+                    for notional in [0, 1, upto / 2, upto - 1, upto] {
+                        assert_eq!(at(i128::from(notional)), i128::from(ppm), "{exact:?} {notional}");
+                    }
+                    let entry = inverse_ppm(base_e2);
+                    let above = upto == i64::MAX || exact.size_ppm(i128::from(upto) + 1) > entry;
+                    assert!(above, "{exact:?}: the size term counts behind the bound");
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::liquidation::watch::Bounds;
 use crate::order::{Order, NONE};
 use crate::state::{due, Due};
 use crate::wire::command::side;
-use margin::{product, Fractions, TIER_SINGLE_E2};
+use margin::{part_ceil, product, Flat, Fractions, TIER_SINGLE_E2};
 
 /// Risk parameters of a leveraged market (P4.2, P4.3, P4.8, P5.2, P5.6). Money in micro-quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,11 +86,13 @@ pub struct PerpMarket {
     pub closed_ns: i64,
     /// What coverage and stage allow to new risk, in hundredths; the shard's, kept here because every margin reads it.
     pub cover_cap_e2: u32,
+    /// Derived from `risk`, which only [`PerpMarket::set_risk`] changes.
+    flat: Flat,
 }
 
 impl PerpMarket {
     pub fn new(market: u32, feed: u32, unit: i64, risk: Risk) -> Self {
-        PerpMarket {
+        let mut made = PerpMarket {
             market,
             feed,
             unit,
@@ -115,7 +117,16 @@ impl PerpMarket {
             delisting_price: 0,
             closed_ns: 0,
             cover_cap_e2: u32::MAX,
-        }
+            flat: Flat { upto: 0, ppm: 0 },
+        };
+        made.set_risk(risk);
+        made
+    }
+
+    /// Changes the risk parameters.
+    pub fn set_risk(&mut self, risk: Risk) {
+        self.risk = risk;
+        self.flat = self.fractions(0).flat();
     }
 
     /// Largest leverage that the market and its tier allow, in hundredths: what maintenance follows (P4.2).
@@ -167,7 +178,22 @@ impl PerpMarket {
 
     #[inline]
     pub fn maintenance_margin(&self, position: &Position) -> i128 {
-        self.fractions(0).maintenance_margin(self.value(position.lots))
+        self.maintenance_at(self.value(position.lots))
+    }
+
+    /// Maintenance margin fraction at a notional, ppm (P4.2).
+    #[inline]
+    pub fn maintenance_ppm(&self, notional: i128) -> i128 {
+        if notional <= i128::from(self.flat.upto) {
+            return i128::from(self.flat.ppm);
+        }
+        self.fractions(0).maintenance_ppm(notional)
+    }
+
+    /// Maintenance margin of a notional, micro-quote (P4.2).
+    #[inline]
+    pub fn maintenance_at(&self, notional: i128) -> i128 {
+        part_ceil(notional, self.maintenance_ppm(notional))
     }
 
     /// Unrealised profit at the mark less the funding that is owed, micro-quote.

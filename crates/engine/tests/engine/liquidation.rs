@@ -106,7 +106,7 @@ fn system_acts_two_seconds_after_keepers_could() {
     let mut arena = golden();
     arena.accept(buy(trader(2), PERP, 10_000, 50_000));
     arena.price(PERP, 100.0);
-    let flagged_ns = arena.engine.liquidations().candidates.values().next().expect("flagged").flagged_ns;
+    let flagged_ns = arena.engine.liquidations().candidates.waiting().next().expect("flagged").1.flagged_ns;
     arena.now_ns = flagged_ns + 2 * SECOND - 1;
     arena.tick();
     assert_eq!(arena.position(0, PERP).0, 10_000);

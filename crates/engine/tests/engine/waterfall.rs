@@ -269,8 +269,12 @@ fn perform(arena: &mut Arena, act: &Act) {
 fn assert_found(arena: &Arena, traders: u16) {
     for number in 0..traders {
         let (equity, maintenance) = arena.margin(number);
-        let known =
-            arena.engine.liquidations().candidates.keys().any(|&owner| owner >> 7 == u32::from(number));
+        let known = arena
+            .engine
+            .liquidations()
+            .candidates
+            .waiting()
+            .any(|(_, one)| one.owner >> 7 == u32::from(number));
         let waiting = !arena.engine.liquidations().crossings.is_empty();
         assert!(
             known || waiting || equity >= maintenance,

@@ -16,6 +16,7 @@ use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::liquidation::step::STEP_NS;
 use crate::liquidation::watch::owner;
+use crate::order::NONE;
 use crate::output::Output;
 use crate::wire::command::{Command, Liquidate};
 use crate::wire::error::{reject, Code, Reject};
@@ -88,8 +89,15 @@ impl<B: Book> Engine<B> {
 
     /// Since when a sub-account is liquidatable, as far as the watch knows.
     pub(crate) fn liquidatable_since(&self, target: Target) -> Option<i64> {
-        let known = self.state.liquidations.candidates.get(&owner(target.account, target.sub));
-        known.map(|candidate| candidate.flagged_ns)
+        let slot = self.candidate_slot((target.account, target.sub))?;
+        Some(self.state.liquidations.candidates.at(slot).flagged_ns)
+    }
+
+    /// The slot of a sub-account among the candidates.
+    #[inline]
+    pub(super) fn candidate_slot(&self, (account, sub): (u32, u8)) -> Option<u32> {
+        let entry = self.state.accounts.list[account as usize].sub(sub)?;
+        Some(entry.candidate).filter(|&slot| slot != NONE)
     }
 
     /// Leveraged markets and positions as they stand.

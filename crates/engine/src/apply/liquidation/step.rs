@@ -26,7 +26,7 @@ use crate::wire::event::{
 };
 
 use super::takeover::Takeover;
-use super::watch::KEEPER_GRACE_NS;
+use super::watch::{Holdings, KEEPER_GRACE_NS};
 
 /// A liquidation under way; in no state between commands but as unfinished work.
 #[derive(Clone, Debug)]
@@ -43,10 +43,10 @@ pub struct Liquidation {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// Cancels open orders, those of the market first; then the sale, or the takeover.
-    Cancel {
-        takeover: bool,
-    },
+    /// Cancels open orders, those of the market first; then the takeover.
+    Clear,
+    /// The same, then the sale. What was found stays true unless an order was cancelled.
+    Cancel(Option<Found>),
     Sell(Sale),
     Takeover(Takeover),
 }
@@ -62,7 +62,7 @@ struct Sale {
 
 impl Liquidation {
     pub fn takeover((account, sub): (u32, u8), market: u32, keeper: Option<u32>) -> Self {
-        let phase = Phase::Cancel { takeover: true };
+        let phase = Phase::Clear;
         Liquidation { account, sub, market, keeper, queued: false, phase }
     }
 }
@@ -121,25 +121,58 @@ impl<B: Book> Engine<B> {
         health
     }
 
-    fn all_feeds_sure(&self, health: &Health) -> bool {
+    pub(super) fn all_feeds_sure(&self, health: &Health) -> bool {
         matrix::cell(health.feed_state, Action::MarginValuation) == Cell::Allowed
     }
 
     /// Checks of row 0404 up to the oracle's, and the market that goes first: the one with the largest maintenance
     /// margin among those whose feed lets it (P5.2).
-    pub(super) fn liquidation_case(&self, (account, sub): (u32, u8), named: u32) -> Result<Found, Reject> {
+    pub(super) fn liquidation_case(&self, who: (u32, u8), named: u32) -> Result<Found, Reject> {
+        self.check_target(who, named)?;
+        let seen = self.survey(who.0, who.1);
+        self.case_of(who, named, &seen)
+    }
+
+    /// There is something to liquidate, and it is not the fund's.
+    fn check_target(&self, (account, sub): (u32, u8), named: u32) -> Result<(), Reject> {
         let position = self.state.perps.position(account, sub, named);
-        let Some(position) =
-            position.filter(|position| position.lots != 0 && account != self.state.liquidations.fund)
-        else {
+        if account == self.state.liquidations.fund || position.is_none_or(|position| position.lots == 0) {
             return reject(Code::POSITION_NOT_FOUND, 0, i64::from(named));
-        };
+        }
+        Ok(())
+    }
+
+    /// [`Engine::liquidation_case`] with what a survey has just found.
+    fn case_of(
+        &self,
+        who: (u32, u8),
+        named: u32,
+        (health, held): &(Health, Holdings),
+    ) -> Result<Found, Reject> {
+        if !self.all_feeds_sure(health) || held.market != named {
+            return self.case_among(who, named);
+        }
+        let (equity, maintenance) = (health.equity, health.maintenance_margin);
+        if health.valued && equity >= maintenance {
+            return reject(Code::POSITION_HEALTHY, narrow(maintenance), narrow(equity));
+        }
+        let perp = self.state.perps.of_market(named).expect("a position is in a leveraged market");
+        let mark = self.liquidation_price(perp, held.lots > 0)?;
+        if !health.valued {
+            return Err(Code::STALE_PRICE.into());
+        }
+        Ok(found(perp, held.lots, mark, health))
+    }
+
+    /// [`Engine::case_of`] where feeds are in doubt or another market goes first than the one that was named.
+    fn case_among(&self, (account, sub): (u32, u8), named: u32) -> Result<Found, Reject> {
         let health = self.liquidation_health(account, sub);
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
         if health.valued && equity >= maintenance {
             return reject(Code::POSITION_HEALTHY, narrow(maintenance), narrow(equity));
         }
         let perp = self.state.perps.of_market(named).expect("a position is in a leveraged market");
+        let position = self.state.perps.position(account, sub, named).expect("the target was checked");
         let named_price = self.liquidation_price(perp, position.lots > 0)?;
         if !health.valued {
             return Err(Code::STALE_PRICE.into());
@@ -157,12 +190,7 @@ impl<B: Book> Engine<B> {
             let Ok(mark) = price else { continue };
             let margin = margin_at(perp, position, mark);
             if position.lots != 0 && best.as_ref().is_none_or(|&(most, _)| margin > most) {
-                let value = product(position.lots, mark, perp.unit).abs();
-                let mmf_ppm = perp.fractions(0).maintenance_ppm(value);
-                let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
-                let (lots, unit) = (position.lots, perp.unit);
-                let case = Case { lots, unit, mark, equity, maintenance, mmf_ppm, fee_e6bp };
-                best = Some((margin, Found { market: position.market, case }));
+                best = Some((margin, found(perp, position.lots, mark, &health)));
             }
         }
         Ok(best.expect("the named market is one of them").1)
@@ -176,7 +204,22 @@ impl<B: Book> Engine<B> {
         who: (u32, u8),
         named: u32,
     ) -> Result<Liquidation, Reject> {
-        let Found { market, case } = self.liquidation_case(who, named)?;
+        self.check_target(who, named)?;
+        let seen = self.survey(who.0, who.1);
+        self.plan_with(now_ns, keeper, who, named, &seen)
+    }
+
+    /// [`Engine::plan_liquidation`] of a target that exists with what a survey has just found.
+    fn plan_with(
+        &self,
+        now_ns: i64,
+        keeper: Option<u32>,
+        who: (u32, u8),
+        named: u32,
+        seen: &(Health, Holdings),
+    ) -> Result<Liquidation, Reject> {
+        let found = self.case_of(who, named, seen)?;
+        let Found { market, case } = found;
         let (account, sub) = who;
         if case.equity <= 0 {
             return Ok(Liquidation::takeover(who, market, keeper));
@@ -195,7 +238,7 @@ impl<B: Book> Engine<B> {
         if left < lot_value(&case) {
             return reject(Code::LIQUIDATION_RATE_LIMITED, size, left);
         }
-        let phase = Phase::Cancel { takeover: false };
+        let phase = Phase::Cancel(Some(found));
         Ok(Liquidation { account, sub, market, keeper, queued: false, phase })
     }
 
@@ -219,17 +262,24 @@ impl<B: Book> Engine<B> {
     ) -> Option<Liquidation> {
         loop {
             job.phase = match job.phase {
-                Phase::Cancel { takeover } => {
-                    if !self.cancel_for_liquidation(command, &job, budget, output) {
+                Phase::Clear => {
+                    if self.cancel_for_liquidation(command, &job, budget, output).is_none() {
                         return Some(job);
                     }
                     budget.spend(SALE_EFFORT);
-                    if takeover {
-                        Phase::Takeover(Takeover::default())
-                    } else if let Some(sale) = self.begin_sale(command, &job, output) {
-                        Phase::Sell(sale)
-                    } else {
-                        return None;
+                    Phase::Takeover(Takeover::default())
+                }
+                Phase::Cancel(found) => {
+                    let cancelled = self.cancel_for_liquidation(command, &job, budget, output);
+                    if cancelled != Some(0) {
+                        job.phase = Phase::Cancel(None);
+                    }
+                    let Some(cancelled) = cancelled else { return Some(job) };
+                    budget.spend(SALE_EFFORT);
+                    let found = found.filter(|_| cancelled == 0);
+                    match self.begin_sale(command, &job, found, output) {
+                        Some(sale) => Phase::Sell(sale),
+                        None => return None,
                     }
                 }
                 Phase::Sell(mut sale) => {
@@ -248,16 +298,17 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// Cancels the sub-account's open orders, the market's first; false when the budget ended before.
+    /// Cancels the sub-account's open orders, the market's first; how many, None when the budget ended before.
     fn cancel_for_liquidation(
         &mut self,
         command: &Command,
         job: &Liquidation,
         budget: &mut Budget,
         output: &mut Output,
-    ) -> bool {
+    ) -> Option<u32> {
+        let mut cancelled = 0;
         if self.state.accounts.list[job.account as usize].open_orders == 0 {
-            return true;
+            return Some(0);
         }
         for only_here in [true, false] {
             let orders = &self.state.orders;
@@ -270,20 +321,30 @@ impl<B: Book> Engine<B> {
                 .collect();
             for slot in slots {
                 if budget.cancels == 0 {
-                    return false;
+                    return None;
                 }
                 budget.cancels -= 1;
+                cancelled += 1;
                 self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
             }
         }
-        true
+        Some(cancelled)
     }
 
     /// Puts the sale's order together; None when nothing is to be sold any more.
-    fn begin_sale(&mut self, command: &Command, job: &Liquidation, output: &mut Output) -> Option<Sale> {
+    fn begin_sale(
+        &mut self,
+        command: &Command,
+        job: &Liquidation,
+        found: Option<Found>,
+        output: &mut Output,
+    ) -> Option<Sale> {
         let who = (job.account, job.sub);
-        let Ok(Found { market, case }) = self.liquidation_case(who, job.market) else {
-            self.end_step(command, job, liquidation_end::CANCELS, output);
+        let found = found.map_or_else(|| self.liquidation_case(who, job.market), Ok);
+        let Ok(Found { market, case }) = found else {
+            let seen = self.survey(who.0, who.1);
+            self.look_with(command, who, seen, true, output);
+            self.end_step(command, job, liquidation_end::CANCELS, &seen, output);
             return None;
         };
         let place = self.state.perps.place(market).expect("a leveraged market");
@@ -377,10 +438,15 @@ impl<B: Book> Engine<B> {
         let filled = order.total - order.remaining;
         self.state.liquidations.busy = None;
         self.note_step(command.time_ns, job, market, (filled, order.remaining), notional);
-        let health = self.liquidation_health(job.account, job.sub);
+        let who = (job.account, job.sub);
+        let mut seen = self.survey(who.0, who.1);
+        let health = match self.all_feeds_sure(&seen.0) {
+            true => seen.0,
+            false => self.liquidation_health(who.0, who.1),
+        };
         let before = (sale.equity, sale.maintenance);
         let closed =
-            self.state.perps.position(job.account, job.sub, market).is_none_or(|position| position.lots == 0);
+            self.state.perps.position(who.0, who.1, market).is_none_or(|position| position.lots == 0);
         let after = (health.equity, health.maintenance_margin);
         let fee = if filled == 0 { 0 } else { fee(notional, sale.fee_rate_e6bp, before, after, closed) };
         let equity = health.equity - i128::from(fee);
@@ -403,11 +469,21 @@ impl<B: Book> Engine<B> {
                 ratio_ppm: ratio_ppm(equity, health.maintenance_margin),
             }
         });
-        self.look_at(command, (job.account, job.sub), true, output);
+        if job.keeper.is_none() && self.is_money(self.state.markets.list[market as usize].quote) {
+            seen.0.equity -= i128::from(fee);
+        } else {
+            seen = self.survey(who.0, who.1);
+        }
+        let known = self.candidate_slot(who).is_some();
+        self.look_with(command, who, seen, true, output);
+        if !known && self.candidate_slot(who).is_none() {
+            // Nobody else forgets the moment of a step before which it was no candidate.
+            self.state.liquidations.steps.remove(&(owner(who.0, who.1), market));
+        }
         if filled > 0 {
             self.halts_liquidation(command, market, job.account, notional, output);
         }
-        self.end_step(command, job, liquidation_end::COOLING, output);
+        self.end_step(command, job, liquidation_end::COOLING, &seen, output);
     }
 
     fn note_step(
@@ -423,6 +499,10 @@ impl<B: Book> Engine<B> {
         let kept = self.state.liquidations.market_mut(place);
         let (tokens, _) = kept.refilled(perp, now_ns);
         (kept.tokens, kept.tokens_ns) = (tokens - notional, now_ns);
+        let candidate = self.candidate_slot((job.account, job.sub));
+        if let Some(slot) = candidate {
+            self.state.liquidations.candidates.at_mut(slot).stepped = true;
+        }
         let key = (owner(job.account, job.sub), market);
         let times = self.state.liquidations.steps.entry(key);
         let times = times.or_insert(StepTimes { last_ns: i64::MIN, begun_ns: 0 });
@@ -467,26 +547,26 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// When the next step of a sub-account that is still below its margin is due.
-    fn end_step(&mut self, command: &Command, job: &Liquidation, reason: u8, output: &mut Output) {
-        let owner = owner(job.account, job.sub);
-        if reason == liquidation_end::CANCELS {
-            self.look_at(command, (job.account, job.sub), true, output);
-        }
-        if !self.state.liquidations.candidates.contains_key(&owner) {
-            return;
-        }
-        let next_ns = self.next_step_ns(command.time_ns, job);
-        self.state.liquidations.postpone(owner, next_ns);
+    /// When the next step of a sub-account that is still below its margin is due; `seen` is how it stands.
+    fn end_step(
+        &mut self,
+        command: &Command,
+        job: &Liquidation,
+        reason: u8,
+        seen: &(Health, Holdings),
+        output: &mut Output,
+    ) {
+        let Some(slot) = self.candidate_slot((job.account, job.sub)) else { return };
+        let next_ns = self.next_step_ns(command.time_ns, job, seen);
+        self.state.liquidations.candidates.postpone(slot, next_ns);
         self.state.liquidations.arm(&mut self.state.due);
-        let health = self.health(job.account, job.sub, Weights::Maintenance);
         let body = LiquidationEndBody {
             reason,
             reserved: 0,
             reserved2: 0,
             reserved3: 0,
-            equity: narrow(health.equity),
-            maintenance_margin: narrow(health.maintenance_margin),
+            equity: narrow(seen.0.equity),
+            maintenance_margin: narrow(seen.0.maintenance_margin),
             next_ns,
         };
         output.emit(command, EventKind::LiquidationEnded, Subject::account(job.account, job.sub), &body);
@@ -494,10 +574,12 @@ impl<B: Book> Engine<B> {
 
     /// What SYSTEM does next with a candidate: the end of an unfilled step's time, or two seconds after the next step
     /// is open to keepers.
-    fn next_step_ns(&self, now_ns: i64, job: &Liquidation) -> i64 {
-        match self.plan_liquidation(now_ns, None, (job.account, job.sub), job.market) {
+    fn next_step_ns(&self, now_ns: i64, job: &Liquidation, seen: &(Health, Holdings)) -> i64 {
+        let who = (job.account, job.sub);
+        let plan = self.check_target(who, job.market);
+        match plan.and_then(|()| self.plan_with(now_ns, None, who, job.market, seen)) {
             Err(refusal) => retry_ns(&refusal, now_ns),
-            Ok(Liquidation { phase: Phase::Cancel { takeover: true }, .. }) => now_ns,
+            Ok(Liquidation { phase: Phase::Clear, .. }) => now_ns,
             Ok(plan) => match self.step_begun(owner(job.account, job.sub), plan.market) {
                 0 => now_ns.saturating_add(KEEPER_GRACE_NS),
                 begun_ns => begun_ns.saturating_add(STEP_NS),
@@ -515,11 +597,20 @@ pub(super) fn retry_ns(refusal: &Reject, now_ns: i64) -> i64 {
     }
 }
 
+/// A sub-account of this health is to be reduced in this market, at this price.
+fn found(perp: &PerpMarket, lots: i64, mark: i64, health: &Health) -> Found {
+    let mmf_ppm = perp.maintenance_ppm(product(lots, mark, perp.unit).abs());
+    let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
+    let (equity, maintenance) = (health.equity, health.maintenance_margin);
+    let case = Case { lots, unit: perp.unit, mark, equity, maintenance, mmf_ppm, fee_e6bp };
+    Found { market: perp.market, case }
+}
+
 fn lot_value(case: &Case) -> i64 {
     i64::try_from(i128::from(case.mark) * i128::from(case.unit)).unwrap_or(i64::MAX)
 }
 
 /// Maintenance margin of a position at another price than the mark.
 pub(super) fn margin_at(perp: &PerpMarket, position: &Position, price: i64) -> i128 {
-    perp.fractions(0).maintenance_margin(product(position.lots, price, perp.unit).abs())
+    perp.maintenance_at(product(position.lots, price, perp.unit).abs())
 }

@@ -83,6 +83,10 @@ impl<B: Book> Engine<B> {
         }
         self.state.liquidations.busy = None;
         self.look_at(command, who, true, output);
+        if let Some(slot) = self.candidate_slot(who) {
+            // Whatever left it one: its turn is not over.
+            self.state.liquidations.candidates.enter(slot);
+        }
         true
     }
 

@@ -6,11 +6,13 @@ use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::line;
 use crate::limits::*;
+use crate::liquidation::candidates::Candidate;
 use crate::liquidation::watch::{
     account_of, level, next_ratio_ppm, owner, ratio_ppm, Bounds, Exposure, Owner, LIQUIDATABLE, NO_HIGH,
     NO_LOW, UNWATCHED,
 };
-use crate::liquidation::{rank_of, rewatch, Liquidations, NOBODY};
+use crate::liquidation::{rank_of, rerank, rewatch, sub_of, NOBODY};
+use crate::order::NONE;
 use crate::output::{Output, Subject};
 use crate::perp::margin::{div_ceil, part_ceil};
 use crate::wire::command::{asset_flag, Command};
@@ -38,12 +40,8 @@ impl<B: Book> Engine<B> {
     /// Health for keeping positions, and what is held, in one walk over the sub-account.
     pub(super) fn survey(&self, account: u32, sub: u8) -> (Health, Holdings) {
         let mut held = Holdings { market: NOBODY, ..Holdings::default() };
-        let positions = self.state.accounts.positions(account, sub);
-        if positions.is_empty() {
-            return (Health::default(), held);
-        }
         let mut health = self.collateral(account, sub, Weights::Maintenance);
-        for &slot in positions {
+        for &slot in self.state.accounts.positions(account, sub) {
             let position = self.state.perps.at(slot);
             if position.lots == 0 {
                 continue;
@@ -51,7 +49,7 @@ impl<B: Book> Engine<B> {
             let perp =
                 self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
             let notional = perp.value(position.lots);
-            let margin = perp.fractions(0).maintenance_margin(notional);
+            let margin = perp.maintenance_at(notional);
             self.keep_position(perp, position, margin, &mut health);
             held.exposures += 1;
             held.notional += notional;
@@ -66,17 +64,30 @@ impl<B: Book> Engine<B> {
     /// move even when the old ones would come earlier.
     pub(crate) fn look_at(&mut self, command: &Command, who: (u32, u8), fresh: bool, output: &mut Output) {
         let (account, sub) = who;
-        let owner = owner(account, sub);
         if account == self.state.liquidations.fund {
             return;
         }
-        if self.state.liquidations.busy == Some(owner) {
+        if self.state.liquidations.busy == Some(owner(account, sub)) {
             // The step looks at its end. Until then nothing is kept of it: a position that it closes leaves no trace.
             return self.set_bounds(who, None, 0, true);
         }
-        let (health, mut held) = self.survey(account, sub);
+        let seen = self.survey(account, sub);
+        self.look_with(command, who, seen, fresh, output);
+    }
+
+    /// [`Engine::look_at`] with what a survey has just found.
+    pub(super) fn look_with(
+        &mut self,
+        command: &Command,
+        who: (u32, u8),
+        (health, mut held): (Health, Holdings),
+        fresh: bool,
+        output: &mut Output,
+    ) {
+        let (account, sub) = who;
+        let owner = owner(account, sub);
         if held.exposures == 0 {
-            return self.forget_watch(command, who, output);
+            return self.forget_watch(command, who, &health, output);
         }
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
         if health.valued {
@@ -97,28 +108,31 @@ impl<B: Book> Engine<B> {
     }
 
     /// A sub-account without positions needs no look any more.
-    fn forget_watch(&mut self, command: &Command, who: (u32, u8), output: &mut Output) {
+    fn forget_watch(&mut self, command: &Command, who: (u32, u8), health: &Health, output: &mut Output) {
         let owner = owner(who.0, who.1);
         self.set_bounds(who, None, 0, true);
-        for asset in self.state.liquidations.watched_assets(owner) {
-            self.state.liquidations.watch_collateral(owner, asset, None);
+        if !self.state.liquidations.has_no_collateral_watch() {
+            for asset in self.state.liquidations.watched_assets(owner) {
+                self.state.liquidations.watch_collateral(owner, asset, None);
+            }
         }
-        self.state.liquidations.levels.remove(&owner);
-        self.unflag(command, who, liquidation_end::CLOSED, output);
+        sub_of(&mut self.state.accounts, owner).level = 0;
+        self.unflag(command, who, health, liquidation_end::CLOSED, output);
     }
 
-    pub(super) fn unflag(&mut self, command: &Command, who: (u32, u8), reason: u8, output: &mut Output) {
+    fn unflag(
+        &mut self,
+        command: &Command,
+        who: (u32, u8),
+        health: &Health,
+        reason: u8,
+        output: &mut Output,
+    ) {
         let owner = owner(who.0, who.1);
-        let market = self.state.liquidations.candidates.get(&owner).map(|candidate| candidate.market);
-        let perps = &self.state.perps;
-        if !self.state.liquidations.unflag(owner, |market| perps.place(market)) {
-            return;
-        }
+        let (accounts, perps) = (&mut self.state.accounts, &self.state.perps);
+        let Some(old) = self.state.liquidations.unflag(accounts, perps, owner) else { return };
         self.state.liquidations.arm(&mut self.state.due);
-        if let Some(market) = market {
-            self.note_pending(market);
-        }
-        let health = self.health(who.0, who.1, Weights::Maintenance);
+        self.note_pending(old.market);
         let body = LiquidationEndBody {
             reason,
             reserved: 0,
@@ -141,25 +155,17 @@ impl<B: Book> Engine<B> {
     ) {
         let owner = owner(who.0, who.1);
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
-        let watched = &mut self.state.liquidations;
-        let previous = match watched.levels.is_empty() {
-            true => 0,
-            false => watched.levels.get(&owner).copied().unwrap_or(0),
-        };
+        let sub = sub_of(&mut self.state.accounts, owner);
+        let previous = sub.level;
         let reached = level(equity, maintenance, previous);
+        sub.level = reached;
         if reached == LIQUIDATABLE {
-            self.flag(command, who, health, held, output);
-        } else if previous == LIQUIDATABLE {
-            self.unflag(command, who, liquidation_end::HEALTHY, output);
+            return self.flag(command, who, health, held, output);
+        }
+        if previous == LIQUIDATABLE {
+            self.unflag(command, who, health, liquidation_end::HEALTHY, output);
         }
         if reached == previous {
-            return;
-        }
-        match reached {
-            0 => self.state.liquidations.levels.remove(&owner),
-            reached => self.state.liquidations.levels.insert(owner, reached),
-        };
-        if reached == LIQUIDATABLE {
             return;
         }
         let body = HealthBody {
@@ -186,18 +192,16 @@ impl<B: Book> Engine<B> {
         let owner = owner(who.0, who.1);
         let system_from_ns = command.time_ns.saturating_add(KEEPER_GRACE_NS);
         let ratio = ratio_ppm(health.equity, health.maintenance_margin);
-        let seen = Liquidations::candidate(
-            ratio,
-            held.notional,
-            command.time_ns,
-            system_from_ns,
-            held.market,
-            held.lots.abs(),
-        );
-        let perps = &self.state.perps;
-        if !self.state.liquidations.flag(owner, |market| perps.place(market), seen) {
-            return;
+        let largest = (held.market, held.lots.abs());
+        let moments = (command.time_ns, system_from_ns);
+        let mut seen = Candidate::seen(owner, largest, ratio, held.notional, moments);
+        seen.plain = held.exposures == 1 && self.all_feeds_sure(health);
+        let (accounts, perps) = (&mut self.state.accounts, &self.state.perps);
+        let slot = sub_of(accounts, owner).candidate;
+        if slot != NONE {
+            return self.state.liquidations.refresh(perps, slot, &seen);
         }
+        self.state.liquidations.flag(accounts, perps, seen);
         self.state.liquidations.arm(&mut self.state.due);
         self.note_pending(held.market);
         let body = LiquidationFlagBody {
@@ -225,17 +229,21 @@ impl<B: Book> Engine<B> {
         for at in 0..self.state.accounts.positions(account, sub).len() {
             let slot = self.state.accounts.positions(account, sub)[at];
             let position = self.state.perps.at(slot);
+            let watch = position.watch;
+            if share.is_none() && watch == UNWATCHED {
+                continue;
+            }
             let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
             let perp = &self.state.perps.markets[place];
             let (notional, mark) = (perp.value(position.lots), perp.mark);
             let new = share.map_or(UNWATCHED, |share| {
-                let mmf_twice_ppm = narrow(perp.fractions(0).maintenance_ppm(notional + notional));
+                let mmf_ppm = narrow(perp.maintenance_ppm(notional));
+                let mmf_twice_ppm = narrow(perp.maintenance_ppm(notional + notional));
                 let (lots, unit) = (position.lots, perp.unit);
                 let share = if notional > i128::from(i64::MAX) { 0 } else { share };
                 let notional = narrow(notional);
-                Exposure { lots, unit, mark, notional, mmf_twice_ppm }.bounds(share, ratio_ppm)
+                Exposure { lots, unit, mark, notional, mmf_ppm, mmf_twice_ppm }.bounds(share, ratio_ppm)
             });
-            let (rank, watch) = (rank_of(position, perp.unit), position.watch);
             let market = self.state.liquidations.market_mut(place);
             let [long, short] = market.funding_ticks;
             // Funding is loss without a move of the mark: bounds are kept relative to what it had taken by now, and
@@ -247,8 +255,24 @@ impl<B: Book> Engine<B> {
             } else {
                 Bounds { low, high }.within(watch, mark.saturating_sub(long), mark.saturating_add(short))
             };
-            rewatch(market, self.state.perps.at_mut(slot), kept, rank);
+            rewatch(market, self.state.perps.at_mut(slot), kept);
         }
+    }
+
+    /// A position has moved: its place among those who may be deleveraged.
+    pub(crate) fn note_rank(&mut self, (account, sub, market): (u32, u8, u32)) {
+        if account == self.state.liquidations.fund {
+            return;
+        }
+        let (Some(slot), Some(place)) =
+            (self.state.perps.find(account, sub, market), self.state.perps.place(market))
+        else {
+            return;
+        };
+        let unit = self.state.perps.markets[place].unit;
+        let position = self.state.perps.at_mut(slot);
+        let rank = rank_of(position, unit);
+        rerank(self.state.liquidations.market_mut(place), position, rank);
     }
 
     /// Collateral whose price can fall: asset and micro-units that count.

@@ -272,13 +272,16 @@ def _observe_admin(context: ProbeContext, send: Send = honest) -> Facts:
 
 def _hard_coded(send: Send) -> list[str]:
     """Administrative commands that an identity without any grant may send: it must be built in."""
-    exchange = Exchange(send)
+    exchange, asked = Exchange(send), (*NEEDED, *ON_OWN_ACCOUNT)
+    # On his own account somebody without one is refused for that.
+    without = REFUSALS | {"ACCOUNT_NOT_FOUND"}
     candidates = {"zero": bytes(32), "ones": b"\xff" * 32, "one": (1).to_bytes(32, "big"), "nobody": NOBODY}
     return [
         f"{name} by {who}"
-        for name in (*NEEDED, *ON_OWN_ACCOUNT)
+        for name in asked
         for who, principal in candidates.items()
-        if exchange.ask(administrative(exchange, name, principal)).code not in REFUSALS
+        if exchange.ask(administrative(exchange, name, principal)).code
+        not in (without if name in ON_OWN_ACCOUNT else REFUSALS)
     ]
 
 

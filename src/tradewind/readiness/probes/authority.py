@@ -36,6 +36,10 @@ NEEDED: Final[Mapping[str, str]] = {
     "CreateMarket": "CREATE_MARKET",
     "RegisterAsset": "CREATE_MARKET",
     "CloseMarket": "CREATE_MARKET",
+    "LinkVenue": "CREATE_MARKET",
+    "LinkMarket": "CREATE_MARKET",
+    "CreateVerse": "CREATE_MARKET",
+    "MoveVerse": "CREATE_MARKET",
     "UpdateMarket": "CONFIG",
     "PauseMarket": "PAUSE",
     "CancelAll": "PAUSE",
@@ -64,11 +68,20 @@ NEEDED: Final[Mapping[str, str]] = {
     "SetRateClass": "RISK",
     "LinkOwners": "RISK",
     "CloseCase": "RISK",
+    "PublishRisk": "RISK",
     "PublishPrice": "ORACLE",
+    "PublishVenueBatch": "ORACLE",
+    "VenueItem": "ORACLE",
+    "RefreshVenue": "ORACLE",
     "RemoveKeeper": "KEEPERS",
     "ReinstateKeeper": "KEEPERS",
     "SlashKeeper": "KEEPERS",
     "DecideAppeal": "RESOLVE_VOTE",
+    "VoteResolution": "RESOLVE_VOTE",
+    "AllocateVesting": "TOKEN",
+    "RevokeVesting": "TOKEN",
+    "OpenSeason": "TOKEN",
+    "SettleSeason": "SYSTEM",
     "ProposeAction": "PROPOSE",
     "ApproveAction": "APPROVE",
     "TripBreaker": "PAUSE",
@@ -76,7 +89,11 @@ NEEDED: Final[Mapping[str, str]] = {
     "CloseBreaker": "RESUME",
 }
 # Sent on the sender's own account: who has no account is refused as well, by another check.
-ON_OWN_ACCOUNT: Final[Mapping[str, str]] = {"Liquidate": "LIQUIDATE", "KeeperAct": "CRANK"}
+ON_OWN_ACCOUNT: Final[Mapping[str, str]] = {
+    "Liquidate": "LIQUIDATE",
+    "KeeperAct": "CRANK",
+    "CreatePool": "CREATE_MARKET",  # or whoever made the market, who here has the bit as well
+}
 # Acts on the account of somebody else, which the command names.
 ON_ANY_ACCOUNT: Final = frozenset({"SetSuitability", "SetRateClass", "LinkOwners"})
 # The delegate's scope that each command of an owner wants; None: the owner only.
@@ -87,6 +104,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "PlaceBatch": Scope.TRADE,
     "BatchItem": Scope.TRADE,
     "ClosePosition": Scope.TRADE,
+    "SwapAmm": Scope.TRADE,
     "CancelOrder": Scope.CANCEL,
     "CancelAll": Scope.CANCEL,
     "SetCancelAllAfter": Scope.CANCEL,
@@ -104,6 +122,20 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "UnstakeKeeper": None,
     "WithdrawKeeperStake": None,
     "AppealSlash": None,
+    "AddLiquidity": None,
+    "RemoveLiquidity": None,
+    "MintSet": None,
+    "MergeSet": None,
+    "Redeem": None,
+    "ProposeResolution": None,
+    "DisputeResolution": None,
+    "DepositVault": None,
+    "RequestVaultExit": None,
+    "ClaimVaultExit": None,
+    "StakeToken": None,
+    "UnstakeToken": None,
+    "ClaimRewards": None,
+    "ClaimVested": None,
 }
 # Anybody may send these: what they name must exist, be due, or be the sender's own.
 OPEN_TO_ALL: Final = frozenset(
@@ -112,6 +144,7 @@ OPEN_TO_ALL: Final = frozenset(
         "SettleMarket",
         "CrankFunding",
         "ExecuteAction",
+        "FinaliseResolution",
         "CancelAction",
         "OfferAuthority",
         "AcceptAuthority",

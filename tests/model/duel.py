@@ -76,9 +76,10 @@ class Duel:
     engine: Engine = field(default_factory=lambda: Engine(genesis(), audit=AUDIT))
     model: LiquidationModel = field(
         default_factory=lambda: LiquidationModel(
-            list(MARKETS), assets=list(ASSETS), asset_prices={USDC: 10**6, BTC: OPENING}
+            [], assets=list(ASSETS), asset_prices={USDC: 10**6, BTC: OPENING}
         )
     )
+    markets: list[Perpetual] = field(default_factory=lambda: list(MARKETS))
     ids: list[int] = field(default_factory=list)
     now_ns: int = START_NS
     sent: int = 0
@@ -90,6 +91,7 @@ class Duel:
     """The account that holds what insurance took over, once there is one."""
 
     def __post_init__(self) -> None:
+        self.model.markets = self.model.markets or list(self.markets)
         operator = _core.derive_account_id(OPERATOR)
         made = [
             commands.register_asset(
@@ -122,7 +124,7 @@ class Duel:
                 maintenance_liability_bp=11_000,
             )
         )  # fmt: skip
-        for nonce, market in enumerate(MARKETS):
+        for nonce, market in enumerate(self.markets):
             made.append(self.create(operator, nonce, market))
             made.append(self.risk(nonce, market))
             made += [self.breaker(nonce, *row) for row in WIDE_BREAKERS]
@@ -176,7 +178,7 @@ class Duel:
             model.modes[account, 0] = CROSS
         for source in range(3):
             model.publish(FEED, source, WEIGHTS[source], OPENING, OPENING // 1_000)
-        for market in range(len(MARKETS)):
+        for market in range(len(self.markets)):
             ticker = model.ticker(market)
             ticker.hour_end_ns = (self.now_ns // lm.HOUR_NS + 1) * lm.HOUR_NS
             ticker.next_sample_ns = (self.now_ns // MINUTE_NS + 1) * MINUTE_NS
@@ -255,14 +257,14 @@ class Duel:
                     self.model.last_rate_ppb[event.market],
                     self.model.ticker(event.market).funding_index,
                 )
-        for market in range(len(MARKETS)):
+        for market in range(len(self.markets)):
             rows = [e for e in events if isinstance(e, MarkUpdated) and e.market == market]
             ticker = self.model.ticker(market)
             if rows:
                 row = rows[-1]
                 seen = (row.mark, row.index, row.premium_e6, row.open_interest_lots)
                 wanted = (ticker.mark or 0, ticker.index or 0, ticker.premium_e6)
-                assert seen == (*wanted, self.model.open_interest(market)), (seen, wanted, market)
+                assert seen == (*wanted, ticker.interest), (seen, wanted, market)
                 self.model.published[market] = ticker.mark
             else:
                 assert self.model.published.get(market) == ticker.mark, "the mark moved without an event"
@@ -278,7 +280,7 @@ class Duel:
                     assert found == expected, (account, sub, asset, line)
         for asset in (USDC, BTC):
             for line in range(0x80, 0x90):
-                for owner in range(len(MARKETS)) if line == 0x87 else (0,):
+                for owner in range(len(self.markets)) if line == 0x87 else (0,):
                     if line == Line.INSURANCE and self.fund:
                         continue
                     expected = model.line(base.SYSTEM_ACCOUNT, owner, asset, line)
@@ -291,7 +293,7 @@ class Duel:
             insurance = core.system_balance(Line.INSURANCE, 0, USDC)
             assert lines[0] + insurance == known[0] + model.pool(base.INSURANCE, USDC)
             assert lines[1] == known[1]
-        for market in range(len(MARKETS)):
+        for market in range(len(self.markets)):
             for side in (base.BUY, base.SELL):
                 levels: dict[int, tuple[int, int]] = {}
                 for order in model.resting(market, side):

@@ -260,9 +260,9 @@ class Model:
             notional = order.price * order.remaining * market.unit
             if notional > MAX_BALANCE:
                 raise Refused("MATH_OVERFLOW")
-            if notional < market.min_notional:
+            if notional < market.min_notional and self.has_value_limits(order):
                 raise Refused("ORDER_TOO_SMALL")
-            if notional > market.max_notional:
+            if notional > market.max_notional and self.has_value_limits(order):
                 raise Refused("ORDER_TOO_LARGE")
         immediate = order.time_in_force in (IOC, FOK)
         fits = immediate if order.order_type == MARKET else True
@@ -357,7 +357,7 @@ class Model:
             elif maker.account == order.account:
                 stopped = self.prevent(order, maker)
             else:
-                self.fill(order, maker)
+                stopped = self.fill(order, maker)
         immediate = order.order_type == MARKET or order.time_in_force in (IOC, FOK)
         if order.remaining and not stopped and not immediate:
             order.is_open = True
@@ -386,9 +386,17 @@ class Model:
             self.end(maker)
         return mode != CANCEL_OLDEST
 
-    def fill(self, taker: Order, maker: Order) -> None:
+    def has_value_limits(self, order: Order) -> bool:
+        return True
+
+    def lots_of(self, taker: Order, maker: Order) -> int:
+        """Lots of the fill between these orders."""
+        return min(taker.remaining, maker.remaining)
+
+    def fill(self, taker: Order, maker: Order) -> bool:
+        """Trades; whether the taker ends here."""
         market = self.markets[taker.market]
-        lots, price = min(taker.remaining, maker.remaining), maker.price
+        lots, price = self.lots_of(taker, maker), maker.price
         notional = price * lots * market.unit
         self.last_price[taker.market] = price
         fees = {}
@@ -409,6 +417,7 @@ class Model:
         self.fills.append(
             Fill(maker.number, taker.number, price, lots, fees[taker.number], fees[maker.number])
         )
+        return False
 
     def split(self, asset: int, total: int) -> None:
         """P8.8: 15 % stakers, 5 % maker fund, 10 % insurance, each rounded down, the rest to the vault."""

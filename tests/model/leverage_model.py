@@ -98,6 +98,8 @@ class Ticker:
     """Mid minus index as it stands since `premium_ns`."""
     stale: bool = False
     """The book has moved since the mark was computed."""
+    interest: int = 0
+    """Open lots when the mark was looked at: what a command's fired orders trade comes behind it."""
     funding_index: int = 0
     samples: list[int] = field(default_factory=list)
     hour_end_ns: int = 0
@@ -347,12 +349,11 @@ class LeveragedModel(Model):
             del self.positions[holder]
         return realised
 
-    def fill(self, taker: Order, maker: Order) -> None:
+    def fill(self, taker: Order, maker: Order) -> bool:
         if not self.is_perpetual(taker.market):
-            super().fill(taker, maker)
-            return
+            return super().fill(taker, maker)
         market = self.markets[taker.market]
-        lots, price = min(taker.remaining, maker.remaining), maker.price
+        lots, price = self.lots_of(taker, maker), maker.price
         value = lm.notional(price, lots, market.unit)
         self.last_price[taker.market] = price
         fees = []
@@ -366,6 +367,7 @@ class LeveragedModel(Model):
         maker.is_open = maker.remaining > 0
         self.split(market.quote, sum(fees))
         self.fills.append(Fill(maker.number, taker.number, price, lots, fees[0], fees[1]))
+        return False
 
     # -- prices (P4.7) --------------------------------------------------------------------------------------
 
@@ -383,6 +385,7 @@ class LeveragedModel(Model):
     def update_mark(self, market: int) -> None:
         """What stood until now is averaged for as long as it stood; then the mark follows, not too fast."""
         ticker, mid = self.ticker(market), self.mid_e6(market)
+        ticker.interest = self.open_interest(market)
         if ticker.sample_e6 is not None:
             elapsed = self.now_ns - ticker.premium_ns
             ticker.premium_e6 = lm.premium_step_e6(ticker.premium_e6, ticker.sample_e6, elapsed)

@@ -70,7 +70,12 @@ class LiquidationModel(LeveragedModel):
         if not lm.is_liquidatable(health.equity, health.maintenance_margin):
             return self.done(Step(cancelled_only=True))
         self.begun_ns.setdefault(holder, self.now_ns)
-        return self.done(self.reduce(holder, health, keeper))
+        step = self.reduce(holder, health, keeper)
+        health = self.health(account, sub)
+        if not lm.is_liquidatable(health.equity, health.maintenance_margin):
+            # Back to HEALTHY (P2.3.3): the next fall is another liquidation and waits for nothing.
+            self.ticker(market).tranche_ns.pop((account, sub), None)
+        return self.done(step)
 
     def complete(self, account: int, sub: int, market: int) -> Step:
         """0405: five seconds after a step that did not help, the rest is taken over."""

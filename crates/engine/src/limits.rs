@@ -97,6 +97,10 @@ pub const SWEEP_LOOKS: u32 = 256;
 pub const ADL_LOOKS: usize = 16;
 /// Winners that one command charges with a socialised loss.
 pub const SHARES_PER_COMMAND: u32 = 16;
+/// How long a liquidation under a cascade offers its lots before it takes (P5.9), and such orders of one market at one
+/// time; what comes beyond them takes at once.
+pub const OFFER_NS: i64 = 2 * SECOND_NS;
+pub const OFFERS_PER_MARKET: usize = 16;
 /// Levels of each side that the cascade check adds up, and markets that one Tick checks.
 pub const CASCADE_LEVELS: u32 = 64;
 pub const CASCADES_PER_TICK: usize = 8;

@@ -15,7 +15,9 @@ pub mod flag {
     pub const WAITING: u16 = 0x8000;
     /// The owner named outcome 1 of a binary market: the book shows the other side at the complement of the price.
     pub const FLIPPED: u16 = 0x2000;
-    pub const INTERNAL: u16 = SPECIAL | WAITING | FLIPPED;
+    /// A liquidation offers lots passively before it takes (P5.9).
+    pub const OFFER: u16 = 0x1000;
+    pub const INTERNAL: u16 = SPECIAL | WAITING | FLIPPED | OFFER;
 }
 
 /// An open order: 128 bytes (P18.3), what its neighbours and its book touch in the first cache line.

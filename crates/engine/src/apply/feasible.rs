@@ -27,6 +27,14 @@ impl<B: Book> Engine<B> {
             .filter(|own| own.flags & flag::WAITING == 0)
             .filter(|own| within(own.price) && (own.expiry_ns == 0 || own.expiry_ns > now_ns));
         let mut gone = self.expired_within(order, &within, now_ns);
+        // A liquidation's passive order may leave instead of trading.
+        let offers = self.offers_of(order.market);
+        gone.extend(
+            offers
+                .filter(|offer| offer.side == opposite && offer.expiry_ns > now_ns && within(offer.price))
+                .filter(|offer| offer.account != order.account)
+                .map(|offer| (offer.price, offer.remaining)),
+        );
         if order.self_trade_prevention == stp::CANCEL_OLDEST {
             gone.extend(own.map(|own| (own.price, own.remaining)));
             return self.total_within(order, &within, &gone);
@@ -85,7 +93,8 @@ impl<B: Book> Engine<B> {
             if resting.id == stop.id || !within(resting.price) || total >= order.remaining {
                 break;
             }
-            if resting.expiry_ns == 0 || resting.expiry_ns > now_ns {
+            let lasts = resting.expiry_ns == 0 || resting.expiry_ns > now_ns;
+            if lasts && resting.flags & flag::OFFER == 0 {
                 total += resting.remaining;
             }
             slot = book.following(&self.state.orders, present);

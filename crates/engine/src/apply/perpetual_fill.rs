@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::fees::amount;
 use crate::ledger::{line, post_margin, post_system, post_user};
 use crate::math::fee_ceil;
-use crate::order::Order;
+use crate::order::{flag, Order};
 use crate::output::{Output, Subject};
 use crate::perp::{Change, Position};
 use crate::wire::command::{side, Command};
@@ -41,7 +41,8 @@ impl<B: Book> Engine<B> {
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
         let price = taker.price_with(maker);
-        if !taker.liquidates {
+        let offered = maker.flags & flag::OFFER != 0;
+        if !taker.liquidates && !offered {
             // Liquidation prints never enter the mark (P4.7).
             market.last_price = price;
         }
@@ -65,7 +66,7 @@ impl<B: Book> Engine<B> {
         self.post_fees(taker_fee + maker_fee, quote, postings);
         taker.order.remaining -= lots;
         taker.taken_value += value;
-        let kind = if taker.liquidates { trade_kind::LIQUIDATION } else { trade_kind::PERP };
+        let kind = if taker.liquidates || offered { trade_kind::LIQUIDATION } else { trade_kind::PERP };
         let body = TradeBody {
             maker_order: maker.id,
             maker_account: maker.account,
@@ -90,7 +91,8 @@ impl<B: Book> Engine<B> {
             taking.leaving[usize::from(taker.order.side)] = lots;
         }
         self.emit_position(command, &taking, cause, output);
-        self.emit_position(command, &making, position_cause::TRADE, output);
+        let cause = if offered { position_cause::LIQUIDATION } else { position_cause::TRADE };
+        self.emit_position(command, &making, cause, output);
         self.state.perps.at_mut(making.slot).taking = false;
         self.after_moves(command, [taking, making], output);
         let print = Print {

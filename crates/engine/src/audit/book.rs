@@ -46,6 +46,8 @@ pub struct Order {
     /// Order type.
     pub kind: u8,
     pub flags: u16,
+    /// A liquidation offers its lots (P5.9).
+    pub offered: bool,
     /// Waits outside of its book: for a price, a time, another order.
     pub parked: bool,
     /// Lots among `remaining` that cannot trade now: not displayed, not active yet, or of later slices.
@@ -78,6 +80,7 @@ impl Order {
         on_claims: false,
         kind: 0,
         flags: 0,
+        offered: false,
         parked: false,
         hidden: 0,
         level: NONE,

@@ -259,7 +259,7 @@ impl Auditor {
 
     /// A fill in a halted market is a liquidation or belongs to the auction, at the auction's price. True for the
     /// latter.
-    pub(super) fn check_trade_in_halt(&self, event: &Event, body: &TradeBody) -> Check<bool> {
+    pub(super) fn check_trade_in_halt(&self, event: &Event, body: &TradeBody, offered: bool) -> Check<bool> {
         let status = self.market(event.market)?.status;
         ensure!(
             matches!(status, ACTIVE | PAUSED | CLOSE_ONLY),
@@ -269,7 +269,8 @@ impl Auditor {
         );
         let scope = self.halts.scope(event.market);
         let level = self.halts.platform.level().max(scope.level());
-        let liquidates = body.trade_kind == TRADE_LIQUIDATION;
+        // Who takes what a liquidation offers trades like everybody.
+        let liquidates = body.trade_kind == TRADE_LIQUIDATION && !offered;
         let stopped = if liquidates { level >= FREEZE } else { level >= FULL };
         ensure!(!stopped, "I25", "a trade in market {} under a pause of level {level}", event.market);
         if !scope.collects() || liquidates {

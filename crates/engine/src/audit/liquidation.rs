@@ -1,5 +1,8 @@
 //! Liquidations in the book (P5): I10, and the money of a step.
 
+use std::collections::BTreeSet;
+
+use super::book::{Order, BUY};
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, INSURANCE, LIQUIDATION_FEES};
 use super::margin::{Health, Purpose, UNCERTAIN};
@@ -7,15 +10,19 @@ use super::records::check_movements;
 use super::validity::LIQUIDATING;
 use super::Auditor;
 use crate::id;
+use crate::wire::command::order_flag;
 use crate::wire::event::{
-    Event, EventKind, LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody,
-    Posting, RewardBody,
+    CascadeBody, Event, EventKind, LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody,
+    LiquidationStepBody, OrderBody, Posting, RewardBody,
 };
 
 /// Why a liquidation ended.
 const HEALTHY: u8 = 1;
 const CANCELS: u8 = 2;
 const CLOSED: u8 = 3;
+/// A step that offers its lots before it takes, and for how long (P5.9).
+const OFFERS: u8 = 2;
+const OFFER_NS: i64 = 2_000_000_000;
 /// A keeper earns at most half of the fee, and at most $100 (P5.7).
 const LARGEST_REWARD: i64 = 100_000_000;
 
@@ -34,7 +41,7 @@ pub struct Sale {
 }
 
 /// What liquidation needs beyond one event.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Liquidations {
     pub sale: Option<Sale>,
     /// Fee of the last step, out of which its keeper is paid.
@@ -49,6 +56,10 @@ pub struct Liquidations {
     pub ranked: Option<((u32, u8, u32), u16)>,
     /// Account, sub-account and profit of the position that was settled last.
     pub settled: Option<(u32, u8, i64)>,
+    /// Markets under a cascade.
+    pub cascades: BTreeSet<u32>,
+    /// What the next order offers passively.
+    pub offering: Option<Sale>,
 }
 
 impl Liquidations {
@@ -82,6 +93,7 @@ impl Auditor {
         ensure!(postings.is_empty(), "I01", "a {} event moves money", kind.name());
         match kind {
             EventKind::LiquidationStarted => self.liquidation_started(event),
+            EventKind::CascadeChanged => self.cascade_changed(event),
             EventKind::LiquidationFlagged => {
                 let body: LiquidationFlagBody = event.body_as();
                 self.check_unhealthy(event.account, event.sub)?;
@@ -171,7 +183,15 @@ impl Auditor {
             body.lots,
             body.limit
         );
-        self.liquidations.sale = Some(Sale {
+        let cascade = self.liquidations.cascades.contains(&event.market);
+        ensure!(
+            (body.cascade != 0) == cascade && body.cascade <= OFFERS,
+            "I10",
+            "a step in market {} says {} of a cascade",
+            event.market,
+            body.cascade
+        );
+        let sale = Sale {
             account,
             sub,
             market: event.market,
@@ -181,6 +201,96 @@ impl Auditor {
             margin: shown.1,
             filled: 0,
             notional: 0,
+        };
+        if body.cascade == OFFERS {
+            self.liquidations.offering = Some(sale);
+        } else {
+            self.liquidations.sale = Some(sale);
+        }
+        Ok(())
+    }
+
+    fn cascade_changed(&mut self, event: &Event) -> Check {
+        let body: CascadeBody = event.body_as();
+        let known = match body.active {
+            0 => self.liquidations.cascades.remove(&event.market),
+            _ => self.liquidations.cascades.insert(event.market),
+        };
+        ensure!(known, "I10", "the cascade of market {} changes to {} twice", event.market, body.active);
+        Ok(())
+    }
+
+    /// Whether an order is the one that a step has just offered: post-only, reduce-only, for two seconds, between the
+    /// limit of the step and the mark (P5.9).
+    #[inline]
+    pub(super) fn check_offer(&mut self, event: &Event, body: &OrderBody) -> Check<bool> {
+        match self.liquidations.offering.take() {
+            None => Ok(false),
+            Some(offering) => self.check_offering(&offering, event, body).map(|()| true),
+        }
+    }
+
+    #[cold]
+    fn check_offering(&self, offering: &Sale, event: &Event, body: &OrderBody) -> Check {
+        let &Sale { account, sub, market, lots, limit, .. } = offering;
+        let passive = order_flag::REDUCE_ONLY | order_flag::POST_ONLY;
+        let (low, high) = match body.side {
+            BUY => (i64::MIN, limit),
+            _ => (limit, i64::MAX),
+        };
+        ensure!(
+            (account, sub, market, lots) == (event.account, event.sub, event.market, body.total_lots)
+                && (low..=high).contains(&body.price)
+                && body.order_flags == passive
+                && body.resting == 1
+                && body.expiry_ns == event.time_ns + OFFER_NS
+                && !self.halts.scope(market).collects(),
+            "I10",
+            "account {account} offers {lots} lots in market {market} with a limit of {limit} as {body:?}"
+        );
+        let mark = self.positions.perp(market)?.mark;
+        let beyond = if body.side == BUY { body.price < mark } else { body.price > mark };
+        ensure!(
+            !beyond || !self.is_sure(account, sub),
+            "I10",
+            "account {account} offers at {}, beyond the mark of {mark}",
+            body.price
+        );
+        Ok(())
+    }
+
+    /// A fill of a passive order is a step of a liquidation: of somebody below the margin, and shown behind it.
+    #[cold]
+    pub(super) fn check_offer_fill(
+        &mut self,
+        offer: &Order,
+        lots: i64,
+        value: i64,
+        postings: &[Posting],
+    ) -> Check {
+        let &Order { account, sub, market, price, remaining, .. } = offer;
+        ensure!(self.liquidations.sale.is_none(), "I10", "two sales run at once");
+        self.check_feed_allows(market, LIQUIDATING, false)?;
+        let health = self.health_before((account, sub), postings);
+        ensure!(
+            !health.unpriced
+                && health.equity < health.margin
+                && (health.equity > 0 || !self.is_sure(account, sub)),
+            "I10",
+            "account {account} sells passively with {} for a maintenance margin of {}",
+            health.equity,
+            health.margin
+        );
+        self.liquidations.sale = Some(Sale {
+            account,
+            sub,
+            market,
+            lots: remaining,
+            limit: price,
+            equity: health.equity,
+            margin: health.margin,
+            filled: lots,
+            notional: i128::from(value),
         });
         Ok(())
     }

@@ -85,7 +85,8 @@ impl Auditor {
     fn order_accepted(&mut self, event: &Event) -> Check {
         let body: OrderBody = event.body_as();
         // A liquidation goes on where orders are only collected (P7.5); what waits for a price is in no book.
-        let is_sale = self.is_sale(event, body.price, body.total_lots);
+        let offered = self.check_offer(event, &body)?;
+        let is_sale = offered || self.is_sale(event, body.price, body.total_lots);
         let market = if is_sale {
             self.check_sale_in_halt(event.market)?
         } else {
@@ -125,6 +126,7 @@ impl Auditor {
             on_claims,
             kind: body.order_type,
             flags: body.order_flags,
+            offered,
             ..Order::EMPTY
         };
         order.reserve = market.reserve_of(&order, secured)?;
@@ -189,6 +191,7 @@ impl Auditor {
         let slot = self.books.find(event.order)?;
         let old = self.books.orders[slot as usize];
         ensure!(old.rests() || old.parked, "I26", "order {} is replaced before it rests", old.id);
+        ensure!(!old.offered, "I10", "order {} of a liquidation is replaced", old.id);
         let body = self.market(old.market)?.in_book_terms(&body);
         let may_keep = body.price == old.price && body.total_lots <= old.total;
         let keeps = body.priority == old.priority;
@@ -287,7 +290,7 @@ impl Auditor {
         self.work.fills += 1;
         let (taker_slot, maker_slot) = (self.books.find(event.order)?, self.books.find(body.maker_order)?);
         let (taker, maker) = (self.books.orders[taker_slot as usize], self.books.orders[maker_slot as usize]);
-        let in_auction = self.check_trade_in_halt(event, &body)?;
+        let in_auction = self.check_trade_in_halt(event, &body, maker.offered)?;
         self.check_pair(&taker, &maker, event, &body, in_auction)?;
         self.books.check_is_next(maker_slot)?;
         if in_auction {

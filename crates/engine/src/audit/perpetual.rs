@@ -278,7 +278,11 @@ impl Auditor {
         let elastic = self.elastic_fees(market.elastic, value, taker.fee_cap_e6bp, body.taker_fee)?;
         let (taker_fee, maker_fee) =
             elastic.unwrap_or((fee(&taker, market.taker_fee_e6bp), fee(&maker, market.maker_fee_e6bp)));
-        if liquidates {
+        ensure!(liquidates || !maker.offered, "I10", "order {} of a liquidation trades as another", maker.id);
+        if maker.offered {
+            self.check_feed_allows(event.market, TRADING, true)?;
+            self.check_offer_fill(&maker, body.lots, value, postings)?;
+        } else if liquidates {
             self.check_sale(event, body.price, body.lots, value)?;
         } else {
             self.check_feed_allows(event.market, TRADING, true)?;
@@ -317,8 +321,12 @@ impl Auditor {
         if !liquidates {
             self.positions.perp_mut(event.market)?.last_price = body.price;
         }
-        let cause = if liquidates { CAUSE_LIQUIDATION } else { CAUSE_TRADE };
-        self.wait_for([taker.position, maker.position], [taking, making], [cause, CAUSE_TRADE])
+        let causes = match (liquidates, maker.offered) {
+            (_, true) => [CAUSE_TRADE, CAUSE_LIQUIDATION],
+            (true, _) => [CAUSE_LIQUIDATION, CAUSE_TRADE],
+            _ => [CAUSE_TRADE; 2],
+        };
+        self.wait_for([taker.position, maker.position], [taking, making], causes)
     }
 
     /// The next two events must show these positions.
@@ -544,6 +552,7 @@ impl Auditor {
     /// What must hold when a command is over: both sides of every market, its funding line, debts.
     pub(super) fn check_leveraged_end(&mut self) -> Check {
         ensure!(self.waiting.is_empty(), "I26", "a position was moved and not shown");
+        ensure!(self.liquidations.offering.is_none(), "I10", "a liquidation offers nothing");
         for at in 0..self.positions.touched.len() {
             let market = self.positions.touched[at];
             self.positions.check_open_interest(market)?;

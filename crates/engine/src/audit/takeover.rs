@@ -251,6 +251,11 @@ impl Auditor {
                 ..empty
             });
         }
+        for (place, perp) in state.perps.markets.iter().enumerate() {
+            if state.liquidations.market(place).is_some_and(|kept| kept.cascade_ns != 0) {
+                self.liquidations.cascades.insert(perp.market);
+            }
+        }
         // As many roundings lie behind as the funding line holds beyond the claims.
         for perp in &state.perps.markets {
             let quote = state.markets.list[perp.market as usize].quote;
@@ -314,6 +319,7 @@ impl Auditor {
                 on_claims,
                 kind: order.order_type,
                 flags: order.flags & !flag::INTERNAL,
+                offered: order.flags & flag::OFFER != 0,
                 hidden,
                 ..Order::EMPTY
             };

@@ -241,7 +241,7 @@ impl Auditor {
     }
 
     /// What a sub-account was worth before the postings of the present event, which are on its lines already.
-    fn health_before(&self, who: (u32, u8), postings: &[Posting]) -> Health {
+    pub(super) fn health_before(&self, who: (u32, u8), postings: &[Posting]) -> Health {
         let own = |posting: &&Posting| (posting.owner, posting.sub, posting.line) == (who.0, who.1, FREE);
         let posted: i128 = postings.iter().filter(own).map(|posting| i128::from(posting.amount)).sum();
         let health = self.health(who.0, who.1, Purpose::Keeping);

@@ -4,7 +4,7 @@ pub mod candidates;
 pub mod step;
 pub mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::account::{Accounts, SubAccount};
 use crate::codec::{Reader, Writer};
@@ -72,6 +72,8 @@ pub struct MarketState {
     pub missed_s: i64,
     /// The run of the queue in which the market's rate was found used up; of no meaning between commands.
     limited_run: u64,
+    /// Passive orders of liquidations and when they expire, oldest first; some may be over already (P5.9).
+    pub offers: VecDeque<(i64, u64)>,
 }
 
 impl MarketState {
@@ -96,6 +98,17 @@ pub struct StepTimes {
     pub last_ns: i64,
     /// Since when an unfilled rest waits; 0 = none does.
     pub begun_ns: i64,
+    /// The passive order that precedes the next sale (P5.9), until when that waits for it, and the lots of the step
+    /// that are left; 0 = none precedes it.
+    pub offer: u64,
+    pub offer_ns: i64,
+    pub offer_lots: i64,
+}
+
+impl StepTimes {
+    /// Before the first step.
+    pub const NONE: StepTimes =
+        StepTimes { last_ns: i64::MIN, begun_ns: 0, offer: 0, offer_ns: 0, offer_lots: 0 };
 }
 
 /// Business state of this concern.
@@ -330,6 +343,11 @@ impl Liquidations {
                 market.missed_s,
             ];
             fields.into_iter().for_each(|value| writer.i64(value));
+            writer.len(market.offers.len());
+            for &(expiry_ns, order) in &market.offers {
+                writer.i64(expiry_ns);
+                writer.u64(order);
+            }
         }
         writer.len(self.candidates.len());
         for (_, candidate) in self.candidates.waiting() {
@@ -347,8 +365,9 @@ impl Liquidations {
         for (&(owner, market), times) in &self.steps {
             writer.u32(owner);
             writer.u32(market);
-            writer.i64(times.last_ns);
-            writer.i64(times.begun_ns);
+            writer.u64(times.offer);
+            let moments = [times.last_ns, times.begun_ns, times.offer_ns, times.offer_lots];
+            moments.into_iter().for_each(|value| writer.i64(value));
         }
         writer.len(self.collateral_of.len());
         for (&(owner, asset), &bound) in &self.collateral_of {
@@ -369,12 +388,16 @@ impl Liquidations {
     /// Sets of positions come back by [`Liquidations::attach`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
         let mut all = Liquidations::default();
-        for _ in 0..reader.len(72)? {
+        for _ in 0..reader.len(80)? {
             let mut fields = [0; 9];
             for field in &mut fields {
                 *field = reader.i64()?;
             }
             let [long, short, mean_e6, variance, time_ns, tokens, tokens_ns, cascade_ns, missed_s] = fields;
+            let mut offers = VecDeque::new();
+            for _ in 0..reader.len(16)? {
+                offers.push_back((reader.i64()?, reader.u64()?));
+            }
             all.markets.push(MarketState {
                 funding_ticks: [long, short],
                 deviation: Deviation { mean_e6, variance, time_ns },
@@ -382,6 +405,7 @@ impl Liquidations {
                 tokens_ns,
                 cascade_ns,
                 missed_s,
+                offers,
                 ..MarketState::default()
             });
         }
@@ -394,9 +418,11 @@ impl Liquidations {
         for _ in 0..reader.len(5)? {
             all.decoded_levels.push((reader.u32()?, reader.u8()?));
         }
-        for _ in 0..reader.len(24)? {
-            let key = (reader.u32()?, reader.u32()?);
-            all.steps.insert(key, StepTimes { last_ns: reader.i64()?, begun_ns: reader.i64()? });
+        for _ in 0..reader.len(48)? {
+            let (key, offer) = ((reader.u32()?, reader.u32()?), reader.u64()?);
+            let (last_ns, begun_ns) = (reader.i64()?, reader.i64()?);
+            let (offer_ns, offer_lots) = (reader.i64()?, reader.i64()?);
+            all.steps.insert(key, StepTimes { last_ns, begun_ns, offer, offer_ns, offer_lots });
         }
         for _ in 0..reader.len(14)? {
             let (owner, asset, bound) = (reader.u32()?, reader.u16()?, reader.i64()?);

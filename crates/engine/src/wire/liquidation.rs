@@ -44,6 +44,7 @@ record! {
         keeper: u32,
         /// 1: cut to a tranche (P5.3); 2: cut by the market's rate (P5.4).
         cut: u8,
+        /// 1: under a cascade; 2: and its lots are offered passively first, the order follows (P5.9).
         cascade: u8,
         reserved: u16,
         reserved2: u32,

@@ -47,7 +47,8 @@ impl<B: Book> Engine<B> {
         let Some(slot) = self.state.orders.find(request.linked_order) else { return bad(0) };
         let other = &self.state.orders[slot];
         let place = |order: &Order| (order.account, order.sub, order.market, order.outcome);
-        if place(other) != place(order) || other.order_type == order_type::TWAP {
+        let fixed = other.order_type == order_type::TWAP || other.flags & flag::OFFER != 0;
+        if place(other) != place(order) || fixed {
             return bad(0);
         }
         let record =
@@ -192,6 +193,9 @@ impl<B: Book> Engine<B> {
         };
         let lots = taker.order.remaining.min(maker.remaining).min(room);
         budget.fills = budget.fills.saturating_sub(SPECIAL_FILL);
+        if maker.flags & flag::OFFER != 0 {
+            return self.fill_offer(command, taker, (slot, maker), lots, budget, output);
+        }
         let record = |order: &Order| match order.flags & flag::SPECIAL {
             0 => Special::PLAIN,
             _ => self.state.triggers.of(order),

@@ -130,7 +130,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Keeps what makes an order special.
-    pub(super) fn remember(&mut self, order: &Order, special: Special) {
+    pub(crate) fn remember(&mut self, order: &Order, special: Special) {
         self.state.triggers.insert(order.id, special);
         if order.flags & order_flag::REDUCE_ONLY != 0 {
             self.state.triggers.set_reducing(order, true);

@@ -29,9 +29,9 @@ impl<B: Book> Engine<B> {
     ) -> Result<u64, Reject> {
         let stored = self.state.orders[slot];
         let special = self.state.triggers.of(&stored);
-        let fixed = !matches!(special.state, waits::NOT | waits::PENDING);
+        let fixed = !matches!(special.state, waits::NOT | waits::PENDING) || stored.flags & flag::OFFER != 0;
         if fixed || special.entry != 0 || special.exits != [0; 2] {
-            // Slices, and the orders of a bracket, whose sizes follow each other.
+            // Slices, the orders of a bracket, whose sizes follow each other, and what a liquidation offers.
             return reject(Code::INVALID_ORDER_TYPE, 0, i64::from(stored.order_type));
         }
         let change = self.check_replacement(command, context, &stored, &special)?;

@@ -2,6 +2,7 @@
 
 mod fund;
 mod losses;
+mod offer;
 mod queue;
 mod step;
 mod takeover;

@@ -80,7 +80,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// The price at which a position is liquidated, or why it may not be now (P6.5 with footnote 2).
-    fn liquidation_price(&self, perp: &PerpMarket, long: bool) -> Result<i64, Reject> {
+    pub(super) fn liquidation_price(&self, perp: &PerpMarket, long: bool) -> Result<i64, Reject> {
         // A command has passed the gate; what SYSTEM does by itself asks here (P7.5: FREEZE; P7.6: masks).
         if self.halt_cell(Action::Liquidate, Some(perp.market)) == Cell::Refused {
             return reject(Code::PAUSED, 0, i64::from(perp.market));
@@ -225,10 +225,13 @@ impl<B: Book> Engine<B> {
             return Ok(Liquidation::takeover(who, market, keeper));
         }
         let times = self.state.liquidations.steps.get(&(owner(account, sub), market)).copied();
-        let times = times.unwrap_or(StepTimes { last_ns: i64::MIN, begun_ns: 0 });
+        let times = times.unwrap_or(StepTimes::NONE);
         // Only SYSTEM ends what the book did not take: row 0405, or the queue.
         if keeper.is_none() && times.begun_ns != 0 && now_ns >= times.begun_ns.saturating_add(STEP_NS) {
             return Ok(Liquidation::takeover(who, market, keeper));
+        }
+        if now_ns < times.offer_ns && self.state.orders.find(times.offer).is_some() {
+            return reject(Code::TRANCHE_COOLDOWN, times.offer_ns, now_ns);
         }
         let ready_ns = times.last_ns.saturating_add(TRANCHE_NS);
         if case.needs_tranches() && times.last_ns != i64::MIN && now_ns < ready_ns {
@@ -320,12 +323,16 @@ impl<B: Book> Engine<B> {
                 .take(budget.cancels as usize + 1)
                 .collect();
             for slot in slots {
-                if budget.cancels == 0 {
+                if self.state.orders[slot].id == 0 {
+                    // An order that was linked to it took it along.
+                    continue;
+                }
+                if budget.cancels < self.cancels_needed(slot) {
                     return None;
                 }
-                budget.cancels -= 1;
-                cancelled += 1;
-                self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
+                let cancels = self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
+                budget.cancels -= cancels;
+                cancelled += cancels;
             }
         }
         Some(cancelled)
@@ -351,7 +358,8 @@ impl<B: Book> Engine<B> {
         let cascade_ns = self.state.liquidations.market_mut(place).cascade_ns;
         let (left, _) = self.rate_left(market, command.time_ns);
         let wanted = case.size(cascade_ns != 0);
-        let lots = wanted.min((left / lot_value(&case)).max(1));
+        let offered = self.lots_offered(who, market);
+        let lots = wanted.min((left / lot_value(&case)).max(1)).min(offered.unwrap_or(i64::MAX));
         let wide = cascade_ns != 0 && command.time_ns >= cascade_ns.saturating_add(WIDE_AFTER_NS);
         let perp = &self.state.perps.markets[place];
         let rest = (case.lots.abs() - lots) * case.lots.signum();
@@ -360,6 +368,10 @@ impl<B: Book> Engine<B> {
         let after =
             case.maintenance - held + margin_at(perp, &Position { lots: rest, ..position }, case.mark);
         let limit = case.limit(lots, after, if wide { WIDE_BAND_PPM } else { BAND_PPM });
+        let offer = match offered {
+            None if cascade_ns != 0 => self.offer_price(command, who, market, (&case, limit)),
+            _ => None,
+        };
         let body = LiquidationStartBody {
             lots,
             limit,
@@ -369,13 +381,19 @@ impl<B: Book> Engine<B> {
             fee_rate_e6bp: case.fee_e6bp,
             keeper: job.keeper.unwrap_or(NOBODY),
             cut: u8::from(case.needs_tranches()) | u8::from(lots < wanted) << 1,
-            cascade: u8::from(cascade_ns != 0),
+            cascade: u8::from(cascade_ns != 0) + u8::from(offer.is_some()),
             reserved: 0,
             reserved2: 0,
             rate_left: left,
         };
         let subject = Subject { market, ..Subject::account(job.account, job.sub) };
         output.emit(command, EventKind::LiquidationStarted, subject, &body);
+        if let Some(price) = offer {
+            self.place_offer(command, job, market, (lots, price, case.lots > 0), output);
+            let seen = self.survey(who.0, who.1);
+            self.end_step(command, job, liquidation_end::COOLING, &seen, output);
+            return None;
+        }
         let taker = self.sale_order(command, job, market, (lots, limit, case.lots > 0), output);
         self.state.liquidations.busy = Some(owner(job.account, job.sub));
         Some(Sale { taker, equity: case.equity, maintenance: case.maintenance, fee_rate_e6bp: case.fee_e6bp })
@@ -390,11 +408,33 @@ impl<B: Book> Engine<B> {
         (lots, limit, sells): (i64, i64, bool),
         output: &mut Output,
     ) -> Taker {
+        let sale = (lots, limit, if sells { side::SELL } else { side::BUY });
+        let (slot, order) = self.liquidation_order(job, market, sale);
+        emit_order(command, EventKind::OrderAccepted, &order, false, output);
+        Taker {
+            order,
+            slot,
+            stored: false,
+            low: 1,
+            high: MAX_PRICE,
+            liquidates: true,
+            print_price: 0,
+            taken_value: 0,
+        }
+    }
+
+    /// The record of a liquidation's order, with the next id.
+    pub(super) fn liquidation_order(
+        &mut self,
+        job: &Liquidation,
+        market: u32,
+        (lots, price, order_side): (i64, i64, u8),
+    ) -> (u32, Order) {
         let (slot, id) = self.state.orders.reserve(self.state.next_order);
         let order = Order {
             id,
             priority: self.state.next_priority,
-            price: limit,
+            price,
             remaining: lots,
             total: lots,
             expiry_ns: 0,
@@ -403,7 +443,7 @@ impl<B: Book> Engine<B> {
             account: job.account,
             market,
             sub: job.sub,
-            side: if sells { side::SELL } else { side::BUY },
+            side: order_side,
             order_type: order_type::LIMIT,
             time_in_force: time_in_force::IOC,
             self_trade_prevention: stp::CANCEL_OLDEST,
@@ -418,17 +458,7 @@ impl<B: Book> Engine<B> {
         };
         self.state.next_order += 1;
         self.state.next_priority += 1;
-        emit_order(command, EventKind::OrderAccepted, &order, false, output);
-        Taker {
-            order,
-            slot,
-            stored: false,
-            low: 1,
-            high: MAX_PRICE,
-            liquidates: true,
-            print_price: 0,
-            taken_value: 0,
-        }
+        (slot, order)
     }
 
     /// Fee, reward, times and the new standing behind a sale.
@@ -505,7 +535,9 @@ impl<B: Book> Engine<B> {
         }
         let key = (owner(job.account, job.sub), market);
         let times = self.state.liquidations.steps.entry(key);
-        let times = times.or_insert(StepTimes { last_ns: i64::MIN, begun_ns: 0 });
+        let times = times.or_insert(StepTimes::NONE);
+        // The next step is preceded by its own passive order.
+        (times.offer, times.offer_ns, times.offer_lots) = (0, 0, 0);
         if filled > 0 {
             times.last_ns = now_ns;
         }
@@ -517,7 +549,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Takes the fee of a step, pays the keeper out of it (P5.7).
-    fn post_liquidation_fee(
+    pub(super) fn post_liquidation_fee(
         &mut self,
         command: &Command,
         job: &Liquidation,
@@ -606,7 +638,7 @@ fn found(perp: &PerpMarket, lots: i64, mark: i64, health: &Health) -> Found {
     Found { market: perp.market, case }
 }
 
-fn lot_value(case: &Case) -> i64 {
+pub(super) fn lot_value(case: &Case) -> i64 {
     i64::try_from(i128::from(case.mark) * i128::from(case.unit)).unwrap_or(i64::MAX)
 }
 

@@ -1,0 +1,205 @@
+//! Passive orders that precede the sales of liquidations under a cascade (protocol P5.9): lots are offered on the
+//! bankruptcy side of the mark, where they cross nothing, before anything of the book is taken.
+
+use super::step::lot_value;
+use super::Liquidation;
+use crate::apply::matching::Step;
+use crate::apply::orders::emit_order;
+use crate::apply::work::{Budget, Taker};
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::limits::*;
+use crate::liquidation::step::{fee, fee_rate_e6bp, Case, BAND_PPM, WIDE_AFTER_NS, WIDE_BAND_PPM};
+use crate::liquidation::watch::{owner, ratio_ppm};
+use crate::liquidation::StepTimes;
+use crate::order::{flag, Order};
+use crate::output::Output;
+use crate::perp::Position;
+use crate::trigger::Special;
+use crate::wire::command::{order_flag, side, time_in_force, Command};
+use crate::wire::event::{cancel_reason, EventKind, LiquidationStepBody};
+
+use super::step::margin_at;
+use crate::apply::margin::narrow;
+
+impl<B: Book> Engine<B> {
+    /// Lots of the present step that are left behind its passive order; None when no such order preceded it.
+    pub(super) fn lots_offered(&self, (account, sub): (u32, u8), market: u32) -> Option<i64> {
+        let times = self.state.liquidations.steps.get(&(owner(account, sub), market))?;
+        (times.offer_ns != 0).then_some(times.offer_lots)
+    }
+
+    /// The price of a passive order: the limit of the sale, or beside the best opposite price where that is nearer to
+    /// the mark. None where the book takes at the mark or better, is collected for an auction, or has no room.
+    pub(super) fn offer_price(
+        &mut self,
+        command: &Command,
+        (account, _): (u32, u8),
+        market: u32,
+        (case, limit): (&Case, i64),
+    ) -> Option<i64> {
+        let book = &self.state.books[market as usize];
+        let price = if case.lots > 0 {
+            let bid = book.best(side::BUY).unwrap_or(0);
+            (bid < case.mark).then_some(limit.max(bid + 1))?
+        } else {
+            let ask = book.best(side::SELL).unwrap_or(i64::MAX);
+            (ask > case.mark).then_some(limit.min(ask - 1))?
+        };
+        let open = self.state.accounts.list[account as usize].open_orders;
+        let full = open >= MAX_ORDERS_PER_ACCOUNT
+            || self.state.orders.len() >= MAX_OPEN_ORDERS
+            || self.state.due.len() >= MAX_DUE;
+        if full || self.collects(market) {
+            return None;
+        }
+        let place = self.state.perps.place(market).expect("a leveraged market");
+        let offers = &mut self.state.liquidations.market_mut(place).offers;
+        while offers.front().is_some_and(|first| first.0 <= command.time_ns) {
+            offers.pop_front();
+        }
+        (offers.len() < OFFERS_PER_MARKET).then_some(price)
+    }
+
+    /// Puts the passive order of a step into the book; it lasts for [`OFFER_NS`].
+    pub(super) fn place_offer(
+        &mut self,
+        command: &Command,
+        job: &Liquidation,
+        market: u32,
+        (lots, price, sells): (i64, i64, bool),
+        output: &mut Output,
+    ) {
+        let sale = (lots, price, if sells { side::SELL } else { side::BUY });
+        let (_, mut order) = self.liquidation_order(job, market, sale);
+        order.time_in_force = time_in_force::GTD;
+        order.flags = order_flag::REDUCE_ONLY | order_flag::POST_ONLY | flag::SPECIAL | flag::OFFER;
+        order.expiry_ns = command.time_ns.saturating_add(OFFER_NS);
+        self.remember(&order, Special::PLAIN);
+        emit_order(command, EventKind::OrderAccepted, &order, true, output);
+        self.rest_order(command, &order, false, output);
+        let place = self.state.perps.place(market).expect("a leveraged market");
+        self.state.liquidations.market_mut(place).offers.push_back((order.expiry_ns, order.id));
+        let key = (owner(job.account, job.sub), market);
+        if let Some(slot) = self.candidate_slot((job.account, job.sub)) {
+            self.state.liquidations.candidates.at_mut(slot).stepped = true;
+        }
+        let times = self.state.liquidations.steps.entry(key).or_insert(StepTimes::NONE);
+        (times.offer, times.offer_ns, times.offer_lots) = (order.id, order.expiry_ns, lots);
+        if times.begun_ns == 0 {
+            times.begun_ns = command.time_ns;
+        }
+    }
+
+    /// Price and lots of the passive orders of a market: whether one still trades is only known when it is met.
+    pub(crate) fn offers_of(&self, market: u32) -> impl Iterator<Item = &Order> {
+        let kept = self.state.perps.place(market).and_then(|place| self.state.liquidations.market(place));
+        let ids = kept.into_iter().flat_map(|kept| &kept.offers);
+        ids.filter_map(|&(_, id)| self.state.orders.find(id)).map(|slot| &self.state.orders[slot])
+    }
+
+    /// The position that an order offers, if it is still to be liquidated and the order's price suits it (P5.5, P5.10).
+    fn case_of_offer(&self, command: &Command, offer: &Order, lots: i64) -> Option<Case> {
+        let health = self.liquidation_health(offer.account, offer.sub);
+        let (equity, maintenance) = (health.equity, health.maintenance_margin);
+        if !health.valued || equity <= 0 || equity >= maintenance {
+            return None;
+        }
+        let position = *self.state.perps.position(offer.account, offer.sub, offer.market)?;
+        let perp = self.state.perps.of_market(offer.market)?;
+        let mark = self.liquidation_price(perp, position.lots > 0).ok()?;
+        let mmf_ppm = perp.fractions(0).maintenance_ppm(perp.value(position.lots));
+        let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
+        let (held, unit) = (position.lots, perp.unit);
+        let case = Case { lots: held, unit, mark, equity, maintenance, mmf_ppm, fee_e6bp };
+        let rest = (held.abs() - lots) * held.signum();
+        let after = maintenance - margin_at(perp, &position, mark)
+            + margin_at(perp, &Position { lots: rest, ..position }, mark);
+        let since_ns = self.in_cascade(offer.market);
+        let wide = since_ns.is_some_and(|since| command.time_ns >= since.saturating_add(WIDE_AFTER_NS));
+        let limit = case.limit(lots, after, if wide { WIDE_BAND_PPM } else { BAND_PPM });
+        let suits = if held > 0 { offer.price >= limit } else { offer.price <= limit };
+        (suits && lots > 0 && lots <= held.abs() && lot_value(&case) > 0).then_some(case)
+    }
+
+    /// An order meets a passive order of a liquidation. That trades only as a step would now; otherwise, and where
+    /// another liquidation or an auction meets it, it leaves.
+    #[inline(never)]
+    pub(crate) fn fill_offer(
+        &mut self,
+        command: &Command,
+        taker: &mut Taker,
+        (slot, offer): (u32, &Order),
+        lots: i64,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> Step {
+        let alone = !taker.liquidates && taker.print_price == 0;
+        let Some(case) = self.case_of_offer(command, offer, lots).filter(|_| alone) else {
+            budget.cancels -= self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
+            return Step::Goes;
+        };
+        budget.spend(SALE_EFFORT);
+        budget.liquidations = budget.liquidations.saturating_sub(1);
+        let who = (offer.account, offer.sub);
+        let before = taker.taken_value;
+        self.state.liquidations.busy = Some(owner(who.0, who.1));
+        self.fill(command, taker, slot, offer, lots, output);
+        self.state.liquidations.busy = None;
+        self.finish_offer(command, offer, (lots, taker.taken_value - before), &case, output);
+        Step::Goes
+    }
+
+    /// Fee, times and the new standing behind a fill of a passive order: a step of its own, for which nobody earns.
+    fn finish_offer(
+        &mut self,
+        command: &Command,
+        offer: &Order,
+        (lots, notional): (i64, i64),
+        case: &Case,
+        output: &mut Output,
+    ) {
+        let who = (offer.account, offer.sub);
+        let left = offer.remaining - lots;
+        self.note_offer(command.time_ns, offer, left, notional);
+        let health = self.liquidation_health(who.0, who.1);
+        let known = self.state.perps.position(who.0, who.1, offer.market);
+        let closed = known.is_none_or(|position| position.lots == 0);
+        let (before, after) = ((case.equity, case.maintenance), (health.equity, health.maintenance_margin));
+        let fee = fee(notional, case.fee_e6bp, before, after, closed);
+        let equity = health.equity - i128::from(fee);
+        let job = Liquidation::takeover(who, offer.market, None);
+        self.post_liquidation_fee(command, &job, offer.market, (fee, notional), output, |fee| {
+            LiquidationStepBody {
+                filled_lots: lots,
+                unfilled_lots: left,
+                notional,
+                fee,
+                equity: narrow(equity),
+                maintenance_margin: narrow(after.1),
+                ratio_before_ppm: ratio_ppm(before.0, before.1),
+                ratio_ppm: ratio_ppm(equity, after.1),
+            }
+        });
+        self.look_at(command, who, true, output);
+        self.halts_liquidation(command, offer.market, who.0, notional, output);
+    }
+
+    /// What was sold passively counts for the market's rate (P5.4); a whole passive order was the step.
+    fn note_offer(&mut self, now_ns: i64, offer: &Order, left: i64, notional: i64) {
+        let place = self.state.perps.place(offer.market).expect("a leveraged market");
+        let perp = &self.state.perps.markets[place];
+        let kept = self.state.liquidations.market_mut(place);
+        let (tokens, _) = kept.refilled(perp, now_ns);
+        (kept.tokens, kept.tokens_ns) = (tokens.saturating_sub(notional), now_ns);
+        let key = (owner(offer.account, offer.sub), offer.market);
+        let Some(times) = self.state.liquidations.steps.get_mut(&key) else { return };
+        if times.offer != offer.id {
+            return;
+        }
+        times.offer_lots = left;
+        if left == 0 {
+            *times = StepTimes { last_ns: now_ns, ..StepTimes::NONE };
+        }
+    }
+}

@@ -35,6 +35,8 @@ pub struct Engine<B: Book = FastBook> {
     pub(crate) stopped: Option<u64>,
     /// Time of the command before the present one, for TimeAdvanced.
     pub(crate) previous_ns: i64,
+    /// Token of the last Tick's continuations: what is due goes on behind them.
+    pub(crate) ticking: u64,
 }
 
 /// An engine is once on the stack while it is made, in a frame below 4,096 bytes (P20). What makes it grow beyond this
@@ -68,6 +70,7 @@ impl<B: Book> Engine<B> {
             pending: None,
             stopped: None,
             previous_ns: 0,
+            ticking: 0,
         }
     }
 

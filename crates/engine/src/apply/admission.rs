@@ -10,10 +10,11 @@ use crate::halts::FULL_COVERAGE_PPM;
 use crate::keeper::action;
 use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
+use crate::order::flag;
 use crate::wire::command::{
-    order_flag, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, ClosePosition, Command, CreatePool,
-    KeeperAct, Kind, Liquidate, OneMarket, OneSet, PlaceOrder, PlaceTwap, PoolLiquidity, ReplaceOrder,
-    SwapAmm, ALL_MARKETS,
+    order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, ClosePosition, Command,
+    CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet, PlaceOrder, PlaceTwap, PoolLiquidity,
+    ReplaceOrder, SwapAmm, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -65,7 +66,13 @@ impl<B: Book> Engine<B> {
         let Some(perp) = self.state.perps.of_market(market) else {
             return self.check_venue(market, action, command.time_ns);
         };
-        match self.state.feeds.check(perp.feed, action)? {
+        let checked = match self.state.feeds.check(perp.feed, action, command.time_ns) {
+            Err(_) if action == Action::NewLeveraged && self.only_closes(command, kind, context) => {
+                self.state.feeds.check(perp.feed, Action::Reduce, command.time_ns)
+            }
+            checked => checked,
+        };
+        match checked? {
             // Margin cannot leave a position later, so that "queued" is no.
             Cell::Queued => {
                 let used = self.state.feeds.effective(perp.feed).expect("checked just now");
@@ -96,6 +103,11 @@ impl<B: Book> Engine<B> {
             // What mints complete sets out of money; what turns them back goes on.
             Cell::MergeOnly => matches!(kind, Kind::MintSet | Kind::AddLiquidity | Kind::CreatePool),
             _ => false,
+        };
+        let takes_risk = action == Action::NewLeveraged && refuses(self.halt_cell(action, market));
+        let action = match takes_risk && self.only_closes(command, kind, context) {
+            true => Action::Reduce,
+            false => action,
         };
         self.check_pauses(action, market, &refuses)?;
         // The mirror of an outside book shows what it shows; in a halted market its orders are collected.
@@ -276,6 +288,39 @@ impl<B: Book> Engine<B> {
             _ if flags & order_flag::POST_ONLY != 0 => Action::Passive,
             _ => Action::NewCollateralised,
         }
+    }
+
+    /// Whether an order without the flag can do nothing but reduce, together with all orders of its side that are open
+    /// already: then it is judged as one that reduces. Only asked where new risk is refused.
+    #[cold]
+    fn only_closes(&self, command: &Command, kind: Kind, context: &Context) -> bool {
+        let (key, order_side, lots) = match kind {
+            Kind::PlaceOrder => {
+                let order: PlaceOrder = command.payload_as();
+                if order.order_type > order_type::MARKET {
+                    return false;
+                }
+                ((context.account, command.sub, order.market), order.side, order.lots)
+            }
+            Kind::ReplaceOrder => {
+                let request: ReplaceOrder = command.payload_as();
+                let slot =
+                    self.find_order(context.account, request.order, &request.target_key, command.time_ns);
+                let Ok(order) = slot.map(|slot| &self.state.orders[slot]) else { return false };
+                if order.flags & flag::SPECIAL != 0 {
+                    return false;
+                }
+                let more = if request.total_lots == 0 { 0 } else { request.total_lots - order.total };
+                ((order.account, order.sub, order.market), order.side, more)
+            }
+            _ => return false,
+        };
+        let Some(position) = self.state.perps.position(key.0, key.1, key.2) else { return false };
+        let (opposite, open) = match order_side {
+            side::BUY => (position.lots < 0, position.open_buy_lots),
+            _ => (position.lots > 0, position.open_sell_lots),
+        };
+        opposite && open.saturating_add(lots) <= position.lots.abs()
     }
 
     /// A withdrawal of this sub-account.

@@ -112,7 +112,7 @@ impl<B: Book> Engine<B> {
     /// Whether the market's feed lets anybody trade: where not even a position may be reduced, nobody opens one (P6.5).
     fn feed_lets_trade(&self, market: u32) -> bool {
         let perp = self.state.perps.of_market(market);
-        perp.is_none_or(|perp| self.state.feeds.check(perp.feed, Action::Reduce).is_ok())
+        perp.is_none_or(|perp| self.state.feeds.check(perp.feed, Action::Reduce, self.cursor.time_ns).is_ok())
     }
 
     /// Does as much of an uncrossing as the budget allows; what is left, if anything.

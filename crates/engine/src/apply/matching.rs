@@ -88,8 +88,12 @@ impl<B: Book> Engine<B> {
                 }
                 budget.spend(effort);
                 // The fill has tripped a breaker: what is left would trade in a halted market (P7.3).
-                if !collected && self.collects(taker.order.market) && !taker.liquidates {
-                    ended = ended.or(Some(cancel_reason::BAND));
+                if !collected && self.collects(taker.order.market) {
+                    if taker.liquidates {
+                        self.hold_to_index(command.time_ns, taker);
+                    } else {
+                        ended = ended.or(Some(cancel_reason::BAND));
+                    }
                 }
             }
         }
@@ -118,12 +122,21 @@ impl<B: Book> Engine<B> {
     /// Whether a fill at this price would trip a breaker; then it has, and the fill is not made (P7.3). A liquidation
     /// trips it too, and goes on within the band of the index.
     #[inline]
-    fn trips_by_price(&mut self, command: &Command, taker: &Taker, price: i64, output: &mut Output) -> bool {
+    fn trips_by_price(
+        &mut self,
+        command: &Command,
+        taker: &mut Taker,
+        price: i64,
+        output: &mut Output,
+    ) -> bool {
         match self.price_reading(command, taker.order.market, price) {
             None => false,
             Some(reading) => {
                 self.trip(command, taker.order.market, reading, [0; 32], output);
-                !taker.liquidates
+                if taker.liquidates {
+                    self.hold_to_index(command.time_ns, taker);
+                }
+                !taker.liquidates || price < taker.low || price > taker.high
             }
         }
     }

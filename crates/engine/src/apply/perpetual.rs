@@ -295,7 +295,7 @@ impl<B: Book> Engine<B> {
         let Some(price) = self.delisting_price(perp.feed, entry.tick_size, command.time_ns) else {
             return reject(Code::SETTLEMENT_NOT_FINAL, perp.closed_ns, command.time_ns);
         };
-        self.state.feeds.check(perp.feed, Action::SettleAtIndex)?;
+        self.state.feeds.check(perp.feed, Action::SettleAtIndex, command.time_ns)?;
         self.state.perps.of_market_mut(market).expect("checked to be leveraged").delisting_price = price;
         self.do_work(command, command.seq, Work::Settle(Settle { market, ..Settle::default() }), output);
         Ok(price as u64)

@@ -16,11 +16,18 @@ use crate::wire::event::{
 
 impl<B: Book> Engine<B> {
     pub(crate) fn tick(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
+        self.ticking = command.seq;
         self.on_tick(command, output);
-        if self.next_due_ns().is_some_and(|due_ns| due_ns <= command.time_ns) {
+        if self.is_due(command.time_ns) {
             self.do_work(command, command.seq, Work::Due, output);
         }
         Ok(0)
+    }
+
+    /// Whether the due queue has work at this moment.
+    #[inline]
+    pub(crate) fn is_due(&self, now_ns: i64) -> bool {
+        self.next_due_ns().is_some_and(|due_ns| due_ns <= now_ns)
     }
 
     /// Handles what is due. Returns the work left and whether the budget ended it (else the work runs at once).

@@ -190,7 +190,9 @@ impl<B: Book> Engine<B> {
                 Work::Crossings => self.look_at_crossings(command, &mut budget, output),
             };
             if exhausted || budget.is_spent() {
-                if let Some(rest) = rest {
+                // What is due at this moment too does not wait for the next Tick.
+                let goes_on = token == self.ticking && self.is_due(command.time_ns);
+                if let Some(rest) = rest.or(goes_on.then_some(Work::Due)) {
                     self.suspend(command, token, rest, output);
                 }
                 return;

@@ -231,6 +231,11 @@ impl Auditor {
         Ok(())
     }
 
+    /// Whether a breaker of price, volume or open interest halts a market, or the platform's.
+    pub(super) fn is_halted_by_price(&self, market: u32) -> bool {
+        self.halts.scope(market).collects() || self.halts.platform.is_tripped(B2C)
+    }
+
     /// Liquidations go on in every state but FREEZE and where a mask takes them away.
     pub(super) fn check_sale_in_halt(&self, handle: u32) -> Check<Market> {
         let market = *self.market(handle)?;

@@ -191,6 +191,7 @@ impl Auditor {
             event.market,
             body.cascade
         );
+        self.check_index_band(event.market, held, body.limit)?;
         let sale = Sale {
             account,
             sub,
@@ -207,6 +208,22 @@ impl Auditor {
         } else {
             self.liquidations.sale = Some(sale);
         }
+        Ok(())
+    }
+
+    /// In a halt a sale keeps to the band around the index (P7.5): 2.5 %, up to 5 % under a cascade (P5.5, P5.9).
+    fn check_index_band(&self, market: u32, held: i64, limit: i64) -> Check {
+        let index = i128::from(self.positions.perp(market)?.index);
+        if index == 0 || !self.is_halted_by_price(market) {
+            return Ok(());
+        }
+        let widest = if self.liquidations.cascades.contains(&market) { 50_000 } else { 25_000 };
+        let away = (index - i128::from(limit)) * i128::from(held.signum());
+        ensure!(
+            away * 1_000_000 <= index * widest,
+            "I25",
+            "a liquidation in the halted market {market} goes to {limit} with an index of {index}"
+        );
         Ok(())
     }
 

@@ -90,13 +90,23 @@ impl Auditor {
         let market = if is_sale {
             self.check_sale_in_halt(event.market)?
         } else {
-            self.check_takes_risk(event.market, body.order_flags)?
+            let only_closes =
+                || self.only_closes((event.account, event.sub, event.market), body.side, body.total_lots);
+            self.check_takes_risk(event.market, body.order_flags).or_else(|fault| match only_closes() {
+                true => self.check_takes_risk(event.market, body.order_flags | order_flag::REDUCE_ONLY),
+                false => Err(fault),
+            })?
         };
         if !is_sale && !waits(body.order_type) {
             self.check_collected(event, &body)?;
         }
         if market.kind == PERPETUAL && !is_sale {
-            self.check_feed_takes(event.market, body.order_flags)?;
+            let lots = body.total_lots;
+            self.check_feed_takes(
+                (event.account, event.sub, event.market),
+                body.order_flags,
+                (body.side, lots),
+            )?;
         }
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         let (book, flipped) = self.place_in_book(&market, event, body.outcome, body.price)?;
@@ -196,10 +206,17 @@ impl Auditor {
         let may_keep = body.price == old.price && body.total_lots <= old.total;
         let keeps = body.priority == old.priority;
         ensure!(keeps == may_keep, "I06", "order {} keeps its priority against the rule of P3.2", old.id);
-        let market = self.check_takes_risk(old.market, body.order_flags)?;
+        let more = if old.parked { body.total_lots } else { body.total_lots - old.total };
+        let owner = (old.account, old.sub, old.market);
+        let market = self.check_takes_risk(old.market, body.order_flags).or_else(|fault| {
+            match self.only_closes(owner, old.side, more) {
+                true => self.check_takes_risk(old.market, body.order_flags | order_flag::REDUCE_ONLY),
+                false => Err(fault),
+            }
+        })?;
         self.check_collected(event, &body)?;
         if market.kind == PERPETUAL {
-            self.check_feed_takes(old.market, old.flags)?;
+            self.check_feed_takes(owner, old.flags, (old.side, more))?;
         }
         let fee_cap_e6bp = if keeps { old.fee_cap_e6bp } else { market.fee_cap_e6bp() };
         let remaining = old.remaining + (body.total_lots - old.total);

@@ -264,7 +264,9 @@ impl Auditor {
         }
         entry.slicing = true;
         if self.market(order.market)?.kind == PERPETUAL {
-            self.check_feed_takes(order.market, order.flags)?;
+            // A slice is judged by its flag alone.
+            let owner = (order.account, order.sub, order.market);
+            self.check_feed_takes(owner, order.flags, (order.side, i64::MAX))?;
         }
         let most = CATCH_UP * base_size(order.total, special.slices, body.slice);
         ensure!(

@@ -1,6 +1,7 @@
 //! What feeds mean for leveraged markets: I08, marks and settlements stand on the index; I25, nothing is accepted that
 //! the state of a feed refuses (P6.5).
 
+use super::book::BUY;
 use super::fault::{ensure, fault, Check};
 use super::index::{DEGRADED, DIVERGENT, NO_QUORUM, STALE, VALID, WARN};
 use super::Auditor;
@@ -70,13 +71,30 @@ impl Auditor {
         ))
     }
 
-    /// An order of a leveraged market: new risk, or less of it.
+    /// An order of a leveraged market that adds lots to what its owner has open on a side: new risk, or less of it.
     #[inline]
-    pub(super) fn check_feed_takes(&self, market: u32, flags: u16) -> Check {
-        match flags & order_flag::REDUCE_ONLY {
-            0 => self.check_feed_allows(market, NEW_RISK, false),
-            _ => self.check_feed_allows(market, REDUCING, true),
+    pub(super) fn check_feed_takes(
+        &self,
+        owner: (u32, u8, u32),
+        flags: u16,
+        (side, more): (u8, i64),
+    ) -> Check {
+        if flags & order_flag::REDUCE_ONLY != 0 {
+            return self.check_feed_allows(owner.2, REDUCING, true);
         }
+        match self.check_feed_allows(owner.2, NEW_RISK, false) {
+            Err(_) if self.only_closes(owner, side, more) => self.check_feed_allows(owner.2, REDUCING, true),
+            checked => checked,
+        }
+    }
+
+    /// Whether all orders of a side together, with so many lots more, can do no more than close the position.
+    pub(super) fn only_closes(&self, (account, sub, market): (u32, u8, u32), side: u8, more: i64) -> bool {
+        let Some(slot) = self.positions.find(account, sub, market) else { return false };
+        let lots = self.positions.list[slot as usize].lots;
+        let opposite = if side == BUY { lots < 0 } else { lots > 0 };
+        let open = self.books.open_of(slot).lots;
+        opposite && side <= 1 && open[usize::from(side)].saturating_add(more) <= lots.abs()
     }
 
     /// Money that leaves a sub-account with positions: at once only when every feed that it depends on is beyond doubt.

@@ -349,8 +349,28 @@ impl Feed {
     }
 
     /// Whether a change by time waits for its Tick.
+    #[inline]
     pub fn is_due(&self, now_ns: i64) -> bool {
         self.due_ns.is_some_and(|due_ns| due_ns <= now_ns)
+    }
+
+    /// State and since when, with what time alone has made worse by this moment.
+    #[inline]
+    pub fn standing_at(&self, now_ns: i64) -> (u8, i64) {
+        if self.is_due(now_ns) {
+            return self.overdue_standing(now_ns);
+        }
+        (self.state(), self.since_ns())
+    }
+
+    /// What the look that is due would find, where that is worse.
+    #[cold]
+    #[inline(never)]
+    fn overdue_standing(&self, now_ns: i64) -> (u8, i64) {
+        let mut later = self.clone();
+        later.refresh(now_ns);
+        let found = if later.state() > self.state() { &later } else { self };
+        (found.state(), found.since_ns())
     }
 
     /// Compares a market's mark with the index; true when that changes what the feed waits for.

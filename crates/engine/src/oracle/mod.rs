@@ -157,14 +157,20 @@ impl Feeds {
         handle
     }
 
+    /// A feed and its number as its users see it, with an override applied.
+    #[inline]
+    fn used(&self, feed: u32) -> Option<(u32, &Feed)> {
+        let own = self.get(feed)?;
+        Some(match own.switched_to() {
+            Some(target) => (target, self.get(target)?),
+            None => (feed, own),
+        })
+    }
+
     /// The feed as its users see it, with an override applied.
     #[inline]
     pub fn effective(&self, feed: u32) -> Option<Effective> {
-        let own = self.get(feed)?;
-        let (number, used) = match own.switched_to() {
-            Some(target) => (target, self.get(target)?),
-            None => (feed, own),
-        };
+        let (number, used) = self.used(feed)?;
         Some(Effective {
             feed: number,
             state: used.state(),
@@ -176,23 +182,25 @@ impl Feeds {
     }
 
     /// State of the second feed that footnote 1 of P6.5 asks for.
-    pub fn fallback_state(&self, feed: u32) -> Option<u8> {
-        self.get(self.get(feed)?.fallback).map(Feed::state)
+    pub fn fallback_state(&self, feed: u32, now_ns: i64) -> Option<u8> {
+        self.get(self.get(feed)?.fallback).map(|second| second.standing_at(now_ns).0)
     }
 
-    /// The cell of P6.5 for an action on this feed, its override and its footnote 1 applied.
+    /// The cell of P6.5 for an action on this feed at a moment, its override and its footnote 1 applied. What time has
+    /// made worse counts, whether or not a Tick has said so.
     ///
     /// # Errors
     /// `FEED_NOT_FOUND`; where the cell is *n* a code of P6.4, with since when (ns) as bound and the state as given.
-    pub fn check(&self, feed: u32, action: Action) -> Result<Cell, Reject> {
-        let Some(used) = self.effective(feed) else {
+    pub fn check(&self, feed: u32, action: Action, now_ns: i64) -> Result<Cell, Reject> {
+        let Some((number, used)) = self.used(feed) else {
             return reject(Code::FEED_NOT_FOUND, self.len() as i64, i64::from(feed));
         };
-        match matrix::cell(used.state, action) {
-            Cell::Refused if matrix::use_fallback(used.state, action, self.fallback_state(used.feed)) => {
+        let (state, since_ns) = used.standing_at(now_ns);
+        match matrix::cell(state, action) {
+            Cell::Refused if matrix::use_fallback(state, action, self.fallback_state(number, now_ns)) => {
                 Ok(Cell::Allowed)
             }
-            Cell::Refused => Err(matrix::refusal(used.state, used.since_ns)),
+            Cell::Refused => Err(matrix::refusal(state, since_ns)),
             cell => Ok(cell),
         }
     }
@@ -340,22 +348,34 @@ mod tests {
         let mut second = valid_feed(now_ns);
         second.symbol[15] = b'2';
         feeds.push(second);
-        assert_eq!(feeds.check(0, Action::SettleAtIndex), Ok(Cell::Allowed));
-        let far = feeds.check(9, Action::Cancel).expect_err("no such feed");
+        assert_eq!(feeds.check(0, Action::SettleAtIndex, now_ns), Ok(Cell::Allowed));
+        let far = feeds.check(9, Action::Cancel, now_ns).expect_err("no such feed");
         assert_eq!(far.code, Code::FEED_NOT_FOUND);
         // The first feed's sources fall silent; the second one's do not.
         feeds.get_mut(0).expect("the feed").schedule(&mut due, 0, now_ns);
         let late_ns = now_ns + 301 * SECOND_NS;
         pass(&mut feeds, &mut due, now_ns, late_ns);
-        let refused = feeds.check(0, Action::Reduce).expect_err("stale");
+        let refused = feeds.check(0, Action::Reduce, late_ns).expect_err("stale");
         assert_eq!((refused.code, refused.given), (Code::STALE_PRICE, i64::from(state::STALE)));
         assert_eq!(refused.bound, feeds.get(0).expect("the feed").since_ns());
         feeds.get_mut(0).expect("the feed").fallback = 1;
-        assert_eq!(feeds.check(0, Action::Reduce), Ok(Cell::Allowed));
+        assert_eq!(feeds.check(0, Action::Reduce, late_ns), Ok(Cell::Allowed));
         assert_eq!(
-            feeds.check(0, Action::NewLeveraged).map_err(|reject| reject.code),
+            feeds.check(0, Action::NewLeveraged, late_ns).map_err(|reject| reject.code),
             Err(Code::STALE_PRICE)
         );
-        assert_eq!(feeds.check(0, Action::MarginValuation), Ok(Cell::SaferSide));
+        assert_eq!(feeds.check(0, Action::MarginValuation, late_ns), Ok(Cell::SaferSide));
+    }
+
+    #[test]
+    fn a_feed_is_judged_by_the_moment_of_the_check_before_any_tick_has_looked() {
+        let (mut feeds, mut due, now_ns) = world();
+        feeds.get_mut(0).expect("the feed").schedule(&mut due, 0, now_ns);
+        let late_ns = now_ns + 301 * SECOND_NS;
+        assert_eq!(feeds.get(0).map(Feed::state), Some(state::VALID), "nobody has looked");
+        assert_eq!(feeds.check(0, Action::NewLeveraged, now_ns), Ok(Cell::Allowed));
+        let refused = feeds.check(0, Action::NewLeveraged, late_ns).expect_err("stale by its own time");
+        assert_eq!((refused.code, refused.given), (Code::STALE_PRICE, i64::from(state::STALE)));
+        assert_eq!(feeds.get(0).map(Feed::state), Some(state::VALID), "a check changes nothing");
     }
 }

@@ -20,6 +20,8 @@ pub const PERP: u32 = 0;
 /// A second one on another feed.
 pub const OTHER: u32 = 1;
 pub const DOLLAR: i64 = 1_000_000;
+/// How long a passive order precedes a sale under a cascade.
+pub const OFFER: i64 = 2 * SECOND;
 /// Micro-dollars of one tick of price.
 pub const TICK: i64 = 10_000;
 

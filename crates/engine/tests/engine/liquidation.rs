@@ -10,7 +10,7 @@ use crate::support::*;
 
 /// Trader 0 is long 10 contracts from 110.00 with $145; at 100.00 its equity is $45 against a margin of $50, the golden
 /// case of P5.2. Trader 1 is short against it, trader 2 has money for bids.
-fn golden() -> Arena {
+pub fn golden() -> Arena {
     let mut arena: Arena = Arena::new(4);
     arena.price(PERP, 110.0);
     arena.deposit(0, USDC, 145 * DOLLAR);
@@ -217,6 +217,9 @@ fn a_sale_stops_at_two_and_a_half_percent_and_at_bankruptcy() {
     // Bankruptcy is at 95.50; a bid below 97.50 is out of reach.
     arena.accept(buy(trader(2), PERP, 9_749, 50_000));
     arena.price(PERP, 100.0);
+    arena.accept(liquidate(SYSTEM, 0, PERP));
+    // Nothing bids at the mark, and the cascade lets a passive order go first.
+    arena.now_ns += OFFER;
     arena.accept(liquidate(SYSTEM, 0, PERP));
     let (_, start) = arena.bodies::<LiquidationStartBody>(EventKind::LiquidationStarted)[0];
     assert_eq!(start.limit, 9_750);

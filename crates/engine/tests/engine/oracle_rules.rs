@@ -94,6 +94,21 @@ fn p6_5_a_degraded_feed_keeps_money_that_positions_may_need() {
     world.accept(place(ALICE, closing));
 }
 
+#[test]
+fn p6_5_an_order_that_only_reduces_needs_no_flag_on_a_degraded_feed() {
+    let mut world = degraded();
+    // ALICE is long 100: all her sells together may close that and no more.
+    world.refuse(sell(ALICE, PERP, 10_050, 101), Code::INSUFFICIENT_SOURCES);
+    let first = world.accept(sell(ALICE, PERP, 10_050, 60)).value;
+    world.refuse(sell(ALICE, PERP, 10_060, 41), Code::INSUFFICIENT_SOURCES);
+    world.accept(sell(ALICE, PERP, 10_060, 30));
+    world.refuse(replace(ALICE, first, 10_050, 71), Code::INSUFFICIENT_SOURCES);
+    world.accept(replace(ALICE, first, 10_040, 70));
+    world.refuse(buy(BOB, PERP, 9_950, 101), Code::INSUFFICIENT_SOURCES);
+    world.accept(buy(BOB, PERP, 9_950, 100));
+    world.refuse(sell(CAROL, PERP, 10_050, 1), Code::INSUFFICIENT_SOURCES);
+}
+
 /// What the three sources say about a price so that its confidence, 1.4826 · 0.8 %, is beyond the limit of 1 %.
 fn unsure(price: i64) -> [i64; 3] {
     [price - price / 125, price, price + price / 110]

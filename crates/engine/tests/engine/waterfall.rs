@@ -124,12 +124,15 @@ fn fees_of_earlier_liquidations_are_spent_before_insurance() {
 fn what_the_book_does_not_take_in_five_seconds_is_taken_over() {
     let mut arena = long_against_two(145);
     arena.price(PERP, 100.0);
+    // The step begins with the passive order that goes first under a cascade.
+    arena.accept(liquidate(SYSTEM, 0, PERP));
+    arena.now_ns += OFFER;
     arena.accept(liquidate(SYSTEM, 0, PERP));
     let step = arena.bodies::<LiquidationStepBody>(EventKind::LiquidationStepped)[0].1;
     assert_eq!((step.filled_lots, step.unfilled_lots, step.fee), (0, 2_000, 0));
     let early = arena.refuse(complete(0, PERP), Code::NOTHING_DUE);
-    assert_eq!(early.bound - early.given, 5 * SECOND);
-    arena.now_ns += 5 * SECOND - 1;
+    assert_eq!(early.bound - early.given, 5 * SECOND - OFFER);
+    arena.now_ns += 5 * SECOND - OFFER - 1;
     arena.refuse(complete(0, PERP), Code::NOTHING_DUE);
     arena.now_ns += 1;
     arena.accept(complete(0, PERP));

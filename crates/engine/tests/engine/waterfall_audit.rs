@@ -153,9 +153,12 @@ fn i10_who_gives_way_does_so_at_the_bankruptcy_price_in_the_order_of_the_ranks()
 fn i10_a_healthy_sub_account_is_not_taken_over() {
     let mut arena = long_against_two(400);
     arena.price(PERP, 97.0);
-    let healthy = arena.auditor.clone();
     let mut bankrupt = long_against_two(120);
     bankrupt.price(PERP, 97.0);
+    // What its liquidation offers passively would be unknown in the other world.
+    arena.accept(cancel_all(trader(0), PERP));
+    bankrupt.accept(cancel_all(trader(0), PERP));
+    let healthy = arena.auditor.clone();
     assert_eq!((arena.now_ns, healthy.seq()), (bankrupt.now_ns, bankrupt.auditor.seq()));
     for insurance in [false, true] {
         let (mut arena, mut bankrupt) = (arena.clone(), bankrupt.clone());

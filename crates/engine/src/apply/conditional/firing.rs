@@ -117,7 +117,8 @@ impl<B: Book> Engine<B> {
     fn evaluates_triggers(&self, market: u32) -> bool {
         let feed = self.state.perps.of_market(market).map(|perp| perp.feed);
         self.may_trade(market)
-            && feed.is_none_or(|feed| self.state.feeds.check(feed, Action::Trigger).is_ok())
+            && feed
+                .is_none_or(|feed| self.state.feeds.check(feed, Action::Trigger, self.cursor.time_ns).is_ok())
     }
 
     /// Whether the market's status and the pauses let orders trade now.

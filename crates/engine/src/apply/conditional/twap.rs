@@ -168,7 +168,7 @@ impl<B: Book> Engine<B> {
         if let Some(perp) = self.state.perps.of_market(slice.market) {
             // The feed may have changed since the order was placed (P6.5).
             let action = if reduces { Action::Reduce } else { Action::NewLeveraged };
-            self.state.feeds.check(perp.feed, action)?;
+            self.state.feeds.check(perp.feed, action, self.cursor.time_ns)?;
         }
         if slice.remaining < 1 {
             return reject(Code::INVALID_SIZE, 1, slice.remaining);

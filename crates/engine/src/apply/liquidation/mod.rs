@@ -1,5 +1,6 @@
 //! Liquidation and the waterfall of losses (protocol P5, rows 0404 and 0405).
 
+mod band;
 mod fund;
 mod losses;
 mod offer;

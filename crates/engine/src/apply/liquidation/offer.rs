@@ -9,7 +9,7 @@ use crate::apply::work::{Budget, Taker};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::*;
-use crate::liquidation::step::{fee, fee_rate_e6bp, Case, BAND_PPM, WIDE_AFTER_NS, WIDE_BAND_PPM};
+use crate::liquidation::step::{fee, fee_rate_e6bp, Case};
 use crate::liquidation::watch::{owner, ratio_ppm};
 use crate::liquidation::StepTimes;
 use crate::order::{flag, Order};
@@ -41,10 +41,10 @@ impl<B: Book> Engine<B> {
         let book = &self.state.books[market as usize];
         let price = if case.lots > 0 {
             let bid = book.best(side::BUY).unwrap_or(0);
-            (bid < case.mark).then_some(limit.max(bid + 1))?
+            Some(limit.max(bid + 1)).filter(|&price| price <= case.mark)?
         } else {
             let ask = book.best(side::SELL).unwrap_or(i64::MAX);
-            (ask > case.mark).then_some(limit.min(ask - 1))?
+            Some(limit.min(ask - 1)).filter(|&price| price >= case.mark)?
         };
         let open = self.state.accounts.list[account as usize].open_orders;
         let full = open >= MAX_ORDERS_PER_ACCOUNT
@@ -115,9 +115,7 @@ impl<B: Book> Engine<B> {
         let rest = (held.abs() - lots) * held.signum();
         let after = maintenance - margin_at(perp, &position, mark)
             + margin_at(perp, &Position { lots: rest, ..position }, mark);
-        let since_ns = self.in_cascade(offer.market);
-        let wide = since_ns.is_some_and(|since| command.time_ns >= since.saturating_add(WIDE_AFTER_NS));
-        let limit = case.limit(lots, after, if wide { WIDE_BAND_PPM } else { BAND_PPM });
+        let limit = self.sale_limit(command.time_ns, offer.market, &case, (lots, after));
         let suits = if held > 0 { offer.price >= limit } else { offer.price <= limit };
         (suits && lots > 0 && lots <= held.abs() && lot_value(&case) > 0).then_some(case)
     }

@@ -9,9 +9,7 @@ use crate::gate::{Action, Cell};
 use crate::keeper::action;
 use crate::ledger::{line, post_margin, post_system_lines};
 use crate::limits::{MAX_PRICE, SALE_EFFORT, SECOND_NS};
-use crate::liquidation::step::{
-    fee, fee_parts, fee_rate_e6bp, reward, Case, BAND_PPM, STEP_NS, TRANCHE_NS, WIDE_AFTER_NS, WIDE_BAND_PPM,
-};
+use crate::liquidation::step::{fee, fee_parts, fee_rate_e6bp, reward, Case, STEP_NS, TRANCHE_NS};
 use crate::liquidation::watch::{owner, ratio_ppm, Owner};
 use crate::liquidation::{StepTimes, NOBODY};
 use crate::oracle::matrix;
@@ -85,7 +83,7 @@ impl<B: Book> Engine<B> {
         if self.halt_cell(Action::Liquidate, Some(perp.market)) == Cell::Refused {
             return reject(Code::PAUSED, 0, i64::from(perp.market));
         }
-        let cell = self.state.feeds.check(perp.feed, Action::Liquidate)?;
+        let cell = self.state.feeds.check(perp.feed, Action::Liquidate, self.cursor.time_ns)?;
         Ok(if cell == Cell::SaferSide { self.favourable(perp, long) } else { perp.mark })
     }
 
@@ -360,14 +358,13 @@ impl<B: Book> Engine<B> {
         let wanted = case.size(cascade_ns != 0);
         let offered = self.lots_offered(who, market);
         let lots = wanted.min((left / lot_value(&case)).max(1)).min(offered.unwrap_or(i64::MAX));
-        let wide = cascade_ns != 0 && command.time_ns >= cascade_ns.saturating_add(WIDE_AFTER_NS);
         let perp = &self.state.perps.markets[place];
         let rest = (case.lots.abs() - lots) * case.lots.signum();
         let position = *self.state.perps.position(job.account, job.sub, market).expect("it was found");
         let held = margin_at(perp, &position, case.mark);
         let after =
             case.maintenance - held + margin_at(perp, &Position { lots: rest, ..position }, case.mark);
-        let limit = case.limit(lots, after, if wide { WIDE_BAND_PPM } else { BAND_PPM });
+        let limit = self.sale_limit(command.time_ns, market, &case, (lots, after));
         let offer = match offered {
             None if cascade_ns != 0 => self.offer_price(command, who, market, (&case, limit)),
             _ => None,

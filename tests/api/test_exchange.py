@@ -92,7 +92,29 @@ async def test_a_perpetual_market_opens_by_itself_and_a_position_is_shown_with_i
         "150",
     )
     assert health["liquidatable"] is False
+    # The only long position is the first to give way, and the last.
+    assert (position["adl_quintile"], position["adl_rank"], position["adl_positions"]) == (1, 1, 1)
+    [listed] = (await exchange.api.get("/accounts/bob/positions")).json()["positions"]
+    assert listed["adl_quintile"] == 1
     assert (await exchange.api.get("/markets/ETH-PERP/leverage")).json()["open_interest"] == "1"
+
+
+async def test_the_adl_quintile_is_the_place_among_the_positions_of_its_side(exchange: Exchange) -> None:
+    names = [f"long{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        await exchange.api.done("/accounts", {"name": name})
+        amount = str(400 + 200 * number)
+        body = {"account": name, "asset": "USDC", "amount": amount, "external_id": name}
+        await exchange.api.done("/deposits", body)
+        sell = {"account": "alice", "market": "ETH-PERP", "side": "sell", "quantity": "1", "price": "3000"}
+        await exchange.api.done("/orders", sell)
+        await exchange.api.done("/orders", {**sell, "account": name, "side": "buy"})
+    await exchange.keep_quoting("3010", 1)
+    # The view is at most half a second old, by the clock of the wall.
+    await asyncio.sleep(0.6)
+    quintiles = [(await exchange.health(name))["positions"][0]["adl_quintile"] for name in names]
+    assert quintiles == [1, 2, 3, 4, 5], "in profit, more leverage goes first"
+    assert (await exchange.health("alice"))["positions"][0]["adl_quintile"] == 1
 
 
 async def test_simulate_says_what_would_liquidate_and_agrees_with_the_liquidation_price(

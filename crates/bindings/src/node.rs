@@ -1,11 +1,14 @@
 //! Engine, journal and auditor together: apply, append, sync, then tell. One writer; fail-stop.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use tradewind_engine::liquidation::rank::AdlRank;
 use tradewind_engine::wire::command::{Command, Kind};
 use tradewind_engine::wire::error::Code;
 use tradewind_engine::wire::record::Record;
@@ -51,6 +54,7 @@ pub struct Node {
     writer: Mutex<Writer>,
     cursor: Mutex<Cursor>,
     stopped: Mutex<Option<Failure>>,
+    boards: Mutex<BTreeMap<u32, Board>>,
     pool: Arc<Pool>,
     dir: PathBuf,
     shard: u16,
@@ -74,6 +78,21 @@ fn options(segment_bytes: u64, reserve_bytes: u64, shard: u16) -> JournalOptions
     }
 }
 
+/// The order of auto-deleveraging of one market as it was asked for last.
+struct Board {
+    ranks: BTreeMap<(u32, u8), AdlRank>,
+    next_seq: u64,
+    made: Instant,
+    took: Duration,
+}
+
+/// An order is looked at again after this time, and not before a hundred times what the look took: whoever asks, the
+/// engine stands still for no more than a hundredth of the time.
+const BOARD_AGE: Duration = Duration::from_millis(500);
+const BOARD_SHARE: u32 = 100;
+/// Markets whose order is kept.
+const MAX_BOARDS: usize = 1_024;
+
 /// A block that is durable, and its batch.
 struct Committed {
     storage: Arc<Storage>,
@@ -92,6 +111,7 @@ impl Node {
             writer: Mutex::new(Writer { journal: Some(journal), audit, reserve_released: false }),
             cursor: Mutex::new(cursor),
             stopped: Mutex::new(None),
+            boards: Mutex::default(),
             pool: Arc::default(),
         }
     }
@@ -435,6 +455,29 @@ impl Node {
     /// Numbers of (open orders, markets, accounts).
     fn sizes(&self, py: Python<'_>) -> (usize, usize, usize) {
         py.detach(|| locked(&self.engine).sizes())
+    }
+
+    /// A position's place in the order of auto-deleveraging (P5.8): (quintile, rank, positions of its side), the first
+    /// to give way at 1. None without a position there, and for one without equity, which is passed over. At most half
+    /// a second old, or a hundred times what a look takes.
+    fn adl_rank(&self, py: Python<'_>, account: u32, sub: u8, market: u32) -> Option<(u8, u32, u32)> {
+        py.detach(|| {
+            let mut boards = locked(&self.boards);
+            let next_seq = locked(&self.cursor).next_seq;
+            let lasts = |board: &Board| {
+                board.next_seq == next_seq || board.made.elapsed() < BOARD_AGE.max(board.took * BOARD_SHARE)
+            };
+            if !boards.get(&market).is_some_and(lasts) {
+                let began = Instant::now();
+                let ranks = locked(&self.engine).adl_board(market);
+                if boards.len() >= MAX_BOARDS {
+                    boards.clear();
+                }
+                boards.insert(market, Board { ranks, next_seq, made: began, took: began.elapsed() });
+            }
+            let rank = boards.get(&market)?.ranks.get(&(account, sub))?;
+            Some((rank.quintile(), rank.rank, rank.of))
+        })
     }
 
     #[getter]

@@ -101,6 +101,8 @@ pub const SHARES_PER_COMMAND: u32 = 16;
 /// time; what comes beyond them takes at once.
 pub const OFFER_NS: i64 = 2 * SECOND_NS;
 pub const OFFERS_PER_MARKET: usize = 16;
+/// Markets whose position the fund offers anew at one look.
+pub const FUND_ORDERS_PER_LOOK: usize = 2;
 /// Levels of each side that the cascade check adds up, and markets that one Tick checks.
 pub const CASCADE_LEVELS: u32 = 64;
 pub const CASCADES_PER_TICK: usize = 8;

@@ -15,7 +15,7 @@ pub mod flag {
     pub const WAITING: u16 = 0x8000;
     /// The owner named outcome 1 of a binary market: the book shows the other side at the complement of the price.
     pub const FLIPPED: u16 = 0x2000;
-    /// A liquidation offers lots passively before it takes (P5.9).
+    /// A liquidation offers lots passively before it takes (P5.9), or the fund what it took over (P5.6).
     pub const OFFER: u16 = 0x1000;
     pub const INTERNAL: u16 = SPECIAL | WAITING | FLIPPED | OFFER;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -32,10 +33,15 @@ GATES: Final = ("pass", "missing", "excluded", "stale", "confidence", "outlier")
 BREAKER_NAMES: Final = {number: name for name, number in BREAKERS.items()}
 
 
+AdlRanks = Callable[[int, int, int], tuple[int, int, int] | None]
+"""Account, sub-account and market to quintile, rank and number of positions of its side (P5.8)."""
+
+
 class ExchangeReads:
     """Plain documents. Money is decimal text; what is not known is `null`, never zero."""
 
-    def __init__(self, directory: Directory, identities: Identities) -> None:
+    def __init__(self, directory: Directory, identities: Identities, adl: AdlRanks) -> None:
+        self._adl = adl
         self._directory = directory
         self._views = directory.views
         self._identities = identities
@@ -85,13 +91,15 @@ class ExchangeReads:
         rows = []
         for sub in sorted(account.subs):
             health = self._margin.health(account.account, sub)
-            rows += [{"sub": sub, **self._position_row(one)} for one in health.positions]
+            rows += [{"sub": sub, **self._held_row(account.account, sub, one)} for one in health.positions]
         return {"positions": rows[:MAX_ROWS], "count": len(rows)}
 
     def health(self, name: str, sub: int) -> dict[str, Any]:
         """Equity, margins, liquidation prices of a sub-account."""
         account = self._account_sub(name, sub)
-        return self._health_document(self._margin.health(account, sub))
+        health = self._margin.health(account, sub)
+        held = [self._held_row(account, sub, one) for one in health.positions]
+        return {**self._health_document(health), "positions": held}
 
     def _account_sub(self, name: str, sub: int) -> int:
         account = self._directory.account(name)
@@ -149,6 +157,12 @@ class ExchangeReads:
             "unknown": list(health.unknown),
             "positions": [self._position_row(one) for one in health.positions],
         }
+
+    def _held_row(self, account: int, sub: int, one: PositionHealth) -> dict[str, Any]:
+        """A position with its place among those that would be deleveraged: 1 is the first fifth, 5 the last."""
+        place = self._adl(account, sub, one.market)
+        quintile, rank, of = place or (None, None, None)
+        return {**self._position_row(one), "adl_quintile": quintile, "adl_rank": rank, "adl_positions": of}
 
     def _position_row(self, one: PositionHealth) -> dict[str, Any]:
         market = self._directory.named(one.market)

@@ -15,7 +15,7 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 position = App(name="position", help="Positions: list, health, simulate, close, margin, liquidate.")
 Sub = Annotated[int, Parameter(help="sub-account")]
 COLUMNS = ["sub", "symbol", "side", "quantity", "entry", "mark", "unrealised", "maintenance margin",
-           "liquidation price", "leverage"]  # fmt: skip
+           "liquidation price", "leverage", "adl quintile"]  # fmt: skip
 HEALTH = ["equity", "equity_for_new_risk", "initial_margin", "maintenance_margin", "free_collateral", "ratio",
           "liquidatable", "unknown"]  # fmt: skip
 
@@ -51,7 +51,8 @@ def list_positions(
 
 @position.command
 def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
-    """Equity, margins, what is free, and the liquidation price of each position.
+    """Equity, margins, what is free, and of each position the liquidation price and the ADL quintile: 1 is in the
+    first fifth of its side to be deleveraged, 5 in the last.
 
     Exit 1 when liquidatable, 2 when a price is unknown.
     """

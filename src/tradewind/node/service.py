@@ -206,6 +206,13 @@ class NodeService:
         """Last durable block: `blocks`, `last_seq`, `hash`, `time_ns`."""
         return self._head
 
+    def adl_rank(self, account: int, sub: int, market: int) -> tuple[int, int, int] | None:
+        """A position's place in the order of auto-deleveraging (P5.8): quintile, rank, positions of its side.
+
+        Quintile and rank 1 give way first. None without such a position, or without equity.
+        """
+        return self._node.adl_rank(account, sub, market)
+
     def now_ns(self) -> int:
         """The moment at which a command would be stamped: never before the last one."""
         return max(self._clock(), self._node.time_ns)

@@ -31,7 +31,8 @@ impl<B: Book> Engine<B> {
         let offers = self.offers_of(order.market);
         gone.extend(
             offers
-                .filter(|offer| offer.side == opposite && offer.expiry_ns > now_ns && within(offer.price))
+                .filter(|offer| offer.side == opposite && within(offer.price))
+                .filter(|offer| offer.expiry_ns == 0 || offer.expiry_ns > now_ns)
                 .filter(|offer| offer.account != order.account)
                 .map(|offer| (offer.price, offer.remaining)),
         );

@@ -41,7 +41,7 @@ impl<B: Book> Engine<B> {
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
         let price = taker.price_with(maker);
-        let offered = maker.flags & flag::OFFER != 0;
+        let offered = maker.flags & flag::OFFER != 0 && maker.account != self.state.liquidations.fund;
         if !taker.liquidates && !offered {
             // Liquidation prints never enter the mark (P4.7).
             market.last_price = price;

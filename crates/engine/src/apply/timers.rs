@@ -67,7 +67,7 @@ impl<B: Book> Engine<B> {
                 due::ORDER => self.order_due(command, kind, id, output),
                 due::FUNDING => self.perp_due(command, kind, id, output),
                 due::LIQUIDATION => {
-                    if let Some(work) = self.liquidation_due(command, id, output) {
+                    if let Some(work) = self.liquidation_due(command, id, budget, output) {
                         return (Some(work), false);
                     }
                 }

@@ -86,6 +86,10 @@ impl Auditor {
         let body: OrderBody = event.body_as();
         // A liquidation goes on where orders are only collected (P7.5); what waits for a price is in no book.
         let offered = self.check_offer(event, &body)?;
+        let of_fund = self.liquidations.fund == Some(event.account);
+        if of_fund {
+            self.check_fund_order(event, &body)?;
+        }
         let is_sale = offered || self.is_sale(event, body.price, body.total_lots);
         let market = if is_sale {
             self.check_sale_in_halt(event.market)?
@@ -126,7 +130,7 @@ impl Auditor {
             remaining: body.remaining_lots,
             account: event.account,
             market: event.market,
-            fee_cap_e6bp: if is_sale { 0 } else { market.fee_cap_e6bp() },
+            fee_cap_e6bp: if is_sale || of_fund { 0 } else { market.fee_cap_e6bp() },
             balance,
             book,
             sub: event.sub,

@@ -319,7 +319,7 @@ impl Auditor {
                 on_claims,
                 kind: order.order_type,
                 flags: order.flags & !flag::INTERNAL,
-                offered: order.flags & flag::OFFER != 0,
+                offered: order.flags & flag::OFFER != 0 && Some(order.account) != self.liquidations.fund,
                 hidden,
                 ..Order::EMPTY
             };

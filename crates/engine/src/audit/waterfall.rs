@@ -1,5 +1,6 @@
 //! The waterfall of losses behind the book (P5.6, P5.8): the money of each stage, in the order of the stages (I10).
 
+use super::book::BUY;
 use super::fault::{ensure, fault, Check};
 use super::ledger::{COST, FREE, FUNDING, INSURANCE, LIQUIDATION_FEES};
 use super::margin::{Health, Purpose};
@@ -7,9 +8,10 @@ use super::position::Effect;
 use super::records::{check_movements, Movement};
 use super::validity::LIQUIDATING;
 use super::Auditor;
+use crate::wire::command::order_flag;
 use crate::wire::event::{
-    loss_stage, AdlBody, BackstopBody, Event, FundBody, LossCoveredBody, LossSocialisedBody, Posting,
-    NO_ACCOUNT,
+    loss_stage, AdlBody, BackstopBody, Event, FundBody, LossCoveredBody, LossSocialisedBody, OrderBody,
+    Posting, NO_ACCOUNT,
 };
 
 const CAUSE_ADL: u8 = 4;
@@ -377,6 +379,35 @@ impl Auditor {
         let pool = self.ledger.line(0, 0, market.quote, LIQUIDATION_FEES);
         let worse = i128::from(body.value) > i128::from(body.lots) * per_lot;
         ensure!(!worse || pool == 0, "I10", "a loss is dealt out while the pool of fees holds {pool}");
+        Ok(())
+    }
+
+    /// What the fund took over it offers passively: one order a market for no more than it holds, no worse than the mark
+    /// and than what it paid (P5.6 step 3).
+    #[cold]
+    pub(super) fn check_fund_order(&self, event: &Event, body: &OrderBody) -> Check {
+        let perp = self.positions.perp(event.market)?;
+        let slot = self.positions.find(event.account, event.sub, event.market);
+        let position = slot.map(|slot| self.positions.list[slot as usize]);
+        let (lots, cost) = position.map_or((0, 0), |position| (position.lots, position.cost));
+        let orders = slot.map_or(0, |slot| self.books.open_of(slot).orders);
+        let unit = i128::from(self.market(event.market)?.unit);
+        let gain = i128::from(lots) * i128::from(body.price) * unit - i128::from(cost);
+        let beyond_mark = i128::from(body.price - perp.mark) * i128::from(lots.signum());
+        let reduces = (lots > 0) == (body.side != BUY) && body.total_lots <= lots.abs();
+        ensure!(
+            lots != 0
+                && reduces
+                && orders == 0
+                && gain >= 0
+                && beyond_mark >= 0
+                && body.order_flags == order_flag::REDUCE_ONLY | order_flag::POST_ONLY
+                && body.resting == 1
+                && !self.halts.scope(event.market).collects(),
+            "I10",
+            "the fund holds {lots} lots for {cost} with a mark of {} and offers {body:?}",
+            perp.mark
+        );
         Ok(())
     }
 

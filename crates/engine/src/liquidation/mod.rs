@@ -1,6 +1,7 @@
 //! Candidates, tranches, rate limits and takeovers (protocol P5).
 
 pub mod candidates;
+pub mod rank;
 pub mod step;
 pub mod watch;
 
@@ -134,6 +135,8 @@ pub struct Liquidations {
     pub fund_ns: i64,
     /// Runs of the queue so far, of no meaning between commands.
     run: u64,
+    /// The market from which on the fund looks at its orders next.
+    pub fund_next: u32,
     /// The sub-account in the middle of a step; its fills do not need a look each.
     pub busy: Option<Owner>,
     armed_ns: i64,
@@ -155,6 +158,7 @@ impl Default for Liquidations {
             fund: NOBODY,
             fund_ns: 0,
             run: 0,
+            fund_next: 0,
             busy: None,
             armed_ns: 0,
         }
@@ -383,6 +387,7 @@ impl Liquidations {
         writer.u32(self.sweep);
         writer.u32(self.fund);
         writer.i64(self.fund_ns);
+        writer.u32(self.fund_next);
     }
 
     /// Sets of positions come back by [`Liquidations::attach`].
@@ -438,6 +443,7 @@ impl Liquidations {
         all.sweep = reader.u32()?;
         all.fund = reader.u32()?;
         all.fund_ns = reader.i64()?;
+        all.fund_next = reader.u32()?;
         Ok(all)
     }
 

@@ -1,7 +1,6 @@
 //! Liquidations while a market is halted: they go on, within the band around the index (protocol P7.5, P5.5).
 
 use tradewind_engine::halts::breaker::id;
-use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::*;
 use tradewind_engine::wire::Code;
 use tradewind_engine::FastBook;

@@ -14,6 +14,7 @@ mod coverage;
 mod detection;
 mod fees;
 mod flow;
+mod fund_orders;
 mod funding_audit;
 mod golden;
 mod governance;

@@ -74,7 +74,7 @@ fn a_new_feed_is_warn_after_ten_seconds_and_valid_after_sixty() {
     assert_eq!(world.feed_state(btc), state::WARN);
     world.keep_quoting(btc, PRICE, 1);
     assert_eq!(world.feed_state(btc), state::VALID);
-    assert_eq!(world.engine.feeds().check(btc, Action::NewLeveraged), Ok(Cell::Allowed));
+    assert_eq!(world.engine.feeds().check(btc, Action::NewLeveraged, world.now_ns), Ok(Cell::Allowed));
 }
 
 #[test]
@@ -163,7 +163,8 @@ fn a_suspended_source_falls_out_by_its_age_like_any_silent_one() {
         world.quote(SOURCES[2], btc, PRICE);
     }
     assert_eq!(world.feed_state(btc), state::DEGRADED);
-    let refused = world.engine.feeds().check(btc, Action::NewLeveraged).expect_err("a source is missing");
+    let refused =
+        world.engine.feeds().check(btc, Action::NewLeveraged, world.now_ns).expect_err("a source is missing");
     assert_eq!(refused.code, Code::INSUFFICIENT_SOURCES);
 }
 
@@ -187,7 +188,7 @@ fn staleness_is_found_by_time_without_any_message() {
     assert_eq!((stale.state, stale.previous, stale.cause), (state::STALE, state::WARN, cause::AGE));
     assert_eq!((stale.clears, stale.since_ns), (cause::AGE, last_ns + 5 * SECOND + 1));
     assert_eq!((stale.passing, stale.index), (0, PRICE), "the last good index is kept for display");
-    let refused = world.engine.feeds().check(btc, Action::Liquidate).expect_err("stale");
+    let refused = world.engine.feeds().check(btc, Action::Liquidate, world.now_ns).expect_err("stale");
     assert_eq!((refused.code, refused.bound), (Code::STALE_PRICE, stale.since_ns));
     assert_restores(&world);
 }
@@ -254,7 +255,8 @@ fn a_frozen_value_is_an_outlier_once_the_others_have_moved() {
     }
     assert_eq!(world.index(btc), PRICE + 8 * PRICE / 100);
     assert_eq!((feed(&world, btc).passing, feed(&world, btc).gate_of(0)), (2, gate::OUTLIER));
-    let refused = world.engine.feeds().check(btc, Action::NewLeveraged).expect_err("a source is missing");
+    let refused =
+        world.engine.feeds().check(btc, Action::NewLeveraged, world.now_ns).expect_err("a source is missing");
     assert!(refused.given >= i64::from(state::DEGRADED));
 }
 
@@ -282,9 +284,9 @@ fn a_wide_confidence_closes_the_gate_and_a_wide_index_is_uncertain() {
     world.quote(SOURCES[0], btc, PRICE * 99 / 100);
     world.quote(SOURCES[2], btc, PRICE * 101 / 100);
     assert_eq!((world.feed_state(btc), feed(&world, btc).confidence), (state::UNCERTAIN, 1_482_600));
-    let refused = world.engine.feeds().check(btc, Action::Trigger).expect_err("uncertain");
+    let refused = world.engine.feeds().check(btc, Action::Trigger, world.now_ns).expect_err("uncertain");
     assert_eq!((refused.code, refused.given), (Code::LOW_CONFIDENCE, i64::from(state::UNCERTAIN)));
-    assert_eq!(world.engine.feeds().check(btc, Action::Liquidate), Ok(Cell::SaferSide));
+    assert_eq!(world.engine.feeds().check(btc, Action::Liquidate, world.now_ns), Ok(Cell::SaferSide));
 }
 
 #[test]
@@ -310,7 +312,8 @@ fn sources_more_than_two_percent_apart_for_a_minute_are_divergent() {
         apart(&mut world, limit + 1);
     }
     assert_eq!((world.feed_state(btc), feed(&world, btc).clears), (state::DIVERGENT, cause::SOURCES_APART));
-    let refused = world.engine.feeds().check(btc, Action::NewCollateralised).expect_err("divergent");
+    let refused =
+        world.engine.feeds().check(btc, Action::NewCollateralised, world.now_ns).expect_err("divergent");
     assert_eq!(refused.code, Code::SOURCE_DIVERGENCE);
     assert_restores(&world);
 }
@@ -324,7 +327,7 @@ fn a_lost_quorum_is_told_from_staleness() {
         world.accept(publish(source, unsure));
     }
     assert_eq!((world.feed_state(btc), feed(&world, btc).clears), (state::NO_QUORUM, cause::QUORUM));
-    let refused = world.engine.feeds().check(btc, Action::Passive).expect_err("no quorum");
+    let refused = world.engine.feeds().check(btc, Action::Passive, world.now_ns).expect_err("no quorum");
     assert_eq!(refused.code, Code::INSUFFICIENT_SOURCES);
     world.keep_quoting(btc, PRICE, 20);
     assert_eq!(world.feed_state(btc), state::WARN, "VALID takes sixty seconds after a lost quorum");
@@ -508,8 +511,9 @@ fn a_feed_without_fallback_has_none_and_unknown_feeds_are_not_found() {
     let mut world: World = World::new();
     let btc = world.open_feed(feed_request("BTC-USD"));
     assert_eq!(feed(&world, btc).fallback, NO_FEED);
-    assert_eq!(world.engine.feeds().fallback_state(btc), None);
+    assert_eq!(world.engine.feeds().fallback_state(btc, world.now_ns), None);
     assert_eq!(world.engine.feeds().effective(9), None);
-    let refused = world.engine.feeds().check(NO_FEED, Action::NewLeveraged).expect_err("no feed");
+    let refused =
+        world.engine.feeds().check(NO_FEED, Action::NewLeveraged, world.now_ns).expect_err("no feed");
     assert_eq!(refused.code, Code::FEED_NOT_FOUND);
 }

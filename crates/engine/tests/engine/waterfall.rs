@@ -372,3 +372,40 @@ fn a_crash_of_many_positions_ends_every_one_that_is_below_its_margin_and_conserv
         (0x80..=0x8F_u8).flat_map(|line| [engine.system_balance(line, 0, 1)]).map(i128::from).sum();
     assert_eq!(cash - cost + lines, 0, "all lines of the settlement asset sum to zero");
 }
+
+#[test]
+fn the_ranks_that_are_shown_are_the_order_in_which_positions_give_way() {
+    let mut arena: Arena = Arena::new(64);
+    arena.price(PERP, 110.0);
+    arena.deposit(0, USDC, 4_800 * DOLLAR);
+    // Forty short positions with every leverage between two and nine, opened at ten prices.
+    for number in 1..=40_u16 {
+        let share = i64::from(number * 7 % 40);
+        arena.deposit(number, USDC, (12 + share) * DOLLAR);
+        arena.trade(0, number, PERP, 11_000 - i64::from(number % 10) * 40, 1_000);
+    }
+    arena.price(PERP, 96.4);
+    assert!(arena.margin(0).0 < 0, "{:?}", arena.margin(0));
+    let shown = arena.engine.adl_ranks(PERP, 1);
+    assert_eq!(shown.len(), 40);
+    let by_entry: Vec<u32> = arena
+        .engine
+        .liquidations()
+        .market(0)
+        .expect("a market")
+        .ranks
+        .iter()
+        .filter(|rank| rank.0 == 1)
+        .map(|rank| rank.2 >> 7)
+        .collect();
+    let accounts: Vec<u32> = shown.iter().map(|rank| rank.account).collect();
+    assert_ne!(accounts, by_entry, "leverage counts, not the entry alone");
+    let mut gone = Vec::new();
+    arena.accept(liquidate(SYSTEM, 0, PERP));
+    gone.extend(arena.bodies::<AdlBody>(EventKind::AdlExecuted).iter().map(|(account, _)| *account));
+    assert_eq!(arena.position(0, PERP), (0, 0));
+    assert_eq!(gone, accounts);
+    let quintiles: Vec<usize> =
+        (1..=5).map(|fifth| shown.iter().filter(|rank| rank.quintile() == fifth).count()).collect();
+    assert_eq!(quintiles, [8; 5]);
+}

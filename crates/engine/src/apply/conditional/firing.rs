@@ -115,10 +115,9 @@ impl<B: Book> Engine<B> {
     /// Whether prices may fire orders now: the market trades, and the oracle matrix (row trigger evaluation, P6.5)
     /// allows it. A price that is passed over here fires at the next one seen after the obstacle is gone.
     fn evaluates_triggers(&self, market: u32) -> bool {
+        let (feeds, now_ns) = (&self.state.feeds, self.cursor.time_ns);
         let feed = self.state.perps.of_market(market).map(|perp| perp.feed);
-        self.may_trade(market)
-            && feed
-                .is_none_or(|feed| self.state.feeds.check(feed, Action::Trigger, self.cursor.time_ns).is_ok())
+        self.may_trade(market) && feed.is_none_or(|feed| feeds.check(feed, Action::Trigger, now_ns).is_ok())
     }
 
     /// Whether the market's status and the pauses let orders trade now.

@@ -193,7 +193,7 @@ impl<B: Book> Engine<B> {
         };
         let lots = taker.order.remaining.min(maker.remaining).min(room);
         budget.fills = budget.fills.saturating_sub(SPECIAL_FILL);
-        if maker.flags & flag::OFFER != 0 {
+        if (maker.flags | taker.order.flags) & flag::OFFER != 0 {
             return self.fill_offer(command, taker, (slot, maker), lots, budget, output);
         }
         let record = |order: &Order| match order.flags & flag::SPECIAL {

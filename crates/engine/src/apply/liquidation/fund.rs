@@ -1,6 +1,7 @@
 //! The account that holds what insurance took over, and cascades (protocol P5.6, P5.9).
 
 use crate::apply::margin::{narrow, Weights};
+use crate::apply::work::Budget;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::id::{account_id, derive};
@@ -49,15 +50,17 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// Balances the fund's account with insurance; goes on while it holds or owes something.
-    pub(super) fn work_off_fund(&mut self, command: &Command, output: &mut Output) {
+    /// Balances the fund's account with insurance and offers what it holds; goes on while it holds or owes something.
+    pub(super) fn work_off_fund(&mut self, command: &Command, budget: &mut Budget, output: &mut Output) {
         let fund = self.state.liquidations.fund;
         let Some(asset) = self.settlement_asset().filter(|_| fund != NOBODY) else { return };
         self.balance_fund(command, fund, asset, output);
+        let whole = self.offer_holdings(command, fund, budget, output);
         let holds = !self.state.accounts.positions(fund, 0).is_empty();
         let owes = self.state.accounts.balance(fund, 0, asset, line::FREE) < 0;
         if holds || owes {
-            let next_ns = command.time_ns.saturating_add(FUND_PERIOD_NS);
+            let period_ns = if whole { FUND_PERIOD_NS } else { SECOND_NS };
+            let next_ns = command.time_ns.saturating_add(period_ns);
             self.state.liquidations.arm_fund(next_ns, &mut self.state.due);
         }
     }

@@ -2,9 +2,11 @@
 
 mod band;
 mod fund;
+mod holdings;
 mod losses;
 mod offer;
 mod queue;
+mod ranking;
 mod step;
 mod takeover;
 mod watch;

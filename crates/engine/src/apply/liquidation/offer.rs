@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::limits::*;
 use crate::liquidation::step::{fee, fee_rate_e6bp, Case};
 use crate::liquidation::watch::{owner, ratio_ppm};
-use crate::liquidation::StepTimes;
+use crate::liquidation::{StepTimes, NOBODY};
 use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::perp::Position;
@@ -95,7 +95,10 @@ impl<B: Book> Engine<B> {
     pub(crate) fn offers_of(&self, market: u32) -> impl Iterator<Item = &Order> {
         let kept = self.state.perps.place(market).and_then(|place| self.state.liquidations.market(place));
         let ids = kept.into_iter().flat_map(|kept| &kept.offers);
-        ids.filter_map(|&(_, id)| self.state.orders.find(id)).map(|slot| &self.state.orders[slot])
+        let slots = ids.filter_map(|&(_, id)| self.state.orders.find(id));
+        let fund = Some(self.state.liquidations.fund).filter(|&fund| fund != NOBODY);
+        let held = fund.and_then(|fund| self.fund_order(fund, market));
+        slots.chain(held).map(|slot| &self.state.orders[slot])
     }
 
     /// The position that an order offers, if it is still to be liquidated and the order's price suits it (P5.5, P5.10).
@@ -120,8 +123,8 @@ impl<B: Book> Engine<B> {
         (suits && lots > 0 && lots <= held.abs() && lot_value(&case) > 0).then_some(case)
     }
 
-    /// An order meets a passive order of a liquidation. That trades only as a step would now; otherwise, and where
-    /// another liquidation or an auction meets it, it leaves.
+    /// An order meets a passive order of a liquidation, or of the fund. That trades only as a step would now, the
+    /// fund's only without a loss; otherwise, and in an auction, it leaves. So it does where another liquidation meets it.
     #[inline(never)]
     pub(crate) fn fill_offer(
         &mut self,
@@ -132,7 +135,15 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Step {
-        let alone = !taker.liquidates && taker.print_price == 0;
+        if taker.order.flags & flag::OFFER != 0 {
+            return Step::Ends(cancel_reason::LIQUIDATION);
+        }
+        if offer.account == self.state.liquidations.fund && taker.print_price == 0 && self.fund_gains(offer) {
+            self.fill(command, taker, slot, offer, lots, output);
+            return Step::Goes;
+        }
+        let alone =
+            !taker.liquidates && taker.print_price == 0 && offer.account != self.state.liquidations.fund;
         let Some(case) = self.case_of_offer(command, offer, lots).filter(|_| alone) else {
             budget.cancels -= self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
             return Step::Goes;

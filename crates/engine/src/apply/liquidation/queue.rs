@@ -19,6 +19,7 @@ impl<B: Book> Engine<B> {
         &mut self,
         command: &Command,
         id: u64,
+        budget: &mut Budget,
         output: &mut Output,
     ) -> Option<Work> {
         match id {
@@ -33,7 +34,7 @@ impl<B: Book> Engine<B> {
             }
             due_id::FUND => {
                 self.state.liquidations.fund_ns = 0;
-                self.work_off_fund(command, output);
+                self.work_off_fund(command, budget, output);
                 None
             }
             other => unreachable!("liquidation item {other}"),

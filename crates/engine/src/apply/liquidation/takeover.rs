@@ -1,5 +1,7 @@
 //! What the book did not take: insurance takes it over, opposing positions are closed against it (protocol P5.6, P5.8).
 
+use std::cmp::Reverse;
+
 use super::losses::Socialised;
 use super::step::{margin_at, Liquidation};
 use crate::apply::margin::{narrow, Weights};
@@ -43,12 +45,19 @@ struct Part {
 }
 
 /// One who may be deleveraged.
-struct Opponent {
-    owner: Owner,
+pub(super) struct Opponent {
+    pub owner: Owner,
     score_ppm: i64,
     notional: i128,
     lots: i64,
     profit: i128,
+}
+
+impl Opponent {
+    /// Its place among those who are compared, first ones lower: by score, then larger notional, then lower id (P5.8).
+    pub fn place(&self) -> (Reverse<i64>, Reverse<i128>, Owner) {
+        (Reverse(self.score_ppm), Reverse(self.notional), self.owner)
+    }
 }
 
 impl<B: Book> Engine<B> {
@@ -291,35 +300,34 @@ impl<B: Book> Engine<B> {
 
     /// The opposing position that goes first (P5.8) among the [`ADL_LOOKS`] with the most profitable entries.
     fn first_opponent(&self, part: &Part) -> Option<Opponent> {
-        let place = self.state.perps.place(part.market)?;
-        let perp = &self.state.perps.markets[place];
-        let opposite = u8::from(part.lots > 0);
-        let ranks = &self.state.liquidations.market(place)?.ranks;
-        let side = ranks.range((opposite, i64::MIN, 0)..(opposite + 1, i64::MIN, 0));
+        let side = u8::from(part.lots > 0);
         let mut best: Option<Opponent> = None;
-        let mut compared = 0;
-        for &(_, _, owner) in side {
-            let (account, sub) = account_of(owner);
-            let position =
-                self.state.perps.position(account, sub, part.market).expect("ranked positions exist");
-            let equity = self.health(account, sub, Weights::Maintenance).equity;
-            let profit = position.unrealised(perp.mark, perp.unit);
-            let notional = perp.value(position.lots);
-            // Who has nothing left cannot give way; the next ones can.
-            let Some(score_ppm) = adl_score_ppm(profit, position.cost, notional, equity) else { continue };
-            compared += 1;
-            let better = best.as_ref().is_none_or(|best| {
-                (score_ppm, notional) > (best.score_ppm, best.notional)
-                    || (score_ppm, notional) == (best.score_ppm, best.notional) && owner < best.owner
-            });
-            if better {
-                best = Some(Opponent { owner, score_ppm, notional, lots: position.lots, profit });
-            }
-            if compared == ADL_LOOKS {
-                break;
+        for opponent in self.opponents(part.market, side).take(ADL_LOOKS) {
+            if best.as_ref().is_none_or(|best| opponent.place() < best.place()) {
+                best = Some(opponent);
             }
         }
         best
+    }
+
+    /// The positions of a side (0 long, 1 short) that can give way, the most profitable entries first. Who has nothing
+    /// left cannot; the next ones can.
+    pub(super) fn opponents(&self, market: u32, side: u8) -> impl Iterator<Item = Opponent> + '_ {
+        let place = self.state.perps.place(market);
+        let kept = place.and_then(|place| self.state.liquidations.market(place));
+        let ranks = kept.into_iter().flat_map(move |kept| {
+            kept.ranks.range((side, i64::MIN, 0)..(side + 1, i64::MIN, 0)).map(|&(_, _, owner)| owner)
+        });
+        ranks.filter_map(move |owner| {
+            let (account, sub) = account_of(owner);
+            let perp = self.state.perps.of_market(market).expect("a leveraged market");
+            let position = self.state.perps.position(account, sub, market).expect("ranked positions exist");
+            let equity = self.health(account, sub, Weights::Maintenance).equity;
+            let profit = position.unrealised(perp.mark, perp.unit);
+            let notional = perp.value(position.lots);
+            let score_ppm = adl_score_ppm(profit, position.cost, notional, equity)?;
+            Some(Opponent { owner, score_ppm, notional, lots: position.lots, profit })
+        })
     }
 
     /// Closes lots of an opposing position at the bankruptcy price, without a fee.

@@ -42,7 +42,7 @@ fn an_override_takes_two_persons_and_the_same_request() {
     world.refuse(override_by(EMERGENCY_B, longer), Code::SELF_APPROVAL);
     world.accept(override_by(EMERGENCY, longer));
     assert_eq!((world.feed_state(btc), feed(&world, btc).clears), (state::INVALID, cause::OVERRIDE));
-    let refused = world.engine.feeds().check(btc, Action::Reduce).expect_err("invalid");
+    let refused = world.engine.feeds().check(btc, Action::Reduce, world.now_ns).expect_err("invalid");
     assert_eq!(refused.code, Code::NON_POSITIVE_PRICE);
     assert_restores(&world);
 }

@@ -71,7 +71,8 @@ class Crash:
 
 def test_a_step_in_the_book_has_the_size_price_fee_and_split_of_the_model() -> None:
     crash = Crash()
-    crash.order(2, BUY, TICKS * 961 // 1_000, 100 * ONE)
+    # Whoever bids at the mark is sold to at once; otherwise a cascade offers the lots passively first (P5.9).
+    crash.order(2, BUY, TICKS * 962 // 1_000, 100 * ONE)
     crash.fall(TICKS * 962 // 1_000)
     equity, margin = crash.standing(0)
     assert 0 < equity < margin

@@ -573,6 +573,7 @@ impl Auditor {
             // Who pays for a loss may be found over several commands.
             return Ok(());
         }
+        ensure!(self.liquidations.sale.is_none(), "I10", "a sale of a liquidation never ended");
         self.liquidations.end_command();
         for at in 0..self.ledger.indebted.len() {
             let balance = self.ledger.balances[self.ledger.indebted[at] as usize];

@@ -217,3 +217,19 @@ proptest! {
         prop_assert_eq!(again.engine.state_hash(), fast.engine.state_hash());
     }
 }
+
+#[test]
+fn what_is_due_at_the_same_moment_goes_on_behind_the_other_work_of_its_tick() {
+    let mut world: World = World::new();
+    for owner in [ALICE, BOB, CAROL] {
+        world.accept(sell(owner, 1, 100, 1));
+        let window = SetCancelAllAfter { window_s: 5, reserved: 0 };
+        world.accept(by(owner, Kind::SetCancelAllAfter).with(&window));
+    }
+    world.advance(5 * SECOND);
+    world.tick();
+    let fired: usize = per_command(&world, EventKind::SwitchFired).iter().sum();
+    assert_eq!(fired, 3, "one Tick fires all three switches");
+    assert_eq!((world.engine.sizes().0, world.engine.pending_token()), (0, None));
+    assert!(world.engine.next_due_ns().is_none_or(|due_ns| due_ns > world.now_ns));
+}

@@ -17,6 +17,8 @@ fn taken() -> (Arena, u32) {
     arena.price(PERP, 97.0);
     arena.accept(liquidate(SYSTEM, 0, PERP));
     let fund = arena.bodies::<BackstopBody>(EventKind::BackstopTaken)[0].1.fund;
+    // The fall has halted the market: halt, auction and probation pass.
+    arena.seconds(1_000);
     (arena, fund)
 }
 
@@ -44,6 +46,7 @@ impl Arena {
 #[test]
 fn the_fund_offers_all_it_holds_at_what_it_paid_or_at_the_mark_and_never_takes() {
     let (mut arena, fund) = taken();
+    arena.accept(cancel_all_of_market());
     arena.accept(buy(trader(2), PERP, 9_600, 4_000));
     arena.until_order();
     let (owner, order) = arena.bodies::<OrderBody>(EventKind::OrderAccepted)[0];
@@ -79,9 +82,8 @@ fn who_takes_it_pays_the_price_and_what_the_fund_gains_returns_to_insurance() {
     arena.accept(buy(trader(3), PERP, 9_950, 6_000));
     assert_eq!((arena.holds(fund), arena.offers().len()), (0, 0));
     arena.seconds(25);
-    // The loan of $10 is back, and the gain of a dollar a contract.
-    assert_eq!(arena.pool(0x85) - insured, 0, "what the mark showed was settled before");
-    assert_eq!(arena.pool(0x85), 10_010 * DOLLAR);
+    // The loan of $10 came back with the mark, now the gain of a dollar a contract.
+    assert_eq!((insured, arena.pool(0x85)), (10_000 * DOLLAR, 10_010 * DOLLAR));
     assert_eq!(arena.engine.free_of(fund, 0, USDC), 0);
     assert_eq!(arena.engine.liquidations().fund_ns, 0, "there is nothing to look at any more");
     arena.verify_solvent(5);
@@ -91,7 +93,7 @@ fn who_takes_it_pays_the_price_and_what_the_fund_gains_returns_to_insurance() {
 #[test]
 fn a_halt_or_a_stale_feed_takes_the_order_out_of_the_book() {
     let (mut arena, _) = taken();
-    arena.until_order();
+    assert_eq!(arena.offers(), [(9_800, 10_000)]);
     let mut halted = arena.clone();
     halted.accept(trip_breaker(EMERGENCY, PERP, id::PRICE_FAST));
     halted.seconds(11);
@@ -110,29 +112,41 @@ fn a_halt_or_a_stale_feed_takes_the_order_out_of_the_book() {
 }
 
 #[test]
-fn it_goes_when_the_position_goes_and_shrinks_with_it() {
+fn another_liquidation_may_take_what_the_fund_offers_and_the_order_goes_with_the_position() {
     let (mut arena, fund) = taken();
-    arena.until_order();
-    // Trader 4 goes short and bankrupt upwards: the fund's long position closes a part of it.
+    // Trader 4 goes short, and the price rises beyond its margin.
     arena.deposit(4, USDC, 40 * DOLLAR);
     arena.accept(buy(trader(3), PERP, 9_650, 4_000));
     arena.accept(sell(trader(4), PERP, 9_650, 4_000));
-    arena.price(PERP, 108.0);
-    arena.seconds(12);
-    assert_eq!(arena.position(4, PERP).0, 0);
+    arena.price(PERP, 101.0);
+    arena.seconds(11);
+    assert_eq!(arena.offers(), [(10_100, 10_000)]);
+    arena.price(PERP, 102.0);
+    arena.seconds(10);
     let left = arena.holds(fund);
-    assert!(left < 10_000, "{left}");
-    assert_eq!(arena.offers(), [(10_800, left)]);
+    assert!(left < 10_000 && arena.position(4, PERP).0 > -4_000, "{left}");
+    arena.seconds(11);
+    assert_eq!(arena.offers().iter().map(|offer| offer.1).sum::<i64>(), left);
+    arena.accept(buy(trader(3), PERP, 10_300, left));
+    assert_eq!((arena.holds(fund), arena.offers()), (0, vec![]));
     arena.verify_replay::<FastBook>(arena.log.len() - 30);
 }
 
+/// Everybody's orders of the market go, the fund's too; its next look brings it back.
+fn cancel_all_of_market() -> Command {
+    let payload = CancelAll { market: PERP, sub: ALL, side: ALL, reserved: 0 };
+    Command { account: [0; 32], ..by(EMERGENCY, Kind::CancelAll).with(&payload) }
+}
+
+/// The look that brings an order, as the auditor sees it.
 fn first_order() -> Recording {
     let (mut arena, _) = taken();
+    arena.price(PERP, 97.1);
+    arena.accept(cancel_all_of_market());
     for _ in 0..110 {
-        let before = arena.auditor.clone();
         arena.now_ns += SECOND / 10;
         arena.publish_all();
-        let before = if arena.kinds().is_empty() { before } else { arena.auditor.clone() };
+        let before = arena.auditor.clone();
         arena.tick();
         if arena.kinds().contains(&EventKind::OrderAccepted) {
             return Recording::of_batch(before, &arena.batch);

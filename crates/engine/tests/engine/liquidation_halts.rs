@@ -86,7 +86,4 @@ fn no_order_is_accepted_on_a_feed_that_is_stale_by_the_orders_own_time() {
     arena.now_ns = known_ns + 5 * SECOND + 1;
     let refused = arena.refuse(buy(trader(0), PERP, 9_990, 10), Code::STALE_PRICE);
     assert_eq!(refused.given, 5, "the state that a Tick would find");
-    arena.publish_all();
-    arena.tick();
-    arena.refuse(liquidate(SYSTEM, 0, PERP), Code::POSITION_NOT_FOUND);
 }

@@ -17,8 +17,12 @@ const LIMIT: i64 = 9_750;
 /// best bid lies below the limit of the sale.
 fn thin() -> Arena {
     let mut arena = golden();
+    // Slowly enough that a fill at the limit trips no breaker of the price.
+    arena.price(PERP, 103.0);
+    arena.seconds(310);
     arena.accept(buy(trader(2), PERP, 9_740, 50_000));
     arena.price(PERP, 100.0);
+    arena.seconds(1);
     arena
 }
 

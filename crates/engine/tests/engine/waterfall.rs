@@ -377,7 +377,7 @@ fn a_crash_of_many_positions_ends_every_one_that_is_below_its_margin_and_conserv
 fn the_ranks_that_are_shown_are_the_order_in_which_positions_give_way() {
     let mut arena: Arena = Arena::new(64);
     arena.price(PERP, 110.0);
-    arena.deposit(0, USDC, 4_800 * DOLLAR);
+    arena.deposit(0, USDC, 460 * DOLLAR);
     // Forty short positions with every leverage between two and nine, opened at ten prices.
     for number in 1..=40_u16 {
         let share = i64::from(number * 7 % 40);

@@ -159,7 +159,7 @@ class ExchangeReads:
         }
 
     def _held_row(self, account: int, sub: int, one: PositionHealth) -> dict[str, Any]:
-        """A position with its place among those that would be deleveraged: 1 is the first fifth, 5 the last."""
+        """A position with its place in the order of deleveraging; quintile 1 is the first fifth."""
         place = self._adl(account, sub, one.market)
         quintile, rank, of = place or (None, None, None)
         return {**self._position_row(one), "adl_quintile": quintile, "adl_rank": rank, "adl_positions": of}

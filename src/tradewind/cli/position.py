@@ -51,8 +51,9 @@ def list_positions(
 
 @position.command
 def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
-    """Equity, margins, what is free, and of each position the liquidation price and the ADL quintile: 1 is in the
-    first fifth of its side to be deleveraged, 5 in the last.
+    """Equity, margins, what is free, and of each position the liquidation price and the ADL quintile.
+
+    Quintile 1 is the first fifth of its side to be deleveraged, 5 the last.
 
     Exit 1 when liquidatable, 2 when a price is unknown.
     """

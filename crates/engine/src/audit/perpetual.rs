@@ -299,15 +299,7 @@ impl Auditor {
         );
         let taking = self.side_effect(&taker, body, &market)?;
         let making = self.side_effect(&maker, body, &market)?;
-        if let Some(fund) = self.liquidations.fund {
-            ensure!(
-                taker.account != fund && (maker.account != fund || making.realised >= 0),
-                "I10",
-                "the fund trades by order {} with a profit of {}",
-                event.order,
-                making.realised
-            );
-        }
+        self.check_fund_fill(taker.account, maker.account, making.realised)?;
         let quote = market.quote;
         let [vault, stakers, makers, insurance] = fee_movements(quote, taker_fee + maker_fee);
         let movements = [

@@ -411,6 +411,18 @@ impl Auditor {
         Ok(())
     }
 
+    /// The fund never takes, and by its own orders it never loses.
+    #[inline]
+    pub(super) fn check_fund_fill(&self, taker: u32, maker: u32, realised: i64) -> Check {
+        let Some(fund) = self.liquidations.fund else { return Ok(()) };
+        ensure!(
+            taker != fund && (maker != fund || realised >= 0),
+            "I10",
+            "the fund trades with a profit of {realised}, account {taker} takes"
+        );
+        Ok(())
+    }
+
     /// Money between insurance and the account that holds what it took over.
     pub(super) fn fund_settled(&mut self, event: &Event, postings: &[Posting]) -> Check {
         let body: FundBody = event.body_as();

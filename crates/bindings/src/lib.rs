@@ -22,6 +22,7 @@ mod faults;
 mod journal;
 mod margin;
 mod node;
+mod pool;
 mod record520;
 mod recover;
 mod tables;
@@ -48,6 +49,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     amm::register(module)?;
     bench::register(module)?;
     module.add_function(wrap_pyfunction!(bench_pool::bench_market_maker, module)?)?;
+    module.add_function(wrap_pyfunction!(pool::pool_prices, module)?)?;
+    module.add_function(wrap_pyfunction!(pool::pool_quote, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_crash, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_leveraged_orders, module)?)?;

@@ -199,3 +199,12 @@ pub fn split(fees: i64, profile: Profile) -> Split {
     parts.vault = fees - parts.total();
     parts
 }
+
+/// What the providers of a pool have of a swap's fee: half of the vault's part, rounded down (P8.11).
+///
+/// ```
+/// assert_eq!(tradewind_engine::fees::provider_share(42_447), 14_857);
+/// ```
+pub fn provider_share(fee: i64) -> i64 {
+    split(fee, Profile::Standard).vault / 2
+}

@@ -22,6 +22,8 @@ const MAX_DIRECT_RATIO: f64 = 1e15;
 pub struct Weights {
     exponentials: [f64; MAX_OUTCOMES],
     count: usize,
+    /// The outcome whose exponential was taken out as 1.
+    top: usize,
     /// Σ exp(a_j) over all but the largest term.
     rest: f64,
 }
@@ -35,23 +37,24 @@ impl Weights {
         if !(2..=MAX_OUTCOMES).contains(&exponents.len()) {
             return Err(Code::INVALID_OUTCOME_COUNT);
         }
-        let mut weights = Weights { exponentials: [0.0; MAX_OUTCOMES], count: exponents.len(), rest: 0.0 };
-        let mut top_seen = false;
-        for (slot, &exponent) in weights.exponentials.iter_mut().zip(exponents) {
+        let count = exponents.len();
+        let mut weights = Weights { exponentials: [0.0; MAX_OUTCOMES], count, top: count, rest: 0.0 };
+        for (outcome, &exponent) in exponents.iter().enumerate() {
             if exponent.is_nan() {
                 return Err(Code::NOT_A_NUMBER);
             }
             if !(-MAX_SPREAD..=0.0).contains(&exponent) {
                 return Err(Code::POOL_DOMAIN_EXCEEDED);
             }
-            if exponent == 0.0 && !top_seen {
-                (*slot, top_seen) = (1.0, true);
+            let power = if exponent == 0.0 { 1.0 } else { exp(exponent) };
+            weights.exponentials[outcome] = power;
+            if exponent == 0.0 && weights.top == count {
+                weights.top = outcome;
             } else {
-                *slot = exp(exponent);
-                weights.rest += *slot;
+                weights.rest += power;
             }
         }
-        if top_seen {
+        if weights.top < count {
             Ok(weights)
         } else {
             Err(Code::POOL_DOMAIN_EXCEEDED)
@@ -66,6 +69,33 @@ impl Weights {
     /// Price of one outcome.
     pub fn price(&self, outcome: usize) -> f64 {
         self.exponentials[outcome] / (1.0 + self.rest)
+    }
+
+    /// Price of one outcome, and what all others cost together; neither loses digits where it is small.
+    pub fn price_and_rest(&self, outcome: usize) -> (f64, f64) {
+        let own = self.price(outcome);
+        let others = if outcome == self.top { self.rest / (1.0 + self.rest) } else { 1.0 - own };
+        (own, others)
+    }
+
+    /// Price of one outcome after `step` (in units of b) of its shares were sold by the pool.
+    pub fn price_after(&self, outcome: usize, step: f64) -> f64 {
+        let (own, others) = self.price_and_rest(outcome);
+        if step > 0.0 {
+            own / (own + others * exp(-step))
+        } else {
+            let grown = own * exp(step);
+            grown / (grown + others)
+        }
+    }
+
+    /// ln(1 + p·(exp(step) − 1)): cost of a step of one outcome in units of b, where that form keeps its digits.
+    pub fn step_cost(&self, outcome: usize, step: f64) -> Option<f64> {
+        if step > MAX_DIRECT_STEP {
+            return None;
+        }
+        let gain = self.price(outcome) * expm1(step);
+        (gain > -0.5 && gain < 1.0).then(|| log1p(gain))
     }
 
     /// Prices of all outcomes into `prices`.
@@ -132,4 +162,10 @@ pub fn shares_for_cost(before: &Weights, outcome: usize, exponent: f64, spend: f
     }
     // growth may be subnormal only when spend is; the quotient price/growth is below 1e-15 here
     log(growth) - log_price + price / growth
+}
+
+/// Shares of one outcome, in units of b, whose sale brings `money` (in units of b); `None` when no number of them does.
+pub fn shares_that_bring(before: &Weights, outcome: usize, money: f64) -> Option<f64> {
+    let fall = expm1(-money) / before.price(outcome);
+    (fall > -1.0).then(|| -log1p(fall))
 }

@@ -17,9 +17,73 @@ pub struct Lmsr<'a> {
     pub quantities: &'a [i64],
 }
 
+/// What a trader asks of one outcome, in micro.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Shares for so much money.
+    Spend(i64),
+    /// So many shares.
+    Buy(i64),
+    /// Money for so many shares.
+    Sell(i64),
+    /// So much money for shares.
+    Earn(i64),
+}
+
+impl Ask {
+    /// Whether the trader receives shares.
+    pub const fn buys(&self) -> bool {
+        matches!(self, Ask::Spend(_) | Ask::Buy(_))
+    }
+}
+
+/// A trade of one outcome: micro-shares, micro-quote, and its price before and after in 1e-9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traded {
+    pub shares: i64,
+    /// Paid for a purchase, received for a sale.
+    pub cost: i64,
+    pub before_ppb: i64,
+    pub after_ppb: i64,
+}
+
+/// Enlargements of a number of shares until they bring the money that was asked for, each twice the one before.
+const MAX_ENLARGEMENTS: u32 = 48;
+
+/// The least shares near `guess` whose sale brings at least `money`, by the sale's own rounded value: so that asking
+/// for money never brings more than asking with shares.
+fn shares_for_money(
+    guess: i64,
+    money: i64,
+    mut value_of: impl FnMut(i64) -> Result<i64, Code>,
+) -> Result<i64, Code> {
+    let mut shares = guess.max(money);
+    let mut more = 1 + shares / (1 << 44);
+    for _ in 0..MAX_ENLARGEMENTS {
+        if value_of(shares)? >= money {
+            return Ok(shares);
+        }
+        shares = shares.checked_add(more).ok_or(Code::MATH_OVERFLOW)?;
+        more = more.checked_mul(2).ok_or(Code::MATH_OVERFLOW)?;
+    }
+    Err(Code::CONVERGENCE_FAILED)
+}
+
+fn to_ppb(price: f64) -> i64 {
+    libm::round(price * 1e9) as i64
+}
+
 /// (value − reference)/b with the difference taken in integers.
 fn in_b(value: i128, reference: i128, b: i64) -> f64 {
     (value - reference) as f64 / b as f64
+}
+
+/// As [`in_b`], quicker where the difference fits.
+fn quotient(value: i64, reference: i64, b: i64) -> f64 {
+    match value.checked_sub(reference) {
+        Some(difference) => difference as f64 / b as f64,
+        None => in_b(value.into(), reference.into(), b),
+    }
 }
 
 impl Lmsr<'_> {
@@ -30,15 +94,86 @@ impl Lmsr<'_> {
             return Err(Code::PARAMETER_OUT_OF_BOUNDS);
         }
         let count = self.quantities.len();
-        let top = self.quantities.iter().copied().max().ok_or(Code::INVALID_OUTCOME_COUNT)?.into();
+        let top = self.quantities.iter().copied().max().ok_or(Code::INVALID_OUTCOME_COUNT)?;
         let mut exponents = [0.0; MAX_OUTCOMES];
         if count > MAX_OUTCOMES {
             return Err(Code::INVALID_OUTCOME_COUNT);
         }
         for (exponent, &quantity) in exponents.iter_mut().zip(self.quantities) {
-            *exponent = in_b(quantity.into(), top, self.b);
+            *exponent = quotient(quantity, top, self.b);
         }
-        Ok((Weights::new(&exponents[..count])?, exponents, top))
+        Ok((Weights::new(&exponents[..count])?, exponents, top.into()))
+    }
+
+    /// A trade of one outcome with its prices, from one set of exponentials.
+    ///
+    /// # Errors
+    /// As [`Lmsr::cost`]; `INVALID_AMOUNT` for an amount below 1; `INSUFFICIENT_LIQUIDITY` when no number of shares
+    /// brings the money; `CONVERGENCE_FAILED`.
+    pub fn trade(&self, outcome: usize, ask: Ask) -> Result<Traded, Code> {
+        if outcome >= self.quantities.len() {
+            return Err(Code::INVALID_OUTCOME);
+        }
+        let (Ask::Spend(amount) | Ask::Buy(amount) | Ask::Sell(amount) | Ask::Earn(amount)) = ask;
+        if amount < 1 {
+            return Err(Code::INVALID_AMOUNT);
+        }
+        let (weights, exponents, _) = self.weights()?;
+        let scale = self.b as f64;
+        let (shares, cost) = match ask {
+            Ask::Spend(money) => {
+                let exponent = exponents[outcome];
+                let shares = lmsr::shares_for_cost(&weights, outcome, exponent, money as f64 / scale);
+                (received(shares * scale, scale)?.max(0), money)
+            }
+            Ask::Buy(shares) => (shares, self.cost_of_one(&weights, outcome, shares)?),
+            Ask::Sell(shares) => (shares, self.value_of_one(&weights, outcome, shares)?),
+            Ask::Earn(money) => {
+                let guess = lmsr::shares_that_bring(&weights, outcome, money as f64 / scale)
+                    .ok_or(Code::INSUFFICIENT_LIQUIDITY)?;
+                let value_of = |shares| self.value_of_one(&weights, outcome, shares);
+                (shares_for_money(paid(guess * scale, scale)?, money, value_of)?, money)
+            }
+        };
+        let sold = if ask.buys() { shares } else { -shares };
+        self.check_spread(outcome, sold)?;
+        Ok(Traded {
+            shares,
+            cost,
+            before_ppb: to_ppb(weights.price(outcome)),
+            after_ppb: to_ppb(weights.price_after(outcome, sold as f64 / scale)),
+        })
+    }
+
+    /// Cost of micro-shares of one outcome, negative for a sale.
+    fn cost_of_one(&self, weights: &Weights, outcome: usize, shares: i64) -> Result<i64, Code> {
+        let scale = self.b as f64;
+        if let Some(cost) = weights.step_cost(outcome, shares as f64 / scale) {
+            return paid(cost * scale, scale);
+        }
+        let mut delta = [0; MAX_OUTCOMES];
+        delta[outcome] = shares;
+        self.cost(&delta[..self.quantities.len()])
+    }
+
+    fn value_of_one(&self, weights: &Weights, outcome: usize, shares: i64) -> Result<i64, Code> {
+        Ok((-self.cost_of_one(weights, outcome, -shares)?).max(0))
+    }
+
+    /// The spread of the quantities once `sold` more of one outcome are sold.
+    fn check_spread(&self, outcome: usize, sold: i64) -> Result<(), Code> {
+        let own = i128::from(self.quantities[outcome]) + i128::from(sold);
+        let (mut most, mut least) = (own, own);
+        for (place, &quantity) in self.quantities.iter().enumerate() {
+            if place != outcome {
+                most = most.max(quantity.into());
+                least = least.min(quantity.into());
+            }
+        }
+        if in_b(most, least, self.b) > MAX_SPREAD {
+            return Err(Code::POOL_DOMAIN_EXCEEDED);
+        }
+        Ok(())
     }
 
     /// Largest possible loss, and the funding of a new pool: ceil(b·ln N) micro (P10.3.1).
@@ -62,7 +197,7 @@ impl Lmsr<'_> {
     pub fn prices_ppb(&self, prices: &mut [i64]) -> Result<(), Code> {
         let (weights, _, _) = self.weights()?;
         for (outcome, price) in prices.iter_mut().enumerate().take(self.quantities.len()) {
-            *price = libm::round(weights.price(outcome) * 1e9) as i64;
+            *price = to_ppb(weights.price(outcome));
         }
         Ok(())
     }
@@ -163,7 +298,7 @@ impl Pm {
 
     /// Price of X in 1e-9, rounded to nearest.
     pub fn price_ppb(&self) -> i64 {
-        libm::round(pm::price(self.score()) * 1e9) as i64
+        to_ppb(pm::price(self.score()))
     }
 
     /// What lies in the reserves beyond the curve, in micro (I17: at least 0 up to the guard).
@@ -207,6 +342,46 @@ impl Pm {
     pub fn cash_for_x(&self, shares: i64) -> Result<i64, Code> {
         let cash = -self.reserve_change(shares, -1.0)?;
         Ok(received(cash, self.liquidity as f64)?.clamp(0, shares.min(self.y)))
+    }
+
+    /// X whose sale brings `cash` of collateral: ψ(u₁) = (y − c)/L on the curve, shares = L·(u₀ − u₁) (P10.4.2).
+    ///
+    /// # Errors
+    /// As [`Pm::swap_x_in`]; `INSUFFICIENT_LIQUIDITY` when the pool has less Y than the cash.
+    pub fn x_for_cash(&self, cash: i64) -> Result<i64, Code> {
+        if cash < 0 {
+            return Err(Code::INVALID_AMOUNT);
+        }
+        let (score, scale) = (self.score(), self.liquidity as f64);
+        if score.is_nan() || score.abs() > pm::MAX_SCORE {
+            return Err(Code::POOL_DOMAIN_EXCEEDED);
+        }
+        let left = pm::psi(score) - cash as f64 / scale;
+        if left <= 0.0 || cash >= self.y {
+            return Err(Code::INSUFFICIENT_LIQUIDITY);
+        }
+        let after = pm::solve_score(left, -pm::MAX_SCORE)?.score;
+        shares_for_money(paid((score - after) * scale, scale)?, cash, |shares| self.cash_for_x(shares))
+    }
+
+    /// A trade of X with its prices.
+    ///
+    /// # Errors
+    /// As [`Pm::buy_x`], [`Pm::cost_of_x`], [`Pm::cash_for_x`] and [`Pm::x_for_cash`].
+    pub fn trade_x(&self, ask: Ask) -> Result<Traded, Code> {
+        let (shares, cost) = match ask {
+            Ask::Spend(money) => (self.buy_x(money)?.out, money),
+            Ask::Buy(shares) => (shares, self.cost_of_x(shares)?),
+            Ask::Sell(shares) => (shares, self.cash_for_x(shares)?),
+            Ask::Earn(money) => (self.x_for_cash(money)?, money),
+        };
+        let (sold, minted) = if ask.buys() { (shares, cost) } else { (-shares, -cost) };
+        let after = Pm {
+            liquidity: self.liquidity,
+            x: self.x.saturating_add(minted).saturating_sub(sold),
+            y: self.y.saturating_add(minted),
+        };
+        Ok(Traded { shares, cost, before_ppb: self.price_ppb(), after_ppb: after.price_ppb() })
     }
 
     /// Cash that buys `shares` of X, `ceil`. Errors as [`Pm::swap_x_in`].

@@ -1,21 +1,23 @@
 //! Pools of markets: kind, liquidity and who provides it. What a pool owns lies in the claims of the market's pool and
 //! on its POOL_CASH line.
 //!
-//! An LMSR pool needs no record of what it sold: its prices depend on differences of quantities only, and after every
-//! trade the claims it is left with are T_j = max q − q_j, the complete sets among them being dissolved. So q = −T.
+//! An LMSR pool needs no record of what it sold: its prices depend on differences of quantities only, and those are
+//! the differences of the claims T that it holds, so q = −T however many complete sets are among them.
 
 use std::collections::BTreeMap;
 
+pub use super::micro::{Ask, Traded};
 use super::micro::{Lmsr, Pm};
 use super::MAX_OUTCOMES;
 use crate::codec::{Reader, Writer};
+use crate::fees::{adjustment_bp, Conditions};
 use crate::wire::pool::amm_kind;
 use crate::wire::Code;
 
 /// Claims of a pool, by outcome.
 pub type Reserves = [i64; MAX_OUTCOMES];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
     pub kind: u8,
     pub outcome_count: u8,
@@ -47,79 +49,82 @@ pub struct Priced {
     pub cost: i64,
     /// Complete sets that the pool makes, or dissolves when negative.
     pub minted: i64,
+    /// Price of the outcome before and after, in 1e-9.
+    pub before_ppb: i64,
+    pub after_ppb: i64,
 }
 
-/// What a trader asks of one outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// For so much money.
-    Spend(i64),
-    /// So many shares.
-    Buy(i64),
-    Sell(i64),
+impl Priced {
+    /// What the fee is taken on, in micro-quote: shares × min(p, 1 − p) at the average price (P8.1).
+    pub fn fee_base(&self) -> i64 {
+        self.cost.min((self.shares - self.cost).max(0))
+    }
+}
+
+/// Basis points for a thin pool (P8.3): by what it is worth whichever outcome wins, its cash and complete sets.
+pub fn thin_bp(cash: i64, reserves: &[i64]) -> u32 {
+    let depth_micro = cash.saturating_add(reserves.iter().copied().min().unwrap_or(0));
+    adjustment_bp(&Conditions { depth_micro: Some(depth_micro), ..Conditions::default() })
 }
 
 impl Pool {
-    /// Price of an outcome in 1e-9.
+    /// Prices of all outcomes in 1e-9.
     ///
     /// # Errors
     /// As the kernels.
-    pub fn price_ppb(&self, reserves: &Reserves, outcome: u8) -> Result<i64, Code> {
+    pub fn prices_ppb(&self, reserves: &Reserves) -> Result<Vec<i64>, Code> {
         if self.kind != amm_kind::LMSR {
-            return Ok(self.pm(reserves, outcome).price_ppb());
+            return Ok((0..self.outcome_count).map(|outcome| self.pm(reserves, outcome).price_ppb()).collect());
         }
-        let mut prices = [0; MAX_OUTCOMES];
-        let quantities = self.quantities(reserves);
-        self.lmsr(&quantities).prices_ppb(&mut prices)?;
-        Ok(prices[usize::from(outcome)])
+        let mut prices = vec![0; usize::from(self.outcome_count)];
+        self.lmsr(&self.quantities(reserves)).prices_ppb(&mut prices)?;
+        Ok(prices)
     }
 
-    /// Shares, money and sets of a trade.
+    /// Shares, money, sets and prices of a trade with a pool that has `cash` beside its claims.
     ///
     /// # Errors
-    /// As the kernels.
-    pub fn price(&self, reserves: &Reserves, outcome: u8, ask: Ask) -> Result<Priced, Code> {
-        if self.kind == amm_kind::LMSR {
-            return self.price_lmsr(reserves, outcome, ask);
-        }
-        let pm = self.pm(reserves, outcome);
-        Ok(match ask {
-            Ask::Spend(money) => Priced { shares: pm.buy_x(money)?.out, cost: money, minted: money },
-            Ask::Buy(shares) => {
-                let cost = pm.cost_of_x(shares)?;
-                Priced { shares, cost, minted: cost }
-            }
-            Ask::Sell(shares) => {
-                let cost = pm.cash_for_x(shares)?;
-                Priced { shares, cost, minted: -cost }
-            }
-        })
-    }
-
-    fn price_lmsr(&self, reserves: &Reserves, outcome: u8, ask: Ask) -> Result<Priced, Code> {
-        let quantities = self.quantities(reserves);
-        let lmsr = self.lmsr(&quantities);
-        let at = usize::from(outcome);
-        let mut delta = [0; MAX_OUTCOMES];
-        let delta = &mut delta[..usize::from(self.outcome_count)];
-        let (shares, cost) = match ask {
-            Ask::Spend(money) => (lmsr.shares_for_cost(at, money)?, money),
-            Ask::Buy(shares) => {
-                delta[at] = shares;
-                (shares, lmsr.cost(delta)?)
-            }
-            Ask::Sell(shares) => {
-                delta[at] = -shares;
-                (shares, (-lmsr.cost(delta)?).max(0))
-            }
+    /// As the kernels; `INSUFFICIENT_LIQUIDITY` when cash and complete sets do not suffice.
+    pub fn price(&self, reserves: &Reserves, cash: i64, outcome: u8, ask: Ask) -> Result<Priced, Code> {
+        let (traded, minted) = if self.kind == amm_kind::LMSR {
+            let quantities = self.quantities(reserves);
+            let traded = self.lmsr(&quantities).trade(usize::from(outcome), ask)?;
+            (traded, self.minted(reserves, cash, outcome, ask, &traded)?)
+        } else {
+            let traded = self.pm(reserves, outcome).trade_x(ask)?;
+            (traded, if ask.buys() { traded.cost } else { -traded.cost })
         };
-        // The claims after the trade, as if it could go below zero: what is missing is minted, complete sets go.
-        let signed = if matches!(ask, Ask::Sell(_)) { shares } else { -shares };
-        let others = reserves[..delta.len()].iter().enumerate().filter(|(place, _)| *place != at);
-        let least = others.map(|(_, &claims)| claims).min().unwrap_or(0);
-        Ok(Priced { shares, cost, minted: -least.min(reserves[at] + signed) })
+        let Traded { shares, cost, before_ppb, after_ppb } = traded;
+        Ok(Priced { shares, cost, minted, before_ppb, after_ppb })
     }
 
+    /// Sets that an LMSR pool makes or dissolves for a trade: none while claims and cash suffice, so that most trades
+    /// move one outcome; else as many as leave half of what is free as cash and half as sets.
+    fn minted(
+        &self,
+        reserves: &Reserves,
+        cash: i64,
+        outcome: u8,
+        ask: Ask,
+        traded: &Traded,
+    ) -> Result<i64, Code> {
+        let sign = if ask.buys() { 1 } else { -1 };
+        let at = usize::from(outcome);
+        let cash = cash.checked_add(sign * traded.cost).ok_or(Code::MATH_OVERFLOW)?;
+        let own = reserves[at].checked_sub(sign * traded.shares).ok_or(Code::MATH_OVERFLOW)?;
+        if cash >= 0 && own >= 0 {
+            return Ok(0);
+        }
+        let others = reserves[..usize::from(self.outcome_count)].iter().enumerate();
+        let least = others.filter(|(place, _)| *place != at).map(|(_, &claims)| claims).min();
+        let least = own.min(least.unwrap_or(own));
+        match cash.checked_add(least) {
+            Some(free) if free >= 0 => Ok(cash - free / 2),
+            _ => Err(Code::INSUFFICIENT_LIQUIDITY),
+        }
+    }
+
+    /// An LMSR's quantities: prices depend on differences only, so what the pool misses of a set counts as sold.
     fn quantities(&self, reserves: &Reserves) -> Reserves {
         let mut quantities = [0; MAX_OUTCOMES];
         for (quantity, claims) in quantities.iter_mut().zip(&reserves[..usize::from(self.outcome_count)]) {

@@ -6,7 +6,7 @@ use crate::coverage::Coverage;
 use crate::engine::Engine;
 use crate::fees::{rebate, taker_rate_e8, CAP_E8, DEFAULT_REBATE_PCT};
 use crate::order::Order;
-use crate::output::Output;
+use crate::output::{Output, Subject};
 use crate::wire::command::Command;
 use crate::wire::event::{EventKind, FeeBody};
 
@@ -15,6 +15,8 @@ use crate::wire::event::{EventKind, FeeBody};
 pub(crate) struct Elastic {
     /// 1e-8 bp.
     pub rate_e8: u32,
+    /// Basis points in it for thin depth (P8.3).
+    pub adjustment_bp: u32,
     /// That the curve saw.
     pub coverage: Coverage,
 }
@@ -28,16 +30,18 @@ impl<B: Book> Engine<B> {
         if !market.is_elastic() {
             return None;
         }
-        Some(self.elastic_now(market.parameters.taker_fee_e6bp))
+        Some(self.elastic_now(market.parameters.taker_fee_e6bp, 0))
     }
 
+    /// The rate under adjustments, at most `most_e6bp`.
     #[inline(never)]
-    fn elastic_now(&self, most_e6bp: u32) -> Elastic {
+    pub(crate) fn elastic_now(&self, most_e6bp: u32, adjustment_bp: u32) -> Elastic {
         // Without a settlement asset there is no vault: as in BOOTSTRAP.
         let seen = self.settlement_asset().map_or(Coverage::ZERO, |asset| self.coverage_now(asset));
         let coverage = self.state.vault.stage.fee_coverage(seen);
         let most_e8 = most_e6bp.saturating_mul(100).min(CAP_E8);
-        Elastic { rate_e8: taker_rate_e8(coverage, 0, 0).min(most_e8), coverage }
+        let rate_e8 = taker_rate_e8(coverage, adjustment_bp, 0).min(most_e8);
+        Elastic { rate_e8, adjustment_bp, coverage }
     }
 
     /// Tells what the trade of the next event is charged, before its postings; the maker's rebate in micro-quote.
@@ -50,20 +54,41 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> i64 {
         let rebate = rebate(fee, DEFAULT_REBATE_PCT, false);
-        let body = FeeBody {
-            base,
-            fee,
-            rebate,
-            coverage_ppm: elastic.coverage.to_wire(),
-            rate_e8: elastic.rate_e8,
-            adjustment_bp: 0,
-            discount_bp: 0,
-            rebate_pct: DEFAULT_REBATE_PCT as u8,
-            reserved: 0,
-            reserved2: 0,
-            reserved3: 0,
-        };
-        output.emit(command, EventKind::FeeCharged, subject(taker), &body);
+        let charge = Charge { base, fee, rebate, rebate_pct: DEFAULT_REBATE_PCT as u8 };
+        tell_fee(command, subject(taker), elastic, &charge, output);
         rebate
     }
+}
+
+/// One fee: its base, what it comes to, and what of it goes to a maker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charge {
+    pub base: i64,
+    pub fee: i64,
+    pub rebate: i64,
+    pub rebate_pct: u8,
+}
+
+/// `FeeCharged`, before the postings of the trade or swap that it belongs to.
+pub(crate) fn tell_fee(
+    command: &Command,
+    subject: Subject,
+    elastic: Elastic,
+    charge: &Charge,
+    output: &mut Output,
+) {
+    let body = FeeBody {
+        base: charge.base,
+        fee: charge.fee,
+        rebate: charge.rebate,
+        coverage_ppm: elastic.coverage.to_wire(),
+        rate_e8: elastic.rate_e8,
+        adjustment_bp: elastic.adjustment_bp as u16,
+        discount_bp: 0,
+        rebate_pct: charge.rebate_pct,
+        reserved: 0,
+        reserved2: 0,
+        reserved3: 0,
+    };
+    output.emit(command, EventKind::FeeCharged, subject, &body);
 }

@@ -35,6 +35,8 @@ pub(crate) mod pauses;
 mod perpetual;
 mod perpetual_fill;
 mod pool;
+mod pool_liquidity;
+mod pool_swap;
 mod redeem;
 mod resolution;
 mod roles;

@@ -3,7 +3,7 @@
 
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, POOL_CASH, SET_ESCROW};
-use super::orders::{fee_ceil, fee_movements};
+use super::orders::fee_movements;
 use super::outcome::{ClaimsMove, OUTCOME};
 use super::records::check_movements;
 use super::Auditor;
@@ -102,7 +102,7 @@ impl Auditor {
         );
         let place = (event.market, event.account, event.sub);
         self.pools.providers.insert(place, (body.shares, event.time_ns + LOCK_NS));
-        self.check_pool_money(event, postings, -body.funding, (body.funding, body.minted), 0)?;
+        self.check_pool_money(event, postings, -body.funding, (body.funding, body.minted), (0, 0))?;
         for outcome in 0..market.outcome_count {
             self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, body.minted);
         }
@@ -132,23 +132,50 @@ impl Auditor {
         ensure!(impact.abs() <= LARGEST_IMPACT_PPB, "I17", "a swap moves the price by {impact} ppb");
         ensure!(body.liquidity == pool.liquidity, "I17", "liquidity is {}", pool.liquidity);
         let buys = body.side != SELL;
-        let base = body.cost.min((body.shares - body.cost).max(0));
-        let fee = fee_ceil(base, market.taker_fee_e6bp);
-        let fee = if buys { fee } else { fee.min(body.cost) };
-        ensure!(body.fee == fee, "I11", "the fee of a swap is {}, not {fee}", body.fee);
+        let fee = self.swap_fee(event.market, &body, buys)?;
+        let provider_fee = fee_movements(market.quote, fee)[0].4 / 2;
+        ensure!(
+            (body.fee, body.provider_fee) == (fee, provider_fee),
+            "I11",
+            "a swap's fee is {}, of which {} to providers, not {fee} and {provider_fee}",
+            body.fee,
+            body.provider_fee
+        );
         let (to_user, to_pool, bought) = if buys {
             (-(body.cost + fee), body.cost, body.shares)
         } else {
             (body.cost - fee, -body.cost, -body.shares)
         };
-        self.check_pool_money(event, postings, to_user, (to_pool, body.minted), fee)?;
-        self.collect_fees(market.quote, fee);
-        self.expect_claims(event.market, (event.account, event.sub), body.outcome, bought);
+        self.check_pool_money(event, postings, to_user, (to_pool, body.minted), (fee, provider_fee))?;
+        self.collect_fees(market.quote, fee - provider_fee);
         let change = |outcome| body.minted - if outcome == body.outcome { bought } else { 0 };
         for outcome in 0..market.outcome_count {
             self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, change(outcome));
         }
         self.check_backing(event.market, change)
+    }
+
+    /// The fee of a swap from what was told before it, with the adjustment for the depth that the pool had (P8).
+    fn swap_fee(&mut self, market: u32, body: &SwapBody, buys: bool) -> Check<i64> {
+        let told = self.told_fee()?;
+        let quote = self.market(market)?.quote;
+        let paid_in = if buys { body.cost } else { -body.cost };
+        // The postings are applied already, the claims have not moved.
+        let cash = self.pool_cash(market, quote) - (paid_in + body.provider_fee - body.minted);
+        let depth = cash + self.pool_claims(market).iter().copied().min().unwrap_or(0);
+        let adjustment_bp = u16::from(depth < 10_000_000_000) + u16::from(depth < 1_000_000_000);
+        let base = body.cost.min((body.shares - body.cost).max(0));
+        let product = i128::from(base) * i128::from(told.rate_e8);
+        let whole = ((product + 999_999_999_999) / 1_000_000_000_000) as i64;
+        let fee = if buys { whole } else { whole.min(body.cost) };
+        ensure!(
+            (told.base, told.fee, told.adjustment_bp, told.rebate) == (base, fee, adjustment_bp, 0),
+            "I11",
+            "a fee of {} on {base} under {} bp was told for a pool of {depth}",
+            told.fee,
+            told.adjustment_bp
+        );
+        Ok(fee)
     }
 
     fn liquidity_added(&mut self, event: &Event, postings: &[Posting]) -> Check {
@@ -179,7 +206,7 @@ impl Auditor {
             Pool { liquidity, shares: pool.shares + body.shares, ..pool },
             held,
         )?;
-        self.check_pool_money(event, postings, -body.money, (body.money, body.minted), 0)?;
+        self.check_pool_money(event, postings, -body.money, (body.money, body.minted), (0, 0))?;
         for (outcome, &owned) in claims.iter().enumerate() {
             let outcome = outcome as u8;
             self.expect_claims(event.market, (event.account, event.sub), outcome, body.minted - part(owned));
@@ -225,7 +252,7 @@ impl Auditor {
             Pool { liquidity, shares: pool.shares - body.shares, ..pool },
             held,
         )?;
-        self.check_pool_money(event, postings, body.money, (-body.money, body.minted), 0)?;
+        self.check_pool_money(event, postings, body.money, (-body.money, body.minted), (0, 0))?;
         for (outcome, &owned) in claims.iter().enumerate() {
             let outcome = outcome as u8;
             self.expect_claims(event.market, (event.account, event.sub), outcome, part(owned) - complete);
@@ -236,6 +263,10 @@ impl Auditor {
             return Ok(());
         }
         self.check_backing(event.market, |outcome| -part(claims[usize::from(outcome)]))
+    }
+
+    pub(super) fn has_pool(&self, market: u32) -> bool {
+        self.pools.pools.contains_key(&market)
     }
 
     fn pool(&self, market: u32) -> Check<Pool> {
@@ -277,14 +308,15 @@ impl Auditor {
         postings: &[Posting],
         to_user: i64,
         (to_pool, minted): (i64, i64),
-        fee: i64,
+        (fee, provider_fee): (i64, i64),
     ) -> Check {
         let quote = self.market(event.market)?.quote;
-        let [vault, stakers, maker_fund, insurance] = fee_movements(quote, fee);
+        let [mut vault, stakers, maker_fund, insurance] = fee_movements(quote, fee);
+        vault.4 -= provider_fee;
         let key = event.market + 1;
         let movements = [
             (event.account, event.sub, quote, FREE, to_user),
-            (key, 0, quote, POOL_CASH, to_pool - minted),
+            (key, 0, quote, POOL_CASH, to_pool + provider_fee - minted),
             (key, 0, quote, SET_ESCROW, minted),
             vault,
             stakers,

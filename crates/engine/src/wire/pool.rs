@@ -8,7 +8,8 @@ record! {
 }
 
 record! {
-    /// 0501. Buying, the amount is money in (or shares out, when `exact_out`); selling, it is shares in.
+    /// 0501. Buying, the amount is money in (or shares out, when `exact_out`); selling, it is shares in (or money out).
+    /// Money is before the fee.
     SwapAmm: 40 {
         market: u32,
         outcome: u8,
@@ -17,7 +18,7 @@ record! {
         reserved: u8,
         /// Micro-quote or micro-shares.
         amount: i64,
-        /// Fewest to receive, or most to pay with the fee; mandatory.
+        /// Fewest to receive after the fee, or most to give: money with the fee, or shares; mandatory.
         limit: i64,
         /// 0 = none.
         deadline_ns: i64,
@@ -54,7 +55,7 @@ record! {
 
 record! {
     /// A swap. Prices of the outcome in 1e-9.
-    SwapBody: 64 {
+    SwapBody: 72 {
         outcome: u8,
         side: u8,
         reserved: u16,
@@ -69,6 +70,8 @@ record! {
         price_before_ppb: i64,
         price_after_ppb: i64,
         liquidity: i64,
+        /// Of the fee, to the pool's cash: its providers' share.
+        provider_fee: i64,
     }
 }
 

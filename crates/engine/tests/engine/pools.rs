@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use tradewind_engine::audit::Auditor;
 use tradewind_engine::wire::command::*;
-use tradewind_engine::wire::event::{EventKind, LiquidityBody, PoolBody, SwapBody};
+use tradewind_engine::fees::{amount, provider_share, split, Profile};
+use tradewind_engine::wire::event::{ClaimsBody, EventKind, FeeBody, LiquidityBody, PoolBody, SwapBody};
 use tradewind_engine::wire::pool::amm_kind;
 use tradewind_engine::wire::{Code, Event, Record};
 use tradewind_engine::{id, Engine};
@@ -36,6 +37,12 @@ fn with_pool(world: &mut World, outcome_count: u8, kind: u8) -> u32 {
     let market = with_outcomes(world, outcome_count);
     world.accept(create(OPERATOR, market, kind, 1_000 * DOLLAR));
     market
+}
+
+/// The swap of the last command.
+fn swap_body(world: &World) -> SwapBody {
+    let found = world.events().into_iter().find(|(kind, _)| *kind == EventKind::AmmSwapped);
+    found.expect("a swap").1.body_as()
 }
 
 fn cash(world: &World, market: u32) -> i64 {
@@ -88,20 +95,88 @@ fn a_buy_from_an_lmsr_pays_its_cost_and_fee_and_the_pool_mints_what_it_lacks() {
     let market = with_pool(&mut world, 3, amm_kind::LMSR);
     let before = world.free(ALICE, USDC);
     world.accept(swap(ALICE, request(market, 1, side::BUY, 10 * DOLLAR)));
-    let body: SwapBody = world.events()[0].1.body_as();
-    assert_eq!((body.cost, body.minted, body.price_before_ppb), (10 * DOLLAR, body.shares, 333_333_333));
-    // 28 bp on shares × min(p, 1 − p), which here is the cost.
-    assert_eq!(body.fee, 28_000);
+    let body: SwapBody = swap_body(&world);
+    assert_eq!((body.cost, body.price_before_ppb), (10 * DOLLAR, 333_333_333));
+    // 28 bp on shares × min(p, 1 − p), which here is the cost; half of the vault's 70 % is the providers'.
+    assert_eq!((body.fee, body.provider_fee), (28_000, 9_800));
     assert_eq!(world.free(ALICE, USDC), before - body.cost - body.fee);
     assert_eq!(claim(&world, ALICE, market, 1), (body.shares, 0));
-    assert_eq!(cash(&world, market), 1_010 * DOLLAR - body.shares);
+    // Half of what the pool has free becomes sets, half stays cash.
+    assert_eq!(body.minted, 1_010 * DOLLAR - (1_010 * DOLLAR - body.shares) / 2);
+    assert_eq!(cash(&world, market), 1_010 * DOLLAR - body.minted + 9_800);
     assert!(body.price_after_ppb > body.price_before_ppb);
     world.accept(swap(ALICE, request(market, 1, side::SELL, body.shares)));
-    let back: SwapBody = world.events()[0].1.body_as();
+    let back: SwapBody = swap_body(&world);
     assert!(back.cost <= body.cost && back.cost >= body.cost - 2);
-    assert_eq!((back.minted, back.price_after_ppb), (-body.shares, 333_333_333));
-    assert_eq!(world.engine.claim_supply(market, 0), 0);
+    assert_eq!((back.minted, back.price_after_ppb), (0, 333_333_333));
+    assert_eq!(world.engine.claim_supply(market, 0), body.minted);
     world.auditor.verify().unwrap();
+}
+
+#[test]
+fn a_swap_that_the_pool_can_serve_from_what_it_has_moves_one_outcome() {
+    let mut world: World = World::new();
+    let market = with_pool(&mut world, 8, amm_kind::LMSR);
+    world.accept(swap(ALICE, request(market, 3, side::BUY, 10 * DOLLAR)));
+    for (outcome, side) in [(3, side::BUY), (5, side::BUY), (3, side::SELL), (7, side::BUY)] {
+        world.accept(swap(ALICE, request(market, outcome, side, 5 * DOLLAR)));
+        let moved: Vec<_> =
+            world.events().iter().filter(|(kind, _)| *kind == EventKind::ClaimsMoved).cloned().collect();
+        let outcomes: Vec<_> = moved.iter().map(|(_, event)| event.body_as::<ClaimsBody>().outcome).collect();
+        assert_eq!((swap_body(&world).minted, outcomes), (0, vec![outcome, outcome]));
+    }
+    world.auditor.verify().unwrap();
+}
+
+#[test]
+fn p8_11_a_swap_pays_the_elastic_fee_with_its_adjustment_and_half_of_the_vaults_part_is_the_providers() {
+    let mut world: World = World::leveraged();
+    // Nothing is at risk beyond BOOTSTRAP: 3 bp, and one or two more for a pool below $10,000 or $1,000.
+    world.accept(by(BOB, Kind::DepositVault).with(&DepositVault { amount: 200_000 * DOLLAR }));
+    world.wait(120 * SECOND);
+    for (funding, bp) in [(50_000, 3), (5_000, 4), (500, 5)] {
+        let market = with_outcomes(&mut world, 2);
+        world.accept(create(OPERATOR, market, amm_kind::PM_STATIC, funding * DOLLAR));
+        world.accept(swap(ALICE, request(market, 0, side::BUY, 10 * DOLLAR)));
+        let told: FeeBody = world.events()[0].1.body_as();
+        assert_eq!((told.rate_e8, told.adjustment_bp), (bp * 100_000_000, bp as u16 - 3), "{funding}");
+        let body = swap_body(&world);
+        let base = body.cost.min(body.shares - body.cost);
+        assert_eq!((told.base, told.fee, body.fee), (base, amount(base, bp * 100_000_000), told.fee));
+        let parts = split(body.fee, Profile::Standard);
+        assert_eq!(body.provider_fee, parts.vault / 2);
+        assert_eq!(cash(&world, market), body.provider_fee);
+    }
+    world.auditor.verify().unwrap();
+    // Golden: the fee of $100 at a coverage of 1 (P8.5, P8.8).
+    assert_eq!((split(42_447, Profile::Standard).vault, provider_share(42_447)), (29_714, 14_857));
+}
+
+#[test]
+fn an_exact_sale_brings_its_money_for_at_most_the_limit_and_never_more_than_a_sale_of_the_shares() {
+    for kind in [amm_kind::LMSR, amm_kind::PM_STATIC] {
+        let mut world: World = World::new();
+        let market = with_pool(&mut world, 2, kind);
+        world.accept(swap(ALICE, request(market, 0, side::BUY, 100 * DOLLAR)));
+        let (owned, free) = (claim(&world, ALICE, market, 0).0, world.free(ALICE, USDC));
+        let sale = |amount, limit| {
+            let one = SwapAmm { exact_out: 1, limit, ..request(market, 0, side::SELL, amount) };
+            swap(ALICE, one)
+        };
+        world.refuse(sale(20 * DOLLAR, 25 * DOLLAR), Code::SLIPPAGE_EXCEEDED);
+        world.refuse(sale(600 * DOLLAR, FUNDS), Code::INSUFFICIENT_SHARES);
+        world.refuse(sale(100_000 * DOLLAR, FUNDS), Code::INSUFFICIENT_LIQUIDITY);
+        let mut twin = world.clone();
+        world.accept(sale(20 * DOLLAR, 60 * DOLLAR));
+        let body = swap_body(&world);
+        assert_eq!(body.cost, 20 * DOLLAR);
+        assert_eq!(world.free(ALICE, USDC), free + 20 * DOLLAR - body.fee);
+        assert_eq!(claim(&world, ALICE, market, 0).0, owned - body.shares);
+        twin.accept(swap(ALICE, request(market, 0, side::SELL, body.shares)));
+        let same = swap_body(&twin);
+        assert!(same.cost >= body.cost && same.cost <= body.cost + 1, "{kind}: {}", same.cost);
+        world.auditor.verify().unwrap();
+    }
 }
 
 #[test]
@@ -113,7 +188,7 @@ fn the_golden_buys_of_the_pm_amm_come_out_of_the_engine() {
     let body: PoolBody = world.events()[0].1.body_as();
     assert!((body.liquidity - 10_000 * DOLLAR).abs() < 10, "{}", body.liquidity);
     world.accept(swap(ALICE, request(market, 0, side::BUY, 100 * DOLLAR)));
-    let body: SwapBody = world.events()[0].1.body_as();
+    let body: SwapBody = swap_body(&world);
     assert!((body.shares - 198_429_249).abs() < 10, "{}", body.shares);
     assert_eq!(body.price_after_ppb, 507_915_662);
     assert_eq!((body.minted, cash(&world, market)), (100 * DOLLAR, 0));
@@ -135,7 +210,7 @@ fn a_swap_is_refused_by_form_bounds_impact_and_limit() {
     refuse(SwapAmm { reserved2: 1, ..buy }, Code::RESERVED_NOT_ZERO);
     refuse(SwapAmm { outcome: 2, ..buy }, Code::INVALID_OUTCOME);
     refuse(SwapAmm { side: 2, ..buy }, Code::INVALID_ORDER_TYPE);
-    refuse(SwapAmm { side: side::SELL, exact_out: 1, ..buy }, Code::INVALID_ORDER_TYPE);
+    refuse(SwapAmm { exact_out: 2, ..buy }, Code::INVALID_ORDER_TYPE);
     refuse(SwapAmm { amount: 0, ..buy }, Code::INVALID_AMOUNT);
     refuse(SwapAmm { limit: 0, ..buy }, Code::INVALID_AMOUNT);
     refuse(SwapAmm { max_impact_bp: 2_001, ..buy }, Code::PARAMETER_OUT_OF_BOUNDS);
@@ -260,7 +335,7 @@ fn i17_the_auditor_notices_a_swap_that_gives_more_than_the_curve() {
         }
     });
     assert!(found == "I17" || found == "I11", "{found}");
-    for at in [0, 1, 8, 16, 24, 32, 56] {
+    for at in [0, 1, 8, 16, 24, 32, 56, 64] {
         let found = damaged(|event| {
             if event.kind == EventKind::AmmSwapped as u16 {
                 event.body[at] = event.body[at].wrapping_add(1);

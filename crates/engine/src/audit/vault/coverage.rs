@@ -101,10 +101,12 @@ impl Auditor {
             i64::MAX => 0.0,
             ppm => 25e8 * libm::exp(-3.0 * (ppm as f64 / 1e6)),
         };
-        let rate_e8 = (3e8 + libm::floor(spread + 0.5)) as u32;
+        let thin_e8 = u32::from(body.adjustment_bp).saturating_mul(100_000_000);
+        let rate_e8 = ((3e8 + libm::floor(spread + 0.5)) as u32).saturating_add(thin_e8).min(2_800_000_000);
         let rate_e8 = rate_e8.min(market.taker_fee_e6bp.saturating_mul(100));
         ensure!(
-            market.elastic
+            (market.elastic || self.has_pool(event.market))
+                && body.discount_bp == 0
                 && (body.rate_e8, body.coverage_ppm) == (rate_e8, coverage_ppm)
                 && body.rebate == body.fee * i64::from(body.rebate_pct) / 100
                 && i64::from(body.rebate_pct) * 2 <= 100,
@@ -135,13 +137,18 @@ impl Auditor {
         let rate = i128::from(body.rate_e8.min(cap_e6bp.saturating_mul(100)));
         let fee = ((i128::from(value) * rate + 999_999_999_999) / 1_000_000_000_000) as i64;
         ensure!(
-            body.base == value && body.fee == told_fee,
+            body.base == value && body.fee == told_fee && body.adjustment_bp == 0,
             "I11",
             "a fee of {} on {} was told for a trade of {value}",
             body.fee,
             body.base
         );
         Ok(Some((fee, -body.rebate)))
+    }
+
+    /// What was told of the fee of the swap of this event.
+    pub(in crate::audit) fn told_fee(&mut self) -> Check<FeeBody> {
+        self.vault.charged.take().ok_or_else(|| fault("I11", format_args!("a swap without its fee")))
     }
 
     /// The vault's value as an event tells it, against the ledger. Before anyone used the vault its asset is unknown.

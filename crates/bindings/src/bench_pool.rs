@@ -8,6 +8,7 @@ use tradewind_engine::amm::distribution::{self, Normal};
 use tradewind_engine::amm::{exponential, simpson};
 use tradewind_engine::sequence::apply_batch;
 use tradewind_engine::streams_pool::PoolStream;
+use tradewind_engine::wire::pool::amm_kind;
 use tradewind_engine::{Batch as EngineBatch, FastBook};
 
 use crate::bench::tw_bench_apply;
@@ -15,6 +16,7 @@ use crate::failure::Failure;
 
 const MOST_SWAPS: usize = 4_096;
 const REACH: f64 = 8.0;
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// A distribution trade: its collateral in closed form, and the norm of the new claim audited by Simpson's rule.
 #[no_mangle]
@@ -32,39 +34,53 @@ pub fn tw_bench_distribution(k: f64, from: Normal, to: Normal) -> (f64, f64) {
     (collateral, norm)
 }
 
-/// Applies `count` swaps to a pool, "lmsr" of so many outcomes or "pm", in the counted function, after as many that are
-/// not counted; "distribution" values as many moves. Returns (counted, refused).
+/// Applies `count` swaps to a pool, "lmsr" of so many outcomes, "pm" or "pm-dynamic", in the counted function and in
+/// batches of `batch`, a second apart, after as many that are not counted; "distribution" values as many moves. Returns
+/// (counted, refused).
 ///
 /// Raises:
 ///     ValueError: unknown kind, or a number out of bounds.
 #[pyfunction]
+#[pyo3(signature = (kind, outcomes, count, batch = MOST_SWAPS))]
 pub fn bench_market_maker(
     py: Python<'_>,
     kind: &str,
     outcomes: u8,
     count: usize,
+    batch: usize,
 ) -> PyResult<(usize, usize)> {
-    if !(1..=MOST_SWAPS).contains(&count) || !(2..=64).contains(&outcomes) {
+    let numbers = 1..=MOST_SWAPS;
+    if !numbers.contains(&count) || !numbers.contains(&batch) || !(2..=64).contains(&outcomes) {
         return Err(PyValueError::new_err(format!(
-            "count must be from 1 to {MOST_SWAPS} and outcomes from 2 to 64, got {count} and {outcomes}"
+            "count and batch must be from 1 to {MOST_SWAPS} and outcomes from 2 to 64, got {count}, {batch}, {outcomes}"
         )));
     }
-    match kind {
-        "lmsr" | "pm" => Ok(py.detach(|| swaps(outcomes, kind == "pm", count))?),
-        "distribution" => Ok((count, moves(count))),
-        _ => Err(PyValueError::new_err(format!("no kind {kind:?}; there are lmsr, pm and distribution"))),
-    }
+    let amm = match kind {
+        "lmsr" => amm_kind::LMSR,
+        "pm" => amm_kind::PM_STATIC,
+        "pm-dynamic" => amm_kind::PM_DYNAMIC,
+        "distribution" => return Ok((count, moves(count))),
+        _ => {
+            let known = "lmsr, pm, pm-dynamic and distribution";
+            return Err(PyValueError::new_err(format!("no kind {kind:?}; there are {known}")));
+        }
+    };
+    Ok(py.detach(|| swaps(if amm == amm_kind::LMSR { outcomes } else { 2 }, amm, count, batch))?)
 }
 
-fn swaps(outcomes: u8, pm: bool, count: usize) -> Result<(usize, usize), Failure> {
-    let mut stream = PoolStream::<FastBook>::new(if pm { 2 } else { outcomes }, pm)?;
+fn swaps(outcomes: u8, kind: u8, count: usize, batch_size: usize) -> Result<(usize, usize), Failure> {
+    let mut stream = PoolStream::<FastBook>::new(outcomes, kind)?;
     let mut batch = EngineBatch::default();
     let warming = stream.swaps(count);
-    let now_ns = stream.now_ns;
+    let mut now_ns = stream.now_ns;
     apply_batch(&mut stream.engine, bytemuck::cast_slice(&warming), now_ns, &mut batch)?;
     let counted = stream.swaps(count);
-    tw_bench_apply(&mut stream.engine, bytemuck::cast_slice(&counted), now_ns, &mut batch)?;
-    let refused = batch.results.iter().filter(|result| result.accepted == 0).count();
+    let mut refused = 0;
+    for commands in counted.chunks(batch_size) {
+        now_ns += SECOND_NS;
+        tw_bench_apply(&mut stream.engine, bytemuck::cast_slice(commands), now_ns, &mut batch)?;
+        refused += batch.results.iter().filter(|result| result.accepted == 0).count();
+    }
     Ok((counted.len(), refused))
 }
 

@@ -51,6 +51,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bench_pool::bench_market_maker, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_prices, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_quote, module)?)?;
+    module.add_function(wrap_pyfunction!(pool::pool_touched, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_crash, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_leveraged_orders, module)?)?;

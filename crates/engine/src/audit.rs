@@ -73,6 +73,7 @@ struct Market {
     maker_fee_e6bp: u32,
     /// Takers pay the elastic fee (P8.2).
     elastic: bool,
+    settle_time_ns: i64,
 }
 
 impl Market {
@@ -385,7 +386,9 @@ impl Auditor {
             EventKind::PoolCreated
             | EventKind::AmmSwapped
             | EventKind::LiquidityAdded
-            | EventKind::LiquidityRemoved => self.check_pool(kind, event, postings)?,
+            | EventKind::LiquidityRemoved
+            | EventKind::LiquidityCollected
+            | EventKind::PoolRescaled => self.check_pool(kind, event, postings)?,
             EventKind::SetMinted | EventKind::SetMerged | EventKind::ClaimsMoved => {
                 self.check_claims(kind, event, postings)?;
             }

@@ -340,6 +340,7 @@ impl<B: Book> Engine<B> {
             | Kind::CreatePool
             | Kind::AddLiquidity
             | Kind::RemoveLiquidity
+            | Kind::CollectLiquidity
             | Kind::MintSet
             | Kind::MergeSet
             | Kind::Redeem

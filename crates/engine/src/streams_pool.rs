@@ -33,20 +33,19 @@ fn key(number: u8) -> [u8; 32] {
 }
 
 impl<B: Book> PoolStream<B> {
-    /// An LMSR of `outcome_count` outcomes, or a static pm-AMM when `pm` is set (then of two), with $100,000.
+    /// A pool of `kind`, with $100,000, in a market of `outcome_count` outcomes that ends in a year.
     ///
     /// # Errors
     /// What the engine answers when it stops, which is a defect.
     ///
     /// # Panics
     /// When a command of the preparation is refused, which is a defect too.
-    pub fn new(outcome_count: u8, pm: bool) -> Result<Self, Reject> {
+    pub fn new(outcome_count: u8, kind: u8) -> Result<Self, Reject> {
         let grant = |number, role| Grant { principal: key(number), role, expiry_ns: START_NS + YEAR_NS };
         let grants = vec![grant(SYSTEM, roles::SYSTEM), grant(OPERATOR, roles::OPERATOR)];
         let genesis = Genesis { shard: 0, rules_version: RULES_VERSION, time_ns: START_NS, grants };
         let engine = Engine::new(&genesis).expect("the genesis of the stream is sound");
         let mut stream = PoolStream { engine, now_ns: START_NS, outcome_count, keys: 0 };
-        let kind = if pm { amm_kind::PM_STATIC } else { amm_kind::LMSR };
         let setup = stream.preparation(kind);
         let mut batch = Batch::default();
         apply_batch(&mut stream.engine, bytemuck::cast_slice(&setup), START_NS, &mut batch)?;
@@ -122,12 +121,13 @@ mod tests {
 
     #[test]
     fn all_swaps_of_the_stream_are_accepted() {
-        for (outcomes, pm) in [(2, true), (2, false), (8, false), (64, false)] {
-            let mut stream = PoolStream::<FastBook>::new(outcomes, pm).unwrap();
+        let lmsr = [2, 8, 64].map(|outcomes| (outcomes, amm_kind::LMSR));
+        for (outcomes, kind) in lmsr.into_iter().chain([(2, amm_kind::PM_STATIC), (2, amm_kind::PM_DYNAMIC)]) {
+            let mut stream = PoolStream::<FastBook>::new(outcomes, kind).unwrap();
             let swaps = stream.swaps(300);
             let mut batch = Batch::default();
             apply_batch(&mut stream.engine, bytemuck::cast_slice(&swaps), stream.now_ns, &mut batch).unwrap();
-            assert!(batch.results.iter().all(|result| result.accepted == 1), "{outcomes} {pm}");
+            assert!(batch.results.iter().all(|result| result.accepted == 1), "{outcomes} {kind}");
         }
     }
 }

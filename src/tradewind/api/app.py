@@ -24,6 +24,8 @@ from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
+from tradewind.api.pool_desk import PoolDesk, pool_commands
+from tradewind.api.pool_reads import PoolReads, pool_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.reads import Reads
 from tradewind.api.resolution import (
@@ -65,8 +67,10 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     machinery += resolution_commands(ResolutionDesk(exchange_desk))
     tokens = token_commands(TokenDesk(desk))
     vault = vault_commands(VaultDesk(exchange_desk))
+    pools = PoolReads(desk.directory, desk.node.now_ns)
     venues = VenueDesk(desk)
     more = [*tokens, *vault, *venue_commands(venues), *set_routes(desk)]
+    more += pool_commands(PoolDesk(exchange_desk, pools))
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
@@ -75,6 +79,7 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         *token_reads(TokenReads(desk)),
         *claim_reads(desk.directory),
         *vault_reads(VaultReads(desk.directory)),
+        *pool_reads(pools),
         *venue_reads(venues),
         *resolution_reads(ResolutionReads(exchange_desk)),
         *read_routes(reads),

@@ -103,10 +103,15 @@ class VaultReads:
             ],
         }
 
+    def fee_coverage_ppm(self) -> int | None:
+        """The coverage that the elastic fee sees in ppm; None when nothing is at risk."""
+        view = self._views.vault
+        return 0 if STAGES[view.stage] == "BOOTSTRAP" else native.coverage_ppm(self._nav(), view.at_risk)
+
     def fee(self) -> dict[str, Any]:
         """The elastic taker rate as it stands (P8.2): full while the vault is in BOOTSTRAP."""
         view = self._views.vault
-        ppm = 0 if STAGES[view.stage] == "BOOTSTRAP" else native.coverage_ppm(self._nav(), view.at_risk)
+        ppm = self.fee_coverage_ppm()
         rate = native.fee_rate_e8(ppm)
         return {
             "rate_bp": plain_text(Decimal(rate) / RATE),

@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "account": ("tradewind.cli.account:account", OPERATE, "Open and list accounts."),
     "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
     "set": ("tradewind.cli.sets:sets", OPERATE, "Complete sets of outcome markets: mint, merge, claims."),
+    "pool": ("tradewind.cli.pool:pool", OPERATE, "Market makers: create, quote, swap, liquidity."),
     "position": ("tradewind.cli.position:position", OPERATE, "List, health, simulate, close, margin."),
     "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
     "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),

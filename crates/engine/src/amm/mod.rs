@@ -5,6 +5,7 @@
 //! software on every machine (crate `libm` without its architecture features).
 
 pub mod distribution;
+pub mod dynamic;
 pub mod lmsr;
 pub mod micro;
 pub mod normal;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dynamic::{Decay, Owed};
 pub use super::micro::{Ask, Traded};
 use super::micro::{Lmsr, Pm};
 use super::MAX_OUTCOMES;
@@ -25,6 +26,8 @@ pub struct Pool {
     pub liquidity: i64,
     /// Of all providers.
     pub shares: i64,
+    /// What a dynamic pm-AMM has beside it.
+    pub decay: Decay,
 }
 
 /// What one sub-account provides.
@@ -32,6 +35,8 @@ pub struct Pool {
 pub struct Provider {
     pub shares: i64,
     pub unlock_ns: i64,
+    /// Of a dynamic pool's released claims.
+    pub owed: Owed,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,7 +79,9 @@ impl Pool {
     /// As the kernels.
     pub fn prices_ppb(&self, reserves: &Reserves) -> Result<Vec<i64>, Code> {
         if self.kind != amm_kind::LMSR {
-            return Ok((0..self.outcome_count).map(|outcome| self.pm(reserves, outcome).price_ppb()).collect());
+            return Ok((0..self.outcome_count)
+                .map(|outcome| self.pm(reserves, outcome).price_ppb())
+                .collect());
         }
         let mut prices = vec![0; usize::from(self.outcome_count)];
         self.lmsr(&self.quantities(reserves)).prices_ppb(&mut prices)?;
@@ -179,7 +186,43 @@ pub fn share(amount: i64, part: i64, whole: i64, up: bool) -> i64 {
     (if up { (product + whole - 1) / whole } else { product / whole }) as i64
 }
 
+fn encode_decay(writer: &mut Writer, decay: &Decay) {
+    writer.i64(decay.base);
+    writer.i64(decay.created_ns);
+    decay.released.iter().for_each(|&released| writer.i64(released));
+    decay.growth.iter().for_each(|growth| writer.raw(&growth.to_le_bytes()));
+}
+
+fn decode_decay(reader: &mut Reader<'_>) -> Result<Decay, String> {
+    let mut decay = Decay { base: reader.i64()?, created_ns: reader.i64()?, ..Decay::default() };
+    for released in &mut decay.released {
+        *released = reader.i64()?;
+    }
+    for growth in &mut decay.growth {
+        *growth = u128::from_le_bytes(reader.array()?);
+    }
+    if decay.base < 1 || decay.released.iter().any(|&released| released < 0) {
+        return Err(format!("a dynamic pool has {decay:?}"));
+    }
+    Ok(decay)
+}
+
+fn decode_owed(reader: &mut Reader<'_>) -> Result<Owed, String> {
+    let mut owed = Owed::default();
+    for entry in &mut owed.entry {
+        *entry = u128::from_le_bytes(reader.array()?);
+    }
+    for claims in &mut owed.claims {
+        *claims = reader.i64()?;
+    }
+    Ok(owed)
+}
+
 impl Pools {
+    fn is_dynamic(&self, market: u32) -> bool {
+        self.pools.get(&market).is_some_and(|pool| pool.kind == amm_kind::PM_DYNAMIC)
+    }
+
     pub fn encode(&self, writer: &mut Writer) {
         writer.len(self.pools.len());
         for (&market, pool) in &self.pools {
@@ -187,6 +230,9 @@ impl Pools {
             writer.raw(&[pool.kind, pool.outcome_count]);
             writer.i64(pool.liquidity);
             writer.i64(pool.shares);
+            if pool.kind == amm_kind::PM_DYNAMIC {
+                encode_decay(writer, &pool.decay);
+            }
         }
         writer.len(self.providers.len());
         for (&(market, account, sub), provider) in &self.providers {
@@ -195,6 +241,10 @@ impl Pools {
             writer.raw(&[sub]);
             writer.i64(provider.shares);
             writer.i64(provider.unlock_ns);
+            if self.is_dynamic(market) {
+                provider.owed.entry.iter().for_each(|entry| writer.raw(&entry.to_le_bytes()));
+                provider.owed.claims.iter().for_each(|&claims| writer.i64(claims));
+            }
         }
     }
 
@@ -207,9 +257,14 @@ impl Pools {
         for _ in 0..reader.len(22)? {
             let market = reader.u32()?;
             let [kind, outcome_count] = reader.array()?;
-            let pool = Pool { kind, outcome_count, liquidity: reader.i64()?, shares: reader.i64()? };
-            let known = matches!(kind, amm_kind::LMSR | amm_kind::PM_STATIC);
-            if !known || pool.liquidity < 1 || pool.shares < 1 || outcome_count < 2 {
+            let (liquidity, shares) = (reader.i64()?, reader.i64()?);
+            let dynamic = kind == amm_kind::PM_DYNAMIC;
+            let decay = if dynamic { decode_decay(reader)? } else { Decay::default() };
+            let pool = Pool { kind, outcome_count, liquidity, shares, decay };
+            let known = matches!(kind, amm_kind::LMSR..=amm_kind::PM_DYNAMIC);
+            // The liquidity of a dynamic pool is nothing once its market ends.
+            let least = i64::from(!dynamic);
+            if !known || pool.liquidity < least || pool.shares < 1 || outcome_count < 2 {
                 return Err(format!("pool {market} is {pool:?}"));
             }
             if pools.pools.last_key_value().is_some_and(|(&last, _)| last >= market) {
@@ -220,7 +275,9 @@ impl Pools {
         for _ in 0..reader.len(25)? {
             let (market, account) = (reader.u32()?, reader.u32()?);
             let [sub] = reader.array()?;
-            let provider = Provider { shares: reader.i64()?, unlock_ns: reader.i64()? };
+            let (shares, unlock_ns) = (reader.i64()?, reader.i64()?);
+            let owed = if pools.is_dynamic(market) { decode_owed(reader)? } else { Owed::default() };
+            let provider = Provider { shares, unlock_ns, owed };
             let place = (market, account, sub);
             if provider.shares < 1 || pools.providers.last_key_value().is_some_and(|(&last, _)| last >= place)
             {

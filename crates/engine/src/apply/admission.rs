@@ -192,7 +192,7 @@ impl<B: Book> Engine<B> {
             Kind::CreatePool => {
                 Deed::Acts(Action::MintMerge, Some(command.payload_as::<CreatePool>().market))
             }
-            Kind::AddLiquidity | Kind::RemoveLiquidity => {
+            Kind::AddLiquidity | Kind::RemoveLiquidity | Kind::CollectLiquidity => {
                 Deed::Acts(Action::MintMerge, Some(command.payload_as::<PoolLiquidity>().market))
             }
             Kind::MintSet | Kind::MergeSet => {

@@ -1,5 +1,6 @@
 //! Pools of market makers (row 0109; P10) and what their commands share: every token comes from a complete set that the pool has paid for.
 
+use crate::amm::dynamic::{Decay, SIDES};
 use crate::amm::pool::{lmsr_liquidity, pm_liquidity, Pool, Provider, Reserves};
 use crate::amm::{micro::MAX_B_MICRO, MAX_OUTCOMES};
 use crate::book::Book;
@@ -12,8 +13,16 @@ use crate::output::{Output, Subject};
 use crate::roles::permission;
 use crate::wire::command::{Command, CreatePool};
 use crate::wire::error::{reject, Code, Reject};
-use crate::wire::event::{claims_cause, EventKind, PoolBody};
+use crate::wire::event::{claims_cause, EventKind, PoolBody, RescaleBody};
 use crate::wire::pool::amm_kind;
+
+/// A pool at the moment of a command.
+pub(super) struct Touched {
+    pub pool: Pool,
+    pub reserves: Reserves,
+    /// Liquidity before and claims set free, when time has changed it.
+    pub rescaled: Option<(i64, [i64; SIDES])>,
+}
 
 /// The kind of P10.1 for an outcome market.
 fn selected(market: &Market) -> u8 {
@@ -28,8 +37,8 @@ impl<B: Book> Engine<B> {
     /// 0109.
     ///
     /// # Errors
-    /// `MARKET_NOT_FOUND`, `PERMISSION_DENIED`, `MARKET_NOT_ACTIVE`, `ALREADY_EXISTS`, `INVALID_AMM_KIND` (also for the
-    /// dynamic pm-AMM, which this build does not have), `BELOW_MINIMUM`, `PARAMETER_OUT_OF_BOUNDS`,
+    /// `MARKET_NOT_FOUND`, `PERMISSION_DENIED`, `MARKET_NOT_ACTIVE`, `ALREADY_EXISTS`, `INVALID_AMM_KIND`,
+    /// `BELOW_MINIMUM`, `PARAMETER_OUT_OF_BOUNDS`,
     /// `INSUFFICIENT_BALANCE`.
     pub(crate) fn create_pool(
         &mut self,
@@ -69,11 +78,17 @@ impl<B: Book> Engine<B> {
         self.check_claims_room()?;
         // A pm-AMM turns all of its funding into sets, an LMSR mints when it sells.
         let minted = if amm == amm_kind::LMSR { 0 } else { request.funding };
-        let pool = Pool { kind: amm, outcome_count, liquidity, shares: request.funding };
+        let decay = if amm == amm_kind::PM_DYNAMIC {
+            Decay { base: liquidity, created_ns: command.time_ns, ..Decay::default() }
+        } else {
+            Decay::default()
+        };
+        let pool = Pool { kind: amm, outcome_count, liquidity, shares: request.funding, decay };
         self.state.pools.pools.insert(request.market, pool);
         let provider = Provider {
             shares: request.funding,
             unlock_ns: command.time_ns.saturating_add(LIQUIDITY_LOCK_NS),
+            ..Provider::default()
         };
         self.state.pools.providers.insert((request.market, context.account, command.sub), provider);
         let owner = (context.account, command.sub);
@@ -110,7 +125,46 @@ impl<B: Book> Engine<B> {
         for outcome in 0..pool.outcome_count {
             reserves[usize::from(outcome)] = self.state.claims.pool(market, outcome);
         }
+        for (reserve, released) in reserves.iter_mut().zip(pool.decay.released) {
+            *reserve -= released;
+        }
         reserves
+    }
+
+    /// A pool and its reserves as they are at this moment (P10.4.4), changing nothing yet.
+    pub(super) fn touched(&self, market: u32, now_ns: i64) -> Result<Touched, Reject> {
+        let pool = self.pool_of(market)?;
+        let reserves = self.pool_reserves(market, &pool);
+        let settle_ns = self.state.markets.list[market as usize].settle_time_ns;
+        Ok(match pool.rescaled(&reserves, settle_ns, now_ns) {
+            Some((new, rest, freed)) => {
+                Touched { pool: new, reserves: rest, rescaled: Some((pool.liquidity, freed)) }
+            }
+            None => Touched { pool, reserves, rescaled: None },
+        })
+    }
+
+    /// Keeps what [`Engine::touched`] found and says so.
+    pub(super) fn keep_touch(
+        &mut self,
+        command: &Command,
+        market: u32,
+        touched: &Touched,
+        output: &mut Output,
+    ) {
+        let Some((liquidity_before, freed)) = touched.rescaled else { return };
+        let pool = touched.pool;
+        self.state.pools.pools.insert(market, pool);
+        let body = RescaleBody {
+            liquidity_before,
+            liquidity: pool.liquidity,
+            freed_first: freed[0],
+            freed_second: freed[1],
+            released_first: pool.decay.released[0],
+            released_second: pool.decay.released[1],
+            base: pool.decay.base,
+        };
+        output.emit(command, EventKind::PoolRescaled, Subject::market(market), &body);
     }
 
     pub(super) fn check_money(&self, account: u32, sub: u8, quote: u16, amount: i64) -> Result<(), Reject> {
@@ -178,6 +232,7 @@ fn check_kind(market: &Market, wanted: u8, now_ns: i64) -> Result<u8, Reject> {
     let fits = match amm {
         amm_kind::LMSR => market.outcome_count > 2 || !near,
         amm_kind::PM_STATIC => market.outcome_count == 2 && !near,
+        amm_kind::PM_DYNAMIC => market.outcome_count == 2 && market.settle_time_ns > now_ns,
         _ => false,
     };
     if fits {

@@ -1,8 +1,10 @@
 //! Liquidity of pools (row 0502): a part of everything that a pool has comes, or goes.
 
-use super::pool::subject_of;
+use super::pool::{subject_of, Touched};
+use crate::amm::dynamic::{Decay, SIDES};
 use crate::amm::micro::{MAX_B_MICRO, MIN_B_MICRO};
 use crate::amm::pool::{share, Pool, Provider};
+use crate::amm::MAX_OUTCOMES;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::ledger::line;
@@ -31,7 +33,8 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 {
             return Err(Code::RESERVED_NOT_ZERO.into());
         }
-        let pool = self.pool_of(request.market)?;
+        let touched = self.touched(request.market, command.time_ns)?;
+        let (pool, reserves) = (touched.pool, touched.reserves);
         let market = &self.state.markets.list[request.market as usize];
         let (quote, outcomes) = (market.quote, usize::from(pool.outcome_count));
         if market.status != status::ACTIVE {
@@ -44,7 +47,6 @@ impl<B: Book> Engine<B> {
         if request.amount > MAX_BALANCE / 4 {
             return reject(Code::ABOVE_MAXIMUM, MAX_BALANCE / 4, request.amount);
         }
-        let reserves = self.pool_reserves(request.market, &pool);
         let cash = self.state.system.get(line::POOL_CASH, request.market + 1, quote);
         let most = reserves[..outcomes].iter().copied().max().unwrap_or(0);
         // Two parts are rounded up: the amount must hold both.
@@ -56,7 +58,9 @@ impl<B: Book> Engine<B> {
             return reject(Code::SHARES_ZERO, 1, shares);
         }
         let liquidity = pool.liquidity.saturating_add(share(pool.liquidity, shares, pool.shares, false));
-        if pool.shares > MAX_BALANCE - shares || liquidity > MAX_B_MICRO {
+        let base = pool.decay.base.saturating_add(share(pool.decay.base, shares, pool.shares, false));
+        // A dynamic pool has no liquidity left once its market ends.
+        if pool.shares > MAX_BALANCE - shares || liquidity.max(base) > MAX_B_MICRO || liquidity < 1 {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, MAX_B_MICRO, liquidity);
         }
         if shares < request.min_out {
@@ -75,9 +79,12 @@ impl<B: Book> Engine<B> {
             return reject(Code::CAPACITY_EXCEEDED, full, full);
         }
         let owner = (context.account, command.sub);
-        let new = Pool { liquidity, shares: pool.shares + shares, ..pool };
+        self.keep_touch(command, request.market, &touched, output);
+        let decay = Decay { base, ..pool.decay };
+        let new = Pool { liquidity, shares: pool.shares + shares, decay, ..pool };
         self.state.pools.pools.insert(request.market, new);
         let provider = self.state.pools.providers.entry(place).or_default();
+        provider.settle(&pool);
         provider.shares += shares;
         provider.unlock_ns = command.time_ns.saturating_add(LIQUIDITY_LOCK_NS);
         let provider = *provider;
@@ -113,7 +120,8 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 {
             return Err(Code::RESERVED_NOT_ZERO.into());
         }
-        let pool = self.pool_of(request.market)?;
+        let touched = self.touched(request.market, command.time_ns)?;
+        let pool = touched.pool;
         let place = (request.market, context.account, command.sub);
         let provider = self.state.pools.providers.get(&place).copied().unwrap_or_default();
         let shares = request.amount;
@@ -126,49 +134,106 @@ impl<B: Book> Engine<B> {
         if command.time_ns < provider.unlock_ns {
             return reject(Code::LIQUIDITY_LOCKED, provider.unlock_ns, command.time_ns);
         }
-        let liquidity = pool.liquidity - share(pool.liquidity, shares, pool.shares, true);
-        if shares < pool.shares && liquidity < MIN_B_MICRO {
-            return reject(Code::PARAMETER_OUT_OF_BOUNDS, MIN_B_MICRO, liquidity);
+        // The lasting measure of a dynamic pool is L₀.
+        let measure = if pool.kind == amm_kind::PM_DYNAMIC { pool.decay.base } else { pool.liquidity };
+        let left = measure - share(measure, shares, pool.shares, true);
+        if shares < pool.shares && left < MIN_B_MICRO {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, MIN_B_MICRO, left);
         }
-        let market = &self.state.markets.list[request.market as usize];
-        let (quote, settled) = (market.quote, market.status >= status::SETTLED);
-        let reserves = self.pool_reserves(request.market, &pool);
-        let cash = self.state.system.get(line::POOL_CASH, request.market + 1, quote);
+        self.take_out(command, (place, provider), (&touched, shares), request.min_out, output)
+    }
+
+    /// 0502, op 2: what a dynamic pool has set free for the provider; complete sets among it as money.
+    ///
+    /// # Errors
+    /// `POOL_NOT_FOUND`, `PARAMETER_OUT_OF_BOUNDS` for an amount, `NOTHING_TO_CLAIM`, `SLIPPAGE_EXCEEDED`.
+    pub(crate) fn collect_liquidity(
+        &mut self,
+        command: &Command,
+        context: Context,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let request: PoolLiquidity = command.payload_as();
+        if request.reserved != 0 {
+            return Err(Code::RESERVED_NOT_ZERO.into());
+        }
+        if request.amount != 0 {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, request.amount);
+        }
+        let touched = self.touched(request.market, command.time_ns)?;
+        let place = (request.market, context.account, command.sub);
+        let provider = self.state.pools.providers.get(&place).copied().unwrap_or_default();
+        let mut settled = provider;
+        settled.settle(&touched.pool);
+        if settled.owed.claims == [0; SIDES] {
+            return reject(Code::NOTHING_TO_CLAIM, 1, 0);
+        }
+        self.take_out(command, (place, provider), (&touched, 0), request.min_out, output)
+    }
+
+    /// Gives a provider the part of `shares` of everything, and what has been set free for it.
+    fn take_out(
+        &mut self,
+        command: &Command,
+        (place, mut provider): ((u32, u32, u8), Provider),
+        (touched, shares): (&Touched, i64),
+        min_out: i64,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let (market, account, sub) = place;
+        let Touched { pool, reserves, .. } = touched;
+        let outcomes = usize::from(pool.outcome_count);
+        let entry = &self.state.markets.list[market as usize];
+        let (quote, settled) = (entry.quote, entry.status >= status::SETTLED);
+        let cash = self.state.system.get(line::POOL_CASH, market + 1, quote);
         let part = |amount: i64| share(amount, shares, pool.shares, false);
-        let parts = reserves[..usize::from(pool.outcome_count)].iter().map(|&claims| part(claims));
+        let mut new = Pool { shares: pool.shares - shares, ..*pool };
+        new.liquidity -= share(pool.liquidity, shares, pool.shares, true);
+        new.decay.base -= share(pool.decay.base, shares, pool.shares, true);
+        provider.settle(pool);
+        let mut given = [0; MAX_OUTCOMES];
+        for (outcome, given) in given[..outcomes].iter_mut().enumerate() {
+            *given = part(reserves[outcome]);
+        }
+        for side in 0..SIDES.min(outcomes) {
+            // The last provider also takes what the division of the released claims has left.
+            let last = new.shares == 0;
+            let owed = if last { new.decay.released[side] } else { provider.owed.claims[side] };
+            given[side] += owed;
+            new.decay.released[side] -= owed;
+        }
+        let given = &given[..outcomes];
         // The claims of a settled market are redeemed, not merged.
-        let complete = if settled { 0 } else { parts.min().unwrap_or(0) };
+        let complete = if settled { 0 } else { given.iter().copied().min().unwrap_or(0) };
         let money = part(cash) + complete;
-        if money < request.min_out {
-            return reject(Code::SLIPPAGE_EXCEEDED, request.min_out, money);
+        if money < min_out {
+            return reject(Code::SLIPPAGE_EXCEEDED, min_out, money);
         }
         self.check_claims_room()?;
-        let owner = (context.account, command.sub);
-        let rest = Provider { shares: provider.shares - shares, ..provider };
-        if rest.shares == 0 {
+        self.keep_touch(command, market, touched, output);
+        provider.shares -= shares;
+        provider.owed.claims = [0; SIDES];
+        if provider.shares == 0 {
             self.state.pools.providers.remove(&place);
         } else {
-            self.state.pools.providers.insert(place, rest);
+            self.state.pools.providers.insert(place, provider);
         }
-        let new = Pool { liquidity, shares: pool.shares - shares, ..pool };
         if new.shares == 0 {
-            self.state.pools.pools.remove(&request.market);
+            self.state.pools.pools.remove(&market);
         } else {
-            self.state.pools.pools.insert(request.market, new);
+            self.state.pools.pools.insert(market, new);
         }
-        self.post_pool(owner, (request.market, quote), money, (-money, -complete), output);
-        let subject = subject_of(owner, request.market);
-        let body = liquidity_body(shares, money, -complete, &rest, &new);
-        output.emit(command, EventKind::LiquidityRemoved, subject, &body);
-        for outcome in 0..pool.outcome_count {
-            let claims = part(reserves[usize::from(outcome)]) - complete;
-            if claims != 0 {
-                self.move_claims(command, &subject, outcome, (claims, 0), claims_cause::POOL, output);
-            }
+        self.post_pool((account, sub), (market, quote), money, (-money, -complete), output);
+        let subject = subject_of((account, sub), market);
+        let body = liquidity_body(shares, money, -complete, &provider, &new);
+        let kind = if shares > 0 { EventKind::LiquidityRemoved } else { EventKind::LiquidityCollected };
+        output.emit(command, kind, subject, &body);
+        for (outcome, &claims) in given.iter().enumerate().filter(|(_, &claims)| claims != complete) {
+            let moved = (claims - complete, 0);
+            self.move_claims(command, &subject, outcome as u8, moved, claims_cause::POOL, output);
         }
-        let change = |outcome: u8| -part(reserves[usize::from(outcome)]);
-        self.move_pool(command, request.market, pool.outcome_count, change, output);
-        self.after_collateral(command, context.account, command.sub, output);
+        self.move_pool(command, market, pool.outcome_count, |outcome| -given[usize::from(outcome)], output);
+        self.after_collateral(command, account, sub, output);
         Ok(money as u64)
     }
 }

@@ -35,16 +35,16 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 || request.reserved2 != 0 || request.reserved3 != 0 {
             return Err(Code::RESERVED_NOT_ZERO.into());
         }
-        let pool = self.pool_of(request.market)?;
-        let ask = self.check_swap(&request, &pool, command.time_ns)?;
-        let reserves = self.pool_reserves(request.market, &pool);
+        let ask = self.check_swap(&request, &self.pool_of(request.market)?, command.time_ns)?;
+        let touched = self.touched(request.market, command.time_ns)?;
         let owner = (context.account, command.sub);
-        let swap = self.price_swap(owner, &request, &pool, &reserves, ask)?;
+        let swap = self.price_swap(owner, &request, &touched.pool, &touched.reserves, ask)?;
         if ask.buys() {
             self.check_money(owner.0, owner.1, swap.quote, swap.money)?;
         }
         self.check_claims_room()?;
-        self.settle_swap(command, (owner, &request), (&pool, ask), &swap, output);
+        self.keep_touch(command, request.market, &touched, output);
+        self.settle_swap(command, (owner, &request), (&touched.pool, ask), &swap, output);
         Ok(if matches!(ask, Ask::Earn(_)) { swap.money } else { swap.priced.shares } as u64)
     }
 
@@ -64,7 +64,8 @@ impl<B: Book> Engine<B> {
         let priced = pool.price(reserves, cash, request.outcome, ask).map_err(as_reject)?;
         self.check_priced(owner, request, (cash, reserves, pool.outcome_count), &priced, ask.buys())?;
         check_impact(request, &priced)?;
-        let elastic = self.elastic_now(most_e6bp, thin_bp(cash, &reserves[..usize::from(pool.outcome_count)]));
+        let elastic =
+            self.elastic_now(most_e6bp, thin_bp(cash, &reserves[..usize::from(pool.outcome_count)]));
         let base = priced.fee_base();
         let whole = amount(base, elastic.rate_e8);
         let fee = if ask.buys() { whole } else { whole.min(priced.cost) };
@@ -89,7 +90,13 @@ impl<B: Book> Engine<B> {
         let provider_fee = provider_share(fee);
         let (to_user, to_pool) =
             if ask.buys() { (-swap.money, priced.cost) } else { (swap.money, -priced.cost) };
-        self.post_pool(owner, (request.market, quote), to_user, (to_pool + provider_fee, priced.minted), output);
+        self.post_pool(
+            owner,
+            (request.market, quote),
+            to_user,
+            (to_pool + provider_fee, priced.minted),
+            output,
+        );
         let split = split(fee, Profile::Standard);
         let lines = [
             (line::VAULT_CASH, split.vault - provider_fee),

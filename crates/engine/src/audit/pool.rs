@@ -6,12 +6,13 @@ use super::ledger::{FREE, POOL_CASH, SET_ESCROW};
 use super::orders::fee_movements;
 use super::outcome::{ClaimsMove, OUTCOME};
 use super::records::check_movements;
-use super::Auditor;
+use super::{Auditor, Market};
 use crate::hash::Map;
-use crate::wire::event::{Event, EventKind, LiquidityBody, PoolBody, Posting, SwapBody};
+use crate::wire::event::{Event, EventKind, LiquidityBody, PoolBody, Posting, RescaleBody, SwapBody};
 
 const LMSR: u8 = 1;
 const PM_STATIC: u8 = 2;
+const PM_DYNAMIC: u8 = 3;
 const POOL_ACCOUNT: u32 = u32::MAX;
 const ACTIVE: u8 = 1;
 const SETTLED: u8 = 6;
@@ -24,27 +25,55 @@ const LARGEST_IMPACT_PPB: i64 = 200_000_000;
 const RELATIVE_ROOM: f64 = 1e-12;
 const ABSOLUTE_ROOM: f64 = 1e-3;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Pool {
     kind: u8,
     liquidity: i64,
     shares: i64,
+    /// Of a dynamic pm-AMM: L₀, t₀, claims set free and not collected, claims set free per share in 2⁻⁶⁴.
+    base: i64,
+    created_ns: i64,
+    released: [i64; 2],
+    growth: [u128; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Provider {
+    shares: i64,
+    unlock_ns: i64,
+    entry: [u128; 2],
+    owed: [i64; 2],
+}
+
+impl Provider {
+    /// Takes what was set free since the last time.
+    fn credit(&mut self, pool: &Pool) {
+        for side in 0..2 {
+            let product = self.shares as u128 * (pool.growth[side] - self.entry[side]);
+            self.owed[side] += (product / (1 << 64)) as i64;
+        }
+        self.entry = pool.growth;
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Pools {
     pools: Map<u32, Pool>,
-    providers: Map<(u32, u32, u8), (i64, i64)>,
+    providers: Map<(u32, u32, u8), Provider>,
 }
 
 impl Pools {
     /// Takes a pool of a restored state over.
-    pub fn load(&mut self, market: u32, kind: u8, liquidity: i64, shares: i64) {
-        self.pools.insert(market, Pool { kind, liquidity, shares });
+    pub fn load(&mut self, market: u32, pool: &crate::amm::pool::Pool) {
+        let &crate::amm::pool::Pool { kind, liquidity, shares, decay, .. } = pool;
+        let (base, created_ns) = (decay.base, decay.created_ns);
+        let (released, growth) = (decay.released, decay.growth);
+        self.pools.insert(market, Pool { kind, liquidity, shares, base, created_ns, released, growth });
     }
 
-    pub fn load_provider(&mut self, place: (u32, u32, u8), shares: i64, unlock_ns: i64) {
-        self.providers.insert(place, (shares, unlock_ns));
+    pub fn load_provider(&mut self, place: (u32, u32, u8), provider: &crate::amm::pool::Provider) {
+        let &crate::amm::pool::Provider { shares, unlock_ns, owed } = provider;
+        self.providers.insert(place, Provider { shares, unlock_ns, entry: owed.entry, owed: owed.claims });
     }
 }
 
@@ -53,6 +82,15 @@ fn part_of(amount: i64, part: i64, whole: i64, up: bool) -> i64 {
     let product = i128::from(amount) * i128::from(part);
     let rest = if up { i128::from(whole) - 1 } else { 0 };
     ((product + rest) / i128::from(whole)) as i64
+}
+
+/// L_t of a dynamic pool by its L₀ and the times.
+fn liquidity_now(pool: &Pool, market: &Market, now_ns: i64) -> i64 {
+    let (left, whole) = (market.settle_time_ns - now_ns, market.settle_time_ns - pool.created_ns);
+    if left <= 0 {
+        return 0;
+    }
+    libm::floor(pool.base as f64 * libm::sqrt(left as f64 / whole as f64)) as i64
 }
 
 /// False also when the need is not a number.
@@ -68,6 +106,7 @@ impl Auditor {
             EventKind::PoolCreated => self.pool_created(event, postings),
             EventKind::AmmSwapped => self.swapped(event, postings),
             EventKind::LiquidityAdded => self.liquidity_added(event, postings),
+            EventKind::PoolRescaled => self.rescaled(event, postings),
             _ => self.liquidity_removed(event, postings),
         }
     }
@@ -75,7 +114,8 @@ impl Auditor {
     fn pool_created(&mut self, event: &Event, postings: &[Posting]) -> Check {
         let body: PoolBody = event.body_as();
         let market = *self.market(event.market)?;
-        let pm = body.amm_kind == PM_STATIC;
+        let dynamic = body.amm_kind == PM_DYNAMIC;
+        let pm = dynamic || body.amm_kind == PM_STATIC;
         ensure!(
             body.amm_kind == LMSR || (pm && market.outcome_count == 2),
             "I17",
@@ -93,7 +133,11 @@ impl Auditor {
             body.shares,
             body.minted
         );
-        let pool = Pool { kind: body.amm_kind, liquidity: body.liquidity, shares: body.shares };
+        let mut pool = Pool { kind: body.amm_kind, liquidity: body.liquidity, ..Pool::default() };
+        pool.shares = body.shares;
+        if dynamic {
+            (pool.base, pool.created_ns) = (body.liquidity, event.time_ns);
+        }
         ensure!(
             self.pools.pools.insert(event.market, pool).is_none(),
             "I17",
@@ -101,7 +145,9 @@ impl Auditor {
             event.market
         );
         let place = (event.market, event.account, event.sub);
-        self.pools.providers.insert(place, (body.shares, event.time_ns + LOCK_NS));
+        let provider =
+            Provider { shares: body.shares, unlock_ns: event.time_ns + LOCK_NS, ..Provider::default() };
+        self.pools.providers.insert(place, provider);
         self.check_pool_money(event, postings, -body.funding, (body.funding, body.minted), (0, 0))?;
         for outcome in 0..market.outcome_count {
             self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, body.minted);
@@ -131,6 +177,12 @@ impl Auditor {
         let impact = body.price_after_ppb - body.price_before_ppb;
         ensure!(impact.abs() <= LARGEST_IMPACT_PPB, "I17", "a swap moves the price by {impact} ppb");
         ensure!(body.liquidity == pool.liquidity, "I17", "liquidity is {}", pool.liquidity);
+        ensure!(
+            pool.kind != PM_DYNAMIC || pool.liquidity <= liquidity_now(&pool, &market, event.time_ns),
+            "I17",
+            "a swap at liquidity {} that time has reduced",
+            pool.liquidity
+        );
         let buys = body.side != SELL;
         let fee = self.swap_fee(event.market, &body, buys)?;
         let provider_fee = fee_movements(market.quote, fee)[0].4 / 2;
@@ -148,6 +200,7 @@ impl Auditor {
         };
         self.check_pool_money(event, postings, to_user, (to_pool, body.minted), (fee, provider_fee))?;
         self.collect_fees(market.quote, fee - provider_fee);
+        self.expect_claims(event.market, (event.account, event.sub), body.outcome, bought);
         let change = |outcome| body.minted - if outcome == body.outcome { bought } else { 0 };
         for outcome in 0..market.outcome_count {
             self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, change(outcome));
@@ -197,15 +250,14 @@ impl Auditor {
             body.minted
         );
         let liquidity = pool.liquidity + part_of(pool.liquidity, body.shares, pool.shares, false);
+        let base = pool.base + part_of(pool.base, body.shares, pool.shares, false);
         let provider = self.pools.providers.entry((event.market, event.account, event.sub)).or_default();
-        *provider = (provider.0 + body.shares, event.time_ns + LOCK_NS);
+        provider.credit(&pool);
+        provider.shares += body.shares;
+        provider.unlock_ns = event.time_ns + LOCK_NS;
         let held = *provider;
-        self.set_pool(
-            event.market,
-            &body,
-            Pool { liquidity, shares: pool.shares + body.shares, ..pool },
-            held,
-        )?;
+        let new = Pool { liquidity, base, shares: pool.shares + body.shares, ..pool };
+        self.set_pool(event.market, &body, new, &held)?;
         self.check_pool_money(event, postings, -body.money, (body.money, body.minted), (0, 0))?;
         for (outcome, &owned) in claims.iter().enumerate() {
             let outcome = outcome as u8;
@@ -220,17 +272,25 @@ impl Auditor {
         let market = *self.market(event.market)?;
         let pool = self.pool(event.market)?;
         let place = (event.market, event.account, event.sub);
-        let (owned, unlock_ns) = self.pools.providers.get(&place).copied().unwrap_or_default();
+        let mut held = self.pools.providers.get(&place).copied().unwrap_or_default();
+        let collects = event.kind == EventKind::LiquidityCollected as u16;
         ensure!(
-            body.shares > 0 && body.shares <= owned && event.time_ns >= unlock_ns,
+            if collects { body.shares == 0 } else { body.shares > 0 && event.time_ns >= held.unlock_ns }
+                && body.shares <= held.shares,
             "I17",
-            "{} of {owned} shares leave, locked until {unlock_ns}",
-            body.shares
+            "{} of {} shares leave, locked until {}",
+            body.shares,
+            held.shares,
+            held.unlock_ns
         );
         let part = |amount| part_of(amount, body.shares, pool.shares, false);
-        let claims = self.pool_claims(event.market);
+        held.credit(&pool);
+        let all = body.shares == pool.shares;
+        let owed = if all { pool.released } else { held.owed };
+        let mut given: Vec<i64> = self.pool_claims(event.market).iter().map(|&claims| part(claims)).collect();
+        given.iter_mut().zip(owed).for_each(|(given, owed)| *given += owed);
         let cash = self.pool_cash(event.market, market.quote) + body.money + body.minted;
-        let complete = claims.iter().map(|&claims| part(claims)).min().unwrap_or(0);
+        let complete = given.iter().copied().min().unwrap_or(0);
         let complete = if market.status >= SETTLED { 0 } else { complete };
         ensure!(
             body.minted == -complete && body.money == part(cash) + complete,
@@ -240,29 +300,68 @@ impl Auditor {
             body.money,
             body.minted
         );
-        let held = (owned - body.shares, unlock_ns);
+        held.shares -= body.shares;
+        held.owed = [0, 0];
         self.pools.providers.insert(place, held);
-        if held.0 == 0 {
+        if held.shares == 0 {
             self.pools.providers.remove(&place);
         }
-        let liquidity = pool.liquidity - part_of(pool.liquidity, body.shares, pool.shares, true);
-        self.set_pool(
-            event.market,
-            &body,
-            Pool { liquidity, shares: pool.shares - body.shares, ..pool },
-            held,
-        )?;
+        let mut new = Pool { shares: pool.shares - body.shares, ..pool };
+        new.liquidity -= part_of(pool.liquidity, body.shares, pool.shares, true);
+        new.base -= part_of(pool.base, body.shares, pool.shares, true);
+        new.released = [pool.released[0] - owed[0], pool.released[1] - owed[1]];
+        ensure!(new.released.iter().all(|&released| released >= 0), "I17", "released claims of {new:?}");
+        self.set_pool(event.market, &body, new, &held)?;
         self.check_pool_money(event, postings, body.money, (-body.money, body.minted), (0, 0))?;
-        for (outcome, &owned) in claims.iter().enumerate() {
+        for (outcome, &given) in given.iter().enumerate() {
             let outcome = outcome as u8;
-            self.expect_claims(event.market, (event.account, event.sub), outcome, part(owned) - complete);
-            self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, -part(owned));
+            self.expect_claims(event.market, (event.account, event.sub), outcome, given - complete);
+            self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, -given);
         }
         if body.total_shares == 0 {
             self.pools.pools.remove(&event.market);
             return Ok(());
         }
-        self.check_backing(event.market, |outcome| -part(claims[usize::from(outcome)]))
+        self.check_backing(event.market, |outcome| -given[usize::from(outcome)])
+    }
+
+    /// P10.4.4: liquidity by the time that is left, claims set free in proportion.
+    fn rescaled(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: RescaleBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let mut pool = self.pool(event.market)?;
+        let liquidity = liquidity_now(&pool, &market, event.time_ns);
+        ensure!(
+            pool.kind == PM_DYNAMIC && postings.is_empty() && liquidity < pool.liquidity,
+            "I17",
+            "a pool of kind {} falls from {} to {liquidity}",
+            pool.kind,
+            pool.liquidity
+        );
+        let claims = self.pool_claims(event.market);
+        let free = [0, 1].map(|side| {
+            let kept = part_of(claims[side], liquidity, pool.liquidity, true);
+            claims[side] - kept
+        });
+        for side in 0..2 {
+            pool.released[side] += free[side];
+            pool.growth[side] += free[side] as u128 * (1 << 64) / pool.shares as u128;
+        }
+        let told = (body.liquidity_before, body.liquidity, body.base);
+        ensure!(
+            told == (pool.liquidity, liquidity, pool.base)
+                && [body.freed_first, body.freed_second] == free
+                && [body.released_first, body.released_second] == pool.released,
+            "I17",
+            "a pool falls from {} to {liquidity} and frees {free:?}, not {body:?}",
+            pool.liquidity
+        );
+        pool.liquidity = liquidity;
+        self.pools.pools.insert(event.market, pool);
+        if liquidity == 0 {
+            return Ok(());
+        }
+        self.check_backing(event.market, |_| 0)
     }
 
     pub(super) fn has_pool(&self, market: u32) -> bool {
@@ -277,9 +376,9 @@ impl Auditor {
             .ok_or_else(|| fault("I17", format_args!("market {market} has no pool")))
     }
 
-    fn set_pool(&mut self, market: u32, body: &LiquidityBody, pool: Pool, held: (i64, i64)) -> Check {
+    fn set_pool(&mut self, market: u32, body: &LiquidityBody, pool: Pool, held: &Provider) -> Check {
         ensure!(
-            (body.provider_shares, body.unlock_ns) == held
+            (body.provider_shares, body.unlock_ns) == (held.shares, held.unlock_ns)
                 && (body.total_shares, body.liquidity) == (pool.shares, pool.liquidity),
             "I17",
             "provider and pool have {held:?} and {pool:?}, not {body:?}"
@@ -292,9 +391,14 @@ impl Auditor {
         self.ledger.line(market + 1, 0, quote, POOL_CASH)
     }
 
+    /// Reserves of a pool: its claims less those set free.
     fn pool_claims(&self, market: u32) -> Vec<i64> {
         let outcomes = self.markets[market as usize].outcome_count;
-        (0..outcomes).map(|outcome| self.claim(POOL_ACCOUNT, 0, market, outcome).0).collect()
+        let mut claims: Vec<i64> =
+            (0..outcomes).map(|outcome| self.claim(POOL_ACCOUNT, 0, market, outcome).0).collect();
+        let released = self.pools.pools.get(&market).map_or([0, 0], |pool| pool.released);
+        claims.iter_mut().zip(released).for_each(|(claims, released)| *claims -= released);
+        claims
     }
 
     fn expect_claims(&mut self, market: u32, (account, sub): (u32, u8), outcome: u8, free: i64) {
@@ -337,6 +441,9 @@ impl Auditor {
         for (outcome, claims) in claims.iter_mut().enumerate() {
             *claims += change(outcome as u8);
             ensure!(*claims >= 0, "I17", "the pool of market {market} has {claims} of outcome {outcome}");
+        }
+        if liquidity == 0 {
+            return Ok(());
         }
         let scale = liquidity as f64;
         let room = scale * RELATIVE_ROOM + ABSOLUTE_ROOM;

@@ -500,5 +500,6 @@ pub fn market_of(body: &MarketBody) -> Market {
         taker_fee_e6bp: body.taker_fee_e6bp,
         maker_fee_e6bp: body.maker_fee_e6bp,
         elastic: body.market_flags & ELASTIC_FEE != 0,
+        settle_time_ns: body.settle_time_ns,
     }
 }

@@ -81,6 +81,7 @@ impl Auditor {
                 taker_fee_e6bp: market.parameters.taker_fee_e6bp,
                 maker_fee_e6bp: market.parameters.maker_fee_e6bp,
                 elastic: market.is_elastic(),
+                settle_time_ns: market.settle_time_ns,
             });
             self.books.open_market();
             self.positions.open_market();
@@ -92,10 +93,10 @@ impl Auditor {
         }
         self.venues.load(&state.venues);
         for (&market, pool) in &state.pools.pools {
-            self.pools.load(market, pool.kind, pool.liquidity, pool.shares);
+            self.pools.load(market, pool);
         }
         for (&place, provider) in &state.pools.providers {
-            self.pools.load_provider(place, provider.shares, provider.unlock_ns);
+            self.pools.load_provider(place, provider);
         }
         self.take_over_values(engine)?;
         self.take_over_positions(engine)?;

@@ -192,6 +192,7 @@ kinds! {
     SwapAmm = (0x0501, 0) SwapAmm;
     AddLiquidity = (0x0502, 0) PoolLiquidity;
     RemoveLiquidity = (0x0502, 1) PoolLiquidity;
+    CollectLiquidity = (0x0502, 2) PoolLiquidity;
     MintSet = (0x0601, 0) OneSet;
     MergeSet = (0x0602, 0) OneSet;
     Redeem = (0x0603, 0) OneMarket;

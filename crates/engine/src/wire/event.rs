@@ -26,7 +26,7 @@ pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
 };
-pub use super::pool::{LiquidityBody, PoolBody, SwapBody};
+pub use super::pool::{LiquidityBody, PoolBody, RescaleBody, SwapBody};
 pub use super::resolution::{
     BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, RedeemedBody, SweptBody, VoteBody,
 };
@@ -229,6 +229,8 @@ event_kinds! {
     AmmSwapped = 0x0502 SwapBody;
     LiquidityAdded = 0x0503 LiquidityBody;
     LiquidityRemoved = 0x0504 LiquidityBody;
+    PoolRescaled = 0x0505 RescaleBody;
+    LiquidityCollected = 0x0506 LiquidityBody;
     SetMinted = 0x0601 SetBody;
     SetMerged = 0x0602 SetBody;
     ClaimsMoved = 0x0604 ClaimsBody;

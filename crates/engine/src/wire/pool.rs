@@ -30,7 +30,8 @@ record! {
 }
 
 record! {
-    /// 0502: micro-quote to add, or the provider's shares to take out; fewest shares, or least money, to get.
+    /// 0502: micro-quote to add, or the provider's shares to take out (none to collect what a dynamic pool has set
+    /// free); fewest shares, or least money, to get.
     PoolLiquidity: 24 { market: u32, reserved: u32, amount: i64, min_out: i64 }
 }
 
@@ -88,6 +89,21 @@ record! {
         liquidity: i64,
         /// Until then the provider takes nothing out.
         unlock_ns: i64,
+    }
+}
+
+record! {
+    /// A dynamic pool at its next touch: liquidity in micro-shares, and the claims set free at the same price.
+    RescaleBody: 56 {
+        liquidity_before: i64,
+        liquidity: i64,
+        /// Of outcomes 0 and 1, now and in all that nobody has collected.
+        freed_first: i64,
+        freed_second: i64,
+        released_first: i64,
+        released_second: i64,
+        /// L₀.
+        base: i64,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the state machine through its public border: commands in, results, events and postings out.
 
 mod amm;
+mod amm_properties;
 mod arena;
 mod auction;
 mod audit;

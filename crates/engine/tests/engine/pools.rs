@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use tradewind_engine::audit::Auditor;
-use tradewind_engine::wire::command::*;
 use tradewind_engine::fees::{amount, provider_share, split, Profile};
-use tradewind_engine::wire::event::{ClaimsBody, EventKind, FeeBody, LiquidityBody, PoolBody, SwapBody};
+use tradewind_engine::wire::command::*;
+use tradewind_engine::wire::event::{
+    ClaimsBody, EventKind, FeeBody, LiquidityBody, PoolBody, RescaleBody, SwapBody,
+};
 use tradewind_engine::wire::pool::amm_kind;
 use tradewind_engine::wire::{Code, Event, Record};
 use tradewind_engine::{id, Engine};
@@ -74,10 +76,10 @@ fn a_pool_is_refused_by_kind_funding_owner_and_number() {
     let binary = with_outcomes(&mut world, 2);
     let many = with_outcomes(&mut world, 5);
     let kind = |kind, funding| create(OPERATOR, binary, kind, funding);
-    world.refuse(kind(amm_kind::PM_DYNAMIC, 100 * DOLLAR), Code::INVALID_AMM_KIND);
-    world.refuse(kind(amm_kind::NONE, 100 * DOLLAR), Code::INVALID_AMM_KIND);
     world.refuse(kind(amm_kind::DISTRIBUTION, 100 * DOLLAR), Code::INVALID_AMM_KIND);
-    world.refuse(create(OPERATOR, many, amm_kind::PM_STATIC, 100 * DOLLAR), Code::INVALID_AMM_KIND);
+    for wrong in [amm_kind::PM_STATIC, amm_kind::PM_DYNAMIC, 5] {
+        world.refuse(create(OPERATOR, many, wrong, 100 * DOLLAR), Code::INVALID_AMM_KIND);
+    }
     world.refuse(create(OPERATOR, 0, amm_kind::LMSR, 100 * DOLLAR), Code::INVALID_AMM_KIND);
     world.refuse(create(OPERATOR, 99, amm_kind::LMSR, 100 * DOLLAR), Code::MARKET_NOT_FOUND);
     world.refuse(kind(amm_kind::LMSR, 100 * DOLLAR - 1), Code::BELOW_MINIMUM);
@@ -345,29 +347,134 @@ fn i17_the_auditor_notices_a_swap_that_gives_more_than_the_curve() {
     }
 }
 
+fn rescaled(world: &World) -> Option<RescaleBody> {
+    let found = world.events().into_iter().find(|(kind, _)| *kind == EventKind::PoolRescaled);
+    found.map(|(_, event)| event.body_as())
+}
+
+fn collect(owner: Key, market: u32) -> Command {
+    by(owner, Kind::CollectLiquidity).with(&PoolLiquidity { market, reserved: 0, amount: 0, min_out: 0 })
+}
+
+#[test]
+fn p10_1_a_binary_market_has_the_dynamic_pm_amm_and_no_other_within_a_day_of_its_end() {
+    let mut world: World = World::new();
+    let market = with_outcomes(&mut world, 2);
+    world.accept(create(OPERATOR, market, amm_kind::NONE, 50 * DOLLAR));
+    let body: PoolBody = world.events()[0].1.body_as();
+    assert_eq!((body.amm_kind, body.chosen, body.minted), (amm_kind::PM_DYNAMIC, 0, 50 * DOLLAR));
+    let soon = CreateMarket { settle_time_ns: START + 20 * HOUR, ..outcome_request(77, 2) };
+    let market = world.accept(by(OPERATOR, Kind::CreateMarket).with(&soon)).value as u32;
+    for refused in [amm_kind::LMSR, amm_kind::PM_STATIC] {
+        world.refuse(create(OPERATOR, market, refused, 100 * DOLLAR), Code::INVALID_AMM_KIND);
+    }
+    world.accept(create(OPERATOR, market, amm_kind::PM_DYNAMIC, 100 * DOLLAR));
+    world.wait(20 * HOUR - 60 * SECOND);
+    world.refuse(swap(ALICE, request(market, 0, side::BUY, DOLLAR)), Code::IN_RESOLUTION_BUFFER);
+}
+
+#[test]
+fn p10_4_4_time_shrinks_a_dynamic_pool_at_its_price_and_its_providers_collect_what_is_free() {
+    let mut world: World = World::new();
+    let market = with_pool(&mut world, 2, amm_kind::PM_DYNAMIC);
+    let first = world.engine.pool(market).expect("a pool").liquidity;
+    world.accept(swap(ALICE, request(market, 0, side::BUY, 50 * DOLLAR)));
+    assert!(rescaled(&world).is_none());
+    let price = swap_body(&world).price_after_ppb;
+    world.refuse(collect(OPERATOR, market), Code::NOTHING_TO_CLAIM);
+    world.wait(15 * DAY);
+    world.refuse(swap(ALICE, request(market, 0, side::BUY, 500 * DOLLAR)), Code::PRICE_IMPACT_TOO_HIGH);
+    assert_eq!(world.engine.pool(market).expect("a pool").liquidity, first, "a reject touches nothing");
+    world.accept(swap(ALICE, request(market, 0, side::BUY, 10 * DOLLAR)));
+    let body = rescaled(&world).expect("half of the time is over");
+    assert_eq!((body.liquidity_before, body.base), (first, first));
+    assert!((body.liquidity as f64 - first as f64 * 0.5_f64.sqrt()).abs() < 1.0);
+    assert!((swap_body(&world).price_before_ppb - price).abs() < 10);
+    // Whoever provides from now on has no part in what is free already.
+    world.accept(liquidity(BOB, Kind::AddLiquidity, market, 100 * DOLLAR));
+    world.refuse(collect(BOB, market), Code::NOTHING_TO_CLAIM);
+    let mut reopened: World =
+        World { engine: Engine::restore(&world.engine.snapshot()).unwrap(), ..world.clone() };
+    reopened.auditor = Auditor::from_engine(&reopened.engine).unwrap();
+    for world in [&mut world, &mut reopened] {
+        let free = world.free(OPERATOR, USDC);
+        world.accept(collect(OPERATOR, market));
+        let taken: LiquidityBody = world.events()[0].1.body_as();
+        let sets = body.freed_first.min(body.freed_second);
+        assert!((taken.money - sets).abs() <= 1 && taken.shares == 0 && taken.minted == -taken.money);
+        assert_eq!(world.free(OPERATOR, USDC), free + taken.money);
+        let rest = claim(world, OPERATOR, market, 1).0;
+        assert!((rest - (body.freed_second - sets)).abs() <= 1);
+        world.refuse(collect(OPERATOR, market), Code::NOTHING_TO_CLAIM);
+        world.auditor.verify().unwrap();
+    }
+    assert_eq!(reopened.engine.state_hash(), world.engine.state_hash());
+}
+
+#[test]
+fn at_the_end_of_its_market_everything_of_a_dynamic_pool_is_its_providers() {
+    let mut world: World = World::new();
+    let market = with_pool(&mut world, 2, amm_kind::PM_DYNAMIC);
+    world.accept(liquidity(BOB, Kind::AddLiquidity, market, 500 * DOLLAR));
+    world.accept(swap(ALICE, request(market, 1, side::BUY, 80 * DOLLAR)));
+    world.wait(31 * DAY);
+    world.refuse(liquidity(BOB, Kind::AddLiquidity, market, 500 * DOLLAR), Code::MARKET_NOT_ACTIVE);
+    let shares = world.engine.pool(market).expect("a pool").shares;
+    world.accept(liquidity(OPERATOR, Kind::RemoveLiquidity, market, 1_000 * DOLLAR));
+    assert_eq!(rescaled(&world).expect("the end").liquidity, 0);
+    world.accept(liquidity(BOB, Kind::RemoveLiquidity, market, shares - 1_000 * DOLLAR));
+    assert!(world.engine.pool(market).is_none());
+    for outcome in 0..2 {
+        let held: i64 =
+            [ALICE, BOB, OPERATOR].iter().map(|&owner| claim(&world, owner, market, outcome).0).sum();
+        // Nothing is left with the pool.
+        assert_eq!(held, world.engine.claim_supply(market, outcome));
+    }
+    assert_eq!(cash(&world, market), 0);
+    world.auditor.verify().unwrap();
+}
+
+#[test]
+fn i17_the_auditor_notices_a_touch_that_keeps_or_frees_too_much() {
+    for at in [0, 8, 16, 24, 32, 40, 48] {
+        let mut world: World = World::new();
+        let market = with_pool(&mut world, 2, amm_kind::PM_DYNAMIC);
+        world.wait(DAY);
+        let mut auditor = world.auditor.clone();
+        world.accept(swap(ALICE, request(market, 0, side::BUY, 20 * DOLLAR)));
+        let (batch, mut events) = (&world.batch, world.batch.output.events.clone());
+        let touch = events.iter_mut().find(|event| event.kind == EventKind::PoolRescaled as u16);
+        let body = &mut touch.expect("a touch").body;
+        body[at] = body[at].wrapping_add(1);
+        let checked = auditor.check(&batch.commands, &batch.results, &events, &batch.output.postings);
+        assert_eq!(checked.expect_err("the damage is noticed").invariant, "I17", "byte {at}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn random_swaps_keep_every_invariant_and_round_trips_never_gain(
         outcomes in 2_u8..9,
-        pm in any::<bool>(),
-        steps in proptest::collection::vec((0_u8..8, any::<bool>(), 1_000_i64..60_000_000), 1..25),
+        kind in amm_kind::LMSR..=amm_kind::PM_DYNAMIC,
+        steps in proptest::collection::vec((0_u8..8, 0_u8..4, 1_000_i64..60_000_000, 0_i64..24), 1..25),
     ) {
         let mut world: World = World::new();
-        let pm = pm && outcomes == 2;
-        let kind = if pm { amm_kind::PM_STATIC } else { amm_kind::LMSR };
+        let outcomes = if kind == amm_kind::LMSR { outcomes } else { 2 };
         let market = with_pool(&mut world, outcomes, kind);
         let before = world.free(ALICE, USDC);
-        for (outcome, buys, amount) in steps {
+        for (outcome, ask, amount, hours) in steps {
             let outcome = outcome % outcomes;
             let owned = claim(&world, ALICE, market, outcome).0;
-            let one = if buys {
-                request(market, outcome, side::BUY, amount)
-            } else {
-                request(market, outcome, side::SELL, amount.min(owned).max(1))
+            let one = match ask {
+                0 => request(market, outcome, side::BUY, amount),
+                1 => SwapAmm { exact_out: 1, limit: FUNDS, ..request(market, outcome, side::BUY, amount) },
+                2 => request(market, outcome, side::SELL, amount.min(owned).max(1)),
+                _ => SwapAmm { exact_out: 1, limit: FUNDS, ..request(market, outcome, side::SELL, amount / 4) },
             };
             world.send(swap(ALICE, one));
+            world.wait(hours * HOUR);
         }
         // Everything back, as far as it is worth a swap: no gain, before fees even.
         for outcome in 0..outcomes {
@@ -379,6 +486,11 @@ proptest! {
         let rest: i64 = (0..outcomes).map(|outcome| claim(&world, ALICE, market, outcome).0).max().unwrap_or(0);
         if rest == 0 {
             prop_assert!(world.free(ALICE, USDC) <= before);
+        }
+        // Every resolution can be paid: of each outcome there is as much as lies in escrow.
+        let escrow = world.engine.system_balance(0x81, market + 1, USDC);
+        for outcome in 0..outcomes {
+            prop_assert_eq!(world.engine.claim_supply(market, outcome), escrow);
         }
         world.auditor.verify().unwrap();
     }

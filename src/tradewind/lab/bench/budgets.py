@@ -44,6 +44,14 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("engine.deep.ratio", "<=", 4, "x", "1 M resting orders, cost against 5,000"),
     Budget("leverage.take.instructions", "<=", 3_000, "instructions", "order with margin check and fill"),
     Budget("leverage.batch.instructions", "<=", 180_000, "instructions", "atomic batch of eight orders"),
+    Budget("pools.lmsr_8.instructions", "<=", 5_000, "instructions", "swap, LMSR of 8 outcomes"),
+    Budget("pools.lmsr_64.instructions", "<=", 15_000, "instructions", "swap, LMSR of 64 outcomes"),
+    Budget("pools.pm.instructions", "<=", 10_000, "instructions", "swap, pm-AMM"),
+    Budget("pools.pm_dynamic.instructions", "<=", 10_000, "instructions", "swap, dynamic pm-AMM"),
+    Budget("pools.lmsr_64.worst", "<=", 20_000, "instructions", "any swap, LMSR of 64 (ceiling)"),
+    Budget(
+        "pools.distribution.instructions", "<=", 20_000, "instructions", "distribution, 100 segments"
+    ),
     Budget("leverage.price.p50_us", "<=", 2_000, "us", "a price over 10,000 positions"),
     Budget("leverage.crash.steps_per_second", ">=", 200_000, "/s", "liquidation steps in a crash"),
     Budget("stack.max_frame_bytes", "<", 4_096, "bytes", "largest engine stack frame", exact=True),

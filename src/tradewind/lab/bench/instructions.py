@@ -104,6 +104,15 @@ def _worst(valgrind: str, flow: str, context: Context, folder: Path) -> int | No
     collect(
         valgrind, _program(flow, commands, 1, context), folder, context, f"--dump-after={COUNTED_FUNCTION}"
     )
+    return worst_dump(folder, commands, flow)
+
+
+def worst_dump(folder: Path, commands: int, flow: str) -> int:
+    """The largest total among the dumps of single commands in a folder.
+
+    Raises:
+        MeasureFailed: there are fewer dumps than commands by a tenth.
+    """
     totals = [int(match[1]) for path in folder.iterdir() for match in TOTALS.finditer(path.read_text())]
     counted = [total for total in totals if total]
     # Callgrind now and then joins two commands in one dump; that can only make the worst look worse.

@@ -21,6 +21,7 @@ from tradewind.lab.bench.machine import describe, in_memory
 SUITES: Final[Sequence[str]] = (
     "engine",
     "leverage",
+    "pools",
     "journal",
     "node",
     "python",

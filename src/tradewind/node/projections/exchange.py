@@ -14,6 +14,7 @@ from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
+from tradewind.node.projections.pools import PoolsView
 from tradewind.node.projections.resolution import ResolutionsView, VersesView
 from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.trades import TradesView
@@ -42,6 +43,7 @@ class ExchangeViews(Projections):
         self.suitability = SuitabilityView()
         self.token = TokenView()
         self.vault = VaultView()
+        self.pools = PoolsView()
         self.venues = VenuesView()
         self.resolutions = ResolutionsView()
         self.verses = VersesView()
@@ -64,6 +66,7 @@ class ExchangeViews(Projections):
                 self.suitability,
                 self.token,
                 self.vault,
+                self.pools,
                 self.venues,
                 self.resolutions,
                 self.verses,

@@ -110,6 +110,7 @@ impl Lmsr<'_> {
     /// # Errors
     /// As [`Lmsr::cost`]; `INVALID_AMOUNT` for an amount below 1; `INSUFFICIENT_LIQUIDITY` when no number of shares
     /// brings the money; `CONVERGENCE_FAILED`.
+    #[inline(never)]
     pub fn trade(&self, outcome: usize, ask: Ask) -> Result<Traded, Code> {
         if outcome >= self.quantities.len() {
             return Err(Code::INVALID_OUTCOME);
@@ -206,6 +207,7 @@ impl Lmsr<'_> {
     ///
     /// # Errors
     /// As [`Lmsr::prices_ppb`]; `INVALID_OUTCOME` when the lengths differ; `MATH_OVERFLOW`.
+    #[inline(never)]
     pub fn cost(&self, delta: &[i64]) -> Result<i64, Code> {
         if delta.len() != self.quantities.len() {
             return Err(Code::INVALID_OUTCOME);

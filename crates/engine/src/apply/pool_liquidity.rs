@@ -172,6 +172,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Gives a provider the part of `shares` of everything, and what has been set free for it.
+    #[inline(never)]
     fn take_out(
         &mut self,
         command: &Command,

@@ -49,6 +49,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// What a swap gives and costs, after every check but that of the buyer's money.
+    #[inline(never)]
     fn price_swap(
         &self,
         owner: (u32, u8),

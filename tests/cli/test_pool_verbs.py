@@ -25,7 +25,8 @@ def market(platform: Running) -> str:
     )  # fmt: skip
     platform.json("account", "open", "pool-alice")
     for account in ("pool-alice", "operator"):
-        platform.json("collateral", "deposit", account, "PUSD", "5000")
+        transfer = ("--external-id", f"pool-{account}", "--account", account)
+        platform.json("collateral", "deposit", "5000", "PUSD", *transfer)
     return f"OUTCOME-{made['value']}"
 
 

@@ -71,7 +71,8 @@ pub fn bench_market_maker(
 fn swaps(outcomes: u8, kind: u8, count: usize, batch_size: usize) -> Result<(usize, usize), Failure> {
     let mut stream = PoolStream::<FastBook>::new(outcomes, kind)?;
     let mut batch = EngineBatch::default();
-    let warming = stream.swaps(count);
+    // Twice as many: tables and the batch have grown before anything is counted.
+    let warming = stream.swaps(2 * count);
     let mut now_ns = stream.now_ns;
     apply_batch(&mut stream.engine, bytemuck::cast_slice(&warming), now_ns, &mut batch)?;
     let counted = stream.swaps(count);

@@ -58,8 +58,9 @@ pub fn pool_touched(
     let (created_ns, settle_ns, now_ns) = times_ns;
     pool.decay = Decay { base: base.max(0), created_ns, ..Decay::default() };
     pool.shares = 1;
-    Ok(match pool.rescaled(&all, settle_ns, now_ns) {
-        Some((later, rest, freed)) => (later.liquidity, rest[..SIDES].to_vec(), freed.to_vec()),
+    let mut all = all;
+    Ok(match pool.rescaled(&mut all, settle_ns, now_ns) {
+        Some((later, freed)) => (later.liquidity, all[..SIDES].to_vec(), freed.to_vec()),
         None => (liquidity, reserves, vec![0; SIDES]),
     })
 }

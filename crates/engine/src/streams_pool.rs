@@ -11,7 +11,6 @@ use crate::wire::command::{
     asset_flag, side, Command, CreateMarket, CreatePool, Deposit, Kind, OpenAccount, RegisterAsset, SwapAmm,
 };
 use crate::wire::error::Reject;
-use crate::wire::pool::amm_kind;
 use crate::wire::record::Record;
 
 const START_NS: i64 = 1_700_000_000_000_000_000;
@@ -117,12 +116,14 @@ impl<B: Book> PoolStream<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::pool::amm_kind;
     use crate::FastBook;
 
     #[test]
     fn all_swaps_of_the_stream_are_accepted() {
         let lmsr = [2, 8, 64].map(|outcomes| (outcomes, amm_kind::LMSR));
-        for (outcomes, kind) in lmsr.into_iter().chain([(2, amm_kind::PM_STATIC), (2, amm_kind::PM_DYNAMIC)]) {
+        for (outcomes, kind) in lmsr.into_iter().chain([(2, amm_kind::PM_STATIC), (2, amm_kind::PM_DYNAMIC)])
+        {
             let mut stream = PoolStream::<FastBook>::new(outcomes, kind).unwrap();
             let swaps = stream.swaps(300);
             let mut batch = Batch::default();

@@ -965,6 +965,7 @@ class AmmSwapped(Event, frozen=True, gc=False):
     price_before_ppb: int
     price_after_ppb: int
     liquidity: int
+    provider_fee: int
     postings: tuple[Posting, ...]
 
 
@@ -983,6 +984,32 @@ class LiquidityAdded(Event, frozen=True, gc=False):
 
 class LiquidityRemoved(Event, frozen=True, gc=False):
     """LIQUIDITY_REMOVED."""
+
+    shares: int
+    money: int
+    minted: int
+    provider_shares: int
+    total_shares: int
+    liquidity: int
+    unlock_ns: int
+    postings: tuple[Posting, ...]
+
+
+class PoolRescaled(Event, frozen=True, gc=False):
+    """POOL_RESCALED."""
+
+    liquidity_before: int
+    liquidity: int
+    freed_first: int
+    freed_second: int
+    released_first: int
+    released_second: int
+    base: int
+    postings: tuple[Posting, ...]
+
+
+class LiquidityCollected(Event, frozen=True, gc=False):
+    """LIQUIDITY_COLLECTED."""
 
     shares: int
     money: int
@@ -2310,6 +2337,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0502: AmmSwapped,
     0x0503: LiquidityAdded,
     0x0504: LiquidityRemoved,
+    0x0505: PoolRescaled,
+    0x0506: LiquidityCollected,
     0x0601: SetMinted,
     0x0602: SetMerged,
     0x0604: ClaimsMoved,

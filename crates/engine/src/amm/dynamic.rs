@@ -48,13 +48,14 @@ fn freed(reserve: i64, before: i64, after: i64) -> i64 {
 }
 
 impl Pool {
-    /// The pool and its reserves at `now_ns`, and the claims set free, at the same price; `None` when nothing changes.
+    /// The pool at `now_ns` and the claims set free, which leave `reserves` at the same price; `None` when nothing
+    /// changes.
     pub fn rescaled(
         &self,
-        reserves: &Reserves,
+        reserves: &mut Reserves,
         settle_ns: i64,
         now_ns: i64,
-    ) -> Option<(Pool, Reserves, [i64; SIDES])> {
+    ) -> Option<(Pool, [i64; SIDES])> {
         if self.kind != amm_kind::PM_DYNAMIC {
             return None;
         }
@@ -63,14 +64,14 @@ impl Pool {
         if liquidity >= self.liquidity {
             return None;
         }
-        let (mut pool, mut rest, mut free) = (Pool { liquidity, ..*self }, *reserves, [0; SIDES]);
+        let (mut pool, mut free) = (Pool { liquidity, ..*self }, [0; SIDES]);
         for side in 0..SIDES {
             free[side] = freed(reserves[side], self.liquidity, liquidity);
-            rest[side] -= free[side];
+            reserves[side] -= free[side];
             pool.decay.released[side] += free[side];
             pool.decay.growth[side] += ((free[side] as u128) << 64) / self.shares as u128;
         }
-        Some((pool, rest, free))
+        Some((pool, free))
     }
 }
 
@@ -103,11 +104,12 @@ mod tests {
 
     #[test]
     fn p10_4_6_half_way_the_golden_reserves_are_left() {
-        let (pool, reserves) = pool(100_000_000, 500_000_000);
-        let (later, rest, free) = pool.rescaled(&reserves, 2 * DAY, DAY).unwrap();
+        let (pool, mut rest) = pool(100_000_000, 500_000_000);
+        let whole = rest[0];
+        let (later, free) = pool.rescaled(&mut rest, 2 * DAY, DAY).unwrap();
         assert_eq!(later.liquidity, 70_710_678);
         assert!((rest[0] - 28_209_480).abs() <= 1 && rest[0] == rest[1], "{rest:?}");
-        assert_eq!(free[0] + rest[0], reserves[0]);
+        assert_eq!(free[0] + rest[0], whole);
     }
 
     #[test]
@@ -116,10 +118,7 @@ mod tests {
             let (mut pool, mut reserves) = pool(5_000_000_000, price);
             let whole = reserves;
             for step in 1..=40 {
-                let Some((next, rest, _)) = pool.rescaled(&reserves, 40 * DAY, step * DAY) else {
-                    panic!("{step}")
-                };
-                (pool, reserves) = (next, rest);
+                pool = pool.rescaled(&mut reserves, 40 * DAY, step * DAY).expect("time has passed").0;
                 if step == 40 {
                     break;
                 }
@@ -134,13 +133,13 @@ mod tests {
 
     #[test]
     fn who_provides_later_has_no_part_in_what_was_free_before() {
-        let (pool, reserves) = pool(100_000_000, 500_000_000);
+        let (pool, mut reserves) = pool(100_000_000, 500_000_000);
         let mut first = Provider { shares: pool.shares, ..Provider::default() };
-        let (mut pool, reserves, free) = pool.rescaled(&reserves, 4 * DAY, DAY).unwrap();
+        let (mut pool, free) = pool.rescaled(&mut reserves, 4 * DAY, DAY).unwrap();
         let mut second = Provider { shares: pool.shares, ..Provider::default() };
         second.owed.entry = pool.decay.growth;
         pool.shares *= 2;
-        let (pool, _, more) = pool.rescaled(&reserves, 4 * DAY, 2 * DAY).unwrap();
+        let (pool, more) = pool.rescaled(&mut reserves, 4 * DAY, 2 * DAY).unwrap();
         first.settle(&pool);
         second.settle(&pool);
         assert!((second.owed.claims[0] - more[0] / 2).abs() <= 1);

@@ -34,12 +34,28 @@ impl Weights {
     /// # Errors
     /// `INVALID_OUTCOME_COUNT` outside 2..64, `NOT_A_NUMBER`, `POOL_DOMAIN_EXCEEDED` below −700.
     pub fn new(exponents: &[f64]) -> Result<Weights, Code> {
-        if !(2..=MAX_OUTCOMES).contains(&exponents.len()) {
+        let mut weights = Weights::empty();
+        weights.fill(exponents.len(), exponents.iter().copied())?;
+        Ok(weights)
+    }
+
+    /// No state yet; to be filled in place.
+    #[inline]
+    pub const fn empty() -> Weights {
+        Weights { exponentials: [0.0; MAX_OUTCOMES], count: 0, top: 0, rest: 0.0 }
+    }
+
+    /// As [`Weights::new`], without moving the result.
+    ///
+    /// # Errors
+    /// As [`Weights::new`].
+    #[inline]
+    pub fn fill(&mut self, count: usize, exponents: impl Iterator<Item = f64>) -> Result<(), Code> {
+        if !(2..=MAX_OUTCOMES).contains(&count) {
             return Err(Code::INVALID_OUTCOME_COUNT);
         }
-        let count = exponents.len();
-        let mut weights = Weights { exponentials: [0.0; MAX_OUTCOMES], count, top: count, rest: 0.0 };
-        for (outcome, &exponent) in exponents.iter().enumerate() {
+        (self.count, self.top, self.rest) = (count, count, 0.0);
+        for (outcome, exponent) in exponents.enumerate() {
             if exponent.is_nan() {
                 return Err(Code::NOT_A_NUMBER);
             }
@@ -47,15 +63,15 @@ impl Weights {
                 return Err(Code::POOL_DOMAIN_EXCEEDED);
             }
             let power = if exponent == 0.0 { 1.0 } else { exp(exponent) };
-            weights.exponentials[outcome] = power;
-            if exponent == 0.0 && weights.top == count {
-                weights.top = outcome;
+            self.exponentials[outcome] = power;
+            if exponent == 0.0 && self.top == count {
+                self.top = outcome;
             } else {
-                weights.rest += power;
+                self.rest += power;
             }
         }
-        if weights.top < count {
-            Ok(weights)
+        if self.top < count {
+            Ok(())
         } else {
             Err(Code::POOL_DOMAIN_EXCEEDED)
         }

@@ -87,22 +87,19 @@ fn quotient(value: i64, reference: i64, b: i64) -> f64 {
 }
 
 impl Lmsr<'_> {
+    /// Fills the exponentials; the largest quantity.
+    ///
     /// # Errors
     /// `INVALID_OUTCOME_COUNT`, `PARAMETER_OUT_OF_BOUNDS` for b, `POOL_DOMAIN_EXCEEDED`.
-    fn weights(&self) -> Result<(Weights, [f64; MAX_OUTCOMES], i128), Code> {
+    #[inline]
+    fn weigh(&self, weights: &mut Weights) -> Result<i64, Code> {
         if !(MIN_B_MICRO..=MAX_B_MICRO).contains(&self.b) {
             return Err(Code::PARAMETER_OUT_OF_BOUNDS);
         }
-        let count = self.quantities.len();
         let top = self.quantities.iter().copied().max().ok_or(Code::INVALID_OUTCOME_COUNT)?;
-        let mut exponents = [0.0; MAX_OUTCOMES];
-        if count > MAX_OUTCOMES {
-            return Err(Code::INVALID_OUTCOME_COUNT);
-        }
-        for (exponent, &quantity) in exponents.iter_mut().zip(self.quantities) {
-            *exponent = quotient(quantity, top, self.b);
-        }
-        Ok((Weights::new(&exponents[..count])?, exponents, top.into()))
+        let exponents = self.quantities.iter().map(|&quantity| quotient(quantity, top, self.b));
+        weights.fill(self.quantities.len(), exponents)?;
+        Ok(top)
     }
 
     /// A trade of one outcome with its prices, from one set of exponentials.
@@ -119,11 +116,12 @@ impl Lmsr<'_> {
         if amount < 1 {
             return Err(Code::INVALID_AMOUNT);
         }
-        let (weights, exponents, _) = self.weights()?;
+        let mut weights = Weights::empty();
+        let top = self.weigh(&mut weights)?;
         let scale = self.b as f64;
         let (shares, cost) = match ask {
             Ask::Spend(money) => {
-                let exponent = exponents[outcome];
+                let exponent = quotient(self.quantities[outcome], top, self.b);
                 let shares = lmsr::shares_for_cost(&weights, outcome, exponent, money as f64 / scale);
                 (received(shares * scale, scale)?.max(0), money)
             }
@@ -163,15 +161,14 @@ impl Lmsr<'_> {
 
     /// The spread of the quantities once `sold` more of one outcome are sold.
     fn check_spread(&self, outcome: usize, sold: i64) -> Result<(), Code> {
-        let own = i128::from(self.quantities[outcome]) + i128::from(sold);
+        let own = self.quantities[outcome].checked_add(sold).ok_or(Code::MATH_OVERFLOW)?;
         let (mut most, mut least) = (own, own);
         for (place, &quantity) in self.quantities.iter().enumerate() {
-            if place != outcome {
-                most = most.max(quantity.into());
-                least = least.min(quantity.into());
-            }
+            let other = if place == outcome { own } else { quantity };
+            most = most.max(other);
+            least = least.min(other);
         }
-        if in_b(most, least, self.b) > MAX_SPREAD {
+        if quotient(most, least, self.b) > MAX_SPREAD {
             return Err(Code::POOL_DOMAIN_EXCEEDED);
         }
         Ok(())
@@ -196,7 +193,8 @@ impl Lmsr<'_> {
     /// # Errors
     /// `INVALID_OUTCOME_COUNT`, `PARAMETER_OUT_OF_BOUNDS`, `POOL_DOMAIN_EXCEEDED`.
     pub fn prices_ppb(&self, prices: &mut [i64]) -> Result<(), Code> {
-        let (weights, _, _) = self.weights()?;
+        let mut weights = Weights::empty();
+        self.weigh(&mut weights)?;
         for (outcome, price) in prices.iter_mut().enumerate().take(self.quantities.len()) {
             *price = to_ppb(weights.price(outcome));
         }
@@ -212,7 +210,8 @@ impl Lmsr<'_> {
         if delta.len() != self.quantities.len() {
             return Err(Code::INVALID_OUTCOME);
         }
-        let (weights, _, top) = self.weights()?;
+        let mut weights = Weights::empty();
+        let top = i128::from(self.weigh(&mut weights)?);
         let least = delta.iter().copied().min().unwrap_or(0);
         let most = delta.iter().copied().max().unwrap_or(0);
         // The common part is a number of complete sets, which costs its face.
@@ -249,13 +248,15 @@ impl Lmsr<'_> {
         if spend < 0 {
             return Err(Code::INVALID_AMOUNT);
         }
-        let (weights, exponents, top) = self.weights()?;
+        let mut weights = Weights::empty();
+        let top = self.weigh(&mut weights)?;
+        let exponent = quotient(self.quantities[outcome], top, self.b);
         let scale = self.b as f64;
-        let shares = lmsr::shares_for_cost(&weights, outcome, exponents[outcome], spend as f64 / scale);
+        let shares = lmsr::shares_for_cost(&weights, outcome, exponent, spend as f64 / scale);
         let shares = received(shares * scale, scale)?.max(0);
         let after = i128::from(self.quantities[outcome]) + i128::from(shares);
         let bottom = self.quantities.iter().copied().min().unwrap_or(0);
-        if in_b(after.max(top), bottom.into(), self.b) > MAX_SPREAD {
+        if in_b(after.max(top.into()), bottom.into(), self.b) > MAX_SPREAD {
             return Err(Code::POOL_DOMAIN_EXCEEDED);
         }
         Ok(shares)

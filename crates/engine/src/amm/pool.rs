@@ -84,7 +84,9 @@ impl Pool {
                 .collect());
         }
         let mut prices = vec![0; usize::from(self.outcome_count)];
-        self.lmsr(&self.quantities(reserves)).prices_ppb(&mut prices)?;
+        let mut space = [0; MAX_OUTCOMES];
+        let quantities = self.fill_quantities(reserves, &mut space);
+        Lmsr { b: self.liquidity, quantities }.prices_ppb(&mut prices)?;
         Ok(prices)
     }
 
@@ -94,8 +96,9 @@ impl Pool {
     /// As the kernels; `INSUFFICIENT_LIQUIDITY` when cash and complete sets do not suffice.
     pub fn price(&self, reserves: &Reserves, cash: i64, outcome: u8, ask: Ask) -> Result<Priced, Code> {
         let (traded, minted) = if self.kind == amm_kind::LMSR {
-            let quantities = self.quantities(reserves);
-            let traded = self.lmsr(&quantities).trade(usize::from(outcome), ask)?;
+            let mut space = [0; MAX_OUTCOMES];
+            let quantities = self.fill_quantities(reserves, &mut space);
+            let traded = Lmsr { b: self.liquidity, quantities }.trade(usize::from(outcome), ask)?;
             (traded, self.minted(reserves, cash, outcome, ask, &traded)?)
         } else {
             let traded = self.pm(reserves, outcome).trade_x(ask)?;
@@ -132,16 +135,13 @@ impl Pool {
     }
 
     /// An LMSR's quantities: prices depend on differences only, so what the pool misses of a set counts as sold.
-    fn quantities(&self, reserves: &Reserves) -> Reserves {
-        let mut quantities = [0; MAX_OUTCOMES];
-        for (quantity, claims) in quantities.iter_mut().zip(&reserves[..usize::from(self.outcome_count)]) {
+    #[inline]
+    fn fill_quantities<'a>(&self, reserves: &[i64], quantities: &'a mut Reserves) -> &'a [i64] {
+        let quantities = &mut quantities[..usize::from(self.outcome_count)];
+        for (quantity, claims) in quantities.iter_mut().zip(reserves) {
             *quantity = -claims;
         }
         quantities
-    }
-
-    fn lmsr<'a>(&self, quantities: &'a Reserves) -> Lmsr<'a> {
-        Lmsr { b: self.liquidity, quantities: &quantities[..usize::from(self.outcome_count)] }
     }
 
     /// The pool as a pm-AMM whose X is `outcome`.

@@ -1,8 +1,8 @@
 //! Pools of market makers (row 0109; P10) and what their commands share: every token comes from a complete set that the pool has paid for.
 
 use crate::amm::dynamic::{Decay, SIDES};
+use crate::amm::micro::MAX_B_MICRO;
 use crate::amm::pool::{lmsr_liquidity, pm_liquidity, Pool, Provider, Reserves};
-use crate::amm::{micro::MAX_B_MICRO, MAX_OUTCOMES};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_system, post_user};
@@ -19,7 +19,6 @@ use crate::wire::pool::amm_kind;
 /// A pool at the moment of a command.
 pub(super) struct Touched {
     pub pool: Pool,
-    pub reserves: Reserves,
     /// Liquidity before and claims set free, when time has changed it.
     pub rescaled: Option<(i64, [i64; SIDES])>,
 }
@@ -120,27 +119,24 @@ impl<B: Book> Engine<B> {
         self.pool(market).ok_or(Reject::new(Code::POOL_NOT_FOUND, 0, i64::from(market)))
     }
 
-    pub(super) fn pool_reserves(&self, market: u32, pool: &Pool) -> Reserves {
-        let mut reserves = [0; MAX_OUTCOMES];
-        for outcome in 0..pool.outcome_count {
-            reserves[usize::from(outcome)] = self.state.claims.pool(market, outcome);
+    /// A pool and its reserves (beyond its outcomes 0) as they are at this moment (P10.4.4), changing nothing yet.
+    pub(super) fn touched(
+        &self,
+        market: u32,
+        now_ns: i64,
+        reserves: &mut Reserves,
+    ) -> Result<Touched, Reject> {
+        let pool = self.pool_of(market)?;
+        for (outcome, reserve) in (0..pool.outcome_count).zip(reserves.iter_mut()) {
+            *reserve = self.state.claims.pool(market, outcome);
         }
         for (reserve, released) in reserves.iter_mut().zip(pool.decay.released) {
             *reserve -= released;
         }
-        reserves
-    }
-
-    /// A pool and its reserves as they are at this moment (P10.4.4), changing nothing yet.
-    pub(super) fn touched(&self, market: u32, now_ns: i64) -> Result<Touched, Reject> {
-        let pool = self.pool_of(market)?;
-        let reserves = self.pool_reserves(market, &pool);
         let settle_ns = self.state.markets.list[market as usize].settle_time_ns;
-        Ok(match pool.rescaled(&reserves, settle_ns, now_ns) {
-            Some((new, rest, freed)) => {
-                Touched { pool: new, reserves: rest, rescaled: Some((pool.liquidity, freed)) }
-            }
-            None => Touched { pool, reserves, rescaled: None },
+        Ok(match pool.rescaled(reserves, settle_ns, now_ns) {
+            Some((new, freed)) => Touched { pool: new, rescaled: Some((pool.liquidity, freed)) },
+            None => Touched { pool, rescaled: None },
         })
     }
 

@@ -3,7 +3,7 @@
 use super::pool::{subject_of, Touched};
 use crate::amm::dynamic::{Decay, SIDES};
 use crate::amm::micro::{MAX_B_MICRO, MIN_B_MICRO};
-use crate::amm::pool::{share, Pool, Provider};
+use crate::amm::pool::{share, Pool, Provider, Reserves};
 use crate::amm::MAX_OUTCOMES;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
@@ -33,8 +33,9 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 {
             return Err(Code::RESERVED_NOT_ZERO.into());
         }
-        let touched = self.touched(request.market, command.time_ns)?;
-        let (pool, reserves) = (touched.pool, touched.reserves);
+        let mut reserves = [0; MAX_OUTCOMES];
+        let touched = self.touched(request.market, command.time_ns, &mut reserves)?;
+        let pool = touched.pool;
         let market = &self.state.markets.list[request.market as usize];
         let (quote, outcomes) = (market.quote, usize::from(pool.outcome_count));
         if market.status != status::ACTIVE {
@@ -120,7 +121,8 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 {
             return Err(Code::RESERVED_NOT_ZERO.into());
         }
-        let touched = self.touched(request.market, command.time_ns)?;
+        let mut reserves = [0; MAX_OUTCOMES];
+        let touched = self.touched(request.market, command.time_ns, &mut reserves)?;
         let pool = touched.pool;
         let place = (request.market, context.account, command.sub);
         let provider = self.state.pools.providers.get(&place).copied().unwrap_or_default();
@@ -140,7 +142,7 @@ impl<B: Book> Engine<B> {
         if shares < pool.shares && left < MIN_B_MICRO {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, MIN_B_MICRO, left);
         }
-        self.take_out(command, (place, provider), (&touched, shares), request.min_out, output)
+        self.take_out(command, (place, provider), (&touched, &reserves, shares), request.min_out, output)
     }
 
     /// 0502, op 2: what a dynamic pool has set free for the provider; complete sets among it as money.
@@ -160,7 +162,8 @@ impl<B: Book> Engine<B> {
         if request.amount != 0 {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, request.amount);
         }
-        let touched = self.touched(request.market, command.time_ns)?;
+        let mut reserves = [0; MAX_OUTCOMES];
+        let touched = self.touched(request.market, command.time_ns, &mut reserves)?;
         let place = (request.market, context.account, command.sub);
         let provider = self.state.pools.providers.get(&place).copied().unwrap_or_default();
         let mut settled = provider;
@@ -168,7 +171,7 @@ impl<B: Book> Engine<B> {
         if settled.owed.claims == [0; SIDES] {
             return reject(Code::NOTHING_TO_CLAIM, 1, 0);
         }
-        self.take_out(command, (place, provider), (&touched, 0), request.min_out, output)
+        self.take_out(command, (place, provider), (&touched, &reserves, 0), request.min_out, output)
     }
 
     /// Gives a provider the part of `shares` of everything, and what has been set free for it.
@@ -177,12 +180,12 @@ impl<B: Book> Engine<B> {
         &mut self,
         command: &Command,
         (place, mut provider): ((u32, u32, u8), Provider),
-        (touched, shares): (&Touched, i64),
+        (touched, reserves, shares): (&Touched, &Reserves, i64),
         min_out: i64,
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let (market, account, sub) = place;
-        let Touched { pool, reserves, .. } = touched;
+        let pool = &touched.pool;
         let outcomes = usize::from(pool.outcome_count);
         let entry = &self.state.markets.list[market as usize];
         let (quote, settled) = (entry.quote, entry.status >= status::SETTLED);
@@ -196,12 +199,13 @@ impl<B: Book> Engine<B> {
         for (outcome, given) in given[..outcomes].iter_mut().enumerate() {
             *given = part(reserves[outcome]);
         }
-        for side in 0..SIDES.min(outcomes) {
-            // The last provider also takes what the division of the released claims has left.
-            let last = new.shares == 0;
-            let owed = if last { new.decay.released[side] } else { provider.owed.claims[side] };
-            given[side] += owed;
-            new.decay.released[side] -= owed;
+        // The last provider also takes what the division of the released claims has left.
+        let owed = if new.shares == 0 { new.decay.released } else { provider.owed.claims };
+        for (given, owed) in given.iter_mut().zip(owed) {
+            *given += owed;
+        }
+        for (released, owed) in new.decay.released.iter_mut().zip(owed) {
+            *released -= owed;
         }
         let given = &given[..outcomes];
         // The claims of a settled market are redeemed, not merged.

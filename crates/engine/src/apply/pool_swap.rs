@@ -3,6 +3,7 @@
 use super::elastic::{tell_fee, Charge, Elastic};
 use super::pool::subject_of;
 use crate::amm::pool::{thin_bp, Ask, Pool, Priced, Reserves};
+use crate::amm::MAX_OUTCOMES;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::fees::{amount, provider_share, split, Profile};
@@ -36,9 +37,10 @@ impl<B: Book> Engine<B> {
             return Err(Code::RESERVED_NOT_ZERO.into());
         }
         let ask = self.check_swap(&request, &self.pool_of(request.market)?, command.time_ns)?;
-        let touched = self.touched(request.market, command.time_ns)?;
+        let mut reserves = [0; MAX_OUTCOMES];
+        let touched = self.touched(request.market, command.time_ns, &mut reserves)?;
         let owner = (context.account, command.sub);
-        let swap = self.price_swap(owner, &request, &touched.pool, &touched.reserves, ask)?;
+        let swap = self.price_swap(owner, &request, &touched.pool, &reserves, ask)?;
         if ask.buys() {
             self.check_money(owner.0, owner.1, swap.quote, swap.money)?;
         }
@@ -186,11 +188,12 @@ impl<B: Book> Engine<B> {
         }
         let after = cash + if buys { priced.cost } else { -priced.cost } - priced.minted;
         let sold = if buys { priced.shares } else { -priced.shares };
-        let claims = (0..outcome_count).map(|outcome| {
-            let own = if outcome == request.outcome { sold } else { 0 };
-            reserves[usize::from(outcome)] + priced.minted - own
-        });
-        let least = claims.min().unwrap_or(0).min(after);
+        let mut least = after.min(reserves[usize::from(request.outcome)] + priced.minted - sold);
+        if priced.minted < 0 {
+            let others = (0..outcome_count).filter(|&outcome| outcome != request.outcome);
+            let claims = others.map(|outcome| reserves[usize::from(outcome)] + priced.minted);
+            least = claims.min().unwrap_or(0).min(least);
+        }
         if least < 0 {
             return reject(Code::INSUFFICIENT_LIQUIDITY, 0, least);
         }

@@ -343,9 +343,9 @@ impl Auditor {
             let kept = part_of(claims[side], liquidity, pool.liquidity, true);
             claims[side] - kept
         });
-        for side in 0..2 {
-            pool.released[side] += free[side];
-            pool.growth[side] += free[side] as u128 * (1 << 64) / pool.shares as u128;
+        for (side, &free) in free.iter().enumerate() {
+            pool.released[side] += free;
+            pool.growth[side] += free as u128 * (1 << 64) / pool.shares as u128;
         }
         let told = (body.liquidity_before, body.liquidity, body.base);
         ensure!(

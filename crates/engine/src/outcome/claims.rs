@@ -52,6 +52,8 @@ pub struct Claims {
     /// Place of a market's first outcome in `supply`, by market handle.
     first: Vec<u32>,
     supply: Vec<i64>,
+    /// What the market's pool holds free, at the same places.
+    of_pool: Vec<i64>,
 }
 
 impl Claims {
@@ -59,7 +61,9 @@ impl Claims {
     pub fn open_market(&mut self, market: u32, outcome_count: u8) {
         self.first.resize(market as usize, NONE);
         self.first.push(self.supply.len() as u32);
-        self.supply.resize(self.supply.len() + usize::from(outcome_count), 0);
+        let end = self.supply.len() + usize::from(outcome_count);
+        self.supply.resize(end, 0);
+        self.of_pool.resize(end, 0);
     }
 
     /// What exists of an outcome, with users and pools, in micro-shares.
@@ -101,8 +105,12 @@ impl Claims {
     }
 
     /// Micro-shares of an outcome that the market's pool holds.
+    #[inline]
     pub fn pool(&self, market: u32, outcome: u8) -> i64 {
-        self.free(POOL, 0, market, outcome)
+        match self.first.get(market as usize) {
+            Some(&first) if first != NONE => self.of_pool[first as usize + usize::from(outcome)],
+            _ => 0,
+        }
     }
 
     /// Changes what is free by `delta`; as [`Claims::shift`].
@@ -145,6 +153,9 @@ impl Claims {
         );
         let first = self.first[market as usize] as usize;
         self.supply[first + usize::from(outcome)] += free + held;
+        if account == POOL {
+            self.of_pool[first + usize::from(outcome)] = holding.free;
+        }
         if holding.free | holding.held == 0 {
             self.index.remove(hash, row);
             self.free_rows.push(row);
@@ -245,6 +256,9 @@ impl Claims {
             }
             let first = self.first[row.market as usize] as usize;
             self.supply[first + usize::from(row.outcome)] += row.free + row.held;
+            if row.account == POOL {
+                self.of_pool[first + usize::from(row.outcome)] = row.free;
+            }
         }
         Ok(())
     }

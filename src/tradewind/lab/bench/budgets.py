@@ -49,9 +49,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("pools.pm.instructions", "<=", 10_000, "instructions", "swap, pm-AMM"),
     Budget("pools.pm_dynamic.instructions", "<=", 10_000, "instructions", "swap, dynamic pm-AMM"),
     Budget("pools.lmsr_64.worst", "<=", 20_000, "instructions", "any swap, LMSR of 64 (ceiling)"),
-    Budget(
-        "pools.distribution.instructions", "<=", 20_000, "instructions", "distribution, 100 segments"
-    ),
+    Budget("pools.distribution.instructions", "<=", 20_000, "instructions", "distribution, 100 segments"),
     Budget("leverage.price.p50_us", "<=", 2_000, "us", "a price over 10,000 positions"),
     Budget("leverage.crash.steps_per_second", ">=", 200_000, "/s", "liquidation steps in a crash"),
     Budget("stack.max_frame_bytes", "<", 4_096, "bytes", "largest engine stack frame", exact=True),

@@ -71,14 +71,15 @@ pub fn bench_market_maker(
 fn swaps(outcomes: u8, kind: u8, count: usize, batch_size: usize) -> Result<(usize, usize), Failure> {
     let mut stream = PoolStream::<FastBook>::new(outcomes, kind)?;
     let mut batch = EngineBatch::default();
-    // Twice as many: tables and the batch have grown before anything is counted.
-    let warming = stream.swaps(2 * count);
+    let warming = stream.swaps(count);
     let mut now_ns = stream.now_ns;
     apply_batch(&mut stream.engine, bytemuck::cast_slice(&warming), now_ns, &mut batch)?;
     let counted = stream.swaps(count);
     let mut refused = 0;
     for commands in counted.chunks(batch_size) {
         now_ns += SECOND_NS;
+        // A batch is added to until it is cleared; one that grows is no part of a swap.
+        batch.clear();
         tw_bench_apply(&mut stream.engine, bytemuck::cast_slice(commands), now_ns, &mut batch)?;
         refused += batch.results.iter().filter(|result| result.accepted == 0).count();
     }

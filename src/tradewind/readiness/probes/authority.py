@@ -124,6 +124,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "AppealSlash": None,
     "AddLiquidity": None,
     "RemoveLiquidity": None,
+    "CollectLiquidity": None,
     "MintSet": None,
     "MergeSet": None,
     "Redeem": None,

@@ -46,6 +46,11 @@ class Exchange:
             await self.api.done("/accounts", {"name": name})
             body = {"account": name, "asset": "USDC", "amount": amount, "external_id": name}
             await self.api.done("/deposits", body)
+        # A vault that covers the positions of these tests: without one coverage would halt the market.
+        await self.api.done("/accounts", {"name": "provider"})
+        body = {"account": "provider", "asset": "USDC", "amount": "200000", "external_id": "provider"}
+        await self.api.done("/deposits", body)
+        await self.api.done("/vault/deposit", {"account": "provider", "amount": "200000"})
         await self.keep_quoting("3000", 125)
         for _ in range(100):
             # The engine looks once a second of its time, at a Tick: both must pass.

@@ -165,6 +165,9 @@ class KeeperWorld:
             )
         )  # fmt: skip
         await self.run("FundInsurance", "operator", account=owner, asset=USD, amount=100_000 * DOLLAR)
+        # A vault that covers the positions of these tests: without one coverage would halt the market.
+        provider = await self.account("provider", USD=1_000_000 * DOLLAR)
+        await self.run("DepositVault", "provider", account=provider, amount=1_000_000 * DOLLAR)
         for _ in range(200):
             await self.publish(OPENING)
             await self.wait(1)

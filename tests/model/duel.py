@@ -20,11 +20,13 @@ from tradewind.core.event_types import (
     MarkUpdated,
     PositionChanged,
     Trade,
+    VaultEpochStarted,
 )
 from tradewind.core.events import decode_events, decode_results
 
 START_NS = 1_700_000_000 * lm.SECOND_NS
 DAY_NS = 86_400 * lm.SECOND_NS
+COVER = 900_000_000 * 1_000_000
 SYSTEM, OPERATOR, RISK = (bytes([number] * 32) for number in (1, 2, 3))
 SOURCES = [bytes([0x50 + number] * 32) for number in range(3)]
 WEIGHTS = (34, 33, 33)
@@ -105,6 +107,12 @@ class Duel:
                 maintenance_liability_bp=ASSETS[BTC].maintenance_liability_bp,
             ),
             commands.open_account(principal=OPERATOR, client_key=self.key(), owner_key=OPERATOR),
+            commands.deposit(
+                principal=SYSTEM, account=operator, asset=USDC, amount=COVER, external_id=bytes([0xFE] * 32)
+            ),
+            commands.build(
+                "DepositVault", principal=OPERATOR, account=operator, client_key=self.key(), amount=COVER
+            ),
             commands.build(
                 "RegisterFeed", principal=RISK, client_key=self.key(), symbol="BTC-USD", quorum=2,
                 interval_ms=60_000, max_confidence_ppm=10_000, max_deviation_bp=1_000, fallback=2**32 - 1,
@@ -173,6 +181,9 @@ class Duel:
             assert all(answer.accepted for answer in answers), [answer.message for answer in answers]
         model = self.model
         model.now_ns = self.now_ns
+        # The vault covers every position: coverage is another model's concern.
+        model.post(base.SYSTEM_ACCOUNT, 0, USDC, base.WORLD, -COVER)
+        model.post(base.SYSTEM_ACCOUNT, 0, USDC, base.VAULT, COVER)
         for account in range(len(OWNERS)):
             model.subs.add((account, 0))
             model.modes[account, 0] = CROSS
@@ -212,6 +223,10 @@ class Duel:
         for event in events:
             if isinstance(event, AccountOpened):
                 self.fund = event.account_id
+            if isinstance(event, VaultEpochStarted):
+                # What the vault's manager earns at midnight (P9.8) is another model's concern too.
+                model.post(base.SYSTEM_ACCOUNT, 0, USDC, base.VAULT, -event.performance_fee)
+                model.post(base.SYSTEM_ACCOUNT, 0, USDC, Line.TREASURY, event.performance_fee)
         self.compare_fills(events, model.fills[fills:])
         self.compare_sales(events, model.sales[sales:])
         self.compare_touches(events, model.touches[touches:])

@@ -11,6 +11,7 @@ mod amm;
 mod audit;
 mod batch;
 mod bench;
+mod bench_coverage;
 mod bench_leveraged;
 mod bench_pool;
 mod coverage;
@@ -53,6 +54,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pool::pool_quote, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_touched, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
+    module.add_function(wrap_pyfunction!(bench_coverage::bench_coverage_changes, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_crash, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_leveraged_orders, module)?)?;
     #[cfg(feature = "faults")]

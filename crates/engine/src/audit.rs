@@ -22,6 +22,7 @@ mod records;
 mod resolution;
 mod slashes;
 mod specials;
+mod stress;
 mod takeover;
 mod token;
 mod validity;
@@ -228,6 +229,7 @@ impl Auditor {
             }
             event_at = next;
             self.end_command()?;
+            self.check_quiet_tick(command, result)?;
         }
         ensure!(event_at == events.len(), "I19", "{} events belong to no command", events.len() - event_at);
         ensure!(

@@ -88,6 +88,7 @@ pub const OUTCOME_FILL_EFFORT: u32 = 3_000;
 pub const OUTCOME_CANCEL_EFFORT: u32 = 700;
 pub const LOOK_EFFORT: u32 = 2_500;
 pub const TURN_EFFORT: u32 = 500;
+pub const STRESS_EFFORT: u32 = 700;
 pub const PLAN_EFFORT: u32 = 2_000;
 pub const SALE_EFFORT: u32 = 4_000;
 pub const TAKEOVER_EFFORT: u32 = 7_000;

@@ -46,6 +46,7 @@ impl<B: Book> Engine<B> {
         if reader.remaining() != 0 {
             return Err("bytes behind the state".into());
         }
+        engine.count_all_positions();
         Ok(engine)
     }
 }

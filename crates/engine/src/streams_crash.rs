@@ -9,8 +9,8 @@ use crate::id::{account_id, derive};
 use crate::roles;
 use crate::sequence::{apply_batch, system_command};
 use crate::wire::command::{
-    asset_flag, side, time_in_force, Command, CreateMarket, Deposit, Kind, OpenAccount, PlaceBatch,
-    PlaceOrder, PublishPrice, RegisterAsset, RegisterFeed, SetFeedSource, UpdateMarketRisk,
+    asset_flag, side, time_in_force, Command, CreateMarket, Deposit, DepositVault, Kind, OpenAccount,
+    PlaceBatch, PlaceOrder, PublishPrice, RegisterAsset, RegisterFeed, SetFeedSource, UpdateMarketRisk,
 };
 use crate::wire::error::Reject;
 use crate::wire::event::EventKind;
@@ -23,6 +23,8 @@ const DOLLAR: i64 = 1_000_000;
 /// Index at the beginning: 100.00, 10,000 ticks.
 const PRICE: i64 = 100 * DOLLAR;
 const TICKS: i64 = 10_000;
+/// Micro-dollars in the vault.
+const COVER: i64 = 900_000_000 * DOLLAR;
 /// Lots of each position: 10 contracts, $1,000.
 const LOTS: i64 = 10_000;
 /// Publications and a Tick come this often.
@@ -143,6 +145,12 @@ impl<B: Book> Crash<B> {
             setup.push(self.by(OPERATOR, Kind::RegisterAsset).with(&request));
         }
         setup.push(self.by(OPERATOR, Kind::OpenAccount).with(&OpenAccount { owner_key: key(OPERATOR) }));
+        // A vault that covers the crash: without one B1 would halt the market (P7.1, P9.1).
+        let cover =
+            Deposit { asset: 1, reserved: 0, reserved2: 0, amount: COVER, external_id: key(OPERATOR) };
+        let funded = self.by(OPERATOR, Kind::Deposit).with(&cover);
+        setup.push(Command { principal: key(SYSTEM), ..funded });
+        setup.push(self.by(OPERATOR, Kind::DepositVault).with(&DepositVault { amount: COVER }));
         let feed = RegisterFeed {
             symbol: symbol("BTC-USD"),
             quorum: 2,

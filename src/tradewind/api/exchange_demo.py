@@ -2,8 +2,9 @@
 commands.
 
 It stands beside the paper trader and touches none of its assets' funds: a settlement asset USD of its own,
-a feed of the traded symbol with the three local sources, a perpetual market, two funded accounts and a
-keeper. The market becomes active when its feed was valid for a minute, about two minutes later. A dollar of
+a feed of the traded symbol with the three local sources, a perpetual market, two funded accounts, a keeper,
+and an account that puts play money into the vault: without it coverage would refuse leveraged positions.
+The market becomes active when its feed was valid for a minute, about two minutes later. A dollar of
 this market is one unit of the symbol's quote asset: nothing converts between them.
 """
 
@@ -17,6 +18,7 @@ from tradewind.api import exchange_requests as exchange
 from tradewind.api import requests as req
 from tradewind.api.desk import Desk
 from tradewind.api.exchange_desk import ExchangeDesk
+from tradewind.api.vault_desk import DepositVault, VaultDesk
 
 log = structlog.get_logger("tradewind.demo")
 
@@ -26,6 +28,9 @@ ACCOUNTS: Final = ("demo-1", "demo-2")
 KEEPER: Final = "keeper-1"
 FUNDS: Final = "25000"
 STAKE: Final = "1500"
+PROVIDER: Final = "demo-vault"
+COVER: Final = "200000"
+"""What the vault needs so that the demonstration's stage is FULL and leveraged positions are covered."""
 SOURCES: Final = (("oracle-1", 34), ("oracle-2", 33), ("oracle-3", 33))
 
 
@@ -48,6 +53,7 @@ class ExchangeDemo:
         await self._market()
         for name in ACCOUNTS:
             await self._account(name, SETTLEMENT, FUNDS)
+        await self._vault()
         await self._keeper()
         log.info("exchange_demo_ready", market=f"{self._base}-PERP", feed=self._feed, accounts=ACCOUNTS)
 
@@ -100,6 +106,13 @@ class ExchangeDemo:
         await self._desk.open_account(req.OpenAccount(name=name))
         body = req.Deposit(account=name, asset=asset, amount=amount, external_id=f"exchange-demo {name}")
         await self._desk.deposit(body)
+
+    async def _vault(self) -> None:
+        """A vault that covers what the two accounts may lose (P9.3), by a liquidity provider of its own."""
+        await self._account(PROVIDER, SETTLEMENT, COVER)
+        owner = self._views.accounts.by_owner[self._desk.identities.key(PROVIDER)]
+        if not self._views.vault.shares.get(owner.account):
+            await VaultDesk(self._exchange).deposit(DepositVault(account=PROVIDER, amount=COVER))
 
     async def _keeper(self) -> None:
         await self._account(KEEPER, STAKING, STAKE)

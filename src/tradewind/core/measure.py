@@ -180,6 +180,17 @@ class PriceFigures(msgspec.Struct, frozen=True):
     max_ns: int
 
 
+class CoverageFigures(msgspec.Struct, frozen=True):
+    """Nanoseconds of a change of one leveraged position among `markets` markets; `finite`: coverages seen."""
+
+    markets: int
+    positions: int
+    changes: int
+    finite: int
+    p50_ns: int
+    max_ns: int
+
+
 class CrashFigures(msgspec.Struct, frozen=True):
     """A fall of 40 % within a minute: `steps` are sales, takeovers and deleveraging fills."""
 
@@ -202,6 +213,11 @@ class OrderFigures(msgspec.Struct, frozen=True):
 def price_steps(positions: int, steps: int) -> PriceFigures:
     """Moves the price up and down over healthy positions. Raises ValueError for numbers out of bounds."""
     return PriceFigures(**_core.bench_price_steps(positions, steps))
+
+
+def coverage_changes(markets: int, positions: int, changes: int) -> CoverageFigures:
+    """Changes one position after the other. Raises ValueError for numbers out of bounds."""
+    return CoverageFigures(**_core.bench_coverage_changes(markets, positions, changes))
 
 
 def crash(positions: int) -> CrashFigures:

@@ -15,6 +15,8 @@ use crate::wire::event::{CoverageStateBody, EventKind, LeverageCapBody, RiskBody
 const PLATFORM_BUCKET: u32 = u32::MAX;
 /// Largest step of a correlation within a day that RISK may take alone, in ppm (P9.4).
 const LARGEST_STEP_PPM: u32 = 100_000;
+/// High byte of the kinds that place, change and cancel orders.
+const ORDERS: u16 = 0x03;
 
 impl<B: Book> Engine<B> {
     /// Present coverage (P9.3).
@@ -28,8 +30,6 @@ impl<B: Book> Engine<B> {
 
     /// A market's new worst case in micro-units of the settlement asset (P9.1); `bucket` is its verse root or asset
     /// class. Coverage follows at the end of the command.
-    #[allow(dead_code)] // Pools and loans call it.
-    #[allow(dead_code)] // Pools and loans call it.
     pub(crate) fn set_worst_case(
         &mut self,
         command: &Command,
@@ -72,7 +72,12 @@ impl<B: Book> Engine<B> {
     fn refresh_coverage(&mut self, command: &Command, output: &mut Output) {
         let Some(asset) = self.settlement_asset() else { return };
         let (nav, at_risk) = (self.vault_nav(asset), self.state.vault.exposure.total());
-        if (nav, at_risk) != (self.state.vault.seen_nav, self.state.vault.seen_at_risk) {
+        let (seen_nav, seen_at_risk) = (self.state.vault.seen_nav, self.state.vault.seen_at_risk);
+        // Fees of orders can only better coverage: what that allows waits for the next Tick.
+        if at_risk == seen_at_risk && nav >= seen_nav && command.kind >> 8 == ORDERS {
+            return;
+        }
+        if (nav, at_risk) != (seen_nav, seen_at_risk) {
             (self.state.vault.seen_nav, self.state.vault.seen_at_risk) = (nav, at_risk);
             self.look_at_coverage(command, asset, output);
         }

@@ -54,6 +54,7 @@ impl<B: Book> Engine<B> {
 
     /// After the mark of a market has changed.
     pub(crate) fn after_mark(&mut self, command: &Command, market: u32, output: &mut Output) {
+        self.state.perps.set_dirty(market);
         self.watch_mark(command, market, output);
         self.note_market_prices(market);
         self.halts_after_mark(command, market, output);
@@ -77,6 +78,7 @@ impl<B: Book> Engine<B> {
 
     /// After the funding index of a market has moved.
     pub(crate) fn after_funding(&mut self, command: &Command, market: u32, delta: i128, output: &mut Output) {
+        self.state.perps.set_dirty(market);
         self.watch_funding(command, market, delta, output);
     }
 

@@ -41,6 +41,7 @@ mod redeem;
 mod resolution;
 mod roles;
 mod slashes;
+mod stress;
 mod timers;
 mod token;
 mod vault;

@@ -18,7 +18,9 @@ impl<B: Book> Engine<B> {
     pub(crate) fn tick(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         self.ticking = command.seq;
         self.on_tick(command, output);
-        if self.is_due(command.time_ns) {
+        if self.state.perps.stress.has_work() {
+            self.do_work(command, command.seq, Work::Stress, output);
+        } else if self.is_due(command.time_ns) {
             self.do_work(command, command.seq, Work::Due, output);
         }
         Ok(0)

@@ -36,6 +36,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(verse));
         }
         let previous = verses.link(market, verse);
+        self.state.perps.set_dirty(market);
         let body = VerseLinkBody { verse, parent, previous, reserved: 0 };
         output.emit(command, EventKind::MarketLinked, Subject::market(market), &body);
         Ok(u64::from(verse))
@@ -50,6 +51,8 @@ impl<B: Book> Engine<B> {
         }
         verses.check_move(verse, parent)?;
         let previous = verses.reparent(verse, parent);
+        // Whichever markets lie below: their bucket may be another one (P9.2).
+        self.state.perps.set_all_dirty();
         let body = VerseLinkBody { verse, parent, previous, reserved: 0 };
         output.emit(command, EventKind::VerseMoved, Subject::NONE, &body);
         Ok(u64::from(verse))

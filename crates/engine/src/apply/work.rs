@@ -34,6 +34,8 @@ pub enum Work {
     LiquidateQueue,
     /// Prices that a mark crossed.
     Crossings,
+    /// Positions and marks that changed, as coverage sees them.
+    Stress,
 }
 
 /// An order that is being matched; in no book meanwhile.
@@ -188,6 +190,7 @@ impl<B: Book> Engine<B> {
                 }
                 Work::LiquidateQueue => self.liquidate_queue(command, &mut budget, output),
                 Work::Crossings => self.look_at_crossings(command, &mut budget, output),
+                Work::Stress => self.look_at_stress(command, &mut budget, output),
             };
             if exhausted || budget.is_spent() {
                 // What is due at this moment too does not wait for the next Tick.

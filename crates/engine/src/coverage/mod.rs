@@ -7,6 +7,7 @@ pub mod leverage;
 pub mod shortfall;
 pub mod stage;
 pub mod status;
+pub mod stress;
 pub mod worst;
 
 pub use aggregate::Aggregate;

@@ -11,8 +11,9 @@ pub use position::{Change, Position};
 
 use crate::account::Accounts;
 use crate::codec::{Reader, Writer};
+use crate::coverage::stress::{Line, Stress};
 use crate::index::Index;
-use crate::liquidation::watch::Bounds;
+use crate::liquidation::watch::{account_of, owner, Bounds};
 use crate::order::{Order, NONE};
 use crate::state::{due, Due};
 use crate::wire::command::side;
@@ -308,6 +309,8 @@ pub struct Perps {
     index: Index,
     /// Markets whose mark waits for the next Tick.
     pub stale: VecDeque<u32>,
+    /// What coverage has to know of the positions.
+    pub stress: Stress,
 }
 
 /// Spreads the key of a position.
@@ -330,6 +333,7 @@ impl Default for Perps {
             free: Vec::new(),
             index: Index::default(),
             stale: VecDeque::new(),
+            stress: Stress::default(),
         }
     }
 }
@@ -449,12 +453,38 @@ impl Perps {
         }
     }
 
+    /// The owner's money or positions changed: coverage looks at them with the next Tick.
+    #[inline]
+    pub fn touch(&mut self, accounts: &Accounts, account: u32, sub: u8) {
+        let Some(&slot) = accounts.positions(account, sub).first() else { return };
+        if !std::mem::replace(&mut self.positions[slot as usize].touched, true) {
+            self.stress.touched.push(owner(account, sub));
+        }
+    }
+
+    /// A market's mark or its funding moved: its worst case is computed again with the next Tick.
+    #[inline]
+    pub fn set_dirty(&mut self, market: u32) {
+        if let Some(place) = self.place(market) {
+            self.stress.set_dirty(place);
+        }
+    }
+
+    /// All worst cases are computed again with the next Tick.
+    pub fn set_all_dirty(&mut self) {
+        (0..self.markets.len()).for_each(|place| self.stress.set_dirty(place));
+    }
+
     /// Removes the record of a key if it holds neither lots nor orders.
     #[inline]
     pub fn drop_if_empty(&mut self, accounts: &mut Accounts, (account, sub, market): (u32, u8, u32)) {
         let Some(slot) = self.find(account, sub, market) else { return };
         if !self.positions[slot as usize].is_empty() {
             return;
+        }
+        if let Some(line) = self.positions[slot as usize].line {
+            let place = self.by_market[market as usize] as usize;
+            self.stress.drop_line(place, account, sub, line);
         }
         self.index.remove(key_hash(account, sub, market), slot);
         accounts.positions_mut(account, sub).retain(|&other| other != slot);
@@ -516,9 +546,11 @@ impl Perps {
             writer.raw(&position.funding_entry.to_le_bytes());
             writer.i64(position.watch.low);
             writer.i64(position.watch.high);
+            writer.u8(u8::from(position.touched) | u8::from(position.line.is_some()) << 1);
         }
         writer.u32(self.cover_cap_e2);
         writer.u8(self.cover_term);
+        self.stress.encode(writer);
     }
 
     /// Positions come back by [`Perps::attach`], when accounts and markets are known.
@@ -530,17 +562,20 @@ impl Perps {
         for _ in 0..reader.len(4)? {
             perps.stale.push_back(reader.u32()?);
         }
-        for _ in 0..reader.len(61)? {
+        for _ in 0..reader.len(62)? {
             let (account, sub, market) = (reader.u32()?, reader.u8()?, reader.u32()?);
             let leverage_e2 = reader.u32()?;
             let (lots, cost) = (reader.i64()?, reader.i64()?);
             let funding_entry = i128::from_le_bytes(reader.array()?);
             let position = Position::new(account, sub, market, funding_entry);
             let watch = Bounds { low: reader.i64()?, high: reader.i64()? };
-            perps.positions.push(Position { leverage_e2, lots, cost, watch, ..position });
+            let bits = reader.u8()?;
+            let (touched, line) = (bits & 1 != 0, (bits & 2 != 0).then_some(Line::default()));
+            perps.positions.push(Position { leverage_e2, lots, cost, watch, touched, line, ..position });
         }
         let (cap_e2, term) = (reader.u32()?, reader.u8()?);
         perps.set_cover(cap_e2, term);
+        perps.stress = Stress::decode(reader, perps.markets.len())?;
         Ok(perps)
     }
 
@@ -569,6 +604,11 @@ impl Perps {
             perp.positions += u32::from(position.lots != 0);
             perp.funding_claims += i128::from(position.lots) * position.funding_entry;
             self.insert(accounts, position);
+        }
+        let known =
+            |who: (u32, u8)| accounts.list.get(who.0 as usize).is_some_and(|a| a.sub(who.1).is_some());
+        if !self.stress.touched.iter().all(|&owner| known(account_of(owner))) {
+            return Err("coverage waits for a sub-account that does not exist".into());
         }
         for (order, lots) in orders {
             if self.of_market(order.market).is_some() {

@@ -1,6 +1,7 @@
 //! One position and what a fill does to it (protocol P1.5.6, P4.1).
 
 use super::margin::{div_ceil, product};
+use crate::coverage::stress::Line;
 use crate::liquidation::watch::{Bounds, UNWATCHED};
 use crate::liquidation::{Rank, UNRANKED};
 
@@ -28,6 +29,10 @@ pub struct Position {
     /// [`crate::liquidation`].
     pub watch: Bounds,
     pub rank: Rank,
+    /// What coverage counts it as, and whether its owner waits to be counted again; kept by
+    /// [`crate::coverage::stress`].
+    pub line: Option<Line>,
+    pub touched: bool,
 }
 
 /// What a fill changes.
@@ -56,6 +61,8 @@ impl Position {
             taking: false,
             watch: UNWATCHED,
             rank: UNRANKED,
+            line: None,
+            touched: false,
         }
     }
 

@@ -62,6 +62,11 @@ impl Verses {
         self.upwards(verse).count() as u8
     }
 
+    /// Where the verses of a market begin; None without one.
+    pub fn root_of_market(&self, market: u32) -> Option<u32> {
+        self.upwards(self.of_market(market)).last()
+    }
+
     fn upwards(&self, verse: u32) -> impl Iterator<Item = u32> + '_ {
         let known = |verse: u32| (verse != NONE).then_some(verse);
         std::iter::successors(known(verse), move |&verse| known(self.list[verse as usize].parent))

@@ -51,6 +51,11 @@ pub struct Arena<B: Book = FastBook> {
 impl<B: Book> Arena<B> {
     /// `count` traders with accounts 0..count, nothing in them; both markets active at 100.00.
     pub fn new(count: u16) -> Self {
+        Arena::covered(count, VAULT, 1_000)
+    }
+
+    /// As [`Arena::new`] with this much in the vault, and markets of this largest leverage in hundredths.
+    pub fn covered(count: u16, vault: i64, max_leverage_e2: u32) -> Self {
         let mut arena = Arena {
             engine: Engine::new(&genesis()).expect("genesis is sound"),
             auditor: Auditor::new(&genesis()),
@@ -78,6 +83,9 @@ impl<B: Book> Arena<B> {
             arena.accept(open_account(trader(number)));
         }
         arena.accept(open_account(OPERATOR));
+        if vault != 0 {
+            arena.cover(vault);
+        }
         for name in ["BTC", "ETH"] {
             let feed = arena.accept(register_feed(feed_request(name))).value as u32;
             for (source, weight) in SOURCES.into_iter().zip(WEIGHTS) {
@@ -101,6 +109,17 @@ impl<B: Book> Arena<B> {
                 ..CreateMarket::zero()
             };
             arena.accept(by(OPERATOR, Kind::CreateMarket).with(&request));
+            if max_leverage_e2 != 1_000 {
+                let market = nonce as u32;
+                let risk = UpdateMarketRisk {
+                    market,
+                    config_version: 1,
+                    field_mask: 1,
+                    max_leverage_e2,
+                    ..UpdateMarketRisk::zero()
+                };
+                arena.accept(by(RISK, Kind::UpdateMarketRisk).with(&risk));
+            }
         }
         arena.seconds(130);
         arena
@@ -158,6 +177,15 @@ impl<B: Book> Arena<B> {
         let mut external_id = [0; 32];
         external_id[..8].copy_from_slice(&self.keys.to_le_bytes());
         self.accept(deposit(trader(number), asset, amount, external_id));
+    }
+
+    /// The operator brings money and puts it into the vault.
+    pub fn cover(&mut self, amount: i64) {
+        self.keys += 1;
+        let mut external_id = [0xFE; 32];
+        external_id[..8].copy_from_slice(&self.keys.to_le_bytes());
+        self.accept(deposit(OPERATOR, USDC, amount, external_id));
+        self.accept(by(OPERATOR, Kind::DepositVault).with(&DepositVault { amount }));
     }
 
     /// Every source publishes, time is told.

@@ -131,6 +131,7 @@ impl<B: Book> World<B> {
         world.accept(perpetual(0, BTC, BTC_FEED, 10_000, 1_000, (5_000_000, 2_000_000)));
         world.accept(perpetual(1, ETH, ETH_FEED, 1_000, 10_000, (0, 0)));
         world.loosen_breakers();
+        world.fund_vault();
         for _ in 0..130 {
             world.second(BTC_PRICE, ETH_PRICE);
         }

@@ -51,6 +51,7 @@ mod resolution;
 mod resolution_audit;
 mod resolution_rules;
 mod role_rules;
+mod stress;
 mod support;
 mod token;
 mod twap;

@@ -55,6 +55,8 @@ pub const START: i64 = 1_700_000_000 * SECOND;
 /// Moment at which random streams begin.
 pub const BASE: i64 = START + 26 * HOUR;
 pub const FUNDS: i64 = 1_000_000_000_000_000;
+/// What the operator puts into the vault of a leveraged world.
+pub const VAULT: i64 = 900_000_000_000_000;
 
 pub fn genesis() -> Genesis {
     let roles = [
@@ -147,6 +149,12 @@ impl<B: Book> World<B> {
         let mut external_id = [0; 32];
         external_id[..16].copy_from_slice(&self.fresh_key());
         self.accept(deposit(owner, asset, amount, external_id))
+    }
+
+    /// A vault that covers whatever leveraged markets of a test may lose (P9.1): without one B1 halts them.
+    pub fn fund_vault(&mut self) {
+        self.deposit(OPERATOR, USDC, VAULT);
+        self.accept(by(OPERATOR, Kind::DepositVault).with(&DepositVault { amount: VAULT }));
     }
 
     /// The command with an order number below 2^21 replaced by the id of that accepted order.

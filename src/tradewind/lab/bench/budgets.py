@@ -51,6 +51,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("pools.lmsr_64.worst", "<=", 20_000, "instructions", "any swap, LMSR of 64 (ceiling)"),
     Budget("pools.distribution.instructions", "<=", 20_000, "instructions", "distribution, 100 segments"),
     Budget("leverage.price.p50_us", "<=", 2_000, "us", "a price over 10,000 positions"),
+    Budget("leverage.coverage.p50_us", "<=", 50, "us", "a change of coverage among 21,000 markets"),
     Budget("leverage.crash.steps_per_second", ">=", 200_000, "/s", "liquidation steps in a crash"),
     Budget("stack.max_frame_bytes", "<", 4_096, "bytes", "largest engine stack frame", exact=True),
     Budget("journal.batch_4096.records_per_second", ">=", 5_000_000, "/s", "journal, 4,096 records a block"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tradewind.core.measure import COUNTED_FUNCTION, crash, price_steps
+from tradewind.core.measure import COUNTED_FUNCTION, coverage_changes, crash, price_steps
 from tradewind.lab.bench.context import Context, Figures, MeasureFailed, Skipped, refuse_many_refusals
 from tradewind.lab.bench.instructions import collect, find_valgrind
 
@@ -20,11 +20,17 @@ COUNTED_BATCHES: Final = 20
 PRICED_POSITIONS: Final = 10_000
 PRICE_STEPS: Final = 200
 CRASH_POSITIONS: Final = 100_000
+COVERED_MARKETS: Final = 21_000
+COVERAGE_CHANGES: Final = 20_000
 
 
 def run(context: Context) -> Figures:
     """Figures of leveraged markets."""
-    figures: dict[str, Any] = {"price": _price(context), "crash": _crash(context)}
+    figures: dict[str, Any] = {
+        "price": _price(context),
+        "coverage": _coverage(context),
+        "crash": _crash(context),
+    }
     try:
         valgrind = find_valgrind()
     except Skipped as reason:
@@ -42,6 +48,19 @@ def _price(context: Context) -> Figures:
     if found.marks < found.steps // 2:
         raise MeasureFailed(f"only {found.marks} of {found.steps} steps moved the mark")
     return {"positions": found.positions, "p50_us": found.p50_ns / 1_000, "max_us": found.max_ns / 1_000}
+
+
+def _coverage(context: Context) -> Figures:
+    context.tell(f"a change of coverage among {COVERED_MARKETS:,} markets")
+    found = coverage_changes(COVERED_MARKETS, PRICED_POSITIONS, COVERAGE_CHANGES)
+    if found.finite < found.changes:
+        raise MeasureFailed(f"only {found.finite} of {found.changes} changes left anything at risk")
+    return {
+        "markets": found.markets,
+        "positions": found.positions,
+        "p50_us": found.p50_ns / 1_000,
+        "max_us": found.max_ns / 1_000,
+    }
 
 
 def _crash(context: Context) -> Figures:

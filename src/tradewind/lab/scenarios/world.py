@@ -39,6 +39,8 @@ BASE_E2 = MAX_LEVERAGE_E2
 SIZE_K_PPM, FLOOR_MMF_PPM = 50, 5_000
 WIDE_BREAKERS = ((5, 5_000, 0), (6, 1_000, 5_000))
 """B3 and B4: number, threshold, second threshold."""
+COVER = 900_000_000 * DOLLAR
+"""What the vault holds: without one coverage would halt the market before its crash (P7.1 B1)."""
 ACTIVATION_S = 200
 """A feed is VALID a minute after its first quorum, a market active a minute after that."""
 
@@ -172,8 +174,12 @@ class World:
                 ),
                 commands.open_account(principal=OPERATOR, client_key=self.key(), owner_key=OPERATOR),
                 commands.deposit(
-                    principal=SYSTEM, account=operator, asset=USDC, amount=insurance + 10_000 * DOLLAR,
-                    external_id=bytes([0xFE] * 32),
+                    principal=SYSTEM, account=operator, asset=USDC,
+                    amount=insurance + COVER + 10_000 * DOLLAR, external_id=bytes([0xFE] * 32),
+                ),
+                commands.build(
+                    "DepositVault", principal=OPERATOR, account=operator, client_key=self.key(),
+                    amount=COVER,
                 ),
                 commands.build(
                     "RegisterFeed", principal=RISK, client_key=self.key(), symbol="BTC-USD", quorum=2,

@@ -8,16 +8,24 @@ from decimal import Decimal, localcontext
 from math import isqrt
 from typing import Any, Final
 
-from tradewind.core import native
+from tradewind.core import commands, native
 from tradewind.core.correlation import Matrix, bucket_rho_ppm, eigen, pearson, repaired, shrunk
+from tradewind.core.enums import Side
+from tradewind.core.hashing import account_id
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.drill import Facts, case, drill, held
+from tradewind.readiness.probes.leveraged import DOLLAR, OPENING, Leveraged, image
 from tradewind.readiness.record import MeasuredValue
 
 SECOND_NS: Final = 1_000_000_000
 LARGEST: Final = 4_000_000_000_000_000_000
 SEED: Final = 94
 MATRICES: Final = 40
+THIN_VAULT: Final = 300 * DOLLAR
+STAKE: Final = 150 * DOLLAR
+LOTS: Final = 10_000
+FALLEN: Final = OPENING * 91 // 100
+COVERAGE_BREAKER: Final = 1
 
 Repair = Callable[[Sequence[Sequence[float]]], Matrix]
 
@@ -42,6 +50,57 @@ def _golden() -> list[dict[str, Any]]:
         case("shortfall of 95 %", 70, native.expected_shortfall(scenarios, 950_000_000)[1]),
         case("shortfall of 97.5 %", 90, native.expected_shortfall(scenarios, 975_000_000)[1]),
     ]
+
+
+def _platform() -> list[dict[str, Any]]:
+    """The same on an engine with real positions: a worst case, B1's trip, what it stops, and its end.
+
+    The vault holds $300. Each pair of traders is $1,000 long and short with $150 each behind it: at a move of
+    30 % one side is short of $150 (P9.1).
+    """
+    world = Leveraged(image=image(THIN_VAULT))
+
+    def pair(number: int) -> None:
+        # What each side pays for its fill comes on top.
+        long, short = (
+            world.trader(f"long {number}", STAKE + 500_000),
+            world.trader(f"short {number}", STAKE + 100_000),
+        )
+        world.trade(long, short, OPENING, LOTS)
+        world.wait(1, OPENING)
+
+    def at_risk() -> int:
+        return int(world.happened("WorstCaseChanged")[-1].at_risk)
+
+    def leveraged(name: str) -> str:
+        owner = world.trader(name, 10 * STAKE)
+        code = world.ask(world.order(owner, Side.BUY, OPENING * 9 // 10, LOTS)).code
+        world.must(commands.cancel_all(principal=owner, account=account_id(owner)))
+        return code
+
+    def changed(name: str) -> int:
+        return sum(event.breaker == COVERAGE_BREAKER for event in world.happened(name))
+
+    pair(0)
+    pair(1)
+    cases = [case("two pairs at risk", 2 * STAKE, at_risk()), case("at 1.0", "", leveraged("one"))]
+    pair(2)
+    cases.append(case("below 1.0: no new leveraged risk", "COVERAGE_TOO_LOW", leveraged("two")))
+    # A fall of 9 % takes $90 of the $150 of each long side: $213 each are at risk.
+    for ticks in range(OPENING, FALLEN, -20):
+        world.wait(1, ticks)
+    world.wait(5, FALLEN)
+    cases.append(case("B1 trips once below 0.5", 1, changed("BreakerTripped")))
+    cases.append(case("tripped: no new risk", "BREAKER_ACTIVE", leveraged("three")))
+    owner = world.trader("provider", 10_000 * DOLLAR)
+    world.must(commands.build("DepositVault", **world.of(owner), amount=10_000 * DOLLAR))
+    world.wait(870, FALLEN)
+    cases.append(case("covered again, within the halt", 0, changed("BreakerClosed")))
+    cases.append(case("covered again: refused", "BREAKER_ACTIVE", leveraged("four")))
+    world.wait(400, FALLEN)
+    cases.append(case("closed behind the halt", 1, changed("BreakerClosed")))
+    cases.append(case("closed: new risk", "", leveraged("five")))
+    return cases
 
 
 def _undefined() -> tuple[int, int]:
@@ -81,7 +140,8 @@ def _matrices() -> list[Matrix]:
 def _observe(context: ProbeContext, repair: Repair = repaired) -> Facts:
     wrong, tried = _undefined()
     least = [min(eigen(repair(matrix))[0]) for matrix in _matrices()]
-    return {"golden": _golden(), "undefined": wrong, "tried": tried, "least_eigenvalues": least}
+    golden = [*_golden(), *_platform()]
+    return {"golden": golden, "undefined": wrong, "tried": tried, "least_eigenvalues": least}
 
 
 def _unrepaired(context: ProbeContext) -> Facts:
@@ -104,7 +164,6 @@ correlation = drill(
     observe=_observe,
     broken=_unrepaired,
     summarise=_summarise,
-    not_run=("no market of a running platform feeds a worst case yet",),
 )
 
 # ---- leverage ------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ BASE_WEIGHT_BP: Final = 8_000
 MAX_LEVERAGE_E2: Final = 1_000
 FLOOR_MMF_PPM: Final = 5_000
 LIQUIDATION_FEE_E6BP: Final = 50_000_000
+COVER: Final = 900_000_000 * DOLLAR
+"""What the vault holds: without one coverage would halt leveraged markets (P7.1 B1, P9.1)."""
 POSITION_LIMIT: Final = 500_000 * DOLLAR
 OPEN_INTEREST_CAP: Final = 10**15
 SOURCES: Final = tuple(key_of(f"price source {number}") for number in range(3))
@@ -179,8 +181,8 @@ class Beginning(Leveraged):
         self.source_seq, self.feed_state, self.index = 0, "INVALID", 0
         self.gates, self.seen = {}, []
 
-    def set_up(self) -> None:
-        """Registers assets, feed and market."""
+    def set_up(self, cover: int = COVER) -> None:
+        """Registers assets, feed and market, and puts ``cover`` micro-quote into the vault."""
         risk, operator = STAFF[Role.RISK], STAFF[Role.OPERATOR]
         self.must(
             commands.register_asset(
@@ -235,7 +237,17 @@ class Beginning(Leveraged):
                 maintenance_liability_bp=11_000,
             )
         )
-        self.open_account(operator)
+        account = self.open_account(operator)
+        self.must(self.deposit(account, QUOTE, cover))
+        self.must(
+            commands.build(
+                "DepositVault",
+                principal=operator,
+                account=account,
+                client_key=self.key(),
+                amount=cover,
+            )
+        )
         self.must(
             self.market_command(
                 1,
@@ -265,11 +277,16 @@ class Beginning(Leveraged):
         )
 
 
+def image(cover: int) -> Image:
+    """The same world behind a vault of ``cover`` micro-quote."""
+    return _ready(cover)
+
+
 @cache
-def _ready() -> Image:
+def _ready(cover: int = COVER) -> Image:
     """A market that trades."""
     world = Beginning()
-    world.set_up()
+    world.set_up(cover)
     for _ in range(MAX_ACTIVATION_S):
         world.wait(1, OPENING)
         if world.happened("MarketActivated"):

@@ -81,6 +81,7 @@ impl<B: Book> Engine<B> {
         }
         let amount = narrow(amount);
         post_margin(&mut self.state.accounts, &mut output.postings, (fund, 0), asset, -amount);
+        self.touch((fund, 0));
         post_system(&mut self.state.system, &mut output.postings, line::INSURANCE, 0, asset, amount);
         let body = FundBody {
             fund,

@@ -55,6 +55,7 @@ impl<B: Book> Engine<B> {
         let asset = self.state.markets.list[market as usize].quote;
         post_system(&mut self.state.system, &mut output.postings, source, 0, asset, -covered);
         post_margin(&mut self.state.accounts, &mut output.postings, who, asset, covered);
+        self.touch(who);
         let stage = if source == line::INSURANCE { loss_stage::INSURANCE } else { loss_stage::FEES };
         let source_left = self.state.system.get(source, 0, asset);
         let body = LossCoveredBody {
@@ -138,6 +139,7 @@ impl<B: Book> Engine<B> {
             let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
             post_user(accounts, postings, who.0, who.1, number, line::FREE, -amount);
             post_margin(accounts, postings, who, settlement, paid);
+            self.touch(who);
             let system = &mut self.state.system;
             post_system(system, postings, line::INSURANCE, 0, number, amount);
             post_system(system, postings, line::INSURANCE, 0, settlement, -paid);
@@ -238,6 +240,8 @@ impl<B: Book> Engine<B> {
         let (account, sub) = account_of(winner);
         post_margin(&mut self.state.accounts, &mut output.postings, (account, sub), asset, -share);
         post_margin(&mut self.state.accounts, &mut output.postings, who, asset, share);
+        self.touch((account, sub));
+        self.touch(who);
         let body = LossSocialisedBody {
             bankrupt_account: who.0,
             bankrupt_sub: who.1,
@@ -262,6 +266,8 @@ impl<B: Book> Engine<B> {
         let asset = self.state.markets.list[market as usize].quote;
         post_margin(&mut self.state.accounts, &mut output.postings, (fund, 0), asset, -left);
         post_margin(&mut self.state.accounts, &mut output.postings, who, asset, left);
+        self.touch((fund, 0));
+        self.touch(who);
         let body = LossCoveredBody {
             stage: loss_stage::OWED,
             reserved: 0,
@@ -321,6 +327,7 @@ impl<B: Book> Engine<B> {
         let (system, postings) = (&mut self.state.system, &mut output.postings);
         post_system(system, postings, line::FUNDING, job.market, asset, -left);
         post_margin(&mut self.state.accounts, postings, who, asset, left);
+        self.touch(who);
         let body = LossCoveredBody {
             stage: loss_stage::SOCIALISED,
             reserved: 0,
@@ -353,6 +360,7 @@ impl<B: Book> Engine<B> {
         }
         let asset = self.state.markets.list[job.market as usize].quote;
         post_margin(&mut self.state.accounts, &mut output.postings, who, asset, -share);
+        self.touch(who);
         post_system(&mut self.state.system, &mut output.postings, line::FUNDING, job.market, asset, share);
         let body = LossSocialisedBody {
             bankrupt_account: NO_ACCOUNT,
@@ -380,6 +388,7 @@ impl<B: Book> Engine<B> {
             panic!("P18.4: no account is left for the insurance fund");
         };
         post_margin(&mut self.state.accounts, &mut output.postings, (fund, 0), asset, -left);
+        self.touch((fund, 0));
         post_system(&mut self.state.system, &mut output.postings, line::FUNDING, market, asset, left);
         let body = LossCoveredBody {
             stage: loss_stage::OWED,

@@ -65,9 +65,10 @@ impl<B: Book> Engine<B> {
     pub(crate) fn look_at(&mut self, command: &Command, who: (u32, u8), fresh: bool, output: &mut Output) {
         let (account, sub) = who;
         if account == self.state.liquidations.fund {
-            return;
+            return self.state.perps.touch(&self.state.accounts, account, sub);
         }
         if self.state.liquidations.busy == Some(owner(account, sub)) {
+            self.state.perps.touch(&self.state.accounts, account, sub);
             // The step looks at its end. Until then nothing is kept of it: a position that it closes leaves no trace.
             return self.set_bounds(who, None, 0, true);
         }
@@ -86,6 +87,7 @@ impl<B: Book> Engine<B> {
     ) {
         let (account, sub) = who;
         let owner = owner(account, sub);
+        self.state.perps.touch(&self.state.accounts, account, sub);
         if held.exposures == 0 {
             return self.forget_watch(command, who, &health, output);
         }

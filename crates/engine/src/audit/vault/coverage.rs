@@ -21,8 +21,14 @@ impl Auditor {
         }
     }
 
+    /// The worst case of a market that events have told last.
+    pub(in crate::audit) fn known_worst_case(&self, market: u32) -> i64 {
+        self.vault.worst_cases.get(&market).map_or(0, |known| known.1)
+    }
+
     fn worst_case_changed(&mut self, event: &Event) -> Check {
         let body: WorstCaseBody = event.body_as();
+        self.check_stress(event.market, body.worst_case)?;
         let vault = &mut self.vault;
         let known = vault.worst_cases.remove(&event.market);
         ensure!(

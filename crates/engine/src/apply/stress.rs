@@ -1,0 +1,102 @@
+//! Worst cases of leveraged markets, followed from Tick to Tick (protocol P9.1).
+
+use super::work::{Budget, Work};
+use crate::book::Book;
+use crate::coverage::stress::{share, weight, who};
+use crate::coverage::Exposure;
+use crate::engine::Engine;
+use crate::halts::breaker::Breaker;
+use crate::ledger::line;
+use crate::limits::STRESS_EFFORT;
+use crate::liquidation::watch::owner;
+use crate::output::Output;
+use crate::wire::command::Command;
+
+impl<B: Book> Engine<B> {
+    /// Worst cases of all markets and what they come to.
+    pub fn worst_cases(&self) -> &Exposure {
+        &self.state.vault.exposure
+    }
+
+    /// A breaker of a market, or of the platform (`ALL_MARKETS`).
+    pub fn breaker(&self, scope: u32, id: u8) -> Option<&Breaker> {
+        self.state.halts.breaker(scope, id)
+    }
+
+    /// A sub-account's money or positions changed.
+    #[inline]
+    pub(crate) fn touch(&mut self, (account, sub): (u32, u8)) {
+        self.state.perps.touch(&self.state.accounts, account, sub);
+    }
+
+    /// Counts again what has changed since the last Tick: first positions, then, once none is left, the worst cases of
+    /// their markets. What is due comes behind.
+    pub(crate) fn look_at_stress(
+        &mut self,
+        command: &Command,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> (Option<Work>, bool) {
+        while !budget.is_spent() {
+            budget.spend(STRESS_EFFORT);
+            if self.state.perps.stress.forget_one() {
+                continue;
+            }
+            if let Some(owner) = self.state.perps.stress.touched.pop() {
+                let (account, sub) = who(owner);
+                self.count_positions(account, sub, false);
+                continue;
+            }
+            let Some(place) = self.state.perps.stress.next_dirty() else {
+                return (self.is_due(command.time_ns).then_some(Work::Due), false);
+            };
+            self.weigh_market(command, place as usize, output);
+        }
+        (Some(Work::Stress), true)
+    }
+
+    /// Shares the sub-account's money in the settlement asset among its positions and counts them as they are now.
+    /// `restored`: of a state that was read, only those that had been counted when it was written.
+    pub(crate) fn count_positions(&mut self, account: u32, sub: u8, restored: bool) {
+        let Some(asset) = self.settlement_asset() else { return };
+        let accounts = &self.state.accounts;
+        let money = accounts.balance(account, sub, asset, line::FREE)
+            + accounts.balance(account, sub, asset, line::HELD);
+        let perps = &mut self.state.perps;
+        let slots = accounts.positions(account, sub);
+        let held = slots.iter().map(|&slot| perps.at(slot)).filter(|position| position.lots != 0);
+        let costs = held.map(|position| weight(position.cost)).sum();
+        for &slot in slots {
+            let position = *perps.at(slot);
+            let place = perps.place(position.market).expect("a position is in a leveraged market");
+            if let Some(line) = position.line.filter(|_| !restored) {
+                perps.stress.remove(place, owner(account, sub), line);
+            }
+            let counts = position.lots != 0 && (!restored || position.line.is_some());
+            let money = share(money, position.cost, costs);
+            perps.at_mut(slot).line = counts.then(|| perps.stress.add(place, &position, money));
+            perps.at_mut(slot).touched &= restored;
+            if !restored {
+                perps.stress.set_dirty(place);
+            }
+        }
+    }
+
+    /// A market's worst case as it is now, in the bucket of its verse; markets without one are a class of their own.
+    fn weigh_market(&mut self, command: &Command, place: usize, output: &mut Output) {
+        let perp = &self.state.perps.markets[place];
+        let market = perp.market;
+        let worst_case = self.state.perps.stress.worst_case(place, perp);
+        let bucket = self.state.verses.root_of_market(market).map_or(0, |root| root + 1);
+        self.set_worst_case(command, market, bucket, worst_case, output);
+    }
+
+    /// Counts the positions of a state that was read.
+    pub(crate) fn count_all_positions(&mut self) {
+        let sorted = self.state.perps.sorted();
+        let mut owners: Vec<(u32, u8)> =
+            sorted.iter().map(|position| (position.account, position.sub)).collect();
+        owners.dedup();
+        owners.into_iter().for_each(|(account, sub)| self.count_positions(account, sub, true));
+    }
+}

@@ -419,3 +419,19 @@ fn check_act(request: &KeeperAct) -> Result<(), Reject> {
         given => reject(Code::RESERVED_NOT_ZERO, 0, given as i64),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_account_sub_account_and_market_is_a_target_of_its_own_and_none_is_no_target() {
+        let target = |account, sub, market| Target { account, sub, market }.number();
+        let numbers = [target(0, 0, 0), target(1, 0, 0), target(0, 1, 0), target(0, 0, 1), target(0, 0, 256)];
+        for (at, number) in numbers.iter().enumerate() {
+            assert!(*number != 0 && !numbers[..at].contains(number), "{number:#x}");
+        }
+        let far = target(u32::MAX, 127, 0xFFFF);
+        assert_eq!(((far >> 24) as u32, (far >> 16) as u8, far & 0xFFFF), (u32::MAX, 127, 0xFFFF));
+    }
+}

@@ -315,6 +315,15 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_keeper_leaves_no_weight_behind_that_would_draw_nobody() {
+        let mut keepers = Keepers::default();
+        (1..=9).for_each(|account| keepers.insert(keeper(account, capability::GENERAL)));
+        (1..=8).for_each(|account| drop(keepers.remove(account)));
+        let assigned = |n: i64| keepers.assigned(action::CRANK, 0, n << 30, n << 30);
+        assert!((0..200).all(|n| assigned(n) == Some(9)));
+    }
+
+    #[test]
     fn duty_goes_to_capable_keepers_in_force_and_follows_every_change() {
         let mut keepers = Keepers::default();
         keepers.insert(keeper(9, capability::CRANK));

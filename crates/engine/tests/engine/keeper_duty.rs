@@ -7,7 +7,7 @@ use tradewind_engine::wire::event::{EventKind as E, KeeperDutyBody, KeeperScoreB
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{id, Engine};
 
-use crate::keepers::{register, MMT, STAKE, TOKEN};
+use crate::keepers::{appeal, register, stake, target, MMT, STAKE, TOKEN};
 use crate::prices::*;
 use crate::support::*;
 
@@ -172,12 +172,92 @@ fn p13_3_duties_missed_for_more_than_an_hour_are_evidence_until_the_keeper_acts(
     diligent.wait(HOUR / 2);
     let refused = slash(&mut diligent, OPERATOR);
     assert_eq!(Code::from_number(refused.code), Some(Code::EVIDENCE_INVALID));
+    let exact = slash(&mut world.clone(), OPERATOR);
+    assert_eq!(Code::from_number(exact.code), Some(Code::EVIDENCE_INVALID), "an hour and not more");
     world.advance(1);
     let unknown = slash_for(OPERATOR, KEEPERS[0], fault::MISSED_DUTY, [1; 32]);
     world.refuse(unknown, Code::EVIDENCE_INVALID);
     assert_eq!(slash(&mut world, OPERATOR).accepted, 1);
     assert_eq!(slash(&mut world, OPERATORS_B_C[0]).accepted, 1);
     assert_eq!(world.kinds(), [E::SlashOpened]);
+}
+
+/// Missed duties of one hour after another, as the Ticks tell them.
+fn missed_duties(world: &mut World, hours: i64) -> Vec<KeeperDutyBody> {
+    let mut missed = Vec::new();
+    let end = world.now_ns + hours * HOUR;
+    while world.now_ns < end {
+        world.advance(10 * SECOND);
+        world.tick();
+        let told = world.events().into_iter().filter(|(kind, _)| *kind == E::KeeperDutyMissed);
+        missed.extend(told.map(|(_, event)| event.body_as::<KeeperDutyBody>()));
+        world.quote_all(0, PRICE);
+    }
+    missed
+}
+
+#[test]
+fn p13_3_a_row_of_missed_duties_counts_from_its_first_until_it_has_been_paid_for() {
+    let mut world = at_hour_end(1, |world| {
+        world.accept(register(KEEPERS[0], capability::CRANK, STAKE + TOKEN));
+    });
+    let missed = missed_duties(&mut world, 2);
+    let firsts: Vec<_> = missed.iter().map(|body| (body.since_ns, body.first_missed_ns)).collect();
+    assert_eq!(firsts, [(HOUR_END, HOUR_END), (HOUR_END + HOUR, HOUR_END)]);
+    assert_eq!(missed[1].evidence, missed[0].evidence);
+    let terms = SlashKeeper {
+        ppm: 1,
+        ..slash_for(OPERATOR, KEEPERS[0], fault::MISSED_DUTY, missed[0].evidence).payload_as()
+    };
+    world.accept(by(OPERATOR, Kind::SlashKeeper).with(&terms));
+    let id = world.accept(by(OPERATORS_B_C[0], Kind::SlashKeeper).with(&terms)).value;
+    world.accept(appeal(KEEPERS[0], Kind::AppealSlash, id, 0));
+    world.accept(appeal(ARBITER, Kind::DecideAppeal, id, 1));
+    // The third fault has suspended it: it has no duty, until it is back.
+    world.accept(target(OPERATOR, Kind::ReinstateKeeper, KEEPERS[0]));
+    let later = missed_duties(&mut world, 1);
+    assert_eq!(later[0].first_missed_ns, later[0].since_ns, "what was paid for is over");
+}
+
+#[test]
+fn p13_3_a_keeper_below_the_minimum_has_no_duty() {
+    let mut world = at_hour_end(1, |world| {
+        world.accept(register(KEEPERS[0], capability::CRANK, STAKE));
+        world.accept(stake(KEEPERS[0], Kind::UnstakeKeeper, 1));
+    });
+    assert_eq!(missed_duties(&mut world, 1), []);
+}
+
+#[test]
+fn p13_5_an_hour_without_an_action_is_told_again_after_the_keeper_has_acted() {
+    let mut world = at_hour_end(1, |world| {
+        world.accept(register(KEEPERS[0], capability::CRANK, STAKE));
+    });
+    let idle = |world: &mut World, seconds: i64| {
+        let mut told = Vec::new();
+        for _ in 0..seconds / 10 {
+            world.advance(10 * SECOND);
+            world.tick();
+            let kinds = world.kinds();
+            told.extend(kinds.contains(&E::KeeperIdle).then_some(world.now_ns));
+            world.quote_all(0, PRICE);
+        }
+        told
+    };
+    world.accept(crank(KEEPERS[0], 0));
+    let acted_ns = world.now_ns;
+    let mut early = world.clone();
+    idle(&mut early, 30 * 60);
+    early.advance(acted_ns + HOUR - 1 - early.now_ns);
+    early.tick();
+    assert!(!early.kinds().contains(&E::KeeperIdle), "an hour and no less");
+    assert_eq!(idle(&mut world, 2 * HOUR / SECOND), [acted_ns + HOUR], "an hour after the last action, once");
+    world.advance(HOUR_END + 3 * HOUR - world.now_ns);
+    world.accept(crank(KEEPERS[0], 0));
+    let again_ns = world.now_ns;
+    // A snapshot knows that the keeper is watched again.
+    world.engine = Engine::restore(&world.engine.snapshot()).expect("a sound snapshot");
+    assert_eq!(idle(&mut world, HOUR / SECOND + 60), [again_ns + HOUR]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod bonds;
 mod book;
 mod fault;
 mod feeds;
+mod funding;
 mod halts;
 mod index;
 mod ledger;

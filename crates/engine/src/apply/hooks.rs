@@ -73,7 +73,9 @@ impl<B: Book> Engine<B> {
     pub(crate) fn after_position(&mut self, command: &Command, moved: &Moved, output: &mut Output) {
         self.note_rank((moved.account, moved.sub, moved.market));
         self.look_at(command, (moved.account, moved.sub), false, output);
-        self.note_position((moved.account, moved.sub, moved.market));
+        if moved.after.abs() < moved.before.abs() {
+            self.note_position((moved.account, moved.sub, moved.market));
+        }
     }
 
     /// After the funding index of a market has moved.

@@ -8,6 +8,7 @@ use crate::limits::{HOUR_NS, IMPACT_LEVELS, MARKS_PER_TICK, SECOND_NS};
 use crate::market::status;
 use crate::oracle::state as feed_state;
 use crate::output::{Output, Subject};
+use crate::perp::margin::inverse_ppm;
 use crate::perp::mark::{credit_ns, fair, limited, premium_e6, PREMIUM_SCALE};
 use crate::perp::{funding, PerpMarket};
 use crate::state::due;
@@ -227,7 +228,7 @@ impl<B: Book> Engine<B> {
         let rate_ppb = if skipped == 0 { hourly_rate(perp) } else { 0 };
         let delta = funding::index_delta(rate_ppb, perp.index, perp.unit);
         perp.funding_index += delta;
-        let samples = perp.samples;
+        let (samples, sample_sum_ppb) = (perp.samples, perp.sample_sum_ppb);
         (perp.samples, perp.blocked_samples, perp.sample_sum_ppb) = (0, 0, 0);
         perp.hour_end_ns = next_hour(command.time_ns);
         let (claims, index_ticks, next_due_ns) = (perp.funding_claims, perp.index, perp.hour_end_ns);
@@ -247,6 +248,7 @@ impl<B: Book> Engine<B> {
             samples,
             skipped,
             next_due_ns,
+            sample_sum_ppb,
         };
         output.emit(command, EventKind::FundingIndexUpdated, Subject::market(market), &body);
         self.after_funding(command, market, delta, output);
@@ -258,8 +260,9 @@ const IMPACT_SCALE: i128 = 1_000_000;
 
 fn hourly_rate(perp: &PerpMarket) -> i64 {
     let mean = perp.sample_sum_ppb / i64::from(perp.samples.max(1));
-    let fractions = perp.fractions(0);
-    funding::hourly_rate_ppb(mean, fractions.initial_ppm(0), fractions.maintenance_ppm(0))
+    // The static cap of P4.2: falling coverage widens neither the rate nor its bound.
+    let entry_ppm = inverse_ppm(perp.leverage_base_e2());
+    funding::hourly_rate_ppb(mean, entry_ppm, perp.fractions(0).maintenance_ppm(0))
 }
 
 /// The index in ticks, rounded to the nearest, at least 1.

@@ -9,7 +9,7 @@ use super::records::check_movements;
 use super::validity::TRADING;
 use super::{Auditor, Market};
 use crate::wire::event::{
-    AmountBody, Event, EventKind, FundingBody, MarkBody, MarketRiskBody, PositionBody, Posting, StatusBody,
+    AmountBody, Event, EventKind, MarkBody, MarketRiskBody, PositionBody, Posting, StatusBody,
     SuitabilityBody, TradeBody,
 };
 
@@ -24,8 +24,6 @@ const CAUSE_LEVERAGE: u8 = 8;
 const MARK_SPEED_PPM: i128 = 20_000;
 const MARK_SPEED_NS: i128 = 400_000_000;
 const PREMIUM_SCALE: i128 = 1_000_000;
-const MIN_SAMPLES: u32 = 15;
-const HOUR_NS: i64 = 3_600_000_000_000;
 const SETTLED: u8 = 6;
 const CLOSED: u8 = 4;
 const PPM: i128 = 1_000_000;
@@ -59,11 +57,7 @@ impl Waiting {
 }
 
 /// The end of the hour that a moment is in (P4.8.3: missed hours are charged once).
-fn next_hour(now_ns: i64) -> i64 {
-    (now_ns.div_euclid(HOUR_NS) + 1).saturating_mul(HOUR_NS)
-}
-
-fn wide(low: u64, high: i64) -> i128 {
+pub(super) fn wide(low: u64, high: i64) -> i128 {
     (i128::from(high) << 64) | i128::from(low)
 }
 
@@ -207,53 +201,6 @@ impl Auditor {
         }
         (perp.mark, perp.index) = (body.mark, body.index);
         Ok(())
-    }
-
-    /// An hour of funding: the index moves by the rate, the rate is within its cap, the dust goes to insurance.
-    fn funding_updated(&mut self, event: &Event, postings: &[Posting]) -> Check {
-        let body: FundingBody = event.body_as();
-        let market = *self.market(event.market)?;
-        let line = self.ledger.line(event.market, 0, market.quote, FUNDING);
-        // The postings are applied already; the dust was on the line before.
-        let swept: i64 = postings.iter().filter(|posting| posting.line == INSURANCE).map(|p| p.amount).sum();
-        let dust = self.positions.dust(event.market, line.saturating_add(swept))?;
-        let movements =
-            [(event.market, 0, market.quote, FUNDING, -dust), (0, 0, market.quote, INSURANCE, dust)];
-        check_movements("I13", movements, postings)?;
-        self.collect_fees(market.quote, dust);
-        let perp = self.positions.perp_mut(event.market)?;
-        let (index, delta) = (wide(body.index_low, body.index_high), wide(body.delta_low, body.delta_high));
-        let expected = i128::from(body.rate_ppb) * i128::from(body.index_ticks) * i128::from(market.unit);
-        ensure!(
-            delta == expected && index == perp.funding_index + delta && body.index_ticks == perp.index,
-            "I13",
-            "the funding index of market {} goes from {} by {delta} to {index}",
-            event.market,
-            perp.funding_index
-        );
-        let entry = (100 * PPM).div_euclid(i128::from(perp.leverage_cap_e2())) + 1;
-        let floor = (entry / 2).max(i128::from(perp.floor_mmf_ppm));
-        let cap_ppb = (entry - floor).max(0) * 750 / 8 + 1;
-        let none = body.skipped != 0 || body.samples < MIN_SAMPLES;
-        ensure!(
-            i128::from(body.rate_ppb).abs() <= cap_ppb && (!none || body.rate_ppb == 0),
-            "I13",
-            "market {} charges {} ppb of {} samples, skipped {}",
-            event.market,
-            body.rate_ppb,
-            body.samples,
-            body.skipped
-        );
-        ensure!(
-            event.time_ns >= perp.funding_due_ns && body.next_due_ns == next_hour(event.time_ns),
-            "I13",
-            "an hour of funding due at {} is charged at {}, the next one at {}",
-            perp.funding_due_ns,
-            event.time_ns,
-            body.next_due_ns
-        );
-        (perp.funding_index, perp.funding_due_ns, perp.settlements) = (index, body.next_due_ns, 0);
-        self.positions.check_funding(event.market, line)
     }
 
     /// A fill of a leveraged market: both positions, their profit, funding and fees are computed again.

@@ -375,6 +375,11 @@ impl Auditor {
             order.id,
             body.reserve
         );
+        if body.cause == resize_cause::BRACKET && order.hidden == order.remaining && special.trail != 0 {
+            // Its entry's first fill arms a trailing exit: it trails from the price of that moment, not of its placing.
+            let free = if order.side == side::SELL { 0 } else { i64::MAX };
+            self.specials.entry(order.id).or_default().trigger_price = free;
+        }
         let entry = &mut self.books.orders[slot as usize];
         entry.total -= cut;
         entry.reserve = reserve;

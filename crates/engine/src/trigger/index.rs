@@ -27,6 +27,8 @@ pub struct MarketTriggers {
     pub waiting: BTreeSet<u64>,
     /// First and last price of each source that was seen and not looked at yet. In between it moved one way only.
     pub seen: [Option<(i64, i64)>; SOURCES],
+    /// Price of a source at which an order was armed before the command moved it: looked at before what was seen.
+    pub armed: [Option<i64>; SOURCES],
     /// Fired orders and due slices; they run ascending by id.
     pub queue: BTreeSet<u64>,
 }
@@ -80,6 +82,21 @@ impl MarketTriggers {
             .iter_mut()
             .zip(KINDS)
             .all(|(trails, kind)| trails.ratchet(kind, groups, specials, price, moves))
+    }
+
+    /// The price of a source that is to be looked at next.
+    pub fn next_price(&self, source: u8) -> Option<i64> {
+        let source = source as usize;
+        self.armed[source].or(self.seen[source].map(|(first, _)| first))
+    }
+
+    /// That price was looked at.
+    pub fn pass_price(&mut self, source: u8) {
+        let source = source as usize;
+        if self.armed[source].take().is_none() {
+            let seen = &mut self.seen[source];
+            *seen = seen.and_then(|(first, last)| (first != last).then_some((last, last)));
+        }
     }
 
     /// An order that fires at `price`.

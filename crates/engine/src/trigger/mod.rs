@@ -109,6 +109,16 @@ impl Triggers {
         }
     }
 
+    /// An order was armed at the price that its source has now.
+    pub fn note_armed(&mut self, market: u32, source: u8, price: i64) {
+        let entry = self.market_mut(market);
+        // Once the command has moved the source, its present price is the last one seen.
+        if entry.seen[source as usize].is_none() && entry.armed[source as usize].is_none() {
+            entry.armed[source as usize] = Some(price);
+        }
+        self.dirty.insert(market);
+    }
+
     /// Registers an order that waits: in its market's list and, when it waits for a price, in the index.
     pub fn wait(&mut self, order: &Order) {
         self.market_mut(order.market).waiting.insert(order.id);

@@ -136,8 +136,8 @@ record! {
 
 record! {
     /// An hour of funding.
-    FundingBody: 64 {
-        /// Hourly rate in ppb.
+    FundingBody: 72 {
+        /// Hourly rate in ppb: that of `sample_sum_ppb / samples` (P4.8.1), 0 when the hour is skipped.
         rate_ppb: i64,
         index_low: u64,
         index_high: i64,
@@ -149,6 +149,8 @@ record! {
         /// 0 charged, else why nothing is: `funding_skip`.
         skipped: u32,
         next_due_ns: i64,
+        /// Sum of the hour's premium samples in ppb, each within ±10^9.
+        sample_sum_ppb: i64,
     }
 }
 

@@ -56,6 +56,31 @@ fn i13_an_hour_of_funding_moves_the_index_by_its_bounded_rate_once() {
     again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.delta_high -= 1));
     again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.index_ticks += 1));
     again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.samples = 14));
+    // The rate is that of the samples: a mean of one percent, either way, is another rate.
+    for mean_ppb in [10_000_000, -10_000_000] {
+        again(&hour).breaks("I13", |r| {
+            r.edit(kind, |body: &mut Funding| body.sample_sum_ppb = i64::from(body.samples) * mean_ppb);
+        });
+    }
+    again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.samples = 62));
+    // Sum and count scaled alike have the same mean, and more samples than an hour has.
+    again(&hour).breaks("I13", |r| {
+        r.edit(kind, |body: &mut Funding| {
+            (body.samples, body.sample_sum_ppb) = (120, 2 * body.sample_sum_ppb)
+        });
+    });
+    // An hour that was sampled is not given up for want of samples, nor for a feed that was silent.
+    for skipped in [funding_skip::FEW_SAMPLES, funding_skip::HALTED, funding_skip::FEED] {
+        again(&hour).breaks("I13", |r| {
+            r.edit(kind, |body: &mut Funding| {
+                let wide = |low: u64, high: i64| (i128::from(high) << 64) | i128::from(low);
+                let start = wide(body.index_low, body.index_high) - wide(body.delta_low, body.delta_high);
+                (body.index_low, body.index_high) = (start as u64, (start >> 64) as i64);
+                (body.delta_low, body.delta_high, body.rate_ppb) = (0, 0, 0);
+                body.skipped = skipped;
+            });
+        });
+    }
     again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.skipped = funding_skip::FEED));
     again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.next_due_ns += 1));
     again(&hour).breaks("I13", |r| r.edit(kind, |body: &mut Funding| body.next_due_ns -= 3_600 * SECOND));

@@ -5,6 +5,7 @@
 
 use super::super::orders::{emit_order, subject};
 use super::super::work::{Budget, Work};
+use super::form::is_reached;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::gate::{Action, Cell};
@@ -74,22 +75,21 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> bool {
         for source in 0..SOURCES as u8 {
-            while let Some((first, last)) = self.seen_prices(market, source) {
+            while let Some(price) = self.next_price(market, source) {
                 if self.evaluates_triggers(market) {
-                    if !self.state.triggers.ratchet(market, source, first, &mut left.moves) {
+                    if !self.state.triggers.ratchet(market, source, price, &mut left.moves) {
                         return false;
                     }
-                    while let Some(id) = self.state.triggers.next_fired(market, source, first) {
+                    while let Some(id) = self.state.triggers.next_fired(market, source, price) {
                         if left.fired == 0 || budget.cancels < LINKED_CANCELS {
                             return false;
                         }
                         left.fired -= 1;
-                        self.fire(command, id, first, budget, output);
+                        self.fire(command, self.first_of_pair(id, price), price, budget, output);
                     }
                 }
                 if self.state.triggers.watches(market) {
-                    let entry = self.state.triggers.market_mut(market);
-                    entry.seen[source as usize] = (first != last).then_some((last, last));
+                    self.state.triggers.market_mut(market).pass_price(source);
                 }
             }
         }
@@ -108,8 +108,29 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    fn seen_prices(&self, market: u32, source: u8) -> Option<(i64, i64)> {
-        self.state.triggers.of_market(market)?.seen[source as usize]
+    fn next_price(&self, market: u32, source: u8) -> Option<i64> {
+        self.state.triggers.of_market(market)?.next_price(source)
+    }
+
+    /// Of a pair that one price reaches the lower id fires, and cancels the other (P2.5.3, P2.5.7).
+    fn first_of_pair(&self, id: u64, price: i64) -> u64 {
+        let Some(&Special { partner, source, .. }) = self.state.triggers.special(id) else { return id };
+        let (Some(slot), true) = (self.state.orders.find(partner), partner < id) else { return id };
+        let order = &self.state.orders[slot];
+        let waits_too = self
+            .state
+            .triggers
+            .special(partner)
+            .is_some_and(|other| other.state == waits::PENDING && other.source == source);
+        let reached = || {
+            let trigger = self.state.triggers.trigger_price(order);
+            is_reached(order.order_type, order.side, trigger, price)
+        };
+        if waits_too && reached() {
+            partner
+        } else {
+            id
+        }
     }
 
     /// Whether prices may fire orders now: the market trades, and the oracle matrix (row trigger evaluation, P6.5)

@@ -173,7 +173,9 @@ impl<B: Book> Engine<B> {
         special.state = waits::PENDING;
         special.extreme = now.unwrap_or(special.extreme);
         self.state.triggers.arm(exit);
-        self.state.triggers.note_price(exit.market, source, now.unwrap_or(0));
+        if let Some(now) = now {
+            self.state.triggers.note_armed(exit.market, source, now);
+        }
     }
 
     /// A fill between two orders of which at least one has a record: bounded by positions, felt by linked orders.

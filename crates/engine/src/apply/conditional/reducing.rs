@@ -80,7 +80,7 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    /// A position changed: its reduce-only orders are looked through behind this command.
+    /// A position shrank: its reduce-only orders are looked through behind this command.
     #[inline]
     pub(crate) fn note_position(&mut self, position: PositionKey) {
         let triggers = &mut self.state.triggers;

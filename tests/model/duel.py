@@ -268,6 +268,8 @@ class Duel:
             if isinstance(event, FundingIndexUpdated):
                 self.funding += 1
                 index = event.index_low + (event.index_high << 64)
+                samples = self.model.last_samples[event.market]
+                assert (event.samples, event.sample_sum_ppb) == (len(samples), sum(samples))
                 assert (event.rate_ppb, index) == (
                     self.model.last_rate_ppb[event.market],
                     self.model.ticker(event.market).funding_index,

@@ -148,6 +148,7 @@ class LeveragedModel(Model):
     touches: list[Touch] = field(default_factory=list)
     published: dict[int, int | None] = field(default_factory=dict)
     last_rate_ppb: dict[int, int] = field(default_factory=dict)
+    last_samples: dict[int, list[int]] = field(default_factory=dict)
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -506,7 +507,7 @@ class LeveragedModel(Model):
         rate = lm.hourly_rate_ppb(ticker.samples, rules.base_e2, rules.floor_mmf_ppm)
         ticker.funding_index += lm.funding_delta(rate, ticker.index or 0, rules.unit)
         self.last_rate_ppb[market] = rate
-        ticker.samples.clear()
+        self.last_samples[market], ticker.samples = ticker.samples, []
         ticker.hour_end_ns = (self.now_ns // HOUR_NS + 1) * HOUR_NS
         ticker.next_sample_ns = self.next_minute()
         self.sweep_funding_dust(market)

@@ -1595,6 +1595,7 @@ class FundingIndexUpdated(Event, frozen=True, gc=False):
     samples: int
     skipped: int
     next_due_ns: int
+    sample_sum_ppb: int
     postings: tuple[Posting, ...]
 
 

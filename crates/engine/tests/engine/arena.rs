@@ -41,7 +41,7 @@ pub struct Arena<B: Book = FastBook> {
     keys: u64,
     /// Stamped commands since genesis.
     pub log: Vec<Command>,
-    /// Events of liquidation since genesis.
+    /// Events of liquidation and of triggers since genesis.
     pub history: Vec<Event>,
     /// Index in micro-dollars by feed.
     pub prices: [i64; 2],
@@ -131,8 +131,9 @@ impl<B: Book> Arena<B> {
         apply_batch(&mut self.engine, &input, self.now_ns, &mut self.batch)
             .expect("the engine does not stop");
         self.log.extend_from_slice(&self.batch.commands);
-        let ours = self.batch.output.events.iter().filter(|event| (0x0405..0x0440).contains(&event.kind));
-        self.history.extend(ours);
+        let fires = EventKind::TriggerFired as u16;
+        let ours = |event: &&Event| (0x0405..0x0440).contains(&event.kind) || event.kind == fires;
+        self.history.extend(self.batch.output.events.iter().filter(ours));
         self.verify();
         let output = &self.batch.output;
         let checked =

@@ -97,8 +97,16 @@ const FEW_BALANCES: usize = 8;
 
 impl SubAccount {
     /// Where the row of an asset is, or belongs.
-    #[inline]
+    #[inline(always)]
     fn row(&self, asset: u16) -> Result<usize, usize> {
+        match self.balances.first() {
+            Some(first) if first.asset == asset => Ok(0),
+            _ => self.further_row(asset),
+        }
+    }
+
+    #[inline]
+    fn further_row(&self, asset: u16) -> Result<usize, usize> {
         if self.balances.len() <= FEW_BALANCES {
             if let Some(row) = self.balances.iter().position(|balance| balance.asset == asset) {
                 return Ok(row);

@@ -183,7 +183,10 @@ impl<B: Book> Engine<B> {
         if context.account != u32::MAX && !system {
             self.check_rate(command, kind, context.account)?;
         }
-        let value = self.dispatch(command, kind, context, output)?;
+        let value = match kind {
+            Kind::PlaceOrder => self.place_order(command, context, output)?,
+            _ => self.dispatch(command, kind, context, output)?,
+        };
         self.after_money(command, output);
         if self.state.triggers.has_work() && self.pending.is_none() {
             self.suspend(command, command.seq, Work::Triggers, output);
@@ -197,6 +200,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Step 5 of P2.1.3: may this principal send this command?
+    #[inline(always)]
     pub(crate) fn authorize(
         &self,
         command: &Command,
@@ -207,6 +211,24 @@ impl<B: Book> Engine<B> {
         if command.principal == [0; 32] {
             return Err(Code::UNAUTHORIZED_SIGNER.into());
         }
+        // Nearly every command is one of these two.
+        let account = match kind {
+            Kind::PlaceOrder => self.trader(command, handle)?,
+            Kind::CancelOrder => self.canceller(command, handle)?,
+            _ => return self.authorize_by_kind(command, kind, handle, system),
+        };
+        Ok(Context { account, system })
+    }
+
+    /// [`Engine::authorize`] of any kind; somebody signed.
+    #[inline(never)]
+    fn authorize_by_kind(
+        &self,
+        command: &Command,
+        kind: Kind,
+        handle: Option<u32>,
+        system: bool,
+    ) -> Result<Context, Reject> {
         let need = |bit| self.state.roles.require(&command.principal, bit, command.time_ns);
         let account = match kind {
             Kind::Tick
@@ -327,9 +349,9 @@ impl<B: Book> Engine<B> {
             | Kind::BatchItem
             | Kind::ReplaceOrder
             | Kind::SwapAmm
-            | Kind::ClosePosition => self.owned(command, handle, scope::TRADE)?,
+            | Kind::ClosePosition => self.trader(command, handle)?,
             Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
-                self.owned(command, handle, scope::CANCEL)?
+                self.canceller(command, handle)?
             }
             Kind::OpenSubAccount
             | Kind::SetDelegate
@@ -363,6 +385,18 @@ impl<B: Book> Engine<B> {
             | Kind::UnlistAddress => self.owned(command, handle, 0)?,
         };
         Ok(Context { account, system })
+    }
+
+    /// The account of an owner or delegate who may trade for it.
+    #[inline(always)]
+    fn trader(&self, command: &Command, handle: Option<u32>) -> Result<u32, Reject> {
+        self.owned(command, handle, scope::TRADE)
+    }
+
+    /// The account of an owner or delegate who may cancel for it.
+    #[inline(always)]
+    fn canceller(&self, command: &Command, handle: Option<u32>) -> Result<u32, Reject> {
+        self.owned(command, handle, scope::CANCEL)
     }
 
     fn sub_of(&self, command: &Command, handle: Option<u32>) -> Result<u32, Reject> {

@@ -116,7 +116,7 @@ impl Idempotency {
     ///
     /// # Errors
     /// `IDEMPOTENCY_CONFLICT` for another body, `IDEMPOTENCY_WINDOW_FULL` when the account has no room for a key.
-    #[inline]
+    #[inline(always)]
     pub fn check(&self, account: u32, key: &[u8; 16], body_hash: u64, now_ns: i64) -> Result<Known, Reject> {
         let key = words(key);
         let hash = hash(account, key);

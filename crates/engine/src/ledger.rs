@@ -179,6 +179,25 @@ pub fn post_user(
     postings.push(Posting { owner: account, asset, line, sub, amount });
 }
 
+/// [`post_user`] on a balance that was looked up already.
+///
+/// # Panics
+/// As [`post_user`].
+#[inline(always)]
+pub fn post_line(
+    balance: &mut Balance,
+    postings: &mut Vec<Posting>,
+    (owner, sub): (u32, u8),
+    line: u8,
+    amount: i64,
+) {
+    if amount != 0 {
+        let slot = &mut balance.lines[line as usize];
+        *slot = checked(*slot, amount, line);
+        postings.push(Posting { owner, asset: balance.asset, line, sub, amount });
+    }
+}
+
 /// Moves an amount between two lines of one balance: one look-up, two postings. A negative amount moves back.
 ///
 /// # Panics
@@ -293,11 +312,27 @@ pub fn post_margin(
     asset: u16,
     amount: i64,
 ) {
+    if amount != 0 {
+        post_margin_in(accounts.balance_mut(account, sub, asset), postings, (account, sub), amount);
+    }
+}
+
+/// [`post_margin`] on a balance that was looked up already.
+///
+/// # Panics
+/// As [`post_margin`].
+#[inline(always)]
+pub fn post_margin_in(
+    balance: &mut Balance,
+    postings: &mut Vec<Posting>,
+    (owner, sub): (u32, u8),
+    amount: i64,
+) {
     if amount == 0 {
         return;
     }
-    let slot = &mut accounts.balance_mut(account, sub, asset).lines[usize::from(line::FREE)];
+    let slot = &mut balance.lines[usize::from(line::FREE)];
     *slot += amount;
     assert!(slot.abs() <= MAX_BALANCE, "I03: free would be {slot}");
-    postings.push(Posting { owner: account, asset, line: line::FREE, sub, amount });
+    postings.push(Posting { owner, asset: balance.asset, line: line::FREE, sub, amount });
 }

@@ -167,7 +167,7 @@ pub trait MarketRules {
 pub struct SpotRules;
 
 impl MarketRules for SpotRules {
-    #[inline]
+    #[inline(always)]
     fn reserve(
         &self,
         market: &Market,
@@ -187,8 +187,13 @@ impl MarketRules for SpotRules {
     #[inline]
     fn settle(&self, market: &Market, price: i64, lots: i64, buyer: Leg, seller: Leg) -> Settlement {
         let value = notional(price, lots, market.unit).expect("a fill is not larger than its accepted order");
-        let needed = self.reserve(market, side::BUY, buyer.limit, buyer.remaining_after, buyer.fee_cap_e6bp);
-        let buyer_reserve = needed.expect("a rest is not larger than its accepted order").1;
+        let buyer_reserve = match buyer.remaining_after {
+            0 => 0,
+            rest => {
+                let needed = self.reserve(market, side::BUY, buyer.limit, rest, buyer.fee_cap_e6bp);
+                needed.expect("a rest is not larger than its accepted order").1
+            }
+        };
         // Rounding up at every fill could add up to more than the reserve, which was rounded up once; the
         // buyer then pays the smaller amount: over the whole order never more than ceil of the total.
         let buyer_fee = buyer.fee(value).min(buyer.reserve - value - buyer_reserve);
@@ -412,7 +417,7 @@ pub fn slipped(order_side: u8, price: i64, bp: u32) -> i64 {
 }
 
 /// `ceil(reference × (10,000 − bp) / 10,000)`.
-#[inline]
+#[inline(always)]
 fn less_bp_ceil(reference: i64, bp: u32) -> i64 {
     (reference * (10_000 - i64::from(bp)) + 9_999) / 10_000
 }

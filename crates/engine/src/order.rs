@@ -139,7 +139,7 @@ impl OrderStore {
     }
 
     /// Sets a slot aside and returns it with the order id that `counter` gives it.
-    #[inline]
+    #[inline(always)]
     pub fn reserve(&mut self, counter: u64) -> (u32, u64) {
         let slot = match self.free.pop() {
             Some(slot) => slot,

@@ -15,6 +15,10 @@ pub struct Output {
     first_posting: usize,
 }
 
+/// Events and postings of a spot order that trades once, and its cancelled rest.
+const USUAL_EVENTS: usize = 3;
+const USUAL_POSTINGS: usize = 12;
+
 /// Which record an event concerns.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
@@ -43,6 +47,12 @@ impl Output {
         self.postings.clear();
         self.first_event = 0;
         self.first_posting = 0;
+    }
+
+    /// Makes room for what so many trading commands usually write, so that nothing is moved while they do.
+    pub(crate) fn reserve(&mut self, commands: usize) {
+        self.events.reserve(USUAL_EVENTS * commands);
+        self.postings.reserve(USUAL_POSTINGS * commands);
     }
 
     /// Marks where the events of the next command start.

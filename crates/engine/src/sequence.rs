@@ -51,6 +51,7 @@ pub fn apply_batch<B: Book>(
         batch.commands.reserve(count);
         batch.results.reserve(count);
         batch.submitted.reserve(count);
+        batch.output.reserve(count);
         match bytemuck::try_cast_slice::<u8, Command>(input) {
             Ok(commands) => commands.chunks(GROUP).for_each(|group| {
                 engine.read_ahead(group);

@@ -6,7 +6,7 @@ use crate::engine::{Context, Engine};
 use crate::gate::{Action, Cell};
 use crate::halts::breaker::{has_auction, phase, Breaker};
 use crate::halts::matrix::{category, cell, pause_cell, HaltState};
-use crate::halts::FULL_COVERAGE_PPM;
+use crate::halts::{MarketHalts, FULL_COVERAGE_PPM};
 use crate::keeper::action;
 use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
@@ -43,7 +43,15 @@ impl<B: Book> Engine<B> {
         if self.state.feeds.is_empty() && self.state.venues.is_empty() {
             return Ok(());
         }
-        self.check_feed(command, kind, context)
+        match kind {
+            Kind::PlaceOrder => {
+                let order: &PlaceOrder = command.payload_ref();
+                let action = self.risk_of(order.market, order.order_flags);
+                self.check_feed_of((order.market, action), command, kind, context)
+            }
+            Kind::CancelOrder => Ok(()),
+            _ => self.check_feed(command, kind, context),
+        }
     }
 
     /// The oracle matrix (P6.5) for what happens in a leveraged market; withdrawals ask it for themselves.
@@ -63,6 +71,18 @@ impl<B: Book> Engine<B> {
             return Ok(());
         }
         let Deed::Acts(action, Some(market)) = self.deed(command, kind, context) else { return Ok(()) };
+        self.check_feed_of((market, action), command, kind, context)
+    }
+
+    /// What the matrix says of an action in a market.
+    #[inline(always)]
+    fn check_feed_of(
+        &self,
+        (market, action): (u32, Action),
+        command: &Command,
+        kind: Kind,
+        context: &Context,
+    ) -> Result<(), Reject> {
         let Some(perp) = self.state.perps.of_market(market) else {
             return self.check_venue(market, action, command.time_ns);
         };
@@ -277,6 +297,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// The risk that an order takes: by the kind of its market and its flags.
+    #[inline]
     fn risk_of(&self, market: u32, flags: u16) -> Action {
         let kind =
             self.state.markets.list.get(market as usize).map_or(market_kind::SPOT, |market| market.kind);
@@ -419,14 +440,12 @@ impl<B: Book> Engine<B> {
         self.halt_cell(Action::Funding, Some(market)) == Cell::Zero
     }
 
-    /// Whether orders of this market are collected instead of matched (P7.5 "auction", P3.7). One load for a market
-    /// without breakers.
+    /// Whether orders of this market are collected instead of matched (P7.5 "auction", P3.7). One load while
+    /// nothing is in force.
     #[inline]
     pub(crate) fn collects(&self, market: u32) -> bool {
-        match self.state.halts.of_market(market) {
-            None => false,
-            Some(halts) => self.state.halts.in_force != 0 && halts.collects(),
-        }
+        self.state.halts.in_force != 0
+            && self.state.halts.of_market(market).is_some_and(MarketHalts::collects)
     }
 
     /// Until when a withdrawal of this sub-account is queued by a pause or a breaker; None when it may go now.

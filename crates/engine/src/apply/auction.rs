@@ -14,7 +14,7 @@ use crate::halts::breaker::{has_auction, phase, OF_MARKET};
 use crate::halts::clearing::{band, Scan};
 use crate::limits::MAX_PRICE;
 use crate::market::{level, status};
-use crate::order::{flag, Order};
+use crate::order::{flag, Order, NONE};
 use crate::output::{Output, Subject};
 use crate::wire::command::{order_flag, order_type, side, time_in_force, Command};
 use crate::wire::error::{reject, Code, Reject};
@@ -262,6 +262,7 @@ impl<B: Book> Engine<B> {
         let mut taking = Taker {
             order: taker,
             slot,
+            position: NONE,
             stored: true,
             low: job.scan.low,
             high: job.scan.high,

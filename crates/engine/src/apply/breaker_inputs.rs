@@ -58,6 +58,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// After lots of open interest have changed, or may have: B7, and this market's part of B2c. Price in ticks.
+    #[inline]
     pub(crate) fn halts_open_interest(
         &mut self,
         command: &Command,
@@ -73,7 +74,8 @@ impl<B: Book> Engine<B> {
         let Some(halts) = self.watched(market) else { return };
         let by_interest = halts.interest_reading(now, lots, value);
         let part = halts.weigh(now, price);
-        self.state.halts.weigh(market, part);
+        let old = std::mem::replace(&mut halts.weighed, part);
+        self.state.halts.exchange(old, part);
         if let Some(reading) = by_interest {
             self.trip(command, market, reading, ENGINE, output);
         }

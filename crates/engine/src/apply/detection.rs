@@ -116,7 +116,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// An order was accepted or moved.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn detect_order(&mut self, order: &Order) {
         if let Some(watch) = self.state.detector.watch(order.market) {
             watch.order(order.account);

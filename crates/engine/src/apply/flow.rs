@@ -37,7 +37,7 @@ pub(crate) enum Wait {
 
 impl<B: Book> Engine<B> {
     /// Step 7 of P2.1.3: takes a token for a command of an account's owner or delegate.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_rate(&mut self, command: &Command, kind: Kind, account: u32) -> Result<(), Reject> {
         match rates::cost(command, kind) {
             Some((bucket, tokens)) => {

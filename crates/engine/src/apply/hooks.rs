@@ -3,6 +3,7 @@
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::output::Output;
+use crate::perp::Position;
 use crate::wire::command::{trigger_source, Command};
 
 // The concerns that read these fields join one after the other.
@@ -18,18 +19,6 @@ pub(crate) struct Print {
     pub taker: u32,
     pub maker: u32,
     pub taker_side: u8,
-}
-
-#[allow(dead_code)]
-/// A position that an event has moved.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moved {
-    pub account: u32,
-    pub sub: u8,
-    pub market: u32,
-    /// Signed lots before and after.
-    pub before: i64,
-    pub after: i64,
 }
 
 impl<B: Book> Engine<B> {
@@ -69,12 +58,14 @@ impl<B: Book> Engine<B> {
         self.halts_on_tick(command, output);
     }
 
-    /// After a position has changed, once both sides of the event are posted.
-    pub(crate) fn after_position(&mut self, command: &Command, moved: &Moved, output: &mut Output) {
-        self.note_rank((moved.account, moved.sub, moved.market));
-        self.look_at(command, (moved.account, moved.sub), false, output);
-        if moved.after.abs() < moved.before.abs() {
-            self.note_position((moved.account, moved.sub, moved.market));
+    /// After the position in this slot has changed from `before` lots, once both sides of the event are posted.
+    #[inline]
+    pub(crate) fn after_position(&mut self, command: &Command, slot: u32, before: i64, output: &mut Output) {
+        let Position { account, sub, market, lots, .. } = *self.state.perps.at(slot);
+        self.note_rank(slot);
+        self.look_behind(command, slot, (account, sub), output);
+        if lots.abs() < before.abs() {
+            self.note_position((account, sub, market));
         }
     }
 
@@ -86,8 +77,17 @@ impl<B: Book> Engine<B> {
 
     /// After money came to or left a sub-account other than by its positions.
     pub(crate) fn after_collateral(&mut self, command: &Command, account: u32, sub: u8, output: &mut Output) {
-        if !self.state.accounts.positions(account, sub).is_empty() {
-            self.look_at(command, (account, sub), false, output);
+        let Some(&slot) = self.state.accounts.positions(account, sub).first() else { return };
+        self.look_behind(command, slot, (account, sub), output);
+    }
+
+    /// A look at the sub-account of this position, unless it surely finds nothing new; coverage counts it either way.
+    #[inline]
+    fn look_behind(&mut self, command: &Command, slot: u32, who: (u32, u8), output: &mut Output) {
+        if self.stays_watched(slot) {
+            self.touch(who);
+        } else {
+            self.look_at(command, who, false, output);
         }
     }
 }

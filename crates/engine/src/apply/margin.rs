@@ -245,6 +245,7 @@ impl<B: Book> Engine<B> {
     /// # Errors
     /// `INVALID_LEVERAGE`, `LEVERAGE_TOO_HIGH`, `SUITABILITY_REQUIRED`, `TOO_MANY_POSITIONS`, `OPEN_INTEREST_CAP`,
     /// `POSITION_TOO_LARGE`, `MAINTENANCE_ABOVE_ENTRY_MARGIN`, `INSUFFICIENT_MARGIN`; `STALE_PRICE` without a mark.
+    #[inline]
     pub(crate) fn check_margin(
         &self,
         order: &Order,
@@ -255,14 +256,34 @@ impl<B: Book> Engine<B> {
         if perp.mark == 0 {
             return Err(Code::STALE_PRICE.into());
         }
-        let known = self.state.perps.position(order.account, order.sub, order.market);
+        let known = self.state.perps.find(order.account, order.sub, order.market);
+        if let (Some(slot), 0, None) = (known, leverage_e2, replaced) {
+            if self.surely_allowed(perp, slot, order).is_some() {
+                debug_assert_eq!(self.check_margin_fully(order, 0, None, known), Ok(()));
+                return Ok(());
+            }
+        }
+        self.check_margin_fully(order, leverage_e2, replaced, known)
+    }
+
+    /// [`Engine::check_margin`] where there is a mark, of any sub-account; `known`: the slot of its position.
+    #[inline(never)]
+    fn check_margin_fully(
+        &self,
+        order: &Order,
+        leverage_e2: u32,
+        replaced: Option<&Order>,
+        known: Option<u32>,
+    ) -> Result<(), Reject> {
+        let perp = self.state.perps.of_market(order.market).expect("a leveraged market");
+        let known = known.map(|slot| self.state.perps.at(slot));
         if known.is_none() {
             self.check_position_count(order.account, order.sub)?;
         }
         let mut after = known
             .copied()
             .unwrap_or_else(|| Position::new(order.account, order.sub, order.market, perp.funding_index));
-        notional(order.price, order.remaining, perp.unit)?;
+        let value = notional(order.price, order.remaining, perp.unit)?;
         if let Some(old) = replaced {
             add_open(&mut after, old, -old.remaining, perp.unit)?;
         }
@@ -283,17 +304,15 @@ impl<B: Book> Engine<B> {
             return reject(Code::BREAKER_ACTIVE, since_ns, i64::from(order.market));
         }
         self.check_cover()?;
-        check_sizes(perp, &after, order)?;
         let worst = perp.value(after.worst_lots());
-        let mmf = perp.maintenance_ppm(worst);
-        if after.leverage_e2 != 0 && mmf >= inverse_ppm(after.leverage_e2) {
-            return reject(
-                Code::MAINTENANCE_ABOVE_ENTRY_MARGIN,
-                inverse_ppm(after.leverage_e2) as i64,
-                mmf as i64,
-            );
+        check_sizes(perp, worst, order)?;
+        if after.leverage_e2 != 0 {
+            let (mmf, entry) = (perp.maintenance_ppm(worst), inverse_ppm(after.leverage_e2));
+            if mmf >= entry {
+                return reject(Code::MAINTENANCE_ABOVE_ENTRY_MARGIN, entry as i64, mmf as i64);
+            }
         }
-        let fee = fee_ceil(notional(order.price, order.remaining, perp.unit)?, order.fee_cap_e6bp);
+        let fee = fee_ceil(value, order.fee_cap_e6bp);
         let health = self.health_with(order.account, order.sub, Weights::Initial, Some(&after));
         let equity = health.equity - i128::from(fee);
         if !health.valued || equity < health.initial_margin {
@@ -391,8 +410,8 @@ fn only_reduces(after: &Position, order_side: u8) -> bool {
     }
 }
 
-fn check_sizes(perp: &PerpMarket, after: &Position, order: &Order) -> Result<(), Reject> {
-    let worst = perp.value(after.worst_lots());
+/// The bounds of a position and of open interest; `worst` = the position's notional if all orders of a side fill.
+fn check_sizes(perp: &PerpMarket, worst: i128, order: &Order) -> Result<(), Reject> {
     if worst > i128::from(perp.risk.position_limit) {
         return reject(Code::POSITION_TOO_LARGE, perp.risk.position_limit, narrow(worst));
     }

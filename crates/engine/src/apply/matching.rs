@@ -6,11 +6,11 @@ use super::orders::subject;
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
-use crate::ledger::{line, post_between, post_system_lines, post_user};
+use crate::ledger::{line, post_between, post_line, post_system_lines, post_user};
 use crate::limits::{FILL_EFFORT, OUTCOME_CANCEL_EFFORT, OUTCOME_FILL_EFFORT};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
-use crate::order::{flag, Order};
+use crate::order::{flag, Order, NONE};
 use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::wire::command::{order_type, side, stp, time_in_force, Command, ALL, ALL_MARKETS};
@@ -48,7 +48,7 @@ impl<B: Book> Engine<B> {
         let leveraged = effort == FILL_EFFORT;
         if leveraged {
             let key = (taker.order.account, taker.order.sub, taker.order.market);
-            self.state.perps.set_taking(key, true);
+            taker.position = self.state.perps.begin_taking(key);
         }
         let mut ended = None;
         let collected = self.collects(taker.order.market);
@@ -84,7 +84,11 @@ impl<B: Book> Engine<B> {
                 } else {
                     budget.fills -= 1;
                     let lots = taker.order.remaining.min(maker.remaining);
-                    self.fill(command, taker, slot, &maker, lots, output);
+                    if leveraged {
+                        self.fill_perpetual(command, taker, slot, &maker, lots, output);
+                    } else {
+                        self.fill(command, taker, slot, &maker, lots, output);
+                    }
                 }
                 budget.spend(effort);
                 // The fill has tripped a breaker: what is left would trade in a halted market (P7.3).
@@ -150,8 +154,8 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         let order = &taker.order;
-        if self.is_leveraged(order.market) {
-            self.state.perps.set_taking((order.account, order.sub, order.market), false);
+        if taker.position != NONE {
+            self.state.perps.at_mut(taker.position).taking = false;
         }
         if order.order_type == order_type::TWAP {
             self.end_slice(command, taker, budget, output);
@@ -184,8 +188,9 @@ impl<B: Book> Engine<B> {
         if order.flags & flag::SPECIAL != 0 {
             self.end_special(command, order, output);
         }
-        if self.is_leveraged(order.market) {
-            self.forget_position(order);
+        if taker.position != NONE || self.is_leveraged(order.market) {
+            let key = (order.account, order.sub, order.market);
+            self.state.perps.drop_at_if_empty(&mut self.state.accounts, taker.position, key);
         }
         self.touch_reference(order.market, order.line());
     }
@@ -200,13 +205,13 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
-        let price = taker.price_with(maker);
-        let elastic = self.elastic_of(maker.market);
         match self.state.markets.list[maker.market as usize].kind {
             kind::SPOT => {}
             kind::PERPETUAL => return self.fill_perpetual(command, taker, slot, maker, lots, output),
             _ => return self.fill_outcome(command, taker, (slot, maker), lots, output),
         }
+        let price = taker.price_with(maker);
+        let elastic = self.elastic_of(maker.market);
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
@@ -303,6 +308,18 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> bool {
         self.untrack(maker, lots);
+        self.take_from(command, (slot, maker), lots, reserve, output)
+    }
+
+    /// [`Engine::shrink_maker`] of an order whose lots no position counts any more.
+    pub(super) fn take_from(
+        &mut self,
+        command: &Command,
+        (slot, maker): (u32, &Order),
+        lots: i64,
+        reserve: i64,
+        output: &mut Output,
+    ) -> bool {
         let book = self.state.books.of_mut(maker);
         if maker.remaining > lots {
             book.reduce(&mut self.state.orders, slot, lots);
@@ -337,8 +354,12 @@ impl<B: Book> Engine<B> {
         let spent = settlement.notional + settlement.buyer_fee;
         let unheld = buyer.reserve - settlement.buyer_reserve;
         let sold = seller.reserve - settlement.seller_reserve;
-        post_user(accounts, postings, buyer.account, buyer.sub, quote, line::HELD, -unheld);
-        post_user(accounts, postings, buyer.account, buyer.sub, quote, line::FREE, unheld - spent);
+        let (owner, freed) = ((buyer.account, buyer.sub), unheld - spent);
+        if unheld | freed != 0 {
+            let row = accounts.balance_mut(buyer.account, buyer.sub, quote);
+            post_line(row, postings, owner, line::HELD, -unheld);
+            post_line(row, postings, owner, line::FREE, freed);
+        }
         post_user(accounts, postings, buyer.account, buyer.sub, base, line::FREE, sold);
         post_user(accounts, postings, seller.account, seller.sub, base, line::HELD, -sold);
         let proceeds = settlement.notional - settlement.seller_fee;
@@ -349,6 +370,9 @@ impl<B: Book> Engine<B> {
     /// Splits fees that were taken from users among their destinations (P8.8).
     #[inline]
     pub(super) fn post_fees(&mut self, fees: i64, quote: u16, postings: &mut Vec<Posting>) {
+        if fees == 0 {
+            return;
+        }
         let stakers = mul_div_floor(fees, STAKER_SHARE_PCT, 100);
         let maker_fund = mul_div_floor(fees, MAKER_FUND_SHARE_PCT, 100);
         let buyback = mul_div_floor(fees, BUYBACK_SHARE_PCT, 100);

@@ -44,6 +44,7 @@ mod slashes;
 mod stress;
 mod timers;
 mod token;
+mod usual;
 mod vault;
 mod venue;
 mod verses;

@@ -24,17 +24,17 @@ impl<B: Book> Engine<B> {
         context: Context,
         output: &mut Output,
     ) -> Result<u64, Reject> {
-        let request: PlaceOrder = command.payload_as();
+        let request: &PlaceOrder = command.payload_ref();
         if request.order_type > order_type::MARKET || request.order_flags & !order_flag::POST_ONLY != 0 {
-            return self.place_special(command, context, &request, output);
+            return self.place_special(command, context, request, output);
         }
         let market = self.market_for_orders(request.market, false)?;
         // One comparison for a market without outcomes.
         if market.outcome_count != 1 || request.outcome != 0 {
             self.check_outcome(market, request.outcome)?;
-            return self.place_outcome(command, context, &request, output);
+            return self.place_outcome(command, context, request, output);
         }
-        let price = check_form(market, &request, command.time_ns, context.system)?;
+        let price = check_form(market, request, command.time_ns, context.system)?;
         if !context.system {
             market.check_band(request.side, price)?;
             self.check_counts(context.account, command.sub, request.market)?;
@@ -42,7 +42,7 @@ impl<B: Book> Engine<B> {
         if self.state.orders.len() >= MAX_OPEN_ORDERS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_OPEN_ORDERS as i64, self.state.orders.len() as i64);
         }
-        let mut order = self.new_order(command, context, &request, price);
+        let mut order = self.new_order(command, context, request, price);
         let (row, reserve) = self.check_risk(&order, u32::from(request.leverage_e2), None)?;
         order.reserve = reserve;
         let takes = self.check_execution(&order, command.time_ns)?;
@@ -52,7 +52,9 @@ impl<B: Book> Engine<B> {
             self.choose_leverage(command, &order, leverage_e2, output);
         }
         let slot = self.take_id(&mut order);
-        self.hold(&order, row, reserve, output);
+        if reserve != 0 {
+            self.hold(&order, row, reserve, output);
+        }
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
         self.detect_order(&order);
         self.match_or_rest(command, order, (slot, false), takes, context.system, output);
@@ -261,13 +263,18 @@ impl<B: Book> Engine<B> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_counts(&self, account: u32, sub: u8, market: u32) -> Result<(), Reject> {
         let all = self.state.accounts.list[account as usize].open_orders;
         // Fewer in all than are allowed in one market: nothing to count.
         if all < MAX_ORDERS_PER_SUB_MARKET {
             return Ok(());
         }
+        self.count_orders(account, sub, market, all)
+    }
+
+    #[inline(never)]
+    fn count_orders(&self, account: u32, sub: u8, market: u32, all: u32) -> Result<(), Reject> {
         let orders = &self.state.orders;
         let here = orders
             .of_account(&self.state.accounts, account)
@@ -328,6 +335,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// What may refuse an order that takes, or that must not.
+    #[inline(always)]
     fn check_taking(&self, order: &Order, empty: bool, crossing: bool, now_ns: i64) -> Result<(), Reject> {
         if order.order_type == order_type::MARKET && empty {
             return Err(Code::NO_LIQUIDITY.into());
@@ -375,9 +383,20 @@ impl<B: Book> Engine<B> {
         None
     }
 
+    #[inline(always)]
     pub(super) fn taker(&self, order: Order, slot: u32, stored: bool, system: bool) -> Taker {
         let (low, high) = if system { None } else { self.band_of(&order) }.unwrap_or((1, MAX_PRICE));
-        Taker { order, slot, stored, low, high, liquidates: false, print_price: 0, taken_value: 0 }
+        Taker {
+            order,
+            slot,
+            position: NONE,
+            stored,
+            low,
+            high,
+            liquidates: false,
+            print_price: 0,
+            taken_value: 0,
+        }
     }
 
     #[inline]
@@ -430,8 +449,8 @@ impl<B: Book> Engine<B> {
         let position = self.state.perps.at_mut(slot);
         if position.leverage_e2 != leverage_e2 {
             position.leverage_e2 = leverage_e2;
-            let side =
-                Side { slot, before_lots: position.lots, realised: 0, funding_paid: 0, leaving: [0; 2] };
+            let before_lots = position.lots;
+            let side = Side { slot, before_lots, realised: 0, funding_paid: 0, leaving: [0; 2] };
             self.emit_position(command, &side, position_cause::LEVERAGE, output);
         }
     }

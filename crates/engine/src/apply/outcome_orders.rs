@@ -182,7 +182,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// The prices at which an order may trade now, in terms of its book; None without a reference.
-    #[inline]
+    #[inline(always)]
     pub(super) fn band_of(&self, order: &Order) -> Option<(i64, i64)> {
         let market = &self.state.markets.list[order.market as usize];
         if market.kind != kind::OUTCOME {

@@ -1,7 +1,6 @@
 //! Commands of leveraged markets: parameters, positions, margin, funding, settlement (protocol P4, rows 0102–0106,
 //! 0401, 0403, 0901, 0D03).
 
-use super::hooks::Moved;
 use super::margin::narrow;
 use super::markets::{asset_body, check_weights};
 use super::marks::index_ticks;
@@ -361,14 +360,7 @@ impl<B: Book> Engine<B> {
         let (system, postings) = (&mut self.state.system, &mut output.postings);
         post_system(system, postings, line::FUNDING, position.market, asset, -value);
         self.emit_settled(command, &side, position_cause::SETTLEMENT, output);
-        let moved = Moved {
-            account: position.account,
-            sub: position.sub,
-            market: position.market,
-            before: position.lots,
-            after: 0,
-        };
-        self.after_position(command, &moved, output);
+        self.after_position(command, slot, side.before_lots, output);
         let key = (position.account, position.sub, position.market);
         self.state.perps.drop_if_empty(&mut self.state.accounts, key);
         self.settle_loss(command, (position.account, position.sub), profit, job, output);

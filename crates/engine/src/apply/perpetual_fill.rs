@@ -1,14 +1,14 @@
 //! A fill of a leveraged market: cost, realised profit, funding and fees of both sides (protocol P1.5.6, P4.8.2).
 
-use super::hooks::{Moved, Print};
+use super::hooks::Print;
 use super::orders::subject;
 use super::work::Taker;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::fees::amount;
-use crate::ledger::{line, post_margin, post_system, post_user};
+use crate::ledger::{line, post_line, post_margin, post_margin_in, post_system};
 use crate::math::fee_ceil;
-use crate::order::{flag, Order};
+use crate::order::{flag, Order, NONE};
 use crate::output::{Output, Subject};
 use crate::perp::{Change, Position};
 use crate::wire::command::{side, Command};
@@ -61,8 +61,13 @@ impl<B: Book> Engine<B> {
             }
         };
         let postings = &mut output.postings;
-        let mut taking = self.fill_side(&taker.order, lots, price, quote, taker_fee, postings);
-        let making = self.fill_side(maker, lots, price, quote, maker_fee, postings);
+        let taken_at = match taker.position {
+            NONE => self.open_position(&taker.order),
+            slot => slot,
+        };
+        let made_at = self.open_position(maker);
+        let mut taking = self.fill_side(taken_at, &taker.order, (lots, value), quote, taker_fee, postings);
+        let making = self.fill_side(made_at, maker, (lots, value), quote, maker_fee, postings);
         self.post_fees(taker_fee + maker_fee, quote, postings);
         taker.order.remaining -= lots;
         taker.taken_value += value;
@@ -84,8 +89,10 @@ impl<B: Book> Engine<B> {
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
         // The maker's record stays until the other concerns have seen its last move.
-        self.state.perps.at_mut(making.slot).taking = true;
-        self.shrink_maker(command, (slot, maker), lots, 0, output);
+        let perps = &mut self.state.perps;
+        perps.at_mut(made_at).taking = true;
+        perps.track_at(made_at, maker, -lots);
+        self.take_from(command, (slot, maker), lots, 0, output);
         let cause = if taker.liquidates { position_cause::LIQUIDATION } else { position_cause::TRADE };
         if taker.print_price != 0 {
             taking.leaving[usize::from(taker.order.side)] = lots;
@@ -107,21 +114,23 @@ impl<B: Book> Engine<B> {
         self.after_trade(command, &print, output);
     }
 
-    /// Postings and position of one side.
+    fn open_position(&mut self, order: &Order) -> u32 {
+        self.state.perps.open(&mut self.state.accounts, order.account, order.sub, order.market)
+    }
+
+    /// Postings and position of one side: `lots` for a value in micro-quote.
+    #[inline(always)]
     fn fill_side(
         &mut self,
+        slot: u32,
         order: &Order,
-        lots: i64,
-        price: i64,
+        (lots, value): (i64, i64),
         asset: u16,
         fee: i64,
         postings: &mut Vec<Posting>,
     ) -> Side {
         let delta = if order.side == side::BUY { lots } else { -lots };
-        let slot = self.state.perps.open(&mut self.state.accounts, order.account, order.sub, order.market);
-        let side = self.change_position(slot, delta, price, asset, postings);
-        post_margin(&mut self.state.accounts, postings, (order.account, order.sub), asset, -fee);
-        side
+        self.change_with_fee(slot, (delta, value), |part| value / lots * part, asset, fee, postings)
     }
 
     /// Buys or sells for a position at a price: settles its funding, moves its cost, realises what it reduces.
@@ -148,38 +157,55 @@ impl<B: Book> Engine<B> {
         asset: u16,
         postings: &mut Vec<Posting>,
     ) -> Side {
-        let funding_paid = self.settle_funding(slot, asset, postings);
-        let position = self.state.perps.at_mut(slot);
-        let Position { account, sub, market, lots: before, funding_entry, .. } = *position;
-        let Change { lots, cost, realised } = position.after(delta, &value_of);
+        let value = value_of(delta.abs());
+        self.change_with_fee(slot, (delta, value), value_of, asset, 0, postings)
+    }
+
+    /// [`Engine::change_position_by`], the value of the whole change known, and a fee (negative: a rebate) of the same
+    /// owner.
+    #[inline(always)]
+    fn change_with_fee(
+        &mut self,
+        slot: u32,
+        (delta, value): (i64, i64),
+        value_of: impl Fn(i64) -> i64,
+        asset: u16,
+        fee: i64,
+        postings: &mut Vec<Posting>,
+    ) -> Side {
+        let mut funding_paid = 0;
+        let (mut position, mut perp) = self.state.perps.parts_mut(slot);
+        if perp.funding_index != position.funding_entry {
+            funding_paid = self.pay_funding(slot, asset, postings);
+            (position, perp) = self.state.perps.parts_mut(slot);
+        }
+        let Position { account, sub, lots: before, funding_entry, .. } = *position;
+        let Change { lots, cost, realised } = position.after_by((delta, value), &value_of);
         (position.lots, position.cost) = (lots, cost);
-        let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
         perp.open_interest += lots.max(0) - before.max(0);
-        perp.positions += u32::from(lots != 0);
-        perp.positions -= u32::from(before != 0);
+        if (lots != 0) != (before != 0) {
+            perp.positions = perp.positions + u32::from(lots != 0) - u32::from(before != 0);
+        }
         if funding_entry != 0 {
             perp.funding_claims += i128::from(lots - before) * funding_entry;
         }
-        let accounts = &mut self.state.accounts;
-        let traded = delta.signum() * value_of(delta.abs());
-        post_user(accounts, postings, account, sub, asset, line::COST, -traded - realised);
-        post_margin(accounts, postings, (account, sub), asset, realised);
+        let paid = match delta {
+            0 => 0,
+            bought if bought > 0 => value,
+            _ => -value,
+        };
+        let (owner, spent) = ((account, sub), -paid - realised);
+        if spent | realised | fee != 0 {
+            let balance = self.state.accounts.balance_mut(account, sub, asset);
+            post_line(balance, postings, owner, line::COST, spent);
+            post_margin_in(balance, postings, owner, realised);
+            post_margin_in(balance, postings, owner, -fee);
+        }
         Side { slot, before_lots: before, realised, funding_paid, leaving: [0; 2] }
     }
 
     /// Pays or receives what a position owes since it was last touched (P4.8.2); micro-quote paid.
-    pub(crate) fn settle_funding(&mut self, slot: u32, asset: u16, postings: &mut Vec<Posting>) -> i64 {
-        let (market, entry) = {
-            let position = self.state.perps.at(slot);
-            (position.market, position.funding_entry)
-        };
-        let perp = self.state.perps.of_market_mut(market).expect("a position is in a leveraged market");
-        if perp.funding_index == entry {
-            return 0;
-        }
-        self.pay_funding(slot, asset, postings)
-    }
-
+    #[inline(never)]
     fn pay_funding(&mut self, slot: u32, asset: u16, postings: &mut Vec<Posting>) -> i64 {
         let position = *self.state.perps.at(slot);
         let perp =
@@ -203,6 +229,7 @@ impl<B: Book> Engine<B> {
         self.show_position(command, EventKind::PositionChanged, side, cause, output);
     }
 
+    #[inline]
     fn show_position(&self, command: &Command, kind: EventKind, side: &Side, cause: u8, output: &mut Output) {
         let position = self.state.perps.at(side.slot);
         let body = PositionBody {
@@ -231,18 +258,15 @@ impl<B: Book> Engine<B> {
         sides: [Side; N],
         output: &mut Output,
     ) {
-        let moves = sides.map(|side| {
-            let Position { account, sub, market, lots, .. } = *self.state.perps.at(side.slot);
-            Moved { account, sub, market, before: side.before_lots, after: lots }
-        });
-        for moved in &moves {
-            self.after_position(command, moved, output);
+        for side in &sides {
+            self.after_position(command, side.slot, side.before_lots, output);
         }
-        for (side, Moved { account, sub, market, .. }) in sides.iter().zip(moves) {
-            // A record that is still there and holds something stays; otherwise it is looked up again, since what
-            // the others did may have removed it already.
-            if !self.state.perps.at(side.slot).keeps((account, sub, market)) {
-                self.state.perps.drop_if_empty(&mut self.state.accounts, (account, sub, market));
+        for side in &sides {
+            // What a look does frees no record.
+            let position = self.state.perps.at(side.slot);
+            if position.is_empty() {
+                let key = (position.account, position.sub, position.market);
+                self.state.perps.drop_if_empty(&mut self.state.accounts, key);
             }
         }
     }

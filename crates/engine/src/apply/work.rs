@@ -44,6 +44,8 @@ pub struct Taker {
     pub order: Order,
     /// Its slot: reserved, or `stored` when the order never left the store (replace).
     pub slot: u32,
+    /// While it matches in a leveraged market: the record of its owner's position, `NONE` = there was none.
+    pub position: u32,
     pub stored: bool,
     /// Prices that may print now (P2.4.5).
     pub low: i64,

@@ -62,7 +62,7 @@ pub enum Asked {
 
 impl Detector {
     /// A fill of a market's book.
-    #[inline]
+    #[inline(always)]
     pub fn fill(&mut self, due: &mut BTreeSet<Due>, market: u32, mut fill: Fill, now_ns: i64) {
         fill.linked = self.links.linked(fill.taker, fill.maker);
         let index = market as usize;

@@ -21,6 +21,15 @@ pub struct Period {
     pub fills: u64,
 }
 
+impl Period {
+    #[inline(always)]
+    fn fill(&mut self, signed: i64, lots: i64) {
+        self.net = self.net.wrapping_add(signed);
+        self.gross = self.gross.wrapping_add(lots);
+        self.fills += 1;
+    }
+}
+
 /// Trades that an account took within a minute, from the first of them on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -107,11 +116,8 @@ impl Participant {
     #[inline]
     pub fn fill(&mut self, side: u8, lots: i64, period: usize, minute: usize, now_ns: i64) {
         let signed = if side == 0 { lots } else { -lots };
-        for sums in [&mut self.hour, &mut self.periods[period]] {
-            sums.net = sums.net.wrapping_add(signed);
-            sums.gross = sums.gross.wrapping_add(lots);
-            sums.fills += 1;
-        }
+        self.hour.fill(signed, lots);
+        self.periods[period].fill(signed, lots);
         self.minutes[minute][side as usize] = self.minutes[minute][side as usize].wrapping_add(lots);
         self.last_fill_ns[side as usize] = now_ns;
     }

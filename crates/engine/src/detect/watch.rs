@@ -88,6 +88,23 @@ struct Fixed {
     told: Told,
 }
 
+/// A move within the newest trades that is a signal, in per cent.
+const VELOCITY_PERCENT: i64 = 10;
+
+impl Fixed {
+    /// Looks at the newest trades one by one, and returns the range of their prices.
+    #[cold]
+    fn note_velocity(&mut self, price: i64, now_ns: i64) -> (i64, i64) {
+        // Among them is this one, from which nothing has moved; empty places hold zero.
+        let newest = || self.prices.iter().copied().filter(|&old| old != 0);
+        let range = newest().fold(NO_PRICES, |(low, high), old| (low.min(old), high.max(old)));
+        if newest().any(|old| moved(price, old, VELOCITY_PERCENT)) {
+            self.velocity_ns = now_ns;
+        }
+        range
+    }
+}
+
 /// A market or one of its accounts that reached a step of P12.2 and was not told of it lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Raised {
@@ -113,6 +130,17 @@ pub struct Watch {
     participants: Participants,
     /// Waits for its next judgement.
     pub touched: bool,
+    /// The newest prices lie within these; derived, wider than they must be for a while.
+    velocity_range: (i64, i64),
+    /// Columns of the present period and minute; derived.
+    columns: (usize, usize),
+}
+
+/// The range of no price.
+const NO_PRICES: (i64, i64) = (i64::MAX, i64::MIN);
+
+fn columns(fixed: &Fixed) -> (usize, usize) {
+    (column(fixed.period, PERIODS), column(fixed.minute, MINUTES))
 }
 
 impl Watch {
@@ -136,11 +164,13 @@ impl Watch {
             bars: VecDeque::with_capacity(BARS + 1),
             participants: Participants::default(),
             touched: false,
+            velocity_range: NO_PRICES,
+            columns: columns(&fixed),
         }
     }
 
     /// Adds a fill.
-    #[inline]
+    #[inline(always)]
     pub fn fill(&mut self, fill: &Fill, now_ns: i64) {
         if now_ns >= self.fixed.open_until_ns {
             self.open_second(now_ns);
@@ -156,16 +186,19 @@ impl Watch {
         open.low = open.low.min(price);
         open.high = open.high.max(price);
         open.close = price;
-        let (period, minute) = (column(fixed.period, PERIODS), column(fixed.minute, MINUTES));
+        let (period, minute) = self.columns;
         fixed.period_lots[period] += lots;
         fixed.lots_hour += lots;
         fixed.minute_lots[minute] += lots;
         fixed.minute_volume[minute] = fixed.minute_volume[minute].saturating_add(fill.notional);
         fixed.prices[(fixed.price_count % VELOCITY_TRADES as u64) as usize] = price;
         fixed.price_count += 1;
-        // Among the newest trades is this one, from which nothing has moved; empty places hold zero.
-        if fixed.prices.iter().any(|&old| old != 0 && moved(price, old, 10)) {
-            fixed.velocity_ns = now_ns;
+        // Who has not moved that far from the lowest and the highest has from none.
+        let (low, high) = self.velocity_range;
+        let (low, high) = (low.min(price), high.max(price));
+        self.velocity_range = (low, high);
+        if moved(price, low, VELOCITY_PERCENT) || moved(price, high, VELOCITY_PERCENT) {
+            self.velocity_range = fixed.note_velocity(price, now_ns);
         }
         let before = if fixed.last_price == 0 { price } else { fixed.last_price };
         fixed.last_price = price;
@@ -185,9 +218,9 @@ impl Watch {
     }
 
     /// An account placed an order; counted for those who trade here.
-    #[inline]
+    #[inline(always)]
     pub fn order(&mut self, account: u32) {
-        let period = column(self.fixed.period, PERIODS);
+        let period = self.columns.0;
         if let Some(one) = self.participants.find(account) {
             one.order(period);
         }
@@ -249,6 +282,7 @@ impl Watch {
             self.participants.clear();
         }
         self.fixed.period = self.fixed.period.max(period);
+        self.columns = columns(&self.fixed);
     }
 
     /// Moves the window of ten seconds: what leaves it feeds the baseline, which so never holds what it judges.
@@ -460,6 +494,39 @@ impl Watch {
         }
         watch.participants = Participants::decode(reader)?;
         watch.touched = reader.u8()? != 0;
+        watch.columns = columns(&watch.fixed);
+        watch.velocity_range = watch.fixed.note_velocity(watch.fixed.last_price, watch.fixed.velocity_ns);
         Ok(watch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_is_wider_than_the_newest_prices_changes_no_state() {
+        let (mut watch, mut state, mut fast) = (Watch::new(0), 3_u64, 0);
+        for step in 0..20_000_i64 {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let random = (state >> 33) as i64;
+            let price = 1_000 + random % 60 + i64::from(random % 211 == 0) * 90;
+            let fill = Fill {
+                price,
+                lots: 1 + random % 9,
+                notional: price,
+                taker: (random % 7) as u32,
+                maker: 7 + (random % 5) as u32,
+                taker_side: (random % 2) as u8,
+                linked: false,
+            };
+            // One price below all others: every price is looked at.
+            let mut plain = Watch { velocity_range: (1, price), ..watch.clone() };
+            watch.fill(&fill, step * 1_000_000);
+            plain.fill(&fill, step * 1_000_000);
+            assert!(watch.fixed == plain.fixed, "step {step}");
+            fast += u32::from(watch.fixed.velocity_ns == step * 1_000_000);
+        }
+        assert!((50..10_000).contains(&fast), "{fast} fills moved the price fast");
     }
 }

@@ -45,6 +45,30 @@ pub struct MarketHalts {
     pub weighed: (i128, i64),
     /// The newest sample of both windows; known again with the next one after a restart.
     sampled: (i64, i64),
+    /// Prices that trip nothing; known again with the next look after a restart.
+    calm: Calm,
+}
+
+/// Prices at which no breaker of prices can trip, whatever its phase, as long as no sample leaves its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Calm {
+    low: i64,
+    high: i64,
+    /// The last moment at which every sample is still in its window.
+    until_ns: i64,
+    /// Thresholds of both breakers that this holds for.
+    thresholds: [i64; 2],
+}
+
+impl Calm {
+    const NEVER: Calm = Calm { low: i64::MAX, high: i64::MIN, until_ns: i64::MIN, thresholds: [0; 2] };
+
+    /// These prices without those that a sample's distance of `threshold_bp` excludes; None when nothing is known.
+    fn within(self, sample: i64, threshold_bp: i64, range_ticks: Option<i64>) -> Option<Calm> {
+        let reach = threshold_bp.checked_mul(range_ticks.unwrap_or(sample))? / 10_000;
+        let (low, high) = (sample.checked_sub(reach)?, sample.checked_add(reach)?);
+        Some(Calm { low: self.low.max(low), high: self.high.min(high), ..self })
+    }
 }
 
 /// Place of a breaker in [`OF_MARKET`].
@@ -63,6 +87,10 @@ fn place(id: u8) -> usize {
     usize::from(place)
 }
 
+/// Places of the breakers of prices: of the fast window and of the slow one.
+const PRICE_PLACES: [usize; 2] = [0, 1];
+const _: () = assert!(OF_MARKET[0] == id::PRICE_FAST && OF_MARKET[1] == id::PRICE_SLOW);
+
 impl MarketHalts {
     pub fn new(armed: bool, range_ticks: Option<i64>) -> Self {
         MarketHalts {
@@ -78,6 +106,7 @@ impl MarketHalts {
             range_ticks,
             weighed: (0, 0),
             sampled: (0, 0),
+            calm: Calm::NEVER,
         }
     }
 
@@ -108,7 +137,18 @@ impl MarketHalts {
     }
 
     /// The breaker, if any, that a trade or mark at `price` would trip (P7.2). The sample itself is not taken.
+    #[inline]
     pub fn price_reading(&mut self, now_ns: i64, price: i64, cause: u8) -> Option<Reading> {
+        let Calm { low, high, until_ns, thresholds } = self.calm;
+        let known = now_ns <= until_ns && low <= price && price <= high;
+        if known && thresholds == PRICE_PLACES.map(|place| self.breakers[place].threshold) {
+            return None;
+        }
+        self.find_price_reading(now_ns, price, cause)
+    }
+
+    #[inline(never)]
+    fn find_price_reading(&mut self, now_ns: i64, price: i64, cause: u8) -> Option<Reading> {
         for breaker in [id::PRICE_FAST, id::PRICE_SLOW] {
             let entry = self.breaker(breaker);
             if !entry.watches(now_ns) {
@@ -124,7 +164,23 @@ impl MarketHalts {
                 return Some(Reading { breaker, cause, value, threshold });
             }
         }
+        self.calm = self.find_calm(now_ns).unwrap_or(Calm::NEVER);
         None
+    }
+
+    /// What the samples of both windows leave at half of the thresholds, which is what probation asks for. None when a
+    /// window is empty, or knows a sample that is to be forgotten.
+    fn find_calm(&self, now_ns: i64) -> Option<Calm> {
+        let thresholds = PRICE_PLACES.map(|place| self.breakers[place].threshold);
+        let mut calm = Calm { low: i64::MIN, high: i64::MAX, until_ns: i64::MAX, thresholds };
+        for (window, threshold) in [&self.fast, &self.slow].into_iter().zip(thresholds) {
+            let (lowest, highest, until_ns) = window.known()?;
+            for sample in [lowest, highest] {
+                calm = calm.within(sample, threshold / 2, self.range_ticks)?;
+            }
+            calm.until_ns = calm.until_ns.min(until_ns);
+        }
+        (now_ns <= calm.until_ns).then_some(calm)
     }
 
     /// Takes a price into both windows, tripped or not.
@@ -134,12 +190,19 @@ impl MarketHalts {
             // The same moment and price again change neither window.
             return;
         }
+        if self.sampled.1 != price {
+            // A sample that no window knew.
+            let [fast, slow] = self.calm.thresholds;
+            let calm = self.calm.within(price, fast.min(slow) / 2, self.range_ticks);
+            self.calm = calm.unwrap_or(Calm::NEVER);
+        }
         self.sampled = (now_ns, price);
         self.fast.push(now_ns, price);
         self.slow.push(now_ns, price);
     }
 
     /// B3 with a fill of `notional` micro-quote counted.
+    #[inline]
     pub fn volume_reading(&mut self, now_ns: i64, notional: i64) -> Option<Reading> {
         self.volume.add(now_ns, notional);
         let entry = self.breaker(id::VOLUME);
@@ -153,6 +216,7 @@ impl MarketHalts {
 
     /// B7 with a new open interest in lots and micro-quote. A number of lots counts in the window until the moment it
     /// ended; only lots tell growth from a change of price.
+    #[inline]
     pub fn interest_reading(&mut self, now_ns: i64, lots: i64, value: i64) -> Option<Reading> {
         self.open_interest = value;
         if lots == self.interest_lots {
@@ -165,7 +229,8 @@ impl MarketHalts {
             return None;
         }
         let threshold = entry.threshold_now();
-        let (low, _) = self.interest.range(now_ns)?;
+        // What is too old has just left it.
+        let low = self.interest.lowest()?;
         // From nothing there is no rate: the first positions of a market are its beginning, not a rush.
         if low == 0 || lots <= low || !moves_beyond(lots, low, threshold, None) {
             return None;
@@ -200,8 +265,12 @@ impl MarketHalts {
     }
 
     /// Open interest × largest move within 300 s in ppm, and open interest: this market's part of B2c.
+    #[inline]
     pub fn weigh(&mut self, now_ns: i64, price: i64) -> (i128, i64) {
         let Some((low, high)) = self.slow.range(now_ns) else { return (0, self.open_interest) };
+        if low == high && price == low {
+            return (0, self.open_interest);
+        }
         let range = self.range_ticks;
         let moved = move_ppm(price, low, range).max(move_ppm(price, high, range));
         (i128::from(moved) * i128::from(self.open_interest), self.open_interest)
@@ -314,6 +383,43 @@ mod tests {
         halts.sample(1, 10_300);
         let reading = halts.price_reading(2, 9_780, cause::MARK).expect("5.05 % below the highest");
         assert_eq!((reading.breaker, reading.value), (id::PRICE_FAST, 505));
+    }
+
+    #[test]
+    fn p7_2_prices_that_are_known_to_be_calm_trip_nothing_and_keep_every_sample() {
+        let bytes = |halts: &MarketHalts| {
+            let mut writer = Writer::default();
+            halts.encode(&mut writer);
+            writer.bytes
+        };
+        for range_ticks in [None, Some(20_000)] {
+            let mut halts = MarketHalts::new(true, range_ticks);
+            let (mut now, mut price, mut state, mut calm, mut read) = (0, 10_000, 5_u64, 0, 0);
+            for step in 0..20_000_i64 {
+                state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                let random = (state >> 33) as i64;
+                now += random % 400 * 1_000_000;
+                price = (price + random % 41 - 20 + i64::from(random % 61 == 0) * 900).clamp(5_000, 15_000);
+                if step % 5_000 == 0 {
+                    halts.breakers[step as usize % 2].threshold = 200 + random % 800;
+                    halts.breakers[0].phase = [phase::CLOSED, phase::PROBATION][step as usize % 2];
+                }
+                let mut plain = MarketHalts { calm: Calm::NEVER, ..halts.clone() };
+                let Calm { low, high, until_ns, .. } = halts.calm;
+                calm += u32::from(now <= until_ns && low <= price && price <= high);
+                let reading = halts.price_reading(now, price, cause::TRADE);
+                assert_eq!(reading, plain.price_reading(now, price, cause::TRADE));
+                read += u32::from(reading.is_some());
+                if reading.is_none() {
+                    halts.sample(now, price);
+                    plain.sample(now, price);
+                } else {
+                    price = halts.sampled.1;
+                }
+                assert!(bytes(&halts) == bytes(&plain), "step {step}");
+            }
+            assert!(calm > 1_000 && read > 20, "{calm} calm, {read} read");
+        }
     }
 
     #[test]

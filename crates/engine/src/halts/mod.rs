@@ -244,9 +244,17 @@ impl Halts {
     pub fn weigh(&mut self, market: u32, part: (i128, i64)) {
         if let Some(entry) = self.of_market_mut(market) {
             let old = std::mem::replace(&mut entry.weighed, part);
-            self.weighed.0 += part.0 - old.0;
-            self.weighed.1 += i128::from(part.1) - i128::from(old.1);
+            self.exchange(old, part);
         }
+    }
+
+    /// A market's part of B2c's sums was `old` and is `part`.
+    #[inline]
+    pub fn exchange(&mut self, old: (i128, i64), part: (i128, i64)) {
+        if part.0 != old.0 {
+            self.weighed.0 += part.0 - old.0;
+        }
+        self.weighed.1 += i128::from(part.1) - i128::from(old.1);
     }
 
     /// All breakers with their scopes, platform first.

@@ -13,13 +13,17 @@ struct Deque {
 
 impl Deque {
     /// `covers(old, new)`: the new sample makes the old one meaningless.
+    #[inline(always)]
     fn push(&mut self, now_ns: i64, value: i64, covers: impl Fn(i64, i64) -> bool) {
-        if let Some(last) = self.samples.back_mut().filter(|last| last.1 == value) {
-            // The usual case: the same price again. What is in front of it is more extreme.
-            last.0 = now_ns;
-            return;
-        }
-        while self.samples.back().is_some_and(|&(_, old)| covers(old, value)) {
+        while let Some(last) = self.samples.back_mut() {
+            if last.1 == value {
+                // The usual case: the same price again. What is in front of it is more extreme.
+                last.0 = now_ns;
+                return;
+            }
+            if !covers(last.1, value) {
+                break;
+            }
             self.samples.pop_back();
         }
         if self.samples.len() >= MAX_WINDOW_SAMPLES {
@@ -32,6 +36,7 @@ impl Deque {
     }
 
     /// Forgets samples from before `from_ns` and returns the extreme of the others.
+    #[inline]
     fn extreme(&mut self, from_ns: i64) -> Option<i64> {
         while self.samples.front().is_some_and(|&(at_ns, _)| at_ns < from_ns) {
             self.samples.pop_front();
@@ -81,7 +86,20 @@ impl Extremes {
         self.high.push(now_ns, value, |old, new| old <= new);
     }
 
+    /// Lowest and highest sample that is kept, and the last moment at which none of them has left the window.
+    pub fn known(&self) -> Option<(i64, i64, i64)> {
+        let (low, high) = (self.low.samples.front()?, self.high.samples.front()?);
+        Some((low.1, high.1, low.0.min(high.0).saturating_add(self.length_ns)))
+    }
+
+    /// Lowest sample that is kept.
+    #[inline]
+    pub fn lowest(&self) -> Option<i64> {
+        self.low.samples.front().map(|&(_, value)| value)
+    }
+
     /// Lowest and highest sample of the window that ends now.
+    #[inline]
     pub fn range(&mut self, now_ns: i64) -> Option<(i64, i64)> {
         let from_ns = now_ns.saturating_sub(self.length_ns);
         Some((self.low.extreme(from_ns)?, self.high.extreme(from_ns)?))

@@ -43,6 +43,13 @@ pub fn rank_of(position: &Position, unit: i64) -> Rank {
     if position.lots == 0 {
         return UNRANKED;
     }
+    if let Some(size) = position.lots.checked_abs().and_then(|lots| lots.checked_mul(unit)) {
+        let floor = |cost: i64| cost / size - i64::from(cost % size < 0);
+        return match position.lots > 0 {
+            true => (0, floor(position.cost)),
+            false => (1, -floor(-position.cost)),
+        };
+    }
     let size = product(position.lots, unit, 1).abs();
     let cost = i128::from(if position.lots > 0 { position.cost } else { -position.cost });
     let entry = div_floor(cost, size) as i64;
@@ -311,6 +318,13 @@ impl Liquidations {
         if let Some(bound) = bound {
             self.collateral.insert((asset, bound, owner));
         }
+    }
+
+    /// Whether collateral of this owner is watched.
+    #[inline]
+    pub fn watches_collateral_of(&self, owner: Owner) -> bool {
+        !self.collateral_of.is_empty()
+            && self.collateral_of.range((owner, 0)..=(owner, u16::MAX)).next().is_some()
     }
 
     /// Whether nobody is watched for the price of collateral.

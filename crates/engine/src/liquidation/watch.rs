@@ -149,6 +149,44 @@ impl Exposure {
     }
 }
 
+impl Exposure {
+    /// Whether bounds at these prices are at least as near as [`Exposure::bounds`] wants them for the first warning:
+    /// `bounds(share, ratio).within(old, ..)` is `old` then. No division; what saturates or overflows is a no.
+    #[inline(always)]
+    pub fn surely_within(&self, old: Bounds, share: i64) -> bool {
+        let Some(size) = self.lots.checked_abs().and_then(|lots| lots.checked_mul(self.unit)) else {
+            return false;
+        };
+        let weight_ppm = if self.mmf_twice_ppm == self.mmf_ppm { FIRST_PPM } else { FIRST_PPM * 2 };
+        let growth_ppm = weight_ppm * self.mmf_twice_ppm / MILLION + 1;
+        if self.lots > 0 {
+            if old.high != NO_HIGH || growth_ppm >= MILLION {
+                return false;
+            }
+            let net_ppm = (MILLION - FIRST_PPM * self.mmf_ppm / MILLION).clamp(1, MILLION);
+            let falling = size.checked_mul(net_ppm).map(|falling| falling / MILLION + 1);
+            // `steps ≤ floor(a / falling)` is `steps · falling ≤ a`.
+            let steps = self.mark.checked_sub(1).and_then(|below| below.checked_sub(old.low));
+            let lost = steps.zip(falling).and_then(|(steps, falling)| steps.max(0).checked_mul(falling));
+            return lost.is_some_and(|lost| lost <= (share - ROUNDING).max(0));
+        }
+        if old.low != NO_LOW {
+            return false;
+        }
+        let steps = self.mark.checked_add(1).and_then(|above| old.high.checked_sub(above));
+        let Some(steps) = steps.filter(|&steps| steps <= self.mark) else {
+            return false;
+        };
+        let growing = size.checked_mul(growth_ppm).map(|grown| grown / MILLION + 1);
+        let each = growing.and_then(|growing| size.checked_add(growing));
+        let lost = each.and_then(|each| steps.max(0).checked_mul(each));
+        let slack = ROUNDING + self.notional / (MILLION / 4);
+        lost.is_some_and(|lost| lost <= (share - slack).max(0))
+    }
+}
+
+/// The ratio of the first warning.
+const FIRST_PPM: i64 = LEVELS_PPM[0] as i64;
 /// Micro-quote that roundings of fees, funding and valuations may move unseen.
 const ROUNDING: i64 = 16;
 const MILLION: i64 = 1_000_000;
@@ -274,6 +312,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_surely_within_is_what_the_exact_bounds_would_keep() {
+        let (mut yes, mut no, mut state) = (0, 0, 3_u64);
+        let mut random = move |most: i64| {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            ((state >> 33) as i64) % most
+        };
+        for _ in 0..200_000 {
+            let (lots, unit, mark) = (1 + random(50_000), 1 + random(20), 1 + random(20_000));
+            let lots = if random(2) == 0 { lots } else { -lots };
+            let notional = lots.abs() * unit * mark;
+            let mmf_ppm = 5_000 + random(200_000);
+            let mmf_twice_ppm = mmf_ppm + random(2) * random(50_000);
+            let exposure = Exposure { lots, unit, mark, notional, mmf_ppm, mmf_twice_ppm };
+            let share = random(notional + 1_000) * random(3) / 2;
+            let exact = exposure.bounds(share, LEVELS_PPM[0] as i64);
+            let mut near = |bound: i64| bound + random(9) - 4;
+            let old = match lots > 0 {
+                true => Bounds { low: near(exact.low), high: NO_HIGH },
+                false => Bounds { low: NO_LOW, high: near(exact.high) },
+            };
+            if exposure.surely_within(old, share) {
+                assert_eq!(exact.within(old, mark, mark), old, "{exposure:?} {share}");
+                yes += 1;
+            } else {
+                no += usize::from(exact.within(old, mark, mark) == old);
+            }
+        }
+        assert!(yes > 50_000, "{yes} short answers, {no} of the others were true too");
+        let none = Exposure { lots: i64::MIN, unit: 2, mark: 1, notional: 1, mmf_ppm: 1, mmf_twice_ppm: 1 };
+        assert!(
+            !none.surely_within(UNWATCHED, 1) && !Exposure { lots: 1, ..none }.surely_within(UNWATCHED, 1)
+        );
     }
 
     #[test]

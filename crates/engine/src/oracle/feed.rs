@@ -210,6 +210,12 @@ impl Feed {
         (self.gates >> (4 * place)) as u8 & 0xF
     }
 
+    /// Whether users of this feed are switched to another one.
+    #[inline]
+    pub fn is_switched(&self) -> bool {
+        self.switched_to().is_some()
+    }
+
     /// The feed that users of this one are switched to.
     #[inline]
     pub fn switched_to(&self) -> Option<u32> {

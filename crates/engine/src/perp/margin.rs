@@ -136,6 +136,20 @@ impl Fractions {
         Flat { upto, ppm: i128::from(self.floor_mmf_ppm).max((entry + 1) / 2) as u32 }
     }
 
+    /// The larger of a fraction (at most 10^8 ppm) and the size term of a notional below 2^63, by the root only where
+    /// the size is the larger: `ceil(k · ⌈√V⌉ / 1000) ≤ e` is `V ≤ ⌊1000 · e / k⌋²`.
+    #[inline]
+    fn or_size_narrow_ppm(&self, entry_ppm: u64, notional: u64) -> u64 {
+        if self.size_k_ppm == 0 {
+            return entry_ppm;
+        }
+        let root = (entry_ppm * 1_000 / u64::from(self.size_k_ppm)).min(u64::from(u32::MAX));
+        if notional <= root * root {
+            return entry_ppm;
+        }
+        entry_ppm.max(self.size_narrow_ppm(notional))
+    }
+
     /// Initial margin fraction at a notional.
     #[inline]
     pub fn initial_ppm(&self, notional: i128) -> i128 {
@@ -143,20 +157,41 @@ impl Fractions {
             0 => self.leverage_cap_e2,
             chosen => chosen.min(self.leverage_cap_e2),
         };
-        inverse_ppm(cap).max(self.size_ppm(notional))
+        self.or_size_ppm(cap, notional)
+    }
+
+    /// The larger of the fraction that a leverage asks for and the size term.
+    #[inline]
+    fn or_size_ppm(&self, leverage_e2: u32, notional: i128) -> i128 {
+        let entry_ppm = inverse_narrow_ppm(leverage_e2);
+        match i64::try_from(notional) {
+            Ok(narrow) => i128::from(self.or_size_narrow_ppm(entry_ppm, narrow as u64)),
+            Err(_) => i128::from(entry_ppm).max(self.size_ppm(notional)),
+        }
     }
 
     /// Maintenance margin fraction at a notional.
     #[inline]
     pub fn maintenance_ppm(&self, notional: i128) -> i128 {
-        let entry = inverse_ppm(self.leverage_base_e2);
-        let entry = match i64::try_from(notional) {
-            Ok(narrow) if self.size_k_ppm != 0 => {
-                i128::from((entry as u64).max(self.size_narrow_ppm(narrow as u64)))
-            }
-            _ => entry.max(self.size_ppm(notional)),
-        };
+        let entry = self.or_size_ppm(self.leverage_base_e2, notional);
         i128::from(self.floor_mmf_ppm).max((entry + 1) / 2)
+    }
+
+    /// Maintenance margin fraction of a notional below 2^63.
+    #[inline]
+    pub fn maintenance_narrow_ppm(&self, notional: u64) -> i64 {
+        let entry = self.or_size_narrow_ppm(inverse_narrow_ppm(self.leverage_base_e2), notional);
+        u64::from(self.floor_mmf_ppm).max(entry.div_ceil(2)) as i64
+    }
+
+    /// [`Fractions::initial_margin`] of a notional below 2^63; None when it leaves 64 bits.
+    #[inline]
+    pub fn initial_narrow(&self, notional: u64) -> Option<i64> {
+        let cap = match self.chosen_e2 {
+            0 => self.leverage_cap_e2,
+            chosen => chosen.min(self.leverage_cap_e2),
+        };
+        part_narrow(notional, self.or_size_narrow_ppm(inverse_narrow_ppm(cap), notional))
     }
 
     /// `ceil(V · imf / 10^6)`.
@@ -175,7 +210,18 @@ impl Fractions {
 /// `ceil(10^6 / l)` ppm of a leverage in hundredths.
 #[inline]
 pub fn inverse_ppm(leverage_e2: u32) -> i128 {
-    i128::from(100_000_000_u32.div_ceil(leverage_e2.max(1)))
+    i128::from(inverse_narrow_ppm(leverage_e2))
+}
+
+#[inline]
+fn inverse_narrow_ppm(leverage_e2: u32) -> u64 {
+    u64::from(100_000_000_u32.div_ceil(leverage_e2.max(1)))
+}
+
+/// [`part_ceil`] within 64 bits.
+#[inline]
+pub fn part_narrow(value: u64, ppm: u64) -> Option<i64> {
+    i64::try_from(value.checked_mul(ppm)?.div_ceil(PPM as u64)).ok()
 }
 
 /// Price in ticks at which an isolated position reaches maintenance, rounded toward earlier liquidation (P4.4).
@@ -272,6 +318,48 @@ mod tests {
                     assert!(above, "{exact:?}: the size term counts behind the bound");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn narrow_margins_are_the_wide_ones_where_they_fit() {
+        let mut fitted = 0;
+        for (shift, k, cap_e2, chosen_e2) in (0..63_u32).flat_map(|shift| {
+            [(0, 1_000, 0), (50, 1_000, 300), (u32::MAX, 10_000, 5_000)]
+                .map(|(k, cap, chosen)| (shift, k, cap, chosen))
+        }) {
+            let some = Fractions { size_k_ppm: k, chosen_e2, ..fractions(cap_e2, cap_e2) };
+            for notional in [(1_u64 << shift) - 1, 1 << shift, (1 << shift) + 12_345] {
+                let wide = i128::from(notional);
+                let ppm = some.maintenance_narrow_ppm(notional);
+                assert_eq!(i128::from(ppm), some.maintenance_ppm(wide));
+                if let Some(margin) = part_narrow(notional, ppm as u64) {
+                    assert_eq!(i128::from(margin), some.maintenance_margin(wide));
+                    fitted += 1;
+                }
+                if let Some(margin) = some.initial_narrow(notional) {
+                    assert_eq!(i128::from(margin), some.initial_margin(wide));
+                    fitted += 1;
+                }
+            }
+        }
+        assert!(fitted > 600, "{fitted}");
+    }
+
+    #[test]
+    fn the_size_term_decides_from_the_first_notional_on_at_which_it_is_the_larger() {
+        for (k, cap_e2) in [(50, 1_000), (50, 10_000), (7, 333), (999_999, 100), (1, 10_000)] {
+            let some = Fractions { size_k_ppm: k, ..fractions(cap_e2, cap_e2) };
+            let entry = inverse_ppm(cap_e2);
+            let root = entry * 1_000 / i128::from(k);
+            for notional in [root * root, root * root + 1, root * root / 2, 2 * root * root + 7] {
+                assert_eq!(
+                    some.initial_ppm(notional),
+                    entry.max(some.size_ppm(notional)),
+                    "{some:?} {notional}"
+                );
+            }
+            assert!(some.size_ppm(root * root) <= entry && some.size_ppm((root + 1) * (root + 1)) > entry);
         }
     }
 

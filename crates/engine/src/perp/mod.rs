@@ -197,6 +197,18 @@ impl PerpMarket {
         part_ceil(notional, self.maintenance_ppm(notional))
     }
 
+    /// Maintenance fractions of a notional of at least 0 and of twice of it, in ppm; None when that leaves 64 bits.
+    #[inline(always)]
+    pub fn maintenance_twice_narrow(&self, notional: i64) -> Option<(i64, i64)> {
+        let twice = notional.checked_mul(2)?;
+        if twice <= self.flat.upto {
+            let ppm = i64::from(self.flat.ppm);
+            return Some((ppm, ppm));
+        }
+        let exact = |notional: i64| self.fractions(0).maintenance_narrow_ppm(notional as u64);
+        Some((exact(notional), exact(twice)))
+    }
+
     /// Unrealised profit at the mark less the funding that is owed, micro-quote.
     #[inline]
     pub fn profit(&self, position: &Position) -> i128 {
@@ -414,6 +426,14 @@ impl Perps {
         &mut self.positions[slot as usize]
     }
 
+    /// A position and its market.
+    #[inline(always)]
+    pub fn parts_mut(&mut self, slot: u32) -> (&mut Position, &mut PerpMarket) {
+        let position = &mut self.positions[slot as usize];
+        let place = self.by_market[position.market as usize] as usize;
+        (position, &mut self.markets[place])
+    }
+
     /// The slot of a position, new when there was none.
     #[inline]
     pub fn open(&mut self, accounts: &mut Accounts, account: u32, sub: u8, market: u32) -> u32 {
@@ -445,11 +465,20 @@ impl Perps {
         slot
     }
 
-    /// An order of this key takes, or is done: meanwhile the record stays, and the leverage in it.
+    /// An order of this key takes: the record, if there is one, stays meanwhile, and the leverage in it. Its slot, or
+    /// [`NONE`].
     #[inline]
-    pub fn set_taking(&mut self, (account, sub, market): (u32, u8, u32), taking: bool) {
-        if let Some(slot) = self.find(account, sub, market) {
-            self.positions[slot as usize].taking = taking;
+    pub fn begin_taking(&mut self, (account, sub, market): (u32, u8, u32)) -> u32 {
+        let Some(slot) = self.find(account, sub, market) else { return NONE };
+        self.positions[slot as usize].taking = true;
+        slot
+    }
+
+    /// [`Perps::drop_if_empty`] of the key whose record was at this slot ([`NONE`]: it had none then).
+    #[inline]
+    pub fn drop_at_if_empty(&mut self, accounts: &mut Accounts, slot: u32, key: (u32, u8, u32)) {
+        if slot == NONE || !self.positions[slot as usize].keeps(key) {
+            self.drop_if_empty(accounts, key);
         }
     }
 
@@ -476,7 +505,7 @@ impl Perps {
     }
 
     /// Removes the record of a key if it holds neither lots nor orders.
-    #[inline]
+    #[inline(never)]
     pub fn drop_if_empty(&mut self, accounts: &mut Accounts, (account, sub, market): (u32, u8, u32)) {
         let Some(slot) = self.find(account, sub, market) else { return };
         if !self.positions[slot as usize].is_empty() {
@@ -622,10 +651,15 @@ impl Perps {
     #[inline]
     pub fn track(&mut self, accounts: &mut Accounts, order: &Order, lots: i64) {
         let slot = self.open(accounts, order.account, order.sub, order.market);
-        let unit = self.of_market(order.market).expect("a leveraged market").unit;
+        self.track_at(slot, order, lots);
+    }
+
+    /// [`Perps::track`] in the record that the order's owner has for its market.
+    #[inline(always)]
+    pub fn track_at(&mut self, slot: u32, order: &Order, lots: i64) {
+        let (position, perp) = self.parts_mut(slot);
         // An accepted order's value fits; so does any part of it.
-        let value = lots * order.price * unit;
-        let position = &mut self.positions[slot as usize];
+        let value = lots * order.price * perp.unit;
         if order.side == side::BUY {
             position.open_buy_lots += lots;
             position.open_buy_value += value;

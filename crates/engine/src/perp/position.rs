@@ -89,11 +89,22 @@ impl Position {
     /// The share of the cost that leaves with a reduced part is rounded so that the profit is rounded down.
     #[inline]
     pub fn after(&self, delta: i64, value_of: impl Fn(i64) -> i64) -> Change {
-        let sign = delta.signum();
-        if self.lots == 0 || self.lots.signum() == sign {
-            let value = value_of(delta.abs());
-            return Change { lots: self.lots + delta, cost: self.cost + sign * value, realised: 0 };
+        self.after_by((delta, value_of(delta.abs())), value_of)
+    }
+
+    /// [`Position::after`] with the value of all lots; `value_of` those of parts.
+    #[inline(always)]
+    pub fn after_by(&self, (delta, value): (i64, i64), value_of: impl Fn(i64) -> i64) -> Change {
+        if self.lots == 0 || (self.lots > 0) == (delta > 0) {
+            let cost = if delta > 0 { self.cost + value } else { self.cost - value };
+            return Change { lots: self.lots + delta, cost, realised: 0 };
         }
+        self.after_reducing(delta, value_of)
+    }
+
+    #[inline(never)]
+    fn after_reducing(&self, delta: i64, value_of: impl Fn(i64) -> i64) -> Change {
+        let sign = delta.signum();
         let held = self.lots.abs();
         let reduced = delta.abs().min(held);
         let share = if reduced == held {

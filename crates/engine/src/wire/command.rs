@@ -103,6 +103,13 @@ impl Command {
         self
     }
 
+    /// The payload area as `P`, where it lies.
+    #[inline(always)]
+    pub fn payload_ref<P: Record>(&self) -> &P {
+        const { assert!(align_of::<P>() <= align_of::<Command>()) };
+        bytemuck::from_bytes(&self.payload[..P::SIZE])
+    }
+
     /// Reads the payload area as `P`.
     #[inline]
     pub fn payload_as<P: Record>(&self) -> P {

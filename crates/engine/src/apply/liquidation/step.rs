@@ -411,6 +411,7 @@ impl<B: Book> Engine<B> {
         Taker {
             order,
             slot,
+            position: NONE,
             stored: false,
             low: 1,
             high: MAX_PRICE,

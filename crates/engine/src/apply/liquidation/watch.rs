@@ -15,6 +15,7 @@ use crate::liquidation::{rank_of, rerank, rewatch, sub_of, NOBODY};
 use crate::order::NONE;
 use crate::output::{Output, Subject};
 use crate::perp::margin::{div_ceil, part_ceil};
+use crate::perp::Position;
 use crate::wire::command::{asset_flag, Command};
 use crate::wire::event::{liquidation_end, EventKind, HealthBody, LiquidationEndBody, LiquidationFlagBody};
 
@@ -107,6 +108,21 @@ impl<B: Book> Engine<B> {
         };
         self.set_bounds(who, share, ratio, fresh);
         self.set_collateral_bounds(owner, &rows, share, fresh);
+    }
+
+    /// What [`Engine::stays_watched`] says without these numbers, by them.
+    #[cfg(debug_assertions)]
+    pub(in crate::apply) fn assert_unchanged(&self, slot: u32) {
+        let position = self.state.perps.at(slot);
+        let (account, sub) = (position.account, position.sub);
+        let (health, held) = self.survey(account, sub);
+        let (equity, maintenance) = (health.equity, health.maintenance_margin);
+        assert!(health.valued && held.exposures == 1 && self.collateral_rows(account, sub).is_empty());
+        assert_eq!((level(equity, maintenance, 0), next_ratio_ppm(equity, maintenance)), (0, 1_500_000));
+        let share = narrow(equity - part_ceil(maintenance, 1_500_000));
+        let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
+        let kept = self.next_bounds(place, position, Some(share), 1_500_000, false);
+        assert_eq!(kept, position.watch, "{position:?} {health:?}");
     }
 
     /// A sub-account without positions needs no look any more.
@@ -231,50 +247,58 @@ impl<B: Book> Engine<B> {
         for at in 0..self.state.accounts.positions(account, sub).len() {
             let slot = self.state.accounts.positions(account, sub)[at];
             let position = self.state.perps.at(slot);
-            let watch = position.watch;
-            if share.is_none() && watch == UNWATCHED {
+            if share.is_none() && position.watch == UNWATCHED {
                 continue;
             }
             let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
-            let perp = &self.state.perps.markets[place];
-            let (notional, mark) = (perp.value(position.lots), perp.mark);
-            let new = share.map_or(UNWATCHED, |share| {
-                let mmf_ppm = narrow(perp.maintenance_ppm(notional));
-                let mmf_twice_ppm = narrow(perp.maintenance_ppm(notional + notional));
-                let (lots, unit) = (position.lots, perp.unit);
-                let share = if notional > i128::from(i64::MAX) { 0 } else { share };
-                let notional = narrow(notional);
-                Exposure { lots, unit, mark, notional, mmf_ppm, mmf_twice_ppm }.bounds(share, ratio_ppm)
-            });
-            let market = self.state.liquidations.market_mut(place);
-            let [long, short] = market.funding_ticks;
-            // Funding is loss without a move of the mark: bounds are kept relative to what it had taken by now, and
-            // compared with the mark less (for short positions plus) what it has taken since the market began.
-            let low = if new.low == NO_LOW { NO_LOW } else { new.low.saturating_sub(long) };
-            let high = if new.high == NO_HIGH { NO_HIGH } else { new.high.saturating_add(short) };
-            let kept = if fresh || new == UNWATCHED {
-                Bounds { low, high }
-            } else {
-                Bounds { low, high }.within(watch, mark.saturating_sub(long), mark.saturating_add(short))
-            };
-            rewatch(market, self.state.perps.at_mut(slot), kept);
+            let kept = self.next_bounds(place, position, share, ratio_ppm, fresh);
+            rewatch(self.state.liquidations.market_mut(place), self.state.perps.at_mut(slot), kept);
         }
     }
 
     /// A position has moved: its place among those who may be deleveraged.
-    pub(crate) fn note_rank(&mut self, (account, sub, market): (u32, u8, u32)) {
-        if account == self.state.liquidations.fund {
+    pub(crate) fn note_rank(&mut self, slot: u32) {
+        let (position, perp) = self.state.perps.parts_mut(slot);
+        if position.account == self.state.liquidations.fund {
             return;
         }
-        let (Some(slot), Some(place)) =
-            (self.state.perps.find(account, sub, market), self.state.perps.place(market))
-        else {
+        let (rank, market) = (rank_of(position, perp.unit), position.market);
+        if rank == position.rank {
             return;
-        };
-        let unit = self.state.perps.markets[place].unit;
-        let position = self.state.perps.at_mut(slot);
-        let rank = rank_of(position, unit);
-        rerank(self.state.liquidations.market_mut(place), position, rank);
+        }
+        let place = self.state.perps.place(market).expect("a position is in a leveraged market");
+        rerank(self.state.liquidations.market_mut(place), self.state.perps.at_mut(slot), rank);
+    }
+
+    /// The prices of the next look of a position in the market at this place.
+    fn next_bounds(
+        &self,
+        place: usize,
+        position: &Position,
+        share: Option<i64>,
+        ratio_ppm: i64,
+        fresh: bool,
+    ) -> Bounds {
+        let perp = &self.state.perps.markets[place];
+        let (notional, mark) = (perp.value(position.lots), perp.mark);
+        let new = share.map_or(UNWATCHED, |share| {
+            let mmf_ppm = narrow(perp.maintenance_ppm(notional));
+            let mmf_twice_ppm = narrow(perp.maintenance_ppm(notional + notional));
+            let (lots, unit) = (position.lots, perp.unit);
+            let share = if notional > i128::from(i64::MAX) { 0 } else { share };
+            let notional = narrow(notional);
+            Exposure { lots, unit, mark, notional, mmf_ppm, mmf_twice_ppm }.bounds(share, ratio_ppm)
+        });
+        let [long, short] = self.state.liquidations.market(place).map_or([0; 2], |kept| kept.funding_ticks);
+        // Funding is loss without a move of the mark: bounds are kept relative to what it had taken by now, and
+        // compared with the mark less (for short positions plus) what it has taken since the market began.
+        let low = if new.low == NO_LOW { NO_LOW } else { new.low.saturating_sub(long) };
+        let high = if new.high == NO_HIGH { NO_HIGH } else { new.high.saturating_add(short) };
+        if fresh || new == UNWATCHED {
+            return Bounds { low, high };
+        }
+        let (falling, rising) = (mark.saturating_sub(long), mark.saturating_add(short));
+        Bounds { low, high }.within(position.watch, falling, rising)
     }
 
     /// Collateral whose price can fall: asset and micro-units that count.

@@ -19,7 +19,9 @@ fn market(
         return Err(PyValueError::new_err("mark and unit must be within the engine's bounds"));
     }
     let risk = Risk { max_leverage_e2: leverage_e2, size_k_ppm, floor_mmf_ppm, ..Risk::default() };
-    Ok(PerpMarket { mark, ..PerpMarket::new(0, 0, unit, risk) })
+    let mut market = PerpMarket::new(0, 0, unit, risk);
+    market.mark = mark;
+    Ok(market)
 }
 
 /// Unrealised profit, initial and maintenance margin of a position with its open orders, in micro-quote.

@@ -227,6 +227,12 @@ class LinkedModel(ConditionalModel):
         """An immediate-or-cancel order of the slice's size; what it leaves is for the slices behind it."""
         order, plan = self.orders[number], self.slicing.pop(number)
         self.due.discard(number)
+        # Of the slices whose time has passed the latest is sent; what the others would have traded is carried.
+        interval_ns = plan.interval_s * lm.SECOND_NS
+        passed = min((self.now_ns - plan.next_ns) // interval_ns, plan.slices - 1 - plan.sent)
+        if passed:
+            self.count("slice carried")
+        plan.sent, plan.next_ns = plan.sent + passed, plan.next_ns + passed * interval_ns
         upto = [lm.floor_div(order.total * index, plan.slices) for index in (plan.sent, plan.sent + 1)]
         lots = lm.clamp(
             upto[1] - (order.total - order.remaining), 0, min(CATCH_UP * (upto[1] - upto[0]), order.remaining)
@@ -242,7 +248,7 @@ class LinkedModel(ConditionalModel):
             self.count(f"slice not sent for {refused}")
         order.remaining -= lots - part.remaining
         self.count("slice traded" if len(self.fills) > fills else "slice without a trade")
-        plan.sent, plan.next_ns = plan.sent + 1, plan.next_ns + plan.interval_s * lm.SECOND_NS
+        plan.sent, plan.next_ns = plan.sent + 1, plan.next_ns + interval_ns
         if order.remaining and plan.sent < plan.slices:
             self.slicing[number] = plan
         else:

@@ -14,6 +14,7 @@ use crate::wire::event::{
 
 /// A slice is at most so many times its base size.
 const CATCH_UP: i64 = 3;
+const SECOND_NS: i64 = 1_000_000_000;
 const SPOT: u8 = 0;
 
 /// What events said about one order.
@@ -29,6 +30,9 @@ pub struct Special {
     entry: u64,
     slices: u16,
     sent: u16,
+    /// When the next slice is due, and the time between two, in ns.
+    next_ns: i64,
+    interval_ns: i64,
     /// Whether a slice runs.
     slicing: bool,
 }
@@ -44,6 +48,8 @@ impl Special {
             entry: special.entry,
             slices: special.slices,
             sent: special.sent,
+            next_ns: special.next_ns,
+            interval_ns: i64::from(special.interval_s) * SECOND_NS,
             slicing: false,
         }
     }
@@ -239,6 +245,7 @@ impl Auditor {
         );
         let entry = self.specials.entry(order.id).or_default();
         (entry.slices, entry.limit) = (body.slices, body.limit);
+        (entry.next_ns, entry.interval_ns) = (body.next_ns, i64::from(body.interval_s) * SECOND_NS);
         Ok(())
     }
 
@@ -246,18 +253,28 @@ impl Auditor {
         let body: SliceBody = event.body_as();
         let (slot, order) = self.parked(event)?;
         let special = self.special_of(&order)?;
+        // The latest slice whose time has come; those before it that were not sent are carried.
+        let late = (event.time_ns - special.next_ns) / special.interval_ns.max(1);
+        let index = (i64::from(special.sent) + late).min(i64::from(special.slices) - 1);
+        let next_ns = match i64::from(special.slices) - 1 - index {
+            0 => 0,
+            _ => special.next_ns + (index + 1 - i64::from(special.sent)) * special.interval_ns,
+        };
         ensure!(
-            body.slice == special.sent && body.slice < special.slices,
+            event.time_ns >= special.next_ns
+                && special.sent < special.slices
+                && (i64::from(body.slice), body.next_ns) == (index, next_ns),
             "I26",
-            "slice {} of order {} follows {} of {}",
+            "slice {} of order {} behind {} of {} slices is {index}, the next at {next_ns}, told {}",
             body.slice,
             order.id,
             special.sent,
-            special.slices
+            special.slices,
+            body.next_ns
         );
         ensure!(body.remaining_lots == order.remaining, "I26", "order {} lost lots", order.id);
         let entry = self.specials.entry(order.id).or_default();
-        entry.sent += 1;
+        (entry.sent, entry.next_ns) = (body.slice + 1, next_ns);
         if body.lots == 0 {
             ensure!(body.code != 0 && body.reserve == 0, "I26", "an empty slice has no reason");
             return Ok(());

@@ -25,6 +25,12 @@ pub fn to_send(total: i64, slices: u16, index: u16, filled: i64) -> i64 {
     behind.clamp(0, CATCH_UP * base_size(total, slices, index))
 }
 
+/// The slice that is sent at `now_ns` when slice `sent` was due at `next_ns`: the latest whose time has come.
+pub fn index_at(sent: u16, slices: u16, next_ns: i64, interval_ns: i64, now_ns: i64) -> u16 {
+    let late = now_ns.saturating_sub(next_ns).max(0) / interval_ns.max(1);
+    (i64::from(sent) + late).min(i64::from(slices) - 1) as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,6 +94,24 @@ fn a_shortfall_is_carried_and_the_rest_ends_with_the_last_slice() {
 }
 
 #[test]
+fn behind_a_stall_one_slice_carries_what_the_missed_ones_would_have_traded() {
+    let mut world = offered(1_000);
+    let order = place_twap(&mut world, twap(1, side::BUY, 100, 10, 10));
+    assert_eq!(run(&mut world, order, 1, 10), [10]);
+    // Slices 1 to 4 are due at once: slice 4 goes, with thirty of forty lots; the rest follows at the old times.
+    world.advance(30 * SECOND);
+    world.tick();
+    assert_eq!(traded(&world, order), 30);
+    let sent = slice(&world, EventKind::SliceSent).expect("a slice");
+    assert_eq!((sent.slice, sent.next_ns), (4, world.now_ns + 10 * SECOND));
+    world.tick();
+    assert_eq!(traded(&world, order), 0);
+    world.advance(10 * SECOND);
+    assert_eq!(run(&mut world, order, 5, 10), [20, 10, 10, 10, 10]);
+    assert_eq!(world.held(ALICE, USDC), 0);
+}
+
+#[test]
 fn a_slice_stays_within_the_slippage_of_the_reference_and_the_owners_limit() {
     let mut world = offered(2);
     world.accept(sell(BOB, 1, 1_015, 100));

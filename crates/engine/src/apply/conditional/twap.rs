@@ -108,7 +108,7 @@ impl<B: Book> Engine<B> {
     ) -> Option<Work> {
         let order = self.state.orders[slot];
         self.state.triggers.market_mut(order.market).queue.remove(&order.id);
-        let index = self.plan_next(&order);
+        let index = self.plan_next(&order, command.time_ns);
         let special = self.state.triggers.of(&order);
         let lots = slices::to_send(order.total, special.slices, index, order.total - order.remaining);
         let mut slice = Order {
@@ -142,13 +142,16 @@ impl<B: Book> Engine<B> {
         (!done).then_some(Work::Match(taker))
     }
 
-    /// Counts the slice that is sent now and plans the one behind it.
-    fn plan_next(&mut self, order: &Order) -> u16 {
+    /// Counts the slice that is sent now and plans the one behind it. Slices whose time passed meanwhile too are not sent
+    /// one after the other at one moment: their lots are carried, within what a slice may catch up.
+    fn plan_next(&mut self, order: &Order, now_ns: i64) -> u16 {
         let special = self.state.triggers.special_mut(order.id).expect("it has a record");
-        let index = special.sent;
-        special.sent += 1;
+        let interval_ns = i64::from(special.interval_s) * SECOND_NS;
+        let index = slices::index_at(special.sent, special.slices, special.next_ns, interval_ns, now_ns);
+        let passed = i64::from(index - special.sent) + 1;
+        special.sent = index + 1;
         special.next_ns = match special.sent < special.slices {
-            true => special.next_ns.saturating_add(i64::from(special.interval_s) * SECOND_NS),
+            true => special.next_ns.saturating_add(passed.saturating_mul(interval_ns)),
             false => 0,
         };
         let next_ns = special.next_ns;

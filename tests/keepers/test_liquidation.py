@@ -32,17 +32,21 @@ class Steps:
 
 
 async def crowded(world: KeeperWorld) -> Steps:
-    """Alice and dave are long with little money, bob is short, carol bids for what has to be sold."""
+    """Alice and dave are long with little money, bob is short, carol bids for what has to be sold.
+
+    Erin, who can wait, holds most of the open interest: two small liquidations are no cascade (P5.9).
+    """
     steps = Steps()
     world.views.views += (steps,)
     await world.account("alice", USD=1_200 * DOLLAR)
     await world.account("dave", USD=1_205 * DOLLAR)
-    await world.account("bob", USD=100_000 * DOLLAR)
-    await world.account("carol", USD=100_000 * DOLLAR)
+    for name in ("bob", "carol", "erin"):
+        await world.account(name, USD=200_000 * DOLLAR)
     for name in ("alice", "dave"):
         await world.order(name, Side.BUY, OPENING, 100_000)
-    await world.order("bob", Side.SELL, OPENING, 200_000)
-    await world.order("carol", Side.BUY, BID, 400_000)
+    await world.order("erin", Side.BUY, OPENING, 1_000_000)
+    await world.order("bob", Side.SELL, OPENING, 1_200_000)
+    await world.order("carol", Side.BUY, BID, 1_500_000)
     return steps
 
 
@@ -50,11 +54,13 @@ def handle(world: KeeperWorld, name: str) -> int:
     return world.views.accounts.by_owner[world.identities.key(name)].account
 
 
-async def crash(world: KeeperWorld) -> None:
-    """Prices fall until both are flagged, the second one within the two seconds that belong to keepers."""
+async def crash(world: KeeperWorld, steps: Steps | None = None) -> None:
+    """Prices fall until both are flagged, the second one within the two seconds that belong to keepers; or until a
+    step of `steps` has begun.
+    """
     for ticks in range(OPENING - 20, OPENING - 1_500, -20):
         flagged = len(world.views.duties.liquidations)
-        if flagged == 2:
+        if flagged == 2 or (steps is not None and steps.rows):
             return
         await world.publish(ticks)
         await world.wait(0.05 if flagged else 2)
@@ -101,7 +107,9 @@ async def test_a_killed_worker_leaves_the_work_to_system(world: KeeperWorld) -> 
     await crash(world)
     await world.wait(1)
     await world.publish(world.views.leverage.markets[MARKET].index)
-    await world.wait(5)
+    # In steps: a price that is five seconds old at the next Tick would liquidate nobody.
+    for _ in range(4):
+        await world.wait(1)
     assert worker.stats.actions == 0
     assert {keeper for _, keeper, _ in steps.rows} == {SYSTEM}
 
@@ -110,7 +118,7 @@ async def test_a_running_worker_is_woken_by_the_flag(world: KeeperWorld) -> None
     steps = await crowded(world)
     worker = LiquidationWorker(await world.keeper("keeper_1", LIQUIDATE), world.port())
     task = asyncio.create_task(worker.run())
-    await crash(world)
+    await crash(world, steps)
     for _ in range(200):
         if steps.rows:
             break

@@ -64,7 +64,8 @@ impl<B: Book> Engine<B> {
         let Position { account, sub, market, lots, .. } = *self.state.perps.at(slot);
         self.note_rank(slot);
         self.look_behind(command, slot, (account, sub), output);
-        if lots.abs() < before.abs() {
+        // Smaller, or turned to the other side: what only reduces may be too much now.
+        if lots.abs() < before.abs() || (lots ^ before) < 0 && before != 0 {
             self.note_position((account, sub, market));
         }
     }

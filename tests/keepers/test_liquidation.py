@@ -55,8 +55,9 @@ def handle(world: KeeperWorld, name: str) -> int:
 
 
 async def crash(world: KeeperWorld, steps: Steps | None = None) -> None:
-    """Prices fall until both are flagged, the second one within the two seconds that belong to keepers; or until a
-    step of `steps` has begun.
+    """Prices fall until both are flagged, the second one within the two seconds that belong to keepers.
+
+    Or until a step of `steps` has begun.
     """
     for ticks in range(OPENING - 20, OPENING - 1_500, -20):
         flagged = len(world.views.duties.liquidations)

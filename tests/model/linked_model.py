@@ -227,7 +227,7 @@ class LinkedModel(ConditionalModel):
         """An immediate-or-cancel order of the slice's size; what it leaves is for the slices behind it."""
         order, plan = self.orders[number], self.slicing.pop(number)
         self.due.discard(number)
-        # Of the slices whose time has passed the latest is sent; what the others would have traded is carried.
+        # Of the slices whose time has passed the latest is sent, and what the others left is carried.
         interval_ns = plan.interval_s * lm.SECOND_NS
         passed = min((self.now_ns - plan.next_ns) // interval_ns, plan.slices - 1 - plan.sent)
         if passed:

@@ -318,7 +318,9 @@ mod tests {
     fn a_removed_keeper_leaves_no_weight_behind_that_would_draw_nobody() {
         let mut keepers = Keepers::default();
         (1..=9).for_each(|account| keepers.insert(keeper(account, capability::GENERAL)));
-        (1..=8).for_each(|account| drop(keepers.remove(account)));
+        (1..=8).for_each(|account| {
+            keepers.remove(account);
+        });
         let assigned = |n: i64| keepers.assigned(action::CRANK, 0, n << 30, n << 30);
         assert!((0..200).all(|n| assigned(n) == Some(9)));
     }

@@ -2,7 +2,7 @@
 
 use super::work::{Budget, Work};
 use crate::book::Book;
-use crate::coverage::stress::{share, weight, who};
+use crate::coverage::stress::{share, weight, who, Line};
 use crate::coverage::Exposure;
 use crate::engine::Engine;
 use crate::halts::breaker::Breaker;
@@ -72,9 +72,13 @@ impl<B: Book> Engine<B> {
             if let Some(line) = position.line.filter(|_| !restored) {
                 perps.stress.remove(place, owner(account, sub), line);
             }
-            let counts = position.lots != 0 && (!restored || position.line.is_some());
+            let counts = !restored || position.line.is_some();
             let money = share(money, position.cost, costs);
-            perps.at_mut(slot).line = counts.then(|| perps.stress.add(place, &position, money));
+            perps.at_mut(slot).line = match position.lots {
+                // Closed since it was counted: the work to forget it is still to be done, as before the state was read.
+                0 => position.line.filter(|_| restored).map(|_| Line::CLOSED),
+                _ => counts.then(|| perps.stress.add(place, &position, money)),
+            };
             perps.at_mut(slot).touched &= restored;
             if !restored {
                 perps.stress.set_dirty(place);

@@ -20,10 +20,18 @@ const BLOCK: usize = if cfg!(test) { 8 } else { 256 };
 /// What a position was counted as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// Side: 0 long, 1 short. Short positions are kept as long ones in `−Y`.
+    /// Side: 0 long, 1 short, [`NO_SIDE`]. Short positions are kept as long ones in `−Y`.
     pub side: u8,
     /// Least `Y` (long) or `−Y` (short) at which nothing is missing.
     pub end: i128,
+}
+
+/// Side of a position that was counted when the state was written and is closed since: nothing stands for it.
+const NO_SIDE: u8 = 2;
+
+impl Line {
+    /// What such a position was counted as.
+    pub const CLOSED: Line = Line { side: NO_SIDE, end: 0 };
 }
 
 /// Equity of a position as a function of the value of a lot.
@@ -200,6 +208,9 @@ impl Stress {
     }
 
     pub fn remove(&mut self, place: usize, owner: Owner, line: Line) {
+        if line.side == NO_SIDE {
+            return;
+        }
         self.markets[place].sides[usize::from(line.side)].remove(line.end, owner);
     }
 

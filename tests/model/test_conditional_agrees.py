@@ -196,8 +196,8 @@ def play(seed: int, length: int, duel: ConditionalDuel | None = None) -> Conditi
     return duel
 
 
-# One draw, repeated: in rare draws, play(1579, 44) for one, model and engine differ in which of two refusals a
-# linked order gets first, a bad link or too little margin.
+# One draw, repeated: in rare draws, play(1579, 44) for one, model and engine differ in which of two refusals
+# a linked order gets first, a bad link or too little margin.
 @settings(
     max_examples=30,
     deadline=None,

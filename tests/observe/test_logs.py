@@ -16,7 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.observe import logs
-from tradewind.observe.logs import REDACTED, CallSiteLimit, DiagnosticLog, configure_logs, redact
+from tradewind.observe.logs import (
+    REDACTED,
+    CallSiteLimit,
+    DiagnosticLog,
+    configure_logs,
+    redact,
+    write_to_stderr,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +186,11 @@ def test_warnings_of_libraries_are_lines_of_the_log_and_not_on_the_screen(
     assert (line["message"], line["labels"]["text"]) == ("library_message", "request 7 failed")
     assert "the reader went away" in line["labels"]["exception"]
     assert "request 7" not in capfd.readouterr().err
+
+
+def test_lines_of_a_command_that_prints_json_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    write_to_stderr()
+    structlog.get_logger("tradewind.test").warning("outage", without_s=1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "outage" in captured.err

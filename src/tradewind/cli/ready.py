@@ -118,10 +118,12 @@ def run(
     json: Json = False,
 ) -> int:
     """Run probes and store their signed evidence, green or red. Exit 0 when all that ran are green."""
+    from tradewind.observe.logs import write_to_stderr
     from tradewind.readiness.evidence import produce
     from tradewind.readiness.probe import built_probes
     from tradewind.readiness.session import open_laboratory
 
+    write_to_stderr()
     outcomes: list[dict[str, Any]] = []
     try:
         laboratory = open_laboratory(env, data, ["tradewind", *sys.argv[1:]])

@@ -14,6 +14,7 @@ import os
 import queue
 import re
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -299,6 +300,12 @@ def configure_logs(
     if _library not in logging.getLogger().handlers:
         logging.getLogger().addHandler(_library)
     return sink
+
+
+def write_to_stderr() -> None:
+    """Send every structlog line to standard error: of a command that runs parts of the platform and prints JSON."""
+    # Not a factory of this moment's stream: whoever replaces standard error later still gets the lines.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def _close_current() -> None:

@@ -16,6 +16,8 @@ from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.breakers import (
     BUYER,
     CONGESTION,
+    COVERAGE,
+    HALF_COVERED,
     LIQUIDATION,
     OPEN_INTEREST,
     PRICE_FAST,
@@ -25,9 +27,11 @@ from tradewind.readiness.probes.breakers import (
     SECOND_MARKET,
     SELLER,
     SPOT,
+    THIN_VAULT,
     VOLUME,
     WITNESS,
     Watched,
+    half_covered,
 )
 from tradewind.readiness.probes.drill import Facts, drill
 from tradewind.readiness.probes.exchange import MARKET, QUOTE, SECOND_NS, STAFF, TICK_SIZE, Send, honest
@@ -66,6 +70,7 @@ ROWS: Final = (
     _Row(LIQUIDATION, MARKET, {**LOCAL, "reduce": True}),
     _Row(CONGESTION, ALL_MARKETS, {**EVERYWHERE, "reduce": True}),
     _Row(PRICE_PLATFORM, ALL_MARKETS, EVERYWHERE),
+    _Row(COVERAGE, ALL_MARKETS, {**EVERYWHERE, "reduce": True}),
 )
 
 
@@ -138,8 +143,30 @@ def _by_price(send: Send) -> dict[str, Any]:
     }
 
 
+def _by_coverage(send: Send) -> dict[str, Any]:
+    """The same by the Tick that finds the vault too small for what is at risk."""
+    world = Watched(cover=THIN_VAULT)
+    half_covered(world, 0)
+    world.quote(HALF_COVERED - 1)
+    world.send = send
+    world.now_ns += SECOND_NS
+    names = [name for name in OPERATIONS if name in EVERYWHERE]
+    answers, happened = world.run(
+        commands.tick(principal=STAFF[Role.SYSTEM]), *(_operation(world, name) for name in names)
+    )
+    trips = [event for event in happened if type(event).__name__ == "BreakerTripped"]
+    done = {name: answer.code == "" for name, answer in zip(names, answers[1:], strict=True)}
+    return {
+        "breaker": COVERAGE,
+        "tripped": "" if [trip for trip in trips if trip.breaker == COVERAGE] else "not tripped",
+        "allowed": dict(EVERYWHERE),
+        "done": done,
+        "late": done["new"],
+    }
+
+
 def _observe_halt(context: ProbeContext, send: Send = honest) -> Facts:
-    return {"rows": [*(_row(row, send) for row in ROWS), _by_price(send)]}
+    return {"rows": [*(_row(row, send) for row in ROWS), _by_price(send), _by_coverage(send)]}
 
 
 def _platform_wide(engine: Any, frames: bytes, now_ns: int) -> Batch:
@@ -169,7 +196,6 @@ auto_halt = drill(
     broken=lambda context: _observe_halt(context, _platform_wide),
     summarise=_summarise_halt,
     provenance="virtual",
-    not_run=("the coverage breaker's row: nothing measures coverage yet",),
 )
 
 # ---- breakers-response-resume ---------------------------------------------------------------------------
@@ -178,6 +204,7 @@ FIRST, SECOND = STAFF[Role.RESUMER], SECOND_PERSON[Role.RESUMER]
 PAUSER: Final = STAFF[Role.EMERGENCY]
 LONG_HOURS: Final = 5
 SETTLED_S: Final = 75
+COVERED_S: Final = 300
 FULL: Final = 2
 
 
@@ -273,6 +300,28 @@ def _conditions() -> list[dict[str, Any]]:
     codes = [world.ask(_close(world, who, MARKET, PRICE_FAST)).code for who in (FIRST, SECOND)]
     closed = "BreakerClosed" in _kinds(world)
     rows.append({"case": "its auction is running", "codes": codes, "fit": False, "resumed": closed})
+    return [*rows, *_covered_again()]
+
+
+def _covered_again() -> list[dict[str, Any]]:
+    """Two persons agree to end the coverage breaker: still short, then covered, then covered for 300 s."""
+    world = Watched(cover=THIN_VAULT)
+    half_covered(world, 1)
+    rows = []
+
+    def close(name: str, *, fit: bool) -> None:
+        codes = [world.ask(_close(world, who, ALL_MARKETS, COVERAGE)).code for who in (FIRST, SECOND)]
+        closed = "BreakerClosed" in _kinds(world)
+        rows.append({"case": name, "codes": codes, "fit": fit, "resumed": closed})
+
+    world.wait(70, HALF_COVERED - 1)
+    close("coverage is below 0.6", fit=False)
+    provider = world.trader("provider", 10 * THIN_VAULT)
+    world.must(commands.build("DepositVault", **world.of(provider), amount=10 * THIN_VAULT))
+    world.wait(COVERED_S - 10, HALF_COVERED - 1)
+    close("coverage is good, not for long enough", fit=False)
+    world.wait(20, HALF_COVERED - 1)
+    close("coverage has been good for 300 s", fit=True)
     return rows
 
 
@@ -315,7 +364,6 @@ resume = drill(
     broken=lambda context: _observe_resume(context, _two_in_one),
     summarise=_summarise_resume,
     provenance="virtual",
-    not_run=("coverage of at least 0.6 as a condition: nothing measures coverage yet",),
 )
 
 # ---- breakers-trigger-metrics ---------------------------------------------------------------------------

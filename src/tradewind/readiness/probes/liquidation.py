@@ -108,6 +108,7 @@ def _play(scene: _Scene, send: Send) -> Leveraged:
 
 # ---- positions-liquidate --------------------------------------------------------------------------------
 
+AFTER_OFFER_S: Final = 12
 GAPS: Final = (DOLLAR, 1, 0, -1, -DOLLAR, -50 * DOLLAR)
 ENDS: Final = {Side.BUY: OPENING - 600, Side.SELL: OPENING + 600}
 
@@ -115,7 +116,9 @@ ENDS: Final = {Side.BUY: OPENING - 600, Side.SELL: OPENING + 600}
 def _judged(side: Side, gap: int, send: Send) -> dict[str, Any]:
     """One position at a known distance from its margin."""
     ticks = ENDS[side]
-    world = _play(_Scene(side, LOTS, ticks, deposit_for(side, LOTS, ticks, gap)), send)
+    # A fall this fast is a cascade: the step is offered to takers for two seconds before it sells (P5.9).
+    scene = _Scene(side, LOTS, ticks, deposit_for(side, LOTS, ticks, gap), after_s=AFTER_OFFER_S)
+    world = _play(scene, send)
     steps = [event for event in world.happened("LiquidationStepped") if event.filled_lots]
     handle = 3
     moved = [

@@ -303,7 +303,7 @@ def configure_logs(
 
 
 def write_to_stderr() -> None:
-    """Send every structlog line to standard error: of a command that runs parts of the platform and prints JSON."""
+    """Send every structlog line to standard error, for commands whose output is JSON."""
     # Not a factory of this moment's stream: whoever replaces standard error later still gets the lines.
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 

@@ -82,8 +82,8 @@ MAX_BURST: Final = 40_000
 class Watched(Leveraged):
     """Leveraged markets, which watch everything, and a spot market that watches what it is told to.
 
-    ``market`` is the one that a trial acts in, ``blind`` a breaker that nobody looks at, and ``cover`` what the
-    vault holds in micro-quote.
+    ``market`` is the one that a trial acts in, ``blind`` a breaker that nobody looks at, and ``cover`` what
+    the vault holds in micro-quote.
     """
 
     def __init__(self, leveraged: int = 0, blind: int = 0, cover: int = COVER) -> None:
@@ -162,10 +162,11 @@ class _Trial:
 
 
 def half_covered(world: Watched, over: int) -> None:
-    """Three pairs of $1,000 a side before a vault of $300; at a fall of 6 % exactly twice its value is at risk.
+    """Three pairs of $1,000 a side before a vault of $300; a fall of 6 % puts twice that at risk.
 
-    A long side with stake S is short of 0.3 · (1,000 - 60) - (S - 60) dollars at a further move of 30 % (P9.1):
-    192, 192 and 218.52. The vault has its 70 % of three fees of 60 cents. One tick more is 21 cents more.
+    A long side with stake S is short of 0.3 · (1,000 - 60) - (S - 60) dollars if the mark moves by
+    another 30 % (P9.1): 192, 192 and 218.52. The vault has its 70 % of three fees of 60 cents. One tick
+    more is 21 cents more.
     """
     notional = PAIR_LOTS * OPENING * UNIT
     fees = [notional * rate // 10_000_000_000 for rate in (TAKER_FEE_E6BP, MAKER_FEE_E6BP)]

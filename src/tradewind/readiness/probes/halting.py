@@ -154,11 +154,11 @@ def _by_coverage(send: Send) -> dict[str, Any]:
     answers, happened = world.run(
         commands.tick(principal=STAFF[Role.SYSTEM]), *(_operation(world, name) for name in names)
     )
-    trips = [event for event in happened if type(event).__name__ == "BreakerTripped"]
+    trips: list[Any] = [event for event in happened if type(event).__name__ == "BreakerTripped"]
     done = {name: answer.code == "" for name, answer in zip(names, answers[1:], strict=True)}
     return {
         "breaker": COVERAGE,
-        "tripped": "" if [trip for trip in trips if trip.breaker == COVERAGE] else "not tripped",
+        "tripped": "" if COVERAGE in [trip.breaker for trip in trips] else "not tripped",
         "allowed": dict(EVERYWHERE),
         "done": done,
         "late": done["new"],

@@ -10,6 +10,7 @@ MODULES: Final = (
     "amm",
     "artefact",
     "breakers",
+    "cancelling",
     "cascade",
     "collateral",
     "compiling",

@@ -17,14 +17,17 @@ from tradewind.readiness.probes.exchange import BASE, QUOTE, STAFF, Send, honest
 from tradewind.readiness.probes.frames_of import is_command, payload_of, replaced
 from tradewind.readiness.probes.leveraged import (
     BASE_WEIGHT_BP,
+    COVER,
     DOLLAR,
     MAX_LEVERAGE_E2,
     OPENING,
     UNIT,
     Image,
     Leveraged,
+    image,
 )
 from tradewind.readiness.probes.positions import RICH, initial_margin, lend, taker_fee
+from tradewind.readiness.probes.thin_cover import ADDRESS, listing, settle, short_of_cover
 from tradewind.readiness.record import MeasuredValue
 
 AMOUNT: Final = 123_456_789
@@ -151,22 +154,21 @@ deposit = drill(
 
 # ---- collateral-withdraw --------------------------------------------------------------------------------
 
-ADDRESS: Final = key_of("a listed address")
 OWNERS: Final = tuple(key_of(name) for name in ("ann", "ben", "cleo", "dan"))
 EACH: Final = 100_000 * DOLLAR
 LOTS: Final = 10_000
-SETTLED_S: Final = 75
+SMALL_VAULT: Final = 100_000 * DOLLAR
+DAY_NS: Final = 24 * 3_600 * 10**9
 
 
 @cache
-def _listed() -> Image:
+def _listed(cover: int = COVER) -> Image:
     """Four owners with money and addresses that are a day old, in a market with valid prices."""
-    world = Leveraged()
+    world = Leveraged(image=image(cover))
     for owner, name in zip(OWNERS, ("ann", "ben", "cleo", "dan"), strict=True):
         world.trader(name, EACH)
-        world.must(commands.list_address(**world.of(owner), asset=QUOTE, address_hash=ADDRESS))
-    world.wait_hours(25)
-    world.wait(SETTLED_S, OPENING)
+        listing(world, owner)
+    settle(world)
     return world.image()
 
 
@@ -239,7 +241,7 @@ def _debits(send: Send) -> Iterator[dict[str, Any]]:
 
 def _queue(send: Send) -> dict[str, Any]:
     """More than a quarter of custody is asked for: the rest waits in order and leaves in that order."""
-    world = Leveraged(send, _listed())
+    world = Leveraged(send, _listed(SMALL_VAULT))
     asked = []
     for owner, dollars in zip(OWNERS, (90_000, 50_000, 1, 30_000), strict=True):
         asked.append(world.must(_ask_out(world, owner, dollars * DOLLAR)).value)
@@ -250,19 +252,25 @@ def _queue(send: Send) -> dict[str, Any]:
     within_a_day = 0
     amounts = {event.ticket: event.amount for event in world.happened("WithdrawalReleased")}
     for start in moments.values():
-        window = [amounts[t] for t, moment in moments.items() if 0 <= moment - start < 24 * 3_600 * 10**9]
+        window = [amounts[t] for t, moment in moments.items() if 0 <= moment - start < DAY_NS]
         within_a_day = max(within_a_day, sum(window))
     return {
         "asked": asked,
         "at once": at_once,
         "released": released,
         "within a day": within_a_day,
-        "cap": len(OWNERS) * EACH // 4,
+        # Custody is everything that was brought in: the owners' money and the vault's.
+        "cap": (SMALL_VAULT + len(OWNERS) * EACH) // 4,
     }
 
 
 def _observe_withdraw(context: ProbeContext, send: Send = honest) -> Facts:
-    return {"margin": list(_margin(send)), "debits": list(_debits(send)), "queue": _queue(send)}
+    return {
+        "margin": list(_margin(send)),
+        "cover": short_of_cover(send),
+        "debits": list(_debits(send)),
+        "queue": _queue(send),
+    }
 
 
 def _before_the_debit(engine: Any, frames: bytes, now_ns: int) -> Batch:
@@ -273,7 +281,7 @@ def _before_the_debit(engine: Any, frames: bytes, now_ns: int) -> Batch:
 
 
 def _summarise_withdraw(facts: Facts) -> Mapping[str, MeasuredValue]:
-    margin, debits, queue = facts["margin"], facts["debits"], facts["queue"]
+    margin, debits, queue = [*facts["margin"], *facts["cover"]], facts["debits"], facts["queue"]
     overtaken = sum(one > other for one, other in pairwise(queue["released"]))
     missing = set(queue["asked"]) - set(queue["released"])
     waited = queue["at once"] == queue["asked"][:1] and queue["within a day"] <= queue["cap"]
@@ -290,5 +298,4 @@ withdraw = drill(
     broken=lambda context: _observe_withdraw(context, _before_the_debit),
     summarise=_summarise_withdraw,
     provenance="virtual",
-    not_run=("withdrawals while coverage is below its limits: there is no vault yet",),
 )

@@ -1,4 +1,4 @@
-"""orders-execute, orders-cancel, orders-idempotency-key and security-derived-identifiers on the engine."""
+"""orders-execute, orders-idempotency-key and security-derived-identifiers on the engine."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from tradewind.core import commands
-from tradewind.core.enums import ALL_MARKETS, Line, Role, Side
+from tradewind.core.enums import ALL_MARKETS, Side
 from tradewind.core.hashing import account_id
 from tradewind.core.measure import StandardStream
 from tradewind.core.native import Batch, Engine, Node
 from tradewind.core.records import codec
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.authority import raw_command
-from tradewind.readiness.probes.drill import Facts, case, drill, held, ratio
+from tradewind.readiness.probes.drill import Facts, drill, ratio
 from tradewind.readiness.probes.exchange import (
     QUOTE,
-    SECOND_NS,
-    STAFF,
     Answer,
     Exchange,
     Send,
@@ -85,112 +83,8 @@ execution = drill(
     not_run=("conditional, OCO, bracket, iceberg and TWAP orders in the compared stream",),
 )
 
-# ---- orders-cancel --------------------------------------------------------------------------------------
-
-PAUSES: Final[Mapping[str, tuple[int, int] | None]] = {
-    "normal": None,
-    "market PARTIAL": (0, 1),
-    "market FULL": (0, 2),
-    "platform PARTIAL": (ALL_MARKETS, 1),
-    "platform FULL": (ALL_MARKETS, 2),
-}
 PRICE: Final = 100
 LOTS: Final = 20_000
-PART: Final = 5_000
-
-
-def _prepared(send: Send, pause: tuple[int, int] | None, *, partial: bool) -> tuple[Exchange, int]:
-    """An exchange with one open order of Alice, perhaps partly filled, and a halt state."""
-    exchange = Exchange()
-    exchange.open_market()
-    exchange.fund(ALICE)
-    exchange.fund(BOB)
-    order = exchange.must(exchange.order(ALICE, Side.BUY, PRICE, LOTS)).value
-    if partial:
-        exchange.must(exchange.order(BOB, Side.SELL, PRICE, PART))
-    if pause is not None:
-        market, level = pause
-        until_ns = exchange.now_ns + 3_600 * SECOND_NS
-        exchange.must(
-            commands.pause_market(
-                principal=STAFF[Role.EMERGENCY],
-                client_key=exchange.key(),
-                market=market,
-                level=level,
-                until_ns=until_ns,
-                reason="drill",
-            )
-        )
-    exchange.send = send
-    return exchange, order
-
-
-def _ways(exchange: Exchange, order: int) -> Iterator[tuple[str, bytes]]:
-    common: dict[str, Any] = {"principal": ALICE, "account": account_id(ALICE)}
-    yield "one", commands.cancel_order(**common, client_key=exchange.key(), order=order)
-    yield "market", commands.cancel_all(**common, client_key=exchange.key(), market=0)
-    yield "all", commands.cancel_all(**common, client_key=exchange.key())
-
-
-def _held(exchange: Exchange) -> int:
-    return exchange.engine.balance(account_id(ALICE), 0, QUOTE, Line.HELD) or 0
-
-
-def _observe_cancel(context: ProbeContext, send: Send = honest) -> Facts:
-    cases, orphaned = [], 0
-    for state, pause in PAUSES.items():
-        for partial in (False, True):
-            for number in range(3):
-                exchange, order = _prepared(send, pause, partial=partial)
-                way, frame = list(_ways(exchange, order))[number]
-                before = _held(exchange)
-                answer = exchange.ask(frame)
-                name = f"{way} in {state}{', partly filled' if partial else ''}"
-                orphaned += _held(exchange) != 0
-                cases.append(case(name, ["", True], [answer.code, before > 0 and _held(exchange) == 0]))
-    cases.append(_lost_race(send))
-    return {"cases": cases, "orphaned": orphaned}
-
-
-def _lost_race(send: Send) -> dict[str, Any]:
-    """The fill comes first: the cancel is told that the order is gone, and it stays filled."""
-    exchange, order = _prepared(send, None, partial=False)
-    exchange.must(exchange.order(BOB, Side.SELL, PRICE, LOTS))
-    _, frame = next(_ways(exchange, order))
-    before = exchange.hash()
-    answer = exchange.ask(frame)
-    return case(
-        "loses the race", ["refused", True], ["refused" if answer.code else "", before == exchange.hash()]
-    )
-
-
-def _without_partial_cancels(context: ProbeContext) -> Facts:
-    """Cancels of partly filled orders do not arrive."""
-
-    def refusing(engine: Any, frames: bytes, now_ns: int) -> Batch:
-        if engine.balance(account_id(BOB), 0, QUOTE, Line.FREE) != 10**15:
-            frames = raw_command("CancelOrder", BOB, account_id(BOB), bytes(16), (1).to_bytes(8, "little"))
-        return honest(engine, frames, now_ns)
-
-    return _observe_cancel(context, refusing)
-
-
-def _summarise_cancel(facts: Facts) -> Mapping[str, MeasuredValue]:
-    cases = facts["cases"]
-    return {
-        "cancel_cases_passed": ratio(held(cases), len(cases)),
-        "orphaned_reservations": count(facts["orphaned"], len(cases)),
-    }
-
-
-cancel = drill(
-    "orders-cancel",
-    observe=_observe_cancel,
-    broken=_without_partial_cancels,
-    summarise=_summarise_cancel,
-    provenance="virtual",
-    not_run=("halt states of the breakers, and FREEZE, in which a cancel must be refused",),
-)
 
 # ---- orders-idempotency-key -----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tradewind.config import OPEN_ENVIRONMENTS, UpConfiguration
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.child import START
@@ -75,7 +76,8 @@ def _start_status(context: ProbeContext, text: str) -> int:
     """Exit status of a real start with this profile."""
     path = context.scratch / "start.toml"
     path.write_text(text)
-    arguments = ["--data", str(context.scratch / "data"), "--port", "0", "--feed", "generated", "--for", "1s"]
+    arguments = ["--env", context.environment, "--data", str(context.scratch / "data"), "--port", "0"]
+    arguments += ["--feed", "generated", "--for", "1s"]
     # The interpreter is ours, the arguments are constants.
     result = subprocess.run(  # noqa: S603 - see above
         [sys.executable, "-c", START, "up", "--profile", str(path), *arguments],
@@ -86,8 +88,22 @@ def _start_status(context: ProbeContext, text: str) -> int:
     return result.returncode
 
 
+def _shipped(environment: str) -> str:
+    """The profile that a start in this environment takes when none is named.
+
+    Raises CannotMeasureError for an environment that this build does not start in.
+    """
+    if environment not in OPEN_ENVIRONMENTS:
+        raise CannotMeasureError(f"this build does not start in {environment}: it has no settings to look at")
+    path = PROFILE_DIR / f"{UpConfiguration(env=environment).profile}.toml"
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CannotMeasureError(f"the profile {path.name} cannot be read: {error.strerror}") from error
+
+
 def _observe(context: ProbeContext, misspelt: str | None = None) -> Facts:
-    shipped = (PROFILE_DIR / f"{context.environment}.toml").read_text()
+    shipped = _shipped(context.environment)
     if misspelt:
         shipped = shipped.replace(misspelt, f"{misspelt}x", 1)
     lines = shipped.splitlines()

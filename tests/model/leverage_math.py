@@ -33,7 +33,10 @@ TARGET_HEALTH = Fraction(11, 10)
 SMALL_REMAINDER = 100 * DOLLAR
 TRANCHE_NOTIONAL, TRANCHE_SHARE, TRANCHE_NS = 100_000 * DOLLAR, Fraction(1, 5), 30 * SECOND_NS
 LIQUIDATION_FEE_E6BP = 50 * 10**6
-LIQUIDATION_SLIPPAGE_PPM = 25_000
+LIQUIDATION_SLIPPAGE_PPM, CASCADE_SLIPPAGE_PPM = 25_000, 50_000
+RATE_LOW_PPM, RATE_HIGH_PPM, RATE_FLOOR = 20_000, 80_000, 10_000 * DOLLAR
+DEVIATION_WINDOW_NS = HOUR_NS
+CASCADE_OF_DEPTH, CASCADE_OF_INTEREST, DEPTH_PPM = Fraction(1, 5), Fraction(33, 100), 20_000
 REWARD_PPM, REWARD_LOW, REWARD_HIGH = 500, DOLLAR, 100 * DOLLAR
 
 TIERS = ((1, 100), (2, 70), (4, 25), (8, 15), (16, 12), (64, 10), (65, 5))
@@ -339,15 +342,46 @@ def needs_tranches(value: int, equity: int, maintenance: int) -> bool:
     return value > TRANCHE_NOTIONAL and 3 * equity >= 2 * maintenance
 
 
+def rate_limit(deviation_ppm: int, open_interest: int) -> int:
+    """P5.4: micro-quote that may be sold in a market per second; `open_interest` in micro-quote."""
+    share = clamp(deviation_ppm, RATE_LOW_PPM, RATE_HIGH_PPM)
+    return max(RATE_FLOOR, floor_div(open_interest * share, PPM))
+
+
+def deviation_step(mean_e6: int, variance: int, mark: int, elapsed_ns: int) -> tuple[int, int]:
+    """P5.4: mean (1e-6 ticks) and variance (ppm²) of the mark, of relative moves, with a window of an hour.
+
+    An exponential average weighs what comes with α = dt/(τ + dt): mean += α·d, and the variance becomes
+    (1 − α)·(variance + α·d²). Every quotient is rounded toward zero.
+    """
+    whole, away = DEVIATION_WINDOW_NS + elapsed_ns, mark * PPM - mean_e6
+    relative_ppm = clamp(toward_zero(away * PPM, mean_e6), -10 * PPM, 10 * PPM)
+    grown = variance + relative_ppm * toward_zero(relative_ppm * elapsed_ns, whole)
+    variance = toward_zero(grown * DEVIATION_WINDOW_NS, whole)
+    return mean_e6 + toward_zero(away * elapsed_ns, whole), variance
+
+
+def is_cascade(pending: int, depth: int, open_interest: int) -> bool:
+    """P5.9, all in micro-quote: above 20 % of the depth within ±2 %, or above 33 % of open interest."""
+    return pending > CASCADE_OF_DEPTH * depth or pending > CASCADE_OF_INTEREST * open_interest
+
+
 def execution_limit(
-    lots: int, mark: int, bankruptcy: Fraction, allowed_loss: int | None = None, size: int = 0, unit: int = 1
+    lots: int,
+    mark: int,
+    bankruptcy: Fraction,
+    allowed_loss: int | None = None,
+    size: int = 0,
+    unit: int = 1,
+    *,
+    band_ppm: int = LIQUIDATION_SLIPPAGE_PPM,
 ) -> int:
-    """P5.5: never beyond bankruptcy, never further than 2.5 % from mark; whole ticks inward.
+    """P5.5: never beyond bankruptcy, never further than 2.5 % (the band) from mark; whole ticks inward.
 
     `allowed_loss`: what a step of `size` lots that does not close the position may lose in micro so that
     E/MM still rises (P5.10).
     """
-    away = min(Fraction(mark * LIQUIDATION_SLIPPAGE_PPM, PPM), abs(mark - bankruptcy))
+    away = min(Fraction(mark * band_ppm, PPM), abs(mark - bankruptcy))
     if allowed_loss is not None:
         away = min(away, Fraction(max(0, allowed_loss), size * unit))
     reach = floor_of(away)

@@ -297,6 +297,7 @@ class LeveragedModel(Model):
             raise Refused("TOO_MANY_POSITIONS")
         if self.only_reduces(order, old):
             return
+        self.check_new_risk(order)
         value = max(value for value, _ in self.worst_case(holder, order, old))
         if value > market.position_limit:
             raise Refused("POSITION_TOO_LARGE")
@@ -310,6 +311,9 @@ class LeveragedModel(Model):
         )
         if self.equity(order.account, order.sub, initial=True) - fees < needed:
             raise Refused("INSUFFICIENT_MARGIN")
+
+    def check_new_risk(self, order: Order) -> None:
+        """Whether the market takes new risk at all."""
 
     def only_reduces(self, order: Order, old: Order | None) -> bool:
         """P4.3: all orders of this side together can do no more than close the position."""

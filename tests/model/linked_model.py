@@ -82,7 +82,11 @@ class LinkedModel(ConditionalModel):
             self.count("cut to the position")
         for order in (maker, taker):
             self.grow_exits(order, lots)
-        return super().fill(taker, maker)
+        ends = super().fill(taker, maker)
+        if not maker.is_open:
+            # As a taker that is filled: what hung on the order goes on alone.
+            self.end(maker)
+        return ends
 
     def trim(self) -> None:
         """Resting reduce-only orders wholly beyond a position that shrank go, the newest first."""
@@ -196,9 +200,10 @@ class LinkedModel(ConditionalModel):
             raise Refused("INVALID_TWAP")
         price = order.price or self.reference(order.market)
         value = lm.notional(price, order.total, market.unit)
-        if value < market.min_notional and self.has_value_limits(order):
+        # P2.4.2 knows no exception for what only reduces: each slice has its least value anyway.
+        if value < market.min_notional:
             raise Refused("ORDER_TOO_SMALL")
-        if value > market.max_notional and self.has_value_limits(order):
+        if value > market.max_notional:
             raise Refused("ORDER_TOO_LARGE")
         if lm.notional(price, order.total // slices, market.unit) < market.min_notional:
             raise Refused("INVALID_TWAP")

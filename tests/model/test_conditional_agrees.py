@@ -22,7 +22,7 @@ from conditional_model import (
 )
 from duel import ACCOUNTS, ASSETS, BTC, MARKETS, NEVER_ISSUED, OPENING, OWNERS, USDC, Duel
 from exchange_model import Order
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from leverage_model import REDUCE_ONLY
 from linked_model import BRACKET, TWAP, LinkedModel
@@ -196,17 +196,13 @@ def play(seed: int, length: int, duel: ConditionalDuel | None = None) -> Conditi
     return duel
 
 
-# One draw, repeated: in rare draws, play(1579, 44) for one, model and engine differ in which of two refusals
-# a linked order gets first, a bad link or too little margin.
-@settings(
-    max_examples=30,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@settings(max_examples=30, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**64 - 1), length=st.integers(10, 200))
+@example(seed=1_579, length=44)
+@example(seed=3_491_698_185_177_690_214, length=166)
+@example(seed=6_287_389_297_193_304_838, length=64)
 def test_p2_5_the_model_predicts_what_fires_and_every_micro_that_it_moves(seed: int, length: int) -> None:
+    """The examples once disagreed: an exit of a filled entry, a position closed by slices, small slices."""
     play(seed, length)
 
 

@@ -194,7 +194,8 @@ def test_p5_5_orders_go_first_and_no_order_fills_beyond_bankruptcy() -> None:
 
 
 def bankrupt_desk() -> Desk:
-    desk = Desk()
+    """Without trading fees, of which insurance would have its share."""
+    desk = Desk(taker_fee_e6bp=0, maker_fee_e6bp=0)
     desk.open_pair(95 * ONE)
     desk.move(8_500)
     assert desk.equity(0) < 0
@@ -233,9 +234,11 @@ def test_p5_6_stage_5_what_no_winner_can_take_is_socialised_among_profits() -> N
     profit = desk.model.profit((1, 0, 0))
     deficit = -desk.equity(0)
     step = desk.model.liquidate(0, 0, 0)
-    assert step.stages == ("socialised",)
+    # The fund holds what nobody stands against, at the mark: insurance pays nothing for it.
+    assert step.stages == ("insurance", "socialised")
+    assert [row[6] for row in desk.model.happened if row[0] == "backstop"] == [0]
     assert desk.equity(0) == 0
-    assert desk.equity(1) == profit - 9_000 * DOLLAR - lm.fee(9_500 * DOLLAR, 1_000_000) - deficit
+    assert desk.equity(1) == profit - 9_000 * DOLLAR - deficit
     desk.conserved()
 
 
@@ -246,7 +249,7 @@ def test_p5_8_adl_takes_the_best_ranked_first() -> None:
     desk.open_pair(45 * ONE, long=0, short=1)
     desk.open_pair(45 * ONE, long=0, short=3)
     desk.move(8_500)
-    ranked = [holder[0] for holder, _ in desk.model.ranked((0, 0, 0))]
+    ranked = [holder[0] for holder, _ in desk.model.ranked((0, 0, 0), 1)]
     assert ranked == [1, 3]
     desk.model.liquidate(0, 0, 0)
     desk.conserved()

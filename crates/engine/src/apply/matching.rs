@@ -159,6 +159,7 @@ impl<B: Book> Engine<B> {
         }
         if order.order_type == order_type::TWAP {
             self.end_slice(command, taker, budget, output);
+            self.forget_taken(taker);
             return self.touch_reference(order.market, order.line());
         }
         let immediate = order.order_type == order_type::MARKET
@@ -188,11 +189,18 @@ impl<B: Book> Engine<B> {
         if order.flags & flag::SPECIAL != 0 {
             self.end_special(command, order, output);
         }
+        self.forget_taken(taker);
+        self.touch_reference(order.market, order.line());
+    }
+
+    /// Drops the record of a taker's position if it holds neither lots nor orders any more.
+    #[inline]
+    fn forget_taken(&mut self, taker: &Taker) {
+        let order = &taker.order;
         if taker.position != NONE || self.is_leveraged(order.market) {
             let key = (order.account, order.sub, order.market);
             self.state.perps.drop_at_if_empty(&mut self.state.accounts, taker.position, key);
         }
-        self.touch_reference(order.market, order.line());
     }
 
     /// One trade at the maker's price.

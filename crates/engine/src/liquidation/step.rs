@@ -153,14 +153,19 @@ pub fn fee_parts(rest: i64) -> (i64, i64) {
     (rest / 2, rest - rest / 2)
 }
 
-/// Notional that may be sold per second (P5.4) with the deviation of the mark in ppm.
+/// Notional that may be sold per second (P5.4) with the deviation of the mark in ppm; rounded down once.
 pub fn rate_limit(deviation_ppm: i64, open_interest: i128) -> i64 {
-    let share = i128::from(deviation_ppm.clamp(RATE_PPM.0, RATE_PPM.1));
-    let narrow = i64::try_from(open_interest)
-        .ok()
-        .and_then(|interest| (interest / 1_000_000).checked_mul(share as i64));
-    let notional = narrow.map_or_else(|| (open_interest / PPM).saturating_mul(share), i128::from);
-    i64::try_from(notional).unwrap_or(i64::MAX / 4).clamp(RATE_FLOOR, i64::MAX / 4)
+    let share = deviation_ppm.clamp(RATE_PPM.0, RATE_PPM.1);
+    // In 64 bits while the product fits.
+    let narrow = i64::try_from(open_interest).ok().and_then(|interest| interest.checked_mul(share));
+    let notional = match narrow {
+        Some(product) => product / 1_000_000,
+        None => {
+            let product = open_interest.saturating_mul(i128::from(share));
+            i64::try_from(div_floor(product, PPM)).unwrap_or(i64::MAX / 4)
+        }
+    };
+    notional.clamp(RATE_FLOOR, i64::MAX / 4)
 }
 
 /// Largest notional that the fund may hold in a market: `min(limit, a fifth of the fund)` (P5.6).
@@ -348,6 +353,9 @@ mod tests {
         assert_eq!(rate_limit(50_000, interest), 5_000_000 * DOLLAR);
         assert_eq!(rate_limit(900_000, interest), 8_000_000 * DOLLAR);
         assert_eq!(rate_limit(0, 0), 10_000 * DOLLAR);
+        // Not of whole dollars only, and the same beyond 64 bits.
+        assert_eq!(rate_limit(20_001, 500_000_999_999), 10_000_520_000);
+        assert_eq!(rate_limit(20_001, 500_000_000_999_999), 10_000_500_020_000);
     }
 
     #[test]

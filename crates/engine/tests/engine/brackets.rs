@@ -1,10 +1,11 @@
-//! Exits of a bracket and pairs where prices move within one command (P2.5.2–P2.5.4, P2.5.7); each was a disagreement
-//! with the reference model.
+//! Exits of a bracket, pairs and slices where more happens than one order (P2.5.2–P2.5.7); each was a disagreement with
+//! the reference model.
 
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{cancel_reason, CancelBody, EventKind, FiredBody};
 
 use crate::arena::*;
+use crate::leveraged::{open_sub, transfer};
 use crate::support::*;
 
 /// Rich traders; the mark is 100.00.
@@ -97,4 +98,21 @@ fn p2_5_2_reduce_only_orders_beyond_a_position_go_when_it_shrinks_and_stay_when_
     arena.accept(buy(trader(2), PERP, 9_990, 1_000));
     arena.accept(sell(trader(0), PERP, 9_990, 1_000));
     assert_eq!(cancelled(&arena), [(orders[1], cancel_reason::REDUCE_ONLY)]);
+}
+
+#[test]
+fn p2_5_6_a_position_that_slices_closed_makes_room_for_one_in_another_market() {
+    let mut arena = arena();
+    arena.accept(open_sub(trader(0), 1, 1));
+    arena.accept(transfer(trader(0), 0, 1, USDC, 50_000 * DOLLAR));
+    let isolated = |command: Command| Command { sub: 1, ..command };
+    arena.accept(sell(trader(1), PERP, 10_000, 10_000));
+    arena.accept(isolated(buy(trader(0), PERP, 10_000, 10_000)));
+    arena.accept(buy(trader(2), PERP, 10_000, 10_000));
+    let slices = PlaceTwap { order_flags: order_flag::REDUCE_ONLY, ..twap(PERP, side::SELL, 10_000, 2, 5) };
+    arena.accept(isolated(by(trader(0), Kind::PlaceTwap).with(&slices)));
+    arena.seconds(10);
+    assert_eq!(arena.engine.perps().position(0, 1, PERP).map(|position| position.lots), None);
+    // An isolated sub-account has one position: an empty record must not be it.
+    arena.accept(isolated(buy(trader(0), OTHER, 9_990, 1_000)));
 }

@@ -363,3 +363,13 @@ async def test_a_snapshot_is_recorded_and_names_its_state(api: ApiWorld) -> None
     await api.market()
     report = await api.done("/journal/snapshot")
     assert report["state_hash"] == (await api.state_hash()).hex()
+
+
+async def test_a_market_reads_back_with_everything_it_was_created_with(api: ApiWorld) -> None:
+    await api.market()
+    row = (await api.get("/markets/0")).json()
+    created = {name: row[name] for name in ("kind", "base", "quote", "feed", "elastic_fee", "nonce")}
+    wanted = {"kind": "spot", "base": "BTC", "quote": "USDT", "feed": None, "elastic_fee": False}
+    known = api.views.markets.by_handle[0]
+    assert created == {**wanted, "nonce": str(known.nonce)}
+    assert (known.nonce > 0, row["market_id"]) == (True, known.market_id.hex())

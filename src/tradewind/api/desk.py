@@ -33,7 +33,7 @@ from tradewind.core.errors import InvalidField, Rejected, TradewindError, reject
 from tradewind.core.events import Result
 from tradewind.core.hashing import blake3
 from tradewind.core.units import Scale
-from tradewind.node.projections.directory import Account
+from tradewind.node.projections.directory import ELASTIC_FEE, Account
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
@@ -43,8 +43,6 @@ LEVELS: Final = {"partial": 1, "full": 2, "freeze": 3}
 CATEGORIES: Final = (
     "trading", "liquidation", "oracle", "withdrawal", "deposit", "admin", "emergency", "view",
 )  # fmt: skip
-ELASTIC_FEE: Final = 0x100
-"""Flag of a market."""
 ISOLATED: Final = 1
 NO_KEY: Final = bytes(KEY_BYTES)
 

@@ -15,9 +15,9 @@ from tradewind.api.numbers import amount_text, fee_bps_text, plain_text
 from tradewind.api.outcome_names import outcome_name, outcome_number
 from tradewind.api.outcomes import OutcomeReads
 from tradewind.api.problems import ApiFailure, failure_of
-from tradewind.core.enums import NO_MARKET, MarketStatus, Role, Side
+from tradewind.core.enums import NO_MARKET, MarketKind, MarketStatus, Role, Side
 from tradewind.core.errors import reject
-from tradewind.node.projections.directory import Account, Pause
+from tradewind.node.projections.directory import ELASTIC_FEE, Account, Market, Pause
 from tradewind.node.projections.orders import Order
 from tradewind.observe.view import PlatformView, ViewSource
 
@@ -234,6 +234,8 @@ class Reads:
         return {
             "handle": one.market,
             "symbol": named.symbol,
+            "kind": one.kind.name.lower(),
+            **self._created(one),
             "status": "paused" if one.pause is not None and running else one.status.name.lower(),
             "tick": amount_text(one.tick_size),
             "lot": amount_text(one.lot_size),
@@ -250,6 +252,19 @@ class Reads:
             "trades": tape.trade_count,
             "pause": self._pause_row(one.market),
             **self._outcomes.facts(named),
+        }
+
+    def _created(self, one: Market) -> dict[str, Any]:
+        """What a market is made of and never changes; names of assets and of the feed, where it has one."""
+        assets = self._views.assets.by_number
+        feed = self._views.feeds.by_number.get(one.feed) if one.kind is MarketKind.PERPETUAL else None
+        return {
+            "market_id": one.market_id.hex(),
+            "nonce": str(one.nonce),
+            "base": assets[one.base].symbol,
+            "quote": assets[one.quote].symbol,
+            "feed": None if feed is None else feed.symbol,
+            "elastic_fee": bool(one.market_flags & ELASTIC_FEE),
         }
 
     def _pause_row(self, market: int) -> dict[str, Any] | None:

@@ -29,6 +29,8 @@ from tradewind.core.units import Scale
 PAYOUT_MICROS = 1_000_000
 """Micro-units of the quote asset that a whole winning contract pays."""
 NO_FEED = 0xFFFFFFFF
+ELASTIC_FEE = 0x100
+"""Flag of a market: takers pay the elastic fee."""
 """Feed of an asset that has none."""
 
 
@@ -145,8 +147,13 @@ class Market(msgspec.Struct):
     max_notional: int
     settle_time_ns: int
     config_version: int
+    market_flags: int = 0
     market_id: bytes = b""
+    nonce: int = 0
+    """What the creator chose; the identifier derives from it."""
     outcome_count: int = 1
+    feed: int = 0
+    """Number of the price feed; means something for leveraged markets only."""
     pause: Pause | None = None
 
     @property
@@ -180,6 +187,7 @@ class MarketsView:
         elif isinstance(event, MarketIdentified):
             market = self.by_handle[event.market]
             market.market_id, market.outcome_count = event.id, event.outcome_count
+            market.nonce, market.feed = event.nonce, event.feed
             self.by_id[event.id] = market
         elif isinstance(event, _MOVES):
             self.by_handle[event.market].status = MarketStatus(event.status)
@@ -207,10 +215,12 @@ class MarketsView:
             max_notional=event.max_notional,
             settle_time_ns=event.settle_time_ns,
             config_version=event.config_version,
+            market_flags=event.market_flags,
         )
         if known is not None:
             market.market_id, market.pause = known.market_id, known.pause
             market.outcome_count = known.outcome_count
+            market.nonce, market.feed = known.nonce, known.feed
             self.by_id[market.market_id] = market
         self.by_handle[event.market] = market
 

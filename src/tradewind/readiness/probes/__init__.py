@@ -32,6 +32,7 @@ MODULES: Final = (
     "markets",
     "oracle",
     "orders",
+    "parameters",
     "placing",
     "platform",
     "positions",

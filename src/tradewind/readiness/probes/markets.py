@@ -1,280 +1,228 @@
-"""markets-update-parameters and markets-create: what an operator asks for is what the market then is."""
+"""markets-create: what an operator asks for is what the market then is, wherever it is read.
+
+A running platform is asked over HTTP; each market is read back over HTTP, from the command and the events of
+the journal, and from the view that folds them.
+"""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
-from tradewind.core import commands
-from tradewind.core.engine import Grant
-from tradewind.core.enums import MarketKind, Role
-from tradewind.core.errors import InvalidField
-from tradewind.core.events import Event, decode_events
-from tradewind.core.native import Batch, JournalReader, Node
+from tradewind.core.enums import MarketKind
+from tradewind.core.events import decode_events
+from tradewind.core.native import JournalReader, command_kinds
 from tradewind.core.records import codec
 from tradewind.node.projections.directory import MarketsView
+from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import ProbeContext, count
-from tradewind.readiness.probes.drill import Facts, drill, ratio
-from tradewind.readiness.probes.exchange import (
-    DAY_NS,
-    STAFF,
-    START_NS,
-    Answer,
-    Exchange,
-    Send,
-    genesis,
-    honest,
-    key_of,
-)
-from tradewind.readiness.probes.leveraged import NO_FEED
+from tradewind.readiness.probes.child import Platform, platform
+from tradewind.readiness.probes.drill import Facts, drill
 from tradewind.readiness.record import MeasuredValue
 
-MAX_MICRO: Final = 4 * 10**18
-# The published range of every parameter that may be updated; the upper ends of a pair must hold together.
-RANGES: Final[Mapping[str, tuple[int, int]]] = {
-    "band_bp": (100, 9_000),
-    "slippage_bp": (10, 500),
-    "taker_fee_e6bp": (0, 100_000_000),
-    "maker_fee_e6bp": (0, 100_000_000),
-    "min_notional": (1, MAX_MICRO),
-    "max_notional": (1, MAX_MICRO),
+OK: Final = 200
+MICRO: Final = 1_000_000
+BASE, SETTLEMENT, FEED = "PRB", "PRQ", "PRB-PRQ"
+SETTLES: Final = "2099-01-31T12:00:00Z"
+SETTLES_NS: Final = 4_073_544_000_000_000_000
+# Values which nothing takes when a field is left out.
+COMMON: Final[Mapping[str, Any]] = {
+    "quote": SETTLEMENT,
+    "taker_fee_bps": "7.5",
+    "maker_fee_bps": "1.25",
+    "min_notional": "5",
+    "max_notional": "750000",
+    "band_bp": 1_500,
+    "slippage_bp": 50,
 }
-SECOND_APPROVER: Final = key_of("second approver")
-TIME_LOCK_DAYS: Final = 7
-PROPOSAL_SIZE: Final = 64
-ENVELOPE: Final = ("market", "config_version", "field_mask")
+REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "SPOT": {"base": BASE, "tick_size": "0.02", "lot_size": "0.003", "nonce": 9_001},
+    "PERPETUAL": {"base": BASE, "tick_size": "0.05", "lot_size": "0.002", "nonce": 9_002, "feed": FEED},
+    "OUTCOME": {
+        "tick_size": "0.001",
+        "lot_size": "0.01",
+        "nonce": 9_003,
+        "outcomes": 3,
+        "settle": SETTLES,
+        "elastic_fee": True,
+        "maker_fee_bps": "0",
+    },
+    "DISTRIBUTION": {"base": BASE, "tick_size": "0.02", "lot_size": "0.003", "nonce": 9_004},
+}
+ELASTIC_FLAG: Final = 0x100
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    parameter: str
-    value: int
-    bound: int
-    inside: bool
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The other notional goes along: the smallest may not exceed the largest."""
-        fields: dict[str, Any] = {self.parameter: self.value}
-        if self.parameter == "min_notional":
-            fields["max_notional"] = MAX_MICRO
-        elif self.parameter == "max_notional":
-            fields["min_notional"] = 1
-        return fields
+def _post(child: Platform, path: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    reply = child.request("POST", f"/api/v1{path}", json.dumps(body).encode())
+    document: dict[str, Any] = json.loads(reply.body)
+    return reply.status, document
 
 
-def _attempts() -> Iterator[_Attempt]:
-    for name, (low, high) in RANGES.items():
-        for bound, step in ((low, -1), (high, 1)):
-            yield _Attempt(name, bound, bound, True)
-            yield _Attempt(name, bound + step, bound, False)
+def _must(child: Platform, path: str, body: Mapping[str, Any]) -> int:
+    status, document = _post(child, path, body)
+    if status != OK:
+        raise CannotMeasureError(f"the set-up was refused with {document.get('name')}")
+    return int(document["value"])
 
 
-def _try(attempt: _Attempt, send: Send) -> dict[str, Any]:
-    """One update of a fresh market, and what became of state and configuration."""
-    exchange = Exchange(send, [Grant(SECOND_APPROVER, Role.APPROVER, START_NS + 300 * DAY_NS)])
-    exchange.open_market()
-    before = exchange.hash()
-    try:
-        frame = commands.update_market(
-            principal=STAFF[Role.RISK],
-            client_key=exchange.key(),
-            market=0,
-            config_version=1,
-            **attempt.fields,
-        )
-    except InvalidField as error:
-        # Below zero a value has no representation: it is refused before it becomes a command.
-        seen = {"code": error.name, "bound": error.bound}
-        return _row(attempt, seen, before == exchange.hash())
-    answers, happened = exchange.run(frame)
-    if attempt.inside and answers[0].code == "APPROVALS_MISSING" and exchange.hash() == before:
-        answers, happened = _by_action(exchange, frame)
-    updated = [event for event in happened if type(event).__name__ == "MarketUpdated"]
-    applied = {name: getattr(updated[0], name) for name in attempt.fields} if updated else {}
-    seen = {
-        "code": answers[0].code,
-        "bound": answers[0].bound if answers[0].code else None,
-        "applied": applied == attempt.fields,
-        "version": updated[0].config_version if updated else None,  # type: ignore[attr-defined]  # by name above
-    }
-    return _row(attempt, seen, before == exchange.hash())
+def _wanted(kind: str, request: Mapping[str, Any], numbers: Mapping[str, int]) -> dict[str, Any]:
+    """The fields of the command that the request stands for."""
+    outcome = kind == "OUTCOME"
 
+    def micros(name: str) -> int:
+        return int(Decimal(request[name]) * MICRO)
 
-def _by_action(exchange: Exchange, frame: bytes) -> tuple[list[Answer], list[Event]]:
-    """What one person may not change: proposed, approved by two, and executed after the time-lock."""
-    fields = codec("Command").unpack(frame)
-    proposed = exchange.must(
-        commands.build(
-            "ProposeAction",
-            principal=STAFF[Role.GOVERNOR],
-            client_key=exchange.key(),
-            action_kind=fields["kind"],
-            action_op=fields["op"],
-            config_version=0,
-            payload=bytes(fields["payload"])[:PROPOSAL_SIZE],
-        )
-    ).value
-    for approver in (STAFF[Role.APPROVER], SECOND_APPROVER):
-        exchange.must(
-            commands.build("ApproveAction", principal=approver, client_key=exchange.key(), action=proposed)
-        )
-    exchange.now_ns += TIME_LOCK_DAYS * DAY_NS
-    exchange.must(commands.tick(principal=STAFF[Role.SYSTEM]))
-    return exchange.run(
-        commands.build(
-            "ExecuteAction", principal=STAFF[Role.GOVERNOR], client_key=exchange.key(), action=proposed
-        )
-    )
-
-
-def _row(attempt: _Attempt, seen: dict[str, Any], unchanged: bool) -> dict[str, Any]:
-    if attempt.inside:
-        passed = seen["code"] == "" and seen["applied"] and seen["version"] == 2 and not unchanged
-    else:
-        passed = seen["code"] != "" and seen["bound"] == attempt.bound and unchanged
     return {
-        "parameter": attempt.parameter,
-        "value": attempt.value,
-        "inside": attempt.inside,
-        "seen": seen,
-        "unchanged": unchanged,
-        "passed": passed,
+        "nonce": request["nonce"],
+        "market_kind": int(MarketKind[kind]),
+        "outcome_count": request["outcomes"] if outcome else 1,
+        "base": numbers[SETTLEMENT if outcome else BASE],
+        "quote": numbers[SETTLEMENT],
+        "market_flags": ELASTIC_FLAG if request.get("elastic_fee") else 0,
+        "tick_size": micros("tick_size"),
+        "lot_size": micros("lot_size"),
+        "settle_time_ns": SETTLES_NS if outcome else 0,
+        "feed": numbers[FEED] if kind == "PERPETUAL" else 0,
+        "band_bp": request["band_bp"],
+        "slippage_bp": request["slippage_bp"],
+        "taker_fee_e6bp": micros("taker_fee_bps"),
+        "maker_fee_e6bp": micros("maker_fee_bps"),
+        "min_notional": micros("min_notional"),
+        "max_notional": micros("max_notional"),
     }
 
 
-def _observe_update(context: ProbeContext, send: Send = honest) -> Facts:
-    updatable = [name for name, _, _ in codec("UpdateMarket").fields if name not in ENVELOPE]
-    return {"updatable": updatable, "attempts": [_try(attempt, send) for attempt in _attempts()]}
+def _from_api(row: Mapping[str, Any], numbers: Mapping[str, int]) -> dict[str, Any]:
+    """What the API shows of a market, in the units of the command."""
 
+    def micros(name: str) -> int | None:
+        return int(Decimal(row[name]) * MICRO) if name in row else None
 
-def _with_wider_band(context: ProbeContext) -> Facts:
-    """The check of the band lets one unit more pass."""
-    offset = next(o for name, o, _ in codec("Command").fields if name == "payload")
-    offset += next(o for name, o, _ in codec("UpdateMarket").fields if name == "band_bp")
-    too_high = RANGES["band_bp"][1] + 1
-
-    def widened(engine: Any, frames: bytes, now_ns: int) -> Batch:
-        if struct.unpack_from("<H", frames, offset)[0] == too_high:
-            frames = frames[:offset] + struct.pack("<H", too_high - 1) + frames[offset + 2 :]
-        return honest(engine, frames, now_ns)
-
-    return _observe_update(context, widened)
-
-
-def _summarise_update(facts: Facts) -> Mapping[str, MeasuredValue]:
-    rows = facts["attempts"]
-    good = [
-        name
-        for name in facts["updatable"]
-        if [row for row in rows if row["parameter"] == name]
-        and all(row["passed"] for row in rows if row["parameter"] == name)
-    ]
-    refused = [row for row in rows if not row["inside"]]
+    feed = row.get("feed")
     return {
-        "parameters_bound_tested": ratio(len(good), len(facts["updatable"])),
-        "state_changes_on_reject": count(sum(not row["unchanged"] for row in refused), len(refused)),
+        "nonce": int(row["nonce"]) if "nonce" in row else None,
+        "market_kind": int(MarketKind[row["kind"].upper()]) if "kind" in row else None,
+        "outcome_count": len(row["outcomes"]) if "outcomes" in row else 1,
+        "base": numbers.get(row.get("base", "")),
+        "quote": numbers.get(row.get("quote", "")),
+        "market_flags": ELASTIC_FLAG if row.get("elastic_fee") else 0,
+        "tick_size": micros("tick"),
+        "lot_size": micros("lot"),
+        "settle_time_ns": row.get("settle_time_ns", 0),
+        "feed": 0 if feed is None else numbers.get(feed),
+        "band_bp": row.get("band_bp"),
+        "slippage_bp": row.get("slippage_bp"),
+        "taker_fee_e6bp": micros("taker_bps"),
+        "maker_fee_e6bp": micros("maker_bps"),
+        "min_notional": micros("min_notional"),
+        "max_notional": micros("max_notional"),
     }
 
 
-update_parameters = drill(
-    "markets-update-parameters",
-    observe=_observe_update,
-    broken=_with_wider_band,
-    summarise=_summarise_update,
-    provenance="virtual",
-    not_run=("the risk parameters of leveraged markets",),
-)
-
-
-PARAMETERS: Final = {"band_bp": 1_500, "slippage_bp": 50, "min_notional": 5_000_000, "max_notional": 10**12}
-
-
-def _observe_create(context: ProbeContext, drop: str | None = None) -> Facts:
-    """Creates a market of each kind through a node, and reads it back from the journal and from the view."""
-    exchange = Exchange()
-    node = Node.create(context.scratch / "journal", genesis().encode())
-    exchange.engine = _OverNode(node)
-    wanted: dict[str, dict[str, int]] = {}
+def _create_all(child: Platform) -> dict[str, Any]:
+    """Assets, a feed and a market of each kind over HTTP, and each market as the API then shows it."""
+    # Another feed first, so that the market's own is not number 0, which a dropped field would be as well.
+    _must(child, "/feeds", {"symbol": "PRB-OTHER"})
+    numbers = {
+        BASE: _must(child, "/assets", {"symbol": BASE}),
+        SETTLEMENT: _must(child, "/assets", {"symbol": SETTLEMENT, "settlement": True}),
+        FEED: _must(child, "/feeds", {"symbol": FEED}),
+    }
+    created: dict[str, Any] = {}
     refused: dict[str, str] = {}
-    try:
-        exchange.open_market()
-        exchange.must(
-            commands.build(
-                "RegisterFeed",
-                principal=STAFF[Role.RISK],
-                client_key=exchange.key(),
-                symbol="BASE-QUOTE",
-                quorum=2,
-                interval_ms=1_000,
-                max_confidence_ppm=10_000,
-                max_deviation_bp=200,
-                fallback=NO_FEED,
-            )
-        )
-        for kind in MarketKind:
-            fields = {"market_kind": int(kind), **PARAMETERS, "maker_fee_e6bp": 1_000_000}
-            answer = exchange.ask(exchange.market_command(10 + kind, **fields))
-            if answer.code:
-                refused[kind.name] = answer.code
-            else:
-                wanted[kind.name] = {**fields, "market": answer.value, "base": 0, "quote": 1}
-    finally:
-        node.close()
-    return {"refused": refused, "created": _read_back(context, wanted, drop)}
+    for kind, fields in REQUESTS.items():
+        request = {**COMMON, **fields, "kind": kind.lower()}
+        status, document = _post(child, "/markets", request)
+        if status != OK:
+            refused[kind] = document["name"]
+            continue
+        handle = document["value"]
+        reply = child.request("GET", f"/api/v1/markets/{handle}")
+        row = json.loads(reply.body) if reply.status == OK else {}
+        created[kind] = {
+            "market": handle,
+            "wanted": _wanted(kind, request, numbers),
+            "api": _from_api(row, numbers),
+        }
+    return {"refused": refused, "created": created}
 
 
-def _read_back(
-    context: ProbeContext, wanted: dict[str, dict[str, int]], drop: str | None
-) -> dict[str, list[str]]:
-    """The fields that differ, by kind."""
-    view, recorded = MarketsView(), dict[int, Any]()
-    reader = JournalReader(context.scratch / "journal")
+def _from_journal(reader: JournalReader) -> tuple[dict[int, Any], dict[int, Any], MarketsView]:
+    """By market: the command's fields, the events' fields; and the view."""
+    kind, operation, _ = command_kinds()["CreateMarket"]
+    asked: dict[int, Any] = {}
+    recorded: dict[int, Any] = {}
+    view = MarketsView()
     while (batch := reader.next()) is not None:
+        commands = codec("Command").iter(batch.commands)
+        results = codec("CommandResult").iter(batch.results)
+        names = [name for name, _, _ in codec("Command").fields]
+        answers = [name for name, _, _ in codec("CommandResult").fields]
+        for command, result in zip(commands, results, strict=True):
+            fields, answer = dict(zip(names, command, strict=True)), dict(zip(answers, result, strict=True))
+            if (fields["kind"], fields["op"]) == (kind, operation) and answer["accepted"]:
+                payload = bytes(fields["payload"])[: codec("CreateMarket").size]
+                asked[answer["value"]] = dict(codec("CreateMarket").unpack(payload))
         for event in decode_events(batch):
             view.on_event(event)
-            if type(event).__name__ == "MarketCreated":
-                recorded[event.market] = event
-    different: dict[str, list[str]] = {}
-    for kind, fields in wanted.items():
-        listed: Any = view.by_handle.get(fields["market"])
-        pairs = [(f"journal {name}", getattr(recorded[fields["market"]], name, None), value)
-                 for name, value in fields.items()]  # fmt: skip
-        pairs += [(f"view {name}", getattr(listed, "kind" if name == "market_kind" else name, None), value)
-                  for name, value in fields.items()]  # fmt: skip
-        different[kind] = [
-            name for name, seen, value in pairs if (None if drop and name.endswith(drop) else seen) != value
-        ]
-    return different
+            if type(event).__name__ in ("MarketCreated", "MarketIdentified"):
+                known = recorded.setdefault(event.market, {})
+                known |= {name: getattr(event, name) for name in event.__struct_fields__}
+    return asked, recorded, view
 
 
-class _OverNode:
-    """Lets the exchange talk to a node with journal instead of a bare engine."""
+def _observe(context: ProbeContext, prelude: str = "") -> Facts:
+    with platform(context.scratch / "data", "--strategy", "none", prelude=prelude) as child:
+        child.trading()
+        facts = _create_all(child)
+        child.kill()
+    asked, recorded, view = _from_journal(JournalReader(context.scratch / "data" / "journal"))
+    for one in facts["created"].values():
+        handle, names = one["market"], list(one["wanted"])
+        listed = view.by_handle[handle]
+        one["command"] = {name: asked.get(handle, {}).get(name) for name in names}
+        one["journal"] = {name: recorded.get(handle, {}).get(name) for name in names}
+        # The view calls the kind by its short name.
+        view_names = {name: "kind" if name == "market_kind" else name for name in names}
+        one["view"] = {name: getattr(listed, short, None) for name, short in view_names.items()}
+    return facts
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
 
-    def apply(self, frames: bytes, now_ns: int) -> Batch:
-        """Commits the commands as one block."""
-        return self.node.commit(frames, (), now_ns)
+DROPS_A_FIELD: Final = """
+import tradewind.core.commands as commands
+honest = commands.create_market
+def forgetful(**fields):
+    fields["min_notional"] = 1
+    return honest(**fields)
+commands.create_market = forgetful
+"""
 
 
-def _summarise_create(facts: Facts) -> Mapping[str, MeasuredValue]:
-    created = facts["created"]
+def _different(one: Mapping[str, Any]) -> list[str]:
+    """Places and fields where a market is not what was asked for."""
+    return [
+        f"{place} {name}"
+        for place in ("command", "journal", "view", "api")
+        for name, value in one["wanted"].items()
+        if one[place][name] != value
+    ]
+
+
+def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:
+    created = facts["created"].values()
     tried = len(created) + len(facts["refused"])
     return {
-        "kinds_verified": count(sum(not different for different in created.values()), tried),
-        "mismatched_fields": count(sum(len(different) for different in created.values()), tried),
+        "kinds_verified": count(sum(not _different(one) for one in created), tried),
+        "mismatched_fields": count(sum(len(_different(one)) for one in created), tried),
     }
 
 
 create = drill(
     "markets-create",
-    observe=_observe_create,
-    broken=lambda context: _observe_create(context, drop="min_notional"),
-    summarise=_summarise_create,
-    provenance="virtual",
-    not_run=("reading back through the API",),
+    observe=_observe,
+    broken=lambda context: _observe(context, DROPS_A_FIELD),
+    summarise=_summarise,
+    provenance="emulated",
 )

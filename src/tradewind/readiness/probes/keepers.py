@@ -25,6 +25,7 @@ from tradewind.readiness.probes.exchange import (
     key_of,
 )
 from tradewind.readiness.probes.frames_of import is_command, replaced
+from tradewind.readiness.probes.large_actions import large_actions
 from tradewind.readiness.probes.leveraged import (
     FEED,
     KEEPERS,
@@ -194,7 +195,9 @@ def _slashes(send: Send) -> Iterator[dict[str, Any]]:
 
 
 def _observe(context: ProbeContext, send: Send = honest) -> Facts:
-    return {"cases": [*_standing(send), _rate(send), _last(send), *_slashes(send)]}
+    return {
+        "cases": [*_standing(send), _rate(send), _last(send), *_slashes(send), *large_actions(send)],
+    }
 
 
 def _remembering(engine: Any, frames: bytes, now_ns: int) -> Batch:
@@ -221,5 +224,4 @@ keepers = drill(
     broken=lambda context: _observe(context, _remembering),
     summarise=_summarise,
     provenance="virtual",
-    not_run=("two keepers for an action that moves more than $100,000 of insurance",),
 )

@@ -20,6 +20,7 @@ MODULES: Final = (
     "fees",
     "frames",
     "halting",
+    "identifiers",
     "ingestion",
     "integrity",
     "keepers",

@@ -1,4 +1,4 @@
-"""Actions that move more than $100,000 of insurance: two different keepers, or the exchange itself (P13.6)."""
+"""Actions that move more than $100,000 of insurance: two different keepers, or the exchange itself."""
 
 from __future__ import annotations
 

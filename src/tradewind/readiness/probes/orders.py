@@ -1,27 +1,23 @@
-"""orders-execute, orders-idempotency-key and security-derived-identifiers on the engine."""
+"""orders-execute and orders-idempotency-key on the engine."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from tradewind.core import commands
-from tradewind.core.enums import ALL_MARKETS, Side
+from tradewind.core.enums import Side
 from tradewind.core.hashing import account_id
 from tradewind.core.measure import StandardStream
 from tradewind.core.native import Batch, Engine, Node
 from tradewind.core.records import codec
 from tradewind.readiness.probe import ProbeContext, count
-from tradewind.readiness.probes.authority import raw_command
 from tradewind.readiness.probes.drill import Facts, drill, ratio
 from tradewind.readiness.probes.exchange import (
     QUOTE,
     Answer,
     Exchange,
-    Send,
     genesis,
-    honest,
     key_of,
 )
 from tradewind.readiness.record import MeasuredValue
@@ -184,67 +180,4 @@ idempotency = drill(
     summarise=_summarise_keys,
     provenance="virtual",
     not_run=("failover: there is no standby yet",),
-)
-
-# ---- security-derived-identifiers -----------------------------------------------------------------------
-
-
-def _observe_identifiers(context: ProbeContext, send: Send = honest) -> Facts:
-    """Claims identifiers which do not derive from their parts."""
-    exchange = Exchange()
-    exchange.open_market()
-    exchange.fund(ALICE)
-    order = exchange.must(exchange.order(ALICE, Side.BUY, PRICE, LOTS)).value
-    exchange.send = send
-    accepted, tried = [], 0
-    for name, frame in _forged(exchange, order):
-        before = exchange.hash()
-        answer = exchange.ask(frame)
-        tried += 1
-        if not answer.code or exchange.hash() != before:
-            accepted.append(name)
-    return {"tried": tried, "accepted": accepted}
-
-
-def _forged(exchange: Exchange, order: int) -> Iterator[tuple[str, bytes]]:
-    strange = key_of("an account that nobody's key gives")
-    for name, account in (("of another", account_id(BOB)), ("random", strange), ("zero", bytes(32))):
-        key = exchange.key()
-        frame = raw_command("OpenAccount", key_of("carol"), account, key, key_of("carol"))
-        yield f"account {name}", frame
-        owner: dict[str, Any] = {"principal": ALICE, "account": account, "client_key": exchange.key()}
-        yield (
-            f"order on account {name}",
-            commands.place_order(**owner, market=0, side=Side.BUY, price=PRICE, lots=LOTS),
-        )
-        yield f"cancel on account {name}", commands.cancel_order(**owner, order=order)
-    alice: dict[str, Any] = {"principal": ALICE, "account": account_id(ALICE)}
-    for name, number in (("next", order + 1), ("zero", 0), ("huge", 2**63)):
-        yield f"order id {name}", commands.cancel_order(**alice, client_key=exchange.key(), order=number)
-    for name, market in (("unknown", 7), ("all", ALL_MARKETS)):
-        yield f"market {name}", exchange.order(ALICE, Side.BUY, PRICE, LOTS, market=market)
-    again = hashlib.sha256(b"reference").digest()
-    yield "asset unknown", exchange.deposit(account_id(ALICE), 99, 1, again)
-
-
-def _trusting(engine: Any, frames: bytes, now_ns: int) -> Batch:
-    """Takes the account id as it is claimed: what does not derive is put right on the way."""
-    fields = codec("Command").unpack(frames)
-    offset = next(place for name, place, _ in codec("Command").fields if name == "account")
-    if fields["account"] != account_id(fields["principal"]):
-        frames = frames[:offset] + account_id(fields["principal"]) + frames[offset + 32 :]
-    return honest(engine, frames, now_ns)
-
-
-def _summarise_identifiers(facts: Facts) -> Mapping[str, MeasuredValue]:
-    return {"forged_ids_accepted": count(len(facts["accepted"]), facts["tried"])}
-
-
-identifiers = drill(
-    "security-derived-identifiers",
-    observe=_observe_identifiers,
-    broken=lambda context: _observe_identifiers(context, _trusting),
-    summarise=_summarise_identifiers,
-    provenance="virtual",
-    not_run=("identifiers of vaults, which do not exist yet",),
 )

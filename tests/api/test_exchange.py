@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tradewind.api.exchange_desk import price_fields
 from tradewind.core.event_types import KeeperRegistered, KeeperScored, KeeperSuspended
 from tradewind.node.projections.keepers import ACTIVE, SUSPENDED, KeepersView
+from tradewind.security.publications import Publication
 
 from .conftest import ApiWorld, Clock, api_world
 
@@ -25,8 +27,22 @@ class Exchange:
 
     async def quote(self, value: str) -> None:
         for source in SOURCES:
-            body = {"value": value, "confidence": "0.5", "actor": source}
-            await self.api.done("/feeds/ETH/prices", body)
+            await self.api.done("/feeds/ETH/prices", self.price(source, value))
+
+    def price(self, source: str, value: str) -> dict[str, Any]:
+        """What a source publishes at this moment, with its signature."""
+        now_ns = self.api.node.now_ns()
+        money = price_fields(value, "0.5", None, None)
+        said = Publication(feed=0, source_time_ns=now_ns, source_seq=now_ns, **money)
+        attestation = self.api.identities.signer(source).attest(self.api.node.deployment, said)
+        return {
+            "value": value,
+            "confidence": "0.5",
+            "actor": source,
+            "source_time_ns": now_ns,
+            "source_seq": now_ns,
+            "signature": attestation.hex(),
+        }
 
     async def keep_quoting(self, value: str, seconds: int) -> None:
         for _ in range(seconds):
@@ -257,10 +273,38 @@ async def test_a_close_says_what_the_book_left_of_the_position(exchange: Exchang
 
 async def test_a_source_far_from_the_others_is_shown_as_an_outlier(exchange: Exchange) -> None:
     await exchange.quote("3000")
-    body = {"value": "3600", "confidence": "0.5", "actor": "oracle_3"}
-    await exchange.api.done("/feeds/ETH/prices", body)
+    await exchange.api.done("/feeds/ETH/prices", exchange.price("oracle_3", "3600"))
     gates = {row["name"]: row["gate"] for row in (await exchange.api.get("/feeds/ETH")).json()["sources"]}
     assert gates == {"oracle_1": "pass", "oracle_2": "pass", "oracle_3": "outlier"}
+
+
+async def test_a_price_without_the_signature_of_its_source_is_refused_by_its_cause(
+    exchange: Exchange,
+) -> None:
+    before = await exchange.api.state_hash()
+    good = exchange.price("oracle_1", "3001")
+    unsigned = {key: value for key, value in good.items() if key != "signature"}
+    timeless = {key: value for key, value in good.items() if key != "source_time_ns"}
+    other = "00" * 32 + good["signature"][64:]
+    for body, status, name in (
+        (unsigned, 403, "PUBLICATION_UNSIGNED"),
+        ({**good, "value": "3002"}, 403, "PUBLICATION_FORGED"),
+        ({**good, "actor": "oracle_2"}, 403, "PUBLICATION_FORGED"),
+        ({**good, "signature": good["signature"][:-2]}, 403, "PUBLICATION_FORGED"),
+        ({**good, "signature": "no hex"}, 403, "PUBLICATION_FORGED"),
+        ({**good, "signature": other}, 403, "PUBLICATION_FOREIGN"),
+        (timeless, 400, "MALFORMED_REQUEST"),
+        ({**good, "source_time_ns": 2**70}, 422, "PARAMETER_OUT_OF_BOUNDS"),
+    ):
+        answer = await exchange.api.post("/feeds/ETH/prices", body)
+        assert (answer.status_code, answer.json()["name"]) == (status, name), answer.text
+    assert await exchange.api.state_hash() == before
+    by_key = {**good, "actor": exchange.api.identities.key("oracle_1").hex()}
+    assert (await exchange.api.post("/feeds/ETH/prices", by_key)).status_code == 200
+    replayed = (await exchange.api.post("/feeds/ETH/prices", good)).json()
+    assert replayed["name"] == "PUBLISH_OUT_OF_ORDER"
+    shown = (await exchange.api.get("/feeds/ETH")).json()
+    assert shown["deployment"] == exchange.api.node.deployment.hex()
 
 
 async def test_what_cannot_be_valued_is_never_called_healthy(exchange: Exchange) -> None:

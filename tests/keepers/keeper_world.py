@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tradewind.api.identities import Identities, open_identities
 from tradewind.api.views import PlatformViews
 from tradewind.core import commands
@@ -19,6 +21,7 @@ from tradewind.keepers.oracle import Quote
 from tradewind.keepers.port import Identity
 from tradewind.node.limits import NodeLimits
 from tradewind.node.service import NodeService
+from tradewind.security.publications import Publication
 
 SECOND_NS = 10**9
 HOUR_NS = 3_600 * SECOND_NS
@@ -176,18 +179,23 @@ class KeeperWorld:
         raise AssertionError("the market did not become active")
 
     async def publish(self, ticks: int) -> None:
-        """One price of each source."""
+        """One price of each source, signed by it."""
         self.source_seq += 1
-        now_ns = self.clock.now_ns
-        await self.submit(
-            *(
-                self.command(
-                    "PublishPrice", name, feed=FEED, value=ticks * TICK_SIZE, confidence=TICK_SIZE,
-                    source_time_ns=now_ns, source_seq=self.source_seq,
-                )
-                for name, _ in SOURCES
-            )
+        said = Publication(
+            feed=FEED, value=ticks * TICK_SIZE, confidence=TICK_SIZE, bid=0, ask=0,
+            source_time_ns=self.clock.now_ns, source_seq=self.source_seq,
         )  # fmt: skip
+        records = [self.publication(name, said) for name, _ in SOURCES]
+        for result in await self.node.submit(records, [self.attest(name, said) for name, _ in SOURCES]):
+            result.expect()
+
+    def publication(self, name: str, said: Publication) -> bytes:
+        """The command of a source, without its signature."""
+        return self.command("PublishPrice", name, **msgspec.structs.asdict(said))
+
+    def attest(self, name: str, said: Publication) -> bytes:
+        """What a source signs for this node."""
+        return self.identities.signer(name).attest(self.node.deployment, said)
 
     async def order(self, name: str, side: Side, ticks: int, lots: int) -> Result:
         key = self.identities.key(name)

@@ -106,7 +106,12 @@ async def test_a_process_runs_the_worker_of_a_source_that_has_markets_and_an_add
     world: KeeperWorld,
 ) -> None:
     local = LocalWorkers(
-        world.views, world.identities.public, world.port, keepers=(), sources=("oracle_1", "oracle_2")
+        world.views,
+        world.identities.public,
+        world.port,
+        keepers=(),
+        sources=("oracle_1", "oracle_2"),
+        signer=world.identities.signer,
     )
     local.catalogue = "http://127.0.0.1:1"
     assert local.wanted() == {}

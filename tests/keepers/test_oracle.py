@@ -6,8 +6,11 @@ import pytest
 
 from tradewind.keepers.assemble import refusal_to_publish
 from tradewind.keepers.oracle import FeedQuotes, OracleWorker
-from tradewind.keepers.port import Identity
+from tradewind.keepers.port import Action, Identity
+from tradewind.keepers.worker import WorkerEnded
 from tradewind.node.projections.feeds import Source
+from tradewind.security.keyfiles import read_private_key
+from tradewind.security.publications import Signer
 from tradewind.venues.feeds.select import FeedRequest, select_feed
 from tradewind.venues.market_data import FeedState
 
@@ -19,7 +22,8 @@ def source_of(world: KeeperWorld, name: str = "oracle_1") -> Source:
 
 
 def worker_of(world: KeeperWorld, quotes: OneQuote, name: str = "oracle_1") -> OracleWorker:
-    return OracleWorker(Identity(name=name, principal=world.identities.key(name)), world.port(), quotes)
+    identity = Identity(name=name, principal=world.identities.key(name))
+    return OracleWorker(identity, world.port(), quotes, world.identities.signer(name))
 
 
 async def test_a_price_is_the_middle_with_half_the_spread_and_the_age_of_the_data(world: KeeperWorld) -> None:
@@ -143,6 +147,36 @@ async def test_a_price_that_the_engine_refuses_is_counted_and_backed_off(world: 
     await worker.step()
     assert worker.stats.actions == 1
     assert "waiting after a refusal" in worker.stats.note
+
+
+async def test_a_source_signs_only_for_the_deployment_that_its_operator_named(world: KeeperWorld) -> None:
+    quotes = OneQuote()
+    world.clock.now_ns += 2 * SECOND_NS
+    quotes.show(OPENING, world.clock.now_ns)
+    before = source_of(world).source_seq
+    key = read_private_key(world.identities.private_path("oracle_1"))
+    identity = Identity(name="oracle_1", principal=world.identities.key("oracle_1"))
+    elsewhere = OracleWorker(identity, world.port(), quotes, Signer(key, pinned=bytes(32)))
+    with pytest.raises(WorkerEnded) as end:
+        await elsewhere.step()
+    assert (end.value.code, elsewhere.stats.actions) == ("PUBLICATION_FOREIGN", 0)
+    here = OracleWorker(identity, world.port(), quotes, Signer(key, pinned=world.node.deployment))
+    await here.step()
+    assert (here.stats.accepted, source_of(world).source_seq > before) == (1, True)
+    with pytest.raises(ValueError, match="does not belong"):
+        OracleWorker(identity, world.port(), quotes, world.identities.signer("oracle_2"))
+
+
+async def test_a_worker_without_the_signature_gets_the_refusal_as_an_outcome(world: KeeperWorld) -> None:
+    identity = Identity(name="oracle_1", principal=world.identities.key("oracle_1"))
+    now_ns = world.clock.now_ns
+    fields: dict[str, int | bytes] = {
+        "feed": FEED, "value": OPENING * TICK_SIZE, "confidence": 1, "bid": 0, "ask": 0,
+        "source_time_ns": now_ns, "source_seq": now_ns,
+    }  # fmt: skip
+    action = Action(command="PublishPrice", fields=fields, key="unsigned")
+    outcome = await world.port().send(identity, action)
+    assert (outcome.accepted, outcome.code) == (False, "PUBLICATION_UNSIGNED")
 
 
 @pytest.mark.parametrize(

@@ -46,20 +46,21 @@ async def test_a_liquidation_names_account_target_and_market_by_id() -> None:
     assert (request.action, request.market, request.client_key) == ("liquidate", "3", "0123456789abcdef")
 
 
-async def test_a_price_keeps_its_age_sequence_and_exact_decimals() -> None:
+async def test_a_price_keeps_its_time_sequence_signature_and_exact_decimals() -> None:
     import msgspec
 
     port = Answering(200, {"seq": 1})
     fields: dict[str, int | bytes] = {
         "feed": 0, "value": 60_000_123_456, "confidence": 5_000, "bid": 60_000_118_456, "ask": 60_000_128_456,
-        "source_time_ns": port.now_ns() - 1_500_000_000, "source_seq": 77,
+        "source_time_ns": 1_700_000_000_123_456_789, "source_seq": 77,
     }  # fmt: skip
-    await port.send(KEEPER, Action(command="PublishPrice", fields=fields, key="k"))
+    await port.send(KEEPER, Action(command="PublishPrice", fields=fields, key="k", attestation=b"s" * 96))
     ((_, path, body),) = port.asked
     request = msgspec.convert(body, PublishPrice)
     assert path == "/feeds/0/prices"
     assert (request.value, request.confidence, request.source_seq) == ("60000.123456", "0.005000", 77)
-    assert 1_500 <= request.age_ms <= 1_600
+    assert request.source_time_ns == 1_700_000_000_123_456_789
+    assert (request.actor, request.signature) == (KEEPER.principal.hex(), (b"s" * 96).hex())
 
 
 async def test_a_refusal_of_the_engine_is_an_outcome_with_its_bound() -> None:

@@ -101,7 +101,12 @@ async def test_what_the_supervisor_is_asked_may_fail_without_ending_it(tmp_path:
 
 async def test_workers_follow_registration_and_removal(world: KeeperWorld, tmp_path: Path) -> None:
     workers = LocalWorkers(
-        world.views, world.identities.public, world.port, keepers=("keeper_1",), sources=("oracle_1",)
+        world.views,
+        world.identities.public,
+        world.port,
+        keepers=("keeper_1",),
+        sources=("oracle_1",),
+        signer=world.identities.signer,
     )
     supervisor = Supervisor(tmp_path, workers.wanted)
     await supervisor.look()

@@ -132,6 +132,40 @@ def test_sources_publish_in_up_go_on_after_a_restart_and_run_alone(up: Up) -> No
 
 
 @pytest.mark.slow
+def test_the_command_line_signs_prices_with_keys_from_files_only(up: Up) -> None:
+    up.start("--no-keepers")
+    open_feed(up)
+    keys = up.data / "keys"
+    priced = ("oracle", "publish", "BTC-USDT", "60000", "--confidence", "5")
+
+    def code(*options: str) -> str:
+        ran = up.run(*priced, *options, "--json")
+        return str(json.loads(ran.stdout)["error"]["code"]) if ran.returncode else ""
+
+    assert code() == ""
+    assert code("--as", "oracle-2", "--bid", "59999", "--ask", "60001") == ""
+    third = up.data / "third.key"
+    third.write_text((keys / "oracle_3.key").read_text())
+    third.chmod(0o644)
+    assert code("--key", str(third)) == "KEY_EXPOSED"
+    third.chmod(0o600)
+    assert code("--key", str(third), "--deployment", "00" * 32) == "PUBLICATION_FOREIGN"
+    deployment = up.json("oracle", "show", "BTC-USDT")["deployment"]
+    assert code("--key", str(third), "--deployment", deployment) == ""
+    assert code("--key", str(third), "--deployment", "abc") == "BAD_HEX"
+    assert code("--key", str(up.data / "none.key")) == "KEY_NOT_FOUND"
+    assert code("--as", "trader") == "PERMISSION_DENIED"
+    assert [row["value"] for row in up.sources().values()] == ["60000"] * 3
+    unsigned = {"value": "60000", "actor": "oracle-1"}
+    from tradewind.cli.failure import CommandFailure
+
+    with pytest.raises(CommandFailure) as refused:
+        up.api("POST", "/feeds/BTC-USDT/prices", unsigned)
+    assert refused.value.code == "PUBLICATION_UNSIGNED"
+    assert up.stop() == 0
+
+
+@pytest.mark.slow
 def test_a_keeper_works_in_up_and_alone_and_its_removal_is_shown(up: Up) -> None:
     up.start()
     open_keeper(up)

@@ -61,7 +61,7 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         redoc_url=None,
         description="Commands in, views out. Numbers are decimal text; failures are problem+json.",
     )
-    exchange = ExchangeReads(desk.directory, desk.identities, desk.node.adl_rank)
+    exchange = ExchangeReads(desk.directory, desk.identities, desk.node.adl_rank, desk.node.deployment)
     exchange_desk = ExchangeDesk(desk)
     machinery = exchange_commands(exchange_desk, exchange)
     machinery += resolution_commands(ResolutionDesk(exchange_desk))

@@ -63,7 +63,12 @@ class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Submitter(Protocol):
     """The node, as far as the desk uses it."""
 
-    async def submit(self, commands: bytes | Sequence[bytes]) -> list[Result]: ...
+    async def submit(
+        self, commands: bytes | Sequence[bytes], attestations: Sequence[bytes] = ()
+    ) -> list[Result]: ...
+
+    @property
+    def deployment(self) -> bytes: ...
 
     def now_ns(self) -> int: ...
 
@@ -569,8 +574,11 @@ class Desk:
             raise ApiFailure(404, error.code, str(error)) from error
 
     async def _send(self, name: str, builder: Callable[..., bytes], **fields: Any) -> Done:
+        return await self._commit(name, functools.partial(builder, **fields))
+
+    async def _commit(self, name: str, make: Callable[[], bytes], attestations: Sequence[bytes] = ()) -> Done:
         try:
-            [result] = await self.node.submit(builder(**fields))
+            [result] = await self.node.submit(make(), attestations)
         except (TradewindError, InvalidField) as error:
             raise failure_of(error) from error
         refusal = result.error()

@@ -27,6 +27,7 @@ from tradewind.core.enums import NO_MARKET, OrderFlag, Side
 from tradewind.core.errors import InvalidField, TradewindError, reject
 from tradewind.core.hashing import blake3
 from tradewind.core.records import codec
+from tradewind.security.publications import ATTESTATION_BYTES
 
 OVERRIDES: Final = {"lift": 0, "exclude": 1, "invalid": 2, "fallback": 3}
 BREAKERS: Final = {
@@ -312,21 +313,28 @@ class ExchangeDesk:
         return done
 
     async def publish_price(self, name: str, one: req.PublishPrice) -> Done:
-        """A price of the acting source; ORACLE."""
-        now_ns = self._desk.node.now_ns()
+        """A price of the acting source, signed with the source's own key; ORACLE."""
         feed = self.feed(name)
-        return await self._send(
-            "PublishPrice",
-            one,
-            "oracle_1",
-            feed=feed.feed,
-            value=signed_amount(one.value),
-            confidence=0 if parse_decimal(one.confidence) == 0 else parse_amount(one.confidence),
-            bid=0 if one.bid is None else parse_amount(one.bid),
-            ask=0 if one.ask is None else parse_amount(one.ask),
-            source_time_ns=now_ns - one.age_ms * 1_000_000,
-            source_seq=now_ns if one.source_seq is None else one.source_seq,
-        )
+        if one.signature is None:
+            raise failure_of(reject("PUBLICATION_UNSIGNED"))
+        if one.source_time_ns is None or one.source_seq is None:
+            raise ApiFailure(
+                400, "MALFORMED_REQUEST", "source_time_ns and source_seq are part of what is signed"
+            )
+        try:
+            attestation = bytes.fromhex(one.signature)
+        except ValueError:
+            raise failure_of(reject("PUBLICATION_FORGED", bound=ATTESTATION_BYTES)) from None
+        fields: dict[str, Any] = {
+            "principal": self._desk._principal(one.actor or "oracle_1"),
+            "client_key": client_key(one),
+            "feed": feed.feed,
+            "source_time_ns": one.source_time_ns,
+            "source_seq": one.source_seq,
+            **price_fields(one.value, one.confidence, one.bid, one.ask),
+        }
+        make = functools.partial(build.build, "PublishPrice", **fields)
+        return await self._desk._commit("PublishPrice", make, [attestation])
 
     async def link_owners(self, one: req.LinkOwners) -> Done:
         """Declares two owners as one in detection; RISK."""
@@ -485,6 +493,15 @@ def signed_amount(value: Any) -> int:
     if number > 0:
         return parse_amount(value)
     return 0 if number == 0 else -parse_amount(str(-number))
+
+
+def price_fields(value: Any, confidence: Any, bid: Any, ask: Any) -> dict[str, int]:
+    """Micro-units of a publication's money, as they are signed and sent; no bid or ask is 0.
+
+    Raises `ApiFailure`: NOT_A_NUMBER, INVALID_AMOUNT, FLOAT_MONEY.
+    """
+    given = {"value": value, "confidence": confidence, "bid": bid, "ask": ask}
+    return {name: 0 if one is None else signed_amount(one) for name, one in given.items()}
 
 
 def number_of(names: dict[str, int], name: str, what: str) -> int:

@@ -40,8 +40,11 @@ AdlRanks = Callable[[int, int, int], tuple[int, int, int] | None]
 class ExchangeReads:
     """Plain documents. Money is decimal text; what is not known is `null`, never zero."""
 
-    def __init__(self, directory: Directory, identities: Identities, adl: AdlRanks) -> None:
+    def __init__(
+        self, directory: Directory, identities: Identities, adl: AdlRanks, deployment: bytes
+    ) -> None:
         self._adl = adl
+        self._deployment = deployment
         self._directory = directory
         self._views = directory.views
         self._identities = identities
@@ -209,7 +212,8 @@ class ExchangeReads:
             }
             for one in found.sources.values()
         ]
-        return {**self._feed_row(found), **self._feed_limits(found), "sources": sources}
+        row = {**self._feed_row(found), **self._feed_limits(found), "deployment": self._deployment.hex()}
+        return {**row, "sources": sources}
 
     def _feed_row(self, one: Feed) -> dict[str, Any]:
         return {

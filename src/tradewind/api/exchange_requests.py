@@ -150,14 +150,19 @@ class OverrideFeed(Request, kw_only=True):
 
 
 class PublishPrice(Request, kw_only=True):
-    """A price of one source: settlement units per whole unit."""
+    """A price of one source, the actor (local name or public key): settlement units per whole unit.
+
+    `signature`: the attestation of `tradewind.security.publications`, 192 hexadecimal digits, made by the
+    source's own key over exactly these values, its time and its number.
+    """
 
     value: Number
     confidence: Number = "0"
     bid: Number | None = None
     ask: Number | None = None
+    source_time_ns: int | None = None
     source_seq: int | None = None
-    age_ms: int = 0
+    signature: str | None = None
 
 
 class LinkOwners(Request, kw_only=True):

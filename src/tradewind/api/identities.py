@@ -1,9 +1,9 @@
 """Who acts in a paper or simulated installation: key pairs made once in `DATA/keys`, readable by their
 owner only.
 
-The engine knows principals by their public keys. A running platform reads only the public halves; the
-private halves lie beside them for the day on which commands must carry signatures. Nothing here can sign
-for an outside venue.
+The engine knows principals by their public keys, and prices must be signed by their source: a running
+platform reads the private halves of its local price sources only. Those of the other identities lie beside
+them for the day on which every command must carry a signature. Nothing here can sign for an outside venue.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.core.enums import Role
+from tradewind.security.keyfiles import read_private_key
+from tradewind.security.publications import Signer
 
 KEY_DIRECTORY: Final = "keys"
 PRIVATE_MODE: Final = 0o600
@@ -119,6 +121,14 @@ class Identities:
                 f"{self.directory} holds other keys than the log was started with "
                 f"({', '.join(strangers)}); restore the folder that belongs to this journal",
             )
+
+    def private_path(self, name: str) -> Path:
+        """The file with the private half of an identity. Raises `IdentityError` for an impossible name."""
+        return self.directory / f"{normal_name(name)}.key"
+
+    def signer(self, name: str) -> Signer:
+        """The key with which a local source signs. Raises `KeyFileError`, `IdentityError`."""
+        return Signer(read_private_key(self.private_path(name)))
 
     def create(self, name: str) -> bytes:
         """Makes a new key pair on disk and returns the public key. Raises `IdentityError` when the name is

@@ -35,7 +35,8 @@ class KeeperReads:
 
     def source(self, name: str) -> SourceDuties:
         """The feeds of a price source (local name or public key)."""
-        return sources_of(self._desk.views, self._desk._principal(name), self._desk.node.now_ns())
+        node = self._desk.node
+        return sources_of(self._desk.views, self._desk._principal(name), node.now_ns(), node.deployment)
 
 
 def keeper_reads(reads: KeeperReads) -> list[tuple[str, Callable[[Request], Any], str]]:

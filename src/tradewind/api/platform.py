@@ -142,6 +142,7 @@ class Platform:
             lambda: LocalPort(self.node, self.views, wake),
             keepers=LOCAL_KEEPERS,
             sources=LOCAL_SOURCES,
+            signer=self.identities.signer,
         )
         self._local_workers.catalogue = self.configuration.catalogue
         self.workers = Supervisor(self.configuration.data, self._local_workers.wanted)

@@ -14,6 +14,12 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 
 oracle = App(name="oracle", help="Feeds: register, sources, publish, override, list, show.")
 Feed = Annotated[str, Parameter(help="feed: symbol or number")]
+KeyFile = Annotated[
+    Path | None, Parameter(help="file with the source's private key, mode 600; default: that of --as")
+]
+Pinned = Annotated[
+    str | None, Parameter(help="the only deployment to sign for, 64 hexadecimal digits (oracle show)")
+]
 COLUMNS = ["feed", "symbol", "state", "index", "confidence", "age ms", "passing", "quorum", "updates"]
 SOURCE_COLUMNS = ["name", "weight", "value", "confidence", "age ms", "gate"]
 
@@ -100,21 +106,25 @@ def publish(
     ask: Annotated[str | None, Parameter(help="best ask of the source")] = None,
     age_ms: Annotated[int, Parameter(help="how old the price is")] = 0,
     source_seq: Annotated[int | None, Parameter(help="the source's own counter")] = None,
+    key: KeyFile = None,
+    deployment: Pinned = None,
     actor: Actor = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Publish a price as a source (ORACLE; --as oracle-1)."""
-    body = {
-        "value": value,
-        "confidence": confidence,
-        "bid": bid,
-        "ask": ask,
-        "age_ms": age_ms,
-        "source_seq": source_seq,
-        "actor": actor,
-    }
-    answer = Client(data).post(f"/feeds/{segment(name)}/prices", body)
+    """Publish a price as a source (ORACLE), signed with its private key.
+
+    The key is that of --as (oracle-1) in this data directory, or the file of --key, which nobody else may
+    read. What is signed: value, confidence, bid, ask, time, number, feed and deployment.
+    """
+    from tradewind.cli.signing import signed_price
+
+    client = Client(data)
+    money = {"value": value, "confidence": confidence, "bid": bid, "ask": ask}
+    body = signed_price(
+        client, name, money, age_ms=age_ms, source_seq=source_seq, actor=actor, key=key, pinned=deployment
+    )
+    answer = client.post(f"/feeds/{segment(name)}/prices", body)
     return show(answer, json=json, title=f"Price of {name} published")
 
 
@@ -173,10 +183,12 @@ def run(
     replay: Annotated[list[Path] | None, Parameter(help="recordings for --feed replay")] = None,
     seed: Annotated[int, Parameter(help="seed of the generated market")] = 20_240_808,
     once: Annotated[bool, Parameter(negative="", help="one price, then leave")] = False,
+    key: KeyFile = None,
+    deployment: Pinned = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Publish as one source from market data of its own, beside a running platform.
+    """Publish as one source from market data of its own, beside a running platform, signing with its key.
 
     A source without fresh data is silent. It reads only the feeds that name it (tradewind oracle source).
     """
@@ -190,6 +202,8 @@ def run(
         symbol=symbol,
         recordings=tuple(replay or ()),
         seed=seed,
+        key=key,
+        pinned=deployment,
         once=once,
         as_json=json,
     )

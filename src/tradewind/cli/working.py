@@ -15,6 +15,7 @@ from tradewind.cli.client import Client
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.cli.output import note, print_fields, print_json
+from tradewind.cli.signing import signer_of
 from tradewind.keepers.alone import run_ingestion, run_keeper, run_oracle
 from tradewind.keepers.lock import WorkerLocked
 from tradewind.keepers.port import PortUnavailable
@@ -42,17 +43,20 @@ def run_oracle_worker(
     symbol: str,
     recordings: tuple[Path, ...],
     seed: int,
+    key: Path | None,
+    pinned: str | None,
     once: bool,
     as_json: bool,
 ) -> int:
     """Exit status of a price source."""
     env = str(Client(data).get("/status")["env"])
-    name, key = _identity(open_identities(data), account)
+    signer = signer_of(data, account, key, pinned)
+    name = normal_name(account)
     venue_symbol = symbol.replace("/", "") if venue == "binance" else symbol
     request = FeedRequest(venue=venue, symbols=(venue_symbol,), recordings=recordings, seed=seed)
     return _run(
         run_oracle(
-            data, name, key, env=env, mode=mode, request=request, once=once, report=_reporter(as_json)
+            data, name, signer, env=env, mode=mode, request=request, once=once, report=_reporter(as_json)
         ),
         account,
         as_json=as_json,

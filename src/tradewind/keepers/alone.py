@@ -19,6 +19,7 @@ from tradewind.keepers.remote import RemotePort
 from tradewind.keepers.supervisor import Slot, row_of
 from tradewind.keepers.worker import Worker
 from tradewind.observe.view import WorkerRow
+from tradewind.security.publications import Signer
 from tradewind.venues.catalogue.client import CatalogueClient
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.feeds.select import FeedRequest, select_feed
@@ -48,7 +49,7 @@ async def run_keeper(
 async def run_oracle(
     data: Path,
     name: str,
-    key: bytes,
+    signer: Signer,
     *,
     env: str,
     mode: str,
@@ -56,7 +57,7 @@ async def run_oracle(
     once: bool,
     report: Report,
 ) -> WorkerRow:
-    """Publishes as one source from market data of its own until a signal, or one price.
+    """Publishes as one source, with its own key, from market data of its own until a signal, or one price.
 
     Raises:
         FeedError: no such market data. Otherwise as `run_keeper`.
@@ -65,7 +66,11 @@ async def run_oracle(
     feed = selected.feed
     refused = refusal_to_publish(env, mode, feed.label)
     worker = OracleWorker(
-        Identity(name=name, principal=key), RemotePort(data), FeedQuotes(feed), refused=refused
+        Identity(name=name, principal=signer.source),
+        RemotePort(data),
+        FeedQuotes(feed),
+        signer,
+        refused=refused,
     )
     reading = asyncio.create_task(_read(feed), name="market-data")
     try:

@@ -17,6 +17,7 @@ from tradewind.keepers.supervisor import Maker
 from tradewind.keepers.trigger import TriggerWorker
 from tradewind.keepers.worker import Worker
 from tradewind.node.projections.exchange import ExchangeViews
+from tradewind.security.publications import Signer
 from tradewind.venues.catalogue.client import CatalogueClient
 
 KINDS: Final[dict[str, tuple[type[Worker], int]]] = {
@@ -59,8 +60,10 @@ class LocalWorkers:
         *,
         keepers: tuple[str, ...],
         sources: tuple[str, ...],
+        signer: Callable[[str], Signer],
     ) -> None:
-        self._views, self._keys, self._port = views, keys, port
+        """`signer` gives a local source's own key by its name."""
+        self._views, self._keys, self._port, self._signer = views, keys, port, signer
         self._keepers, self._sources = keepers, sources
         self.quotes: Quotes | None = None
         self.catalogue = ""
@@ -99,4 +102,6 @@ class LocalWorkers:
 
     def _source(self, identity: Identity) -> Worker:
         assert self.quotes is not None
-        return OracleWorker(identity, self._port(), self.quotes, refused=self.refused)
+        return OracleWorker(
+            identity, self._port(), self.quotes, self._signer(identity.name), refused=self.refused
+        )

@@ -24,6 +24,7 @@ from tradewind.keepers.port import (
 from tradewind.keepers.reading import duties_of, sources_of, suspects_of, venue_links_of
 from tradewind.node.projections.exchange import ExchangeViews
 from tradewind.node.service import NodeService
+from tradewind.security.publications import SIGNATURE_REFUSALS
 
 CALLBACK: Final = "keepers"
 SETTLE_S: Final = 0.005
@@ -80,7 +81,7 @@ class LocalPort:
 
     async def sources(self, identity: Identity) -> SourceDuties:
         """See `Port`."""
-        return sources_of(self._views, identity.principal, self._node.now_ns())
+        return sources_of(self._views, identity.principal, self._node.now_ns(), self._node.deployment)
 
     async def venue_links(self, identity: Identity) -> VenueLinks:
         """See `Port`."""
@@ -94,9 +95,12 @@ class LocalPort:
     async def send_all(self, identity: Identity, actions: Sequence[Action]) -> list[Outcome]:
         """See `Port`. All of them are one batch of the log."""
         records = [_record(identity, action) for action in actions]
+        attestations = [action.attestation for action in actions if action.command == "PublishPrice"]
         try:
-            results = await self._node.submit(records)
+            results = await self._node.submit(records, attestations)
         except TradewindError as error:
+            if error.name in SIGNATURE_REFUSALS:
+                return [Outcome(accepted=False, code=error.name) for _ in actions]
             raise PortUnavailable(f"{error.name or type(error).__name__}: {error}") from error
         return [
             Outcome(

@@ -12,9 +12,11 @@ from typing import ClassVar, Final, Protocol
 
 import msgspec
 
+from tradewind.core.errors import Rejected
 from tradewind.core.units import to_micros
-from tradewind.keepers.port import Action, Identity, Port, SourceDuty, duty_key
-from tradewind.keepers.worker import POLL_S, Worker
+from tradewind.keepers.port import Action, Identity, Port, SourceDuties, SourceDuty, duty_key
+from tradewind.keepers.worker import POLL_S, Worker, WorkerEnded
+from tradewind.security.publications import Publication, Signer
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.market_data import Instrument, Known
 
@@ -70,13 +72,18 @@ class FeedQuotes:
 
 
 class OracleWorker(Worker):
-    """One source of prices. `refused` says why this market data must not be published."""
+    """One source of prices, which it signs itself. `refused`: why this market data must not be published."""
 
     kind: ClassVar[str] = "oracle"
 
-    def __init__(self, identity: Identity, port: Port, quotes: Quotes, *, refused: str | None = None) -> None:
+    def __init__(
+        self, identity: Identity, port: Port, quotes: Quotes, signer: Signer, *, refused: str | None = None
+    ) -> None:
+        """Raises `ValueError` when the key is not that of the identity."""
         super().__init__(identity, port, rate_per_s=100.0, burst=100)
-        self.quotes = quotes
+        if signer.source != identity.principal:
+            raise ValueError(f"the key does not belong to {identity.name}")
+        self.quotes, self.signer = quotes, signer
         self.refused = refused
         self._published: dict[int, tuple[int, int]] = {}
         """Feed → clock of the data published last, and its sequence."""
@@ -96,7 +103,7 @@ class OracleWorker(Worker):
             now_s = time.monotonic()
             if self._next_s.get(duty.feed, 0.0) > now_s:
                 continue
-            why = await self._publish(duty, known.now_ns, known.settlement)
+            why = await self._publish(duty, known)
             if why is None:
                 self._next_s[duty.feed] = now_s + duty.interval_ms / 1_000
             else:
@@ -108,9 +115,10 @@ class OracleWorker(Worker):
         soonest_s = min(self._next_s.get(duty.feed, 0.0) for duty in duties) - time.monotonic()
         return max(MIN_ROUND_S, soonest_s)
 
-    async def _publish(self, duty: SourceDuty, now_ns: int, settlement: str) -> str | None:
+    async def _publish(self, duty: SourceDuty, known: SourceDuties) -> str | None:
         """Publishes one price; why not, when there is nothing new."""
-        quote = self.quotes.quote(duty.symbol, duty.probability, settlement)
+        now_ns = known.now_ns
+        quote = self.quotes.quote(duty.symbol, duty.probability, known.settlement)
         if isinstance(quote, str):
             return quote
         source_time_ns = now_ns - quote.age_ns
@@ -124,24 +132,35 @@ class OracleWorker(Worker):
         # evidence against a source. Time ascends across restarts and changes of the market data.
         seq = max(source_time_ns, last_seq + 1, duty.source_seq + 1)
         self._published[duty.feed] = (quote.as_of_ns, seq)
-        value = (quote.bid + quote.ask) // 2
-        action = Action(
-            command="PublishPrice",
-            fields={
-                "feed": duty.feed,
-                "value": value,
-                "confidence": max(quote.tick, (quote.ask - quote.bid + 1) // 2),
-                "bid": quote.bid,
-                "ask": quote.ask,
-                "source_time_ns": source_time_ns,
-                "source_seq": seq,
-            },
-            key=duty_key("publish", self.identity.principal.hex(), duty.feed, seq),
+        said = Publication(
+            feed=duty.feed,
+            value=(quote.bid + quote.ask) // 2,
+            confidence=max(quote.tick, (quote.ask - quote.bid + 1) // 2),
+            bid=quote.bid,
+            ask=quote.ask,
+            source_time_ns=source_time_ns,
+            source_seq=seq,
         )
-        outcome = await self.act(attempt, action, source_time_ns)
+        outcome = await self.act(attempt, self._signed(said, known.deployment), source_time_ns)
         if outcome is None:
             return f"{duty.symbol}: over the rate"
         if not outcome.accepted:
             return f"{duty.symbol}: {outcome.code}"
         self.keep_only({known for known in self._attempts if known != (duty.feed,)})
         return None
+
+    def _signed(self, said: Publication, deployment: str) -> Action:
+        """The command with the source's signature. Raises `WorkerEnded` when another deployment is pinned."""
+        try:
+            attestation = self.signer.attest(bytes.fromhex(deployment), said)
+        except Rejected as error:
+            detail = (
+                f"the platform is deployment {deployment[:16]}…, not the one {self.identity.name} signs for"
+            )
+            raise WorkerEnded(error.name, detail) from error
+        return Action(
+            command="PublishPrice",
+            fields=msgspec.structs.asdict(said),
+            key=duty_key("publish", self.identity.principal.hex(), said.feed, said.source_seq),
+            attestation=attestation,
+        )

@@ -91,10 +91,13 @@ class SourceDuty(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceDuties(msgspec.Struct, frozen=True, kw_only=True):
-    """The feeds of one source; `settlement` is the symbol of the asset that prices are in, "" without one."""
+    """The feeds of one source; `settlement` is the symbol of the asset that prices are in, "" without one,
+    `deployment` what publications are signed for (64 hexadecimal digits).
+    """
 
     now_ns: int
     settlement: str
+    deployment: str
     feeds: tuple[SourceDuty, ...] = ()
 
 
@@ -119,6 +122,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     fields: dict[str, int | bytes]
     key: str
+    attestation: bytes = b""
+    """The source's signature over a publication; empty for everything else."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

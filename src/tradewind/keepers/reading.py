@@ -99,8 +99,8 @@ def _past(views: ExchangeViews, one: Waiting) -> bool:
     return price >= one.trigger_price if one.rising else price <= one.trigger_price
 
 
-def sources_of(views: ExchangeViews, key: bytes, now_ns: int) -> SourceDuties:
-    """The feeds that a public key is a source of."""
+def sources_of(views: ExchangeViews, key: bytes, now_ns: int, deployment: bytes) -> SourceDuties:
+    """The feeds that a public key is a source of, and the deployment that it signs for."""
     settlement = next((one.symbol for one in views.assets.by_number.values() if one.settles), "")
     feeds = []
     for feed in views.feeds.by_number.values():
@@ -119,7 +119,7 @@ def sources_of(views: ExchangeViews, key: bytes, now_ns: int) -> SourceDuties:
                     source_seq=source.source_seq,
                 )
             )
-    return SourceDuties(now_ns=now_ns, settlement=settlement, feeds=tuple(feeds))
+    return SourceDuties(now_ns=now_ns, settlement=settlement, deployment=deployment.hex(), feeds=tuple(feeds))
 
 
 def venue_links_of(views: ExchangeViews, key: bytes, now_ns: int) -> VenueLinks:

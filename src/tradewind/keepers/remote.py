@@ -151,15 +151,15 @@ class RemotePort:
     def _request_of(self, identity: Identity, action: Action) -> tuple[str, dict[str, Any]]:
         fields, body = action.fields, {"client_key": action.key}
         if action.command == "PublishPrice":
-            age_ns = max(0, self.now_ns() - _int(fields["source_time_ns"]))
             prices = {
                 name: str(from_micros(_int(fields[name]))) for name in ("value", "confidence", "bid", "ask")
             }
-            body |= {**prices, "actor": identity.name}
+            body |= {**prices, "actor": identity.principal.hex()}
             return f"/feeds/{_int(fields['feed'])}/prices", {
                 **body,
-                "age_ms": age_ns // 1_000_000,
+                "source_time_ns": fields["source_time_ns"],
                 "source_seq": fields["source_seq"],
+                "signature": action.attestation.hex() or None,
             }
         if action.command != "KeeperAct":
             raise InvalidField("Command", "kind", action.command, "a command that workers send")

@@ -28,9 +28,11 @@ from tradewind.core.events import Result, decode_results
 from tradewind.node.clock import SteadyClock
 from tradewind.node.errors import NodeStopped, NoGenesis, QueueFull, SpaceReserved
 from tradewind.node.limits import NodeLimits
+from tradewind.node.publications import PublicationGate
 from tradewind.node.queue import Note, Submission, SubmitQueue
 from tradewind.node.space import Space, SpaceLevel, measure, only_reduces
 from tradewind.node.subscriptions import Published, SlowPolicy, Subscription
+from tradewind.security.publications import deployment_id
 
 log = structlog.get_logger("tradewind.node")
 
@@ -62,6 +64,7 @@ class NodeService:
     ) -> None:
         self.limits = limits
         self.journal_path = journal
+        self.publications = PublicationGate(deployment_id(native.journal_genesis(journal)))
         self.open_report = report
         """What opening found: torn tail, snapshot, replayed commands; `created` for a new journal."""
         self.space: Space | None = None
@@ -198,6 +201,11 @@ class NodeService:
         return max(0, self._node.time_ns - wall())
 
     @property
+    def deployment(self) -> bytes:
+        """What sources sign for: the identity of this installation's log (32 bytes)."""
+        return self.publications.deployment
+
+    @property
     def system_principal(self) -> bytes:
         """Public key that signs the sequencer's own commands and custody."""
         return self._node.system_principal
@@ -227,14 +235,18 @@ class NodeService:
 
     # The way in
 
-    async def submit(self, commands: bytes | Sequence[bytes]) -> list[Result]:
-        """Commits commands and returns their results in order, when they are durable.
+    async def submit(
+        self, commands: bytes | Sequence[bytes], attestations: Sequence[bytes] = ()
+    ) -> list[Result]:
+        """Commits commands and returns their results in order, when they are durable. `attestations` are the
+        signatures of the publications among them (`security.publications`), in their order.
 
         Raises:
             NodeStopped: the node failed or is closed; the commands may or may not be in the log.
             QueueFull, SpaceReserved, MalformedFrame, CapacityExceeded: nothing was queued.
+            Rejected: PUBLICATION_UNSIGNED, PUBLICATION_FORGED, PUBLICATION_FOREIGN; nothing was queued.
         """
-        _, results = await self._submit(commands, ())
+        _, results = await self._submit(commands, (), attestations)
         return decode_results(results)
 
     async def submit_buffer(self, commands: bytes) -> memoryview:
@@ -255,10 +267,13 @@ class NodeService:
         return decode_results(results)
 
     async def _submit(
-        self, commands: bytes | Sequence[bytes], notes: Sequence[Note]
+        self, commands: bytes | Sequence[bytes], notes: Sequence[Note], attestations: Sequence[bytes] = ()
     ) -> tuple[native.Batch, memoryview]:
         frame = commands if isinstance(commands, bytes) else b"".join(commands)
         self._check(frame, notes)
+        attested = self.publications.check(frame, attestations)
+        if attested:
+            notes = [*notes, *attested]
         loop = asyncio.get_running_loop()
         submission = Submission(frame, notes, loop.create_future())
         self._queue.put(submission)

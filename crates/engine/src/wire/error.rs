@@ -204,6 +204,9 @@ catalogue! {
     SOURCE_NOT_REGISTERED = 3009 403 false "source not registered: given {given}, bound {bound}";
     FUTURE_TIMESTAMP = 3010 422 false "future timestamp: given {given}, bound {bound}";
     INVALID_PROBABILITIES = 3011 422 false "invalid probabilities: given {given}, bound {bound}";
+    PUBLICATION_UNSIGNED = 3012 403 false "the publication carries no signature of its source";
+    PUBLICATION_FORGED = 3013 403 false "the signature is not the source's over these values";
+    PUBLICATION_FOREIGN = 3014 403 false "the publication is signed for another deployment";
     BREAKER_ACTIVE = 3101 423 true "breaker active: given {given}, bound {bound}";
     PAUSED = 3102 423 true "paused at level {given} until {bound} ns";
     FROZEN = 3103 423 true "frozen: given {given}, bound {bound}";

@@ -133,7 +133,7 @@ class _Sink:
 
     async def sources(self, identity: Identity) -> SourceDuties:
         """See `Port`."""
-        return SourceDuties(now_ns=self.now_ns(), settlement="")
+        return SourceDuties(now_ns=self.now_ns(), settlement="", deployment="")
 
     async def wait(self, timeout_s: float) -> None:
         """See `Port`."""

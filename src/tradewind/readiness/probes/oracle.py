@@ -23,6 +23,7 @@ from tradewind.readiness.probes.leveraged import (
     STATES,
     Leveraged,
 )
+from tradewind.readiness.probes.signatures import forged_prices
 from tradewind.readiness.record import MeasuredValue
 
 VALUE: Final = OPENING * TICK_SIZE
@@ -118,7 +119,12 @@ def _quorum(send: Send) -> list[dict[str, Any]]:
 
 
 def _observe_validation(context: ProbeContext, send: Send = honest) -> Facts:
-    return {"refused": _refused(send), "gated": _gated(send), "quorum": _quorum(send)}
+    return {
+        "refused": _refused(send),
+        "gated": _gated(send),
+        "quorum": _quorum(send),
+        "signatures": forged_prices(context.scratch),
+    }
 
 
 def _agreeing(engine: Any, frames: bytes, now_ns: int) -> Batch:
@@ -131,8 +137,9 @@ def _agreeing(engine: Any, frames: bytes, now_ns: int) -> Batch:
 
 
 def _summarise_validation(facts: Facts) -> Mapping[str, MeasuredValue]:
-    cases = [*facts["refused"], *facts["gated"], *facts["quorum"]]
-    invalid = [item for item in [*facts["refused"], *facts["gated"]] if item["expected"] != item["seen"]]
+    must_not_pass = [*facts["refused"], *facts["gated"], *facts["signatures"]]
+    cases = [*must_not_pass, *facts["quorum"]]
+    invalid = [item for item in must_not_pass if item["expected"] != item["seen"]]
     moved = [item for item in facts["quorum"] if item["expected"] != item["seen"]]
     return {
         "invalid_prices_accepted": count(len(invalid) + len(moved), len(cases)),
@@ -146,7 +153,6 @@ validation = drill(
     broken=lambda context: _observe_validation(context, _agreeing),
     summarise=_summarise_validation,
     provenance="virtual",
-    not_run=("the signature of a source over its own price: principals are named by the gateway",),
 )
 
 # ---- oracle-integration-security ------------------------------------------------------------------------

@@ -69,9 +69,9 @@ DROP_WHAT_CANNOT_BE_WRITTEN: Final = """
 from tradewind.core.events import Result
 from tradewind.node import service
 honest = service.NodeService.submit
-async def careless(self, command):
+async def careless(self, command, *more):
     try:
-        return await honest(self, command)
+        return await honest(self, command, *more)
     except Exception:
         number = 1 if isinstance(command, (bytes, bytearray)) else len(command)
         lost = dict(seq=0, code=0, accepted=True, duplicate=False, value=0, bound=0, given=0)

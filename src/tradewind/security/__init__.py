@@ -1,0 +1,1 @@
+"""Keys and signatures: what a source says is checked against its own key before anything is sequenced."""

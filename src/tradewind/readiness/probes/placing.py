@@ -228,11 +228,16 @@ def _feeds(world: Watched, number: int) -> list[int]:
     """The feed that is there, and more of the same sources: one carries only so many markets."""
     feeds = [FEED]
     while len(feeds) < number:
-        risk = {"feed_kind": 0, "quorum": 2, "interval_ms": 1_000, "max_confidence_ppm": 10_000}
+        risk: dict[str, Any] = {
+            "feed_kind": 0,
+            "quorum": 2,
+            "interval_ms": 1_000,
+            "max_confidence_ppm": 10_000,
+        }
         fields = {**risk, "symbol": f"FEED-{len(feeds)}", "max_deviation_bp": 200, "fallback": NO_FEED}
         feed = world.must(commands.build("RegisterFeed", **world.by(Role.RISK), **fields)).value
         for source, weight in zip(SOURCES, WEIGHTS, strict=True):
-            table = {"feed": feed, "weight": weight, "source": source}
+            table: dict[str, Any] = {"feed": feed, "weight": weight, "source": source}
             world.must(commands.build("SetFeedSource", **world.by(Role.RISK), **table))
         feeds.append(feed)
     return feeds

@@ -162,7 +162,11 @@ def test_the_command_line_signs_prices_with_keys_from_files_only(up: Up) -> None
     with pytest.raises(CommandFailure) as refused:
         up.api("POST", "/feeds/BTC-USDT/prices", unsigned)
     assert refused.value.code == "PUBLICATION_UNSIGNED"
+    proven = up.json("oracle", "verify")
     assert up.stop() == 0
+    # What the engine refused is in the log, and signed too; the same without a platform.
+    assert (proven["publications"], proven["unproven"], proven["deployment"]) == (4, [], deployment)
+    assert up.json("oracle", "verify") == proven
 
 
 @pytest.mark.slow

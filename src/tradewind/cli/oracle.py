@@ -9,10 +9,11 @@ from cyclopts import App, Parameter
 
 from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client, segment
+from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.options import Actor, ClientKey
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json, print_rows
 
-oracle = App(name="oracle", help="Feeds: register, sources, publish, override, list, show.")
+oracle = App(name="oracle", help="Feeds: register, sources, publish, verify, override, list, show.")
 Feed = Annotated[str, Parameter(help="feed: symbol or number")]
 KeyFile = Annotated[
     Path | None, Parameter(help="file with the source's private key, mode 600; default: that of --as")
@@ -20,6 +21,7 @@ KeyFile = Annotated[
 Pinned = Annotated[
     str | None, Parameter(help="the only deployment to sign for, 64 hexadecimal digits (oracle show)")
 ]
+MAX_SHOWN = 100
 COLUMNS = ["feed", "symbol", "state", "index", "confidence", "age ms", "passing", "quorum", "updates"]
 SOURCE_COLUMNS = ["name", "weight", "value", "confidence", "age ms", "gate"]
 
@@ -150,6 +152,34 @@ def override(
         f"Override of {name}: a second person must approve" if waiting else f"Override of {name}: {action}"
     )
     return show(answer, json=json, title=title)
+
+
+@oracle.command
+def verify(*, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+    """Check in the log that a signature of its source stands for every price, with or without a platform.
+
+    Exit 1 when one has none: `unproven` are the first sequence numbers.
+    """
+    from tradewind.cli.journal import journal_path
+    from tradewind.core import journal
+    from tradewind.core.native import journal_genesis
+    from tradewind.node.publications import unattested
+    from tradewind.security.publications import deployment_id
+
+    path = journal_path(data)
+    deployment = deployment_id(journal_genesis(path))
+    count, unproven = unattested(deployment, journal.batches(path))
+    document = {
+        "deployment": deployment.hex(),
+        "publications": count,
+        "unproven_count": len(unproven),
+        "unproven": unproven[:MAX_SHOWN],
+    }
+    if json:
+        print_json(document)
+    else:
+        print_fields(document, title=f"Prices in {path}")
+    return ExitCode.RED if unproven else ExitCode.OK
 
 
 @oracle.command(name="list")

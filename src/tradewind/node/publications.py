@@ -7,13 +7,14 @@ that held are written into the same block, so that the log itself proves later w
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import structlog
 
 from tradewind.core import native
 from tradewind.core.errors import Rejected, reject
+from tradewind.core.events import decode_notes
 from tradewind.core.records import codec
 from tradewind.security.publications import ATTESTATION_BYTES, HASH_BYTES, Publication, check
 
@@ -92,11 +93,11 @@ def attested_in(note: bytes) -> tuple[bytes, bytes, bytes]:
     return note[:HASH_BYTES], note[HASH_BYTES:end], note[end:]
 
 
-def unattested(deployment: bytes, batches: Any) -> list[int]:
-    """Sequence numbers of the publications in a log that no valid signature of the same block stands for."""
-    from tradewind.core.events import decode_notes
-
-    found = []
+def unattested(deployment: bytes, batches: Iterable[native.Batch]) -> tuple[int, list[int]]:
+    """How many publications a log holds, refused ones too, and the sequence numbers of those that no valid
+    signature of the same block stands for.
+    """
+    count, found = 0, []
     for batch in batches:
         proven = set()
         for note in decode_notes(batch.notes):
@@ -110,6 +111,7 @@ def unattested(deployment: bytes, batches: Any) -> list[int]:
         frame, size = bytes(batch.commands), native.COMMAND_SIZE
         for place in range(0, len(frame), size):
             for said in publications_in(frame[place : place + size]):
+                count += 1
                 if said not in proven:
                     found.append(batch.first_seq + place // size)
-    return found
+    return count, found

@@ -154,7 +154,7 @@ async def _observe(folder: Path, gate: Gate | None) -> list[dict[str, Any]]:
         edge = _Edge(node)
         await edge.set_up()
         cases = [*await _forged(edge), *await _honest(edge)]
-        holes = unattested(node.deployment, journal.batches(node.journal_path))
+        _, holes = unattested(node.deployment, journal.batches(node.journal_path))
     cases.append(case("signature: every price in the log is proven by it", 0, len(holes)))
     return cases
 

@@ -16,14 +16,17 @@ from tradewind.api.app import create_app
 from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
 from tradewind.api.identities import Identities, open_identities
+from tradewind.api.permissions import EVERYTHING, READ_ONLY, TRADING
 from tradewind.api.reads import Reads
+from tradewind.api.token import Tokens
 from tradewind.api.views import PlatformViews
 from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.node.service import NodeService
 from tradewind.observe.controls import ControlResult, Outcome
 from tradewind.observe.view import PlatformView
 
-TOKEN = "t" * 43
+TOKEN, READ_TOKEN, TRADE_TOKEN = "t" * 43, "r" * 43, "o" * 43
+TOKENS = Tokens({TOKEN: EVERYTHING, READ_TOKEN: READ_ONLY, TRADE_TOKEN: TRADING})
 
 
 class NoTrader:
@@ -127,7 +130,7 @@ async def api_world(folder: Path, clock: Callable[[], int] | None = None) -> Asy
         directory = Directory(views, identities.public)
         view = PlatformView(taken_ns=0, env="paper", version="test")
         reads = Reads(node, directory, identities, lambda: view, lambda: None)
-        app = create_app(Desk(node, directory, identities), reads, TOKEN, NoTrader())
+        app = create_app(Desk(node, directory, identities), reads, TOKENS, NoTrader())
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(

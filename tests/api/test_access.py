@@ -10,7 +10,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tradewind.api.identities import ROLES, IdentityError, open_identities
-from tradewind.api.token import authorised, open_token
+from tradewind.api.permissions import EVERYTHING
+from tradewind.api.token import Tokens, open_token
 from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.core.enums import Role
 
@@ -100,8 +101,9 @@ async def test_the_head_names_the_state_that_the_engine_has(api: ApiWorld) -> No
     "header", [None, "", "Bearer", "Bearer ", f"bearer{TOKEN}", f"Bearer {TOKEN}x", "x" * 1_000]
 )
 def test_only_the_exact_token_is_accepted(header: str | None) -> None:
-    assert not authorised(header, TOKEN)
-    assert authorised(f"Bearer {TOKEN}", TOKEN)
+    tokens = Tokens({TOKEN: EVERYTHING})
+    assert tokens.granted(header) is None
+    assert tokens.granted(f"Bearer {TOKEN}") == EVERYTHING
 
 
 def test_token_and_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:

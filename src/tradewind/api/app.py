@@ -24,6 +24,7 @@ from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
+from tradewind.api.permissions import Permission, UndeclaredRouteError, permission_of
 from tradewind.api.pool_desk import PoolDesk, pool_commands
 from tradewind.api.pool_reads import PoolReads, pool_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
@@ -36,7 +37,7 @@ from tradewind.api.resolution import (
 )
 from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
-from tradewind.api.token import authorised
+from tradewind.api.token import Tokens
 from tradewind.api.token_desk import TokenDesk, token_commands
 from tradewind.api.token_reads import TokenReads, token_reads
 from tradewind.api.vault_desk import VaultDesk, vault_commands
@@ -49,10 +50,17 @@ log = structlog.get_logger("tradewind.api")
 PREFIX: Final = "/api/v1"
 MAX_BODY_BYTES: Final = 65_536
 JSON: Final = "application/json"
+GRANTED: Final = "tradewind.granted"
+"""Where the guard puts the token's permissions, for the routes behind it."""
+PERMISSION_KEY: Final = "x-permission"
+"""Where OpenAPI tells the permission that an operation wants."""
 
 
-def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
-    """The API of one platform. Everything below `/api/v1` wants the bearer token."""
+def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> FastAPI:
+    """The API of one platform. Everything below `/api/v1` wants a bearer token with the route's permission.
+
+    Raises `UndeclaredRouteError` when a route has no permission in the table.
+    """
     app = FastAPI(
         title="Tradewind",
         version="1",
@@ -65,11 +73,11 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
     exchange_desk = ExchangeDesk(desk)
     machinery = exchange_commands(exchange_desk, exchange)
     machinery += resolution_commands(ResolutionDesk(exchange_desk))
-    tokens = token_commands(TokenDesk(desk))
+    staking = token_commands(TokenDesk(desk))
     vault = vault_commands(VaultDesk(exchange_desk))
     pools = PoolReads(desk.directory, desk.node.now_ns)
     venues = VenueDesk(desk)
-    more = [*tokens, *vault, *venue_commands(venues), *set_routes(desk)]
+    more = [*staking, *vault, *venue_commands(venues), *set_routes(desk)]
     more += pool_commands(PoolDesk(exchange_desk, pools))
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
@@ -85,13 +93,36 @@ def create_app(desk: Desk, reads: Reads, token: str, kill: Controls) -> FastAPI:
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)
+    refuse_undeclared(app)
     # The console takes every path that is left: without this, a mistyped `POST /api/v1/halt` would be a 200.
     app.mount("/api", _unknown_path(app))
     app.add_exception_handler(ApiFailure, _answer_failure)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
-    app.add_middleware(TokenGuard, token=token)
+    app.add_middleware(TokenGuard, tokens=tokens)
     return app
+
+
+def refuse_undeclared(app: FastAPI) -> None:
+    """Raises `UndeclaredRouteError` for a route below the prefix that nobody guards."""
+    for route in app.router.routes:
+        path = getattr(route, "path", "")
+        if path.startswith(PREFIX) and getattr(route, "endpoint", None) not in _guarded(app):
+            raise UndeclaredRouteError(f"{path} asks for no permission")
+
+
+def _guarded(app: FastAPI) -> set[Callable[..., Any]]:
+    """Endpoints that ask for their permission before anything else."""
+    if not hasattr(app.state, "guarded"):
+        app.state.guarded = set()
+    endpoints: set[Callable[..., Any]] = app.state.guarded
+    return endpoints
+
+
+def require(request: Request, wanted: Permission) -> None:
+    """Raises `ApiFailure` 403 when the token has not this permission. Without the guard it has none."""
+    if wanted not in request.scope.get(GRANTED, ()):
+        raise ApiFailure(403, "INSUFFICIENT_SCOPE", f"this token has no permission to {wanted}")
 
 
 def _unknown_path(app: FastAPI) -> ASGIApp:
@@ -299,12 +330,16 @@ def _count(request: Request, name: str, usual: int) -> int:
 
 def _add_command(app: FastAPI, route: CommandRoute) -> None:
     decoder = msgspec.json.Decoder(route.body)
+    wanted = permission_of("POST", route.path)
 
     async def endpoint(request: Request) -> Response:
+        require(request, wanted)
         body = _decode(decoder, await _read_body(request))
         return _answer(await route.handler(request, body))
 
-    schema = {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(route.body)}}}}
+    content = {JSON: {"schema": _schema_of(route.body)}}
+    schema = {"requestBody": {"required": True, "content": content}, PERMISSION_KEY: str(wanted)}
+    _guarded(app).add(endpoint)
     app.add_api_route(
         PREFIX + route.path,
         endpoint,
@@ -318,15 +353,20 @@ def _add_command(app: FastAPI, route: CommandRoute) -> None:
 
 
 def _add_read(app: FastAPI, path: str, handler: Callable[[Request], Any], summary: str) -> None:
+    wanted = permission_of("GET", path)
+
     async def endpoint(request: Request) -> Response:
+        require(request, wanted)
         found = handler(request)
         return _answer(await found if isinstance(found, Awaitable) else found)
 
+    _guarded(app).add(endpoint)
     app.add_api_route(
         PREFIX + path,
         endpoint,
         methods=["GET"],
         summary=summary,
+        openapi_extra={PERMISSION_KEY: str(wanted)},
         name=f"get {path}",
         response_class=Response,
         responses=_PROBLEM_RESPONSES,
@@ -395,16 +435,20 @@ async def _answer_defect(request: Request, error: Exception) -> Response:
 
 
 class TokenGuard:
-    """Asks for the bearer token below the prefix, before anything is read."""
+    """Asks for a bearer token below the prefix, before anything is read, and notes what it may do."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
         self._app = app
-        self._token = token
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or refuse with 401."""
-        protected = scope["type"] in ("http", "websocket") and scope["path"].startswith(PREFIX)
-        if not protected or authorised(_header(scope, b"authorization"), self._token):
+        if scope["type"] not in ("http", "websocket") or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        granted = self._tokens.granted(_header(scope, b"authorization"))
+        if granted is not None:
+            scope[GRANTED] = granted
             await self._app(scope, receive, send)
             return
         if scope["type"] == "websocket":

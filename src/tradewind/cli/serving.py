@@ -18,6 +18,7 @@ from tradewind.observe.http import mount_observe
 
 if TYPE_CHECKING:
     from tradewind.api.platform import Platform
+    from tradewind.api.token import Tokens
 
 START_POLL_S: Final = 0.005
 GRACE_S: Final = 1
@@ -35,11 +36,11 @@ class _QuietServer(uvicorn.Server):
 class Server:
     """Serves one platform; `start` returns when requests are answered."""
 
-    def __init__(self, platform: Platform, token: str) -> None:
+    def __init__(self, platform: Platform, tokens: Tokens) -> None:
         self.platform = platform
         controls = _LateControls(platform)
         source = platform.collector.source
-        self.app = create_app(platform.desk, platform.reads, token, controls)
+        self.app = create_app(platform.desk, platform.reads, tokens, controls)
         mount_observe(self.app, source, platform.collector.metrics)
         # Last, because it takes every path that is left. NiceGUI is imported with its first request.
         self.console = mount(self.app, source, controls)

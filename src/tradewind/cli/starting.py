@@ -34,6 +34,7 @@ from tradewind.config import (
 
 if TYPE_CHECKING:
     from tradewind.api.platform import Platform, StopReport
+    from tradewind.api.token import Tokens
 
 LISTEN_BACKLOG: Final = 128
 GRACE_S: Final = 1
@@ -124,13 +125,13 @@ class _Run:
         """Open, serve, trade, stop. Raises what forbids the start."""
         from tradewind.api.identities import open_identities
         from tradewind.api.platform import Platform
-        from tradewind.api.token import open_token
+        from tradewind.api.token import open_tokens
         from tradewind.observe.logs import configure_logs
 
         one = self.configuration
         one.data.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         configure_logs(one.data)
-        token = open_token(one.data)
+        tokens = open_tokens(one.data)
         platform = await Platform.open(one, open_identities(one.data))
         try:
             sock = bind(one.port)
@@ -139,7 +140,7 @@ class _Run:
             raise
         self._catch_signals()
         write_effective(one.data, one)
-        async with self._serving(platform, sock, token):
+        async with self._serving(platform, sock, tokens):
             try:
                 failure = await self._trade_until_stopped(platform)
             finally:
@@ -156,12 +157,12 @@ class _Run:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     @contextlib.asynccontextmanager
-    async def _serving(self, platform: Platform, sock: socket.socket, token: str) -> AsyncIterator[None]:
+    async def _serving(self, platform: Platform, sock: socket.socket, tokens: Tokens) -> AsyncIterator[None]:
         """The HTTP server on `sock`, with its run file for the other verbs."""
         from tradewind.cli.serving import Server
 
         port = sock.getsockname()[1]
-        server = Server(platform, token)
+        server = Server(platform, tokens)
         run_file = self.configuration.data / RUN_FILE
         await server.start(sock)
         content = {

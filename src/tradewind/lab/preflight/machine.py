@@ -32,6 +32,7 @@ START_DEADLINE_S: Final = 30.0
 MEMORY_RUN_S: Final = 3
 # The journal holds public keys only, in binary records; its reserve file holds nothing.
 BINARY: Final = (".twj", ".bin")
+TOKENS: Final = "api*.token"
 _REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*(?:>=\s*([0-9.]+))?")
 _MODULE_OF: Final = {"prometheus-client": "prometheus_client"}
 _SECRET_LOOKS: Final = (
@@ -218,7 +219,7 @@ async def secrets(context: Context) -> Evidence:
 
 
 def _own_secrets(data: Path) -> Iterator[bytes]:
-    for path in [data / "api.token", *sorted((data / "keys").glob("*.key"))]:
+    for path in [*sorted(data.glob(TOKENS)), *sorted((data / "keys").glob("*.key"))]:
         if path.is_file():
             text = path.read_bytes().strip()
             yield text
@@ -234,7 +235,8 @@ def _scanned_files(data: Path) -> list[Path]:
     total = 0
     for path in sorted(data.rglob("*")):
         inside_keys = path.parent.name == "keys" and path.parent.parent == data
-        if not path.is_file() or inside_keys or path == data / "api.token":
+        is_token = path.parent == data and path.match(TOKENS)
+        if not path.is_file() or inside_keys or is_token:
             continue
         if path.suffix in BINARY:
             continue

@@ -36,6 +36,7 @@ from tradewind.readiness.probes.exchange import (
     honest,
     key_of,
 )
+from tradewind.readiness.probes.routes import http_routes, is_tested, unauthorised
 from tradewind.readiness.record import MeasuredValue
 
 NOBODY: Final = key_of("nobody")
@@ -267,6 +268,7 @@ def _observe_admin(context: ProbeContext, send: Send = honest) -> Facts:
         "tested": len(tested),
         "cells": list(_role_cells(matrix)),
         "accepted_with_nothing_granted": _hard_coded(send),
+        "routes": http_routes(context),
     }
 
 
@@ -299,9 +301,14 @@ def _without_check_of_pause(context: ProbeContext) -> Facts:
 
 def _summarise_admin(facts: Facts) -> Mapping[str, MeasuredValue]:
     denied = [cell for cell in facts["cells"] if not cell["allowed"]]
+    # Of reading routes nothing is administrative, but they too may be read with the permission only.
+    routes = facts["routes"]
+    paths = facts["administrative"] + len(routes)
+    accepted = sum(not cell["refused"] for cell in denied) + sum(len(unauthorised(row)) for row in routes)
+    asked = sum(wanted != "" for row in routes for wanted in row["expected"].values())
     return {
-        "admin_paths_tested": ratio(facts["tested"], facts["administrative"]),
-        "unauthorised_accepted": count(sum(not cell["refused"] for cell in denied), len(denied)),
+        "admin_paths_tested": ratio(facts["tested"] + sum(is_tested(row) for row in routes), paths),
+        "unauthorised_accepted": count(accepted, len(denied) + asked),
         "hard_coded_identities": count(len(facts["accepted_with_nothing_granted"]), len(NEEDED)),
     }
 
@@ -312,5 +319,4 @@ admin_probe = drill(
     broken=_without_check_of_pause,
     summarise=_summarise_admin,
     provenance="virtual",
-    not_run=("a permission declared for each HTTP route: the API knows one token for all routes",),
 )

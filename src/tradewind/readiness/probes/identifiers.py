@@ -1,4 +1,4 @@
-"""security-derived-identifiers: accounts, vault tickets, orders and markets that are only claimed are refused."""
+"""security-derived-identifiers: accounts, vault tickets, orders and markets that are only claimed."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ mod outcome;
 mod perpetual;
 mod pool;
 mod position;
+mod question;
 mod records;
 mod resolution;
 mod slashes;
@@ -79,6 +80,10 @@ struct Market {
 }
 
 impl Market {
+    fn has_outcomes(&self) -> bool {
+        matches!(self.kind, outcome::OUTCOME | outcome::DISTRIBUTION)
+    }
+
     /// The worst rate that an order placed now accepts.
     fn fee_cap_e6bp(&self) -> u32 {
         self.taker_fee_e6bp.max(self.maker_fee_e6bp)
@@ -126,6 +131,7 @@ pub struct Auditor {
     vault: vault::Vault,
     venues: venue::Shows,
     pools: pool::Pools,
+    questions: question::Questions,
     work: Work,
     violation: Option<Violation>,
 }
@@ -160,6 +166,7 @@ impl Auditor {
             vault: vault::Vault::default(),
             venues: venue::Shows::default(),
             pools: pool::Pools::default(),
+            questions: question::Questions::default(),
             work: Work::default(),
             violation: None,
         }
@@ -392,6 +399,9 @@ impl Auditor {
             | EventKind::LiquidityRemoved
             | EventKind::LiquidityCollected
             | EventKind::PoolRescaled => self.check_pool(kind, event, postings)?,
+            EventKind::DistributionCreated | EventKind::DistributionMoved | EventKind::DistributionPaid => {
+                self.check_question(kind, event, postings)?
+            }
             EventKind::SetMinted | EventKind::SetMerged | EventKind::ClaimsMoved => {
                 self.check_claims(kind, event, postings)?;
             }

@@ -32,6 +32,7 @@ impl<B: Book> Engine<B> {
             Kind::SwapAmm => self.swap_amm(command, context, output),
             Kind::AddLiquidity => self.add_liquidity(command, context, output),
             Kind::RemoveLiquidity => self.remove_liquidity(command, context, output),
+            Kind::TradeDistribution => self.trade_distribution(command, context, output),
             Kind::CollectLiquidity => self.collect_liquidity(command, context, output),
             Kind::MintSet => self.mint_set(command, context, output),
             Kind::MergeSet => self.merge_set(command, context, output),

@@ -349,6 +349,7 @@ impl<B: Book> Engine<B> {
             | Kind::BatchItem
             | Kind::ReplaceOrder
             | Kind::SwapAmm
+            | Kind::TradeDistribution
             | Kind::ClosePosition => self.trader(command, handle)?,
             Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
                 self.canceller(command, handle)?

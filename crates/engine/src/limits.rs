@@ -298,5 +298,8 @@ pub const DEFAULT_IMPACT_BP: u16 = 500;
 pub const MAX_IMPACT_BP: u16 = 2_000;
 /// How long new liquidity stays (row 0502).
 pub const LIQUIDITY_LOCK_NS: i64 = DAY_NS;
+/// Funding of a distribution market (P10.1), and claims of one sub-account in one of them (row 0503).
+pub const MIN_DISTRIBUTION_FUNDING: i64 = 200_000_000;
+pub const MAX_DISTRIBUTION_CLAIMS: usize = 32;
 /// Providers of all pools.
 pub const MAX_POOL_PROVIDERS: usize = 1_000_000;

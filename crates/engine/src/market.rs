@@ -25,6 +25,20 @@ pub mod kind {
     pub const DISTRIBUTION: u8 = 3;
 }
 
+/// Whether markets of a kind have complete sets.
+pub const fn has_outcomes(market_kind: u8) -> bool {
+    matches!(market_kind, kind::OUTCOME | kind::DISTRIBUTION)
+}
+
+/// Fewest and most outcomes of a market: those of a number are its two sides, "high" and "low".
+pub const fn outcomes_of(market_kind: u8) -> (u8, u8) {
+    match market_kind {
+        kind::OUTCOME => OUTCOMES,
+        kind::DISTRIBUTION => (2, 2),
+        _ => (1, 1),
+    }
+}
+
 /// Status bytes of P2.3.1.
 pub mod status {
     pub const CREATED: u8 = 0;
@@ -220,6 +234,12 @@ impl Parameters {
 }
 
 impl Market {
+    /// Whether complete sets of claims trade here: an outcome market, or the two sides of a number.
+    #[inline]
+    pub fn has_outcomes(&self) -> bool {
+        has_outcomes(self.kind)
+    }
+
     /// Whether takers pay the elastic fee.
     #[inline]
     pub fn is_elastic(&self) -> bool {
@@ -352,10 +372,10 @@ impl Market {
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
         let (id, creator, nonce) = (reader.array()?, reader.u32()?, reader.u64()?);
         let [kind, status, outcome_count] = reader.array()?;
-        if kind > kind::OUTCOME || status > status::PRUNED {
+        if kind > kind::DISTRIBUTION || status > status::PRUNED {
             return Err(format!("market kind {kind}, status {status}"));
         }
-        let outcomes = if kind == kind::OUTCOME { OUTCOMES } else { (1, 1) };
+        let outcomes = outcomes_of(kind);
         if !(outcomes.0..=outcomes.1).contains(&outcome_count) {
             return Err(format!("a market of kind {kind} with {outcome_count} outcomes"));
         }

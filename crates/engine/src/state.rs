@@ -10,7 +10,7 @@ use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
 use crate::limits::SECOND_NS;
-use crate::market::{decode_pause, encode_pause, kind, status, Market, Markets, Pause};
+use crate::market::{decode_pause, encode_pause, status, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
 use crate::resolution::closing_due;
 use crate::roles::Roles;
@@ -114,6 +114,7 @@ pub struct State<B: Book> {
     pub perps: crate::perp::Perps,
     pub claims: Box<crate::outcome::Claims>,
     pub pools: Box<crate::amm::pool::Pools>,
+    pub questions: Box<crate::amm::question::Questions>,
     pub token: Box<crate::token::Token>,
     pub resolutions: Box<crate::resolution::Resolutions>,
     pub verses: Box<crate::verse::Verses>,
@@ -171,6 +172,7 @@ impl<B: Book> State<B> {
         self.perps.encode(&mut writer);
         self.claims.encode(&mut writer);
         self.pools.encode(&mut writer);
+        self.questions.encode(&mut writer);
         self.books.encode_prices(&mut writer);
         self.token.encode(&mut writer);
         self.resolutions.encode(&mut writer);
@@ -230,6 +232,7 @@ impl<B: Book> State<B> {
         put(&mut *self.claims, reader, crate::outcome::Claims::decode)?;
         self.claims.attach(&self.markets)?;
         put(&mut *self.pools, reader, crate::amm::pool::Pools::decode)?;
+        put(&mut *self.questions, reader, crate::amm::question::Questions::decode)?;
         self.books.decode_prices(reader)?;
         put(&mut *self.token, reader, crate::token::Token::decode)?;
         put(&mut *self.resolutions, reader, crate::resolution::Resolutions::decode)?;
@@ -315,7 +318,7 @@ impl<B: Book> State<B> {
             }
             let market = &self.markets.list[order.market as usize];
             let flipped = order.flags & crate::order::flag::FLIPPED != 0;
-            let takes_no = market.kind == kind::OUTCOME && market.outcome_count == 2 && order.outcome == 1;
+            let takes_no = market.has_outcomes() && market.outcome_count == 2 && order.outcome == 1;
             if order.outcome >= market.outcome_count || flipped != takes_no {
                 return Err(format!("order {} names outcome {}", order.id, order.outcome));
             }
@@ -344,7 +347,7 @@ impl<B: Book> State<B> {
     fn check_resolutions(&self) -> Result<(), String> {
         for (handle, resolution) in self.resolutions.iter() {
             let known = self.markets.list.get(handle as usize).is_some_and(|market| {
-                market.kind == kind::OUTCOME
+                market.has_outcomes()
                     && market.outcome_count == resolution.standing().outcomes()
                     && resolution.parties.iter().all(|party| {
                         let account = self.accounts.list.get(party.account as usize);
@@ -391,7 +394,7 @@ impl<B: Book> State<B> {
         self.perps.due_items(due);
         self.token.due_items(due);
         self.resolutions.due_items(due);
-        let open = |market: &Market| market.kind == kind::OUTCOME && market.status < status::CLOSE_ONLY;
+        let open = |market: &Market| market.has_outcomes() && market.status < status::CLOSE_ONLY;
         let closing = self.markets.list.iter().enumerate().filter(|(_, market)| open(market));
         due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));
         self.vault.due_items(due);

@@ -11,6 +11,7 @@ pub mod micro;
 pub mod normal;
 pub mod pm;
 pub mod pool;
+pub mod question;
 pub mod simpson;
 
 use crate::wire::Code;

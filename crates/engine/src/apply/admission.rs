@@ -14,7 +14,7 @@ use crate::order::flag;
 use crate::wire::command::{
     order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, ClosePosition, Command,
     CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet, PlaceOrder, PlaceTwap, PoolLiquidity,
-    ReplaceOrder, SwapAmm, ALL_MARKETS,
+    ReplaceOrder, SwapAmm, TradeDistribution, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -65,6 +65,7 @@ impl<B: Book> Engine<B> {
                 | Kind::ClosePosition
                 | Kind::AdjustMargin
                 | Kind::SwapAmm
+                | Kind::TradeDistribution
                 | Kind::Liquidate
         );
         if !asks {
@@ -200,6 +201,9 @@ impl<B: Book> Engine<B> {
                 Deed::Acts(Action::Liquidate, Some(command.payload_as::<Liquidate>().market))
             }
             Kind::SwapAmm => Deed::Acts(Action::AmmSwap, Some(command.payload_as::<SwapAmm>().market)),
+            Kind::TradeDistribution => {
+                Deed::Acts(Action::AmmSwap, Some(command.payload_as::<TradeDistribution>().market))
+            }
             Kind::KeeperAct => {
                 let request: KeeperAct = command.payload_as();
                 match request.action {

@@ -222,7 +222,7 @@ impl<B: Book> Engine<B> {
     pub(super) fn open_halts(&mut self, market: u32) {
         let entry = &self.state.markets.list[market as usize];
         let armed = entry.kind != market_kind::SPOT;
-        let range = (entry.kind == market_kind::OUTCOME).then(|| 1_000_000 / entry.tick_size);
+        let range = (entry.has_outcomes()).then(|| 1_000_000 / entry.tick_size);
         self.state.halts.open_market(market, armed, range);
     }
 

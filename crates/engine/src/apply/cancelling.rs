@@ -5,7 +5,6 @@ use super::work::{CancelAccount, CancelMarket, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between};
-use crate::market::kind;
 use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::state::due;
@@ -101,7 +100,7 @@ impl<B: Book> Engine<B> {
     /// Returns what secures an order that is over and emits OrderCancelled.
     pub(crate) fn release(&mut self, command: &Command, order: &Order, reason: u8, output: &mut Output) {
         let market = &self.state.markets.list[order.market as usize];
-        if market.kind == kind::OUTCOME {
+        if market.has_outcomes() {
             return self.release_outcome(command, order, reason, output);
         }
         let asset = if order.side == side::BUY { market.quote } else { market.base };

@@ -7,7 +7,7 @@ use crate::fees::{CAP_E8, FLOOR_E8};
 use crate::governance::parameters::Parameter;
 use crate::id::market_id;
 use crate::limits::*;
-use crate::market::{kind, market_flag, status, unit, Market, Parameters};
+use crate::market::{has_outcomes, kind, market_flag, outcomes_of, status, unit, Market, Parameters};
 use crate::math::MAX_BALANCE;
 use crate::outcome::payout_ticks;
 use crate::output::{Output, Subject};
@@ -93,16 +93,16 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CreateMarket = command.payload_as();
-        if request.market_kind > kind::OUTCOME {
+        if request.market_kind > kind::DISTRIBUTION {
             return reject(
                 Code::INVALID_MARKET_KIND,
-                i64::from(kind::OUTCOME),
+                i64::from(kind::DISTRIBUTION),
                 i64::from(request.market_kind),
             );
         }
         let leveraged = request.market_kind == kind::PERPETUAL;
-        let has_outcomes = request.market_kind == kind::OUTCOME;
-        let (fewest, most) = if has_outcomes { OUTCOMES } else { (1, 1) };
+        let has_outcomes = has_outcomes(request.market_kind);
+        let (fewest, most) = outcomes_of(request.market_kind);
         if !(fewest..=most).contains(&request.outcome_count) {
             let bound = if request.outcome_count < fewest { fewest } else { most };
             return reject(Code::INVALID_OUTCOME_COUNT, i64::from(bound), i64::from(request.outcome_count));

@@ -11,6 +11,7 @@ mod collateral;
 mod conditional;
 mod coverage;
 mod detection;
+mod distribution;
 mod elastic;
 mod feasible;
 mod feeds;

@@ -171,7 +171,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::REPLACE_BELOW_FILLED, filled, total);
         }
         let market = self.market_for_orders(old.market, false)?;
-        if market.kind == kind::OUTCOME {
+        if market.has_outcomes() {
             return self.replace_outcome(command, context, slot, &request, output);
         }
         let form = PlaceOrder {
@@ -401,7 +401,7 @@ impl<B: Book> Engine<B> {
 
     #[inline]
     pub(crate) fn has_outcomes(&self, market: u32) -> bool {
-        self.state.markets.list[market as usize].kind == kind::OUTCOME
+        self.state.markets.list[market as usize].has_outcomes()
     }
 
     #[inline]

@@ -108,7 +108,7 @@ impl<B: Book> Engine<B> {
         let Some(market) = self.state.markets.list.get(request.market as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
         };
-        if market.kind != kind::OUTCOME {
+        if !market.has_outcomes() {
             return reject(Code::INVALID_MARKET_KIND, i64::from(kind::OUTCOME), i64::from(market.kind));
         }
         Ok(market)

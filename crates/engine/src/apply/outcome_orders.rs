@@ -7,7 +7,7 @@ use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between};
 use crate::limits::{CLAIMS_ROOM, MAX_LOTS, MAX_OPEN_ORDERS, RESOLUTION_BUFFER_NS};
-use crate::market::{kind, median, Market};
+use crate::market::{median, Market};
 use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::wire::command::{order_type, side, Command, PlaceOrder, ReplaceOrder};
@@ -185,7 +185,7 @@ impl<B: Book> Engine<B> {
     #[inline(always)]
     pub(super) fn band_of(&self, order: &Order) -> Option<(i64, i64)> {
         let market = &self.state.markets.list[order.market as usize];
-        if market.kind != kind::OUTCOME {
+        if !market.has_outcomes() {
             return market.band(order.side);
         }
         let highest = market.payout_ticks() - 1;
@@ -274,7 +274,7 @@ impl<B: Book> Engine<B> {
         let (side, price) = (request.side, request.price);
         match known {
             None => (None, side, price),
-            Some(market) if market.kind != kind::OUTCOME || request.outcome >= market.outcome_count => {
+            Some(market) if !market.has_outcomes() || request.outcome >= market.outcome_count => {
                 (self.state.books.get(request.market as usize), side, price)
             }
             Some(market) if market.outcome_count == 2 && request.outcome == 1 => {

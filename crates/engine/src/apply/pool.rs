@@ -61,6 +61,13 @@ impl<B: Book> Engine<B> {
         if self.state.pools.pools.contains_key(&request.market) {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(request.market));
         }
+        if market.kind == kind::DISTRIBUTION || request.amm_kind == amm_kind::DISTRIBUTION {
+            return self.create_distribution(command, context, &request, output);
+        }
+        let own = [request.norm, request.lower, request.upper, request.mean, request.sigma];
+        if let Some(&given) = own.iter().find(|&&given| given != 0) {
+            return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, given);
+        }
         let amm = check_kind(market, request.amm_kind, command.time_ns)?;
         let (quote, outcome_count) = (market.quote, market.outcome_count);
         let chosen = u8::from(amm != selected(market));

@@ -35,12 +35,22 @@ impl<B: Book> Engine<B> {
             held[usize::from(outcome)] = free(outcome);
         }
         let held = &held[..usize::from(outcomes)];
-        if held.iter().all(|&held| held == 0) {
+        let owner = (context.account, command.sub);
+        let due = self.distribution_due(owner, request.market)?;
+        let has_none = held.iter().all(|&held| held == 0);
+        if has_none && due.is_none() {
             return reject(Code::NOTHING_TO_REDEEM, 1, 0);
         }
         let amount = payout.value(held.iter().copied());
+        if let Some(due) = due {
+            self.pay_distribution(command, (owner, request.market, quote), due, output);
+        }
+        let of_number = due.map_or(0, |due| due.paid);
+        if has_none {
+            self.after_collateral(command, owner.0, owner.1, output);
+            return Ok(of_number as u64);
+        }
         let postings = &mut output.postings;
-        let owner = (context.account, command.sub);
         post_system(&mut self.state.system, postings, line::SET_ESCROW, request.market + 1, quote, -amount);
         post_user(&mut self.state.accounts, postings, owner.0, owner.1, quote, line::FREE, amount);
         let escrow = self.state.system.get(line::SET_ESCROW, request.market + 1, quote);
@@ -51,7 +61,7 @@ impl<B: Book> Engine<B> {
         }
         self.sweep_escrow(command, request.market, quote, output);
         self.after_collateral(command, owner.0, owner.1, output);
-        Ok(amount as u64)
+        Ok((amount + of_number) as u64)
     }
 
     /// When no claim is worth anything any more, what is left in the escrow goes to insurance.

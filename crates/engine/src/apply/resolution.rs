@@ -235,7 +235,7 @@ impl<B: Book> Engine<B> {
     /// A market that its operator closes needs no end by time any more.
     pub(crate) fn unschedule_closing(&mut self, market: u32) {
         let entry = &self.state.markets.list[market as usize];
-        if entry.kind == kind::OUTCOME {
+        if entry.has_outcomes() {
             self.state.due.remove(&closing_due(market, entry.settle_time_ns));
         }
     }
@@ -249,7 +249,7 @@ impl<B: Book> Engine<B> {
         let Some(market) = self.state.markets.list.get(handle as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(handle));
         };
-        if market.kind != kind::OUTCOME {
+        if !market.has_outcomes() {
             return reject(Code::INVALID_MARKET_KIND, i64::from(kind::OUTCOME), i64::from(market.kind));
         }
         Ok(market)
@@ -266,7 +266,9 @@ impl<B: Book> Engine<B> {
             of_sub.map(|holding| holding.free + holding.held).sum::<i64>()
         });
         let (least, most) = held.fold((i64::MAX, 0), |(least, most), held| (least.min(held), most.max(held)));
-        (most - least, most)
+        let of_number = entry.subs().map(|sub| self.state.questions.exposure(market, (account, sub.index)));
+        let of_number = of_number.fold(0_i64, i64::saturating_add);
+        ((most - least).saturating_add(of_number), most.saturating_add(of_number))
     }
 
     fn check_bond_money(&self, account: u32, sub: u8, quote: u16, bond: i64) -> Result<(), Reject> {

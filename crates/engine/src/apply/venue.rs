@@ -43,7 +43,7 @@ impl<B: Book> Engine<B> {
         let Some(known) = self.state.markets.list.get(market as usize) else {
             return reject(Code::MARKET_NOT_FOUND, self.state.markets.list.len() as i64, i64::from(market));
         };
-        if known.kind != market_kind::OUTCOME {
+        if !known.has_outcomes() {
             return reject(Code::INVALID_MARKET_KIND, i64::from(market_kind::OUTCOME), i64::from(known.kind));
         }
         if key == [0; 32] {

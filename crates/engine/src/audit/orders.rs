@@ -3,7 +3,6 @@
 use super::book::{Order, BUY, NONE};
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
-use super::outcome::OUTCOME;
 use super::perpetual::PERPETUAL;
 use super::records::{check_movements, Movement};
 use super::specials::{secured_while_waiting, waits};
@@ -43,7 +42,7 @@ impl Market {
         if self.kind == PERPETUAL {
             return Ok(0);
         }
-        debug_assert!(self.kind != OUTCOME, "orders of outcome markets are secured by their own rule");
+        debug_assert!(!self.has_outcomes(), "orders of outcome markets are secured by their own rule");
         if side == BUY {
             let value = self.value(price, lots)?;
             return Ok(value + fee_ceil(value, fee_cap_e6bp));
@@ -55,7 +54,7 @@ impl Market {
 
     /// What must secure `lots` of an order.
     pub(super) fn reserve_of(&self, order: &Order, lots: i64) -> Check<i64> {
-        if self.kind == OUTCOME {
+        if self.has_outcomes() {
             return self.outcome_reserve(order, lots);
         }
         self.reserve(order.side, order.price, lots, order.fee_cap_e6bp)
@@ -114,7 +113,7 @@ impl Auditor {
         }
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         let (book, flipped) = self.place_in_book(&market, event, body.outcome, body.price)?;
-        let on_claims = market.kind == OUTCOME && body.side != BUY;
+        let on_claims = market.has_outcomes() && body.side != BUY;
         let body = market.in_book_terms(&body);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);
@@ -321,7 +320,7 @@ impl Auditor {
         if market.kind == PERPETUAL {
             return self.perpetual_trade(event, &body, (taker_slot, maker_slot), postings);
         }
-        if market.kind == OUTCOME {
+        if market.has_outcomes() {
             return self.outcome_trade(event, &body, (taker_slot, maker_slot), postings);
         }
         // A slice is secured by itself, everything else as a whole.

@@ -10,6 +10,7 @@ use crate::hash::Map;
 use crate::wire::event::{trade_kind, ClaimsBody, Event, EventKind, OrderBody, Posting, SetBody, TradeBody};
 
 pub const OUTCOME: u8 = 2;
+pub const DISTRIBUTION: u8 = 3;
 /// Micro-quote that a whole winning contract pays.
 pub const PAYOUT: i64 = 1_000_000;
 const FEWEST_OUTCOMES: u8 = 2;
@@ -153,7 +154,7 @@ impl Market {
 
     /// Orders for outcome 1 of two stand in the book of outcome 0: on the other side, at the complement of their price.
     fn flips(&self, outcome: u8) -> bool {
-        self.kind == OUTCOME && self.outcome_count == 2 && outcome == 1
+        self.has_outcomes() && self.outcome_count == 2 && outcome == 1
     }
 
     /// An order as its book shows it.
@@ -194,7 +195,7 @@ impl Auditor {
             event.order,
             market.outcome_count
         );
-        if market.kind != OUTCOME {
+        if !market.has_outcomes() {
             return Ok((self.books.book(event.market, 0), false));
         }
         let ticks = market.payout_ticks();
@@ -293,7 +294,7 @@ impl Auditor {
 
     /// Number of outcomes as its identity tells it.
     pub(super) fn outcomes_identified(&mut self, market: u32, outcome_count: u8) -> Check {
-        let is_outcome = self.market(market)?.kind == OUTCOME;
+        let is_outcome = self.market(market)?.has_outcomes();
         let bounds = if is_outcome { FEWEST_OUTCOMES..=MOST_OUTCOMES } else { 1..=1 };
         ensure!(bounds.contains(&outcome_count), "I20", "market {market} has {outcome_count} outcomes");
         self.markets[market as usize].outcome_count = outcome_count;
@@ -316,7 +317,7 @@ impl Auditor {
         let minted = kind == EventKind::SetMinted;
         let open = if minted { market.status == ACTIVE } else { (ACTIVE..SETTLED).contains(&market.status) };
         ensure!(
-            market.kind == OUTCOME && open,
+            market.has_outcomes() && open,
             "I25",
             "sets of market {} move in status {}",
             event.market,

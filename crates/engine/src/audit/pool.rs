@@ -4,7 +4,7 @@
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, POOL_CASH, SET_ESCROW};
 use super::orders::fee_movements;
-use super::outcome::{ClaimsMove, OUTCOME};
+use super::outcome::ClaimsMove;
 use super::records::check_movements;
 use super::{Auditor, Market};
 use crate::hash::Map;
@@ -101,7 +101,7 @@ fn holds(amount: i64, needed: f64) -> bool {
 impl Auditor {
     pub(super) fn check_pool(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
         let market = *self.market(event.market)?;
-        ensure!(market.kind == OUTCOME, "I17", "market {} has no outcomes, but a pool", event.market);
+        ensure!(market.has_outcomes(), "I17", "market {} has no outcomes, but a pool", event.market);
         match kind {
             EventKind::PoolCreated => self.pool_created(event, postings),
             EventKind::AmmSwapped => self.swapped(event, postings),
@@ -365,7 +365,7 @@ impl Auditor {
     }
 
     pub(super) fn has_pool(&self, market: u32) -> bool {
-        self.pools.pools.contains_key(&market)
+        self.pools.pools.contains_key(&market) || self.questions.has(market)
     }
 
     fn pool(&self, market: u32) -> Check<Pool> {

@@ -2,7 +2,7 @@
 
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, PENDING_WITHDRAWAL, WORLD};
-use super::outcome::{OUTCOME, PAYOUT};
+use super::outcome::{DISTRIBUTION, OUTCOME, PAYOUT};
 use super::{Auditor, Market};
 use crate::hash::{id32, Id, Map, Set};
 use crate::id;
@@ -284,7 +284,7 @@ impl Auditor {
             body.lot_size
         );
         let known = (body.base as usize) < self.records.assets && (body.quote as usize) < self.records.assets;
-        let trades = if body.market_kind == OUTCOME {
+        let trades = if matches!(body.market_kind, OUTCOME | DISTRIBUTION) {
             body.base == body.quote && body.tick_size < PAYOUT && PAYOUT % body.tick_size == 0
         } else {
             body.base != body.quote

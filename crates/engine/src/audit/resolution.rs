@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::fault::{ensure, fault, Check};
 use super::ledger::{BOND_ESCROW, FREE, INSURANCE, SET_ESCROW};
-use super::outcome::{ClaimsMove, OUTCOME};
+use super::outcome::ClaimsMove;
 use super::records::check_movements;
 use super::Auditor;
 use crate::wire::event::{
@@ -184,6 +184,13 @@ impl Auditor {
         found.ok_or_else(|| fault("I22", format_args!("market {market} is not in resolution")))
     }
 
+    /// What a market pays, once that is final.
+    pub(super) fn final_vector(&mut self, market: u32) -> Check<Vec<u32>> {
+        let entry = self.resolution_of(market)?;
+        ensure!(entry.is_final, "I22", "market {market} pays before it is final");
+        Ok(entry.standing.clone())
+    }
+
     fn payout_shown(&mut self, event: &Event) -> Check {
         let body: PayoutBody = event.body_as();
         let shown = &mut self.resolutions.shown;
@@ -205,7 +212,7 @@ impl Auditor {
         let market = *self.market(event.market)?;
         let time_ns = self.time_ns;
         ensure!(
-            market.kind == OUTCOME && body.outcomes == market.outcome_count,
+            market.has_outcomes() && body.outcomes == market.outcome_count,
             "I22",
             "market {} of {} outcomes resolves with {}",
             event.market,
@@ -439,9 +446,7 @@ impl Auditor {
         let body: RedeemedBody = event.body_as();
         let market = *self.market(event.market)?;
         self.check_sets_in_pause(event.market, false)?;
-        let entry = self.resolution_of(event.market)?;
-        ensure!(entry.is_final, "I22", "market {} pays before it is final", event.market);
-        let vector = entry.standing.clone();
+        let vector = self.final_vector(event.market)?;
         let (account, sub) = (event.account, event.sub);
         let held: Vec<i64> = (0..market.outcome_count)
             .map(|outcome| self.claim(account, sub, event.market, outcome).0)

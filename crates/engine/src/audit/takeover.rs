@@ -5,7 +5,6 @@ use super::book::Order;
 use super::fault::{fault, Check, Fault};
 use super::feeds::{Feed, Pending};
 use super::index::{Hour, Source, Standing, Terms};
-use super::outcome::OUTCOME;
 use super::perpetual::PERPETUAL;
 use super::position::{Perp, Position};
 use super::records::{Account, Withdrawal};
@@ -98,6 +97,7 @@ impl Auditor {
         for (&place, provider) in &state.pools.providers {
             self.pools.load_provider(place, provider);
         }
+        self.questions.load(&state.questions);
         self.take_over_values(engine)?;
         self.take_over_positions(engine)?;
         let stake_asset = state.assets.iter().position(|asset| asset.flags & asset_flag::STAKE != 0);
@@ -293,7 +293,7 @@ impl Auditor {
         orders.sort_unstable_by_key(|order| order.priority);
         for order in orders {
             let market = *self.market(order.market)?;
-            let on_claims = market.kind == OUTCOME && order.given_side() == side::SELL;
+            let on_claims = market.has_outcomes() && order.given_side() == side::SELL;
             let asset = if order.side == side::BUY { market.quote } else { market.base };
             let balance = self.ledger.slot(order.account, order.sub, asset);
             let hidden = state.triggers.hidden(order);

@@ -2,7 +2,6 @@
 //! up, and a batch tells what became of its items (P6.3, P6.7).
 
 use super::fault::{ensure, Check};
-use super::outcome::OUTCOME;
 use super::Auditor;
 use crate::hash::Map;
 use crate::venue::{Source, Venues};
@@ -127,7 +126,7 @@ impl Auditor {
         let body: VenueLinkBody = event.body_as();
         let market = *self.market(event.market)?;
         ensure!(
-            market.kind == OUTCOME && market.outcome_count == body.outcomes,
+            market.has_outcomes() && market.outcome_count == body.outcomes,
             "I25",
             "market {} has {} outcomes, not {}",
             event.market,

@@ -6,7 +6,7 @@
 use crate::codec::{Reader, Writer};
 use crate::index::Index;
 use crate::limits::MAX_CLAIMS;
-use crate::market::{kind, Markets};
+use crate::market::Markets;
 use crate::math::MAX_BALANCE;
 
 /// Account of what a market's pool holds, with sub-account 0.
@@ -243,15 +243,13 @@ impl Claims {
     /// A claim on an outcome that does not exist.
     pub fn attach(&mut self, markets: &Markets) -> Result<(), String> {
         for (handle, market) in markets.list.iter().enumerate() {
-            if market.kind == kind::OUTCOME {
+            if market.has_outcomes() {
                 self.open_market(handle as u32, market.outcome_count);
             }
         }
         for row in &self.rows {
             let market = markets.list.get(row.market as usize);
-            if !market
-                .is_some_and(|market| market.kind == kind::OUTCOME && row.outcome < market.outcome_count)
-            {
+            if !market.is_some_and(|market| market.has_outcomes() && row.outcome < market.outcome_count) {
                 return Err(format!("claim {row:?} names no outcome"));
             }
             let first = self.first[row.market as usize] as usize;

@@ -15,7 +15,7 @@ pub use super::perpetual::{
     AdjustMargin, ClosePosition, FundInsurance, Liquidate, OneMarket, SetSuitability, UpdateAsset,
     UpdateMarketRisk,
 };
-pub use super::pool::{CreatePool, PoolLiquidity, SwapAmm};
+pub use super::pool::{CreatePool, PoolLiquidity, SwapAmm, TradeDistribution};
 pub use super::resolution::{ClaimPayout, VoteResolution};
 pub use super::token::{
     AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
@@ -200,6 +200,7 @@ kinds! {
     AddLiquidity = (0x0502, 0) PoolLiquidity;
     RemoveLiquidity = (0x0502, 1) PoolLiquidity;
     CollectLiquidity = (0x0502, 2) PoolLiquidity;
+    TradeDistribution = (0x0503, 0) TradeDistribution;
     MintSet = (0x0601, 0) OneSet;
     MergeSet = (0x0602, 0) OneSet;
     Redeem = (0x0603, 0) OneMarket;

@@ -26,7 +26,10 @@ pub use super::perpetual::{
     funding_skip, position_cause, AmountBody, FundingBody, MarkBody, MarketRiskBody, PositionBody,
     SuitabilityBody,
 };
-pub use super::pool::{LiquidityBody, PoolBody, RescaleBody, SwapBody};
+pub use super::pool::{
+    DistributionBody, DistributionMoveBody, DistributionPaidBody, LiquidityBody, PoolBody, RescaleBody,
+    SwapBody,
+};
 pub use super::resolution::{
     BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, RedeemedBody, SweptBody, VoteBody,
 };
@@ -231,6 +234,9 @@ event_kinds! {
     LiquidityRemoved = 0x0504 LiquidityBody;
     PoolRescaled = 0x0505 RescaleBody;
     LiquidityCollected = 0x0506 LiquidityBody;
+    DistributionCreated = 0x0507 DistributionBody;
+    DistributionMoved = 0x0508 DistributionMoveBody;
+    DistributionPaid = 0x0509 DistributionPaidBody;
     SetMinted = 0x0601 SetBody;
     SetMerged = 0x0602 SetBody;
     ClaimsMoved = 0x0604 ClaimsBody;

@@ -3,8 +3,22 @@
 use crate::record;
 
 record! {
-    /// 0109: the funding makes the liquidity; kind 0 takes the one of the selection table.
-    CreatePool: 16 { market: u32, amm_kind: u8, reserved: u8, reserved2: u16, funding: i64 }
+    /// 0109: the funding makes the liquidity; kind 0 takes the one of the selection table. For a distribution market the
+    /// funding is what backs the claims; the rest is its own and 0 for others.
+    CreatePool: 56 {
+        market: u32,
+        amm_kind: u8,
+        reserved: u8,
+        reserved2: u16,
+        funding: i64,
+        /// L2 norm of the claims in micro-quote.
+        norm: i64,
+        /// Bounds of the number, mean and width of the first claim, in its own unit times 10⁶.
+        lower: i64,
+        upper: i64,
+        mean: i64,
+        sigma: i64,
+    }
 }
 
 record! {
@@ -33,6 +47,53 @@ record! {
     /// 0502: micro-quote to add, or the provider's shares to take out (none to collect what a dynamic pool has set
     /// free); fewest shares, or least money, to get.
     PoolLiquidity: 24 { market: u32, reserved: u32, amount: i64, min_out: i64 }
+}
+
+record! {
+    /// 0503: where the market's claim is moved to, in the number's unit times 10⁶; most collateral in micro-quote, without
+    /// the fee; 0 = no deadline.
+    TradeDistribution: 40 { market: u32, reserved: u32, mean: i64, sigma: i64, max_collateral: i64, deadline_ns: i64 }
+}
+
+record! {
+    /// A new distribution market's pool; the creator has the first claim.
+    DistributionBody: 48 { norm: i64, backing: i64, lower: i64, upper: i64, mean: i64, sigma: i64 }
+}
+
+record! {
+    /// A trade that moved a distribution market's claim, and what it posted.
+    DistributionMoveBody: 72 {
+        from_mean: i64,
+        from_sigma: i64,
+        mean: i64,
+        sigma: i64,
+        collateral: i64,
+        fee: i64,
+        /// Of the fee, to the pool's cash.
+        provider_fee: i64,
+        /// Claims of the trader in this market with the new one.
+        claims: u32,
+        reserved: u32,
+        /// Cash of the pool after it.
+        cash: i64,
+    }
+}
+
+record! {
+    /// Claims of a sub-account in a distribution market, paid at its value in the number's unit times 10⁶.
+    DistributionPaidBody: 48 {
+        value: i64,
+        paid: i64,
+        /// Of it, what the creator has of the backing and of fees.
+        residual: i64,
+        /// What rounding kept, to insurance behind the last payment.
+        swept: i64,
+        /// Cash of the pool after it.
+        cash: i64,
+        claims: u32,
+        /// 1: the market is INVALID and has no value; every collateral returns.
+        invalid: u32,
+    }
 }
 
 record! {

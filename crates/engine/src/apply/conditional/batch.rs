@@ -11,7 +11,6 @@ use crate::engine::{Context, Engine};
 use crate::idempotency::Known;
 use crate::ledger::{line, post_between};
 use crate::limits::MAX_ORDER_BATCH;
-use crate::market::kind;
 use crate::order::{flag, Order, SLOT_BITS};
 use crate::output::{Output, Subject};
 use crate::state::due;
@@ -252,7 +251,7 @@ impl<B: Book> Engine<B> {
         let (base, quote) = (market.base, market.quote);
         let asset = if order.side == side::BUY { quote } else { base };
         let (owner, lines) = ((order.account, order.sub), (line::HELD, line::FREE));
-        if market.kind == kind::OUTCOME && order.given_side() == side::SELL {
+        if market.has_outcomes() && order.given_side() == side::SELL {
             let back = (order.reserve, -order.reserve);
             self.state.claims.shift(owner, order.market, order.outcome, back);
         } else {

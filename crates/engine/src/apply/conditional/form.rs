@@ -4,7 +4,7 @@ use super::super::order_form::{check_time, check_value, protective_limit, slippa
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::*;
-use crate::market::{kind, slipped, Market};
+use crate::market::{slipped, Market};
 use crate::trigger::{waits, Special};
 use crate::wire::command::{order_flag, order_type, side, stp, time_in_force, trigger_source, PlaceOrder};
 use crate::wire::error::{reject, Code, Reject};
@@ -36,7 +36,7 @@ impl<B: Book> Engine<B> {
         now_ns: i64,
     ) -> Result<Form, Reject> {
         // Claims are traded with plain orders only.
-        if market.kind == kind::OUTCOME {
+        if market.has_outcomes() {
             let latest = i64::from(order_type::MARKET);
             return reject(Code::INVALID_ORDER_TYPE, latest, i64::from(request.order_type));
         }

@@ -11,7 +11,7 @@ use crate::engine::{Context, Engine};
 use crate::gate::Action;
 use crate::ledger::{line, post_between};
 use crate::limits::*;
-use crate::market::{kind, Market};
+use crate::market::Market;
 use crate::order::{flag, Order};
 use crate::output::Output;
 use crate::state::due;
@@ -36,7 +36,7 @@ impl<B: Book> Engine<B> {
         }
         let reduces = request.order_flags & order_flag::REDUCE_ONLY != 0;
         let market = self.market_for_orders(request.market, reduces)?;
-        if market.kind == kind::OUTCOME {
+        if market.has_outcomes() {
             return reject(
                 Code::INVALID_ORDER_TYPE,
                 i64::from(order_type::MARKET),

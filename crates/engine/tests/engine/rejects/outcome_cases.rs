@@ -14,7 +14,7 @@ macro_rules! cases {
 
 /// Codes and the commands that get them.
 pub const OUTCOME_CASES: &[(Code, Build)] = cases! {
-    INVALID_MARKET_KIND: |_| changed_market(CreateMarket { market_kind: 3, ..market_request() });
+    INVALID_MARKET_KIND: |_| changed_market(CreateMarket { market_kind: 4, ..market_request() });
     INVALID_MARKET_KIND: |_| sets(ALICE, Kind::MintSet, 0, 1);
     INVALID_OUTCOME_COUNT: |_| outcome_market(9, 1);
     INVALID_OUTCOME_COUNT: |_| outcome_market(9, 0);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tradewind_engine::audit::Auditor;
 use tradewind_engine::fees::{provider_share, split, Profile};
 use tradewind_engine::ledger::line;
+use tradewind_engine::limits::RESOLUTION_BUFFER_NS;
 use tradewind_engine::resolution::payout::{choice, pack};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{
@@ -163,9 +164,9 @@ fn a_trade_is_refused_by_bounds_width_limit_money_time_and_number_of_claims() {
     }
     world.refuse(towards(ALICE, market, UNIT, UNIT), Code::TOO_MANY_CLAIMS);
     world.accept(towards(BOB, market, UNIT, UNIT));
-    world.wait(2 * HOUR);
+    world.wait(3 * HOUR - RESOLUTION_BUFFER_NS);
     world.refuse(towards(BOB, market, 0, UNIT), Code::IN_RESOLUTION_BUFFER);
-    world.wait(HOUR);
+    world.wait(RESOLUTION_BUFFER_NS);
     world.refuse(towards(BOB, market, 0, UNIT), Code::MARKET_NOT_ACTIVE);
     world.auditor.verify().unwrap();
 }

@@ -279,4 +279,11 @@ def pool_quote(
     coverage_ppm: int | None,
     most_e6bp: int,
 ) -> dict[str, int]: ...
+def distribution_quote(
+    market: tuple[int, int, int, int],
+    from_: tuple[int, int],
+    to: tuple[int, int],
+    coverage_ppm: int | None,
+    most_e6bp: int,
+) -> dict[str, int]: ...
 def bench_market_maker(kind: str, outcomes: int, count: int, batch: int = ...) -> tuple[int, int]: ...

@@ -52,6 +52,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bench_pool::bench_market_maker, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_prices, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_quote, module)?)?;
+    module.add_function(wrap_pyfunction!(pool::distribution_quote, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_touched, module)?)?;
     module.add_function(wrap_pyfunction!(bench_leveraged::bench_price_steps, module)?)?;
     module.add_function(wrap_pyfunction!(bench_coverage::bench_coverage_changes, module)?)?;

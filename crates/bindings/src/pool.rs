@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tradewind_engine::amm::dynamic::{Decay, SIDES};
 use tradewind_engine::amm::pool::{thin_bp, Ask, Pool, Reserves};
+use tradewind_engine::amm::question::{Question, Shape};
 use tradewind_engine::amm::MAX_OUTCOMES;
 use tradewind_engine::coverage::Coverage;
 use tradewind_engine::fees;
@@ -114,5 +115,40 @@ pub fn pool_quote<'py>(
     quote.set_item("price_before_ppb", priced.before_ppb)?;
     quote.set_item("price_after_ppb", priced.after_ppb)?;
     quote.set_item("minted", priced.minted)?;
+    Ok(quote)
+}
+
+/// What moving the claim of a distribution market to another mean and width costs now: `collateral`, `fee`,
+/// `provider_fee` in micro-quote and `rate_e8`. `market` is norm, backing, lower and upper bound; claims are mean and
+/// width; numbers in the question's unit times 10⁶.
+///
+/// Raises:
+///     Rejected: INVALID_BOUNDS, SIGMA_BELOW_MINIMUM, INVALID_AMOUNT when nothing moves, and what the kernel refuses.
+#[pyfunction]
+pub fn distribution_quote<'py>(
+    py: Python<'py>,
+    market: (i64, i64, i64, i64),
+    from: (i64, i64),
+    to: (i64, i64),
+    coverage_ppm: Option<u64>,
+    most_e6bp: u32,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (norm, backing, lower, upper) = market;
+    if norm < 1 || backing < 1 || lower >= upper || from.1 < 1 {
+        return Err(PyValueError::new_err("no distribution market is like this"));
+    }
+    let shape = |(mean, sigma)| Shape { mean, sigma };
+    let question = Question { norm, backing, lower, upper, shape: shape(from), ..Question::default() };
+    let refused = |(code, bound, given)| rejected(Reject::new(code, bound, given));
+    question.check(shape(to)).map_err(refused)?;
+    let collateral = question.collateral(shape(to)).map_err(|code| refused((code, from.0, to.0)))?;
+    let coverage = coverage_ppm.map_or(Coverage::INFINITE, Coverage::from_ppm);
+    let rate_e8 = fees::taker_rate_e8(coverage, 0, 0).min(most_e6bp.saturating_mul(100));
+    let fee = fees::amount(collateral, rate_e8);
+    let quote = PyDict::new(py);
+    quote.set_item("collateral", collateral)?;
+    quote.set_item("fee", fee)?;
+    quote.set_item("provider_fee", fees::provider_share(fee))?;
+    quote.set_item("rate_e8", rate_e8)?;
     Ok(quote)
 }

@@ -28,6 +28,7 @@ from tradewind.api.permissions import Permission, UndeclaredRouteError, permissi
 from tradewind.api.pool_desk import PoolDesk, pool_commands
 from tradewind.api.pool_reads import PoolReads, pool_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
+from tradewind.api.question_desk import QuestionDesk, question_commands, question_reads
 from tradewind.api.reads import Reads
 from tradewind.api.resolution import (
     ResolutionDesk,
@@ -79,6 +80,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     venues = VenueDesk(desk)
     more = [*staking, *vault, *venue_commands(venues), *set_routes(desk)]
     more += pool_commands(PoolDesk(exchange_desk, pools))
+    questions = QuestionDesk(exchange_desk)
+    more += question_commands(questions)
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
@@ -88,6 +91,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *claim_reads(desk.directory),
         *vault_reads(VaultReads(desk.directory)),
         *pool_reads(pools),
+        *question_reads(questions),
         *venue_reads(venues),
         *resolution_reads(ResolutionReads(exchange_desk)),
         *read_routes(reads),

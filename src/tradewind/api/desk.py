@@ -47,6 +47,10 @@ ISOLATED: Final = 1
 NO_KEY: Final = bytes(KEY_BYTES)
 
 
+OUTCOME_KINDS: Final = ("outcome", "distribution")
+"""Kinds of markets whose claims pay the quote."""
+
+
 class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An accepted command. `value` is the handle it created; `duplicate`: answered from an earlier equal
     command.
@@ -178,7 +182,7 @@ class Desk:
         owner = self._actor(one, "operator")
         quote = self.directory.asset(one.quote)
         # Claims are no asset: the base of an outcome market is its quote.
-        base = quote if one.kind == "outcome" else self.directory.asset(self._base_of(one))
+        base = quote if one.kind in OUTCOME_KINDS else self.directory.asset(self._base_of(one))
         tick, lot = parse_amount(one.tick_size), parse_amount(one.lot_size)
         self._check_grid(tick, lot)
         fees = {
@@ -224,19 +228,21 @@ class Desk:
     @staticmethod
     def _outcomes_of(one: req.CreateMarket) -> tuple[int, int]:
         """Number of outcomes, and when the market settles in ns."""
-        if one.kind != "outcome":
+        if one.kind not in OUTCOME_KINDS:
             if one.outcomes is not None or one.settle is not None:
                 raise ApiFailure(400, "MALFORMED_REQUEST", f"a {one.kind} market has no outcomes to settle")
             return 1, 0
-        if one.outcomes is None or one.settle is None:
+        # The two sides of a number: high and low.
+        outcomes = 2 if one.kind == "distribution" and one.outcomes is None else one.outcomes
+        if outcomes is None or one.settle is None:
             raise ApiFailure(400, "MALFORMED_REQUEST", "state `outcomes` and the moment to `settle`")
         if one.base is not None:
             raise ApiFailure(
-                400, "MALFORMED_REQUEST", "an outcome market has no base: its claims pay the quote"
+                400, "MALFORMED_REQUEST", f"a market of kind {one.kind} has no base: its claims pay the quote"
             )
-        if not 0 <= one.outcomes <= 255:
-            raise failure_of(reject("INVALID_OUTCOME_COUNT", bound=64, given=one.outcomes))
-        return one.outcomes, settle_time_ns(one.settle)
+        if not 0 <= outcomes <= 255:
+            raise failure_of(reject("INVALID_OUTCOME_COUNT", bound=64, given=outcomes))
+        return outcomes, settle_time_ns(one.settle)
 
     def _feed_of(self, one: req.CreateMarket) -> int:
         if one.kind != "perpetual":
@@ -435,7 +441,7 @@ class Desk:
         fields = order_fields(market, one, self.node.now_ns())
         own = self._own_orders(account)
         if own is not None:
-            if market.market.kind is MarketKind.OUTCOME:
+            if market.market.has_outcomes:
                 raise ApiFailure(
                     422,
                     "INVALID_MARKET_KIND",

@@ -52,11 +52,11 @@ class Directory:
         return found
 
     def symbol_of(self, market: Market) -> str:
-        """`BTC/USDT`, `BTC-PERP` of a perpetual market, whose quote is the settlement asset, or `OUTCOME-7`
-        of the outcome market with that number.
+        """`BTC/USDT`, `BTC-PERP` of a perpetual market, whose quote is the settlement asset, `OUTCOME-7`
+        of the outcome market with that number, or `DISTRIBUTION-7`.
         """
-        if market.kind is MarketKind.OUTCOME:
-            return f"OUTCOME-{market.market}"
+        if market.has_outcomes:
+            return f"{market.kind.name}-{market.market}"
         assets = self.views.assets.by_number
         base = assets[market.base].symbol
         if market.kind is MarketKind.PERPETUAL:

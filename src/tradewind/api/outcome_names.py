@@ -7,7 +7,6 @@ from typing import Final
 
 from tradewind.api.directory import NamedMarket
 from tradewind.api.problems import ApiFailure, failure_of
-from tradewind.core.enums import MarketKind
 from tradewind.core.errors import reject
 
 BINARY: Final = ("yes", "no")
@@ -58,7 +57,7 @@ def outcome_fields(market: NamedMarket, outcome: str | int | None) -> dict[str, 
     Raises:
         ApiFailure: INVALID_OUTCOME; MALFORMED_REQUEST when an order in an outcome market names none.
     """
-    if market.market.kind is MarketKind.OUTCOME and outcome is None:
+    if market.market.has_outcomes and outcome is None:
         known = ", ".join(outcome_name(market, one) for one in range(market.market.outcome_count))
         raise ApiFailure(400, "MALFORMED_REQUEST", f"state the `outcome`: {known}")
     return {"outcome": 0 if outcome is None else outcome_number(market, outcome)}

@@ -11,7 +11,7 @@ from tradewind.api.numbers import parse_size, plain_text
 from tradewind.api.outcome_names import outcome_name
 from tradewind.api.requests import Number, Request
 from tradewind.core import commands as build
-from tradewind.core.enums import MarketKind, Side
+from tradewind.core.enums import Side
 from tradewind.core.units import from_micros
 from tradewind.node.projections.book import Book
 from tradewind.node.projections.claims import Holding
@@ -92,7 +92,7 @@ class OutcomeReads:
     def facts(self, named: NamedMarket) -> dict[str, Any]:
         """Outcomes, sets and settlement of an outcome market; nothing for other markets."""
         one = named.market
-        if one.kind is not MarketKind.OUTCOME:
+        if not one.has_outcomes:
             return {}
         return {
             "outcomes": [self._outcome_row(named, outcome) for outcome in range(one.outcome_count)],

@@ -64,7 +64,7 @@ class CreateMarket(Request, kw_only=True):
     `base`, and a moment at which it `settle`s, such as 2027-01-31T12:00:00Z, at least an hour ahead.
     """
 
-    kind: Literal["spot", "perpetual", "outcome"] = "spot"
+    kind: Literal["spot", "perpetual", "outcome", "distribution"] = "spot"
     feed: str | None = None
     outcomes: int | None = None
     settle: str | None = None

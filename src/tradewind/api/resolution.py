@@ -12,6 +12,7 @@ from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import amount_text, parse_amount
 from tradewind.api.payouts import payout_fields, payout_text
 from tradewind.api.problems import ApiFailure, failure_of
+from tradewind.api.question_desk import payout_at
 from tradewind.api.requests import Number, Request
 from tradewind.api.route import CommandRoute
 from tradewind.core.enums import Line
@@ -127,9 +128,24 @@ class ResolutionDesk:
             market=self._directory.market(name).handle,
             round=present if one.round is None else one.round,
             bond=parse_amount(bond),
-            **payout_fields(one.payout),
+            **self._payout(name, one.payout),
             **evidence_of(one.evidence),
         )
+
+    def _payout(self, name: str, text: str) -> dict[str, int | bytes]:
+        """Fields of a payout; `value=3.2` names the number of a distribution market.
+
+        Raises:
+            ApiFailure: INVALID_PAYOUT_VECTOR; POOL_NOT_FOUND for a number in a market that has no bounds.
+        """
+        form, _, value = text.partition("=")
+        if form.strip().lower() != "value":
+            return payout_fields(text)
+        market = self._directory.market(name).handle
+        question = self._views.questions.by_market.get(market)
+        if question is None:
+            raise failure_of(reject("POOL_NOT_FOUND", given=market))
+        return payout_fields(payout_at(question, value.strip()))
 
     async def vote(self, name: str, one: VotePayout) -> Done:
         """A vote; ARBITER."""
@@ -142,7 +158,7 @@ class ResolutionDesk:
             "arbiter",
             market=market,
             round=present if one.round is None else one.round,
-            **payout_fields(one.payout),
+            **self._payout(name, one.payout),
         )
         after = self._state(market)
         done.effect = {"decided": after is not None and after.stage != DISPUTED}

@@ -40,7 +40,8 @@ def create(
     ],
     *,
     kind: Annotated[
-        Literal["spot", "perpetual", "outcome"], Parameter(help="what is traded; outcome with --outcomes")
+        Literal["spot", "perpetual", "outcome", "distribution"],
+        Parameter(help="what is traded; outcome with --outcomes"),
     ] = "spot",
     outcomes: Annotated[
         int | None, Parameter(help="number of outcomes of an outcome market, 2 to 64")
@@ -75,11 +76,11 @@ def create(
     An outcome market: tradewind market create USDC --outcomes 2 --settle 2027-01-31T12:00:00Z
     --tick-size 0.001 --lot-size 0.001 --taker-bps 28 --maker-bps 0
     """
-    if outcomes is not None:
+    if outcomes is not None and kind != "distribution":
         kind = "outcome"
     base: str | None
     base, slash, quote = symbol.upper().partition("/")
-    if kind == "outcome" and not slash:
+    if kind in ("outcome", "distribution") and not slash:
         base, quote = None, symbol.upper()
     elif not slash or not base or not quote:
         raise CommandFailure(ExitCode.CANNOT, "BAD_SYMBOL", f"{symbol!r} is not a symbol such as BTC/USDT")

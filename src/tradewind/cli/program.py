@@ -44,6 +44,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
     "set": ("tradewind.cli.sets:sets", OPERATE, "Complete sets of outcome markets: mint, merge, claims."),
     "pool": ("tradewind.cli.pool:pool", OPERATE, "Market makers: create, quote, swap, liquidity."),
+    "distribution": (
+        "tradewind.cli.distribution:distribution",
+        OPERATE,
+        "Markets of a number: create, quote, move.",
+    ),
     "position": ("tradewind.cli.position:position", OPERATE, "List, health, simulate, close, margin."),
     "oracle": ("tradewind.cli.oracle:oracle", OPERATE, "Feeds: sources, prices, states, overrides."),
     "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),

@@ -14,7 +14,11 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json
 resolve = App(name="resolve", help="Outcome markets: propose, vote, finalise and show what they pay.")
 Market = Annotated[str, Parameter(help="market, by number or symbol")]
 Payout = Annotated[
-    str, Parameter(help="an outcome (2), invalid, equal shares (0+3), or parts in ppm (0=250000,2=750000)")
+    str,
+    Parameter(
+        help="an outcome (2), invalid, equal shares (0+3), parts in ppm (0=250000,2=750000), "
+        "or the number of a distribution market (value=3.2)"
+    ),
 ]
 Evidence = Annotated[
     list[str], Parameter(help="what proves it; may be repeated, its hash enters the log", negative="")

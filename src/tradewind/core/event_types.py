@@ -1021,6 +1021,46 @@ class LiquidityCollected(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class DistributionCreated(Event, frozen=True, gc=False):
+    """DISTRIBUTION_CREATED."""
+
+    norm: int
+    backing: int
+    lower: int
+    upper: int
+    mean: int
+    sigma: int
+    postings: tuple[Posting, ...]
+
+
+class DistributionMoved(Event, frozen=True, gc=False):
+    """DISTRIBUTION_MOVED."""
+
+    from_mean: int
+    from_sigma: int
+    mean: int
+    sigma: int
+    collateral: int
+    fee: int
+    provider_fee: int
+    claims: int
+    cash: int
+    postings: tuple[Posting, ...]
+
+
+class DistributionPaid(Event, frozen=True, gc=False):
+    """DISTRIBUTION_PAID."""
+
+    value: int
+    paid: int
+    residual: int
+    swept: int
+    cash: int
+    claims: int
+    invalid: int
+    postings: tuple[Posting, ...]
+
+
 class SetMinted(Event, frozen=True, gc=False):
     """SET_MINTED."""
 
@@ -2340,6 +2380,9 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0504: LiquidityRemoved,
     0x0505: PoolRescaled,
     0x0506: LiquidityCollected,
+    0x0507: DistributionCreated,
+    0x0508: DistributionMoved,
+    0x0509: DistributionPaid,
     0x0601: SetMinted,
     0x0602: SetMerged,
     0x0604: ClaimsMoved,

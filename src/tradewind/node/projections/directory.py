@@ -157,6 +157,11 @@ class Market(msgspec.Struct):
     pause: Pause | None = None
 
     @property
+    def has_outcomes(self) -> bool:
+        """Whether complete sets of claims trade here; of a distribution market those are its two sides."""
+        return self.kind in (MarketKind.OUTCOME, MarketKind.DISTRIBUTION)
+
+    @property
     def payout_ticks(self) -> int:
         """Price of a whole contract of an outcome market in ticks."""
         return PAYOUT_MICROS // self.tick_size
@@ -165,7 +170,7 @@ class Market(msgspec.Struct):
         """Whether orders for the outcome stand in the book of outcome 0: on the other side, at the complement
         of their price.
         """
-        return self.kind is MarketKind.OUTCOME and self.outcome_count == 2 and outcome == 1
+        return self.has_outcomes and self.outcome_count == 2 and outcome == 1
 
     @property
     def scale(self) -> Scale:

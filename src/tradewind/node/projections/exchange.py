@@ -15,6 +15,7 @@ from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.pools import PoolsView
+from tradewind.node.projections.questions import QuestionsView
 from tradewind.node.projections.resolution import ResolutionsView, VersesView
 from tradewind.node.projections.token import TokenView
 from tradewind.node.projections.trades import TradesView
@@ -44,6 +45,7 @@ class ExchangeViews(Projections):
         self.token = TokenView()
         self.vault = VaultView()
         self.pools = PoolsView()
+        self.questions = QuestionsView()
         self.venues = VenuesView()
         self.resolutions = ResolutionsView()
         self.verses = VersesView()
@@ -67,6 +69,7 @@ class ExchangeViews(Projections):
                 self.token,
                 self.vault,
                 self.pools,
+                self.questions,
                 self.venues,
                 self.resolutions,
                 self.verses,

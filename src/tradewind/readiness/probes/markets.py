@@ -49,7 +49,14 @@ REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "elastic_fee": True,
         "maker_fee_bps": "0",
     },
-    "DISTRIBUTION": {"base": BASE, "tick_size": "0.02", "lot_size": "0.003", "nonce": 9_004},
+    "DISTRIBUTION": {
+        "tick_size": "0.002",
+        "lot_size": "0.02",
+        "nonce": 9_004,
+        "settle": SETTLES,
+        "elastic_fee": True,
+        "maker_fee_bps": "0",
+    },
 }
 ELASTIC_FLAG: Final = 0x100
 
@@ -69,7 +76,7 @@ def _must(child: Platform, path: str, body: Mapping[str, Any]) -> int:
 
 def _wanted(kind: str, request: Mapping[str, Any], numbers: Mapping[str, int]) -> dict[str, Any]:
     """The fields of the command that the request stands for."""
-    outcome = kind == "OUTCOME"
+    outcome = kind in ("OUTCOME", "DISTRIBUTION")
 
     def micros(name: str) -> int:
         return int(Decimal(request[name]) * MICRO)
@@ -77,7 +84,8 @@ def _wanted(kind: str, request: Mapping[str, Any], numbers: Mapping[str, int]) -
     return {
         "nonce": request["nonce"],
         "market_kind": int(MarketKind[kind]),
-        "outcome_count": request["outcomes"] if outcome else 1,
+        # A distribution market has the two sides of its number.
+        "outcome_count": request.get("outcomes", 2) if outcome else 1,
         "base": numbers[SETTLEMENT if outcome else BASE],
         "quote": numbers[SETTLEMENT],
         "market_flags": ELASTIC_FLAG if request.get("elastic_fee") else 0,

@@ -1,4 +1,4 @@
-"""Liquidation step by step (P5.1 to P5.7), on top of the waterfall: whether, how much, at what price, what fee."""
+"""Liquidation by steps (P5.1 to P5.7) on top of the waterfall: whether, how much, what price and fee."""
 
 from __future__ import annotations
 

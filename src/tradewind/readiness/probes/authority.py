@@ -105,6 +105,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "BatchItem": Scope.TRADE,
     "ClosePosition": Scope.TRADE,
     "SwapAmm": Scope.TRADE,
+    "TradeDistribution": Scope.TRADE,
     "CancelOrder": Scope.CANCEL,
     "CancelAll": Scope.CANCEL,
     "SetCancelAllAfter": Scope.CANCEL,

@@ -63,7 +63,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("replay.state_hash_equal", "==", 1, "", "replay gives the same state hash", exact=True),
     Budget("ingestion.diff_21000_p50_ms", "<=", 100, "ms", "a new price of 21,000 linked markets"),
     Budget("memory.idle_21000_markets_mb", "<=", 100, "MB", "21,000 idle markets"),
-    Budget("memory.outcome_21000_markets_mb", "<=", 300, "MB", "21,000 outcome markets with books"),
+    Budget("memory.outcome_21000_markets_mb", "<=", 300, "MB", "21,000 outcome markets with books and pools"),
     Budget("memory.import_s", "<=", 0.3, "s", "import of engine, commands and events"),
     Budget("memory.up_start_s", "<=", 1, "s", "start of tradewind up"),
     Budget("memory.up_rss_mb", "<", 200, "MB", "memory of tradewind up"),

@@ -74,7 +74,7 @@ def _idle_markets(context: Context) -> Figures:
 
 
 def _outcome_markets(context: Context) -> Figures:
-    """Binary outcome markets, each with an order for either outcome in its book."""
+    """Binary outcome markets, each with an order for either outcome in its book and a pool with a swap."""
     wanted = context.effort.idle_markets
     program = OUTCOMES_PROGRAM.format(markets=wanted)
     (made, before, after), _ = children.python_json(program, limit_s=context.effort.child_limit_s)

@@ -1,4 +1,4 @@
-"""Memory of outcome markets with open books, in the process that asks: run it in a fresh one."""
+"""Memory of outcome markets with open books and pools, in the process that asks: run it in a fresh one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ STEP_NS: Final = 61 * 10**9
 BATCH: Final = 500
 SYSTEM, OPERATOR = bytes([1] * 32), bytes([2] * 32)
 USDC: Final = 0
+FUNDING: Final = 50_000_000
+SPENT: Final = 1_000_000
+"""Micro-quote in each pool, and of the swap that it has seen."""
 
 
 def measure(markets: int) -> tuple[int, int, int]:
-    """(markets made, resident bytes before, after): binary markets with one order for each outcome.
+    """(markets made, resident bytes before, after): binary markets with an order for each outcome
+    and a dynamic pm-AMM that has made a swap.
 
     Raises:
         AssertionError: the engine refused one of the commands.
@@ -41,12 +45,16 @@ def measure(markets: int) -> tuple[int, int, int]:
 
     first = [commands.register_asset(principal=OPERATOR, client_key=key(), symbol="USDC")]
     first += [commands.open_account(principal=one, client_key=key(), owner_key=one) for one in accounts]
-    transfer = bytes([7] * 32)
-    first.append(
+    first += [
         commands.deposit(
-            principal=SYSTEM, account=accounts[SYSTEM], asset=USDC, amount=10**15, external_id=transfer
+            principal=SYSTEM,
+            account=account,
+            asset=USDC,
+            amount=10**15,
+            external_id=bytes([7] * 31) + owner[:1],
         )
-    )
+        for owner, account in accounts.items()
+    ]
     apply(first, START_NS)
     before = resident_bytes()
     for batch, start in enumerate(range(0, markets, BATCH), start=1):
@@ -54,6 +62,8 @@ def measure(markets: int) -> tuple[int, int, int]:
         now_ns = START_NS + batch * STEP_NS
         apply([_market(accounts[OPERATOR], key(), nonce) for nonce in handles], now_ns)
         apply([_bid(accounts[SYSTEM], one, outcome) for one in handles for outcome in (0, 1)], now_ns)
+        apply([_pool(accounts[OPERATOR], key(), one) for one in handles], now_ns)
+        apply([_swap(accounts[SYSTEM], key(), one) for one in handles], now_ns)
     return markets, before, resident_bytes()
 
 
@@ -69,6 +79,20 @@ def _bid(account: bytes, market: int, outcome: int) -> bytes:
     return commands.place_order(
         principal=SYSTEM, account=account, client_key=bytes(16), market=market, outcome=outcome,
         side=Side.BUY, price=400, lots=10_000,
+    )  # fmt: skip
+
+
+def _pool(account: bytes, client_key: bytes, market: int) -> bytes:
+    return commands.build(
+        "CreatePool", principal=OPERATOR, account=account, client_key=client_key, market=market,
+        funding=FUNDING,
+    )  # fmt: skip
+
+
+def _swap(account: bytes, client_key: bytes, market: int) -> bytes:
+    return commands.build(
+        "SwapAmm", principal=SYSTEM, account=account, client_key=client_key, market=market, side=Side.BUY,
+        amount=SPENT, limit=1,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -11,8 +12,8 @@ from tradewind.core.hashing import account_id
 from tradewind.core.measure import StandardStream
 from tradewind.core.native import Batch, Engine, Node
 from tradewind.core.records import codec
-from tradewind.readiness.probe import ProbeContext, count
-from tradewind.readiness.probes.drill import Facts, drill, ratio
+from tradewind.readiness.probe import Measurement, ProbeContext, count, probe
+from tradewind.readiness.probes.drill import RAW_FILE, Facts, drill, ratio
 from tradewind.readiness.probes.exchange import (
     QUOTE,
     Answer,
@@ -20,6 +21,7 @@ from tradewind.readiness.probes.exchange import (
     genesis,
     key_of,
 )
+from tradewind.readiness.probes.modelled import WITHOUT_SOURCE, play, unreached
 from tradewind.readiness.record import MeasuredValue
 
 ALICE, BOB = key_of("alice"), key_of("bob")
@@ -40,7 +42,10 @@ def _reply(batch: Batch) -> Reply:
 def _observe_execution(
     context: ProbeContext, wanted: int = COMPARED, alter: Callable[[bytes], bytes] = bytes
 ) -> Facts:
-    """Both books get the same commands; results, events and postings are compared byte for byte."""
+    """Both books get the same commands; results, events and postings are compared byte for byte.
+
+    Orders that wait, hide, hang together or come in slices are played beside the model of the source tree.
+    """
     stream = StandardStream(LIVE_ORDERS)
     config = stream.genesis.encode()
     fast, naive = Engine(config, audit=False), Engine(config, reference_book=True, audit=False)
@@ -53,7 +58,13 @@ def _observe_execution(
         divergent += one != other
         compared += len(part) // commands.COMMAND_SIZE
     same_state = fast.state_hash() == naive.state_hash()
-    return {"compared": compared, "divergent_batches": divergent, "same_state": same_state}
+    modelled = play(context) if wanted >= COMPARED else {}
+    return {
+        "compared": compared,
+        "divergent_batches": divergent,
+        "same_state": same_state,
+        "modelled": modelled,
+    }
 
 
 def _swapped(part: bytes) -> bytes:
@@ -63,21 +74,33 @@ def _swapped(part: bytes) -> bytes:
 
 
 def _summarise_execution(facts: Facts) -> Mapping[str, MeasuredValue]:
+    compared, modelled = facts["compared"], facts["modelled"]
     divergent = facts["divergent_batches"] + int(not facts["same_state"])
+    if modelled:
+        compared += modelled["sent"]
+        # What a stream never reached was not compared: it counts as if it had diverged.
+        divergent += len(modelled["divergent"]) + len(unreached(modelled))
     return {
-        "commands_compared": count(facts["compared"], facts["compared"]),
-        "divergent_replies": count(divergent, facts["compared"]),
+        "commands_compared": count(compared, compared),
+        "divergent_replies": count(divergent, compared),
     }
 
 
-execution = drill(
-    "orders-execute",
-    observe=_observe_execution,
-    broken=lambda context: _observe_execution(context, MUTANT_BATCHES * BATCH, _swapped),
-    summarise=_summarise_execution,
-    provenance="virtual",
-    not_run=("conditional, OCO, bracket, iceberg and TWAP orders in the compared stream",),
+def _execution(context: ProbeContext, look: Callable[[ProbeContext], Facts]) -> Measurement:
+    raw = json.dumps(look(context), indent=1, sort_keys=True).encode()
+    facts = json.loads(raw)
+    not_run = () if facts["modelled"] else (WITHOUT_SOURCE,)
+    values = _summarise_execution(facts)
+    return Measurement(values, {RAW_FILE: raw}, provenance="virtual", not_run=not_run)
+
+
+execution = probe("orders-execute")(lambda context: _execution(context, _observe_execution))
+execution.mutation(
+    lambda context: _execution(
+        context, lambda where: _observe_execution(where, MUTANT_BATCHES * BATCH, _swapped)
+    )
 )
+execution.recompute(lambda files: _summarise_execution(json.loads(files[RAW_FILE])))
 
 PRICE: Final = 100
 LOTS: Final = 20_000

@@ -335,7 +335,11 @@ impl<B: Book> Engine<B> {
                 if order.flags & flag::SPECIAL != 0 {
                     return false;
                 }
-                let more = if request.total_lots == 0 { 0 } else { request.total_lots - order.total };
+                let more = match request.total_lots {
+                    0 => 0,
+                    // Any number may be asked for; what it may be is checked later.
+                    total => total.saturating_sub(order.total),
+                };
                 ((order.account, order.sub, order.market), order.side, more)
             }
             _ => return false,

@@ -4,7 +4,7 @@ use super::orders::subject;
 use crate::book::Book;
 use crate::coverage::Coverage;
 use crate::engine::Engine;
-use crate::fees::{rebate, taker_rate_e8, CAP_E8, DEFAULT_REBATE_PCT};
+use crate::fees::{discount_bp, rebate, taker_rate_e8, CAP_E8, DEFAULT_REBATE_PCT};
 use crate::order::Order;
 use crate::output::{Output, Subject};
 use crate::wire::command::Command;
@@ -17,31 +17,34 @@ pub(crate) struct Elastic {
     pub rate_e8: u32,
     /// Basis points in it for thin depth (P8.3).
     pub adjustment_bp: u32,
+    /// Basis points off it for what the taker has staked (P8.4).
+    pub discount_bp: u32,
     /// That the curve saw.
     pub coverage: Coverage,
 }
 
 impl<B: Book> Engine<B> {
-    /// The taker rate of a market with an elastic fee; None in a market with fixed fees. The market's own taker fee is
-    /// the most that it charges.
+    /// The rate that a taker pays in a market with an elastic fee; None in a market with fixed fees. The market's own
+    /// taker fee is the most that it charges.
     #[inline]
-    pub(crate) fn elastic_of(&self, market: u32) -> Option<Elastic> {
+    pub(crate) fn elastic_of(&self, market: u32, taker: u32) -> Option<Elastic> {
         let market = &self.state.markets.list[market as usize];
         if !market.is_elastic() {
             return None;
         }
-        Some(self.elastic_now(market.parameters.taker_fee_e6bp, 0))
+        Some(self.elastic_now(market.parameters.taker_fee_e6bp, 0, taker))
     }
 
-    /// The rate under adjustments, at most `most_e6bp`.
+    /// The rate under adjustments and the account's discount, at most `most_e6bp`.
     #[inline(never)]
-    pub(crate) fn elastic_now(&self, most_e6bp: u32, adjustment_bp: u32) -> Elastic {
+    pub(crate) fn elastic_now(&self, most_e6bp: u32, adjustment_bp: u32, taker: u32) -> Elastic {
         // Without a settlement asset there is no vault: as in BOOTSTRAP.
         let seen = self.settlement_asset().map_or(Coverage::ZERO, |asset| self.coverage_now(asset));
         let coverage = self.state.vault.stage.fee_coverage(seen);
         let most_e8 = most_e6bp.saturating_mul(100).min(CAP_E8);
-        let rate_e8 = taker_rate_e8(coverage, adjustment_bp, 0).min(most_e8);
-        Elastic { rate_e8, adjustment_bp, coverage }
+        let discount_bp = discount_bp(0, self.state.token.staked(taker));
+        let rate_e8 = taker_rate_e8(coverage, adjustment_bp, discount_bp).min(most_e8);
+        Elastic { rate_e8, adjustment_bp, discount_bp, coverage }
     }
 
     /// Tells what the trade of the next event is charged, before its postings; the maker's rebate in micro-quote.
@@ -84,7 +87,7 @@ pub(crate) fn tell_fee(
         coverage_ppm: elastic.coverage.to_wire(),
         rate_e8: elastic.rate_e8,
         adjustment_bp: elastic.adjustment_bp as u16,
-        discount_bp: 0,
+        discount_bp: elastic.discount_bp as u16,
         rebate_pct: charge.rebate_pct,
         reserved: 0,
         reserved2: 0,

@@ -219,7 +219,7 @@ impl<B: Book> Engine<B> {
             _ => return self.fill_outcome(command, taker, (slot, maker), lots, output),
         }
         let price = taker.price_with(maker);
-        let elastic = self.elastic_of(maker.market);
+        let elastic = self.elastic_of(maker.market, taker.order.account);
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);

@@ -43,7 +43,7 @@ impl<B: Book> Engine<B> {
         let market = &self.state.markets.list[maker.market as usize];
         let (rates, quote) = (market.parameters, market.quote);
         let shares = lots * market.lot_size;
-        let elastic = self.elastic_of(maker.market);
+        let elastic = self.elastic_of(maker.market, taker.order.account);
         let elastic_e8 = elastic.map_or(0, |elastic| elastic.rate_e8);
         let taking = self.part_of(&taker.order, price, lots, (rates.taker_fee_e6bp, elastic_e8));
         let mut making = self.part_of(maker, price, lots, (rates.maker_fee_e6bp, 0));

@@ -36,7 +36,7 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
-        let elastic = self.elastic_of(maker.market);
+        let elastic = self.elastic_of(maker.market, taker.order.account);
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];

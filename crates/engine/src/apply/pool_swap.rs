@@ -67,8 +67,8 @@ impl<B: Book> Engine<B> {
         let priced = pool.price(reserves, cash, request.outcome, ask).map_err(as_reject)?;
         self.check_priced(owner, request, (cash, reserves, pool.outcome_count), &priced, ask.buys())?;
         check_impact(request, &priced)?;
-        let elastic =
-            self.elastic_now(most_e6bp, thin_bp(cash, &reserves[..usize::from(pool.outcome_count)]));
+        let thin_bp = thin_bp(cash, &reserves[..usize::from(pool.outcome_count)]);
+        let elastic = self.elastic_now(most_e6bp, thin_bp, owner.0);
         let base = priced.fee_base();
         let whole = amount(base, elastic.rate_e8);
         let fee = if ask.buys() { whole } else { whole.min(priced.cost) };

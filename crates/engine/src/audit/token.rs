@@ -146,6 +146,11 @@ impl Token {
         self.lots_of(account).map(|(_, lot)| lot.amount).sum()
     }
 
+    /// What an account has staked, in micro-MMT.
+    pub fn staked_by(&self, account: u32) -> i64 {
+        self.lots_of(account).map(|(_, lot)| lot.amount).sum()
+    }
+
     fn lots_of(&self, account: u32) -> impl Iterator<Item = (&(u32, u64), &Lot)> {
         self.lots.range((account, 0)..=(account, u64::MAX))
     }

@@ -5,6 +5,7 @@ use tradewind_engine::wire::event::{EventKind as E, PauseBody};
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{Engine, FastBook};
 
+use crate::arena::{trader, PERP};
 use crate::support::*;
 
 const TRADING: u8 = 1;
@@ -178,6 +179,22 @@ fn a_replace_by_client_key_in_a_paused_market_is_paused() {
     let missing = ReplaceOrder { order: 0, target_key: [6; 16], price: 91, total_lots: 0 };
     world.refuse(by(ALICE, Kind::ReplaceOrder).with(&missing), Code::ORDER_NOT_FOUND);
     world.accept(by(ALICE, Kind::CancelOrder).with(&CancelOrder { order: 0, target_key: [5; 16] }));
+}
+
+#[test]
+fn a_replace_to_any_number_of_lots_is_judged_while_only_reductions_pass() {
+    // Trader 0 is long of 10,000 lots at 110.
+    let mut arena = crate::liquidation::golden();
+    let (owner, market) = (trader(0), PERP);
+    let order = arena.accept(sell(owner, market, 11_050, 5_000)).value;
+    arena.accept(pause(market, 1, arena.now_ns + HOUR));
+    for lots in [i64::MIN, -1] {
+        arena.refuse(replace(owner, order, 11_050, lots), Code::REPLACE_BELOW_FILLED);
+    }
+    for lots in [10_001, i64::MAX] {
+        arena.refuse(replace(owner, order, 11_050, lots), Code::PAUSED);
+    }
+    arena.accept(replace(owner, order, 11_050, 10_000));
 }
 
 #[test]

@@ -4,14 +4,16 @@ use proptest::prelude::*;
 use tradewind_engine::coverage::Coverage;
 use tradewind_engine::fees;
 use tradewind_engine::ledger::line;
+use tradewind_engine::market::market_flag::ELASTIC_FEE;
 use tradewind_engine::token::{staking, vesting, Staking, RESERVED, SEASON_BUDGET, SUPPLY};
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{
-    EventKind as E, RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, VestingBody,
+    EventKind as E, FeeBody, RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, VestingBody,
 };
 use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{id, Engine};
 
+use crate::outcome::with_outcomes;
 use crate::support::*;
 
 pub const MMT: u16 = 2;
@@ -395,6 +397,40 @@ fn p11_6_fees_reach_stakers_by_weight_and_no_claim_pays_history_twice() {
     world.accept(stake(CAROL, 10_000 * TOKEN, 0));
     world.refuse(claim(CAROL, 0), Code::NOTHING_TO_CLAIM);
     restores(&world);
+}
+
+#[test]
+fn p8_4_a_stake_takes_its_tier_off_the_elastic_fee_at_fills_and_swaps_and_never_below_the_floor() {
+    let mut world = token_world();
+    let fixed: CreateMarket = create_market(9, 1_000, 1_000, 28_000_000, 0).payload_as();
+    let elastic = CreateMarket { market_flags: ELASTIC_FEE, ..fixed };
+    let spot = world.accept(by(OPERATOR, Kind::CreateMarket).with(&elastic)).value as u32;
+    let binary = with_outcomes(&mut world, 2);
+    let pool = CreatePool { market: binary, funding: 50_000 * TOKEN, ..CreatePool::zero() };
+    world.accept(by(OPERATOR, Kind::CreatePool).with(&pool));
+    world.deposit(BOB, BTC, FUNDS);
+    // BOOTSTRAP asks for 28 bp; a tier begins exactly at its number of tokens.
+    for (staked, discount_bp) in [(0, 0), (999 * TOKEN, 0), (TOKEN * 101, 5), (TOKEN * 8_900, 10)] {
+        if staked > 0 {
+            world.accept(stake(ALICE, staked, 0));
+        }
+        world.accept(sell(BOB, spot, 100_000, 1_000));
+        world.accept(buy(ALICE, spot, 100_000, 1_000));
+        let charged = world.events().iter().find(|event| event.0 == E::FeeCharged).unwrap().1;
+        let charged: FeeBody = charged.body_as();
+        let rate_e8 = (28 - discount_bp) * fees::BP_E8;
+        assert_eq!((u32::from(charged.discount_bp), charged.rate_e8), (discount_bp, rate_e8), "{staked}");
+        assert_eq!(charged.fee, fees::amount(charged.base, rate_e8));
+        let swap = SwapAmm { market: binary, side: side::BUY, amount: TOKEN, limit: 1, ..SwapAmm::zero() };
+        world.accept(by(ALICE, Kind::SwapAmm).with(&swap));
+        let charged: FeeBody = world.events()[0].1.body_as();
+        assert_eq!((u32::from(charged.discount_bp), charged.rate_e8), (discount_bp, rate_e8), "{staked}");
+        // Who has staked nothing pays all of it.
+        world.accept(by(BOB, Kind::SwapAmm).with(&swap));
+        assert_eq!(world.events()[0].1.body_as::<FeeBody>().rate_e8, 28 * fees::BP_E8);
+    }
+    assert_eq!(fees::taker_rate_e8(Coverage::INFINITE, 0, 25), fees::FLOOR_E8);
+    world.auditor.verify().unwrap();
 }
 
 #[test]

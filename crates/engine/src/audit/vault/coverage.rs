@@ -108,11 +108,19 @@ impl Auditor {
             ppm => 25e8 * libm::exp(-3.0 * (ppm as f64 / 1e6)),
         };
         let thin_e8 = u32::from(body.adjustment_bp).saturating_mul(100_000_000);
+        let discount_bp = match self.token.staked_by(event.account) / 1_000_000 {
+            1_000_000.. => 25,
+            100_000.. => 15,
+            10_000.. => 10,
+            1_000.. => 5,
+            _ => 0,
+        };
         let rate_e8 = ((3e8 + libm::floor(spread + 0.5)) as u32).saturating_add(thin_e8).min(2_800_000_000);
+        let rate_e8 = rate_e8.saturating_sub(u32::from(discount_bp) * 100_000_000).max(300_000_000);
         let rate_e8 = rate_e8.min(market.taker_fee_e6bp.saturating_mul(100));
         ensure!(
             (market.elastic || self.has_pool(event.market))
-                && body.discount_bp == 0
+                && body.discount_bp == discount_bp
                 && (body.rate_e8, body.coverage_ppm) == (rate_e8, coverage_ppm)
                 && body.rebate == body.fee * i64::from(body.rebate_pct) / 100
                 && i64::from(body.rebate_pct) * 2 <= 100,

@@ -96,8 +96,6 @@ class Ticker:
     premium_ns: int = 0
     sample_e6: int | None = None
     """Mid minus index as it stands since `premium_ns`."""
-    stale: bool = False
-    """The book has moved since the mark was computed."""
     interest: int = 0
     """Open lots when the mark was looked at: what a command's fired orders trade comes behind it."""
     funding_index: int = 0
@@ -137,6 +135,7 @@ class LeveragedModel(Model):
     modes: dict[tuple[int, int], int] = field(default_factory=dict)
     positions: dict[Holder, Position] = field(default_factory=dict)
     tickers: dict[int, Ticker] = field(default_factory=dict)
+    stale: list[int] = field(default_factory=list)
     leverage_caps_e2: dict[int, int] = field(default_factory=dict)
     """l_cap where coverage or stage bind; else the market's maximum."""
     suitable: set[int] = field(default_factory=set)
@@ -410,7 +409,8 @@ class LeveragedModel(Model):
         mark = lm.clamped_mark(ticker.mark, wanted, elapsed)
         ticker.held_back = mark != wanted
         # It goes on with the next Tick, whatever happens until then.
-        ticker.stale |= ticker.held_back
+        if ticker.held_back:
+            self.set_stale(market)
         if not ticker.held_back or mark != ticker.mark:
             # A step below one tick waits until enough time has passed for one.
             ticker.mark_ns = self.now_ns
@@ -422,12 +422,12 @@ class LeveragedModel(Model):
         rested = new and not meets and order.is_open
         best = self.resting(order.market, order.side)[0].price if rested else order.price
         if order.price == best:
-            self.ticker(order.market).stale = True
+            self.set_stale(order.market)
 
     def end(self, order: Order) -> None:
         resting = self.resting(order.market, order.side) if order.is_open else []
         if resting and resting[0].price == order.price:
-            self.ticker(order.market).stale = True
+            self.set_stale(order.market)
         super().end(order)
 
     def set_index(self, market: int, index: int) -> None:
@@ -456,13 +456,19 @@ class LeveragedModel(Model):
                 tick = self.perpetual(number).tick_size
                 self.set_index(number, max(1, (2 * price + tick) // (2 * tick)))
 
+    def set_stale(self, market: int) -> None:
+        """The book has moved since the mark was computed, or the mark is on its way."""
+        if self.is_perpetual(market) and market not in self.stale:
+            self.stale.append(market)
+
+    def refresh_marks(self) -> None:
+        """Every Tick, those that wait longest first."""
+        for _ in range(len(self.stale)):
+            self.update_mark(self.stale.pop(0))
+
     def tick(self) -> None:
         """What time does: marks follow the book, minutes are sampled, hours are charged, orders expire."""
-        for number in range(len(self.markets)):
-            ticker = self.ticker(number)
-            if self.is_perpetual(number) and ticker.stale:
-                ticker.stale = False
-                self.update_mark(number)
+        self.refresh_marks()
         super().tick()
         for number in range(len(self.markets)):
             if self.is_perpetual(number):

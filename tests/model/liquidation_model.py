@@ -293,7 +293,7 @@ class LiquidationModel(WaterfallModel):
         sells = self.position(holder).lots > 0
         probe = Order(-1, account, sub, number, SELL if sells else BUY, limit, size, size, 0, 1, 0, 1, 0, b"")
         done_lots = done_value = 0
-        self.ticker(number).stale = True
+        self.set_stale(number)
         while probe.remaining and (makers := self.meeting(probe)):
             maker = makers[0]
             if self.is_expired(maker) or maker.account == account or not self.takes(maker):

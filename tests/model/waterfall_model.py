@@ -314,8 +314,8 @@ class WaterfallModel(LeveragedModel):
         self.next_priority += 1
         self.orders.append(order)
         self.note("offer", *holder, side, price, lots, expiry_ns)
-        if self.resting(market, side)[0] is order:
-            self.ticker(market).stale = True
+        if self.resting(market, side)[0].price == price:
+            self.set_stale(market)
         return order
 
     def fund_gains(self, order: Order) -> bool:

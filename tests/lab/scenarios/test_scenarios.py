@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tradewind.cli import run
+from tradewind.lab.driven import ScenarioFailed
 from tradewind.lab.scenarios import PLANS
 from tradewind.lab.scenarios.runner import Outcome, Runner
-from tradewind.lab.scenarios.world import ScenarioFailed
 
 
 def play(name: str, accounts: int = 60, seed: int = 1) -> Outcome:

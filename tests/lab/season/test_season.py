@@ -9,7 +9,7 @@ import pytest
 
 from tradewind.cli import run
 from tradewind.core.enums import Line
-from tradewind.lab.scenarios.world import ScenarioFailed
+from tradewind.lab.driven import ScenarioFailed
 from tradewind.lab.season.play import Season
 from tradewind.lab.season.world import USDC
 

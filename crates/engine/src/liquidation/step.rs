@@ -134,8 +134,8 @@ pub fn fee(notional: i64, rate_e6bp: u32, before: (i128, i128), after: (i128, i1
     let (equity, maintenance) = after;
     let mut most = equity.max(0);
     if !closed && before.1 > 0 {
-        // E' − fee > E·MM'/MM
-        let kept = if before.0 > 0 { mul_div(before.0, maintenance, before.1) + 1 } else { 0 };
+        // E' − fee > E·MM'/MM, and no more than that is left to the owner.
+        let kept = if before.0 > 0 { mul_div(before.0, maintenance, before.1) } else { 0 };
         most = most.min((equity - kept - 1).max(0));
     }
     let full = div_ceil(i128::from(notional) * i128::from(rate_e6bp), E6BP);
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(fee(1_000_000_000, 50_000_000, (10, 1_000), (3, 0), true), 3);
         assert_eq!(fee(1_000_000_000, 50_000_000, (10, 1_000), (-3, 0), true), 0);
         let taken = fee(1_000_000_000, 50_000_000, (900, 1_000), (900, 800), false);
-        assert_eq!(taken, 900 - 721 - 1);
+        assert_eq!(taken, 900 - 720 - 1, "one micro more would leave the ratio as it was");
         assert!((900 - i128::from(taken)) * 1_000 > 900 * 800);
     }
 

@@ -267,6 +267,19 @@ fn a_cascade_closes_the_market_for_new_risk_until_it_is_over() {
 }
 
 #[test]
+fn p5_9_orders_that_the_mark_has_left_behind_hide_no_depth() {
+    let mut arena = golden();
+    // Above the mark to come by more than 2 %: it is no depth itself, and what lies behind it is.
+    arena.accept(buy(trader(2), PERP, 10_400, 1));
+    arena.accept(buy(trader(2), PERP, 9_900, 5_000));
+    arena.accept(buy(trader(2), PERP, 9_750, 5_000));
+    arena.price(PERP, 100.0);
+    let shown = arena.history.iter().find(|event| event.kind == EventKind::CascadeChanged as u16);
+    let body: CascadeBody = shown.expect("all of the open interest is pending").body_as();
+    assert_eq!(body.depth, 9_900 * 5_000 * 10);
+}
+
+#[test]
 fn collateral_that_falls_flags_its_owner_like_a_mark() {
     let mut arena: Arena = Arena::new(3);
     let update = UpdateAsset {

@@ -228,7 +228,7 @@ class Runner:
         self.outcome.samples.append(row)
 
     def check(self, differences: list[str]) -> None:
-        from tradewind.lab.scenarios.world import ScenarioFailed
+        from tradewind.lab.driven import ScenarioFailed
 
         if differences:
             raise ScenarioFailed("; ".join(differences[:5]))

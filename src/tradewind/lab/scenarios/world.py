@@ -1,24 +1,17 @@
-"""An exchange with one leveraged market, three price sources and many accounts, driven through the engine.
-
-Time is simulated; the engine's own time is measured apart from everything that Python does around it.
-"""
+"""An exchange with one leveraged market, three price sources and many accounts, driven through the engine."""
 
 from __future__ import annotations
 
 import math
 import random
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy
-
 from tradewind.core import commands
-from tradewind.core.engine import Engine, GenesisConfig, Grant
+from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.core.enums import AssetFlag, MarketKind, OrderFlag, Role, Side, TimeInForce
-from tradewind.core.errors import TradewindError
 from tradewind.core.native import derive_account_id
-from tradewind.core.records import codec
+from tradewind.lab.driven import Driven, ScenarioFailed
 from tradewind.lab.scenarios.accounting import Accounting
 
 SECOND_NS = 10**9
@@ -45,12 +38,6 @@ ACTIVATION_S = 200
 """A feed is VALID a minute after its first quorum, a market active a minute after that."""
 
 
-class ScenarioFailed(TradewindError):
-    """The engine refused what a scenario needs, or the books do not agree."""
-
-    name = "SCENARIO_FAILED"
-
-
 def owner_key(number: int) -> bytes:
     return (10_000 + number).to_bytes(32, "big")
 
@@ -63,65 +50,21 @@ def genesis() -> GenesisConfig:
     return GenesisConfig(START_NS, [Grant(key, role, START_NS + 360 * DAY_NS) for key, role in roles.items()])
 
 
-class World:
+class World(Driven[Accounting]):
     """The engine, its books, simulated time and the clock of what the engine used."""
 
+    clock_key, batch_size = SYSTEM, BATCH
+
     def __init__(self, accounts: int, seed: int, *, audit: bool) -> None:
-        self.engine = Engine(genesis(), audit=audit)
-        self.random = random.Random(seed)  # noqa: S311 a repeatable world, no secret
         # Handle 0 is the operator; traders follow in order.
         self.accounts = accounts + 1
-        self.books = Accounting(self.accounts + 64, USDC, MARKET)
+        super().__init__(genesis(), Accounting(self.accounts + 64, USDC, MARKET), START_NS, audit=audit)
+        self.random = random.Random(seed)  # noqa: S311 a repeatable world, no secret
         self.ids = [derive_account_id(owner_key(number)) for number in range(accounts)]
-        self.now_ns = START_NS
-        self.engine_ns = 0
-        """Processor time inside `apply`, so that a busy machine does not count."""
-        self.commands = 0
-        self.sent = 0
         self.source_seq = 0
-        self.result_dtype = codec("CommandResult").dtype()
 
-    # -- sending ------------------------------------------------------------------------------------------
-
-    def key(self) -> bytes:
-        self.sent += 1
-        return self.sent.to_bytes(16, "little")
-
-    def send(self, rows: Iterable[bytes]) -> Any:
-        """Applies commands in batches at the present moment; the results of all of them."""
-        rows = list(rows)
-        results = []
-        for start in range(0, len(rows), BATCH):
-            block = b"".join(rows[start : start + BATCH])
-            began = time.thread_time_ns()
-            batch = self.engine.core.apply(block, self.now_ns)
-            self.engine_ns += time.thread_time_ns() - began
-            self.commands += batch.count
-            self.books.add(batch)
-            part = numpy.frombuffer(batch.input_results(), self.result_dtype)
-            self.books.add_refusals(part["code"])
-            results.append(part)
-        return numpy.concatenate(results) if results else numpy.empty(0, self.result_dtype)
-
-    def must(self, rows: Iterable[bytes]) -> Any:
-        """As `send`; every command has to be accepted.
-
-        Raises:
-            ScenarioFailed: with the first refusal.
-        """
-        results = self.send(rows)
-        refused = results[results["accepted"] == 0]
-        if len(refused):
-            from tradewind.core.errors import message_of, name_of
-
-            code, bound, given = (int(refused[0][field]) for field in ("code", "bound", "given"))
-            raise ScenarioFailed(f"{name_of(code)}: {message_of(code, bound, given)}")
-        return results
-
-    def wait(self, nanoseconds: int) -> None:
-        """Time goes on; the Tick lets the engine do what has fallen due."""
-        self.now_ns += nanoseconds
-        self.send([commands.tick(principal=SYSTEM)])
+    def note_results(self, results: Any) -> None:
+        self.books.add_refusals(results["code"])
 
     # -- commands -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tradewind.core import commands
 from tradewind.core.enums import Line, Side
-from tradewind.lab.scenarios.world import ScenarioFailed
+from tradewind.lab.driven import ScenarioFailed
 from tradewind.lab.season.world import (
     ARBITERS,
     DAY_NS,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
-
 from tradewind.core import commands
-from tradewind.core.engine import Engine, GenesisConfig, Grant
+from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.core.enums import AssetFlag, MarketKind, Role, Side, TimeInForce
-from tradewind.core.errors import message_of, name_of
+from tradewind.core.errors import name_of
 from tradewind.core.native import derive_account_id
-from tradewind.core.records import codec
-from tradewind.lab.scenarios.world import ScenarioFailed
+from tradewind.lab.driven import Driven, ScenarioFailed
 from tradewind.lab.season.books import Books
 
 SECOND_NS = 10**9
@@ -54,71 +50,38 @@ def owner_key(number: int) -> bytes:
     return (10_000 + number).to_bytes(32, "big")
 
 
-class World:
+class World(Driven[Books]):
     """Engine, books and simulated time of a season.
 
     Trader i has account handle i + 1; market i has handle i.
     """
 
+    clock_key, batch_size = SYSTEM, BATCH
+
     def __init__(self, fates: list[Fate], traders: int, seed: int, *, audit: bool) -> None:
         roles = {SYSTEM: Role.SYSTEM, OPERATOR: Role.OPERATOR, TREASURER: Role.TREASURER}
         roles |= dict.fromkeys(ARBITERS, Role.ARBITER)
         grants = [Grant(key, role, START_NS + 364 * DAY_NS) for key, role in roles.items()]
-        self.engine = Engine(GenesisConfig(START_NS, grants), audit=audit)
+        books = Books(assets=2, markets=len(fates))
+        super().__init__(GenesisConfig(START_NS, grants), books, START_NS, audit=audit)
         self.random = random.Random(seed)  # noqa: S311 a repeatable season, no secret
         self.fates = fates
         self.keys = [owner_key(number) for number in range(traders)]
         self.ids = [derive_account_id(key) for key in self.keys]
         self.operator = derive_account_id(OPERATOR)
-        self.books = Books(assets=2, markets=len(fates))
         self.refusals: dict[str, int] = {}
-        self.now_ns = START_NS
-        self.engine_ns = 0
-        """Processor time inside `apply`."""
-        self.commands = 0
-        self.sent = 0
-        self.result_dtype = codec("CommandResult").dtype()
 
     # -- sending --------------------------------------------------------------------------------------
-
-    def key(self) -> bytes:
-        self.sent += 1
-        return self.sent.to_bytes(16, "little")
 
     def by(self, trader: int) -> dict[str, Any]:
         """Envelope of a trader's command."""
         return {"principal": self.keys[trader], "account": self.ids[trader], "client_key": self.key()}
 
-    def send(self, rows: Iterable[bytes]) -> Any:
-        """Results of commands at the present moment; refusals are counted by name."""
-        rows = list(rows)
-        found = []
-        for start in range(0, len(rows), BATCH):
-            block = b"".join(rows[start : start + BATCH])
-            began = time.thread_time_ns()
-            batch = self.engine.core.apply(block, self.now_ns)
-            self.engine_ns += time.thread_time_ns() - began
-            self.commands += batch.count
-            self.books.add(batch)
-            found.append(numpy.frombuffer(batch.input_results(), self.result_dtype))
-        results = numpy.concatenate(found) if found else numpy.empty(0, self.result_dtype)
+    def note_results(self, results: Any) -> None:
+        """Refusals are counted by name."""
         for code in results["code"][results["accepted"] == 0].tolist():
             name = name_of(code)
             self.refusals[name] = self.refusals.get(name, 0) + 1
-        return results
-
-    def must(self, rows: Iterable[bytes]) -> Any:
-        """As `send`; every command has to be accepted.
-
-        Raises:
-            ScenarioFailed: with the first refusal.
-        """
-        results = self.send(rows)
-        refused = results[results["accepted"] == 0]
-        if len(refused):
-            code, bound, given = (int(refused[0][field]) for field in ("code", "bound", "given"))
-            raise ScenarioFailed(f"{name_of(code)}: {message_of(code, bound, given)}")
-        return results
 
     def wait(self, nanoseconds: int) -> None:
         """Time goes on; the engine does what has fallen due, as many Ticks as it needs."""

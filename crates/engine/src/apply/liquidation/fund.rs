@@ -151,11 +151,14 @@ impl<B: Book> Engine<B> {
         for book_side in [side::BUY, side::SELL] {
             let mut levels = 0;
             self.state.books[market as usize].levels(book_side, &mut |level| {
-                if (level.price - mark).abs() > reach {
+                levels += 1;
+                let away = level.price - mark;
+                if away.abs() <= reach {
+                    depth += i128::from(level.price) * i128::from(level.lots);
+                } else if (away > 0) == (book_side == side::SELL) {
                     return false;
                 }
-                depth += i128::from(level.price) * i128::from(level.lots);
-                levels += 1;
+                // What the mark has left behind on the near side hides nothing that lies within.
                 levels < CASCADE_LEVELS
             });
         }

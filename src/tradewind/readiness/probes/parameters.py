@@ -128,7 +128,13 @@ def _perpetual(send: Send) -> _Subject:
 
 def _outcome(send: Send) -> _Subject:
     exchange = _spot(send).exchange
-    return _Subject(exchange, exchange.must(_outcome_market(exchange, 3)).value, 1)
+    return _Subject(exchange, exchange.must(_claims_market(exchange, 3, outcome_count=2)).value, 1)
+
+
+def _distribution(send: Send) -> _Subject:
+    exchange = _spot(send).exchange
+    frame = _claims_market(exchange, 4, market_kind=int(MarketKind.DISTRIBUTION), outcome_count=2)
+    return _Subject(exchange, exchange.must(frame).value, 1)
 
 
 @cache
@@ -148,6 +154,7 @@ SUBJECTS: Final[Mapping[str, tuple[Subject, str, Ranges]]] = {
     "spot": (_spot, "UpdateMarket", RANGES),
     "perpetual": (_perpetual, "UpdateMarket", RANGES),
     "outcome": (_outcome, "UpdateMarket", RANGES),
+    "distribution": (_distribution, "UpdateMarket", RANGES),
     "new perpetual's risk": (_perpetual, "UpdateMarketRisk", RISK_RANGES),
     "active perpetual's risk": (_active, "UpdateMarketRisk", RISK_RANGES),
 }
@@ -170,10 +177,10 @@ def _register_feed(exchange: Exchange) -> None:
     )
 
 
-def _outcome_market(exchange: Exchange, nonce: int, **fields: int) -> bytes:
-    """CreateMarket of two outcomes that settle in 90 days; claims pay the quote."""
+def _claims_market(exchange: Exchange, nonce: int, **fields: int) -> bytes:
+    """CreateMarket whose claims settle in 90 days and pay the quote; of outcomes by default."""
     operator = STAFF[Role.OPERATOR]
-    usual = {"outcome_count": 2, "settle_time_ns": exchange.now_ns + 90 * DAY_NS, **PRICES}
+    usual = {"market_kind": int(MarketKind.OUTCOME), "taker_fee_e6bp": 28_000_000, **PRICES}
     return commands.create_market(
         principal=operator,
         account=account_id(operator),
@@ -181,8 +188,8 @@ def _outcome_market(exchange: Exchange, nonce: int, **fields: int) -> bytes:
         nonce=nonce,
         base=QUOTE,
         quote=QUOTE,
-        market_kind=MarketKind.OUTCOME,
-        **{"taker_fee_e6bp": 28_000_000, **usual, **fields},
+        settle_time_ns=exchange.now_ns + 90 * DAY_NS,
+        **{**usual, **fields},
     )
 
 

@@ -57,6 +57,10 @@ def test_create_quote_swap_show_and_liquidity(platform: Running, market: str) ->
     assert Decimal(added["shares"]) > 0
     locked = refusal(platform, "pool", "remove", market, "all", "--account", "pool-alice")
     assert locked["code"] == "LIQUIDITY_LOCKED"
+    own = refusal(platform, "pool", "remove", market, "all")
+    assert own["code"] == "LIQUIDITY_LOCKED", (
+        "the account that made the pool takes out unless another is named"
+    )
     shown = platform.json("pool", "show", market)
     assert (shown["swaps"], len(shown["providers"])) == (2, 2)
     listed = platform.json("pool", "list")["pools"]

@@ -64,7 +64,7 @@ class CascadeDuel(Duel):
     compared: int = 0
     """Events of liquidations that were predicted."""
     over: str = ""
-    """Why the stream ended early: a halt by prices, a feed in doubt."""
+    """Why the stream ended early: a halt by prices, a feed in doubt, an account that detection slowed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +84,8 @@ class CascadeDuel(Duel):
                 self.model.closed_to_risk.discard(event.market)
             if isinstance(event, ev.FeedStateChanged) and event.state > WARN:
                 self.over = "feed"
+            if isinstance(event, ev.AccountSlowed):
+                self.over = "slowed"
         for market in range(len(self.markets)):
             ticker = self.model.ticker(market)
             if ticker.index and abs((ticker.mark or 0) - ticker.index) * FAR > ticker.index:

@@ -58,9 +58,12 @@ class SwapPool(Request, kw_only=True):
 
 
 class AddPoolLiquidity(Request, kw_only=True):
-    """At most so much money for a part of everything that the pool has; locked for 24 hours."""
+    """At most so much money for a part of everything that the pool has; locked for 24 hours.
 
-    account: str = "trader"
+    The account is the one that made the pool unless another one is named, as in the requests below.
+    """
+
+    account: str = "operator"
     sub: int = 0
     market: str
     amount: Number
@@ -70,7 +73,7 @@ class AddPoolLiquidity(Request, kw_only=True):
 class RemovePoolLiquidity(Request, kw_only=True):
     """Shares of the pool for a part of everything that it has; absent `shares` are all."""
 
-    account: str = "trader"
+    account: str = "operator"
     sub: int = 0
     market: str
     shares: Number | None = None
@@ -80,7 +83,7 @@ class RemovePoolLiquidity(Request, kw_only=True):
 class CollectPoolLiquidity(Request, kw_only=True):
     """What time has set free for the account in a dynamic pool."""
 
-    account: str = "trader"
+    account: str = "operator"
     sub: int = 0
     market: str
     min_money: Number | None = None

@@ -1,4 +1,7 @@
-"""`tradewind pool`: market makers of outcome markets, swaps against them, and their liquidity."""
+"""`tradewind pool`: market makers of outcome markets, swaps against them, and their liquidity.
+
+Whoever swaps is `trader` unless named; whoever provides is `operator`, who may also make pools.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 
 pool = App(name="pool", help="Market makers' pools: create, show, quote, swap, liquidity.")
 Sub = Annotated[int, Parameter(help="sub-account")]
+Provider = Annotated[str, Parameter(help="account that provides: local name, number, or 64 hexadecimal digits")]
 Outcome = Annotated[str, Parameter(help="outcome: yes or no of two, else its number")]
 Direction = Annotated[Literal["buy", "sell"], Parameter(help="buy from the pool, or sell to it")]
 Amount = Annotated[
@@ -34,7 +38,7 @@ def create(
     kind: Annotated[
         str | None, Parameter(help="lmsr, pm-static or pm-dynamic instead of what fits the market")
     ] = None,
-    account: Account = "operator",
+    account: Provider = "operator",
     sub: Sub = 0,
     client_key: ClientKey = None,
     data: DataDirectory = DEFAULT_DATA,
@@ -146,7 +150,7 @@ def add(
     amount: Annotated[str, Parameter(help="money, at most; LMSR from 100, pm-AMM from 50")],
     *,
     min_shares: Annotated[str | None, Parameter(help="fewest shares to get")] = None,
-    account: Account = "trader",
+    account: Provider = "operator",
     sub: Sub = 0,
     client_key: ClientKey = None,
     data: DataDirectory = DEFAULT_DATA,
@@ -164,7 +168,7 @@ def remove(
     shares: Annotated[str, Parameter(help="shares of the pool, or all")],
     *,
     min_money: Annotated[str | None, Parameter(help="least money to get")] = None,
-    account: Account = "trader",
+    account: Provider = "operator",
     sub: Sub = 0,
     client_key: ClientKey = None,
     data: DataDirectory = DEFAULT_DATA,
@@ -182,7 +186,7 @@ def collect(
     market: Market,
     *,
     min_money: Annotated[str | None, Parameter(help="least money to get")] = None,
-    account: Account = "trader",
+    account: Provider = "operator",
     sub: Sub = 0,
     client_key: ClientKey = None,
     data: DataDirectory = DEFAULT_DATA,

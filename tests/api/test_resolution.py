@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from tradewind.api.payouts import payout_fields, payout_text
 from tradewind.api.problems import ApiFailure
 from tradewind.core import commands as build
 from tradewind.core.enums import Line
+from tradewind.core.hashing import blake3
+from tradewind.core.market_record import read_records
+from tradewind.node.archive import archive_path
 from tradewind.node.projections.exchange import ExchangeViews
 from tradewind.node.projections.resolution import equal_shares
 
@@ -161,6 +165,69 @@ async def test_from_minting_over_a_dispute_to_the_last_redemption_nothing_is_lef
     rebuilt = ExchangeViews()
     await one.api.node.attach(rebuilt.apply, name="again")
     assert rebuilt.resolutions.by_market == one.api.views.resolutions.by_market
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+async def test_a_settled_market_is_archived_read_back_and_pruned_after_two_days(
+    question: Question, tmp_path: Path
+) -> None:
+    one = question
+    await one.refused("prune", "INVALID_TRANSITION")
+    await one.closed()
+    await one.act("resolution/propose", account="carol", payout="1", evidence=["the official result"])
+    await one.pass_hours(2.01)
+    await one.act("resolution/finalise")
+    await one.refused("prune", "TOO_EARLY")
+    for _ in range(49):
+        one.clock.pass_s(HOUR_S - 10)
+        await one.api.node.submit(build.tick(principal=one.api.node.system_principal))
+    await one.refused("prune", "MARKET_HAS_OPEN_INTEREST")
+    for owner in ("alice", "bob"):
+        await one.act("redeem", account=owner)
+    before = await one.show()
+    done = await one.act("prune")
+    market_id = one.api.views.markets.by_handle[one.market].market_id
+    archive = archive_path(tmp_path, market_id)
+    assert done["effect"] == {"archive": str(archive), "hash": blake3(content(archive)).hex()}
+    (record,) = read_records(content(archive))
+    assert (record["winner"], record["prices"]) == (1, [0, 1_000_000, 0])
+    assert (record["settle_time_ns"], record["resolution_time_ns"]) == (
+        before["settle_time_ns"], before["final_ns"],
+    )  # fmt: skip
+    assert mode(archive) == 0o600
+    # Its history can still be read, and nothing happens to it any more.
+    assert await one.show() == {**before, "status": "pruned"}
+    await one.refused("prune", "INVALID_TRANSITION")
+    await one.refused("redeem", "NOT_RESOLVED", account="alice")
+    rebuilt = ExchangeViews()
+    await one.api.node.attach(rebuilt.apply, name="again")
+    assert rebuilt.resolutions.by_market == one.api.views.resolutions.by_market
+
+
+def failing(_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_an_archive_that_cannot_be_written_or_read_back_prunes_nothing(
+    question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = question
+    await one.closed()
+    await one.act("resolution/propose", account="carol", payout="1", evidence=["the official result"])
+    await one.pass_hours(2.01)
+    await one.act("resolution/finalise")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", failing)
+        await one.refused("prune", "ARCHIVE_NOT_WRITTEN")
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"something else")
+    await one.refused("prune", "EVIDENCE_INVALID")
 
 
 async def test_a_vote_needs_the_role_and_no_bond(question: Question) -> None:

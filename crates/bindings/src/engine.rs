@@ -121,6 +121,12 @@ impl Engine {
         PyBytes::new(py, &hash)
     }
 
+    /// The records by which a settled market of outcomes is archived (P1.6.5); None for every other market.
+    fn market_archive<'py>(&self, py: Python<'py>, market: u32) -> Option<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| with_engine!(&self.lock().engine, engine => engine.market_archive(market)));
+        bytes.map(|bytes| PyBytes::new(py, &bytes))
+    }
+
     fn cursor_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let hash = py.detach(|| with_engine!(&self.lock().engine, engine => engine.cursor_hash()));
         PyBytes::new(py, &hash)

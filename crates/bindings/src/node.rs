@@ -435,6 +435,12 @@ impl Node {
         PyBytes::new(py, &hash)
     }
 
+    /// The records by which a settled market of outcomes is archived (P1.6.5); None for every other market.
+    fn market_archive<'py>(&self, py: Python<'py>, market: u32) -> Option<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| locked(&self.engine).market_archive(market));
+        bytes.map(|bytes| PyBytes::new(py, &bytes))
+    }
+
     fn cursor_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let hash = py.detach(|| locked(&self.engine).cursor_hash());
         PyBytes::new(py, &hash)

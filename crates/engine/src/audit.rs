@@ -415,7 +415,8 @@ impl Auditor {
             | EventKind::Redeemed
             | EventKind::EscrowSwept
             | EventKind::MarketResolving
-            | EventKind::MarketResolved => self.check_resolution(kind, event, postings)?,
+            | EventKind::MarketResolved
+            | EventKind::MarketPruned => self.check_resolution(kind, event, postings)?,
             _ => self.check_record(kind, event, postings)?,
         }
         while let Some(position) = self.books.left.pop() {

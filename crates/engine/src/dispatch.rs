@@ -41,6 +41,7 @@ impl<B: Book> Engine<B> {
             Kind::ProposeResolution => self.propose_resolution(command, context, output),
             Kind::DisputeResolution => self.dispute_resolution(command, context, output),
             Kind::VoteResolution => self.vote_resolution(command, output),
+            Kind::PruneMarket => self.prune_market(command, output),
             Kind::FinaliseResolution => self.finalise_resolution(command, output),
             Kind::CreateVerse => self.create_verse(command, output),
             Kind::LinkMarket => self.link_market(command, output),

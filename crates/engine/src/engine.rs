@@ -313,7 +313,7 @@ impl<B: Book> Engine<B> {
                 need(permission::TOKEN)?;
                 u32::MAX
             }
-            Kind::SettleSeason | Kind::CompleteLiquidation => {
+            Kind::SettleSeason | Kind::CompleteLiquidation | Kind::PruneMarket => {
                 need(permission::SYSTEM)?;
                 u32::MAX
             }

@@ -28,6 +28,12 @@ pub fn feed_id(symbol: &[u8; 16], kind: u8) -> [u8; 32] {
     derive("feed", &key)
 }
 
+/// The verse of a slug.
+pub fn verse_id(slug: &[u8; 64]) -> [u8; 32] {
+    let length = slug.iter().position(|&byte| byte == 0).unwrap_or(slug.len());
+    derive("verse", &slug[..length])
+}
+
 /// The stake lot of an account and its number.
 pub fn stake_lot_id(account: &[u8; 32], number: u64) -> [u8; 32] {
     let mut key = [0; 40];

@@ -262,6 +262,8 @@ pub const PACKED_PAYOUTS: usize = 6;
 pub const ARBITER_QUORUM: usize = 3;
 pub const ARBITER_VOTES: usize = 5;
 pub const ARBITER_WINDOW_NS: i64 = 48 * HOUR_NS;
+/// From FINAL to the moment from which a market may be pruned (P1.6.5).
+pub const PRUNE_AFTER_NS: i64 = 48 * HOUR_NS;
 /// Items of evidence of one resolution (P15.4).
 pub const MAX_EVIDENCE: u8 = 100;
 /// Largest bond that exposure alone can ask for, in micro-units (P15.6).

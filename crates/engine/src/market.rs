@@ -1,5 +1,7 @@
 //! Markets and the rules that differ by kind (protocol P1.4.2, P2.3.1).
 
+use std::collections::BTreeMap;
+
 use crate::codec::{Reader, Writer};
 use crate::fees::amount;
 use crate::hash::id_hash;
@@ -52,6 +54,11 @@ pub mod status {
     pub const NAMES: [&str; 8] =
         ["CREATED", "ACTIVE", "PAUSED", "CLOSE_ONLY", "CLOSED", "RESOLVING", "SETTLED", "PRUNED"];
 }
+
+/// In the place of the creator: a pruned market. No account has this handle.
+const TOMBSTONE: u32 = u32::MAX;
+/// Tick and lot of a tombstone: nothing is priced by them, and nothing is divided by zero.
+const TOMBSTONE_TICK: i64 = 1_000;
 
 /// A pause of one market or of the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,10 +376,45 @@ impl Market {
         writer.i64(self.reference);
     }
 
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
-        let (id, creator, nonce) = (reader.array()?, reader.u32()?, reader.u64()?);
+    /// What stays of a pruned market beside its id: a settled market that holds nothing.
+    fn tombstone(id: [u8; 32]) -> Self {
+        let parameters = Parameters {
+            band_bp: 0,
+            slippage_bp: 0,
+            taker_fee_e6bp: 0,
+            maker_fee_e6bp: 0,
+            min_notional: 0,
+            max_notional: 0,
+        };
+        Market {
+            id,
+            creator: 0,
+            nonce: 0,
+            kind: kind::OUTCOME,
+            status: status::PRUNED,
+            outcome_count: OUTCOMES.0,
+            base: 0,
+            quote: 0,
+            flags: 0,
+            feed: 0,
+            tick_size: TOMBSTONE_TICK,
+            lot_size: TOMBSTONE_TICK,
+            unit: 1,
+            settle_time_ns: 0,
+            parameters,
+            config_version: 0,
+            last_update_ns: i64::MIN,
+            pause: None,
+            last_price: 0,
+            reference: 0,
+        }
+    }
+
+    /// Reads what [`Market::encode`] wrote behind id and creator.
+    fn decode(id: [u8; 32], creator: u32, reader: &mut Reader<'_>) -> Result<Self, String> {
+        let nonce = reader.u64()?;
         let [kind, status, outcome_count] = reader.array()?;
-        if kind > kind::DISTRIBUTION || status > status::PRUNED {
+        if kind > kind::DISTRIBUTION || status >= status::PRUNED {
             return Err(format!("market kind {kind}, status {status}"));
         }
         let outcomes = outcomes_of(kind);
@@ -488,6 +530,14 @@ pub fn decode_pause(reader: &mut Reader<'_>) -> Result<Option<Pause>, String> {
 pub struct Markets {
     pub list: Vec<Market>,
     by_id: Index,
+    /// Boxed: needed once in a market's life.
+    archives: Box<Archives>,
+}
+
+/// BLAKE3 of the archives of pruned markets.
+#[derive(Clone, Debug, Default)]
+struct Archives {
+    hashes: BTreeMap<u32, [u8; 32]>,
 }
 
 impl Markets {
@@ -500,5 +550,50 @@ impl Markets {
         self.by_id.insert(id_hash(&market.id), handle);
         self.list.push(market);
         handle
+    }
+
+    /// BLAKE3 of the archive of a pruned market.
+    pub fn archive_hash(&self, market: u32) -> Option<[u8; 32]> {
+        self.archives.hashes.get(&market).copied()
+    }
+
+    /// Leaves a market's tombstone; its status before.
+    pub fn prune(&mut self, market: u32, archive_hash: [u8; 32]) -> u8 {
+        let entry = &mut self.list[market as usize];
+        let tombstone = Market::tombstone(entry.id);
+        self.archives.hashes.insert(market, archive_hash);
+        std::mem::replace(entry, tombstone).status
+    }
+
+    /// Every market in the order of its handle; a pruned one is 64 bytes (P1.6.5) behind a mark.
+    pub fn encode(&self, writer: &mut Writer) {
+        writer.len(self.list.len());
+        for (handle, market) in self.list.iter().enumerate() {
+            match self.archives.hashes.get(&(handle as u32)) {
+                None => market.encode(writer),
+                Some(archive_hash) => {
+                    writer.raw(&market.id);
+                    writer.u32(TOMBSTONE);
+                    writer.raw(archive_hash);
+                }
+            }
+        }
+    }
+
+    /// Reads one market that [`Markets::encode`] wrote behind those which are here.
+    ///
+    /// # Errors
+    /// A sentence that names the defect.
+    pub fn read_one(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+        let (id, creator) = (reader.array()?, reader.u32()?);
+        if creator != TOMBSTONE {
+            let market = Market::decode(id, creator, reader)?;
+            self.push(market);
+            return Ok(());
+        }
+        let archive_hash = reader.array()?;
+        let handle = self.push(Market::tombstone(id));
+        self.archives.hashes.insert(handle, archive_hash);
+        Ok(())
     }
 }

@@ -141,8 +141,7 @@ impl<B: Book> State<B> {
         }
         self.accounts.encode(&mut writer);
         self.system.encode(&mut writer);
-        writer.len(self.markets.list.len());
-        self.markets.list.iter().for_each(|market| market.encode(&mut writer));
+        self.markets.encode(&mut writer);
         self.orders.encode(&mut writer);
         self.roles.encode(&mut writer);
         let mut deposits: Vec<_> = self.deposits.iter().copied().collect();
@@ -264,8 +263,8 @@ impl<B: Book> State<B> {
 
     #[inline(never)]
     fn decode_markets(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
-        for _ in 0..reader.len(100)? {
-            self.markets.push(Market::decode(reader)?);
+        for _ in 0..reader.len(68)? {
+            self.markets.read_one(reader)?;
             self.books.push(B::default());
         }
         Ok(())

@@ -80,6 +80,8 @@ class Submitter(Protocol):
 
     async def snapshot(self) -> dict[str, Any]: ...
 
+    async def market_archive(self, market: int) -> bytes | None: ...
+
 
 class OwnOrders(Protocol):
     """Manual orders of the trader's account: through the trader's risk, journaled as intents."""

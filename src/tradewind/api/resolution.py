@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import Request as HttpRequest
@@ -16,8 +18,9 @@ from tradewind.api.question_desk import payout_at
 from tradewind.api.requests import Number, Request
 from tradewind.api.route import CommandRoute
 from tradewind.core.enums import Line
-from tradewind.core.errors import reject
+from tradewind.core.errors import Rejected, reject
 from tradewind.core.hashing import blake3
+from tradewind.node.archive import archive_path, write_archive
 from tradewind.node.projections.resolution import (
     DISPUTED,
     NO_VERSE,
@@ -64,6 +67,10 @@ class Redeem(Request, kw_only=True):
 
     account: str
     sub: int = 0
+
+
+class Prune(Request, kw_only=True):
+    """Archives a settled market and releases it."""
 
 
 class CreateVerse(Request, kw_only=True):
@@ -170,6 +177,29 @@ class ResolutionDesk:
             "FinaliseResolution", one, "system", market=self._directory.market(name).handle
         )
 
+    async def prune(self, name: str, one: Prune) -> Done:
+        """Archives a settled market, reads the archive back, and releases the market; SYSTEM.
+
+        `effect.archive` is the file, `effect.hash` what the log keeps of it.
+        """
+        market = self._directory.market(name)
+        market_id = market.market.market_id
+        archive_hash, effect = bytes(32), {}
+        # Without records there is nothing to archive: the engine says why.
+        records = await self._desk._desk.node.market_archive(market.handle)
+        if records is not None:
+            path = archive_path(self._desk._desk.identities.directory.parent, market_id)
+            try:
+                archive_hash = await asyncio.to_thread(write_archive, path, records, market_id)
+            except (OSError, Rejected) as error:
+                raise _not_archived(error, path) from error
+            effect = {"archive": str(path), "hash": archive_hash.hex()}
+        done = await self._desk._send(
+            "PruneMarket", one, "system", market=market.handle, archive_hash=archive_hash
+        )
+        done.effect = effect
+        return done
+
     async def redeem(self, name: str, one: Redeem) -> Done:
         """Turns the claims of an account into money; its owner. `effect.amount` is what was paid."""
         owner = self._desk._owner(one.account, one.sub)
@@ -199,6 +229,12 @@ class ResolutionDesk:
         return await self._desk._send(
             "LinkMarket", one, "operator", market=market, verse=self._verse(one.verse)
         )
+
+
+def _not_archived(error: OSError | Rejected, path: Path) -> ApiFailure:
+    if isinstance(error, Rejected):
+        return failure_of(error)
+    return ApiFailure(503, "ARCHIVE_NOT_WRITTEN", f"{path}: {error.strerror}", retryable=True)
 
 
 def verse_of(views: Any, name: str) -> Verse:
@@ -319,6 +355,7 @@ def resolution_commands(desk: ResolutionDesk) -> list[CommandRoute]:
         ("/markets/{name:path}/resolution/vote", VotePayout, desk.vote, "Vote on a payout"),
         ("/markets/{name:path}/resolution/finalise", Finalise, desk.finalise, "Make a payout final"),
         ("/markets/{name:path}/redeem", Redeem, desk.redeem, "Redeem claims"),
+        ("/markets/{name:path}/prune", Prune, desk.prune, "Archive and prune a market"),
         ("/markets/{name:path}/verse", LinkMarket, desk.link, "Put a market into a verse"),
         ("/verses/{name}/move", MoveVerse, desk.move_verse, "Move a verse"),
     ]

@@ -1,4 +1,4 @@
-"""`tradewind market`: create, list, show, update, pause, resume, close."""
+"""`tradewind market`: create, list, show, update, pause, resume, close, prune."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tradewind.cli.options import Actor, ClientKey, Market
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 from tradewind.config import parse_duration_s
 
-market = App(name="market", help="Create, list, show, update, pause, resume and close markets.")
+market = App(name="market", help="Create, list, show, update, pause, resume, close and prune markets.")
 for verb in (leverage.risk, leverage.leverage, leverage.settle, leverage.funding):
     market.command(verb)
 market.command(leverage.breaker)
@@ -220,6 +220,19 @@ def resume(
         else f"{name}: first approval; a second person must approve within 10 minutes"
     )
     return show(answer, json=json, title=title)
+
+
+@market.command
+def prune(
+    name: Market, *, actor: Actor = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
+) -> int:
+    """Archive a settled outcome market and release it (SYSTEM): 48 hours after its resolution was final.
+
+    The records go to DATA/archive, are read back and compared; the log keeps their hash. They can be read
+    with: tradewind record show FILE
+    """
+    answer = Client(data).post(f"/markets/{segment(name)}/prune", {"actor": actor})
+    return show(answer, json=json, title=f"Market {name} archived and pruned")
 
 
 @market.command

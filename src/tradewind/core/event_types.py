@@ -155,6 +155,15 @@ class MarketSettled(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class MarketPruned(Event, frozen=True, gc=False):
+    """MARKET_PRUNED."""
+
+    archive_hash: bytes
+    status: int
+    previous: int
+    postings: tuple[Posting, ...]
+
+
 class AssetRegistered(Event, frozen=True, gc=False):
     """ASSET_REGISTERED."""
 
@@ -2310,6 +2319,7 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0109: MarketIdentified,
     0x010a: MarketRiskSet,
     0x010b: MarketSettled,
+    0x010c: MarketPruned,
     0x0110: AssetRegistered,
     0x0111: AssetUpdated,
     0x0120: BreakerTripped,

@@ -229,6 +229,10 @@ class NodeService:
         """State hash and cursor hash after everything that is committed by now."""
         return await self._in_writer(lambda: (self._node.state_hash(), self._node.cursor_hash()))
 
+    async def market_archive(self, market: int) -> bytes | None:
+        """The records by which a settled market of outcomes is archived; None for every other market."""
+        return await self._in_writer(lambda: self._node.market_archive(market))
+
     async def root(self) -> tuple[int, bytes]:
         """Number of blocks and the Merkle root over them."""
         return await self._in_writer(self._node.root)

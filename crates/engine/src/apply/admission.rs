@@ -291,6 +291,7 @@ impl<B: Book> Engine<B> {
             Kind::PlaceBatch => Deed::Free,
             // Clocks and marks in the log.
             Kind::SettleSeason
+            | Kind::PruneMarket
             | Kind::Tick
             | Kind::Continue
             | Kind::AdvanceTime

@@ -38,6 +38,7 @@ mod perpetual_fill;
 mod pool;
 mod pool_liquidity;
 mod pool_swap;
+mod pruning;
 mod redeem;
 mod resolution;
 mod roles;

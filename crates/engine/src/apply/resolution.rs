@@ -177,6 +177,7 @@ impl<B: Book> Engine<B> {
         };
         resolution.check_final(command.time_ns)?;
         let settled = resolution.finalise();
+        resolution.until_ns = command.time_ns;
         let parties = resolution.parties.clone();
         self.emit_final(command, request.market, quote, output);
         for end in settled {

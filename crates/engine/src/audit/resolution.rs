@@ -9,8 +9,8 @@ use super::outcome::ClaimsMove;
 use super::records::check_movements;
 use super::Auditor;
 use crate::wire::event::{
-    BondBody, ClaimBody, DecisionBody, Event, EventKind, FinalBody, PayoutBody, Posting, RedeemedBody,
-    StatusBody, SweptBody, VoteBody,
+    BondBody, ClaimBody, DecisionBody, Event, EventKind, FinalBody, PayoutBody, Posting, PrunedBody,
+    RedeemedBody, StatusBody, SweptBody, VoteBody,
 };
 
 const WHOLE_PPM: u32 = 1_000_000;
@@ -19,6 +19,8 @@ const VECTOR: u8 = 0xFD;
 const CLOSED: u8 = 4;
 const RESOLVING: u8 = 5;
 const SETTLED: u8 = 6;
+const PRUNED: u8 = 7;
+const RETENTION_NS: i64 = 48 * 3_600 * 1_000_000_000;
 const ROUNDS: u8 = 6;
 const QUORUM: usize = 3;
 const VOTES: usize = 5;
@@ -155,6 +157,7 @@ impl Auditor {
                 | EventKind::ResolutionFinal
                 | EventKind::MarketResolving
                 | EventKind::MarketResolved
+                | EventKind::MarketPruned
         );
         ensure!(!silent || postings.is_empty(), "I01", "a {} event moves money", kind.name());
         match kind {
@@ -175,6 +178,7 @@ impl Auditor {
             }
             EventKind::Redeemed => self.redeemed(event, postings),
             EventKind::EscrowSwept => self.escrow_swept(event, postings),
+            EventKind::MarketPruned => self.market_pruned(event),
             _ => self.resolution_moves_market(kind, event),
         }
     }
@@ -390,6 +394,7 @@ impl Auditor {
             entry.until_ns
         );
         entry.is_final = true;
+        entry.until_ns = time_ns;
         let claims = self.outcomes.supplies(event.market).iter().copied();
         let owed = owed(&vector, claims) / i128::from(WHOLE_PPM);
         let escrow = self.ledger.line(event.market + 1, 0, market.quote, SET_ESCROW);
@@ -515,6 +520,35 @@ impl Auditor {
             body.status
         );
         self.markets[event.market as usize].status = body.status;
+        Ok(())
+    }
+
+    /// A market that leaves nothing behind goes 48 hours after its payout was final (P1.6.5).
+    fn market_pruned(&mut self, event: &Event) -> Check {
+        let body: PrunedBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let time_ns = self.time_ns;
+        let entry = self.resolution_of(event.market)?;
+        let timely = entry.is_final && time_ns.saturating_sub(entry.until_ns) >= RETENTION_NS;
+        ensure!(
+            timely && (market.status, body.status, body.previous) == (SETTLED, PRUNED, SETTLED),
+            "I26",
+            "market {} goes from {} to {} at {time_ns}",
+            event.market,
+            market.status,
+            body.status
+        );
+        let lines = [SET_ESCROW, BOND_ESCROW];
+        let money = lines.map(|line| self.ledger.line(event.market + 1, 0, market.quote, line));
+        let claims: i64 = self.outcomes.supplies(event.market).iter().sum();
+        ensure!(
+            claims == 0 && money == [0, 0] && body.archive_hash != [0; 32],
+            "I22",
+            "market {} is pruned with {claims} claims and {money:?}",
+            event.market
+        );
+        self.resolutions.of_market.remove(&event.market);
+        self.markets[event.market as usize].status = PRUNED;
         Ok(())
     }
 

@@ -100,6 +100,16 @@ impl<B: Book> Shelf<B> {
         self.further.entry((market, line)).or_default()
     }
 
+    /// Lets go of the books and prices of a market without orders.
+    pub fn forget(&mut self, market: u32) {
+        self.by_market[market as usize] = B::default();
+        let further: Vec<u8> =
+            self.further.range((market, 0)..=(market, u8::MAX)).map(|(&(_, line), _)| line).collect();
+        further.into_iter().for_each(|line| {
+            self.further.remove(&(market, line));
+        });
+    }
+
     /// Reference of the price band of a further outcome in ticks; 0 = none.
     pub fn reference(&self, market: u32, line: u8) -> i64 {
         self.further.get(&(market, line)).map_or(0, |line| line.reference)

@@ -85,7 +85,7 @@ pub struct Resolution {
     /// Bond of round 0 in micro-units, and its window in ns.
     pub base_bond: i64,
     pub base_window_ns: i64,
-    /// End of the window to dispute, or to vote; 0 = none.
+    /// End of the window to dispute, or to vote; 0 = none. FINAL: the moment at which it became so.
     pub until_ns: i64,
     /// The proposer, then the disputers.
     pub parties: Vec<Party>,
@@ -334,6 +334,14 @@ impl Resolution {
         }
     }
 
+    /// The moment of FINAL; the end of time before it.
+    pub fn final_ns(&self) -> i64 {
+        match self.stage {
+            stage::FINAL => self.until_ns,
+            _ => i64::MAX,
+        }
+    }
+
     /// The moment that needs a Tick: the end of the voting.
     pub fn due_ns(&self) -> Option<i64> {
         (self.stage == stage::DISPUTED).then_some(self.until_ns)
@@ -357,6 +365,11 @@ impl Resolutions {
 
     pub fn insert(&mut self, market: u32, resolution: Resolution) {
         self.of_market.insert(market, resolution);
+    }
+
+    /// Forgets the resolution of a market that is pruned.
+    pub fn remove(&mut self, market: u32) {
+        self.of_market.remove(&market);
     }
 
     /// What a settled market pays.

@@ -16,7 +16,7 @@ pub use super::perpetual::{
     UpdateMarketRisk,
 };
 pub use super::pool::{CreatePool, PoolLiquidity, SwapAmm, TradeDistribution};
-pub use super::resolution::{ClaimPayout, VoteResolution};
+pub use super::resolution::{ClaimPayout, PruneMarket, VoteResolution};
 pub use super::token::{
     AllocateVesting, ClaimRewards, OpenSeason, SettleSeason, StakeToken, UnstakeToken, VestingTarget,
 };
@@ -166,6 +166,7 @@ kinds! {
     ResumeMarket = (0x0104, 0) ResumeMarket;
     CloseMarket = (0x0105, 0) CloseMarket;
     SettleMarket = (0x0106, 0) OneMarket;
+    PruneMarket = (0x0107, 0) PruneMarket;
     TripBreaker = (0x0108, 0) Breaker;
     CloseBreaker = (0x0108, 1) Breaker;
     ConfigureBreaker = (0x0108, 2) ConfigureBreaker;

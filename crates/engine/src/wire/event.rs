@@ -31,7 +31,7 @@ pub use super::pool::{
     SwapBody,
 };
 pub use super::resolution::{
-    BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, RedeemedBody, SweptBody, VoteBody,
+    BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, PrunedBody, RedeemedBody, SweptBody, VoteBody,
 };
 pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
 pub use super::venue::{VenueBatchBody, VenueLinkBody, VenueOutageBody, VenueQuoteBody, VenueRefreshBody};
@@ -164,6 +164,7 @@ event_kinds! {
     MarketIdentified = 0x0109 IdentityBody;
     MarketRiskSet = 0x010A MarketRiskBody;
     MarketSettled = 0x010B StatusBody;
+    MarketPruned = 0x010C PrunedBody;
     BreakerTripped = 0x0120 BreakerBody;
     BreakerReasoned = 0x0121 BreakerReasonBody;
     BreakerExtended = 0x0122 BreakerBody;

@@ -85,6 +85,16 @@ record! {
 }
 
 record! {
+    /// 0107. The hash of the records by which the market was archived (P1.6.5).
+    PruneMarket: 40 { market: u32, reserved: u32, archive_hash: [u8; 32] }
+}
+
+record! {
+    /// What stays of a pruned market.
+    PrunedBody: 40 { archive_hash: [u8; 32], status: u8, previous: u8, reserved: u16, reserved2: u32 }
+}
+
+record! {
     /// What a market pays, once and for all.
     FinalBody: 24 {
         /// As in ClaimBody.

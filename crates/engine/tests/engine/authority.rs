@@ -207,7 +207,7 @@ fn sender(kind: Kind) -> Sender {
             Sender::Role(roles::ORACLE)
         }
         K::AllocateVesting | K::RevokeVesting | K::OpenSeason => Sender::Role(roles::TREASURER),
-        K::SettleSeason => Sender::Role(roles::SYSTEM),
+        K::SettleSeason | K::PruneMarket => Sender::Role(roles::SYSTEM),
         K::DecideAppeal | K::VoteResolution => Sender::Role(roles::ARBITER),
         K::FinaliseResolution => Sender::Anyone,
         K::ProposeAction => Sender::Role(roles::GOVERNOR),

@@ -47,6 +47,7 @@ mod pauses;
 mod pools;
 mod prices;
 mod properties;
+mod pruning;
 mod questions;
 mod record520;
 mod rejects;

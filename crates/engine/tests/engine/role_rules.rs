@@ -104,7 +104,7 @@ fn needed(kind: Kind) -> Option<u8> {
     use Kind as K;
     Some(match kind {
         K::Tick | K::Continue | K::AdvanceTime | K::Snapshot | K::ActivateRules | K::Checkpoint => 19,
-        K::Deposit | K::ConfirmWithdrawal | K::CompleteLiquidation => 19,
+        K::Deposit | K::ConfirmWithdrawal | K::CompleteLiquidation | K::PruneMarket => 19,
         K::CreateMarket | K::CloseMarket | K::RegisterAsset => 0,
         K::RemoveKeeper | K::ReinstateKeeper | K::SlashKeeper => 8,
         K::UpdateMarket | K::UpdateMarketRisk | K::UpdateAsset | K::ConfigureBreaker => 9,

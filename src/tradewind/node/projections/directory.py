@@ -15,6 +15,7 @@ from tradewind.core.event_types import (
     MarketClosing,
     MarketCreated,
     MarketIdentified,
+    MarketPruned,
     MarketResolved,
     MarketResolving,
     MarketSettled,
@@ -243,4 +244,5 @@ _MOVES = (
     MarketResolving,
     MarketResolved,
     MarketSettled,
+    MarketPruned,
 )

@@ -166,6 +166,7 @@ class _Changes:
                 | types.MarketResolving()
                 | types.MarketResolved()
                 | types.MarketSettled()
+                | types.MarketPruned()
             ):
                 self.market_status[event.market] = MarketStatus(event.status).name
 

@@ -82,6 +82,7 @@ NEEDED: Final[Mapping[str, str]] = {
     "RevokeVesting": "TOKEN",
     "OpenSeason": "TOKEN",
     "SettleSeason": "SYSTEM",
+    "PruneMarket": "SYSTEM",
     "ProposeAction": "PROPOSE",
     "ApproveAction": "APPROVE",
     "TripBreaker": "PAUSE",

@@ -1,4 +1,7 @@
-"""markets-state-lifecycle: every command against every status of a leveraged market, and what each blocks."""
+"""markets-state-lifecycle: every command against every status of a market, and what each status blocks.
+
+Six statuses are those of a leveraged market; the way of an outcome market leads over RESOLVING to PRUNED.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,23 @@ from typing import Any, Final
 
 from tradewind.core import commands
 from tradewind.core.enums import MarketKind, MarketStatus, OrderFlag, Role, Side
-from tradewind.core.hashing import account_id
+from tradewind.core.hashing import account_id, blake3
 from tradewind.core.native import Batch
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.drill import Facts, drill, ratio
-from tradewind.readiness.probes.exchange import MARKET, SECOND_NS, STAFF, Send, honest, key_of
+from tradewind.readiness.probes.exchange import (
+    DAY_NS,
+    MARKET,
+    QUOTE,
+    SECOND_NS,
+    STAFF,
+    Send,
+    honest,
+    key_of,
+)
 from tradewind.readiness.probes.frames_of import is_command
-from tradewind.readiness.probes.leveraged import FEED, OPENING, SECOND_PERSON, Image, Leveraged
+from tradewind.readiness.probes.leveraged import DOLLAR, FEED, OPENING, SECOND_PERSON, Image, Leveraged
 from tradewind.readiness.probes.positions import RICH
 from tradewind.readiness.record import MeasuredValue
 
@@ -25,8 +37,16 @@ FULL: Final = 2
 HOUR_S: Final = 3_600
 SETTLED_S: Final = 75
 NEW_MARKET: Final = 1
-STEPS: Final = ("pause", "resume", "close", "settle", "prices")
+OUTCOME_MARKET: Final = 1
+OUTCOME_UNIT: Final = 1_000
+WINNER: Final = 1
+BOND: Final = 2_000 * DOLLAR
+CHALLENGE_H: Final = 2
+RETENTION_H: Final = 48
+STEPS: Final = ("pause", "resume", "close", "settle", "prices", "propose", "finalise", "prune")
 INVALID: Final = "INVALID_TRANSITION"
+KIND: Final = "INVALID_MARKET_KIND"
+NO_RESOLUTION: Final = {"propose": KIND, "finalise": KIND, "prune": KIND}
 # Status and command: the status after it, or the code with which it is refused.
 TABLE: Final[Mapping[str, Mapping[str, str]]] = {
     "CREATED": {
@@ -35,6 +55,7 @@ TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "close": INVALID,
         "settle": INVALID,
         "prices": "ACTIVE",
+        **NO_RESOLUTION,
     },
     "ACTIVE": {
         "pause": "PAUSED",
@@ -42,6 +63,7 @@ TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "close": "CLOSE_ONLY",
         "settle": INVALID,
         "prices": "ACTIVE",
+        **NO_RESOLUTION,
     },
     "PAUSED": {
         "pause": "PAUSED",
@@ -49,6 +71,7 @@ TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "close": "CLOSE_ONLY",
         "settle": INVALID,
         "prices": "PAUSED",
+        **NO_RESOLUTION,
     },
     "CLOSE_ONLY": {
         "pause": INVALID,
@@ -56,6 +79,7 @@ TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "close": "CLOSED",
         "settle": INVALID,
         "prices": "CLOSE_ONLY",
+        **NO_RESOLUTION,
     },
     "CLOSED": {
         "pause": INVALID,
@@ -63,6 +87,7 @@ TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "close": INVALID,
         "settle": "SETTLED",
         "prices": "CLOSED",
+        **NO_RESOLUTION,
     },
     "SETTLED": {
         "pause": INVALID,
@@ -70,6 +95,50 @@ TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "close": INVALID,
         "settle": INVALID,
         "prices": "SETTLED",
+        **NO_RESOLUTION,
+    },
+}
+# The same for a market of outcomes, in the statuses of its own and in those that lead there.
+OUTCOME_TABLE: Final[Mapping[str, Mapping[str, str]]] = {
+    "CLOSED": {
+        "pause": INVALID,
+        "resume": INVALID,
+        "close": INVALID,
+        "settle": KIND,
+        "prices": "CLOSED",
+        "propose": "RESOLVING",
+        "finalise": "NOT_IN_RESOLUTION",
+        "prune": INVALID,
+    },
+    "RESOLVING": {
+        "pause": INVALID,
+        "resume": INVALID,
+        "close": INVALID,
+        "settle": KIND,
+        "prices": "RESOLVING",
+        "propose": "ALREADY_PROPOSED",
+        "finalise": "SETTLED",
+        "prune": INVALID,
+    },
+    "SETTLED": {
+        "pause": INVALID,
+        "resume": INVALID,
+        "close": INVALID,
+        "settle": KIND,
+        "prices": "SETTLED",
+        "propose": "ALREADY_FINAL",
+        "finalise": "ALREADY_FINAL",
+        "prune": "PRUNED",
+    },
+    "PRUNED": {
+        "pause": INVALID,
+        "resume": INVALID,
+        "close": INVALID,
+        "settle": KIND,
+        "prices": "PRUNED",
+        "propose": "ALREADY_FINAL",
+        "finalise": "NOT_IN_RESOLUTION",
+        "prune": INVALID,
     },
 }
 # What an account may do in each status: new risk, reducing, cancelling.
@@ -79,16 +148,30 @@ ACTIONS: Final[Mapping[str, tuple[bool, bool, bool]]] = {
     "PAUSED": (False, False, True),
     "CLOSE_ONLY": (False, True, True),
     "CLOSED": (False, False, True),
+    "RESOLVING": (False, False, True),
     "SETTLED": (False, False, True),
+    "PRUNED": (False, False, True),
 }
+MOVES: Final = (
+    "MarketActivated",
+    "MarketClosing",
+    "MarketClosed",
+    "MarketSettled",
+    "MarketResolving",
+    "MarketResolved",
+    "MarketPruned",
+)
 
 
 class Staged(Leveraged):
-    """A leveraged market in one of its statuses; ``pause`` is the last pause's id."""
+    """A leveraged market, or one of outcomes, in one of its statuses; ``pause`` is the last pause's id."""
 
-    def __init__(self, status: str, send: Send = honest) -> None:
-        super().__init__(honest, _staged()[status])
+    def __init__(self, status: str, send: Send = honest, *, outcomes: bool = False) -> None:
+        super().__init__(honest, (_resolved() if outcomes else _staged())[status])
         self.market = NEW_MARKET if status == "CREATED" else MARKET
+        self.outcomes = outcomes
+        if outcomes:
+            self.market = OUTCOME_MARKET
         self.status = status
         self.pause = 1
         self.send = send
@@ -101,7 +184,7 @@ class Staged(Leveraged):
             if fields.market != self.market:
                 continue
             name = type(event).__name__
-            if name in ("MarketActivated", "MarketClosing", "MarketClosed", "MarketSettled"):
+            if name in MOVES:
                 status = MarketStatus(fields.status).name
             elif name == "PauseSet":
                 status = "PAUSED"
@@ -128,7 +211,29 @@ def _step(world: Leveraged, name: str, market: int, pause: int) -> list[bytes]:
         ],
         "close": lambda: [commands.close_market(**world.by(Role.OPERATOR), market=market)],
         "settle": lambda: [commands.build("SettleMarket", **world.by(Role.SYSTEM), market=market)],
+        "propose": lambda: [
+            commands.build(
+                "ProposeResolution",
+                **world.of(LONG),
+                market=market,
+                choice=WINNER,
+                evidence_items=1,
+                evidence=key_of("evidence"),
+                bond=BOND,
+            )
+        ],
+        "finalise": lambda: [commands.build("FinaliseResolution", **world.by(Role.SYSTEM), market=market)],
+        "prune": lambda: [
+            commands.build(
+                "PruneMarket", **world.by(Role.SYSTEM), market=market, archive_hash=_archived(world, market)
+            )
+        ],
     }[name]()
+
+
+def _archived(world: Leveraged, market: int) -> bytes:
+    """Hash of a market's archive; of nothing where there is none."""
+    return blake3(world.engine.market_archive(market) or b"")
 
 
 @cache
@@ -162,9 +267,46 @@ def _staged() -> Mapping[str, Image]:
     return images
 
 
-def _transition(status: str, step: str, send: Send) -> dict[str, Any]:
-    world = Staged(status, send)
-    expected = TABLE[status][step]
+@cache
+def _resolved() -> Mapping[str, Image]:
+    """One world for each status behind the trading of an outcome market, in which nobody holds a claim."""
+    world = Leveraged()
+    images: dict[str, Image] = {}
+    for name in ("long", "short"):
+        world.trader(name, RICH)
+    operator = STAFF[Role.OPERATOR]
+    world.must(
+        commands.create_market(
+            principal=operator,
+            account=account_id(operator),
+            client_key=world.key(),
+            nonce=7,
+            base=QUOTE,
+            quote=QUOTE,
+            market_kind=MarketKind.OUTCOME,
+            outcome_count=2,
+            tick_size=OUTCOME_UNIT,
+            lot_size=OUTCOME_UNIT,
+            settle_time_ns=world.now_ns + DAY_NS,
+        )
+    )
+    for step, hours, status in (
+        ("close", 0, "CLOSED"),
+        ("propose", CHALLENGE_H, "RESOLVING"),
+        ("finalise", RETENTION_H, "SETTLED"),
+        ("prune", 0, "PRUNED"),
+    ):
+        for frame in _step(world, step, OUTCOME_MARKET, 0):
+            world.must(frame)
+        world.wait_hours(hours)
+        world.wait(SETTLED_S, OPENING)
+        images[status] = world.image()
+    return images
+
+
+def _transition(status: str, step: str, send: Send, *, outcomes: bool = False) -> dict[str, Any]:
+    world = Staged(status, send, outcomes=outcomes)
+    expected = (OUTCOME_TABLE if outcomes else TABLE)[status][step]
     before = world.hash()
     if step == "prices":
         world.wait(2 * SETTLED_S, OPENING)
@@ -176,18 +318,20 @@ def _transition(status: str, step: str, send: Send) -> dict[str, Any]:
     return {"from": status, "step": step, "expected": expected, "seen": seen, "clean": clean}
 
 
-def _actions(status: str) -> dict[str, Any]:
+def _actions(status: str, *, outcomes: bool = False) -> dict[str, Any]:
     """New risk, reducing and cancelling, each on a fresh copy."""
+    price = OUTCOME_UNIT // 2 if outcomes else OPENING
+    reducing = OrderFlag(0) if outcomes else OrderFlag.REDUCE_ONLY
     frames: tuple[Callable[[Staged], bytes], ...] = (
-        lambda world: world.order(LONG, Side.BUY, OPENING - 20, LOTS, market=world.market),
+        lambda world: world.order(LONG, Side.BUY, price - 20, LOTS, market=world.market),
         lambda world: world.order(
-            LONG, Side.SELL, OPENING + 20, LOTS, market=world.market, order_flags=OrderFlag.REDUCE_ONLY
+            LONG, Side.SELL, price + 20, LOTS, market=world.market, order_flags=reducing
         ),
         lambda world: commands.cancel_all(principal=SHORT, account=account_id(SHORT), market=world.market),
     )
     seen = []
     for build in frames:
-        world = Staged(status)
+        world = Staged(status, outcomes=outcomes)
         seen.append(world.ask(build(world)).code == "")
     return {"from": status, "step": "actions", "expected": list(ACTIONS[status]), "seen": seen, "clean": True}
 
@@ -195,6 +339,12 @@ def _actions(status: str) -> dict[str, Any]:
 def _observe(context: ProbeContext, new_send: Callable[[str], Send] = lambda status: honest) -> Facts:
     rows = [_transition(status, step, new_send(status)) for status in TABLE for step in STEPS]
     rows += [_actions(status) for status in TABLE]
+    rows += [
+        _transition(status, step, new_send(status), outcomes=True)
+        for status in OUTCOME_TABLE
+        for step in STEPS
+    ]
+    rows += [_actions(status, outcomes=True) for status in OUTCOME_TABLE]
     return {"rows": rows, "statuses": [status.name for status in MarketStatus], "steps": list(STEPS)}
 
 
@@ -225,5 +375,4 @@ lifecycle = drill(
     broken=lambda context: _observe(context, _reopening),
     summarise=_summarise,
     provenance="virtual",
-    not_run=("RESOLVING and PRUNED, which only markets of outcomes have",),
 )

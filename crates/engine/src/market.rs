@@ -530,15 +530,10 @@ pub fn decode_pause(reader: &mut Reader<'_>) -> Result<Option<Pause>, String> {
 pub struct Markets {
     pub list: Vec<Market>,
     by_id: Index,
-    /// Boxed: needed once in a market's life.
-    archives: Box<Archives>,
 }
 
-/// BLAKE3 of the archives of pruned markets.
-#[derive(Clone, Debug, Default)]
-struct Archives {
-    hashes: BTreeMap<u32, [u8; 32]>,
-}
+/// BLAKE3 of the archives of pruned markets, by handle.
+pub type Archives = BTreeMap<u32, [u8; 32]>;
 
 impl Markets {
     pub fn find(&self, id: &[u8; 32]) -> Option<u32> {
@@ -552,24 +547,18 @@ impl Markets {
         handle
     }
 
-    /// BLAKE3 of the archive of a pruned market.
-    pub fn archive_hash(&self, market: u32) -> Option<[u8; 32]> {
-        self.archives.hashes.get(&market).copied()
-    }
-
     /// Leaves a market's tombstone; its status before.
-    pub fn prune(&mut self, market: u32, archive_hash: [u8; 32]) -> u8 {
+    pub fn prune(&mut self, market: u32) -> u8 {
         let entry = &mut self.list[market as usize];
         let tombstone = Market::tombstone(entry.id);
-        self.archives.hashes.insert(market, archive_hash);
         std::mem::replace(entry, tombstone).status
     }
 
     /// Every market in the order of its handle; a pruned one is 64 bytes (P1.6.5) behind a mark.
-    pub fn encode(&self, writer: &mut Writer) {
+    pub fn encode(&self, archives: &Archives, writer: &mut Writer) {
         writer.len(self.list.len());
         for (handle, market) in self.list.iter().enumerate() {
-            match self.archives.hashes.get(&(handle as u32)) {
+            match archives.get(&(handle as u32)) {
                 None => market.encode(writer),
                 Some(archive_hash) => {
                     writer.raw(&market.id);
@@ -580,11 +569,11 @@ impl Markets {
         }
     }
 
-    /// Reads one market that [`Markets::encode`] wrote behind those which are here.
+    /// Reads one market that [`Markets::encode`] wrote behind those which are here, or its tombstone.
     ///
     /// # Errors
     /// A sentence that names the defect.
-    pub fn read_one(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+    pub fn read_one(&mut self, archives: &mut Archives, reader: &mut Reader<'_>) -> Result<(), String> {
         let (id, creator) = (reader.array()?, reader.u32()?);
         if creator != TOMBSTONE {
             let market = Market::decode(id, creator, reader)?;
@@ -593,7 +582,7 @@ impl Markets {
         }
         let archive_hash = reader.array()?;
         let handle = self.push(Market::tombstone(id));
-        self.archives.hashes.insert(handle, archive_hash);
+        archives.insert(handle, archive_hash);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
 use crate::ledger::SystemLines;
 use crate::limits::SECOND_NS;
-use crate::market::{decode_pause, encode_pause, status, Market, Markets, Pause};
+use crate::market::{decode_pause, encode_pause, status, Archives, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
 use crate::resolution::closing_due;
 use crate::roles::Roles;
@@ -141,7 +141,7 @@ impl<B: Book> State<B> {
         }
         self.accounts.encode(&mut writer);
         self.system.encode(&mut writer);
-        self.markets.encode(&mut writer);
+        self.markets.encode(&self.resolutions.archives, &mut writer);
         self.orders.encode(&mut writer);
         self.roles.encode(&mut writer);
         let mut deposits: Vec<_> = self.deposits.iter().copied().collect();
@@ -213,7 +213,7 @@ impl<B: Book> State<B> {
         self.decode_assets(reader)?;
         put(&mut self.accounts, reader, Accounts::decode)?;
         put(&mut self.system, reader, SystemLines::decode)?;
-        self.decode_markets(reader)?;
+        let archives = self.decode_markets(reader)?;
         self.decode_orders(reader)?;
         put(&mut self.roles, reader, Roles::decode)?;
         self.decode_transfers(reader)?;
@@ -235,6 +235,7 @@ impl<B: Book> State<B> {
         self.books.decode_prices(reader)?;
         put(&mut *self.token, reader, crate::token::Token::decode)?;
         put(&mut *self.resolutions, reader, crate::resolution::Resolutions::decode)?;
+        self.resolutions.archives = archives;
         put(&mut *self.verses, reader, crate::verse::Verses::decode)?;
         self.check_resolutions()?;
         put(&mut *self.vault, reader, crate::vault::Vault::decode)?;
@@ -262,12 +263,13 @@ impl<B: Book> State<B> {
     }
 
     #[inline(never)]
-    fn decode_markets(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+    fn decode_markets(&mut self, reader: &mut Reader<'_>) -> Result<Archives, String> {
+        let mut archives = Archives::new();
         for _ in 0..reader.len(68)? {
-            self.markets.read_one(reader)?;
+            self.markets.read_one(&mut archives, reader)?;
             self.books.push(B::default());
         }
-        Ok(())
+        Ok(archives)
     }
 
     /// External ids of deposits, and withdrawals that are not over.

@@ -82,7 +82,8 @@ impl<B: Book> Engine<B> {
             return Err(Code::EVIDENCE_INVALID.into());
         }
         let state = &mut self.state;
-        let previous = state.markets.prune(request.market, archive_hash);
+        let previous = state.markets.prune(request.market);
+        state.resolutions.archives.insert(request.market, archive_hash);
         state.books.forget(request.market);
         state.resolutions.remove(request.market);
         let body = PrunedBody { archive_hash, status: status::PRUNED, previous, reserved: 0, reserved2: 0 };
@@ -107,7 +108,7 @@ impl<B: Book> Engine<B> {
 
     /// BLAKE3 of the archive of a pruned market.
     pub fn archive_hash(&self, market: u32) -> Option<[u8; 32]> {
-        self.state.markets.archive_hash(market)
+        self.state.resolutions.archives.get(&market).copied()
     }
 }
 

@@ -12,6 +12,7 @@ mod snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::{ARBITER_QUORUM, ARBITER_VOTES, ARBITER_WINDOW_NS, MAX_EVIDENCE, RESOLUTION_ROUNDS};
+use crate::market::Archives;
 use crate::state::{due, Due};
 use crate::wire::error::{reject, Code, Reject};
 use bonds::{round_bond, round_window_ns, split_lost};
@@ -352,6 +353,8 @@ impl Resolution {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolutions {
     of_market: BTreeMap<u32, Resolution>,
+    /// Of markets that are pruned: encoded with their tombstones.
+    pub archives: Archives,
 }
 
 impl Resolutions {

@@ -156,6 +156,7 @@ _ADMIN: Final = (
     "POST /markets/{name:path}/close",
     "POST /markets/{name:path}/funding",
     "POST /markets/{name:path}/pause",
+    "POST /markets/{name:path}/prune",
     "POST /markets/{name:path}/resolution/finalise",
     "POST /markets/{name:path}/resolution/vote",
     "POST /markets/{name:path}/resume",

@@ -122,6 +122,10 @@ fn row_0107_every_other_status_and_kind_is_refused() {
     let hash = [7; 32];
     world.refuse(prune(9_999, hash), Code::MARKET_NOT_FOUND);
     world.refuse(prune(0, hash), Code::INVALID_MARKET_KIND);
+    let settle_time_ns = world.now_ns + 3 * HOUR;
+    let of_a_number = CreateMarket { market_kind: 3, settle_time_ns, ..outcome_request(700, 2) };
+    let number = world.accept(by(OPERATOR, Kind::CreateMarket).with(&of_a_number)).value as u32;
+    world.refuse(prune(number, hash), Code::INVALID_MARKET_KIND);
     let market = short_market(&mut world, 2);
     world.refuse(prune(market, hash), Code::INVALID_TRANSITION);
     world.wait(2 * HOUR);

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
-
-import msgspec
+from collections.abc import Sequence
+from typing import Final
 
 from tradewind.api import requests as req
-from tradewind.api.directory import Directory, NamedMarket, parse_hex32
-from tradewind.api.identities import Identities, IdentityError
+from tradewind.api.collateral_desk import CollateralDesk
+from tradewind.api.desk_base import KEY_BYTES, Done, OwnOrders, client_key
+from tradewind.api.directory import NamedMarket, parse_hex32
+from tradewind.api.identities import IdentityError
 from tradewind.api.numbers import parse_amount, parse_fee_bps, parse_price, parse_size
 from tradewind.api.order_fields import order_fields, seconds
 from tradewind.api.outcome_names import settle_time_ns
@@ -29,15 +29,12 @@ from tradewind.core.enums import (
     MarketKind,
     Side,
 )
-from tradewind.core.errors import InvalidField, Rejected, TradewindError, reject
-from tradewind.core.events import Result
-from tradewind.core.hashing import blake3
+from tradewind.core.errors import Rejected, reject
 from tradewind.core.units import Scale
 from tradewind.node.projections.directory import ELASTIC_FEE, Account
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
-KEY_BYTES: Final = 16
 MAX_REASON_BYTES: Final = 48
 LEVELS: Final = {"partial": 1, "full": 2, "freeze": 3}
 CATEGORIES: Final = (
@@ -51,65 +48,8 @@ OUTCOME_KINDS: Final = ("outcome", "distribution")
 """Kinds of markets whose claims pay the quote."""
 
 
-class Done(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An accepted command. `value` is the handle it created; `duplicate`: answered from an earlier equal
-    command.
-    """
-
-    command: str
-    value: int
-    seq: int | None = None
-    """Sequence number in the log; absent where the trader sent the command in its own time."""
-    duplicate: bool = False
-    effect: dict[str, Any] = {}
-
-
-class Submitter(Protocol):
-    """The node, as far as the desk uses it."""
-
-    async def submit(
-        self, commands: bytes | Sequence[bytes], attestations: Sequence[bytes] = ()
-    ) -> list[Result]: ...
-
-    @property
-    def deployment(self) -> bytes: ...
-
-    def now_ns(self) -> int: ...
-
-    def adl_rank(self, account: int, sub: int, market: int) -> tuple[int, int, int] | None: ...
-
-    async def snapshot(self) -> dict[str, Any]: ...
-
-    async def market_archive(self, market: int) -> bytes | None: ...
-
-
-class OwnOrders(Protocol):
-    """Manual orders of the trader's account: through the trader's risk, journaled as intents."""
-
-    async def place(self, market: NamedMarket, order: req.PlaceOrder) -> Done: ...
-
-    async def replace(self, order: int, request: req.ReplaceOrder) -> Done: ...
-
-    async def cancel(self, order: int) -> Done: ...
-
-    async def cancel_all(self, market: NamedMarket | None, side: str | None) -> Done: ...
-
-
-class Desk:
-    """Builds and submits commands. Every method raises `ApiFailure` and changes nothing when it does."""
-
-    def __init__(
-        self,
-        node: Submitter,
-        directory: Directory,
-        identities: Identities,
-        own_orders: OwnOrders | None = None,
-    ) -> None:
-        self.node = node
-        self.directory = directory
-        self.views = directory.views
-        self.identities = identities
-        self.own_orders = own_orders
+class Desk(CollateralDesk):
+    """Assets, accounts, markets, collateral and orders."""
 
     # ---- assets and accounts -----------------------------------------------------------------------
 
@@ -344,97 +284,6 @@ class Desk:
         done.effect = {"status": self.directory.named(market.handle).market.status.name.lower()}
         return done
 
-    # ---- collateral --------------------------------------------------------------------------------
-
-    async def deposit(self, one: req.Deposit) -> Done:
-        """Credits an account once per external id; SYSTEM."""
-        account = self._account(one.account)
-        return await self._send(
-            "Deposit",
-            build.deposit,
-            principal=self._actor(one, "system"),
-            account=account.account_id,
-            sub=one.sub,
-            asset=self.directory.asset(one.asset).asset,
-            amount=parse_amount(one.amount),
-            external_id=blake3(one.external_id.encode()),
-        )
-
-    async def list_address(self, one: req.ListAddress) -> Done:
-        """Allows or forbids withdrawals to an address; the owner."""
-        account = self._account(one.account)
-        return await self._send(
-            "ListAddress",
-            build.list_address,
-            principal=account.owner_key,
-            account=account.account_id,
-            client_key=client_key(one),
-            asset=self.directory.asset(one.asset).asset,
-            address_hash=blake3(one.address.encode()),
-            listed=one.listed,
-        )
-
-    async def withdraw(self, one: req.Withdraw) -> Done:
-        """Asks for a withdrawal; the owner."""
-        account = self._account(one.account)
-        done = await self._send(
-            "RequestWithdrawal",
-            build.request_withdrawal,
-            principal=account.owner_key,
-            account=account.account_id,
-            sub=one.sub,
-            client_key=client_key(one),
-            asset=self.directory.asset(one.asset).asset,
-            amount=parse_amount(one.amount),
-            address_hash=blake3(one.address.encode()),
-        )
-        done.effect = {"ticket": done.value, "state": self.views.withdrawals.by_ticket[done.value].state}
-        return done
-
-    async def cancel_withdrawal(self, ticket: int, one: req.CancelWithdrawal) -> Done:
-        """Takes a queued withdrawal back; the owner."""
-        account = self._account_of_ticket(ticket)
-        return await self._send(
-            "CancelWithdrawal",
-            build.cancel_withdrawal,
-            principal=account.owner_key,
-            account=account.account_id,
-            client_key=client_key(one),
-            ticket=ticket,
-        )
-
-    async def confirm_withdrawal(self, ticket: int, one: req.ConfirmWithdrawal) -> Done:
-        """What the outside world did with a released withdrawal; SYSTEM."""
-        return await self._send(
-            "ConfirmWithdrawal",
-            build.confirm_withdrawal,
-            principal=self._actor(one, "system"),
-            ticket=ticket,
-            ok=int(one.ok),
-            external_id=blake3(one.external_id.encode()),
-        )
-
-    def _account_of_ticket(self, ticket: int) -> Account:
-        entry = self.views.withdrawals.by_ticket.get(ticket)
-        if entry is None:
-            raise failure_of(reject("WITHDRAWAL_NOT_FOUND", given=ticket))
-        return self.views.accounts.by_handle[entry.account]
-
-    async def transfer(self, one: req.Transfer) -> Done:
-        """Between sub-accounts; the owner."""
-        account = self._account(one.account)
-        return await self._send(
-            "Transfer",
-            build.transfer,
-            principal=account.owner_key,
-            account=account.account_id,
-            sub=one.sub,
-            client_key=client_key(one),
-            to_sub=one.to_sub,
-            asset=self.directory.asset(one.asset).asset,
-            amount=parse_amount(one.amount),
-        )
-
     # ---- orders ------------------------------------------------------------------------------------
 
     async def place_order(self, one: req.PlaceOrder) -> Done:
@@ -547,62 +396,6 @@ class Desk:
             message = "orders of the trader's account pass its risk, and the trader does not run"
             raise ApiFailure(503, "TRADER_NOT_RUNNING", message, retryable=True)
         return self.own_orders
-
-    # ---- log ---------------------------------------------------------------------------------------
-
-    async def snapshot(self) -> dict[str, Any]:
-        """Records a snapshot now."""
-        try:
-            return await self.node.snapshot()
-        except TradewindError as error:
-            raise failure_of(error) from error
-
-    # ---- shared ------------------------------------------------------------------------------------
-
-    def account(self, name: str) -> Account:
-        """An account by number, id, owner key or local name. Raises `ApiFailure` ACCOUNT_NOT_FOUND."""
-        return self._account(name)
-
-    def _account(self, name: str) -> Account:
-        return self.directory.account(name)
-
-    def _actor(self, one: req.Request, usual: str) -> bytes:
-        try:
-            return self.identities.key(one.actor or usual)
-        except IdentityError as error:
-            raise ApiFailure(404, error.code, str(error)) from error
-
-    def _principal(self, name: str) -> bytes:
-        raw = parse_hex32(name)
-        if raw is not None:
-            return raw
-        try:
-            return self.identities.key(name)
-        except IdentityError as error:
-            raise ApiFailure(404, error.code, str(error)) from error
-
-    async def _send(self, name: str, builder: Callable[..., bytes], **fields: Any) -> Done:
-        return await self._commit(name, functools.partial(builder, **fields))
-
-    async def _commit(self, name: str, make: Callable[[], bytes], attestations: Sequence[bytes] = ()) -> Done:
-        try:
-            [result] = await self.node.submit(make(), attestations)
-        except (TradewindError, InvalidField) as error:
-            raise failure_of(error) from error
-        refusal = result.error()
-        if refusal is not None:
-            raise failure_of(refusal)
-        return Done(command=name, seq=result.seq, value=result.value, duplicate=result.duplicate)
-
-
-def client_key(one: req.Request) -> bytes:
-    """The given idempotency key, or a fresh one. Raises `ApiFailure` BAD_CLIENT_KEY."""
-    if one.client_key is None:
-        return secrets.token_bytes(KEY_BYTES)
-    raw = one.client_key.encode()
-    if not raw or len(raw) > KEY_BYTES or not any(raw):
-        raise ApiFailure(422, "BAD_CLIENT_KEY", f"a client key has 1 to {KEY_BYTES} bytes, not {len(raw)}")
-    return raw.ljust(KEY_BYTES, b"\0")
 
 
 def _categories(names: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ import functools
 from typing import Any, Final, cast
 
 from tradewind.api import exchange_requests as req
-from tradewind.api.desk import DAY_NS, SECOND_NS, Desk, Done, client_key
+from tradewind.api.desk import DAY_NS, SECOND_NS, Desk
+from tradewind.api.desk_base import Done, client_key
 from tradewind.api.numbers import (
     parse_amount,
     parse_decimal,

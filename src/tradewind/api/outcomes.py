@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from tradewind.api.desk import Desk, Done, client_key
+from tradewind.api.desk import Desk
+from tradewind.api.desk_base import Done, client_key
 from tradewind.api.directory import Directory, NamedMarket
 from tradewind.api.numbers import parse_size, plain_text
 from tradewind.api.outcome_names import outcome_name

@@ -8,7 +8,7 @@ import asyncio
 from typing import Final
 
 from tradewind.api import requests as req
-from tradewind.api.desk import Done
+from tradewind.api.desk_base import Done
 from tradewind.api.directory import NamedMarket
 from tradewind.api.numbers import parse_price, parse_size
 from tradewind.api.problems import ApiFailure, failure_of

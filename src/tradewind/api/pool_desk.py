@@ -6,7 +6,8 @@ from typing import Any, Final, Literal
 
 from fastapi import Request as HttpRequest
 
-from tradewind.api.desk import SECOND_NS, Done
+from tradewind.api.desk import SECOND_NS
+from tradewind.api.desk_base import Done
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import amount_text, parse_amount
 from tradewind.api.outcome_names import outcome_name, outcome_number

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from fastapi import Request as HttpRequest
 
-from tradewind.api.desk import SECOND_NS, Done
+from tradewind.api.desk import SECOND_NS
+from tradewind.api.desk_base import Done
 from tradewind.api.directory import NamedMarket
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import amount_text, parse_amount, parse_decimal, plain_text

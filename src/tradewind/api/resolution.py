@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fastapi import Request as HttpRequest
 
-from tradewind.api.desk import Done
+from tradewind.api.desk_base import Done
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import amount_text, parse_amount
 from tradewind.api.payouts import payout_fields, payout_text

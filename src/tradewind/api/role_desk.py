@@ -7,7 +7,8 @@ raises `ApiFailure` and changes nothing when it does.
 from __future__ import annotations
 
 from tradewind.api import requests as req
-from tradewind.api.desk import DAY_NS, Desk, Done, client_key
+from tradewind.api.desk import DAY_NS, Desk
+from tradewind.api.desk_base import Done, client_key
 from tradewind.core import commands as build
 
 

@@ -9,7 +9,8 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from tradewind.api.desk import SECOND_NS, Desk, Done, client_key
+from tradewind.api.desk import SECOND_NS, Desk
+from tradewind.api.desk_base import Done, client_key
 from tradewind.api.exchange_desk import inner_command
 from tradewind.api.numbers import parse_amount
 from tradewind.api.problems import ApiFailure

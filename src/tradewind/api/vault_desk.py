@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request as HttpRequest
 
-from tradewind.api.desk import Done
+from tradewind.api.desk_base import Done
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import parse_amount
 from tradewind.api.requests import Number, Request

@@ -8,7 +8,8 @@ from typing import Any, Final
 from fastapi import Request
 
 from tradewind.api import exchange_requests as req
-from tradewind.api.desk import Desk, Done, client_key
+from tradewind.api.desk import Desk
+from tradewind.api.desk_base import Done, client_key
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.route import CommandRoute, Handler
 from tradewind.core import commands as build

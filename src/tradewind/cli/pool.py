@@ -16,7 +16,9 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 
 pool = App(name="pool", help="Market makers' pools: create, show, quote, swap, liquidity.")
 Sub = Annotated[int, Parameter(help="sub-account")]
-Provider = Annotated[str, Parameter(help="account that provides: local name, number, or 64 hexadecimal digits")]
+Provider = Annotated[
+    str, Parameter(help="account that provides: local name, number, or 64 hexadecimal digits")
+]
 Outcome = Annotated[str, Parameter(help="outcome: yes or no of two, else its number")]
 Direction = Annotated[Literal["buy", "sell"], Parameter(help="buy from the pool, or sell to it")]
 Amount = Annotated[

@@ -96,16 +96,27 @@ impl Account {
 const FEW_BALANCES: usize = 8;
 
 impl SubAccount {
-    /// Where the row of an asset is, or belongs.
+    /// Where the row of an asset is, or belongs. Who trades in one market has two rows.
     #[inline(always)]
     fn row(&self, asset: u16) -> Result<usize, usize> {
-        match self.balances.first() {
-            Some(first) if first.asset == asset => Ok(0),
+        match self.balances.as_slice() {
+            [first, ..] if first.asset == asset => Ok(0),
+            [_, second, ..] if second.asset == asset => Ok(1),
             _ => self.further_row(asset),
         }
     }
 
-    #[inline]
+    /// The row of an asset, new when there was none.
+    #[inline(always)]
+    pub fn balance_mut(&mut self, asset: u16) -> &mut Balance {
+        let row = match self.row(asset) {
+            Ok(row) => row,
+            Err(row) => add_balance(&mut self.balances, row, asset),
+        };
+        &mut self.balances[row]
+    }
+
+    #[inline(never)]
     fn further_row(&self, asset: u16) -> Result<usize, usize> {
         if self.balances.len() <= FEW_BALANCES {
             if let Some(row) = self.balances.iter().position(|balance| balance.asset == asset) {
@@ -176,34 +187,29 @@ impl Accounts {
         &mut sub.positions
     }
 
-    /// Position of an asset's row among the balances of a sub-account.
+    /// Position of an asset's row among the balances of a sub-account, and the row.
     #[inline(always)]
-    pub fn row(&self, account: u32, sub: u8, asset: u16) -> Option<usize> {
-        self.list[account as usize].sub(sub)?.row(asset).ok()
+    pub fn row(&self, account: u32, sub: u8, asset: u16) -> Option<(usize, &Balance)> {
+        let sub = self.list[account as usize].sub(sub)?;
+        let row = sub.row(asset).ok()?;
+        Some((row, &sub.balances[row]))
     }
 
-    /// The row at a position that [`Accounts::row`] gave.
-    #[inline(always)]
-    pub fn at(&self, account: u32, sub: u8, row: usize) -> &Balance {
-        let sub = self.list[account as usize].sub(sub).expect("sub-account was checked to exist");
-        &sub.balances[row]
-    }
-
-    /// [`Accounts::at`], to change it.
+    /// The row at a position that [`Accounts::row`] gave, to change it.
     #[inline(always)]
     pub fn at_mut(&mut self, account: u32, sub: u8, row: usize) -> &mut Balance {
-        let sub = self.list[account as usize].sub_mut(sub).expect("sub-account was checked to exist");
-        &mut sub.balances[row]
+        &mut self.sub_mut(account, sub).balances[row]
+    }
+
+    /// A sub-account that exists.
+    #[inline(always)]
+    pub fn sub_mut(&mut self, account: u32, sub: u8) -> &mut SubAccount {
+        self.list[account as usize].sub_mut(sub).expect("sub-account was checked to exist")
     }
 
     #[inline]
     pub fn balance_mut(&mut self, account: u32, sub: u8, asset: u16) -> &mut Balance {
-        let sub = self.list[account as usize].sub_mut(sub).expect("sub-account was checked to exist");
-        let row = match sub.row(asset) {
-            Ok(row) => row,
-            Err(row) => add_balance(&mut sub.balances, row, asset),
-        };
-        &mut sub.balances[row]
+        self.sub_mut(account, sub).balance_mut(asset)
     }
 
     pub fn encode(&self, writer: &mut Writer) {

@@ -12,6 +12,9 @@ use crate::wire::command::{scope, Command, Kind, COMMAND_SIZE, COMMAND_TAG, COMM
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::CommandResult;
 
+const PLACE_ORDER: (u16, u8) = Kind::PlaceOrder.code();
+const CANCEL_ORDER: (u16, u8) = Kind::CancelOrder.code();
+
 /// Rule versions that this build links.
 pub const RULES_VERSION: u32 = 2;
 
@@ -141,6 +144,10 @@ impl<B: Book> Engine<B> {
             return reject(Code::SEQUENCE_GAP, self.cursor.seq as i64 + 1, command.seq as i64);
         }
         let now = self.cursor.time_ns;
+        if command.time_ns == now {
+            // As most commands of a batch.
+            return Ok(());
+        }
         if command.time_ns < now {
             return reject(Code::TIME_REGRESSION, now, command.time_ns);
         }
@@ -516,10 +523,17 @@ fn decode(command: &Command) -> Result<Kind, Reject> {
     if command.version != COMMAND_VERSION {
         return reject(Code::UNSUPPORTED_VERSION, i64::from(COMMAND_VERSION), i64::from(command.version));
     }
-    let Some(kind) = Kind::from_code(command.kind, command.op) else {
-        return reject(Code::UNKNOWN_COMMAND, 0, i64::from(command.kind));
+    // Nearly every command is one of these two.
+    let (kind, behind) = match (command.kind, command.op) {
+        PLACE_ORDER => (Kind::PlaceOrder, behind(command, Kind::PlaceOrder.payload_size())),
+        CANCEL_ORDER => (Kind::CancelOrder, behind(command, Kind::CancelOrder.payload_size())),
+        (code, op) => {
+            let Some(kind) = Kind::from_code(code, op) else {
+                return reject(Code::UNKNOWN_COMMAND, 0, i64::from(code));
+            };
+            (kind, behind(command, kind.payload_size()))
+        }
     };
-    let behind = command.payload[kind.payload_size()..].iter().fold(0, |bits, &byte| bits | byte);
     let reserved = u32::from(command.reserved) | command.flags | u32::from(behind);
     if reserved != 0 {
         return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(reserved));
@@ -528,6 +542,12 @@ fn decode(command: &Command) -> Result<Kind, Reject> {
         return reject(Code::SUB_ACCOUNT_NOT_FOUND, 127, i64::from(command.sub));
     }
     Ok(kind)
+}
+
+/// The bits that are set in the payload area behind a payload of this size.
+#[inline(always)]
+fn behind(command: &Command, size: usize) -> u8 {
+    command.payload[size..].iter().fold(0, |bits, &byte| bits | byte)
 }
 
 /// Step 4: the moment until which the command's key is kept.

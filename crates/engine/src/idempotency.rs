@@ -1,7 +1,5 @@
 //! Idempotent client keys (protocol P2.1.2): cursor state, a pure function of the log.
 
-use std::collections::VecDeque;
-
 use crate::codec::{Reader, Writer};
 use crate::index::Index;
 use crate::limits::{MAX_ACCOUNTS, MAX_LIVE_KEYS, SECOND_NS};
@@ -57,8 +55,9 @@ pub struct Idempotency {
     /// First of the empty entries.
     free: u32,
     index: Index,
-    /// Ascending by second.
-    buckets: VecDeque<Bucket>,
+    /// Descending by second: the first to expire stands last. A new second moves those of the few minutes that keys
+    /// live, once a second.
+    buckets: Vec<Bucket>,
     live: Vec<u32>,
 }
 
@@ -68,7 +67,7 @@ impl Default for Idempotency {
             entries: Vec::new(),
             free: NONE,
             index: Index::default(),
-            buckets: VecDeque::new(),
+            buckets: Vec::new(),
             live: Vec::new(),
         }
     }
@@ -208,7 +207,7 @@ impl Idempotency {
     /// Puts an entry at the end of its second's list; the second is nearly always the last one.
     #[inline(always)]
     fn append(&mut self, valid_until_ns: i64, position: u32) {
-        match self.buckets.back_mut() {
+        match self.buckets.first_mut() {
             Some(bucket) if bucket.from_ns <= valid_until_ns && valid_until_ns < bucket.until_ns => {
                 self.entries[bucket.last as usize].next = position;
                 bucket.last = position;
@@ -220,7 +219,7 @@ impl Idempotency {
 
     #[cold]
     fn append_to(&mut self, second: i64, position: u32) {
-        let place = self.buckets.partition_point(|bucket| bucket.second < second);
+        let place = self.buckets.partition_point(|bucket| bucket.second > second);
         match self.buckets.get_mut(place) {
             Some(bucket) if bucket.second == second => {
                 self.entries[bucket.last as usize].next = position;
@@ -239,7 +238,7 @@ impl Idempotency {
     /// Forgets a few keys whose second is over.
     #[inline]
     pub fn purge(&mut self, now_ns: i64) {
-        let Some(first) = self.buckets.front() else {
+        let Some(first) = self.buckets.last() else {
             return;
         };
         if first.until_ns <= now_ns {
@@ -249,7 +248,7 @@ impl Idempotency {
 
     fn purge_some(&mut self, now_second: i64) {
         for _ in 0..PURGE_PER_COMMAND {
-            let Some(bucket) = self.buckets.front_mut().filter(|bucket| bucket.second < now_second) else {
+            let Some(bucket) = self.buckets.last_mut().filter(|bucket| bucket.second < now_second) else {
                 return;
             };
             let (second, position) = (bucket.second, bucket.first);
@@ -258,7 +257,7 @@ impl Idempotency {
             bucket.count -= 1;
             let within = bucket.from_ns <= valid_until_ns && valid_until_ns < bucket.until_ns;
             if bucket.count == 0 {
-                self.buckets.pop_front();
+                self.buckets.pop();
             }
             let hash = hash(account, key);
             if within && self.index.remove(hash, position) {
@@ -282,7 +281,7 @@ impl Idempotency {
 
     pub fn encode(&self, writer: &mut Writer) {
         writer.len(self.buckets.len());
-        for bucket in &self.buckets {
+        for bucket in self.buckets.iter().rev() {
             writer.i64(bucket.second);
             writer.len(bucket.count);
             let mut position = bucket.first;
@@ -308,7 +307,7 @@ impl Idempotency {
         for _ in 0..reader.len(16)? {
             let second = reader.i64()?;
             let count = reader.len(21)?;
-            let ascending = table.buckets.back().is_none_or(|bucket| bucket.second < second);
+            let ascending = table.buckets.first().is_none_or(|bucket| bucket.second < second);
             if count == 0 || !ascending {
                 return Err(format!("bucket {second} of client keys is empty or out of order"));
             }

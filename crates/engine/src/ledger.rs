@@ -261,11 +261,11 @@ pub fn post_system(
     postings.push(Posting { owner: key, asset, line, sub: 0, amount });
 }
 
-/// Posts several amounts on key-less system lines of one asset: one look-up.
+/// Posts several amounts on key-less system lines of one asset: one look-up, and room is made once.
 ///
 /// # Panics
 /// As [`post_user`].
-#[inline]
+#[inline(always)]
 pub fn post_system_lines<const N: usize>(
     system: &mut SystemLines,
     postings: &mut Vec<Posting>,
@@ -273,6 +273,15 @@ pub fn post_system_lines<const N: usize>(
     amounts: [(u8, i64); N],
 ) {
     let lines = system.row(asset);
+    if amounts.iter().all(|&(_, amount)| amount != 0) {
+        let mut posted = [Posting { owner: 0, asset, line: 0, sub: 0, amount: 0 }; N];
+        for (row, (line, amount)) in posted.iter_mut().zip(amounts) {
+            let slot = &mut lines[usize::from(line - line::FIRST_SYSTEM)];
+            *slot = checked(*slot, amount, line);
+            (row.line, row.amount) = (line, amount);
+        }
+        return postings.extend_from_slice(&posted);
+    }
     for (line, amount) in amounts {
         if amount != 0 {
             let slot = &mut lines[usize::from(line - line::FIRST_SYSTEM)];
@@ -282,11 +291,15 @@ pub fn post_system_lines<const N: usize>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn checked(balance: i64, amount: i64, line: u8) -> i64 {
     let sum = balance + amount;
-    // One comparison covers the usual case: neither negative nor too large.
-    if sum as u64 > MAX_BALANCE as u64 {
+    // One comparison covers the usual case: neither negative nor too large. A cost is negative as often as not.
+    let usual = match line {
+        line::COST => sum.unsigned_abs() <= MAX_BALANCE as u64,
+        _ => sum as u64 <= MAX_BALANCE as u64,
+    };
+    if !usual {
         check_domain(sum, amount, line);
     }
     sum

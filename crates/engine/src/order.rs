@@ -158,7 +158,7 @@ impl OrderStore {
     }
 
     /// Stores an order in its reserved slot and appends it to its account's list (ids ascend, so the list does).
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, accounts: &mut Accounts, order: &Order) -> u32 {
         let slot = (order.id & SLOT_MASK) as u32;
         let account = &mut accounts.list[order.account as usize];

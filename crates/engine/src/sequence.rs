@@ -87,10 +87,16 @@ pub fn apply_stamped<B: Book>(
     batch: &mut Batch,
 ) -> Result<(), Reject> {
     guarded(engine, |engine| {
-        for command in commands {
-            batch.submitted.push(batch.commands.len() as u32);
-            batch.results.push(engine.apply(&command, &mut batch.output));
-            batch.commands.push(command);
+        let first = batch.commands.len();
+        batch.commands.extend(commands);
+        let Batch { commands, results, output, submitted, .. } = batch;
+        let count = commands.len() - first;
+        results.reserve(count);
+        output.reserve(count);
+        submitted.extend(first as u32..commands.len() as u32);
+        for group in commands[first..].chunks(GROUP) {
+            engine.read_ahead(group);
+            results.extend(group.iter().map(|command| engine.apply(command, output)));
         }
     })
 }

@@ -35,7 +35,7 @@ impl<B: Book> Engine<B> {
     /// # Errors
     /// `FROZEN` and `PAUSED` (bound: until, given: level), `BREAKER_ACTIVE` (bound: until, given: breaker),
     /// `COVERAGE_TOO_LOW` (ppm); of the oracle matrix the codes of P6.4.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_halts(&self, command: &Command, kind: Kind, context: &Context) -> Result<(), Reject> {
         if self.state.halts.in_force != 0 {
             self.check_halts_in_force(command, kind, context)?;
@@ -43,6 +43,12 @@ impl<B: Book> Engine<B> {
         if self.state.feeds.is_empty() && self.state.venues.is_empty() {
             return Ok(());
         }
+        self.check_feeds(command, kind, context)
+    }
+
+    /// What the feeds and the outside books forbid, where there are any.
+    #[inline(never)]
+    fn check_feeds(&self, command: &Command, kind: Kind, context: &Context) -> Result<(), Reject> {
         match kind {
             Kind::PlaceOrder => {
                 let order: &PlaceOrder = command.payload_ref();

@@ -59,7 +59,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// After the position in this slot has changed from `before` lots, once both sides of the event are posted.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn after_position(&mut self, command: &Command, slot: u32, before: i64, output: &mut Output) {
         let Position { account, sub, market, lots, .. } = *self.state.perps.at(slot);
         self.note_rank(slot);
@@ -77,16 +77,24 @@ impl<B: Book> Engine<B> {
     }
 
     /// After money came to or left a sub-account other than by its positions.
+    #[inline(always)]
     pub(crate) fn after_collateral(&mut self, command: &Command, account: u32, sub: u8, output: &mut Output) {
-        let Some(&slot) = self.state.accounts.positions(account, sub).first() else { return };
-        self.look_behind(command, slot, (account, sub), output);
+        if let Some(&slot) = self.state.accounts.positions(account, sub).first() {
+            self.look_behind_money(command, slot, (account, sub), output);
+        }
+    }
+
+    #[inline(never)]
+    fn look_behind_money(&mut self, command: &Command, slot: u32, who: (u32, u8), output: &mut Output) {
+        self.look_behind(command, slot, who, output);
     }
 
     /// A look at the sub-account of this position, unless it surely finds nothing new; coverage counts it either way.
-    #[inline]
+    #[inline(always)]
     fn look_behind(&mut self, command: &Command, slot: u32, who: (u32, u8), output: &mut Output) {
         if self.stays_watched(slot) {
-            self.touch(who);
+            // It is the only position, and so the first.
+            self.state.perps.touch_first(slot, who);
         } else {
             self.look_at(command, who, false, output);
         }

@@ -6,7 +6,7 @@ use crate::ledger::line;
 use crate::limits::{MAX_LEVERAGE_WITHOUT_SUITABILITY_E2, MAX_POSITIONS};
 use crate::math::{fee_ceil, notional};
 use crate::oracle::state as feed_state;
-use crate::order::Order;
+use crate::order::{Order, NONE};
 use crate::perp::margin::{div_ceil, div_floor, inverse_ppm};
 use crate::perp::{PerpMarket, Position};
 use crate::state::Asset;
@@ -240,7 +240,8 @@ impl<B: Book> Engine<B> {
         known.then_some(Quote { price: used.index, confidence: used.confidence, state: used.state })
     }
 
-    /// Risk checks of an order in a leveraged market (P2.4.7, P4.3, P4.5); `replaced` leaves as it enters.
+    /// Risk checks of an order in a leveraged market (P2.4.7, P4.3, P4.5); `replaced` leaves as it enters. Returns the
+    /// slot of its owner's position, or [`NONE`].
     ///
     /// # Errors
     /// `INVALID_LEVERAGE`, `LEVERAGE_TOO_HIGH`, `SUITABILITY_REQUIRED`, `TOO_MANY_POSITIONS`, `OPEN_INTEREST_CAP`,
@@ -251,7 +252,7 @@ impl<B: Book> Engine<B> {
         order: &Order,
         leverage_e2: u32,
         replaced: Option<&Order>,
-    ) -> Result<(), Reject> {
+    ) -> Result<u32, Reject> {
         let perp = self.state.perps.of_market(order.market).expect("a leveraged market");
         if perp.mark == 0 {
             return Err(Code::STALE_PRICE.into());
@@ -260,10 +261,11 @@ impl<B: Book> Engine<B> {
         if let (Some(slot), 0, None) = (known, leverage_e2, replaced) {
             if self.surely_allowed(perp, slot, order).is_some() {
                 debug_assert_eq!(self.check_margin_fully(order, 0, None, known), Ok(()));
-                return Ok(());
+                return Ok(slot);
             }
         }
-        self.check_margin_fully(order, leverage_e2, replaced, known)
+        self.check_margin_fully(order, leverage_e2, replaced, known)?;
+        Ok(known.unwrap_or(NONE))
     }
 
     /// [`Engine::check_margin`] where there is a mark, of any sub-account; `known`: the slot of its position.

@@ -6,7 +6,7 @@ use super::orders::subject;
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
-use crate::ledger::{line, post_between, post_line, post_system_lines, post_user};
+use crate::ledger::{line, post_between, post_line, post_system_lines};
 use crate::limits::{FILL_EFFORT, OUTCOME_CANCEL_EFFORT, OUTCOME_FILL_EFFORT};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
@@ -48,7 +48,7 @@ impl<B: Book> Engine<B> {
         let leveraged = effort == FILL_EFFORT;
         if leveraged {
             let key = (taker.order.account, taker.order.sub, taker.order.market);
-            taker.position = self.state.perps.begin_taking(key);
+            taker.position = self.state.perps.begin_taking(taker.position, key);
         }
         let mut ended = None;
         let collected = self.collects(taker.order.market);
@@ -363,20 +363,28 @@ impl<B: Book> Engine<B> {
         let unheld = buyer.reserve - settlement.buyer_reserve;
         let sold = seller.reserve - settlement.seller_reserve;
         let (owner, freed) = ((buyer.account, buyer.sub), unheld - spent);
+        let buys = accounts.sub_mut(buyer.account, buyer.sub);
         if unheld | freed != 0 {
-            let row = accounts.balance_mut(buyer.account, buyer.sub, quote);
+            let row = buys.balance_mut(quote);
             post_line(row, postings, owner, line::HELD, -unheld);
             post_line(row, postings, owner, line::FREE, freed);
         }
-        post_user(accounts, postings, buyer.account, buyer.sub, base, line::FREE, sold);
-        post_user(accounts, postings, seller.account, seller.sub, base, line::HELD, -sold);
-        let proceeds = settlement.notional - settlement.seller_fee;
-        post_user(accounts, postings, seller.account, seller.sub, quote, line::FREE, proceeds);
+        if sold != 0 {
+            post_line(buys.balance_mut(base), postings, owner, line::FREE, sold);
+        }
+        let (owner, proceeds) = ((seller.account, seller.sub), settlement.notional - settlement.seller_fee);
+        let sells = accounts.sub_mut(seller.account, seller.sub);
+        if sold != 0 {
+            post_line(sells.balance_mut(base), postings, owner, line::HELD, -sold);
+        }
+        if proceeds != 0 {
+            post_line(sells.balance_mut(quote), postings, owner, line::FREE, proceeds);
+        }
         self.post_fees(settlement.buyer_fee + settlement.seller_fee, quote, postings);
     }
 
     /// Splits fees that were taken from users among their destinations (P8.8).
-    #[inline]
+    #[inline(never)]
     pub(super) fn post_fees(&mut self, fees: i64, quote: u16, postings: &mut Vec<Posting>) {
         if fees == 0 {
             return;

@@ -43,8 +43,12 @@ impl<B: Book> Engine<B> {
             return reject(Code::CAPACITY_EXCEEDED, MAX_OPEN_ORDERS as i64, self.state.orders.len() as i64);
         }
         let mut order = self.new_order(command, context, request, price);
-        let (row, reserve) = self.check_risk(&order, u32::from(request.leverage_e2), None)?;
-        order.reserve = reserve;
+        let (mut position, mut row) = (NONE, 0);
+        if self.is_leveraged(order.market) {
+            position = self.check_margin(&order, u32::from(request.leverage_e2), None)?;
+        } else {
+            (row, order.reserve) = self.secure(&order, 0)?;
+        }
         let takes = self.check_execution(&order, command.time_ns)?;
 
         if request.leverage_e2 != 0 {
@@ -52,12 +56,20 @@ impl<B: Book> Engine<B> {
             self.choose_leverage(command, &order, leverage_e2, output);
         }
         let slot = self.take_id(&mut order);
-        if reserve != 0 {
-            self.hold(&order, row, reserve, output);
+        if order.reserve != 0 {
+            self.hold(&order, row, order.reserve, output);
         }
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
         self.detect_order(&order);
-        self.match_or_rest(command, order, (slot, false), takes, context.system, output);
+        if takes {
+            self.match_now(
+                command,
+                Taker { position, ..self.taker(order, slot, false, context.system) },
+                output,
+            );
+        } else {
+            self.rest_order(command, &order, false, output);
+        }
         Ok(order.id)
     }
 
@@ -143,12 +155,17 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         if takes {
-            let mut taker = self.taker(order, slot, stored, system);
-            if !self.match_taker(command, &mut taker, &mut Budget::full(), output) {
-                self.suspend(command, command.seq, Work::Match(taker), output);
-            }
+            self.match_now(command, self.taker(order, slot, stored, system), output);
         } else {
             self.rest_order(command, &order, stored, output);
+        }
+    }
+
+    /// Matches as far as one command may.
+    #[inline(always)]
+    fn match_now(&mut self, command: &Command, mut taker: Taker, output: &mut Output) {
+        if !self.match_taker(command, &mut taker, &mut Budget::full(), output) {
+            self.suspend(command, command.seq, Work::Match(taker), output);
         }
     }
 
@@ -298,10 +315,10 @@ impl<B: Book> Engine<B> {
             market.rules().reserve(market, order.side, order.price, order.remaining, order.fee_cap_e6bp)?;
         let accounts = &self.state.accounts;
         // Without a row nothing is free and nothing is held, and no order has a reserve of zero.
-        let Some(row) = accounts.row(order.account, order.sub, asset) else {
+        let Some((row, balance)) = accounts.row(order.account, order.sub, asset) else {
             return reject(Code::INSUFFICIENT_BALANCE, 0, reserve - credit);
         };
-        let free = accounts.at(order.account, order.sub, row).lines[line::FREE as usize];
+        let free = balance.lines[line::FREE as usize];
         if reserve - credit > free {
             return reject(Code::INSUFFICIENT_BALANCE, free, reserve - credit);
         }
@@ -362,8 +379,17 @@ impl<B: Book> Engine<B> {
     }
 
     /// The first resting order that `order` would meet and that has not expired.
-    #[inline]
+    #[inline(always)]
     fn first_live_crossing(&self, order: &Order, now_ns: i64) -> Option<&Order> {
+        let first = &self.state.orders[self.state.books.of(order).first(1 - order.side)?];
+        if first.expiry_ns == 0 && crosses(order.side, order.price, first.price) {
+            return Some(first);
+        }
+        self.find_live_crossing(order, now_ns)
+    }
+
+    #[inline(never)]
+    fn find_live_crossing(&self, order: &Order, now_ns: i64) -> Option<&Order> {
         let book = self.state.books.of(order);
         let mut slot = book.first(1 - order.side);
         let mut looked_at = 0;
@@ -410,7 +436,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Counts lots of a resting order of a leveraged market in (negative: out) for its owner's margin.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn track_open(&mut self, order: &Order, lots: i64) {
         if self.is_leveraged(order.market) {
             self.state.perps.track(&mut self.state.accounts, order, lots);
@@ -418,7 +444,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Counts lots of a resting order out; the record of a position goes when it holds nothing any more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn untrack(&mut self, order: &Order, lots: i64) {
         if self.is_leveraged(order.market) {
             self.state.perps.track(&mut self.state.accounts, order, -lots);

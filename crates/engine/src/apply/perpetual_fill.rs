@@ -252,16 +252,22 @@ impl<B: Book> Engine<B> {
     }
 
     /// Tells the other concerns what moved, then forgets records that hold nothing.
+    #[inline(always)]
     pub(crate) fn after_moves<const N: usize>(
         &mut self,
         command: &Command,
         sides: [Side; N],
         output: &mut Output,
     ) {
-        for side in &sides {
+        self.after_moves_of(command, &sides, output);
+    }
+
+    #[inline(never)]
+    fn after_moves_of(&mut self, command: &Command, sides: &[Side], output: &mut Output) {
+        for side in sides {
             self.after_position(command, side.slot, side.before_lots, output);
         }
-        for side in &sides {
+        for side in sides {
             // What a look does frees no record.
             let position = self.state.perps.at(side.slot);
             if position.is_empty() {

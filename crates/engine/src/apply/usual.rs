@@ -22,7 +22,7 @@ const WHOLE_BP: u16 = 10_000;
 impl<B: Book> Engine<B> {
     /// Whether a look at the sub-account of this position would find it above the first warning, as before, and its
     /// prices of the next look near enough: it would change nothing.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn stays_watched(&self, slot: u32) -> bool {
         let stays = self.find_stays_watched(slot).unwrap_or(false);
         #[cfg(debug_assertions)]

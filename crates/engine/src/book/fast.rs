@@ -55,7 +55,7 @@ fn price_hash(price: i64) -> u64 {
 }
 
 impl FastBook {
-    #[inline]
+    #[inline(always)]
     fn queue_for(&mut self, book_side: u8, price: i64) -> u32 {
         let best = self.best[book_side as usize];
         if best != NONE && self.queues[best as usize].price == price {
@@ -117,7 +117,7 @@ impl FastBook {
 }
 
 impl Book for FastBook {
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, orders: &mut OrderStore, slot: u32) -> bool {
         let order = &mut orders[slot];
         let side = order.side;

@@ -77,7 +77,8 @@ pub const STEP_NS: i64 = 300 * SECOND_NS;
 /// Whether a price has moved more than `percent` from another: |p − x| × 100 > percent × x.
 #[inline]
 pub fn moved(price: i64, from: i64, percent: i64) -> bool {
-    (price - from).abs() * 100 > percent * from
+    // Most prices are the one before.
+    price != from && (price - from).abs() * 100 > percent * from
 }
 
 /// How far back the evidence of signals reaches.

@@ -45,6 +45,8 @@ pub struct MarketHalts {
     pub weighed: (i128, i64),
     /// The newest sample of both windows; known again with the next one after a restart.
     sampled: (i64, i64),
+    /// Largest move in ppm of that sample within the slow window, once somebody has asked for it.
+    moved_ppm: Option<i64>,
     /// Prices that trip nothing; known again with the next look after a restart.
     calm: Calm,
 }
@@ -106,6 +108,7 @@ impl MarketHalts {
             range_ticks,
             weighed: (0, 0),
             sampled: (0, 0),
+            moved_ppm: None,
             calm: Calm::NEVER,
         }
     }
@@ -197,6 +200,7 @@ impl MarketHalts {
             self.calm = calm.unwrap_or(Calm::NEVER);
         }
         self.sampled = (now_ns, price);
+        self.moved_ppm = None;
         self.fast.push(now_ns, price);
         self.slow.push(now_ns, price);
     }
@@ -267,13 +271,23 @@ impl MarketHalts {
     /// Open interest × largest move within 300 s in ppm, and open interest: this market's part of B2c.
     #[inline]
     pub fn weigh(&mut self, now_ns: i64, price: i64) -> (i128, i64) {
-        let Some((low, high)) = self.slow.range(now_ns) else { return (0, self.open_interest) };
-        if low == high && price == low {
-            return (0, self.open_interest);
-        }
+        let moved = match self.moved_ppm {
+            // Nothing has entered or left the window since.
+            Some(moved) if self.sampled == (now_ns, price) => moved,
+            _ => self.find_moved(now_ns, price),
+        };
+        (i128::from(moved) * i128::from(self.open_interest), self.open_interest)
+    }
+
+    #[inline(never)]
+    fn find_moved(&mut self, now_ns: i64, price: i64) -> i64 {
+        let Some((low, high)) = self.slow.range(now_ns) else { return 0 };
         let range = self.range_ticks;
         let moved = move_ppm(price, low, range).max(move_ppm(price, high, range));
-        (i128::from(moved) * i128::from(self.open_interest), self.open_interest)
+        if self.sampled == (now_ns, price) {
+            self.moved_ppm = Some(moved);
+        }
+        moved
     }
 
     pub fn encode(&self, writer: &mut Writer) {

@@ -69,19 +69,23 @@ impl Deque {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extremes {
     length_ns: i64,
+    /// The moment up to which samples were forgotten; known again with the next look after a restart.
+    ranged_ns: i64,
     low: Deque,
     high: Deque,
 }
 
 impl Extremes {
     pub fn new(length_ns: i64) -> Self {
-        Extremes { length_ns, low: Deque::default(), high: Deque::default() }
+        Extremes { length_ns, ranged_ns: i64::MIN, low: Deque::default(), high: Deque::default() }
     }
 
     /// Adds a sample; moments never decrease. Amortised O(1).
     pub fn push(&mut self, now_ns: i64, value: i64) {
-        // Without this a window that nobody asks would keep what has long left it.
-        self.range(now_ns);
+        // Without this a window that nobody asks would keep what has long left it. Moments repeat more often than not.
+        if now_ns != self.ranged_ns {
+            self.range(now_ns);
+        }
         self.low.push(now_ns, value, |old, new| old >= new);
         self.high.push(now_ns, value, |old, new| old <= new);
     }
@@ -102,7 +106,9 @@ impl Extremes {
     #[inline]
     pub fn range(&mut self, now_ns: i64) -> Option<(i64, i64)> {
         let from_ns = now_ns.saturating_sub(self.length_ns);
-        Some((self.low.extreme(from_ns)?, self.high.extreme(from_ns)?))
+        let (low, high) = (self.low.extreme(from_ns)?, self.high.extreme(from_ns)?);
+        self.ranged_ns = now_ns;
+        Some((low, high))
     }
 
     pub fn encode(&self, writer: &mut Writer) {
@@ -113,7 +119,8 @@ impl Extremes {
     /// # Errors
     /// A sentence when a deque is larger than its bound.
     pub fn decode(reader: &mut Reader<'_>, length_ns: i64) -> Result<Self, String> {
-        Ok(Extremes { length_ns, low: Deque::decode(reader)?, high: Deque::decode(reader)? })
+        let (low, high) = (Deque::decode(reader)?, Deque::decode(reader)?);
+        Ok(Extremes { low, high, ..Extremes::new(length_ns) })
     }
 }
 

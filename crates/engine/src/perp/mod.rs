@@ -466,9 +466,21 @@ impl Perps {
     }
 
     /// An order of this key takes: the record, if there is one, stays meanwhile, and the leverage in it. Its slot, or
-    /// [`NONE`].
-    #[inline]
-    pub fn begin_taking(&mut self, (account, sub, market): (u32, u8, u32)) -> u32 {
+    /// [`NONE`]. `known`: where it was just now, or [`NONE`].
+    #[inline(always)]
+    pub fn begin_taking(&mut self, known: u32, key: (u32, u8, u32)) -> u32 {
+        match self.positions.get_mut(known as usize) {
+            // A record that holds something is nobody else's.
+            Some(position) if position.keeps(key) => {
+                position.taking = true;
+                known
+            }
+            _ => self.find_taking(key),
+        }
+    }
+
+    #[inline(never)]
+    fn find_taking(&mut self, (account, sub, market): (u32, u8, u32)) -> u32 {
         let Some(slot) = self.find(account, sub, market) else { return NONE };
         self.positions[slot as usize].taking = true;
         slot
@@ -485,7 +497,14 @@ impl Perps {
     /// The owner's money or positions changed: coverage looks at them with the next Tick.
     #[inline]
     pub fn touch(&mut self, accounts: &Accounts, account: u32, sub: u8) {
-        let Some(&slot) = accounts.positions(account, sub).first() else { return };
+        if let Some(&slot) = accounts.positions(account, sub).first() {
+            self.touch_first(slot, (account, sub));
+        }
+    }
+
+    /// [`Perps::touch`] of the owner whose first position is in this slot.
+    #[inline(always)]
+    pub fn touch_first(&mut self, slot: u32, (account, sub): (u32, u8)) {
         if !std::mem::replace(&mut self.positions[slot as usize].touched, true) {
             self.stress.touched.push(owner(account, sub));
         }

@@ -73,9 +73,19 @@ impl Output {
         (self.first_event as u32, (self.events.len() - self.first_event) as u32)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        self.events.reserve(1);
+    }
+
     /// Writes an event; the postings pushed since the previous event belong to it.
     #[inline(always)]
     pub(crate) fn emit<B: Record>(&mut self, command: &Command, kind: EventKind, subject: Subject, body: &B) {
+        // Looked at first, so that what makes up the event need not be kept meanwhile.
+        if self.events.len() == self.events.capacity() {
+            self.grow();
+        }
         let mut bytes = [0; 72];
         bytes[..B::SIZE].copy_from_slice(body.bytes());
         self.events.push(Event {

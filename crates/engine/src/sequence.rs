@@ -45,22 +45,27 @@ pub fn apply_batch<B: Book>(
         if time_ns.saturating_sub(engine.time_ns()) > MAX_TIME_JUMP_NS {
             let mut reason = [0; 48];
             reason[..15].copy_from_slice(b"sequencer clock");
-            run(engine, &own(engine, Kind::AdvanceTime).with(&AdvanceTime { reason }), time_ns, batch);
+            let command = own(engine, Kind::AdvanceTime).with(&AdvanceTime { reason });
+            run_own(engine, &command, time_ns, batch);
         }
         let base = batch.submitted.len();
         batch.commands.reserve(count);
         batch.results.reserve(count);
         batch.submitted.reserve(count);
         batch.output.reserve(count);
-        match bytemuck::try_cast_slice::<u8, Command>(input) {
-            Ok(commands) => commands.chunks(GROUP).for_each(|group| {
-                engine.read_ahead(group);
-                group.iter().for_each(|command| submit(engine, command, (input, base), time_ns, batch));
-            }),
-            // Bytes of a caller that does not align them to 8.
-            Err(_) => input.chunks_exact(COMMAND_SIZE).for_each(|bytes| {
-                submit(engine, &bytemuck::pod_read_unaligned(bytes), (input, base), time_ns, batch);
-            }),
+        for group in input.chunks(GROUP * COMMAND_SIZE) {
+            // They are stamped and applied where they lie, so that none is copied by itself.
+            match bytemuck::try_cast_slice::<u8, Command>(group) {
+                Ok(commands) => batch.commands.extend_from_slice(commands),
+                // Bytes of a caller that does not align them to 8.
+                Err(_) => batch
+                    .commands
+                    .extend(group.chunks_exact(COMMAND_SIZE).map(bytemuck::pod_read_unaligned::<Command>)),
+            }
+            engine.read_ahead(&batch.commands[batch.results.len()..]);
+            while batch.results.len() < batch.commands.len() {
+                submit(engine, (input, base), time_ns, batch);
+            }
         }
         finish_pending(engine, time_ns, batch);
     })
@@ -121,30 +126,26 @@ fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
 fn finish_pending<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {
     while let Some(token) = engine.pending_token() {
         let command = own(engine, Kind::Continue).with(&Continue { token });
-        run(engine, &command, time_ns, batch);
+        run_own(engine, &command, time_ns, batch);
         // A refused continuation would be asked for again for ever, and nothing else may run beside it.
         let refused = batch.results.last().filter(|result| result.accepted == 0);
         assert!(refused.is_none(), "continuation {token} was refused: {refused:?}");
     }
 }
 
+/// Applies the first command of the batch that has no result yet.
 #[inline]
-fn submit<B: Book>(
-    engine: &mut Engine<B>,
-    command: &Command,
-    submission: (&[u8], usize),
-    time_ns: i64,
-    batch: &mut Batch,
-) {
-    if (command.kind, command.op) == PLACE_BATCH {
-        return submit_header(engine, command, submission, time_ns, batch);
+fn submit<B: Book>(engine: &mut Engine<B>, (input, base): (&[u8], usize), time_ns: i64, batch: &mut Batch) {
+    let Command { kind, op, .. } = batch.commands[batch.results.len()];
+    if (kind, op) == PLACE_BATCH {
+        return submit_header(engine, (input, base), time_ns, batch);
     }
-    if engine.pending_token().is_some() && (command.kind, command.op) != BATCH_ITEM {
+    if engine.pending_token().is_some() && (kind, op) != BATCH_ITEM {
         // An item that never reached the engine left its batch open: it is given up.
         finish_pending(engine, time_ns, batch);
     }
-    batch.submitted.push(batch.commands.len() as u32);
-    run(engine, command, time_ns, batch);
+    batch.submitted.push(batch.results.len() as u32);
+    run(engine, time_ns, batch);
     if engine.pending_token().is_some() && !engine.collects_batch() {
         finish_pending(engine, time_ns, batch);
     }
@@ -154,25 +155,29 @@ fn submit<B: Book>(
 #[cold]
 fn submit_header<B: Book>(
     engine: &mut Engine<B>,
-    command: &Command,
     (input, base): (&[u8], usize),
     time_ns: i64,
     batch: &mut Batch,
 ) {
     finish_pending(engine, time_ns, batch);
     let behind = (batch.submitted.len() - base + 1) * COMMAND_SIZE;
-    let mut header = *command;
-    header.payload[FOLLOWING] = following(command, input.get(behind..).unwrap_or(&[]));
-    batch.submitted.push(batch.commands.len() as u32);
-    run(engine, &header, time_ns, batch);
+    let position = batch.results.len();
+    let following = following(&batch.commands[position], input.get(behind..).unwrap_or(&[]));
+    batch.commands[position].payload[FOLLOWING] = following;
+    batch.submitted.push(position as u32);
+    run(engine, time_ns, batch);
 }
 
-/// Stamps a command where it lies in the batch and applies it.
+/// Applies a command of the sequencer before those that have no result yet.
+fn run_own<B: Book>(engine: &mut Engine<B>, command: &Command, time_ns: i64, batch: &mut Batch) {
+    batch.commands.insert(batch.results.len(), *command);
+    run(engine, time_ns, batch);
+}
+
+/// Stamps the first command that has no result yet where it lies in the batch, and applies it.
 #[inline]
-fn run<B: Book>(engine: &mut Engine<B>, command: &Command, time_ns: i64, batch: &mut Batch) {
-    let position = batch.commands.len();
-    batch.commands.extend_from_slice(std::slice::from_ref(command));
-    let command = &mut batch.commands[position];
+fn run<B: Book>(engine: &mut Engine<B>, time_ns: i64, batch: &mut Batch) {
+    let command = &mut batch.commands[batch.results.len()];
     command.seq = engine.next_seq();
     command.time_ns = time_ns;
     batch.results.push(engine.apply(command, &mut batch.output));

@@ -62,11 +62,7 @@ impl<B: Book> Engine<B> {
         emit_order(command, EventKind::OrderAccepted, &order, !takes, output);
         self.detect_order(&order);
         if takes {
-            self.match_now(
-                command,
-                Taker { position, ..self.taker(order, slot, false, context.system) },
-                output,
-            );
+            self.match_accepted(command, &order, (slot, position), context.system, output);
         } else {
             self.rest_order(command, &order, false, output);
         }
@@ -159,6 +155,21 @@ impl<B: Book> Engine<B> {
         } else {
             self.rest_order(command, &order, stored, output);
         }
+    }
+
+    /// Matches an order that was accepted just now; `position`: the slot of its owner's position, or [`NONE`]. On its
+    /// own, so that orders that rest have a small frame.
+    #[inline(never)]
+    fn match_accepted(
+        &mut self,
+        command: &Command,
+        order: &Order,
+        (slot, position): (u32, u32),
+        system: bool,
+        output: &mut Output,
+    ) {
+        let taker = self.taker(*order, slot, false, system);
+        self.match_now(command, Taker { position, ..taker }, output);
     }
 
     /// Matches as far as one command may.

@@ -119,6 +119,8 @@ struct Level {
 #[derive(Clone, Debug)]
 struct Sides {
     levels: [BTreeMap<i64, u32>; 2],
+    /// The same by price, unordered: most orders join a level that is there.
+    by_price: [Map<i64, u32>; 2],
     best: [u32; 2],
     orders: u32,
     /// Orders are collected for an auction: bids and asks may overlap (P3.3, P3.7).
@@ -135,6 +137,17 @@ pub struct Open {
     pub orders: u32,
 }
 
+/// Open orders of one account. Most accounts trade in one market, and those are counted right here.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    all: u32,
+    /// The sub-account and market that is counted here, while its number is not zero.
+    key: (u8, u32),
+    here: u32,
+    /// Orders that are counted in [`Books::further_counts`]; while there are none, a new key may be counted here.
+    further: u32,
+}
+
 /// All open orders and books of the shard.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
@@ -146,8 +159,9 @@ pub struct Books {
     sides: Vec<Sides>,
     /// First book of a market.
     first: Vec<u32>,
-    sub_market_counts: Map<u64, u32>,
-    account_counts: Vec<u32>,
+    counts: Vec<Count>,
+    /// Orders by (account, sub-account, market) where [`Count`] keeps another.
+    further_counts: Map<u64, u32>,
     /// By slot of the position.
     open: Vec<Open>,
     /// Positions whose last order has left.
@@ -170,8 +184,8 @@ impl Books {
     /// Further books of the market that was opened last.
     pub fn open_books(&mut self, count: u8) {
         for _ in 0..count {
-            let levels = Default::default();
-            self.sides.push(Sides { levels, best: [NONE; 2], orders: 0, may_cross: false });
+            let (levels, by_price) = Default::default();
+            self.sides.push(Sides { levels, by_price, best: [NONE; 2], orders: 0, may_cross: false });
         }
     }
 
@@ -271,34 +285,67 @@ impl Books {
         };
         ensure!(self.by_id.insert(order.id, slot).is_none(), "I26", "order {} exists twice", order.id);
         ensure!(self.by_id.len() <= ORDERS_PER_SHARD, "I20", "{} orders are open", self.by_id.len());
-        let key = count_key(order.account, order.sub, order.market);
-        *self.sub_market_counts.entry(key).or_insert(0) += 1;
-        let index = order.account as usize;
-        if index >= self.account_counts.len() {
-            self.account_counts.resize(index + 1, 0);
-        }
-        self.account_counts[index] += 1;
+        self.count_in(order);
         let first = self.book(order.market, 0);
         self.sides[first as usize].orders += 1;
         self.in_flight += 1;
         Ok(slot)
     }
 
+    fn count_in(&mut self, order: &Order) {
+        let (index, key) = (order.account as usize, (order.sub, order.market));
+        if index >= self.counts.len() {
+            self.counts.resize(index + 1, Count::default());
+        }
+        let count = &mut self.counts[index];
+        count.all += 1;
+        if count.here == 0 && count.further == 0 {
+            count.key = key;
+        }
+        if count.key == key && (count.here != 0 || count.further == 0) {
+            count.here += 1;
+        } else {
+            count.further += 1;
+            *self.further_counts.entry(count_key(order.account, order.sub, order.market)).or_insert(0) += 1;
+        }
+    }
+
+    fn count_out(&mut self, (account, sub, market): (u32, u8, u32)) {
+        let count = &mut self.counts[account as usize];
+        count.all -= 1;
+        if count.here != 0 && count.key == (sub, market) {
+            count.here -= 1;
+            return;
+        }
+        count.further -= 1;
+        let key = count_key(account, sub, market);
+        if let Some(further) = self.further_counts.get_mut(&key) {
+            *further -= 1;
+            if *further == 0 {
+                self.further_counts.remove(&key);
+            }
+        }
+    }
+
     /// Whether the account may be over a bound of its order counts; then [`Books::check_counts`] tells.
     #[inline]
     pub fn is_near_bound(&self, account: u32) -> bool {
-        self.account_counts[account as usize] > ORDERS_PER_SUB_MARKET
+        self.counts[account as usize].all > ORDERS_PER_SUB_MARKET
     }
 
     /// The bounds of an account's open orders.
     pub fn check_counts(&self, account: u32, sub: u8, market: u32) -> Check {
-        let here = self.sub_market_counts.get(&count_key(account, sub, market)).copied().unwrap_or(0);
+        let count = self.counts[account as usize];
+        let here = match count.here != 0 && count.key == (sub, market) {
+            true => count.here,
+            false => self.further_counts.get(&count_key(account, sub, market)).copied().unwrap_or(0),
+        };
         ensure!(
             here <= ORDERS_PER_SUB_MARKET,
             "I20",
             "account {account} sub {sub} has {here} orders in market {market}"
         );
-        let all = self.account_counts[account as usize];
+        let all = count.all;
         ensure!(all <= ORDERS_PER_ACCOUNT, "I20", "account {account} has {all} open orders");
         Ok(())
     }
@@ -310,14 +357,7 @@ impl Books {
         let Order { id, account, sub, market, parked, .. } = self.orders[slot as usize];
         self.by_id.remove(&id);
         self.free_orders.push(slot);
-        let key = count_key(account, sub, market);
-        if let Some(count) = self.sub_market_counts.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.sub_market_counts.remove(&key);
-            }
-        }
-        self.account_counts[account as usize] -= 1;
+        self.count_out((account, sub, market));
         let first = self.book(market, 0);
         self.sides[first as usize].orders -= 1;
         self.in_flight -= u32::from(!parked);
@@ -438,9 +478,16 @@ impl Books {
         if best != NONE && self.levels[best as usize].price == price {
             return best;
         }
-        if let Some(&level) = sides.levels[side as usize].get(&price) {
-            return level;
+        match sides.by_price[side as usize].get(&price) {
+            Some(&level) => level,
+            None => self.add_level(book, side, price),
         }
+    }
+
+    #[cold]
+    fn add_level(&mut self, book: u32, side: u8, price: i64) -> u32 {
+        let sides = &mut self.sides[book as usize];
+        let best = sides.best[side as usize];
         let fresh = Level { price, lots: 0, orders: 0, first: NONE, last: NONE };
         let index = match self.free_levels.pop() {
             Some(index) => {
@@ -453,6 +500,7 @@ impl Books {
             }
         };
         sides.levels[side as usize].insert(price, index);
+        sides.by_price[side as usize].insert(price, index);
         let better = best == NONE || (side == BUY) == (price > self.levels[best as usize].price);
         if better {
             sides.best[side as usize] = index;
@@ -463,7 +511,9 @@ impl Books {
     fn drop_level(&mut self, book: u32, side: u8, level: u32) {
         let sides = &mut self.sides[book as usize];
         let prices = &mut sides.levels[side as usize];
-        prices.remove(&self.levels[level as usize].price);
+        let price = self.levels[level as usize].price;
+        prices.remove(&price);
+        sides.by_price[side as usize].remove(&price);
         self.free_levels.push(level);
         if sides.best[side as usize] == level {
             let next = if side == BUY { prices.last_key_value() } else { prices.first_key_value() };

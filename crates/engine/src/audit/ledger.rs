@@ -7,6 +7,9 @@ use crate::wire::event::Posting;
 
 /// Largest absolute balance of any line, in micro-units (P1.4.1).
 const LARGEST_BALANCE: i64 = 4_000_000_000_000_000_000;
+/// Accounts and assets whose balances are found without hashing. What a log names beyond is found all the same.
+const NEAR_ACCOUNTS: usize = 1 << 20;
+const NEAR_ASSETS: usize = 8;
 /// Assets that the postings of one event may touch.
 const ASSETS_PER_EVENT: usize = 8;
 const USER_LINES: usize = 8;
@@ -53,6 +56,8 @@ pub struct Balance {
 pub struct Ledger {
     pub balances: Vec<Balance>,
     index: Map<u64, u32>,
+    /// The same for the first sub-account of an account and the first assets, by account: position + 1, 0 = unknown.
+    near: Vec<[u32; NEAR_ASSETS]>,
     /// System lines with key 0, by asset.
     dense: Vec<[i64; SYSTEM_LINES]>,
     /// System lines of a market or pool.
@@ -79,22 +84,30 @@ const fn balance_key(account: u32, sub: u8, asset: u16) -> u64 {
 }
 
 /// Sums by asset of one event. Nearly every event touches one or two assets.
-#[derive(Default)]
 struct Sums {
-    first: Option<(u16, i128)>,
-    second: Option<(u16, i128)>,
+    first: (u16, i128),
+    second: (Option<u16>, i128),
     rest: Vec<(u16, i128)>,
 }
 
 impl Sums {
+    /// No sums yet; the first posting is in this asset.
+    #[inline]
+    fn of(asset: u16) -> Self {
+        Sums { first: (asset, 0), second: (None, 0), rest: Vec::new() }
+    }
+
     #[inline]
     fn add(&mut self, asset: u16, amount: i64) -> Check {
         let amount = i128::from(amount);
-        match (&mut self.first, &mut self.second) {
-            (Some((known, sum)), _) | (_, Some((known, sum))) if *known == asset => *sum += amount,
-            (None, _) => self.first = Some((asset, amount)),
-            (_, None) => self.second = Some((asset, amount)),
-            _ => return self.add_further(asset, amount),
+        if asset == self.first.0 {
+            self.first.1 += amount;
+        } else if self.second.0 == Some(asset) {
+            self.second.1 += amount;
+        } else if self.second.0.is_none() {
+            self.second = (Some(asset), amount);
+        } else {
+            return self.add_further(asset, amount);
         }
         Ok(())
     }
@@ -116,8 +129,13 @@ impl Sums {
     /// The first asset whose sum is not zero.
     #[inline]
     fn unbalanced(&self) -> Option<(u16, i128)> {
-        let rows = self.first.into_iter().chain(self.second).chain(self.rest.iter().copied());
-        rows.into_iter().find(|row| row.1 != 0)
+        if self.first.1 != 0 {
+            return Some(self.first);
+        }
+        match self.second {
+            (Some(asset), sum) if sum != 0 => Some((asset, sum)),
+            _ => self.rest.iter().copied().find(|row| row.1 != 0),
+        }
     }
 }
 
@@ -126,6 +144,7 @@ impl Default for Ledger {
         Ledger {
             balances: Vec::new(),
             index: Map::default(),
+            near: Vec::new(),
             dense: Vec::new(),
             keyed: Map::default(),
             custody: Vec::new(),
@@ -141,6 +160,17 @@ impl Ledger {
     /// Position of a balance, made when it is new.
     #[inline]
     pub fn slot(&mut self, account: u32, sub: u8, asset: u16) -> u32 {
+        if sub == 0 && usize::from(asset) < NEAR_ASSETS {
+            let row = self.near.get(account as usize);
+            if let Some(known) = row.and_then(|row| row[usize::from(asset)].checked_sub(1)) {
+                return known;
+            }
+        }
+        self.find_slot(account, sub, asset)
+    }
+
+    #[inline(never)]
+    fn find_slot(&mut self, account: u32, sub: u8, asset: u16) -> u32 {
         let key = balance_key(account, sub, asset);
         if self.last.0 == key {
             return self.last.1;
@@ -156,13 +186,21 @@ impl Ledger {
             }
         };
         self.last = (key, slot);
+        let (owner, column) = (account as usize, usize::from(asset));
+        if sub == 0 && owner < NEAR_ACCOUNTS && column < NEAR_ASSETS {
+            if owner >= self.near.len() {
+                self.near.resize(owner + 1, [0; NEAR_ASSETS]);
+            }
+            self.near[owner][column] = slot + 1;
+        }
         slot
     }
 
     /// Applies the postings of one event: they sum to zero by asset (I01) and leave every line in its domain (I03).
     #[inline]
     pub fn apply(&mut self, postings: &[Posting]) -> Check {
-        let mut sums = Sums::default();
+        let Some(first) = postings.first() else { return Ok(()) };
+        let mut sums = Sums::of(first.asset);
         let mut below_zero = false;
         for posting in postings {
             sums.add(posting.asset, posting.amount)?;
@@ -227,6 +265,7 @@ impl Ledger {
         Ok(())
     }
 
+    #[inline]
     fn system_mut(&mut self, line: u8, key: u32, asset: u16) -> &mut i64 {
         if key != 0 {
             return self.keyed.entry((line, key, asset)).or_insert(0);
@@ -264,7 +303,9 @@ impl Ledger {
     #[inline]
     pub fn reserve(&mut self, slot: u32, change: i64) {
         self.balances[slot as usize].reserved += change;
-        self.touched.push(slot);
+        if self.touched.last() != Some(&slot) {
+            self.touched.push(slot);
+        }
     }
 
     /// Changes what `pending_withdrawal` must be.

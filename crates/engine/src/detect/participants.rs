@@ -301,14 +301,14 @@ impl Participants {
                 return Some(&mut self.list[place as usize]);
             }
         }
+        if self.list.len() >= DETECTION_ACCOUNTS {
+            return None;
+        }
         self.add(account)
     }
 
     #[cold]
     fn add(&mut self, account: u32) -> Option<&mut Participant> {
-        if self.list.len() >= DETECTION_ACCOUNTS {
-            return None;
-        }
         self.list.push(Box::new(Participant::new(account)));
         if self.list.len() * 2 > self.index.len() {
             self.rebuild();

@@ -6,6 +6,7 @@
 
 mod bonds;
 mod book;
+mod counts;
 mod fault;
 mod feeds;
 mod funding;

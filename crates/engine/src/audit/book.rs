@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::counts::Counts;
 use super::fault::{ensure, fault, Check};
 use crate::hash::Map;
 
@@ -137,17 +138,6 @@ pub struct Open {
     pub orders: u32,
 }
 
-/// Open orders of one account. Most accounts trade in one market, and those are counted right here.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    all: u32,
-    /// The sub-account and market that is counted here, while its number is not zero.
-    key: (u8, u32),
-    here: u32,
-    /// Orders that are counted in [`Books::further_counts`]; while there are none, a new key may be counted here.
-    further: u32,
-}
-
 /// All open orders and books of the shard.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
@@ -159,9 +149,7 @@ pub struct Books {
     sides: Vec<Sides>,
     /// First book of a market.
     first: Vec<u32>,
-    counts: Vec<Count>,
-    /// Orders by (account, sub-account, market) where [`Count`] keeps another.
-    further_counts: Map<u64, u32>,
+    counts: Counts,
     /// By slot of the position.
     open: Vec<Open>,
     /// Positions whose last order has left.
@@ -169,10 +157,6 @@ pub struct Books {
     /// Orders that took and neither rested nor left yet.
     pub in_flight: u32,
     pub last_order_id: u64,
-}
-
-const fn count_key(account: u32, sub: u8, market: u32) -> u64 {
-    ((account as u64) << 32) | ((sub as u64) << 24) | market as u64
 }
 
 impl Books {
@@ -285,67 +269,27 @@ impl Books {
         };
         ensure!(self.by_id.insert(order.id, slot).is_none(), "I26", "order {} exists twice", order.id);
         ensure!(self.by_id.len() <= ORDERS_PER_SHARD, "I20", "{} orders are open", self.by_id.len());
-        self.count_in(order);
+        self.counts.add((order.account, order.sub, order.market));
         let first = self.book(order.market, 0);
         self.sides[first as usize].orders += 1;
         self.in_flight += 1;
         Ok(slot)
     }
 
-    fn count_in(&mut self, order: &Order) {
-        let (index, key) = (order.account as usize, (order.sub, order.market));
-        if index >= self.counts.len() {
-            self.counts.resize(index + 1, Count::default());
-        }
-        let count = &mut self.counts[index];
-        count.all += 1;
-        if count.here == 0 && count.further == 0 {
-            count.key = key;
-        }
-        if count.key == key && (count.here != 0 || count.further == 0) {
-            count.here += 1;
-        } else {
-            count.further += 1;
-            *self.further_counts.entry(count_key(order.account, order.sub, order.market)).or_insert(0) += 1;
-        }
-    }
-
-    fn count_out(&mut self, (account, sub, market): (u32, u8, u32)) {
-        let count = &mut self.counts[account as usize];
-        count.all -= 1;
-        if count.here != 0 && count.key == (sub, market) {
-            count.here -= 1;
-            return;
-        }
-        count.further -= 1;
-        let key = count_key(account, sub, market);
-        if let Some(further) = self.further_counts.get_mut(&key) {
-            *further -= 1;
-            if *further == 0 {
-                self.further_counts.remove(&key);
-            }
-        }
-    }
-
     /// Whether the account may be over a bound of its order counts; then [`Books::check_counts`] tells.
     #[inline]
     pub fn is_near_bound(&self, account: u32) -> bool {
-        self.counts[account as usize].all > ORDERS_PER_SUB_MARKET
+        self.counts.all(account) > ORDERS_PER_SUB_MARKET
     }
 
     /// The bounds of an account's open orders.
     pub fn check_counts(&self, account: u32, sub: u8, market: u32) -> Check {
-        let count = self.counts[account as usize];
-        let here = match count.here != 0 && count.key == (sub, market) {
-            true => count.here,
-            false => self.further_counts.get(&count_key(account, sub, market)).copied().unwrap_or(0),
-        };
+        let (here, all) = (self.counts.of((account, sub, market)), self.counts.all(account));
         ensure!(
             here <= ORDERS_PER_SUB_MARKET,
             "I20",
             "account {account} sub {sub} has {here} orders in market {market}"
         );
-        let all = count.all;
         ensure!(all <= ORDERS_PER_ACCOUNT, "I20", "account {account} has {all} open orders");
         Ok(())
     }
@@ -357,7 +301,7 @@ impl Books {
         let Order { id, account, sub, market, parked, .. } = self.orders[slot as usize];
         self.by_id.remove(&id);
         self.free_orders.push(slot);
-        self.count_out((account, sub, market));
+        self.counts.remove((account, sub, market));
         let first = self.book(market, 0);
         self.sides[first as usize].orders -= 1;
         self.in_flight -= u32::from(!parked);

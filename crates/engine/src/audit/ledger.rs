@@ -436,3 +436,27 @@ fn secured_fault(balance: &Balance) -> super::fault::Fault {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_balance_has_one_slot_near_or_not() {
+        let mut ledger = Ledger::default();
+        let most = NEAR_ACCOUNTS as u32;
+        let mut known = std::collections::BTreeMap::new();
+        for _ in 0..2 {
+            for account in [0, 1, 7, most - 1, most, u32::MAX - 1] {
+                for (sub, asset) in [(0, 0), (0, 7), (0, 8), (0, u16::MAX), (1, 0), (127, 7)] {
+                    let slot = ledger.slot(account, sub, asset);
+                    assert_eq!(*known.entry((account, sub, asset)).or_insert(slot), slot);
+                    let Balance { account: owner, sub: of, asset: kept, .. } = ledger.balances[slot as usize];
+                    assert_eq!((owner, of, kept), (account, sub, asset));
+                }
+            }
+        }
+        assert_eq!(known.len(), ledger.balances.len());
+        assert!(ledger.near.len() <= NEAR_ACCOUNTS, "an owner that cannot be takes no room");
+    }
+}

@@ -427,6 +427,12 @@ mod tests {
                 if reading.is_none() {
                     halts.sample(now, price);
                     plain.sample(now, price);
+                    let other = price + random % 3;
+                    plain.moved_ppm = None;
+                    assert_eq!(halts.weigh(now, other), plain.weigh(now, other));
+                    assert_eq!(halts.weigh(now, price), plain.weigh(now, price));
+                    plain.moved_ppm = None;
+                    assert_eq!(halts.weigh(now, price), plain.weigh(now, price));
                 } else {
                     price = halts.sampled.1;
                 }

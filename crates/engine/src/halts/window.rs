@@ -195,6 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn p7_2_several_samples_of_one_moment_leave_what_samples_one_by_one_would() {
+        let (mut window, mut plain) = (Extremes::new(50), Extremes::new(50));
+        let mut state = 11_u64;
+        let mut now = 0;
+        for step in 0..20_000 {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let random = (state >> 33) as i64;
+            // Half of the moments repeat; now and then everything is too old.
+            now += [0, 0, 0, 7, 13, 90][(random % 6) as usize];
+            // Forgets when it was asked last, so that it looks at every sample.
+            plain.ranged_ns = i64::MIN;
+            if random % 5 == 0 {
+                assert_eq!(window.range(now), plain.range(now), "step {step}");
+            } else {
+                window.push(now, random % 40);
+                plain.push(now, random % 40);
+            }
+            assert_eq!((&window.low, &window.high), (&plain.low, &plain.high), "step {step}");
+        }
+    }
+
+    #[test]
     fn a_full_window_keeps_its_extreme_rather_than_losing_it() {
         let mut window = Extremes::new(1_000_000_000);
         let count = MAX_WINDOW_SAMPLES as i64 + 500;

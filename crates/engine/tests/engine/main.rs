@@ -34,6 +34,7 @@ mod lifecycle;
 mod links;
 mod liquidation;
 mod liquidation_halts;
+mod loans;
 mod matrix;
 mod offers;
 mod oracle;

@@ -121,7 +121,6 @@ pub struct State<B: Book> {
     pub verses: Box<crate::verse::Verses>,
     pub vault: Box<crate::vault::Vault>,
     pub venues: Box<crate::venue::Venues>,
-    pub loans: Box<crate::outcome::Loans>,
 }
 
 impl<B: Book> State<B> {
@@ -180,7 +179,7 @@ impl<B: Book> State<B> {
         self.verses.encode(&mut writer);
         self.vault.encode(&mut writer);
         self.venues.encode(&mut writer);
-        self.loans.encode(&mut writer);
+        self.vault.loans.encode(&mut writer);
         writer.bytes
     }
 
@@ -243,7 +242,7 @@ impl<B: Book> State<B> {
         self.check_resolutions()?;
         put(&mut *self.vault, reader, crate::vault::Vault::decode)?;
         put(&mut *self.venues, reader, crate::venue::Venues::decode)?;
-        put(&mut *self.loans, reader, crate::outcome::Loans::decode)?;
+        put(&mut self.vault.loans, reader, crate::outcome::Loans::decode)?;
         self.check_loans()?;
         self.attach_positions()?;
         self.rebuild_due();
@@ -370,13 +369,13 @@ impl<B: Book> State<B> {
     /// Every loan is the debt of a pledge that exists, in a market that has its outcome.
     #[inline(never)]
     fn check_loans(&self) -> Result<(), String> {
-        for ((account, pledge), loan) in self.loans.iter() {
+        for ((account, pledge), loan) in self.vault.loans.iter() {
             let market = self.markets.list.get(loan.market as usize);
             let known = market.is_some_and(|market| {
                 let owes = |account: &crate::account::Account| {
                     account.sub(pledge).is_some() && account.sub(loan.sub).is_some()
                 };
-                market.kind == kind::OUTCOME
+                market.kind == crate::market::kind::OUTCOME
                     && loan.outcome < market.outcome_count
                     && self.accounts.list.get(account as usize).is_some_and(owes)
                     && self.accounts.balance(account, pledge, market.quote, line::LOAN) == -loan.debt
@@ -426,7 +425,7 @@ impl<B: Book> State<B> {
         due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));
         self.vault.due_items(due);
         self.venues.due_items(due);
-        self.loans.due_items(due);
+        self.vault.loans.due_items(due);
     }
 }
 

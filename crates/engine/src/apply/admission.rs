@@ -14,8 +14,7 @@ use crate::order::flag;
 use crate::wire::command::{
     order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, CloseLeveraged,
     ClosePosition, Command, CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet, OpenLeveraged,
-    PlaceOrder, PlaceTwap, PoolLiquidity, RepayLoan, ReplaceOrder, SwapAmm, TradeDistribution,
-    ALL_MARKETS,
+    PlaceOrder, PlaceTwap, PoolLiquidity, RepayLoan, ReplaceOrder, SwapAmm, TradeDistribution, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 

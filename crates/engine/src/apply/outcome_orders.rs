@@ -163,7 +163,13 @@ impl<B: Book> Engine<B> {
     ///
     /// # Errors
     /// `PRICE_TOO_HIGH`, `PRICE_TOO_LOW` with the bound, in ticks of the outcome.
-    pub(super) fn check_outcome_band(&self, handle: u32, outcome: u8, given_side: u8, price: i64) -> Result<(), Reject> {
+    pub(super) fn check_outcome_band(
+        &self,
+        handle: u32,
+        outcome: u8,
+        given_side: u8,
+        price: i64,
+    ) -> Result<(), Reject> {
         let market = &self.state.markets.list[handle as usize];
         let Some(reference) = self.given_reference(handle, outcome) else { return Ok(()) };
         let band = market.ticks_of_bp(market.parameters.band_bp);

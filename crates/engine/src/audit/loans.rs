@@ -121,13 +121,18 @@ impl Auditor {
     fn exposed(&self, account: u32) -> i128 {
         let mut by_market: BTreeMap<u32, BTreeMap<u8, i128>> = BTreeMap::new();
         for (_, loan) in self.loans.list.range((account, 0)..=(account, u8::MAX)) {
-            *by_market.entry(loan.market).or_default().entry(loan.outcome).or_insert(0) += i128::from(loan.debt);
+            *by_market.entry(loan.market).or_default().entry(loan.outcome).or_insert(0) +=
+                i128::from(loan.debt);
         }
         let lost = |(market, legs): (u32, BTreeMap<u8, i128>)| {
             let all: i128 = legs.values().sum();
             let spared = legs.values().min().copied().unwrap_or(0);
             let outcomes = self.markets[market as usize].outcome_count;
-            if legs.len() < usize::from(outcomes) { all } else { all - spared }
+            if legs.len() < usize::from(outcomes) {
+                all
+            } else {
+                all - spared
+            }
         };
         by_market.into_iter().map(lost).sum()
     }
@@ -360,7 +365,11 @@ impl Auditor {
         let allowed = (fund / 5).min(INSURANCE_LIMIT).min(fund - 1).max(0);
         let (free, held) = self.claim(event.account, event.sub, event.market, loan.outcome);
         let sound = match body.taken {
-            0 => free + held == 0 && (pool == 0 || insurance + vault == 0) && (vault == 0 || insurance == allowed),
+            0 => {
+                free + held == 0
+                    && (pool == 0 || insurance + vault == 0)
+                    && (vault == 0 || insurance == allowed)
+            }
             _ => vault == 0 && free + held > 0,
         };
         ensure!(
@@ -409,7 +418,12 @@ impl Auditor {
         for (&(account, pledge), loan) in &self.loans.list {
             let quote = self.market(loan.market)?.quote;
             let line = self.ledger.line(account, pledge, quote, LOAN);
-            ensure!(line == -loan.debt, "I02", "pledge {pledge} of account {account} owes {} by {line}", loan.debt);
+            ensure!(
+                line == -loan.debt,
+                "I02",
+                "pledge {pledge} of account {account} owes {} by {line}",
+                loan.debt
+            );
             lent += i128::from(loan.debt);
         }
         if let Some(asset) = self.values.settlement() {
@@ -426,8 +440,8 @@ impl Auditor {
 
     /// Takes the loans of a restored state over.
     pub(super) fn take_over_loans<B: Book>(&mut self, engine: &Engine<B>) {
-        self.loans.index_e18 = engine.state.loans.index_e18;
-        for (place, loan) in engine.state.loans.iter() {
+        self.loans.index_e18 = engine.state.vault.loans.index_e18;
+        for (place, loan) in engine.state.vault.loans.iter() {
             let &crate::outcome::Loan { sub, outcome, taken, market, debt, shares, index_e18, .. } = loan;
             self.loans.list.insert(place, Loan { sub, outcome, taken, market, debt, shares, index_e18 });
         }

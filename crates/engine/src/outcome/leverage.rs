@@ -217,7 +217,10 @@ mod tests {
                 for seconds in (0..=90_000).rev().step_by(450) {
                     let ramp = before(seconds);
                     let now = (ramp.initial_margin(value, cap_e2), ramp.maintenance_margin(value, cap_e2));
-                    assert!(now.0 >= last.0 && now.1 >= last.1 && now.1 <= now.0, "{cap_e2} {value} {seconds}");
+                    assert!(
+                        now.0 >= last.0 && now.1 >= last.1 && now.1 <= now.0,
+                        "{cap_e2} {value} {seconds}"
+                    );
                     assert!(now.0 <= i128::from(value));
                     last = now;
                 }

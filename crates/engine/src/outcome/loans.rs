@@ -138,9 +138,8 @@ impl Loans {
 
     /// The position of a sub-account in an outcome.
     pub fn find(&self, account: u32, sub: u8, market: u32, outcome: u8) -> Option<Pledge> {
-        let same = |loan: &Loan| {
-            (loan.sub, loan.market, loan.outcome) == (sub, market, outcome) && !loan.taken
-        };
+        let same =
+            |loan: &Loan| (loan.sub, loan.market, loan.outcome) == (sub, market, outcome) && !loan.taken;
         self.of_account(account).find(|(_, loan)| same(loan)).map(|(pledge, _)| (account, pledge))
     }
 
@@ -212,7 +211,12 @@ impl Loans {
 
     /// What an account's loans can cost the vault at worst, with `more` debt on an outcome: in each market over the
     /// outcomes that may win, markets added (P4.6.5).
-    pub fn exposure(&self, account: u32, (market, outcome, more): (u32, u8, i64), outcome_count: impl Fn(u32) -> u8) -> i64 {
+    pub fn exposure(
+        &self,
+        account: u32,
+        (market, outcome, more): (u32, u8, i64),
+        outcome_count: impl Fn(u32) -> u8,
+    ) -> i64 {
         let mut legs: BTreeMap<(u32, u8), i64> = BTreeMap::new();
         legs.insert((market, outcome), more);
         for (_, loan) in self.of_account(account) {
@@ -224,7 +228,11 @@ impl Loans {
             (*sum, *least, *count) = (sum.saturating_add(debt), (*least).min(debt), *count + 1);
         }
         let lost = markets.into_iter().map(|(market, (sum, least, count))| {
-            if count < usize::from(outcome_count(market)) { sum } else { sum - least }
+            if count < usize::from(outcome_count(market)) {
+                sum
+            } else {
+                sum - least
+            }
         });
         lost.fold(0, i64::saturating_add)
     }
@@ -291,7 +299,9 @@ impl Loans {
             writer.u32(account);
             writer.u32(loan.market);
             writer.raw(&[pledge, loan.sub, loan.outcome, u8::from(loan.taken)]);
-            [loan.debt, loan.shares, loan.wait_ns, loan.since_ns].into_iter().for_each(|value| writer.i64(value));
+            [loan.debt, loan.shares, loan.wait_ns, loan.since_ns]
+                .into_iter()
+                .for_each(|value| writer.i64(value));
             write_wide(writer, loan.index_e18);
         }
         writer.len(self.legs.len());
@@ -324,7 +334,8 @@ impl Loans {
         for _ in 0..reader.len(60)? {
             let (account, market) = (reader.u32()?, reader.u32()?);
             let [pledge, sub, outcome, taken] = reader.array()?;
-            let (debt, shares, wait_ns, since_ns) = (reader.i64()?, reader.i64()?, reader.i64()?, reader.i64()?);
+            let (debt, shares, wait_ns, since_ns) =
+                (reader.i64()?, reader.i64()?, reader.i64()?, reader.i64()?);
             let taken = taken == 1;
             let index_e18 = read_wide(reader)?;
             let loan = Loan { sub, outcome, taken, market, debt, shares, index_e18, wait_ns, since_ns };
@@ -341,7 +352,8 @@ impl Loans {
         for _ in 0..reader.len(21)? {
             let place = (reader.u32()?, reader.u8()?);
             let (mark, mark_ns) = (reader.i64()?, reader.i64()?);
-            let leg = loans.legs.get_mut(&place).ok_or_else(|| format!("a mark of {place:?} without a loan"))?;
+            let leg =
+                loans.legs.get_mut(&place).ok_or_else(|| format!("a mark of {place:?} without a loan"))?;
             (leg.mark, leg.mark_ns) = (mark, mark_ns);
         }
         for _ in 0..reader.len(12)? {

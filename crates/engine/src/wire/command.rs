@@ -8,8 +8,8 @@ pub use super::flow::SetRateClass;
 pub use super::governance::*;
 pub use super::halts::*;
 pub use super::keepers::*;
-pub use super::oracle::*;
 pub use super::loan::{CloseLeveraged, OpenLeveraged, RepayLoan};
+pub use super::oracle::*;
 pub use super::orders::*;
 pub use super::outcome::OneSet;
 pub use super::perpetual::{

@@ -16,7 +16,8 @@ pub use super::liquidation::{
     LossSocialisedBody,
 };
 pub use super::loan::{
-    loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody, LoanMovedBody,
+    loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
+    LoanMovedBody,
 };
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,

@@ -213,7 +213,8 @@ fn row_0402_refuses_in_the_order_of_the_protocol() {
     let bad = OpenLeveraged { lots: 1_000 * LOTS, max_price: 400, ..good };
     world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 0, ..bad }), Code::INVALID_LEVERAGE);
     world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 99, ..bad }), Code::INVALID_LEVERAGE);
-    let high = world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 7_001, ..bad }), Code::LEVERAGE_TOO_HIGH);
+    let high =
+        world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 7_001, ..bad }), Code::LEVERAGE_TOO_HIGH);
     assert_eq!((high.bound & 0xFFFF_FFFF, high.bound >> 32), (7_000, 1), "the tier binds");
     let third = OpenLeveraged { market: three, leverage_e2: 2_501, ..bad };
     assert_eq!(world.refuse(open(ALICE, third), Code::LEVERAGE_TOO_HIGH).bound, 2_500 | 1 << 32);
@@ -222,10 +223,12 @@ fn row_0402_refuses_in_the_order_of_the_protocol() {
     let used = world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 1_000, ..bad }), Code::UTILISATION_CAP);
     assert_eq!((used.bound, used.given), (160_000 * DOLLAR, 360_000 * DOLLAR));
     let exposed = OpenLeveraged { lots: 30 * LOTS, ..bad };
-    let exposed = world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 1_000, ..exposed }), Code::EXPOSURE_LIMIT);
+    let exposed =
+        world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 1_000, ..exposed }), Code::EXPOSURE_LIMIT);
     assert_eq!((exposed.bound, exposed.given), (10_000 * DOLLAR, 10_800 * DOLLAR));
     // At 0.495 the $500 of a tenfold purchase have an equity of $45, and need $49.50.
-    let thin = world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 1_000, ..good }), Code::INSUFFICIENT_MARGIN);
+    let thin =
+        world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 1_000, ..good }), Code::INSUFFICIENT_MARGIN);
     assert_eq!((thin.bound, thin.given), (49_500_000, 45_000_000));
     world.accept(open(ALICE, OpenLeveraged { leverage_e2: 900, max_price: 500, ..good }));
     let slipped = OpenLeveraged { max_price: 499, ..good };
@@ -549,11 +552,14 @@ fn play(world: &mut World, markets: [u32; 2], &(who, what, lots, price, pause_s)
     let outcome = (what / 32) % 2;
     let leverage_e2 = 100 + (lots as u32 * 7) % 800;
     let request = OpenLeveraged { outcome, ..long(market, lots * 100, price.max(500) + 20, leverage_e2) };
-    let closing = CloseLeveraged { market, outcome, lots: lots % 3 * 100, limit: price / 2, ..CloseLeveraged::zero() };
+    let closing =
+        CloseLeveraged { market, outcome, lots: lots % 3 * 100, limit: price / 2, ..CloseLeveraged::zero() };
     let command = match what % 16 {
         0..=3 => open(owner, request),
         4 | 5 => by(owner, Kind::CloseLeveraged).with(&closing),
-        6 => by(owner, Kind::RepayLoan).with(&RepayLoan { market, outcome, amount: lots, ..RepayLoan::zero() }),
+        6 => {
+            by(owner, Kind::RepayLoan).with(&RepayLoan { market, outcome, amount: lots, ..RepayLoan::zero() })
+        }
         7 => cancel_all(owner, market),
         8..=10 => place(owner, on(market, outcome, side::BUY, price, lots * 300)),
         11..=13 => place(owner, on(market, outcome, side::SELL, price, lots * 300)),

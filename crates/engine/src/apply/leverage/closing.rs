@@ -138,7 +138,7 @@ impl<B: Book> Engine<B> {
             shares: loan.shares,
         };
         output.emit(command, EventKind::LoanMoved, self.pledge_subject(pledge, loan.market), &body);
-        self.state.loans.put(pledge, Some(Loan { debt, ..loan }));
+        self.state.vault.loans.put(pledge, Some(Loan { debt, ..loan }));
         self.weigh_loans(command, loan.market, output);
         self.after_collateral(command, pledge.0, loan.sub, output);
         Ok(debt as u64)
@@ -152,10 +152,10 @@ impl<B: Book> Engine<B> {
         (market, outcome, short): (u32, u8, u8),
     ) -> Result<(Pledge, Loan), Reject> {
         let held = self.held_outcome(market, outcome, short)?;
-        let found = self.state.loans.find(context.account, sub, market, held);
+        let found = self.state.vault.loans.find(context.account, sub, market, held);
         // Between its order's last fill and the next Tick a position is about to change.
-        let pledge = found.filter(|&pledge| !self.state.loans.is_unsettled(market, pledge));
-        let loan = pledge.and_then(|pledge| self.state.loans.get(pledge).map(|loan| (pledge, *loan)));
+        let pledge = found.filter(|&pledge| !self.state.vault.loans.is_unsettled(market, pledge));
+        let loan = pledge.and_then(|pledge| self.state.vault.loans.get(pledge).map(|loan| (pledge, *loan)));
         loan.ok_or(Reject::new(Code::POSITION_NOT_FOUND, 0, i64::from(market)))
     }
 }

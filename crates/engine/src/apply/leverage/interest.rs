@@ -26,7 +26,7 @@ impl<B: Book> Engine<B> {
             return self.look_at_loans(command, id as u32, budget, output);
         }
         self.charge_interest(command, budget, output);
-        let loans = &self.state.loans;
+        let loans = &self.state.vault.loans;
         let next_ns = if loans.charged.is_some() { loans.hour_ns } else { loans.next_hour_ns() };
         self.state.due.insert((next_ns, due::LOAN, HOUR_ITEM));
         budget.is_spent().then_some((Some(Work::Due), true))
@@ -35,20 +35,20 @@ impl<B: Book> Engine<B> {
     /// Steps the index when an hour is over, then charges loans in ascending order until all have been.
     fn charge_interest(&mut self, command: &Command, budget: &mut Budget, output: &mut Output) {
         let Some(asset) = self.settlement_asset() else { return };
-        if self.state.loans.charged.is_none() {
+        if self.state.vault.loans.charged.is_none() {
             self.step_index(command, asset, output);
-            if self.state.loans.is_empty() {
+            if self.state.vault.loans.is_empty() {
                 return;
             }
-            self.state.loans.charged = Some((0, 0));
+            self.state.vault.loans.charged = Some((0, 0));
         }
         for _ in 0..LOANS_CHARGED_PER_ITEM {
-            let after = self.state.loans.charged.expect("set above");
-            let Some((pledge, loan)) = self.state.loans.next_charged(after) else {
-                self.state.loans.charged = None;
+            let after = self.state.vault.loans.charged.expect("set above");
+            let Some((pledge, loan)) = self.state.vault.loans.next_charged(after) else {
+                self.state.vault.loans.charged = None;
                 return;
             };
-            self.state.loans.charged = Some(pledge);
+            self.state.vault.loans.charged = Some(pledge);
             budget.spend(LOAN_CHARGE_EFFORT);
             self.charge_loan(command, pledge, loan, asset, output);
         }
@@ -56,19 +56,19 @@ impl<B: Book> Engine<B> {
 
     fn step_index(&mut self, command: &Command, asset: u16, output: &mut Output) {
         let hour_ns = command.time_ns.div_euclid(HOUR_NS).saturating_mul(HOUR_NS);
-        let hours = (hour_ns - self.state.loans.hour_ns) / HOUR_NS;
-        self.state.loans.hour_ns = hour_ns;
-        if self.state.loans.is_empty() {
+        let hours = (hour_ns - self.state.vault.loans.hour_ns) / HOUR_NS;
+        self.state.vault.loans.hour_ns = hour_ns;
+        if self.state.vault.loans.is_empty() {
             return;
         }
         let loans = self.state.system.get(line::VAULT_LOANS, 0, asset);
         let nav = self.vault_nav(asset);
         let used_ppm = utilisation_ppm(loans, nav);
         let apr = apr_ppm(used_ppm);
-        self.state.loans.index_e18 += index_step(apr, hours);
+        self.state.vault.loans.index_e18 += index_step(apr, hours);
         let body = InterestIndexBody {
-            index_low: self.state.loans.index_e18 as u64,
-            index_high: (self.state.loans.index_e18 >> 64) as i64,
+            index_low: self.state.vault.loans.index_e18 as u64,
+            index_high: (self.state.vault.loans.index_e18 >> 64) as i64,
             apr_ppm: apr,
             utilisation_ppm: used_ppm,
             hours,
@@ -88,10 +88,10 @@ impl<B: Book> Engine<B> {
         asset: u16,
         output: &mut Output,
     ) {
-        let index_e18 = self.state.loans.index_e18;
+        let index_e18 = self.state.vault.loans.index_e18;
         let owed = interest(loan.debt, index_e18 - loan.index_e18);
         let debt = loan.debt + owed;
-        self.state.loans.put(pledge, Some(Loan { debt, index_e18, ..loan }));
+        self.state.vault.loans.put(pledge, Some(Loan { debt, index_e18, ..loan }));
         if owed == 0 {
             return;
         }

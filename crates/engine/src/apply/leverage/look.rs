@@ -36,8 +36,8 @@ impl<B: Book> Engine<B> {
             more = sale.is_some();
         }
         let next_ns = if more { now_ns } else { now_ns.saturating_add(LOAN_LOOK_NS) };
-        let any = self.state.loans.outcomes(market).next().is_some();
-        self.state.loans.look_at(&mut self.state.due, market, any.then_some(next_ns));
+        let any = self.state.vault.loans.outcomes(market).next().is_some();
+        self.state.vault.loans.look_at(&mut self.state.due, market, any.then_some(next_ns));
         match sale {
             Some(taker) => Some((Some(taker), budget.is_spent())),
             None => budget.is_spent().then_some((Some(Work::Due), true)),
@@ -53,11 +53,11 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> bool {
         for _ in 0..LOANS_SETTLED_PER_LOOK {
-            let Some(pledge) = self.state.loans.next_unsettled(market) else { return false };
+            let Some(pledge) = self.state.vault.loans.next_unsettled(market) else { return false };
             budget.spend(LOAN_SETTLE_EFFORT);
             self.settle_pledge(command, pledge, loan_cause::ORDER, output);
         }
-        self.state.loans.next_unsettled(market).is_some()
+        self.state.vault.loans.next_unsettled(market).is_some()
     }
 
     /// Redeems pledges of a settled market: the debt is paid first (P15.7). Whether more of them are left that may be.
@@ -73,7 +73,7 @@ impl<B: Book> Engine<B> {
         }
         for _ in 0..LOANS_PAID_PER_LOOK {
             let Some(pledge) = self.first_pledge(market) else { return false };
-            let loan = *self.state.loans.get(pledge).expect("it was found just now");
+            let loan = *self.state.vault.loans.get(pledge).expect("it was found just now");
             budget.spend(LOAN_SETTLE_EFFORT * 2);
             if loan.shares != 0 {
                 self.redeem_for(command, pledge, market, output)
@@ -85,7 +85,7 @@ impl<B: Book> Engine<B> {
     }
 
     fn first_pledge(&self, market: u32) -> Option<Pledge> {
-        self.state.loans.outcomes(market).find_map(|(_, leg)| leg.worst_first().next())
+        self.state.vault.loans.outcomes(market).find_map(|(_, leg)| leg.worst_first().next())
     }
 
     /// Marks every outcome that is held, then looks for the first position that must sell and can.
@@ -96,7 +96,8 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Option<Work> {
-        let mut outcomes: Vec<u8> = self.state.loans.outcomes(market).map(|(outcome, _)| outcome).collect();
+        let mut outcomes: Vec<u8> =
+            self.state.vault.loans.outcomes(market).map(|(outcome, _)| outcome).collect();
         let trades = self.may_liquidate(market, command.time_ns);
         // Every look begins with another outcome, so that one whose positions find no buyer keeps none from theirs.
         let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len().max(1);
@@ -108,7 +109,9 @@ impl<B: Book> Engine<B> {
             if mark == 0 || !trades || left == 0 {
                 continue;
             }
-            if let Some(work) = self.look_at_leg(command, (market, outcome), (mark, &mut left), budget, output) {
+            if let Some(work) =
+                self.look_at_leg(command, (market, outcome), (mark, &mut left), budget, output)
+            {
                 return Some(work);
             }
         }
@@ -135,10 +138,10 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> Option<Work> {
-        let leg = self.state.loans.leg(market, outcome)?;
+        let leg = self.state.vault.loans.leg(market, outcome)?;
         let worst: Vec<Pledge> = leg.worst_first().take(LOANS_SEEN_PER_LEG).collect();
         for pledge in worst {
-            let loan = *self.state.loans.get(pledge).expect("a leg ranks loans that exist");
+            let loan = *self.state.vault.loans.get(pledge).expect("a leg ranks loans that exist");
             // What found no buyer keeps nobody behind it from theirs.
             if command.time_ns < loan.wait_ns {
                 continue;
@@ -151,11 +154,12 @@ impl<B: Book> Engine<B> {
             let valued = self.valued(pledge, &loan, mark, command.time_ns);
             if valued.is_healthy() {
                 if loan.since_ns != 0 {
-                    self.state.loans.put(pledge, Some(Loan { since_ns: 0, ..loan }));
+                    self.state.vault.loans.put(pledge, Some(Loan { since_ns: 0, ..loan }));
                 }
                 return None;
             }
-            let stuck = loan.since_ns != 0 && command.time_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
+            let stuck =
+                loan.since_ns != 0 && command.time_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
             let over = Ramp::at(command.time_ns, self.market_of_loan(market).settle_time_ns).is_over();
             if stuck && (valued.equity <= 0 || over) && self.insure_loan(command, pledge, &valued, output) {
                 continue;
@@ -179,7 +183,7 @@ impl<B: Book> Engine<B> {
         let now_ns = command.time_ns;
         let since_ns = if loan.since_ns == 0 { now_ns } else { loan.since_ns };
         let wait_ns = now_ns.saturating_add(LOAN_RETRY_NS);
-        self.state.loans.put(pledge, Some(Loan { since_ns, wait_ns, ..*loan }));
+        self.state.vault.loans.put(pledge, Some(Loan { since_ns, wait_ns, ..*loan }));
         let market = self.market_of_loan(loan.market);
         let bankruptcy = least_price(market, valued.lots, loan.debt)?;
         let wanted = PledgeOrder {
@@ -212,8 +216,8 @@ impl<B: Book> Engine<B> {
         output.emit(command, EventKind::LoanLiquidated, self.pledge_subject(pledge, loan.market), &body);
         let taker = self.pledge_taker(command, pledge, &wanted, output).expect("a pledge has what it sells");
         let selling = Loan { since_ns, wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), ..*loan };
-        self.state.loans.put(pledge, Some(selling));
-        self.state.loans.unsettle(loan.market, pledge);
+        self.state.vault.loans.put(pledge, Some(selling));
+        self.state.vault.loans.unsettle(loan.market, pledge);
         Some(Work::Match(taker))
     }
 }

@@ -30,13 +30,13 @@ impl<B: Book> Engine<B> {
 
     /// A pledge that has nothing any more still owes: the position ends.
     pub(super) fn cover_loss(&mut self, command: &Command, pledge: Pledge, output: &mut Output) {
-        let loan = *self.state.loans.get(pledge).expect("a loss is a loan's");
+        let loan = *self.state.vault.loans.get(pledge).expect("a loss is a loan's");
         let quote = self.market_of_loan(loan.market).quote;
         let liquidation_fees = self.state.system.get(line::LIQUIDATION_FEES, 0, quote).min(loan.debt);
         let insurance = self.insurance_allowance(quote).min(loan.debt - liquidation_fees);
         let vault = loan.debt - liquidation_fees - insurance;
         self.post_loss(command, pledge, &loan, Shares { liquidation_fees, insurance, vault }, 0, output);
-        self.state.loans.put(pledge, None);
+        self.state.vault.loans.put(pledge, None);
     }
 
     /// Insurance takes the claims of a position at what it owes, the fees' pool pays what they are not worth. Whether
@@ -48,7 +48,7 @@ impl<B: Book> Engine<B> {
         valued: &Valued,
         output: &mut Output,
     ) -> bool {
-        let loan = *self.state.loans.get(pledge).expect("a takeover is of a loan");
+        let loan = *self.state.vault.loans.get(pledge).expect("a takeover is of a loan");
         let quote = self.market_of_loan(loan.market).quote;
         let lost = (loan.debt - valued.value).max(0);
         let liquidation_fees = self.state.system.get(line::LIQUIDATION_FEES, 0, quote).min(lost);
@@ -58,7 +58,7 @@ impl<B: Book> Engine<B> {
         }
         let shares = Shares { liquidation_fees, insurance, vault: 0 };
         self.post_loss(command, pledge, &loan, shares, valued.mark, output);
-        self.state.loans.put(pledge, Some(Loan { debt: 0, taken: true, since_ns: 0, ..loan }));
+        self.state.vault.loans.put(pledge, Some(Loan { debt: 0, taken: true, since_ns: 0, ..loan }));
         self.weigh_loans(command, loan.market, output);
         true
     }

@@ -47,7 +47,7 @@ impl<B: Book> Engine<B> {
 
     /// The mark that positions of an outcome have now: it moves by at most 0.02 in each 400 ms.
     pub(super) fn loan_mark(&self, market: u32, outcome: u8, now_ns: i64) -> Option<i64> {
-        let known = self.state.loans.leg(market, outcome).filter(|leg| leg.mark != 0);
+        let known = self.state.vault.loans.leg(market, outcome).filter(|leg| leg.mark != 0);
         let raw = self.raw_loan_mark(market, outcome, now_ns);
         let Some(leg) = known else { return raw };
         let Some(raw) = raw else { return Some(leg.mark) };
@@ -60,12 +60,12 @@ impl<B: Book> Engine<B> {
     /// Marks an outcome anew; a mark that nothing supports any more stays.
     pub(super) fn refresh_loan_mark(&mut self, market: u32, outcome: u8, now_ns: i64) -> i64 {
         let mark = self.loan_mark(market, outcome, now_ns).unwrap_or(0);
-        let known = self.state.loans.leg(market, outcome).map_or(0, |leg| leg.mark_ns);
+        let known = self.state.vault.loans.leg(market, outcome).map_or(0, |leg| leg.mark_ns);
         // Steps that are not over yet count for the next mark.
         let whole_ns = known + now_ns.saturating_sub(known) / STEP_NS * STEP_NS;
         if mark != 0 && whole_ns > known {
-            self.state.loans.set_mark(market, outcome, mark, whole_ns);
+            self.state.vault.loans.set_mark(market, outcome, mark, whole_ns);
         }
-        self.state.loans.leg(market, outcome).map_or(0, |leg| leg.mark)
+        self.state.vault.loans.leg(market, outcome).map_or(0, |leg| leg.mark)
     }
 }

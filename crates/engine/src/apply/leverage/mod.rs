@@ -37,14 +37,14 @@ struct PledgeOrder {
 impl<B: Book> Engine<B> {
     /// Loans by pledge, for readers.
     pub fn loans(&self) -> impl Iterator<Item = (Pledge, &Loan)> {
-        self.state.loans.iter()
+        self.state.vault.loans.iter()
     }
 
     /// The position of an account's sub-account in an outcome: its pledge and loan.
     pub fn loan_of(&self, account: &[u8; 32], sub: u8, market: u32, outcome: u8) -> Option<(u8, Loan)> {
         let handle = self.state.accounts.find(account)?;
-        let pledge = self.state.loans.find(handle, sub, market, outcome)?;
-        Some((pledge.1, *self.state.loans.get(pledge)?))
+        let pledge = self.state.vault.loans.find(handle, sub, market, outcome)?;
+        Some((pledge.1, *self.state.vault.loans.get(pledge)?))
     }
 
     /// The outcome that a position holds: the outcome itself when long, of two the other one when short.
@@ -100,8 +100,8 @@ impl<B: Book> Engine<B> {
 
     /// Health of a position as it is marked now: its value, equity and maintenance margin; None without a mark.
     pub fn loan_health(&self, pledge: Pledge) -> Option<(Valued, i128)> {
-        let loan = self.state.loans.get(pledge)?;
-        let mark = self.state.loans.leg(loan.market, loan.outcome).map_or(0, |leg| leg.mark);
+        let loan = self.state.vault.loans.get(pledge)?;
+        let mark = self.state.vault.loans.leg(loan.market, loan.outcome).map_or(0, |leg| leg.mark);
         let now_ns = self.cursor.time_ns;
         let market = self.market_of_loan(loan.market);
         let valued = self.valued(pledge, loan, mark, now_ns);
@@ -171,21 +171,21 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         let market = taker.order.market;
-        self.state.loans.unsettle(market, pledge);
+        self.state.vault.loans.unsettle(market, pledge);
         if self.match_taker(command, &mut taker, &mut Budget::full(), output) {
             self.settle_pledge(command, pledge, cause, output);
             return;
         }
         self.suspend(command, command.seq, Work::Match(taker), output);
-        self.state.loans.look_at(&mut self.state.due, market, Some(command.time_ns));
+        self.state.vault.loans.look_at(&mut self.state.due, market, Some(command.time_ns));
     }
 
     /// Shares out the money of a pledge whose order is over: the debt first, then the owner (of what insurance has taken
     /// over, insurance). A position without claims ends; what it still owes then is a loss.
     fn settle_pledge(&mut self, command: &Command, pledge: Pledge, cause: u8, output: &mut Output) {
-        let Some(&loan) = self.state.loans.get(pledge) else { return };
+        let Some(&loan) = self.state.vault.loans.get(pledge) else { return };
         let quote = self.market_of_loan(loan.market).quote;
-        self.state.loans.settle(loan.market, pledge);
+        self.state.vault.loans.settle(loan.market, pledge);
         let cash = self.pledged_cash(pledge, quote);
         let shares = self.pledged_shares(pledge, loan.market, loan.outcome);
         let repaid = cash.min(loan.debt);
@@ -216,7 +216,7 @@ impl<B: Book> Engine<B> {
             shares,
         };
         output.emit(command, EventKind::LoanMoved, self.pledge_subject(pledge, loan.market), &body);
-        self.state.loans.put(pledge, (!closed).then_some(Loan { debt, shares, ..loan }));
+        self.state.vault.loans.put(pledge, (!closed).then_some(Loan { debt, shares, ..loan }));
         if shares == 0 && debt != 0 {
             self.cover_loss(command, pledge, output);
         }
@@ -231,7 +231,7 @@ impl<B: Book> Engine<B> {
     /// The market's worst case as its loans are now, in the bucket of its verse (P9.1).
     fn weigh_loans(&mut self, command: &Command, market: u32, output: &mut Output) {
         let outcome_count = self.market_of_loan(market).outcome_count;
-        let worst_case = self.state.loans.worst_case(market, outcome_count);
+        let worst_case = self.state.vault.loans.worst_case(market, outcome_count);
         let bucket = self.state.verses.root_of_market(market).map_or(0, |root| root + 1);
         self.set_worst_case(command, market, bucket, worst_case, output);
     }

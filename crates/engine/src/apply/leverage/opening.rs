@@ -101,14 +101,11 @@ impl<B: Book> Engine<B> {
             return reject(Code::IN_RESOLUTION_BUFFER, last_ns, command.time_ns);
         }
         let value = notional(request.max_price, request.lots, market.unit)?;
-        let reserve = market.outcome_reserve(
-            request.max_price,
-            request.lots,
-            market.parameters.fee_cap_e6bp(),
-        )?;
+        let reserve =
+            market.outcome_reserve(request.max_price, request.lots, market.parameters.fee_cap_e6bp())?;
         let loan = loan_of(value, request.leverage_e2);
         self.check_lender(account, (request.market, outcome, loan), asset)?;
-        let present = self.state.loans.get(pledge).copied().unwrap_or_default();
+        let present = self.state.vault.loans.get(pledge).copied().unwrap_or_default();
         let margin = reserve - loan;
         let free = self.state.accounts.balance(account, sub, asset, line::FREE);
         if margin > free {
@@ -132,7 +129,7 @@ impl<B: Book> Engine<B> {
 
     /// The pledge of the position that the request adds to, or of a new one.
     fn pledge_for(&self, account: u32, sub: u8, market: u32, outcome: u8) -> Result<Pledge, Reject> {
-        let loans = &self.state.loans;
+        let loans = &self.state.vault.loans;
         if let Some(pledge) = loans.find(account, sub, market, outcome) {
             if loans.is_unsettled(market, pledge) {
                 return reject(Code::TRANCHE_COOLDOWN, 0, i64::from(pledge.1));
@@ -197,7 +194,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::UTILISATION_CAP, part(MAX_UTILISATION_PCT), lent);
         }
         let outcome_count = |market: u32| self.market_of_loan(market).outcome_count;
-        let exposure = self.state.loans.exposure(account, wanted, outcome_count);
+        let exposure = self.state.vault.loans.exposure(account, wanted, outcome_count);
         if wanted.2 != 0 && exposure > part(MAX_EXPOSURE_PCT) {
             return reject(Code::EXPOSURE_LIMIT, part(MAX_EXPOSURE_PCT), exposure);
         }
@@ -234,7 +231,7 @@ impl<B: Book> Engine<B> {
         let subject = self.pledge_subject(opening.pledge, request.market);
         output.emit(command, EventKind::LoanOpened, subject, &body);
         self.start_loan_clocks(command, request.market);
-        let loans = &mut self.state.loans;
+        let loans = &mut self.state.vault.loans;
         let fresh = Loan {
             sub,
             outcome: opening.outcome,
@@ -254,7 +251,7 @@ impl<B: Book> Engine<B> {
     /// The hour's clock with the first loan, the market's looks with its first one.
     fn start_loan_clocks(&mut self, command: &Command, market: u32) {
         let now_ns = command.time_ns;
-        let loans = &mut self.state.loans;
+        let loans = &mut self.state.vault.loans;
         if loans.hour_ns == 0 {
             loans.hour_ns = now_ns.div_euclid(HOUR_NS).saturating_mul(HOUR_NS);
             self.state.due.insert((loans.next_hour_ns(), due::LOAN, HOUR_ITEM));

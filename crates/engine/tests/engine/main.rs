@@ -35,6 +35,7 @@ mod links;
 mod liquidation;
 mod liquidation_halts;
 mod loans;
+mod loans_audit;
 mod matrix;
 mod offers;
 mod oracle;

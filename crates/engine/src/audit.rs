@@ -14,6 +14,7 @@ mod halts;
 mod index;
 mod ledger;
 mod liquidation;
+mod loans;
 mod margin;
 mod orders;
 mod outcome;
@@ -133,6 +134,7 @@ pub struct Auditor {
     venues: venue::Shows,
     pools: pool::Pools,
     questions: question::Questions,
+    loans: loans::Loans,
     work: Work,
     violation: Option<Violation>,
 }
@@ -168,6 +170,7 @@ impl Auditor {
             venues: venue::Shows::default(),
             pools: pool::Pools::default(),
             questions: question::Questions::default(),
+            loans: loans::Loans::default(),
             work: Work::default(),
             violation: None,
         }
@@ -394,6 +397,12 @@ impl Auditor {
             | EventKind::LiquidationEnded
             | EventKind::CascadeChanged
             | EventKind::FundSettled => self.check_liquidation(kind, event, postings)?,
+            EventKind::LoanOpened
+            | EventKind::LoanMoved
+            | EventKind::LoanCharged
+            | EventKind::InterestIndexMoved
+            | EventKind::LoanLiquidated
+            | EventKind::LoanLossCovered => self.check_loans(kind, event, postings)?,
             EventKind::PoolCreated
             | EventKind::AmmSwapped
             | EventKind::LiquidityAdded
@@ -468,6 +477,7 @@ impl Auditor {
         self.verify_token()?;
         self.verify_resolutions()?;
         self.verify_vault()?;
+        self.verify_loans()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

@@ -357,6 +357,8 @@ impl<B: Book> Engine<B> {
             | Kind::ReplaceOrder
             | Kind::SwapAmm
             | Kind::TradeDistribution
+            | Kind::OpenLeveraged
+            | Kind::CloseLeveraged
             | Kind::ClosePosition => self.trader(command, handle)?,
             Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
                 self.canceller(command, handle)?
@@ -367,6 +369,7 @@ impl<B: Book> Engine<B> {
             | Kind::CancelWithdrawal
             | Kind::Transfer
             | Kind::AdjustMargin
+            | Kind::RepayLoan
             | Kind::CreatePool
             | Kind::AddLiquidity
             | Kind::RemoveLiquidity

@@ -305,3 +305,29 @@ pub const MIN_DISTRIBUTION_FUNDING: i64 = 200_000_000;
 pub const MAX_DISTRIBUTION_CLAIMS: usize = 32;
 /// Providers of all pools.
 pub const MAX_POOL_PROVIDERS: usize = 1_000_000;
+
+/// Leveraged outcome positions of the shard and of one account (P4.6): a pledge is a sub-account of its owner.
+pub const MAX_LOANS: usize = 16_384;
+pub const MAX_LOANS_PER_ACCOUNT: usize = 50;
+/// How often a market with such positions is looked at, which is also how long one sale follows the other, and how long a
+/// position that finds no buyer waits.
+pub const LOAN_LOOK_NS: i64 = SECOND_NS;
+pub const LOAN_RETRY_NS: i64 = 5 * SECOND_NS;
+/// Of one look: pledges whose money is shared out, positions that the market pays, and positions that are
+/// valued. Loans that one due item charges with interest.
+pub const LOANS_SETTLED_PER_LOOK: usize = 2;
+pub const LOANS_PAID_PER_LOOK: usize = 1;
+pub const LOANS_VALUED_PER_LOOK: usize = 16;
+pub const LOANS_SEEN_PER_LEG: usize = 64;
+pub const LOANS_CHARGED_PER_ITEM: usize = 4;
+/// Instructions of these, at most.
+pub const LOAN_LOOK_EFFORT: u32 = 1_000;
+pub const LOAN_MARK_EFFORT: u32 = 200;
+pub const LOAN_VALUE_EFFORT: u32 = 300;
+pub const LOAN_SETTLE_EFFORT: u32 = 2_500;
+pub const LOAN_CHARGE_EFFORT: u32 = 1_200;
+/// After so long without a fill insurance may take over what is under water (P5.6), as in leveraged markets: at most this
+/// part of the fund and this much, in micro-units.
+pub const LOAN_TAKEOVER_NS: i64 = 5 * SECOND_NS;
+pub const LOAN_INSURANCE_PCT: i64 = 20;
+pub const LOAN_INSURANCE_LIMIT: i64 = 1_000_000_000_000;

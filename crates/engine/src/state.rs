@@ -8,7 +8,7 @@ use crate::codec::{Reader, Writer};
 use crate::genesis::Genesis;
 use crate::hash::{Id, Set};
 use crate::idempotency::Idempotency;
-use crate::ledger::SystemLines;
+use crate::ledger::{line, SystemLines};
 use crate::limits::SECOND_NS;
 use crate::market::{decode_pause, encode_pause, status, Archives, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
@@ -77,6 +77,7 @@ pub mod due {
     pub const VENUE: u8 = 18;
     pub const RESOLUTION: u8 = 14;
     pub const VAULT: u8 = 20;
+    pub const LOAN: u8 = 21;
     pub const TOKEN: u8 = 30;
 }
 
@@ -178,6 +179,7 @@ impl<B: Book> State<B> {
         self.verses.encode(&mut writer);
         self.vault.encode(&mut writer);
         self.venues.encode(&mut writer);
+        self.vault.loans.encode(&mut writer);
         writer.bytes
     }
 
@@ -240,6 +242,8 @@ impl<B: Book> State<B> {
         self.check_resolutions()?;
         put(&mut *self.vault, reader, crate::vault::Vault::decode)?;
         put(&mut *self.venues, reader, crate::venue::Venues::decode)?;
+        put(&mut self.vault.loans, reader, crate::outcome::Loans::decode)?;
+        self.check_loans()?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -362,6 +366,27 @@ impl<B: Book> State<B> {
         self.verses.check(self.markets.list.len())
     }
 
+    /// Every loan is the debt of a pledge that exists, in a market that has its outcome.
+    #[inline(never)]
+    fn check_loans(&self) -> Result<(), String> {
+        for ((account, pledge), loan) in self.vault.loans.iter() {
+            let market = self.markets.list.get(loan.market as usize);
+            let known = market.is_some_and(|market| {
+                let owes = |account: &crate::account::Account| {
+                    account.sub(pledge).is_some() && account.sub(loan.sub).is_some()
+                };
+                market.kind == crate::market::kind::OUTCOME
+                    && loan.outcome < market.outcome_count
+                    && self.accounts.list.get(account as usize).is_some_and(owes)
+                    && self.accounts.balance(account, pledge, market.quote, line::LOAN) == -loan.debt
+            });
+            if !known {
+                return Err(format!("loan {loan:?} of pledge {pledge} of account {account} is not backed"));
+            }
+        }
+        Ok(())
+    }
+
     #[inline(never)]
     fn rebuild_due(&mut self) {
         for order in self.orders.ascending() {
@@ -400,6 +425,7 @@ impl<B: Book> State<B> {
         due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));
         self.vault.due_items(due);
         self.venues.due_items(due);
+        self.vault.loans.due_items(due);
     }
 }
 

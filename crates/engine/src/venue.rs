@@ -35,7 +35,7 @@ pub struct Quote {
 
 impl Quote {
     /// (bid + ask) / 2 of this outcome alone, in half millionths so that nothing is lost.
-    const fn doubled(self) -> u64 {
+    pub const fn doubled(self) -> u64 {
         self.bid as u64 + self.ask as u64
     }
 }

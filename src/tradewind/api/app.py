@@ -23,6 +23,7 @@ from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
+from tradewind.api.loan_desk import LoanDesk, LoanReads, loan_commands, loan_reads
 from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
 from tradewind.api.permissions import Permission, UndeclaredRouteError, permission_of
 from tradewind.api.pool_desk import PoolDesk, pool_commands
@@ -80,6 +81,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     venues = VenueDesk(desk)
     more = [*staking, *vault, *venue_commands(venues), *set_routes(desk)]
     more += pool_commands(PoolDesk(exchange_desk, pools))
+    loans = LoanReads(desk.directory, desk.node.now_ns)
+    more += loan_commands(LoanDesk(exchange_desk, loans))
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
@@ -91,6 +94,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *claim_reads(desk.directory),
         *vault_reads(VaultReads(desk.directory)),
         *pool_reads(pools),
+        *loan_reads(loans),
         *question_reads(questions),
         *venue_reads(venues),
         *resolution_reads(ResolutionReads(exchange_desk)),

@@ -12,8 +12,14 @@ from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.options import Account, ClientKey, Market
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json, print_rows
 
-position = App(name="position", help="Positions: list, health, simulate, close, margin, liquidate.")
+position = App(name="position", help="Positions: list, health, simulate, open, close, repay, margin.")
 Sub = Annotated[int, Parameter(help="sub-account")]
+Outcome = Annotated[str, Parameter(help="outcome: yes or no of two, else its number")]
+Direction = Annotated[
+    Literal["long", "short"], Parameter(help="long buys the outcome; short, of two, the other")
+]
+LEVERAGED = ["symbol", "sub", "outcome", "name", "quantity", "debt", "bankruptcy_price", "liquidation_price",
+             "maintenance_pct", "liquidations"]  # fmt: skip
 COLUMNS = ["sub", "symbol", "side", "quantity", "entry", "mark", "unrealised", "maintenance margin",
            "liquidation price", "leverage", "adl quintile"]  # fmt: skip
 HEALTH = ["equity", "equity_for_new_risk", "initial_margin", "maintenance_margin", "free_collateral", "ratio",
@@ -57,11 +63,16 @@ def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA
 
     Exit 1 when liquidatable, 2 when a price is unknown.
     """
-    document = Client(data).get(f"/accounts/{segment(account)}/health", {"sub": sub})
+    client = Client(data)
+    document = client.get(f"/accounts/{segment(account)}/health", {"sub": sub})
+    document["leveraged"] = client.get(f"/accounts/{segment(account)}/leveraged")["positions"]
     if json:
         print_json(document)
     else:
         _print_health(document, f"Health of {account}, sub-account {sub}")
+        rows = [row for row in document["leveraged"] if row["sub"] == sub]
+        if rows:
+            print_rows(rows, LEVERAGED, title="Leveraged outcomes", empty="none")
     return _verdict(document["liquidatable"])
 
 
@@ -117,11 +128,69 @@ def _print_health(document: dict[str, Any], title: str) -> None:
     print_rows(document["positions"], COLUMNS[1:], title="Positions", empty="no positions")
 
 
+@position.command(name="open")
+def open_position(
+    account: Account,
+    market: Market,
+    quantity: Annotated[str, Parameter(help="whole contracts")],
+    *,
+    outcome: Outcome,
+    leverage: Annotated[str, Parameter(help="such as 5 or 2.5")],
+    max_price: Annotated[str, Parameter(help="most to pay for a contract")],
+    side: Direction = "long",
+    sub: Sub = 0,
+    client_key: ClientKey = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Buy an outcome with a loan of the vault: everything at the price or better, or nothing."""
+    body = {
+        "account": account,
+        "sub": sub,
+        "market": market,
+        "outcome": outcome,
+        "side": side,
+        "quantity": quantity,
+        "leverage": leverage,
+        "max_price": max_price,
+        "client_key": client_key,
+    }
+    return show(Client(data).post("/leveraged/open", body), json=json, title=f"Position in {market} opened")
+
+
+@position.command
+def repay(
+    account: Account,
+    market: Market,
+    amount: Annotated[str, Parameter(help="settlement units")],
+    *,
+    outcome: Outcome,
+    side: Direction = "long",
+    sub: Sub = 0,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Pay back a part of what a leveraged outcome position owes."""
+    body = {
+        "account": account,
+        "sub": sub,
+        "market": market,
+        "outcome": outcome,
+        "side": side,
+        "amount": amount,
+    }
+    return show(Client(data).post("/leveraged/repay", body), json=json, title=f"Loan in {market} paid back")
+
+
 @position.command
 def close(
     account: Account,
     market: Market,
     *,
+    outcome: Annotated[
+        str | None, Parameter(help="of a leveraged outcome position: yes or no of two, else its number")
+    ] = None,
+    side: Direction = "long",
     sub: Sub = 0,
     quantity: Annotated[str | None, Parameter(help="part of it; all when absent")] = None,
     limit: Annotated[str | None, Parameter(help="worst price; the market's protection when absent")] = None,
@@ -129,7 +198,7 @@ def close(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Close a position by a reduce-only order that does not rest. Exit 1 when the book left a part of it."""
+    """Close a position by an order that does not rest. Exit 1 when the book left a part of it."""
     body = {
         "account": account,
         "sub": sub,
@@ -138,7 +207,10 @@ def close(
         "limit": limit,
         "client_key": client_key,
     }
-    answer = Client(data).post("/positions/close", body)
+    path = "/positions/close"
+    if outcome is not None:
+        path, body = "/leveraged/close", {**body, "outcome": outcome, "side": side}
+    answer = Client(data).post(path, body)
     left = answer["effect"]["left"]
     title = f"Position in {market} closed" if left == "0" else f"Position in {market}: {left} left"
     show(answer, json=json, title=title)

@@ -950,6 +950,93 @@ class FundSettled(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class LoanOpened(Event, frozen=True, gc=False):
+    """LOAN_OPENED."""
+
+    outcome: int
+    owner_sub: int
+    leverage_e2: int
+    lots: int
+    price: int
+    mark: int
+    loan: int
+    margin: int
+    debt: int
+    initial_margin: int
+    postings: tuple[Posting, ...]
+
+
+class LoanMoved(Event, frozen=True, gc=False):
+    """LOAN_MOVED."""
+
+    outcome: int
+    owner_sub: int
+    cause: int
+    closed: int
+    repaid: int
+    paid_in: int
+    returned: int
+    debt: int
+    shares: int
+    postings: tuple[Posting, ...]
+
+
+class LoanCharged(Event, frozen=True, gc=False):
+    """LOAN_CHARGED."""
+
+    interest: int
+    debt: int
+    index_low: int
+    index_high: int
+    postings: tuple[Posting, ...]
+
+
+class InterestIndexMoved(Event, frozen=True, gc=False):
+    """INTEREST_INDEX_MOVED."""
+
+    index_low: int
+    index_high: int
+    apr_ppm: int
+    utilisation_ppm: int
+    hours: int
+    hour_ns: int
+    loans: int
+    nav: int
+    postings: tuple[Posting, ...]
+
+
+class LoanLiquidated(Event, frozen=True, gc=False):
+    """LOAN_LIQUIDATED."""
+
+    outcome: int
+    owner_sub: int
+    ramp_ppm: int
+    mark: int
+    lots_held: int
+    value: int
+    debt: int
+    maintenance: int
+    lots: int
+    limit: int
+    postings: tuple[Posting, ...]
+
+
+class LoanLossCovered(Event, frozen=True, gc=False):
+    """LOAN_LOSS_COVERED."""
+
+    outcome: int
+    owner_sub: int
+    taken: int
+    debt: int
+    liquidation_fees: int
+    insurance: int
+    vault: int
+    shares: int
+    mark: int
+    debt_left: int
+    postings: tuple[Posting, ...]
+
+
 class PoolCreated(Event, frozen=True, gc=False):
     """POOL_CREATED."""
 
@@ -2384,6 +2471,12 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x040e: LiquidationEnded,
     0x040f: CascadeChanged,
     0x0410: FundSettled,
+    0x0420: LoanOpened,
+    0x0421: LoanMoved,
+    0x0422: LoanCharged,
+    0x0423: InterestIndexMoved,
+    0x0424: LoanLiquidated,
+    0x0425: LoanLossCovered,
     0x0501: PoolCreated,
     0x0502: AmmSwapped,
     0x0503: LiquidityAdded,

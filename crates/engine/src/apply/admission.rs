@@ -12,9 +12,9 @@ use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
 use crate::order::flag;
 use crate::wire::command::{
-    order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, ClosePosition, Command,
-    CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet, PlaceOrder, PlaceTwap, PoolLiquidity,
-    ReplaceOrder, SwapAmm, TradeDistribution, ALL_MARKETS,
+    order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, CloseLeveraged,
+    ClosePosition, Command, CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet, OpenLeveraged,
+    PlaceOrder, PlaceTwap, PoolLiquidity, RepayLoan, ReplaceOrder, SwapAmm, TradeDistribution, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -70,6 +70,8 @@ impl<B: Book> Engine<B> {
                 | Kind::ReplaceOrder
                 | Kind::ClosePosition
                 | Kind::AdjustMargin
+                | Kind::OpenLeveraged
+                | Kind::CloseLeveraged
                 | Kind::SwapAmm
                 | Kind::TradeDistribution
                 | Kind::Liquidate
@@ -168,6 +170,13 @@ impl<B: Book> Engine<B> {
             Kind::ClosePosition => {
                 Deed::Acts(Action::Reduce, Some(command.payload_as::<ClosePosition>().market))
             }
+            Kind::OpenLeveraged => {
+                Deed::Acts(Action::NewLeveraged, Some(command.payload_as::<OpenLeveraged>().market))
+            }
+            Kind::CloseLeveraged => {
+                Deed::Acts(Action::Reduce, Some(command.payload_as::<CloseLeveraged>().market))
+            }
+            Kind::RepayLoan => Deed::Acts(Action::Deposit, Some(command.payload_as::<RepayLoan>().market)),
             Kind::CancelOrder => {
                 let request: CancelOrder = command.payload_as();
                 let slot =

@@ -9,6 +9,7 @@ use crate::hash::id32;
 use crate::ledger::{line, post_system, post_user};
 use crate::limits::*;
 use crate::math::MAX_BALANCE;
+use crate::outcome::loans::FIRST_PLEDGE;
 use crate::output::{Output, Subject};
 use crate::state::{withdrawal_state, Withdrawal};
 use crate::wire::command::{
@@ -229,7 +230,9 @@ impl<B: Book> Engine<B> {
         }
         check_amount(request.amount)?;
         self.check_asset(request.asset)?;
-        if self.state.accounts.list[context.account as usize].sub(request.to_sub).is_none() {
+        let target = self.state.accounts.list[context.account as usize].sub(request.to_sub);
+        // A pledge of a leveraged position is nobody's to name.
+        if request.to_sub >= FIRST_PLEDGE || target.is_none() {
             return reject(Code::SUB_ACCOUNT_NOT_FOUND, 127, i64::from(request.to_sub));
         }
         self.check_leaving(context, command.sub, request.asset, request.amount)?;

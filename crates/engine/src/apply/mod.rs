@@ -21,6 +21,7 @@ mod governed;
 mod hooks;
 mod keeper_acts;
 mod keepers;
+mod leverage;
 mod liquidation;
 pub(crate) mod margin;
 mod markets;

@@ -163,7 +163,13 @@ impl<B: Book> Engine<B> {
     ///
     /// # Errors
     /// `PRICE_TOO_HIGH`, `PRICE_TOO_LOW` with the bound, in ticks of the outcome.
-    fn check_outcome_band(&self, handle: u32, outcome: u8, given_side: u8, price: i64) -> Result<(), Reject> {
+    pub(super) fn check_outcome_band(
+        &self,
+        handle: u32,
+        outcome: u8,
+        given_side: u8,
+        price: i64,
+    ) -> Result<(), Reject> {
         let market = &self.state.markets.list[handle as usize];
         let Some(reference) = self.given_reference(handle, outcome) else { return Ok(()) };
         let band = market.ticks_of_bp(market.parameters.band_bp);
@@ -234,7 +240,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// The reference in terms of the outcome.
-    fn given_reference(&self, market: u32, outcome: u8) -> Option<i64> {
+    pub(super) fn given_reference(&self, market: u32, outcome: u8) -> Option<i64> {
         let reference = Some(self.reference_of(market, outcome)).filter(|&reference| reference != 0)?;
         let entry = &self.state.markets.list[market as usize];
         let flips = entry.outcome_count == 2 && outcome == 1;
@@ -250,7 +256,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// An order as its owner gave it, as its book shows it: buying outcome 1 of two at p is selling outcome 0 at T − p.
-    fn in_book_terms(&self, given: Order) -> Order {
+    pub(super) fn in_book_terms(&self, given: Order) -> Order {
         let market = &self.state.markets.list[given.market as usize];
         if market.outcome_count != 2 || given.outcome != 1 {
             return given;
@@ -292,7 +298,7 @@ impl<B: Book> Engine<B> {
     ///
     /// # Errors
     /// `INSUFFICIENT_BALANCE` in micro-quote, `INSUFFICIENT_SHARES` in micro-shares.
-    fn secure_outcome(&self, order: &Order, credit: i64) -> Result<i64, Reject> {
+    pub(super) fn secure_outcome(&self, order: &Order, credit: i64) -> Result<i64, Reject> {
         let market = &self.state.markets.list[order.market as usize];
         let reserve = self.outcome_reserve(order, order.remaining)?;
         let (account, sub) = (order.account, order.sub);
@@ -320,7 +326,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// As [`Engine::check_execution`]; a refusal names prices of the outcome.
-    fn check_outcome_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
+    pub(super) fn check_outcome_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
         let ticks = self.state.markets.list[order.market as usize].payout_ticks();
         self.check_execution(order, now_ns).map_err(|refusal| {
             let priced = matches!(refusal.code, Code::POST_ONLY_WOULD_TAKE | Code::SELF_TRADE_PREVENTED);

@@ -23,27 +23,40 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 {
             return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved));
         }
-        let market = self.market_of_outcomes(request.market)?;
+        self.redeem_for(command, (context.account, command.sub), request.market, output)
+    }
+
+    /// [`Engine::redeem`] of any sub-account, pledges among them.
+    ///
+    /// # Errors
+    /// As [`Engine::redeem`].
+    pub(super) fn redeem_for(
+        &mut self,
+        command: &Command,
+        owner: (u32, u8),
+        handle: u32,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let market = self.market_of_outcomes(handle)?;
         let (quote, outcomes) = (market.quote, market.outcome_count);
-        let Some(payout) = self.state.resolutions.payout(request.market) else {
+        let Some(payout) = self.state.resolutions.payout(handle) else {
             return reject(Code::NOT_RESOLVED, 0, i64::from(market.status));
         };
         let claims = &self.state.claims;
-        let free = |outcome| claims.free(context.account, command.sub, request.market, outcome);
+        let free = |outcome| claims.free(owner.0, owner.1, handle, outcome);
         let mut held = [0; 64];
         for outcome in 0..outcomes {
             held[usize::from(outcome)] = free(outcome);
         }
         let held = &held[..usize::from(outcomes)];
-        let owner = (context.account, command.sub);
-        let due = self.distribution_due(owner, request.market)?;
+        let due = self.distribution_due(owner, handle)?;
         let has_none = held.iter().all(|&held| held == 0);
         if has_none && due.is_none() {
             return reject(Code::NOTHING_TO_REDEEM, 1, 0);
         }
         let amount = payout.value(held.iter().copied());
         if let Some(due) = due {
-            self.pay_distribution(command, (owner, request.market, quote), due, output);
+            self.pay_distribution(command, (owner, handle, quote), due, output);
         }
         let of_number = due.map_or(0, |due| due.paid);
         if has_none {
@@ -51,15 +64,15 @@ impl<B: Book> Engine<B> {
             return Ok(of_number as u64);
         }
         let postings = &mut output.postings;
-        post_system(&mut self.state.system, postings, line::SET_ESCROW, request.market + 1, quote, -amount);
+        post_system(&mut self.state.system, postings, line::SET_ESCROW, handle + 1, quote, -amount);
         post_user(&mut self.state.accounts, postings, owner.0, owner.1, quote, line::FREE, amount);
-        let escrow = self.state.system.get(line::SET_ESCROW, request.market + 1, quote);
-        let subject = Subject { account: owner.0, sub: owner.1, ..Subject::market(request.market) };
+        let escrow = self.state.system.get(line::SET_ESCROW, handle + 1, quote);
+        let subject = Subject { account: owner.0, sub: owner.1, ..Subject::market(handle) };
         output.emit(command, EventKind::Redeemed, subject, &RedeemedBody { amount, escrow });
         for (outcome, &held) in held.iter().enumerate().filter(|(_, &held)| held != 0) {
             self.move_claims(command, &subject, outcome as u8, (-held, 0), claims_cause::REDEEM, output);
         }
-        self.sweep_escrow(command, request.market, quote, output);
+        self.sweep_escrow(command, handle, quote, output);
         self.after_collateral(command, owner.0, owner.1, output);
         Ok((amount + of_number) as u64)
     }

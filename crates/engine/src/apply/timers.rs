@@ -88,6 +88,11 @@ impl<B: Book> Engine<B> {
                     }
                 }
                 due::VENUE => self.venue_due(command, id, output),
+                due::LOAN => {
+                    if let Some(left) = self.loan_due(command, id, budget, output) {
+                        return left;
+                    }
+                }
                 other => unreachable!("due kind {other}"),
             }
         }

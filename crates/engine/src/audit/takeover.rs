@@ -116,6 +116,7 @@ impl Auditor {
         self.take_over_token(engine)?;
         self.take_over_halts(engine)?;
         self.take_over_resolutions(engine);
+        self.take_over_loans(engine);
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
     }

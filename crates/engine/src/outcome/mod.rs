@@ -1,8 +1,11 @@
 //! Outcome markets (protocol P1.4.3, P3.5): claims on outcomes, fully backed by complete sets.
 
 pub mod claims;
+pub mod leverage;
+pub mod loans;
 
 pub use claims::{Claims, Holding, POOL};
+pub use loans::{Loan, Loans};
 
 /// Micro-quote that a whole winning contract pays (Π of P1.4.3).
 pub const PAYOUT: i64 = 1_000_000;

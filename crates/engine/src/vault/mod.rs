@@ -10,6 +10,7 @@ use crate::coverage::stage::{Stage, LOOK_NS};
 use crate::coverage::status::Status;
 use crate::coverage::Exposure;
 use crate::limits::DAY_NS;
+use crate::outcome::Loans;
 use crate::state::{due, Due};
 use exit::{Cohort, Ticket};
 
@@ -58,6 +59,8 @@ pub struct Vault {
     pub next_look_ns: i64,
     /// Hour of the last cut-off that was served.
     pub served_ns: i64,
+    /// What it has lent; written and read apart from the rest.
+    pub loans: Loans,
 }
 
 impl Vault {

@@ -8,6 +8,7 @@ pub use super::flow::SetRateClass;
 pub use super::governance::*;
 pub use super::halts::*;
 pub use super::keepers::*;
+pub use super::loan::{CloseLeveraged, OpenLeveraged, RepayLoan};
 pub use super::oracle::*;
 pub use super::orders::*;
 pub use super::outcome::OneSet;
@@ -194,7 +195,10 @@ kinds! {
     CancelAll = (0x0305, 0) CancelAll;
     SetCancelAllAfter = (0x0306, 0) SetCancelAllAfter;
     ClosePosition = (0x0401, 0) ClosePosition;
+    CloseLeveraged = (0x0401, 1) CloseLeveraged;
+    OpenLeveraged = (0x0402, 0) OpenLeveraged;
     AdjustMargin = (0x0403, 0) AdjustMargin;
+    RepayLoan = (0x0403, 1) RepayLoan;
     Liquidate = (0x0404, 0) Liquidate;
     CompleteLiquidation = (0x0405, 0) Liquidate;
     SwapAmm = (0x0501, 0) SwapAmm;

@@ -15,6 +15,10 @@ pub use super::liquidation::{
     LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody, LossCoveredBody,
     LossSocialisedBody,
 };
+pub use super::loan::{
+    loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
+    LoanMovedBody,
+};
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
 };
@@ -229,6 +233,12 @@ event_kinds! {
     LiquidationEnded = 0x040E LiquidationEndBody;
     CascadeChanged = 0x040F CascadeBody;
     FundSettled = 0x0410 FundBody;
+    LoanOpened = 0x0420 LoanBody;
+    LoanMoved = 0x0421 LoanMovedBody;
+    LoanCharged = 0x0422 LoanInterestBody;
+    InterestIndexMoved = 0x0423 InterestIndexBody;
+    LoanLiquidated = 0x0424 LoanLiquidatedBody;
+    LoanLossCovered = 0x0425 LoanLossBody;
     PoolCreated = 0x0501 PoolBody;
     AmmSwapped = 0x0502 SwapBody;
     LiquidityAdded = 0x0503 LiquidityBody;

@@ -9,6 +9,7 @@ mod governance;
 mod halts;
 mod keepers;
 mod liquidation;
+pub mod loan;
 mod oracle;
 mod orders;
 mod outcome;

@@ -34,6 +34,8 @@ mod lifecycle;
 mod links;
 mod liquidation;
 mod liquidation_halts;
+mod loans;
+mod loans_audit;
 mod matrix;
 mod offers;
 mod oracle;

@@ -13,6 +13,7 @@ from tradewind.node.projections.halts import BreakersView
 from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
+from tradewind.node.projections.loans import LoansView
 from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.pools import PoolsView
 from tradewind.node.projections.questions import QuestionsView
@@ -36,6 +37,7 @@ class ExchangeViews(Projections):
         self.claims = ClaimsView()
         self.trades = TradesView()
         self.leverage = LeverageView()
+        self.loans = LoansView()
         self.feeds = FeedsView()
         self.keepers = KeepersView()
         self.duties = DutiesView()
@@ -60,6 +62,7 @@ class ExchangeViews(Projections):
                 self.claims,
                 self.trades,
                 self.leverage,
+                self.loans,
                 self.feeds,
                 self.keepers,
                 self.duties,

@@ -14,6 +14,7 @@ from tradewind.core.enums import Side
 from tradewind.core.hashing import account_id
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.drill import Facts, case, drill, held
+from tradewind.readiness.probes.lending import Lending
 from tradewind.readiness.probes.leveraged import DOLLAR, OPENING, Leveraged, image
 from tradewind.readiness.record import MeasuredValue
 
@@ -208,6 +209,39 @@ def _with_integer_root(outcomes: int, ppm: int | None) -> int:
     return min(terms if ppm is None else [*terms, ppm // 100 // isqrt(outcomes)])
 
 
+ON_ENGINE: Final = (2, 3, 4, 5, 8, 9, 16, 17, 64)
+BORROWERS: Final = (0, 8, 15)
+"""Accounts that have borrowed: coverage is infinite, above 2.0, and between 1.2 and 1.5."""
+
+
+def _on_engine(cap: Cap) -> tuple[list[list[Any]], list[list[Any]], int]:
+    """Orders of every tier at the cap and one hundredth above it, at three coverages of a vault that lends.
+
+    What was answered otherwise than the cap says, what was not refused above it, and how many were sent.
+    """
+    mismatched: list[list[Any]] = []
+    above: list[list[Any]] = []
+    sent = 0
+    for borrowers in BORROWERS:
+        world = Lending()
+        markets = {outcomes: world.outcome_market(outcomes) for outcomes in ON_ENGINE}
+        if borrowers:
+            world.lend(markets[2], borrowers)
+        asker, ppm = world.borrower("asker"), world.coverage_ppm()
+        for outcomes, market in markets.items():
+            allowed = cap(outcomes, ppm)
+            for leverage_e2, refused in ((allowed, False), (allowed + 1, True)):
+                answer = world.ask(world.opening(asker, market, leverage_e2))
+                sent += 1
+                said = answer.code == "LEVERAGE_TOO_HIGH"
+                row = [outcomes, ppm, leverage_e2, answer.code, answer.bound & 0xFFFF_FFFF]
+                if said != refused or (said and row[-1] != allowed):
+                    mismatched.append(row)
+                if not said and leverage_e2 > int(min(_terms(outcomes, ppm)) * 100):
+                    above.append(row)
+    return mismatched, above, sent
+
+
 def _observe_leverage(context: ProbeContext, cap: Cap = _native_cap) -> Facts:
     pairs = [(outcomes, ppm) for outcomes in range(1, CONTINUUM + 1) for ppm in COVERAGES_PPM]
     mismatched = [
@@ -216,7 +250,12 @@ def _observe_leverage(context: ProbeContext, cap: Cap = _native_cap) -> Facts:
         if cap(outcomes, ppm) != _expected_e2(outcomes, ppm)
     ]
     above = sum(cap(outcomes, ppm) > int(min(_terms(outcomes, ppm)) * 100) for outcomes, ppm in pairs)
-    return {"points": len(pairs), "mismatched": mismatched, "above": above}
+    answered, allowed, sent = _on_engine(cap)
+    return {
+        "points": len(pairs) + sent,
+        "mismatched": mismatched + answered,
+        "above": above + len(allowed),
+    }
 
 
 def _leverage_broken(context: ProbeContext) -> Facts:
@@ -235,5 +274,4 @@ tiers = drill(
     observe=_observe_leverage,
     broken=_leverage_broken,
     summarise=_summarise_leverage,
-    not_run=("no leveraged outcome market exists yet: the tiers above one outcome have no order to refuse",),
 )

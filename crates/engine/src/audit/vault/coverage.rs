@@ -29,6 +29,7 @@ impl Auditor {
     fn worst_case_changed(&mut self, event: &Event) -> Check {
         let body: WorstCaseBody = event.body_as();
         self.check_stress(event.market, body.worst_case)?;
+        self.check_lent(event.market, body.worst_case)?;
         let vault = &mut self.vault;
         let known = vault.worst_cases.remove(&event.market);
         ensure!(

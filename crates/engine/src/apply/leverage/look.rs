@@ -1,0 +1,223 @@
+//! A market's leveraged positions, looked at once a second: marks, health, sales, and what a settled market pays
+//! (protocol P4.6.2, P4.6.3, P5, P15.7). Only the worst positions of each outcome are valued; see
+//! [`crate::outcome::loans`].
+
+use super::PledgeOrder;
+use crate::apply::work::{Budget, Work};
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::gate::{Action, Cell};
+use crate::limits::*;
+use crate::market::status;
+use crate::outcome::leverage::{least_price, Ramp, Valued};
+use crate::outcome::loans::Pledge;
+use crate::outcome::Loan;
+use crate::output::Output;
+use crate::wire::command::{side, stp, Command};
+use crate::wire::event::{loan_cause, EventKind, LoanLiquidatedBody};
+
+impl<B: Book> Engine<B> {
+    /// One look; the next is a second later, or at once while there is more to do.
+    pub(super) fn look_at_loans(
+        &mut self,
+        command: &Command,
+        market: u32,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> Option<(Option<Work>, bool)> {
+        let now_ns = command.time_ns;
+        budget.spend(LOAN_LOOK_EFFORT);
+        let mut more = self.settle_pledges(command, market, budget, output);
+        let mut sale = None;
+        if self.state.resolutions.payout(market).is_some() {
+            more |= self.pay_pledges(command, market, budget, output);
+        } else if !more {
+            sale = self.look_for_sale(command, market, budget, output);
+            more = sale.is_some();
+        }
+        let next_ns = if more { now_ns } else { now_ns.saturating_add(LOAN_LOOK_NS) };
+        let any = self.state.vault.loans.outcomes(market).next().is_some();
+        self.state.vault.loans.look_at(&mut self.state.due, market, any.then_some(next_ns));
+        match sale {
+            Some(taker) => Some((Some(taker), budget.is_spent())),
+            None => budget.is_spent().then_some((Some(Work::Due), true)),
+        }
+    }
+
+    /// Shares out what orders of pledges have brought. Whether more of them wait.
+    fn settle_pledges(
+        &mut self,
+        command: &Command,
+        market: u32,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> bool {
+        for _ in 0..LOANS_SETTLED_PER_LOOK {
+            let Some(pledge) = self.state.vault.loans.next_unsettled(market) else { return false };
+            budget.spend(LOAN_SETTLE_EFFORT);
+            self.settle_pledge(command, pledge, loan_cause::ORDER, output);
+        }
+        self.state.vault.loans.next_unsettled(market).is_some()
+    }
+
+    /// Redeems pledges of a settled market: the debt is paid first (P15.7). Whether more of them are left that may be.
+    fn pay_pledges(
+        &mut self,
+        command: &Command,
+        market: u32,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> bool {
+        if self.halt_cell(Action::MintMerge, Some(market)) == Cell::Refused {
+            return false;
+        }
+        for _ in 0..LOANS_PAID_PER_LOOK {
+            let Some(pledge) = self.first_pledge(market) else { return false };
+            let loan = *self.state.vault.loans.get(pledge).expect("it was found just now");
+            budget.spend(LOAN_SETTLE_EFFORT * 2);
+            if loan.shares != 0 {
+                self.redeem_for(command, pledge, market, output)
+                    .expect("a settled market pays what a pledge holds");
+            }
+            self.settle_pledge(command, pledge, loan_cause::SETTLED, output);
+        }
+        self.first_pledge(market).is_some()
+    }
+
+    fn first_pledge(&self, market: u32) -> Option<Pledge> {
+        self.state.vault.loans.outcomes(market).find_map(|(_, leg)| leg.worst_first().next())
+    }
+
+    /// Marks every outcome that is held, then looks for the first position that must sell and can.
+    fn look_for_sale(
+        &mut self,
+        command: &Command,
+        market: u32,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> Option<Work> {
+        let mut outcomes: Vec<u8> =
+            self.state.vault.loans.outcomes(market).map(|(outcome, _)| outcome).collect();
+        let trades = self.may_liquidate(market, command.time_ns);
+        // Every look begins with another outcome, so that one whose positions find no buyer keeps none from theirs.
+        let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len().max(1);
+        outcomes.rotate_left(turn);
+        let mut left = LOANS_VALUED_PER_LOOK;
+        for outcome in outcomes {
+            budget.spend(LOAN_MARK_EFFORT);
+            let mark = self.refresh_loan_mark(market, outcome, command.time_ns);
+            if mark == 0 || !trades || left == 0 {
+                continue;
+            }
+            if let Some(work) =
+                self.look_at_leg(command, (market, outcome), (mark, &mut left), budget, output)
+            {
+                return Some(work);
+            }
+        }
+        None
+    }
+
+    /// Whether the book takes the sales of a liquidation now (P5.9, P6.5, P7.5).
+    fn may_liquidate(&self, market: u32, now_ns: i64) -> bool {
+        let entry = &self.state.markets.list[market as usize];
+        let open = (status::ACTIVE..status::CLOSED).contains(&entry.status)
+            && now_ns < entry.settle_time_ns.saturating_sub(RESOLUTION_BUFFER_NS);
+        open && !self.collects(market)
+            && matches!(self.halt_cell(Action::Liquidate, Some(market)), Cell::Allowed | Cell::SaferSide)
+            && self.check_venue(market, Action::Liquidate, now_ns).is_ok()
+            && self.check_loan_room().is_ok()
+    }
+
+    /// The worst positions of an outcome until one is healthy: the others have less debt per claim.
+    fn look_at_leg(
+        &mut self,
+        command: &Command,
+        (market, outcome): (u32, u8),
+        (mark, left): (i64, &mut usize),
+        budget: &mut Budget,
+        output: &mut Output,
+    ) -> Option<Work> {
+        let leg = self.state.vault.loans.leg(market, outcome)?;
+        let worst: Vec<Pledge> = leg.worst_first().take(LOANS_SEEN_PER_LEG).collect();
+        for pledge in worst {
+            let loan = *self.state.vault.loans.get(pledge).expect("a leg ranks loans that exist");
+            // What found no buyer keeps nobody behind it from theirs.
+            if command.time_ns < loan.wait_ns {
+                continue;
+            }
+            if *left == 0 {
+                return None;
+            }
+            *left -= 1;
+            budget.spend(LOAN_VALUE_EFFORT);
+            let valued = self.valued(pledge, &loan, mark, command.time_ns);
+            if valued.is_healthy() {
+                if loan.since_ns != 0 {
+                    self.state.vault.loans.put(pledge, Some(Loan { since_ns: 0, ..loan }));
+                }
+                return None;
+            }
+            let stuck =
+                loan.since_ns != 0 && command.time_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
+            let over = Ramp::at(command.time_ns, self.market_of_loan(market).settle_time_ns).is_over();
+            if stuck && (valued.equity <= 0 || over) && self.insure_loan(command, pledge, &valued, output) {
+                continue;
+            }
+            if let Some(work) = self.start_sale(command, pledge, &loan, &valued, output) {
+                return Some(work);
+            }
+        }
+        None
+    }
+
+    /// Begins to sell pledged claims: nowhere below the price that pays the debt, nor far below the mark (P5.5).
+    fn start_sale(
+        &mut self,
+        command: &Command,
+        pledge: Pledge,
+        loan: &Loan,
+        valued: &Valued,
+        output: &mut Output,
+    ) -> Option<Work> {
+        let now_ns = command.time_ns;
+        let since_ns = if loan.since_ns == 0 { now_ns } else { loan.since_ns };
+        let wait_ns = now_ns.saturating_add(LOAN_RETRY_NS);
+        self.state.vault.loans.put(pledge, Some(Loan { since_ns, wait_ns, ..*loan }));
+        let market = self.market_of_loan(loan.market);
+        let bankruptcy = least_price(market, valued.lots, loan.debt)?;
+        let wanted = PledgeOrder {
+            market: loan.market,
+            outcome: loan.outcome,
+            side: side::SELL,
+            price: valued.sale_limit(bankruptcy).min(market.payout_ticks() - 1),
+            lots: valued.lots_to_sell(market.unit),
+            self_trade_prevention: stp::CANCEL_OLDEST,
+        };
+        let ramp_ppm = Ramp::at(now_ns, market.settle_time_ns).w_ppm();
+        let order = self.pledge_order(command, pledge, &wanted);
+        // Nothing to sell to: the next look tries again, and no order is told that could not fill.
+        if self.feasible_lots(&order, now_ns) == 0 {
+            return None;
+        }
+        let body = LoanLiquidatedBody {
+            outcome: loan.outcome,
+            owner_sub: loan.sub,
+            reserved: 0,
+            ramp_ppm,
+            mark: valued.mark,
+            lots_held: valued.lots,
+            value: valued.value,
+            debt: loan.debt,
+            maintenance: i64::try_from(valued.maintenance).unwrap_or(i64::MAX),
+            lots: wanted.lots,
+            limit: wanted.price,
+        };
+        output.emit(command, EventKind::LoanLiquidated, self.pledge_subject(pledge, loan.market), &body);
+        let taker = self.pledge_taker(command, pledge, &wanted, output).expect("a pledge has what it sells");
+        let selling = Loan { since_ns, wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), ..*loan };
+        self.state.vault.loans.put(pledge, Some(selling));
+        self.state.vault.loans.unsettle(loan.market, pledge);
+        Some(Work::Match(taker))
+    }
+}

@@ -1,0 +1,449 @@
+//! Leveraged outcome positions from events alone: what is lent, owed and pledged (I02, I09, I10, I17, I24), interest, and
+//! worst cases (I14). The rules of P4.6 are computed here again.
+
+use std::collections::BTreeMap;
+
+use super::fault::{ensure, fault, Check};
+use super::ledger::{FREE, INSURANCE, LIQUIDATION_FEES, VAULT_CASH};
+use super::outcome::OUTCOME;
+use super::records::check_movements;
+use super::Auditor;
+use crate::book::Book;
+use crate::engine::Engine;
+use crate::wire::event::{
+    Event, EventKind, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
+    LoanMovedBody, Posting,
+};
+
+const LOAN: u8 = 4;
+const VAULT_LOANS: u8 = 0x84;
+const FIRST_PLEDGE: u8 = 128;
+const PPM: i128 = 1_000_000;
+const INDEX_ONE: i128 = 1_000_000_000_000_000_000;
+const SECOND_NS: i64 = 1_000_000_000;
+const HOUR_NS: i64 = 3_600 * SECOND_NS;
+const DAY_S: i128 = 86_400;
+const REPAID: u8 = 2;
+/// What insurance pays of one loss, in micro-units.
+const INSURANCE_LIMIT: i64 = 1_000_000_000_000;
+
+/// A position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Loan {
+    sub: u8,
+    outcome: u8,
+    taken: bool,
+    market: u32,
+    debt: i64,
+    /// Claims when its money was shared out last.
+    shares: i64,
+    index_e18: i128,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub struct Loans {
+    list: BTreeMap<(u32, u8), Loan>,
+    index_e18: i128,
+}
+
+fn ceil(value: i128, by: i128) -> i128 {
+    value.div_euclid(by) + i128::from(value.rem_euclid(by) > 0)
+}
+
+/// w of P4.6.2, as a numerator over a day in nanoseconds.
+fn ramp(now_ns: i64, settle_ns: i64) -> i128 {
+    let day = DAY_S * i128::from(SECOND_NS);
+    let left = i128::from(settle_ns) - i128::from(HOUR_NS) - i128::from(now_ns);
+    // To a millionth, rounded down.
+    (left * PPM).div_euclid(day).clamp(0, PPM)
+}
+
+/// `ceil(v · max(1/l(τ), J) · part)`, `part` in halves of a millionth.
+fn margin(value: i64, leverage_e2: u32, w: i128, part: i128) -> i128 {
+    let value = i128::from(value);
+    let leverage = 100 * PPM + (i128::from(leverage_e2.max(100)) - 100) * w;
+    let jump = PPM * PPM / 10 + (PPM - PPM / 10) * (PPM - w);
+    let whole = 2 * PPM;
+    ceil(value * 100 * PPM * part, leverage * whole).max(ceil(value * jump * part, PPM * PPM * whole))
+}
+
+const fn tier_e2(outcomes: u8) -> u32 {
+    match outcomes {
+        2 => 7_000,
+        3..=4 => 2_500,
+        5..=8 => 1_500,
+        9..=16 => 1_200,
+        _ => 1_000,
+    }
+}
+
+impl Auditor {
+    pub(super) fn check_loans(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
+        match kind {
+            EventKind::InterestIndexMoved => return self.interest_index_moved(event, postings),
+            EventKind::LoanOpened => self.loan_opened(event, postings)?,
+            EventKind::LoanMoved => self.loan_moved(event, postings)?,
+            EventKind::LoanCharged => self.loan_charged(event, postings)?,
+            EventKind::LoanLiquidated => self.loan_liquidated(event, postings)?,
+            _ => self.loan_loss_covered(event, postings)?,
+        }
+        self.check_pledge(event)
+    }
+
+    /// The line `loan` is what the position owes, and all of them are what the vault has lent.
+    fn check_pledge(&self, event: &Event) -> Check {
+        let quote = self.market(event.market)?.quote;
+        let debt = self.loans.list.get(&(event.account, event.sub)).map_or(0, |loan| loan.debt);
+        let line = self.ledger.line(event.account, event.sub, quote, LOAN);
+        ensure!(
+            event.sub >= FIRST_PLEDGE && line == -debt,
+            "I02",
+            "pledge {} of account {} owes {debt}, its line is {line}",
+            event.sub,
+            event.account
+        );
+        Ok(())
+    }
+
+    fn loan_at(&self, event: &Event) -> Check<Loan> {
+        let found = self.loans.list.get(&(event.account, event.sub)).copied();
+        found.filter(|loan| loan.market == event.market).ok_or_else(|| {
+            fault("I26", format_args!("pledge {} of account {} is no position", event.sub, event.account))
+        })
+    }
+
+    fn nav(&self, asset: u16) -> i64 {
+        self.ledger.line(0, 0, asset, VAULT_CASH) + self.ledger.line(0, 0, asset, VAULT_LOANS)
+    }
+
+    /// Σ over markets of what an account's debts can come to when the outcome wins that spares least.
+    fn exposed(&self, account: u32) -> i128 {
+        let mut by_market: BTreeMap<u32, BTreeMap<u8, i128>> = BTreeMap::new();
+        for (_, loan) in self.loans.list.range((account, 0)..=(account, u8::MAX)) {
+            *by_market.entry(loan.market).or_default().entry(loan.outcome).or_insert(0) +=
+                i128::from(loan.debt);
+        }
+        let lost = |(market, legs): (u32, BTreeMap<u8, i128>)| {
+            let all: i128 = legs.values().sum();
+            let spared = legs.values().min().copied().unwrap_or(0);
+            let outcomes = self.markets[market as usize].outcome_count;
+            if legs.len() < usize::from(outcomes) {
+                all
+            } else {
+                all - spared
+            }
+        };
+        by_market.into_iter().map(lost).sum()
+    }
+
+    fn loan_opened(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: LoanBody = event.body_as();
+        let market = *self.market(event.market)?;
+        let (account, pledge, quote) = (event.account, event.sub, market.quote);
+        let movements = [
+            (account, body.owner_sub, quote, FREE, -body.margin),
+            (account, pledge, quote, FREE, body.margin + body.loan),
+            (account, pledge, quote, LOAN, -body.loan),
+            (0, 0, quote, VAULT_CASH, -body.loan),
+            (0, 0, quote, VAULT_LOANS, body.loan),
+        ];
+        check_movements("I24", movements, postings)?;
+        self.collect_fees(quote, -body.loan);
+        let sound = market.kind == OUTCOME
+            && body.outcome < market.outcome_count
+            && body.owner_sub < FIRST_PLEDGE
+            && self.values.settlement() == Some(quote);
+        ensure!(sound, "I26", "market {} lends for outcome {}", event.market, body.outcome);
+        let index_e18 = self.loans.index_e18;
+        let fresh = Loan {
+            sub: body.owner_sub,
+            outcome: body.outcome,
+            market: event.market,
+            index_e18,
+            ..Loan::default()
+        };
+        let loan = self.loans.list.entry((account, pledge)).or_insert(fresh);
+        if loan.debt == 0 {
+            // Nothing was owed, so that no event told of interest.
+            loan.index_e18 = index_e18;
+        }
+        let same = (loan.sub, loan.outcome, loan.market, loan.taken, loan.index_e18)
+            == (body.owner_sub, body.outcome, event.market, false, index_e18);
+        loan.debt += body.loan;
+        let debt = loan.debt;
+        ensure!(same && debt == body.debt, "I26", "a loan adds to another position, or to {debt}");
+        self.check_loan_risk(event, &body)
+    }
+
+    /// I09 and I24: what the vault lends at most, to whom, and against what.
+    fn check_loan_risk(&self, event: &Event, body: &LoanBody) -> Check {
+        let market = self.market(event.market)?;
+        let (nav, lent) = (self.nav(market.quote), self.ledger.line(0, 0, market.quote, VAULT_LOANS));
+        let (nav, lent) = (i128::from(nav), i128::from(lent));
+        ensure!(body.loan == 0 || lent * 100 <= nav * 80, "I24", "{lent} are lent of a vault of {nav}");
+        let exposed = self.exposed(event.account);
+        ensure!(
+            body.loan == 0 || exposed * 100 <= nav * 5,
+            "I24",
+            "account {} may cost a vault of {nav} as much as {exposed}",
+            event.account
+        );
+        let value = i128::from(market.value(body.price, body.lots)?);
+        let own = value - i128::from(body.loan);
+        let cap_e2 = tier_e2(market.outcome_count);
+        ensure!(
+            (100..=cap_e2).contains(&body.leverage_e2)
+                && own * i128::from(body.leverage_e2) >= value * 100
+                && i128::from(body.margin) >= own,
+            "I09",
+            "{} of {value} are lent at a leverage of {} in hundredths",
+            body.loan,
+            body.leverage_e2
+        );
+        let w = ramp(self.time_ns, market.settle_time_ns);
+        let held = self.claim(event.account, event.sub, event.market, body.outcome).0 / market.lot_size;
+        let marked = market.value(body.mark, held + body.lots)?;
+        let needed = margin(marked, cap_e2, w, 2 * PPM);
+        let equity = i128::from(marked) - i128::from(body.debt);
+        ensure!(
+            w > 0 && body.mark > 0 && equity >= needed && i128::from(body.initial_margin) >= needed,
+            "I09",
+            "account {} has {equity} for a margin of {needed}",
+            event.account
+        );
+        Ok(())
+    }
+
+    /// Money of a pledge pays the debt first; nothing is returned while something is owed.
+    fn loan_moved(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: LoanMovedBody = event.body_as();
+        let loan = self.loan_at(event)?;
+        let quote = self.market(event.market)?.quote;
+        let (account, pledge) = (event.account, event.sub);
+        let from_owner = body.cause == REPAID;
+        let cash = if from_owner { 0 } else { body.repaid + body.returned };
+        let paid_in = if from_owner { body.repaid } else { 0 };
+        let (owner, insurance) = if loan.taken { (0, body.returned) } else { (body.returned, 0) };
+        let movements = [
+            (account, pledge, quote, FREE, -cash),
+            (account, pledge, quote, LOAN, body.repaid),
+            (account, loan.sub, quote, FREE, owner - paid_in),
+            (0, 0, quote, VAULT_LOANS, -body.repaid),
+            (0, 0, quote, VAULT_CASH, body.repaid),
+            (0, 0, quote, INSURANCE, insurance),
+        ];
+        check_movements("I24", movements, postings)?;
+        self.collect_fees(quote, body.repaid + insurance);
+        let debt = loan.debt - body.repaid;
+        let (free, held) = self.claim(account, pledge, event.market, loan.outcome);
+        let left = self.ledger.line(account, pledge, quote, FREE);
+        let closed = debt == 0 && free + held == 0;
+        ensure!(
+            (body.debt, body.shares, body.closed) == (debt, free + held, u8::from(closed && !from_owner))
+                && body.paid_in == paid_in
+                && body.repaid >= 0
+                && (body.returned == 0 || body.returned > 0 && debt == 0)
+                && (from_owner || left == 0),
+            "I24",
+            "pledge {pledge} of account {account} pays {body:?} with {debt} owed and {left} kept"
+        );
+        match body.closed {
+            1 => self.loans.list.remove(&(account, pledge)),
+            _ => self.loans.list.insert((account, pledge), Loan { debt, shares: body.shares, ..loan }),
+        };
+        Ok(())
+    }
+
+    fn interest_index_moved(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        ensure!(postings.is_empty(), "I01", "a step of the interest index moves money");
+        let body: InterestIndexBody = event.body_as();
+        let index = i128::from(body.index_high) << 64 | i128::from(body.index_low);
+        let asset = self.values.settlement();
+        let asset = asset.ok_or_else(|| fault("I24", format_args!("interest without a settlement asset")))?;
+        let (loans, nav) = (self.ledger.line(0, 0, asset, VAULT_LOANS), self.nav(asset));
+        let used = match nav {
+            ..=0 => PPM,
+            nav => ceil(i128::from(loans) * PPM, i128::from(nav)).min(PPM),
+        };
+        let rate = match used <= 800_000 {
+            true => 40_000 + ceil(used, 10),
+            false => 120_000 + (used - 800_000) * 4,
+        };
+        let grown = ceil(rate * i128::from(body.hours) * (INDEX_ONE / PPM), 365 * 24);
+        ensure!(
+            (body.loans, body.nav) == (loans, nav)
+                && (i128::from(body.utilisation_ppm), i128::from(body.apr_ppm)) == (used, rate)
+                && body.hours > 0
+                && index == self.loans.index_e18 + grown,
+            "I24",
+            "interest of {rate} ppm on {loans} of {nav} is told as {body:?}"
+        );
+        self.loans.index_e18 = index;
+        Ok(())
+    }
+
+    fn loan_charged(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: LoanInterestBody = event.body_as();
+        let loan = self.loan_at(event)?;
+        let index = i128::from(body.index_high) << 64 | i128::from(body.index_low);
+        let owed = ceil(i128::from(loan.debt) * (index - loan.index_e18), INDEX_ONE);
+        ensure!(
+            index == self.loans.index_e18
+                && owed == i128::from(body.interest)
+                && loan.debt + body.interest == body.debt,
+            "I24",
+            "pledge {} of account {} owes an interest of {owed}, not {}",
+            event.sub,
+            event.account,
+            body.interest
+        );
+        let quote = self.market(event.market)?.quote;
+        let movements = [
+            (event.account, event.sub, quote, LOAN, -body.interest),
+            (0, 0, quote, VAULT_LOANS, body.interest),
+        ];
+        check_movements("I24", movements, postings)?;
+        let changed = Loan { debt: body.debt, index_e18: index, ..loan };
+        self.loans.list.insert((event.account, event.sub), changed);
+        Ok(())
+    }
+
+    /// I10: only a position below its maintenance margin is sold, and not below the price that pays its debt.
+    fn loan_liquidated(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        ensure!(postings.is_empty(), "I01", "the start of a sale moves money");
+        let body: LoanLiquidatedBody = event.body_as();
+        let loan = self.loan_at(event)?;
+        let market = *self.market(event.market)?;
+        let shares = self.claim(event.account, event.sub, event.market, loan.outcome).0;
+        let lots = shares / market.lot_size;
+        let w = ramp(self.time_ns, market.settle_time_ns);
+        let value = market.value(body.mark, lots)?;
+        let needed = margin(value, tier_e2(market.outcome_count), w, 2 * PPM - w);
+        let equity = i128::from(value) - i128::from(loan.debt)
+            + i128::from(self.ledger.line(event.account, event.sub, market.quote, FREE));
+        ensure!(
+            (body.lots_held, body.value, body.debt) == (lots, value, loan.debt)
+                && (i128::from(body.ramp_ppm), i128::from(body.maintenance)) == (w, needed)
+                && loan.debt > 0
+                && equity < needed,
+            "I10",
+            "pledge {} of account {} is sold with {equity} for a margin of {needed}",
+            event.sub,
+            event.account
+        );
+        let owed = i128::from(loan.debt) * i128::from(body.lots);
+        ensure!(
+            (1..=lots).contains(&body.lots)
+                && i128::from(market.value(body.limit, body.lots)?) * i128::from(lots) >= owed,
+            "I10",
+            "{} of {lots} lots are sold at {}",
+            body.lots,
+            body.limit
+        );
+        Ok(())
+    }
+
+    /// The stages of P5.6 in their order: fees' pool, insurance within its limits, the vault that lent.
+    fn loan_loss_covered(&mut self, event: &Event, postings: &[Posting]) -> Check {
+        let body: LoanLossBody = event.body_as();
+        let loan = self.loan_at(event)?;
+        let quote = self.market(event.market)?.quote;
+        let (fees, insurance, vault) = (body.liquidation_fees, body.insurance, body.vault);
+        let movements = [
+            (0, 0, quote, LIQUIDATION_FEES, -fees),
+            (0, 0, quote, INSURANCE, -insurance),
+            (0, 0, quote, VAULT_CASH, fees + insurance),
+            (0, 0, quote, VAULT_LOANS, -loan.debt),
+            (event.account, event.sub, quote, LOAN, loan.debt),
+        ];
+        check_movements("I10", movements, postings)?;
+        // Its insurance share leaves one fee line for another.
+        self.collect_fees(quote, fees);
+        let pool = self.ledger.line(0, 0, quote, LIQUIDATION_FEES);
+        let fund = self.ledger.line(0, 0, quote, INSURANCE) + insurance;
+        let allowed = (fund / 5).min(INSURANCE_LIMIT).min(fund - 1).max(0);
+        let (free, held) = self.claim(event.account, event.sub, event.market, loan.outcome);
+        let sound = match body.taken {
+            0 => {
+                free + held == 0
+                    && (pool == 0 || insurance + vault == 0)
+                    && (vault == 0 || insurance == allowed)
+            }
+            _ => vault == 0 && free + held > 0,
+        };
+        ensure!(
+            sound
+                && [fees, insurance, vault].iter().all(|&part| part >= 0)
+                && fees + insurance + vault == loan.debt
+                && insurance <= allowed
+                && body.debt == loan.debt,
+            "I10",
+            "a debt of {} is paid by {body:?} with {pool} and {fund} in the pools",
+            loan.debt
+        );
+        let place = (event.account, event.sub);
+        match body.taken {
+            0 => self.loans.list.remove(&place),
+            _ => self.loans.list.insert(place, Loan { debt: 0, taken: true, ..loan }),
+        };
+        Ok(())
+    }
+
+    /// I14: `max_k Σ max(0, debt − value_k)` of an outcome market, one loan after the other.
+    pub(super) fn check_lent(&self, market: u32, worst_case: i64) -> Check {
+        if self.market(market)?.kind != OUTCOME {
+            return Ok(());
+        }
+        let outcomes = self.market(market)?.outcome_count;
+        let mut lost = vec![0_i128; usize::from(outcomes)];
+        for loan in self.loans.list.values().filter(|loan| loan.market == market) {
+            for (winner, lost) in lost.iter_mut().enumerate() {
+                let value = if winner == usize::from(loan.outcome) { loan.shares } else { 0 };
+                *lost += i128::from(loan.debt - value).max(0);
+            }
+        }
+        let computed = lost.into_iter().max().unwrap_or(0);
+        ensure!(
+            computed == i128::from(worst_case),
+            "I14",
+            "market {market} lends with a worst case of {worst_case}, computed again {computed}"
+        );
+        Ok(())
+    }
+
+    /// Everything from scratch: debts against lines, and what is lent.
+    pub(super) fn verify_loans(&self) -> Check {
+        let mut lent = 0_i128;
+        for (&(account, pledge), loan) in &self.loans.list {
+            let quote = self.market(loan.market)?.quote;
+            let line = self.ledger.line(account, pledge, quote, LOAN);
+            ensure!(
+                line == -loan.debt,
+                "I02",
+                "pledge {pledge} of account {account} owes {} by {line}",
+                loan.debt
+            );
+            lent += i128::from(loan.debt);
+        }
+        if let Some(asset) = self.values.settlement() {
+            let line = i128::from(self.ledger.line(0, 0, asset, VAULT_LOANS));
+            ensure!(line == lent, "I24", "the vault has lent {line}, positions owe {lent}");
+        }
+        let owing = self.ledger.balances.iter().filter(|balance| balance.lines[usize::from(LOAN)] != 0);
+        for balance in owing {
+            let known = self.loans.list.contains_key(&(balance.account, balance.sub));
+            ensure!(known, "I02", "account {} sub {} owes without a loan", balance.account, balance.sub);
+        }
+        Ok(())
+    }
+
+    /// Takes the loans of a restored state over.
+    pub(super) fn take_over_loans<B: Book>(&mut self, engine: &Engine<B>) {
+        self.loans.index_e18 = engine.state.vault.loans.index_e18;
+        for (place, loan) in engine.state.vault.loans.iter() {
+            let &crate::outcome::Loan { sub, outcome, taken, market, debt, shares, index_e18, .. } = loan;
+            self.loans.list.insert(place, Loan { sub, outcome, taken, market, debt, shares, index_e18 });
+        }
+    }
+}

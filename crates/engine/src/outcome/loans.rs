@@ -1,0 +1,464 @@
+//! Loans of the vault that buy claims (protocol P4.6.1, P4.6.5).
+//!
+//! A leveraged position is a *pledge*: a sub-account numbered 128 or more of its owner that no command can name. It holds
+//! the claims, the money of a purchase or sale that is going on, and on the line `loan` what it owes. So the orders of a
+//! position are ordinary orders, and what is pledged cannot be sold, merged, transferred or redeemed by anybody.
+//!
+//! Of one market and outcome all positions have the same mark and the same ramp: the one with the most debt per lot is
+//! the first below its maintenance margin, whatever the mark and the time. Positions are kept in that order, so that a
+//! look costs what it finds and not what exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::codec::{Reader, Writer};
+use crate::limits::{HOUR_NS, MAX_LOANS, MAX_OUTCOMES};
+use crate::math::MAX_BALANCE;
+use crate::state::{due, Due};
+
+/// Sub-accounts from here on are pledges.
+pub const FIRST_PLEDGE: u8 = 128;
+/// Id of the hour's due item; others are markets.
+pub const HOUR_ITEM: u64 = u64::MAX;
+
+/// Owner's account and number of the pledge.
+pub type Pledge = (u32, u8);
+
+/// A leveraged position, or what insurance took over of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loan {
+    /// Sub-account that its owner opened it from, and gets back what is left.
+    pub sub: u8,
+    pub outcome: u8,
+    /// Insurance owns it: no debt is left, and what it pays is insurance's.
+    pub taken: bool,
+    pub market: u32,
+    /// Micro-quote, as on the line `loan`.
+    pub debt: i64,
+    /// Micro-shares as counted last.
+    pub shares: i64,
+    /// Interest is paid up to this index.
+    pub index_e18: i128,
+    /// Before this moment no further sale begins.
+    pub wait_ns: i64,
+    /// Since when a liquidation goes on; 0 = none does.
+    pub since_ns: i64,
+}
+
+impl Loan {
+    /// Debt per micro-share: larger is nearer to liquidation. Debt without claims comes first.
+    fn weight(&self) -> u128 {
+        match self.shares {
+            0 => u128::MAX,
+            shares => ((self.debt as u128) << 62) / shares as u128,
+        }
+    }
+
+    /// By which of two positions is liquidated first, the last of them the worst: more debt per share, then the larger
+    /// one, then the lower account (P5.1).
+    fn rank(&self, (account, pledge): Pledge) -> Rank {
+        (self.weight(), self.shares, u32::MAX - account, u8::MAX - pledge)
+    }
+
+    /// What its debt exceeds the largest payment of its claims by.
+    fn excess(&self) -> i64 {
+        (self.debt - self.shares).max(0)
+    }
+}
+
+type Rank = (u128, i64, u32, u8);
+
+/// The positions that hold one outcome of one market.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leg {
+    /// In ticks; 0 = unknown.
+    pub mark: i64,
+    pub mark_ns: i64,
+    /// Σ debts, and Σ of what debts exceed claims by.
+    pub debt: i64,
+    pub excess: i64,
+    /// Derived: positions, the worst last.
+    ranked: BTreeSet<Rank>,
+}
+
+impl Leg {
+    /// Positions, the worst first.
+    pub fn worst_first(&self) -> impl Iterator<Item = Pledge> + '_ {
+        self.ranked.iter().rev().map(|rank| (u32::MAX - rank.2, u8::MAX - rank.3))
+    }
+
+    pub fn len(&self) -> usize {
+        self.ranked.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ranked.is_empty()
+    }
+}
+
+/// All loans.
+#[derive(Clone, Debug, Default)]
+pub struct Loans {
+    list: BTreeMap<Pledge, Loan>,
+    legs: BTreeMap<(u32, u8), Leg>,
+    /// Moment of each market's next look, by market.
+    looks: BTreeMap<u32, i64>,
+    /// Pledges whose money is to be shared out once their order is over, by market.
+    unsettled: BTreeSet<(u32, Pledge)>,
+    /// Sum of hourly rates in 1e-18.
+    pub index_e18: i128,
+    /// The hour up to which the index goes, and its next step; 0 before the first loan.
+    pub hour_ns: i64,
+    /// Interest of this hour is charged up to this pledge; None when it is charged.
+    pub charged: Option<Pledge>,
+}
+
+impl Loans {
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub fn get(&self, pledge: Pledge) -> Option<&Loan> {
+        self.list.get(&pledge)
+    }
+
+    /// All loans, ascending by account and pledge.
+    pub fn iter(&self) -> impl Iterator<Item = (Pledge, &Loan)> {
+        self.list.iter().map(|(&pledge, loan)| (pledge, loan))
+    }
+
+    /// The loans of an account, those of its positions that insurance took over among them; at most 128.
+    pub fn of_account(&self, account: u32) -> impl Iterator<Item = (u8, &Loan)> {
+        self.list.range((account, 0)..=(account, u8::MAX)).map(|(&(_, pledge), loan)| (pledge, loan))
+    }
+
+    /// The position of a sub-account in an outcome.
+    pub fn find(&self, account: u32, sub: u8, market: u32, outcome: u8) -> Option<Pledge> {
+        let same =
+            |loan: &Loan| (loan.sub, loan.market, loan.outcome) == (sub, market, outcome) && !loan.taken;
+        self.of_account(account).find(|(_, loan)| same(loan)).map(|(pledge, _)| (account, pledge))
+    }
+
+    /// The lowest pledge of an account that is in no use.
+    pub fn vacant(&self, account: u32) -> Option<u8> {
+        (FIRST_PLEDGE..=u8::MAX).find(|&pledge| !self.list.contains_key(&(account, pledge)))
+    }
+
+    pub fn leg(&self, market: u32, outcome: u8) -> Option<&Leg> {
+        self.legs.get(&(market, outcome))
+    }
+
+    /// Outcomes of a market that positions hold, ascending.
+    pub fn outcomes(&self, market: u32) -> impl Iterator<Item = (u8, &Leg)> {
+        self.legs.range((market, 0)..=(market, u8::MAX)).map(|(&(_, outcome), leg)| (outcome, leg))
+    }
+
+    pub fn set_mark(&mut self, market: u32, outcome: u8, mark: i64, now_ns: i64) {
+        let leg = self.legs.entry((market, outcome)).or_default();
+        (leg.mark, leg.mark_ns) = (mark, now_ns);
+    }
+
+    /// Adds, changes or (None) removes a loan and counts it.
+    pub fn put(&mut self, pledge: Pledge, loan: Option<Loan>) {
+        let old = match loan {
+            Some(loan) => self.list.insert(pledge, loan),
+            None => self.list.remove(&pledge),
+        };
+        if let Some(old) = old {
+            self.count(pledge, &old, false);
+        }
+        if let Some(loan) = loan {
+            self.count(pledge, &loan, true);
+        }
+        // Not before: a leg keeps its mark while its only position changes.
+        if let Some(Loan { market, outcome, .. }) = old {
+            if self.legs.get(&(market, outcome)).is_some_and(Leg::is_empty) {
+                self.legs.remove(&(market, outcome));
+            }
+        }
+    }
+
+    fn count(&mut self, pledge: Pledge, loan: &Loan, adds: bool) {
+        let place = (loan.market, loan.outcome);
+        let leg = self.legs.entry(place).or_default();
+        if adds {
+            leg.debt += loan.debt;
+            leg.excess += loan.excess();
+            leg.ranked.insert(loan.rank(pledge));
+            return;
+        }
+        leg.debt -= loan.debt;
+        leg.excess -= loan.excess();
+        leg.ranked.remove(&loan.rank(pledge));
+    }
+
+    /// `max_k Σ max(0, debt − value_k)` of a market with so many outcomes (P9.1). What its pledges have in money is not
+    /// counted: it is there only while an order runs.
+    pub fn worst_case(&self, market: u32, outcome_count: u8) -> i64 {
+        let all: i64 = self.outcomes(market).map(|(_, leg)| leg.debt).sum();
+        // Of the outcome that wins only the excess is lost, of every other one the debt.
+        let spared = self.outcomes(market).map(|(_, leg)| leg.debt - leg.excess);
+        let spared = match self.outcomes(market).count() < usize::from(outcome_count) {
+            true => 0,
+            false => spared.min().unwrap_or(0),
+        };
+        all - spared.min(all)
+    }
+
+    /// What an account's loans can cost the vault at worst, with `more` debt on an outcome: in each market over the
+    /// outcomes that may win, markets added (P4.6.5).
+    pub fn exposure(
+        &self,
+        account: u32,
+        (market, outcome, more): (u32, u8, i64),
+        outcome_count: impl Fn(u32) -> u8,
+    ) -> i64 {
+        let mut legs: BTreeMap<(u32, u8), i64> = BTreeMap::new();
+        legs.insert((market, outcome), more);
+        for (_, loan) in self.of_account(account) {
+            *legs.entry((loan.market, loan.outcome)).or_insert(0) += loan.debt;
+        }
+        let mut markets: BTreeMap<u32, (i64, i64, usize)> = BTreeMap::new();
+        for ((market, _), debt) in legs {
+            let (sum, least, count) = markets.entry(market).or_insert((0, i64::MAX, 0));
+            (*sum, *least, *count) = (sum.saturating_add(debt), (*least).min(debt), *count + 1);
+        }
+        let lost = markets.into_iter().map(|(market, (sum, least, count))| {
+            if count < usize::from(outcome_count(market)) {
+                sum
+            } else {
+                sum - least
+            }
+        });
+        lost.fold(0, i64::saturating_add)
+    }
+
+    /// Interest is charged in ascending order; the loans that come next, behind the last one that was.
+    pub fn next_charged(&self, after: Pledge) -> Option<(Pledge, Loan)> {
+        let rest = (Bound::Excluded(after), Bound::Unbounded);
+        self.list.range(rest).next().map(|(&pledge, loan)| (pledge, *loan))
+    }
+
+    /// Notes that a pledge has an order whose outcome is still to be shared out.
+    pub fn unsettle(&mut self, market: u32, pledge: Pledge) {
+        self.unsettled.insert((market, pledge));
+    }
+
+    pub fn is_unsettled(&self, market: u32, pledge: Pledge) -> bool {
+        self.unsettled.contains(&(market, pledge))
+    }
+
+    /// A pledge of the market whose order is over.
+    pub fn next_unsettled(&self, market: u32) -> Option<Pledge> {
+        let all = (market, (0, 0))..=(market, (u32::MAX, u8::MAX));
+        self.unsettled.range(all).next().map(|item| item.1)
+    }
+
+    pub fn settle(&mut self, market: u32, pledge: Pledge) {
+        self.unsettled.remove(&(market, pledge));
+    }
+
+    /// Moves a market's next look, or ends its looks.
+    pub fn look_at(&mut self, due: &mut BTreeSet<Due>, market: u32, next_ns: Option<i64>) {
+        if let Some(old_ns) = self.looks.remove(&market) {
+            due.remove(&(old_ns, due::LOAN, u64::from(market)));
+        }
+        if let Some(next_ns) = next_ns {
+            self.looks.insert(market, next_ns);
+            due.insert((next_ns, due::LOAN, u64::from(market)));
+        }
+    }
+
+    /// The next step of the index.
+    pub fn next_hour_ns(&self) -> i64 {
+        self.hour_ns.saturating_add(HOUR_NS)
+    }
+
+    /// What of this state is due some day; the queue is rebuilt from it.
+    pub fn due_items(&self, due: &mut BTreeSet<Due>) {
+        due.extend(self.looks.iter().map(|(&market, &at_ns)| (at_ns, due::LOAN, u64::from(market))));
+        if self.hour_ns != 0 {
+            let at_ns = if self.charged.is_some() { self.hour_ns } else { self.next_hour_ns() };
+            due.insert((at_ns, due::LOAN, HOUR_ITEM));
+        }
+    }
+
+    pub fn encode(&self, writer: &mut Writer) {
+        write_wide(writer, self.index_e18);
+        writer.i64(self.hour_ns);
+        writer.u8(u8::from(self.charged.is_some()));
+        let (account, pledge) = self.charged.unwrap_or_default();
+        writer.u32(account);
+        writer.u8(pledge);
+        writer.len(self.list.len());
+        for (&(account, pledge), loan) in &self.list {
+            writer.u32(account);
+            writer.u32(loan.market);
+            writer.raw(&[pledge, loan.sub, loan.outcome, u8::from(loan.taken)]);
+            [loan.debt, loan.shares, loan.wait_ns, loan.since_ns]
+                .into_iter()
+                .for_each(|value| writer.i64(value));
+            write_wide(writer, loan.index_e18);
+        }
+        writer.len(self.legs.len());
+        for (&(market, outcome), leg) in &self.legs {
+            writer.u32(market);
+            writer.u8(outcome);
+            writer.i64(leg.mark);
+            writer.i64(leg.mark_ns);
+        }
+        writer.len(self.looks.len());
+        for (&market, &at_ns) in &self.looks {
+            writer.u32(market);
+            writer.i64(at_ns);
+        }
+        writer.len(self.unsettled.len());
+        for &(market, (account, pledge)) in &self.unsettled {
+            writer.u32(market);
+            writer.u32(account);
+            writer.u8(pledge);
+        }
+    }
+
+    /// # Errors
+    /// A sentence that names the defect.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let mut loans = Loans { index_e18: read_wide(reader)?, hour_ns: reader.i64()?, ..Loans::default() };
+        let charging = reader.u8()? == 1;
+        let charged = (reader.u32()?, reader.u8()?);
+        loans.charged = charging.then_some(charged);
+        for _ in 0..reader.len(60)? {
+            let (account, market) = (reader.u32()?, reader.u32()?);
+            let [pledge, sub, outcome, taken] = reader.array()?;
+            let (debt, shares, wait_ns, since_ns) =
+                (reader.i64()?, reader.i64()?, reader.i64()?, reader.i64()?);
+            let taken = taken == 1;
+            let index_e18 = read_wide(reader)?;
+            let loan = Loan { sub, outcome, taken, market, debt, shares, index_e18, wait_ns, since_ns };
+            let in_domain = |amount: i64| (0..=MAX_BALANCE).contains(&amount);
+            let sound = pledge >= FIRST_PLEDGE && sub < FIRST_PLEDGE && outcome < MAX_OUTCOMES;
+            if !sound || !in_domain(debt) || !in_domain(shares) || loans.list.len() >= MAX_LOANS {
+                return Err(format!("loan {loan:?}"));
+            }
+            if loans.list.last_key_value().is_some_and(|(last, _)| *last >= (account, pledge)) {
+                return Err(format!("loan {loan:?} is out of order"));
+            }
+            loans.put((account, pledge), Some(loan));
+        }
+        for _ in 0..reader.len(21)? {
+            let place = (reader.u32()?, reader.u8()?);
+            let (mark, mark_ns) = (reader.i64()?, reader.i64()?);
+            let leg =
+                loans.legs.get_mut(&place).ok_or_else(|| format!("a mark of {place:?} without a loan"))?;
+            (leg.mark, leg.mark_ns) = (mark, mark_ns);
+        }
+        for _ in 0..reader.len(12)? {
+            let (market, at_ns) = (reader.u32()?, reader.i64()?);
+            loans.looks.insert(market, at_ns);
+        }
+        for _ in 0..reader.len(9)? {
+            let (market, pledge) = (reader.u32()?, (reader.u32()?, reader.u8()?));
+            if !loans.list.contains_key(&pledge) {
+                return Err(format!("pledge {pledge:?} of no loan"));
+            }
+            loans.unsettled.insert((market, pledge));
+        }
+        Ok(loans)
+    }
+}
+
+fn write_wide(writer: &mut Writer, value: i128) {
+    writer.u64(value as u64);
+    writer.i64((value >> 64) as i64);
+}
+
+fn read_wide(reader: &mut Reader<'_>) -> Result<i128, String> {
+    let low = reader.u64()?;
+    Ok(i128::from(reader.i64()?) << 64 | i128::from(low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loan(market: u32, outcome: u8, debt: i64, shares: i64) -> Loan {
+        Loan { market, outcome, debt, shares, ..Loan::default() }
+    }
+
+    fn some() -> Loans {
+        let mut loans = Loans::default();
+        loans.put((1, 128), Some(loan(4, 0, 60, 100)));
+        loans.put((1, 129), Some(loan(4, 1, 30, 100)));
+        loans.put((2, 128), Some(loan(4, 0, 70, 100)));
+        loans.put((3, 128), Some(loan(9, 2, 50, 40)));
+        loans
+    }
+
+    #[test]
+    fn the_worst_is_who_owes_most_per_claim_and_of_equals_the_larger_then_the_first() {
+        let mut loans = some();
+        loans.put((5, 130), Some(loan(4, 0, 140, 200)));
+        loans.put((4, 130), Some(loan(4, 0, 140, 200)));
+        let order: Vec<Pledge> = loans.leg(4, 0).unwrap().worst_first().collect();
+        assert_eq!(order, [(4, 130), (5, 130), (2, 128), (1, 128)]);
+        loans.put((1, 128), Some(loan(4, 0, 99, 100)));
+        assert_eq!(loans.leg(4, 0).unwrap().worst_first().next(), Some((1, 128)));
+        assert_eq!(loans.leg(4, 0).unwrap().debt, 99 + 70 + 280);
+        // The mark stays while the only position of an outcome changes.
+        loans.set_mark(9, 2, 77, 5);
+        loans.put((3, 128), Some(loan(9, 2, 10, 40)));
+        assert_eq!(loans.leg(9, 2).map(|leg| (leg.mark, leg.len())), Some((77, 1)));
+    }
+
+    #[test]
+    fn p9_1_the_worst_outcome_is_the_one_that_leaves_most_debts_without_value() {
+        let mut loans = some();
+        // Outcome 1 wins: the 130 on outcome 0 are lost; with a third outcome everything may be.
+        assert_eq!(loans.worst_case(4, 2), 130);
+        assert_eq!(loans.worst_case(4, 3), 160);
+        // Whichever wins, 10 of the 50 are more than the claims can pay.
+        assert_eq!(loans.worst_case(9, 3), 50);
+        loans.put((2, 128), None);
+        loans.put((1, 128), None);
+        assert_eq!(loans.worst_case(4, 2), 30);
+        loans.put((1, 129), None);
+        assert_eq!((loans.worst_case(4, 2), loans.leg(4, 1)), (0, None));
+    }
+
+    #[test]
+    fn p4_6_5_an_account_is_exposed_to_the_worst_outcome_of_each_of_its_markets() {
+        let loans = some();
+        let two = |_| 2;
+        assert_eq!(loans.exposure(1, (4, 0, 0), two), 60);
+        assert_eq!(loans.exposure(1, (4, 1, 50), two), 80);
+        assert_eq!(loans.exposure(1, (7, 0, 5), two), 65);
+        assert_eq!(loans.exposure(1, (4, 0, 0), |_| 3), 90);
+        assert_eq!(loans.exposure(8, (7, 0, 5), two), 5);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut loans = some();
+        let mut due = BTreeSet::new();
+        loans.look_at(&mut due, 4, Some(17));
+        loans.set_mark(4, 0, 640, 12);
+        loans.unsettle(4, (1, 128));
+        (loans.index_e18, loans.hour_ns, loans.charged) = (-1_i128 << 70, 3_600, Some((1, 129)));
+        let mut writer = Writer::default();
+        loans.encode(&mut writer);
+        let read = Loans::decode(&mut Reader::new(&writer.bytes)).expect("sound");
+        let mut again = Writer::default();
+        read.encode(&mut again);
+        assert_eq!(writer.bytes, again.bytes);
+        assert_eq!(read.legs, loans.legs);
+        let mut rebuilt = BTreeSet::new();
+        read.due_items(&mut rebuilt);
+        assert_eq!(rebuilt, BTreeSet::from([(17, due::LOAN, 4), (3_600, due::LOAN, HOUR_ITEM)]));
+        assert_eq!(read.find(1, 0, 4, 1), Some((1, 129)));
+        assert_eq!(read.vacant(1), Some(130));
+    }
+}

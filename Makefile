@@ -14,12 +14,13 @@ endif
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-rust test-python mutations bench lint fmt runtime dev bench-tools python
+.PHONY: help up test test-rust test-python mutations million bench lint fmt runtime dev bench-tools python
 
 help:
 	@echo "make up      start Tradewind in paper mode on http://localhost:8000"
 	@echo "make test    all Rust and Python tests"
 	@echo "make mutations  breaks every listed rule in a copy of the engine; each must turn a test red"
+	@echo "make million  generated commands, a million and more, against every invariant and the reference model"
 	@echo "make bench   the numbers of the README"
 	@echo "make lint    formatting, lints and types"
 	@echo "make fmt     format everything"
@@ -37,6 +38,12 @@ test-rust: dev
 test-python: dev
 	PYTHONPATH=tests/faults $(BIN)/python -m pytest -m faults tests/node
 	$(BIN)/python -m pytest $(ARGS)
+
+# Minutes to an hour: generated commands, at least a million in each half, with every invariant audited behind each
+# batch. The first half also compares every reply, fill, event of liquidation and balance with the reference model.
+million: dev
+	TRADEWIND_MODEL_COMMANDS=$${TRADEWIND_MODEL_COMMANDS:-350000} $(BIN)/python -m pytest -q tests/model -k "million"
+	cargo test --release --quiet $(LOCKED) -p tradewind-engine --test engine -- --ignored a_million_commands --nocapture
 
 # Some minutes: one build holds all mutations, then each runs the tests that must turn red.
 mutations: dev

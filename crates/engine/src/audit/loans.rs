@@ -392,7 +392,7 @@ impl Auditor {
 
     /// I14: `max_k Σ max(0, debt − value_k)` of an outcome market, one loan after the other.
     pub(super) fn check_lent(&self, market: u32, worst_case: i64) -> Check {
-        if self.market(market)?.kind != OUTCOME {
+        if self.markets.get(market as usize).is_none_or(|market| market.kind != OUTCOME) {
             return Ok(());
         }
         let outcomes = self.market(market)?.outcome_count;

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from fastapi import Request as HttpRequest
 
-from tradewind.api.desk import Done
+from tradewind.api.desk_base import Done
 from tradewind.api.directory import Directory, NamedMarket
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import (

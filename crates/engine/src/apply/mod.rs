@@ -21,7 +21,7 @@ mod governed;
 mod hooks;
 mod keeper_acts;
 mod keepers;
-mod liquidation;
+pub(crate) mod liquidation;
 pub(crate) mod margin;
 mod markets;
 mod marks;

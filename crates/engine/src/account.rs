@@ -174,6 +174,12 @@ impl Accounts {
             .map_or(0, |balance| balance.lines[line as usize])
     }
 
+    /// Assets in which a sub-account that exists was ever posted to, ascending.
+    pub fn assets(&self, account: u32, sub: u8) -> impl Iterator<Item = u16> + '_ {
+        let sub = self.list[account as usize].sub(sub).expect("sub-account was checked to exist");
+        sub.balances.iter().map(|balance| balance.asset)
+    }
+
     /// Slots of the positions of a sub-account that exists.
     #[inline]
     pub fn positions(&self, account: u32, sub: u8) -> &[u32] {

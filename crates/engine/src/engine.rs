@@ -1,5 +1,6 @@
 //! `apply(state, command) → (result, events)`: the envelope's checks in the order of protocol P2.1.3.
 
+use crate::apply::liquidation::Liquidation;
 use crate::apply::work::Work;
 use crate::book::{Book, FastBook, Level, ReferenceBook};
 use crate::genesis::Genesis;
@@ -40,6 +41,10 @@ pub struct Engine<B: Book = FastBook> {
     pub(crate) previous_ns: i64,
     /// Token of the last Tick's continuations: what is due goes on behind them.
     pub(crate) ticking: u64,
+    /// What the bounded work of the last command spent.
+    pub(crate) effort: u32,
+    /// Room for the next liquidation: it is of no meaning.
+    pub(crate) spare_job: Option<Box<Liquidation>>,
 }
 
 /// An engine is once on the stack while it is made, in a frame below 4,096 bytes (P20). What makes it grow beyond this
@@ -74,6 +79,8 @@ impl<B: Book> Engine<B> {
             stopped: None,
             previous_ns: 0,
             ticking: 0,
+            effort: 0,
+            spare_job: None,
         }
     }
 
@@ -126,8 +133,13 @@ impl<B: Book> Engine<B> {
         self.previous_ns = self.cursor.time_ns;
         self.cursor.seq = command.seq;
         self.cursor.time_ns = command.time_ns;
+        self.effort = 0;
         self.cursor.idempotency.purge(command.time_ns);
         let answer = addressed.and_then(|kind| self.run(command, kind, output));
+        if answer.is_ok() && self.pending.is_none() && self.state.liquidations.has_looks() {
+            // Who must be looked at is, before anything else happens (P5.1).
+            self.suspend(command, command.seq, Work::Looks, output);
+        }
         self.cursor.meter(answer.as_ref().err().map(|refusal| refusal.code));
         answer
     }
@@ -450,6 +462,12 @@ impl<B: Book> Engine<B> {
 
     pub fn shard(&self) -> u16 {
         self.shard
+    }
+
+    /// Instructions that the bounded work of the last command was counted for, at most: see
+    /// [`crate::limits::EFFORT_PER_COMMAND`].
+    pub fn effort_spent(&self) -> u32 {
+        self.effort
     }
 
     /// Token that the next command must continue.

@@ -46,6 +46,7 @@ mod state;
 pub mod streams;
 pub mod streams_crash;
 pub mod streams_pool;
+pub mod streams_siege;
 pub mod token;
 pub mod trigger;
 pub mod vault;

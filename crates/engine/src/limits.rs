@@ -69,44 +69,63 @@ pub const MARKS_PER_TICK: usize = 16;
 /// Levels that a funding sample looks at on each side.
 pub const IMPACT_LEVELS: u32 = 64;
 /// Positions that one command settles in a closed market, and records that it looks at for them.
-pub const SETTLEMENTS_PER_COMMAND: u32 = 16;
+pub const SETTLEMENTS_PER_COMMAND: u32 = 6;
 pub const SETTLEMENT_LOOKS: u32 = 512;
 
-/// Actions of one command that end or reduce positions by liquidation, and candidates it looks at for them (P2.1.4).
+/// Actions of one command that end or reduce positions by liquidation, and candidates whose turn it sees (P2.1.4).
 pub const LIQUIDATIONS_PER_COMMAND: u32 = 8;
-pub const CANDIDATES_PER_COMMAND: u32 = 16;
-/// Candidates whose time has come that one command sorts.
-pub const RIPENED_PER_COMMAND: usize = 16;
-/// Crossed prices that one event looks at; the rest waits for the next Tick, which looks at this many a command.
-pub const CROSSINGS_PER_EVENT: usize = 3;
-pub const CROSSINGS_PER_COMMAND: usize = 16;
-/// Instructions that a command may spend on liquidations and leveraged fills before it is continued: what P18.1 grants
-/// less what the last action may take beyond it. The prices below are what the actions take at most, measured.
-pub const EFFORT_PER_COMMAND: u32 = 12_000;
+pub const CANDIDATES_PER_COMMAND: u32 = 32;
+/// Instructions that a command may spend on liquidations, looks and leveraged fills before it is continued: what P18.1
+/// grants less what stamping and admitting the command takes. An action begins only where what is left admits what it
+/// takes at most; these are the prices of actions, measured.
+pub const EFFORT_PER_COMMAND: u32 = 15_000;
+/// What a command may have spent when its first action begins, whatever that takes.
+pub const SMALL_EFFORT: u32 = 2_000;
 pub const FILL_EFFORT: u32 = 5_000;
 pub const OUTCOME_FILL_EFFORT: u32 = 3_000;
 pub const OUTCOME_CANCEL_EFFORT: u32 = 700;
-pub const LOOK_EFFORT: u32 = 2_500;
+/// A look at a sub-account, and beside that for each of its positions: to value it, and to move its bounds.
+pub const LOOK_EFFORT: u32 = 1_600;
+pub const SURVEY_EFFORT: u32 = 130;
+pub const BOUND_EFFORT: u32 = 280;
+/// Positions whose bounds move with the look; those of the others move in the next command.
+pub const BOUNDS_PER_LOOK: usize = 24;
+/// Positions up to which a fill looks at its owner at once, not in the next command.
+pub const FEW_POSITIONS: usize = 2;
+/// A look at a candidate that stays one, without its positions.
+pub const RIPEN_EFFORT: u32 = 700;
+/// A candidate's turn; its plan, its sale's order, and what follows the sale.
 pub const TURN_EFFORT: u32 = 500;
 pub const STRESS_EFFORT: u32 = 700;
-pub const PLAN_EFFORT: u32 = 2_000;
-pub const SALE_EFFORT: u32 = 4_000;
-pub const TAKEOVER_EFFORT: u32 = 7_000;
-/// Accounts that one Tick looks at after risk parameters changed.
-pub const SWEEP_LOOKS: u32 = 256;
+pub const PLAN_EFFORT: u32 = 1_000;
+pub const SALE_EFFORT: u32 = 1_600;
+pub const FINISH_EFFORT: u32 = 2_000;
+/// An order that is cancelled before, and an order of the account that is looked at for that.
+pub const CANCEL_EFFORT: u32 = 1_300;
+pub const SCAN_EFFORT: u32 = 24;
+/// Choosing the next position of a takeover, handing lots over, and a place of the ranking that is compared.
+pub const PART_EFFORT: u32 = 1_500;
+pub const TAKEOVER_EFFORT: u32 = 4_000;
+pub const RANK_EFFORT: u32 = 500;
+/// What a deficit takes from the stages before the winners, and a winner's profit or share.
+pub const DEFICIT_EFFORT: u32 = 3_000;
+pub const PROFIT_EFFORT: u32 = 400;
+pub const SHARE_EFFORT: u32 = 1_200;
+/// Accounts that one Tick passes after risk parameters changed, and sub-accounts of them that it looks at.
+pub const SWEEP_RECORDS: usize = 256;
+pub const SWEEP_LOOKS: u32 = 16;
 /// Opposing positions that are compared for one fill of auto-deleveraging.
 pub const ADL_LOOKS: usize = 16;
-/// Winners that one command charges with a socialised loss.
-pub const SHARES_PER_COMMAND: u32 = 16;
 /// How long a liquidation under a cascade offers its lots before it takes (P5.9), and such orders of one market at one
 /// time; what comes beyond them takes at once.
 pub const OFFER_NS: i64 = 2 * SECOND_NS;
 pub const OFFERS_PER_MARKET: usize = 16;
 /// Markets whose position the fund offers anew at one look.
 pub const FUND_ORDERS_PER_LOOK: usize = 2;
-/// Levels of each side that the cascade check adds up, and markets that one Tick checks.
+/// Levels of each side that the cascade check adds up, markets that one Tick checks, and markets that it passes for them.
 pub const CASCADE_LEVELS: u32 = 64;
-pub const CASCADES_PER_TICK: usize = 8;
+pub const CASCADE_RECORDS: usize = 64;
+pub const CASCADES_PER_TICK: usize = 2;
 
 /// Outcomes of an outcome market (P1.6.2).
 pub const OUTCOMES: (u8, u8) = (2, 64);

@@ -118,6 +118,25 @@ fn guarded<B: Book>(engine: &mut Engine<B>, work: impl FnOnce(&mut Engine<B>)) -
     Ok(())
 }
 
+/// Stamps and applies `commands` one by one, each of them and each continuation by `apply`: what single commands cost.
+/// Unlike [`apply_batch`] it neither advances time nor catches a broken invariant.
+pub fn apply_singly<B: Book>(
+    engine: &mut Engine<B>,
+    commands: &[Command],
+    time_ns: i64,
+    mut apply: impl FnMut(&mut Engine<B>, &Command),
+) {
+    for command in commands {
+        let mut next = Some(*command);
+        while let Some(mut stamped) = next {
+            (stamped.seq, stamped.time_ns) = (engine.next_seq(), time_ns);
+            apply(engine, &stamped);
+            let token = engine.pending_token().filter(|_| !engine.collects_batch());
+            next = token.map(|token| own(engine, Kind::Continue).with(&Continue { token }));
+        }
+    }
+}
+
 fn own<B: Book>(engine: &Engine<B>, kind: Kind) -> Command {
     Command { principal: engine.system_principal(), shard: engine.shard(), ..Command::new(kind) }
 }

@@ -14,6 +14,7 @@ use crate::market::{decode_pause, encode_pause, status, Archives, Market, Market
 use crate::order::{decode_order, OrderStore};
 use crate::resolution::closing_due;
 use crate::roles::Roles;
+use crate::wire::command::asset_flag;
 use crate::wire::error::Code;
 
 /// A registered asset.
@@ -30,6 +31,16 @@ pub struct Asset {
     pub feed: u32,
     /// Micro-units that one sub-account may count as collateral; 0 = no cap.
     pub collateral_cap: i64,
+}
+
+impl Asset {
+    /// Whether for keeping positions an amount of this asset counts as itself, owned or owed (P1.4.5).
+    #[inline]
+    pub fn is_money(&self) -> bool {
+        let [_, owned, _, owed] = self.weights_bp;
+        let whole = owned == 10_000 && owed == 10_000 && self.collateral_cap == 0;
+        whole && self.flags & asset_flag::SETTLEMENT != 0
+    }
 }
 
 /// "No feed".
@@ -167,7 +178,7 @@ impl<B: Book> State<B> {
         self.detector.encode(&mut writer);
         self.keepers.encode(&mut writer);
         self.governance.encode(&mut writer);
-        self.liquidations.encode(&self.accounts, &mut writer);
+        self.liquidations.encode(&self.accounts, &self.perps, &mut writer);
         self.triggers.encode(&mut writer);
         self.perps.encode(&mut writer);
         self.claims.encode(&mut writer);

@@ -448,6 +448,13 @@ impl<B: Book> Engine<B> {
         paused.chain(halted).chain(short).fold(Cell::Allowed, Cell::stricter)
     }
 
+    /// Whether a pause keeps SYSTEM from liquidating in a market: of the matrix, only rows of pauses ever do.
+    pub(crate) fn pauses_liquidation(&self, market: u32) -> bool {
+        let refuses =
+            |pause: &Pause| pause_cell(pause.level, pause.categories, Action::Liquidate) == Cell::Refused;
+        self.state.halts.in_force != 0 && self.pauses(Some(market)).any(refuses)
+    }
+
     /// New risk by an order that the engine itself sends now: a fired one, or a slice. Pauses hold them back before.
     ///
     /// # Errors

@@ -37,14 +37,14 @@ impl<B: Book> Engine<B> {
             self.refresh_mark(command, market, output);
             self.note_market_prices(market);
         }
-        self.watch_index(command, feed, output);
+        self.watch_index(feed);
         self.halts_after_index(command, feed, output);
     }
 
     /// After the mark of a market has changed.
     pub(crate) fn after_mark(&mut self, command: &Command, market: u32, output: &mut Output) {
         self.state.perps.set_dirty(market);
-        self.watch_mark(command, market, output);
+        self.watch_mark(command, market);
         self.note_market_prices(market);
         self.halts_after_mark(command, market, output);
     }
@@ -62,7 +62,7 @@ impl<B: Book> Engine<B> {
     #[inline(never)]
     pub(crate) fn after_position(&mut self, command: &Command, slot: u32, before: i64, output: &mut Output) {
         let Position { account, sub, market, lots, .. } = *self.state.perps.at(slot);
-        self.note_rank(slot);
+        self.note_moved(slot);
         self.look_behind(command, slot, (account, sub), output);
         // Smaller, or turned to the other side: what only reduces may be too much now.
         if lots.abs() < before.abs() || (lots ^ before) < 0 && before != 0 {
@@ -71,9 +71,9 @@ impl<B: Book> Engine<B> {
     }
 
     /// After the funding index of a market has moved.
-    pub(crate) fn after_funding(&mut self, command: &Command, market: u32, delta: i128, output: &mut Output) {
+    pub(crate) fn after_funding(&mut self, market: u32, delta: i128) {
         self.state.perps.set_dirty(market);
-        self.watch_funding(command, market, delta, output);
+        self.watch_funding(market, delta);
     }
 
     /// After money came to or left a sub-account other than by its positions.

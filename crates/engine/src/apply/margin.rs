@@ -143,7 +143,7 @@ impl<B: Book> Engine<B> {
 
     /// The state of the feed that prices a market; the worst without an index.
     #[inline]
-    fn feed_state_of(&self, feed: u32) -> u8 {
+    pub(super) fn feed_state_of(&self, feed: u32) -> u8 {
         self.quote_of(feed).map_or(u8::MAX, |quote| quote.state)
     }
 
@@ -185,7 +185,7 @@ impl<B: Book> Engine<B> {
         self.state.governance.suitable(account, self.cursor.time_ns)
     }
 
-    fn add_collateral(&self, asset: &Asset, amount: i64, weights: Weights, health: &mut Health) {
+    pub(super) fn add_collateral(&self, asset: &Asset, amount: i64, weights: Weights, health: &mut Health) {
         let careful = weights != Weights::Maintenance;
         let [initial_asset, maintenance_asset, initial_owed, maintenance_owed] = asset.weights_bp;
         let weight = match (amount > 0, careful) {
@@ -216,9 +216,7 @@ impl<B: Book> Engine<B> {
 
     /// Whether for keeping positions an amount of this asset counts as itself, owned or owed.
     pub(crate) fn is_money(&self, asset: u16) -> bool {
-        let asset = &self.state.assets[asset as usize];
-        let whole = asset.weights_bp[1] == 10_000 && asset.weights_bp[3] == 10_000;
-        asset.flags & asset_flag::SETTLEMENT != 0 && whole && asset.collateral_cap == 0
+        self.state.assets[asset as usize].is_money()
     }
 
     /// Price of an asset in micro-settlement per whole unit and its feed's state; None when it has none.

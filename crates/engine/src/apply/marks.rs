@@ -251,7 +251,7 @@ impl<B: Book> Engine<B> {
             sample_sum_ppb,
         };
         output.emit(command, EventKind::FundingIndexUpdated, Subject::market(market), &body);
-        self.after_funding(command, market, delta, output);
+        self.after_funding(market, delta);
     }
 }
 

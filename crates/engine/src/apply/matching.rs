@@ -7,7 +7,7 @@ use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
 use crate::ledger::{line, post_between, post_line, post_system_lines};
-use crate::limits::{FILL_EFFORT, OUTCOME_CANCEL_EFFORT, OUTCOME_FILL_EFFORT};
+use crate::limits::{CANCEL_EFFORT, FILL_EFFORT, OUTCOME_CANCEL_EFFORT, OUTCOME_FILL_EFFORT};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
 use crate::math::mul_div_floor;
 use crate::order::{flag, Order, NONE};
@@ -59,12 +59,17 @@ impl<B: Book> Engine<B> {
                 break;
             }
             let special = (maker.flags | taker.order.flags) & flag::SPECIAL != 0;
-            let spent = budget.fills == 0 || effort != 0 && budget.is_spent();
+            let effort =
+                if maker.flags & flag::OFFER == 0 { effort } else { effort + self.offer_effort(&maker) };
+            let spent = budget.fills == 0 || effort != 0 && !budget.admits(effort);
             if spent || budget.cancels < if special { PAIR_CANCELS } else { 1 } {
                 return false;
             }
             if maker.expiry_ns != 0 && maker.expiry_ns <= command.time_ns {
                 budget.cancels -= self.cancel_slot(command, slot, cancel_reason::EXPIRY, output);
+                if leveraged {
+                    budget.spend(CANCEL_EFFORT);
+                }
                 continue;
             }
             if maker.price < taker.low || maker.price > taker.high {
@@ -117,9 +122,10 @@ impl<B: Book> Engine<B> {
 
     /// As [`Engine::fill_effort`], of the cancel of an order.
     fn cancel_effort(&self, slot: u32) -> u32 {
-        match self.has_outcomes(self.state.orders[slot].market) {
-            true => OUTCOME_CANCEL_EFFORT,
-            false => 0,
+        match self.state.markets.list[self.state.orders[slot].market as usize].kind {
+            kind::SPOT => 0,
+            kind::PERPETUAL => CANCEL_EFFORT,
+            _ => OUTCOME_CANCEL_EFFORT,
         }
     }
 

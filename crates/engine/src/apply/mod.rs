@@ -22,7 +22,7 @@ mod hooks;
 mod keeper_acts;
 mod keepers;
 mod leverage;
-mod liquidation;
+pub(crate) mod liquidation;
 pub(crate) mod margin;
 mod markets;
 mod marks;

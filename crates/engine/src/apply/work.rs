@@ -7,7 +7,7 @@ use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::{
     AUCTION_LEVELS_PER_COMMAND, CANCELS_PER_COMMAND, DUE_PER_COMMAND, EFFORT_PER_COMMAND, FILLS_PER_COMMAND,
-    LIQUIDATIONS_PER_COMMAND, LOOK_EFFORT,
+    LIQUIDATIONS_PER_COMMAND, SMALL_EFFORT,
 };
 use crate::order::Order;
 use crate::output::{Output, Subject};
@@ -29,11 +29,11 @@ pub enum Work {
     Uncross(Uncross),
     Due,
     /// One liquidation.
-    Liquidate(Liquidation),
+    Liquidate(Box<Liquidation>),
     /// Candidates whose time has come, worst first.
     LiquidateQueue,
-    /// Prices that a mark crossed.
-    Crossings,
+    /// Sub-accounts that a mark, an index or a fill asks to look at.
+    Looks,
     /// Positions and marks that changed, as coverage sees them.
     Stress,
 }
@@ -116,7 +116,7 @@ pub struct Budget {
     /// Price levels of a call auction.
     pub levels: u32,
     pub liquidations: u32,
-    /// Instructions for what costs more than its number says: leveraged fills and liquidations.
+    /// Instructions spent on what costs more than its number says: leveraged fills and liquidations.
     effort: u32,
 }
 
@@ -128,25 +128,27 @@ impl Budget {
             due: DUE_PER_COMMAND,
             levels: AUCTION_LEVELS_PER_COMMAND,
             liquidations: LIQUIDATIONS_PER_COMMAND,
-            effort: EFFORT_PER_COMMAND,
+            effort: 0,
         }
     }
 
     /// Counts what an action takes.
     #[inline]
     pub fn spend(&mut self, effort: u32) {
-        self.effort = self.effort.saturating_sub(effort);
+        self.effort = self.effort.saturating_add(effort);
     }
 
-    /// Looks at sub-accounts that are left.
-    pub fn looks(&self) -> u32 {
-        self.effort / LOOK_EFFORT
+    /// Whether an action that takes so much still belongs to this command. The first one of a command does, whatever it
+    /// takes: else nothing would ever go on.
+    #[inline]
+    pub fn admits(&self, effort: u32) -> bool {
+        self.effort + effort.min(EFFORT_PER_COMMAND - SMALL_EFFORT) <= EFFORT_PER_COMMAND
     }
 
     /// Whether the next action belongs to the next command.
     #[inline]
     pub fn is_spent(&self) -> bool {
-        self.effort == 0
+        self.effort >= EFFORT_PER_COMMAND
     }
 }
 
@@ -155,7 +157,20 @@ impl<B: Book> Engine<B> {
     ///
     /// Kinds of work stand in functions that are never inlined: this frame would hold those of all of them (P20).
     pub(crate) fn do_work(&mut self, command: &Command, token: u64, work: Work, output: &mut Output) {
+        self.do_work_after(command, token, work, 0, output);
+    }
+
+    /// [`Engine::do_work`] of a command that has spent `effort` already.
+    pub(crate) fn do_work_after(
+        &mut self,
+        command: &Command,
+        token: u64,
+        work: Work,
+        effort: u32,
+        output: &mut Output,
+    ) {
         let mut budget = Budget::full();
+        budget.spend(effort);
         let mut next = Some(work);
         while let Some(work) = next {
             let (rest, exhausted) = match work {
@@ -191,7 +206,7 @@ impl<B: Book> Engine<B> {
                     }
                 }
                 Work::LiquidateQueue => self.liquidate_queue(command, &mut budget, output),
-                Work::Crossings => self.look_at_crossings(command, &mut budget, output),
+                Work::Looks => (self.look_at_pending(command, &mut budget, output), true),
                 Work::Stress => self.look_at_stress(command, &mut budget, output),
             };
             if exhausted || budget.is_spent() {
@@ -200,10 +215,11 @@ impl<B: Book> Engine<B> {
                 if let Some(rest) = rest.or(goes_on.then_some(Work::Due)) {
                     self.suspend(command, token, rest, output);
                 }
-                return;
+                break;
             }
             next = rest;
         }
+        self.effort = self.effort.saturating_add(budget.effort);
     }
 
     /// Keeps unfinished work for the next command.

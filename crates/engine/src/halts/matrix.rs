@@ -141,3 +141,17 @@ pub const fn pause_cell(level: u8, categories: u8, action: Action) -> Cell {
     }
     cell(state, action)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_halts_only_a_freeze_and_the_mask_of_a_pause_refuse_liquidation() {
+        for state in HaltState::ALL {
+            let refuses = cell(state, Action::Liquidate) == Cell::Refused;
+            assert_eq!(refuses, state == HaltState::Freeze, "{state:?}");
+        }
+        assert_eq!(pause_cell(2, category::LIQUIDATION, Action::Liquidate), Cell::Refused);
+    }
+}

@@ -7,13 +7,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::watch::Owner;
+use super::StepTimes;
 use crate::order::NONE;
 
 /// A sub-account below its maintenance margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub owner: Owner,
-    /// Its market with the largest maintenance margin, and its lots there.
+    /// Its market with the largest maintenance margin, and its signed lots there.
     pub market: u32,
     pub lots: i64,
     /// E/MM when it was last looked at.
@@ -29,10 +30,18 @@ pub struct Candidate {
     /// Its turn has come; whether its numbers are in the heap.
     ripe: bool,
     heaped: bool,
-    /// It has moments of steps.
-    pub stepped: bool,
-    /// It has one position, whose price is sure: nothing but its market's rate can make a sale wait.
+    /// The market that a step reduced first ([`NONE`] = no step yet), and the moments of the steps there.
+    pub step_market: u32,
+    pub step: StepTimes,
+    /// Steps reduced other markets too: their moments are kept apart.
+    pub stepped_elsewhere: bool,
+    /// It has one position, whose price is sure, and its numbers are small: nothing but its market's rate can make a sale
+    /// wait.
     pub plain: bool,
+    /// Of a plain one: equity and margin when it was last looked at, micro-quote. Nothing in a snapshot: its turn begins
+    /// with a look.
+    pub equity: i64,
+    pub maintenance: i64,
 }
 
 impl Candidate {
@@ -57,9 +66,19 @@ impl Candidate {
             next: NONE,
             ripe: false,
             heaped: false,
-            stepped: false,
+            step_market: NONE,
+            step: StepTimes::NONE,
+            stepped_elsewhere: false,
             plain: false,
+            equity: 0,
+            maintenance: 0,
         }
+    }
+
+    /// Whether a step has reduced it since it was flagged.
+    #[inline]
+    pub fn is_stepped(&self) -> bool {
+        self.step_market != NONE
     }
 
     /// The worst is the least: lowest E/MM, then larger notional, then lower id.
@@ -154,6 +173,7 @@ impl Candidates {
         let changed = (known.ratio_ppm, known.notional) != (seen.ratio_ppm, seen.notional);
         (known.ratio_ppm, known.notional) = (seen.ratio_ppm, seen.notional);
         (known.market, known.lots, known.plain) = (seen.market, seen.lots, seen.plain);
+        (known.equity, known.maintenance) = (seen.equity, seen.maintenance);
         if changed && known.heaped {
             let key = known.key(slot);
             self.push(key);
@@ -175,14 +195,18 @@ impl Candidates {
         self.lines.first_key_value().map(|(&ready_ns, _)| ready_ns)
     }
 
-    /// Takes one whose moment has come out of its line; [`Candidates::enter`] makes it one of those to act on.
+    /// The first whose moment has come.
     #[inline]
-    pub fn ripen(&mut self, now_ns: i64) -> Option<u32> {
+    pub fn next_ripe(&self, now_ns: i64) -> Option<u32> {
         let (_, line) = self.lines.first_key_value().filter(|(&ready_ns, _)| ready_ns <= now_ns)?;
-        let slot = line.first;
+        Some(line.first)
+    }
+
+    /// Takes one that waits out of its line; [`Candidates::enter`] makes it one of those to act on.
+    #[inline]
+    pub fn ripen(&mut self, slot: u32) {
         self.leave_line(slot);
         self.at_mut(slot).ripe = true;
-        Some(slot)
     }
 
     /// Puts a ripe candidate among those to act on.
@@ -307,6 +331,13 @@ mod tests {
         candidates.waiting().map(|(_, candidate)| candidate.owner).collect()
     }
 
+    fn ripen_all(candidates: &mut Candidates, now_ns: i64) {
+        while let Some(slot) = candidates.next_ripe(now_ns) {
+            candidates.ripen(slot);
+            candidates.enter(slot);
+        }
+    }
+
     fn drained(candidates: &mut Candidates) -> Vec<Owner> {
         let mut owners = Vec::new();
         while let Some(found) = candidates.pop_worst() {
@@ -343,10 +374,8 @@ mod tests {
             let slot = all.add(Candidate { notional, ..candidate(owner, ratio, 10) });
             assert_eq!(all.at(slot).owner, owner);
         }
-        assert_eq!(all.ripen(9), None);
-        while let Some(slot) = all.ripen(10) {
-            all.enter(slot);
-        }
+        assert_eq!(all.next_ripe(9), None);
+        ripen_all(&mut all, 10);
         assert_eq!(drained(&mut all), [5, 2, 4, 3, 1]);
     }
 
@@ -355,9 +384,7 @@ mod tests {
         let mut all = Candidates::default();
         let slots: Vec<u32> =
             (0..6).map(|owner| all.add(candidate(owner, 100 + i64::from(owner), 1))).collect();
-        while let Some(slot) = all.ripen(1) {
-            all.enter(slot);
-        }
+        ripen_all(&mut all, 1);
         all.refresh(slots[5], &candidate(5, 1, 1));
         all.refresh(slots[0], &candidate(0, 500, 1));
         all.refresh(slots[1], &candidate(1, 102, 1));
@@ -379,9 +406,7 @@ mod tests {
         let mut expected: Vec<(i64, Owner)> =
             all.table.iter().map(|candidate| (candidate.ratio_ppm, candidate.owner)).collect();
         expected.sort_unstable();
-        while let Some(slot) = all.ripen(1) {
-            all.enter(slot);
-        }
+        ripen_all(&mut all, 1);
         let expected: Vec<Owner> = expected.into_iter().map(|(_, owner)| owner).collect();
         assert_eq!(drained(&mut all), expected);
     }

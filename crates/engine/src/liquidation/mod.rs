@@ -1,6 +1,7 @@
 //! Candidates, tranches, rate limits and takeovers (protocol P5).
 
 pub mod candidates;
+pub mod ladder;
 pub mod rank;
 pub mod step;
 pub mod watch;
@@ -15,8 +16,9 @@ use crate::perp::margin::{div_floor, product};
 use crate::perp::{PerpMarket, Perps, Position};
 use crate::state::{due, Due};
 use candidates::{Candidate, Candidates};
+use ladder::Ladder;
 use step::{rate_limit, Deviation};
-use watch::{account_of, owner, Bounds, Ladder, Owner, UNWATCHED};
+use watch::{account_of, owner, Owner};
 
 /// "No account": a step that the engine itself takes, a fund that is not open yet.
 pub const NOBODY: u32 = u32::MAX;
@@ -25,8 +27,6 @@ pub const NOBODY: u32 = u32::MAX;
 pub mod due_id {
     /// Sub-accounts that SYSTEM liquidates now.
     pub const QUEUE: u64 = 0;
-    /// Prices that were crossed and are not looked at yet.
-    pub const CROSSINGS: u64 = 1;
     /// The fund's positions.
     pub const FUND: u64 = 2;
 }
@@ -99,8 +99,98 @@ impl MarketState {
     }
 }
 
+/// Sub-accounts that must be looked at, by what asks for it. The command that finds one is continued until none is left.
+#[derive(Clone, Debug, Default)]
+pub struct PendingLooks {
+    /// Markets and assets with bounds that their price has crossed.
+    markets: BTreeSet<u32>,
+    assets: BTreeSet<u16>,
+    /// Owners of more positions than a fill looks at, with the look's `fresh`, and owners of more than a look moves the
+    /// bounds of.
+    owners: BTreeMap<Owner, bool>,
+    bounds: BTreeMap<Owner, BoundsLeft>,
+    /// Entries of all of them.
+    count: usize,
+}
+
+/// Bounds that are still to be moved.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundsLeft {
+    /// Place of the next position.
+    pub next: usize,
+    /// As [`watch::Exposure::bounds`] takes it, None = none needed.
+    pub share: Option<i64>,
+    pub ratio_ppm: i64,
+    pub fresh: bool,
+}
+
+/// What to look at next.
+#[derive(Clone, Copy, Debug)]
+pub enum Look {
+    Bounds(Owner, BoundsLeft),
+    Owner(Owner, bool),
+    Market(u32),
+    Asset(u16),
+}
+
+impl PendingLooks {
+    pub fn add_market(&mut self, market: u32) {
+        self.count += usize::from(self.markets.insert(market));
+    }
+
+    pub fn add_asset(&mut self, asset: u16) {
+        self.count += usize::from(self.assets.insert(asset));
+    }
+
+    pub fn add_owner(&mut self, owner: Owner, fresh: bool) {
+        let known = self.owners.insert(owner, fresh);
+        self.count += usize::from(known.is_none());
+        if known == Some(true) {
+            self.owners.insert(owner, true);
+        }
+    }
+
+    /// The bounds of an owner that are left, if any; others that were left of it are forgotten.
+    pub fn set_bounds_left(&mut self, owner: Owner, left: Option<BoundsLeft>) {
+        let (was, is) = match left {
+            Some(left) => (self.bounds.insert(owner, left).is_some(), true),
+            None if self.bounds.is_empty() => return,
+            None => (self.bounds.remove(&owner).is_some(), false),
+        };
+        self.count = self.count + usize::from(is) - usize::from(was);
+    }
+
+    /// What comes next: bounds that are half moved first.
+    pub fn first(&self) -> Option<Look> {
+        if let Some((&owner, &left)) = self.bounds.first_key_value() {
+            return Some(Look::Bounds(owner, left));
+        }
+        if let Some((&owner, &fresh)) = self.owners.first_key_value() {
+            return Some(Look::Owner(owner, fresh));
+        }
+        let market = self.markets.first().map(|&market| Look::Market(market));
+        market.or_else(|| self.assets.first().map(|&asset| Look::Asset(asset)))
+    }
+
+    /// It is done.
+    pub fn remove(&mut self, look: Look) {
+        let removed = match look {
+            Look::Bounds(owner, _) => self.bounds.remove(&owner).is_some(),
+            Look::Owner(owner, _) => self.owners.remove(&owner).is_some(),
+            Look::Market(market) => self.markets.remove(&market),
+            Look::Asset(asset) => self.assets.remove(&asset),
+        };
+        self.count -= usize::from(removed);
+    }
+
+    /// The command that asked for looks is taken back.
+    pub fn clear(&mut self) {
+        *self = PendingLooks::default();
+    }
+}
+
 /// Moments of the steps that reduced one position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepTimes {
     /// When the last tranche was sold; i64::MIN = none.
     pub last_ns: i64,
@@ -111,12 +201,35 @@ pub struct StepTimes {
     pub offer: u64,
     pub offer_ns: i64,
     pub offer_lots: i64,
+    /// Account of the keeper whose step placed that order and who earns with its fills (P5.7); [`NOBODY`] = none.
+    pub offer_keeper: u32,
 }
 
 impl StepTimes {
     /// Before the first step.
-    pub const NONE: StepTimes =
-        StepTimes { last_ns: i64::MIN, begun_ns: 0, offer: 0, offer_ns: 0, offer_lots: 0 };
+    pub const NONE: StepTimes = StepTimes {
+        last_ns: i64::MIN,
+        begun_ns: 0,
+        offer: 0,
+        offer_ns: 0,
+        offer_lots: 0,
+        offer_keeper: NOBODY,
+    };
+
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.offer);
+        let moments = [self.last_ns, self.begun_ns, self.offer_ns, self.offer_lots];
+        moments.into_iter().for_each(|value| writer.i64(value));
+        writer.u32(self.offer_keeper);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        let offer = reader.u64()?;
+        let (last_ns, begun_ns) = (reader.i64()?, reader.i64()?);
+        let (offer_ns, offer_lots) = (reader.i64()?, reader.i64()?);
+        let offer_keeper = reader.u32()?;
+        Ok(StepTimes { last_ns, begun_ns, offer, offer_ns, offer_lots, offer_keeper })
+    }
 }
 
 /// Business state of this concern.
@@ -127,11 +240,10 @@ pub struct Liquidations {
     pub candidates: Candidates,
     /// Levels of a snapshot, until the accounts are known that keep them.
     decoded_levels: Vec<(Owner, u8)>,
-    pub steps: BTreeMap<(Owner, u32), StepTimes>,
-    /// Markets and assets whose crossed prices wait for the next Tick.
-    pub crossings: BTreeSet<u32>,
-    pub asset_crossings: BTreeSet<u16>,
-    crossings_ns: i64,
+    /// Moments of steps in markets other than the first that a candidate's steps reduced.
+    steps: BTreeMap<(Owner, u32), StepTimes>,
+    /// Who must be looked at before the command after this one; nothing between commands.
+    pub pending: PendingLooks,
     /// Prices of collateral behind which an owner is looked at again.
     collateral_of: BTreeMap<(Owner, u16), i64>,
     collateral: BTreeSet<(u16, i64, Owner)>,
@@ -140,6 +252,8 @@ pub struct Liquidations {
     /// Account that holds what insurance took over.
     pub fund: u32,
     pub fund_ns: i64,
+    /// Place of the market whose cascade is measured next.
+    pub cascade_next: u32,
     /// Runs of the queue so far, of no meaning between commands.
     run: u64,
     /// The market from which on the fund looks at its orders next.
@@ -156,14 +270,13 @@ impl Default for Liquidations {
             candidates: Candidates::default(),
             decoded_levels: Vec::new(),
             steps: BTreeMap::new(),
-            crossings: BTreeSet::new(),
-            asset_crossings: BTreeSet::new(),
-            crossings_ns: 0,
+            pending: PendingLooks::default(),
             collateral_of: BTreeMap::new(),
             collateral: BTreeSet::new(),
             sweep: NOBODY,
             fund: NOBODY,
             fund_ns: 0,
+            cascade_next: 0,
             run: 0,
             fund_next: 0,
             busy: None,
@@ -198,7 +311,7 @@ impl Liquidations {
 
     /// Flags an owner that is not flagged.
     pub fn flag(&mut self, accounts: &mut Accounts, perps: &Perps, seen: Candidate) {
-        self.count_pending(perps, seen.market, seen.lots);
+        self.count_pending(perps, seen.market, seen.lots.abs());
         let slot = self.candidates.add(seen);
         sub_of(accounts, seen.owner).candidate = slot;
     }
@@ -208,8 +321,8 @@ impl Liquidations {
     pub fn refresh(&mut self, perps: &Perps, slot: u32, seen: &Candidate) {
         let &Candidate { market, lots, .. } = self.candidates.at(slot);
         if (market, lots) != (seen.market, seen.lots) {
-            self.count_pending(perps, market, -lots);
-            self.count_pending(perps, seen.market, seen.lots);
+            self.count_pending(perps, market, -lots.abs());
+            self.count_pending(perps, seen.market, seen.lots.abs());
         }
         self.candidates.refresh(slot, seen);
     }
@@ -243,11 +356,34 @@ impl Liquidations {
             return None;
         }
         let old = self.candidates.remove(std::mem::replace(&mut sub.candidate, NONE));
-        self.count_pending(perps, old.market, -old.lots);
-        if old.stepped {
+        self.count_pending(perps, old.market, -old.lots.abs());
+        if old.stepped_elsewhere {
             self.forget_steps(owner);
         }
         Some(old)
+    }
+
+    /// Moments of a candidate's steps in a market.
+    #[inline]
+    pub fn step_times(&self, slot: u32, market: u32) -> StepTimes {
+        let candidate = self.candidates.at(slot);
+        if candidate.step_market == market {
+            return candidate.step;
+        }
+        match candidate.stepped_elsewhere {
+            true => self.steps.get(&(candidate.owner, market)).copied().unwrap_or(StepTimes::NONE),
+            false => StepTimes::NONE,
+        }
+    }
+
+    pub fn set_step_times(&mut self, slot: u32, market: u32, times: StepTimes) {
+        let candidate = self.candidates.at_mut(slot);
+        if candidate.step_market == market || candidate.step_market == NONE {
+            (candidate.step_market, candidate.step) = (market, times);
+            return;
+        }
+        candidate.stepped_elsewhere = true;
+        self.steps.insert((candidate.owner, market), times);
     }
 
     /// The moments of an owner's steps mean nothing once it is no candidate.
@@ -276,16 +412,10 @@ impl Liquidations {
         self.armed_ns = 0;
     }
 
-    /// Remembers that crossed prices wait, from this moment on.
-    pub fn arm_crossings(&mut self, now_ns: i64, queue: &mut BTreeSet<Due>) {
-        if self.crossings_ns == 0 {
-            self.crossings_ns = now_ns;
-            queue.insert((now_ns, due::LIQUIDATION, due_id::CROSSINGS));
-        }
-    }
-
-    pub fn crossings_taken(&mut self) {
-        self.crossings_ns = 0;
+    /// Whether somebody must be looked at before anything else happens.
+    #[inline]
+    pub fn has_looks(&self) -> bool {
+        self.pending.count != 0
     }
 
     /// Moves the moment at which the fund works its positions off; 0 = none.
@@ -344,7 +474,7 @@ impl Liquidations {
         of_asset.last().filter(|entry| entry.1 >= price).map(|entry| entry.2)
     }
 
-    pub fn encode(&self, accounts: &Accounts, writer: &mut Writer) {
+    pub fn encode(&self, accounts: &Accounts, perps: &Perps, writer: &mut Writer) {
         writer.len(self.markets.len());
         for market in &self.markets {
             let Deviation { mean_e6, variance, time_ns } = market.deviation;
@@ -366,6 +496,7 @@ impl Liquidations {
                 writer.i64(expiry_ns);
                 writer.u64(order);
             }
+            market.ladder.encode(perps, writer);
         }
         writer.len(self.candidates.len());
         for (_, candidate) in self.candidates.waiting() {
@@ -373,6 +504,8 @@ impl Liquidations {
             writer.u32(owner);
             writer.u32(market);
             [ratio_ppm, notional, flagged_ns, ready_ns, lots].into_iter().for_each(|value| writer.i64(value));
+            writer.u32(candidate.step_market);
+            candidate.step.encode(writer);
         }
         writer.len(levels(accounts).count());
         for (owner, level) in levels(accounts) {
@@ -383,9 +516,7 @@ impl Liquidations {
         for (&(owner, market), times) in &self.steps {
             writer.u32(owner);
             writer.u32(market);
-            writer.u64(times.offer);
-            let moments = [times.last_ns, times.begun_ns, times.offer_ns, times.offer_lots];
-            moments.into_iter().for_each(|value| writer.i64(value));
+            times.encode(writer);
         }
         writer.len(self.collateral_of.len());
         for (&(owner, asset), &bound) in &self.collateral_of {
@@ -393,15 +524,11 @@ impl Liquidations {
             writer.u16(asset);
             writer.i64(bound);
         }
-        writer.len(self.crossings.len());
-        self.crossings.iter().for_each(|&market| writer.u32(market));
-        writer.len(self.asset_crossings.len());
-        self.asset_crossings.iter().for_each(|&asset| writer.u16(asset));
-        writer.i64(self.crossings_ns);
         writer.u32(self.sweep);
         writer.u32(self.fund);
         writer.i64(self.fund_ns);
         writer.u32(self.fund_next);
+        writer.u32(self.cascade_next);
     }
 
     /// Sets of positions come back by [`Liquidations::attach`].
@@ -425,39 +552,37 @@ impl Liquidations {
                 cascade_ns,
                 missed_s,
                 offers,
+                ladder: Ladder::decode(reader)?,
                 ..MarketState::default()
             });
         }
-        for _ in 0..reader.len(48)? {
+        for _ in 0..reader.len(88)? {
             let (owner, market) = (reader.u32()?, reader.u32()?);
             let (ratio_ppm, notional) = (reader.i64()?, i128::from(reader.i64()?));
             let moments = (reader.i64()?, reader.i64()?);
-            all.candidates.add(Candidate::seen(owner, (market, reader.i64()?), ratio_ppm, notional, moments));
+            let largest = (market, reader.i64()?);
+            let step_market = reader.u32()?;
+            let step = StepTimes::decode(reader)?;
+            let slot = all.candidates.add(Candidate::seen(owner, largest, ratio_ppm, notional, moments));
+            let known = all.candidates.at_mut(slot);
+            (known.step_market, known.step) = (step_market, step);
         }
         for _ in 0..reader.len(5)? {
             all.decoded_levels.push((reader.u32()?, reader.u8()?));
         }
-        for _ in 0..reader.len(48)? {
-            let (key, offer) = ((reader.u32()?, reader.u32()?), reader.u64()?);
-            let (last_ns, begun_ns) = (reader.i64()?, reader.i64()?);
-            let (offer_ns, offer_lots) = (reader.i64()?, reader.i64()?);
-            all.steps.insert(key, StepTimes { last_ns, begun_ns, offer, offer_ns, offer_lots });
+        for _ in 0..reader.len(52)? {
+            let key = (reader.u32()?, reader.u32()?);
+            all.steps.insert(key, StepTimes::decode(reader)?);
         }
         for _ in 0..reader.len(14)? {
             let (owner, asset, bound) = (reader.u32()?, reader.u16()?, reader.i64()?);
             all.watch_collateral(owner, asset, Some(bound));
         }
-        for _ in 0..reader.len(4)? {
-            all.crossings.insert(reader.u32()?);
-        }
-        for _ in 0..reader.len(2)? {
-            all.asset_crossings.insert(reader.u16()?);
-        }
-        all.crossings_ns = reader.i64()?;
         all.sweep = reader.u32()?;
         all.fund = reader.u32()?;
         all.fund_ns = reader.i64()?;
         all.fund_next = reader.u32()?;
+        all.cascade_next = reader.u32()?;
         Ok(all)
     }
 
@@ -474,12 +599,15 @@ impl Liquidations {
             }
             let owner = owner(position.account, position.sub);
             let market = self.market_mut(place);
-            market.ladder.set(owner, UNWATCHED, position.watch);
             position.rank = rank_of(position, unit);
             if position.rank != UNRANKED {
                 market.ranks.insert((position.rank.0, position.rank.1, owner));
             }
         });
+        for place in 0..self.markets.len().min(perps.markets.len()) {
+            let market = perps.markets[place].market;
+            self.markets[place].ladder.attach(perps, market)?;
+        }
         for (owner, level) in std::mem::take(&mut self.decoded_levels) {
             known_sub(accounts, owner)?.level = level;
         }
@@ -490,12 +618,12 @@ impl Liquidations {
             if std::mem::replace(&mut sub.candidate, slot) != NONE {
                 return Err(format!("sub-account {:#x} is a candidate twice", candidate.owner));
             }
-            self.count_pending(perps, candidate.market, candidate.lots);
+            self.count_pending(perps, candidate.market, candidate.lots.abs());
         }
         for &(owner, _) in self.steps.keys() {
             let slot = known_sub(accounts, owner)?.candidate;
             if slot != NONE {
-                self.candidates.at_mut(slot).stepped = true;
+                self.candidates.at_mut(slot).stepped_elsewhere = true;
             }
         }
         self.armed_ns = self.candidates.first_ns().unwrap_or(0);
@@ -504,11 +632,7 @@ impl Liquidations {
 
     /// What of this state is due some day; the queue is rebuilt from it.
     pub fn due_items(&self, due: &mut BTreeSet<Due>) {
-        let items = [
-            (self.candidates.first_ns().unwrap_or(0), due_id::QUEUE),
-            (self.crossings_ns, due_id::CROSSINGS),
-            (self.fund_ns, due_id::FUND),
-        ];
+        let items = [(self.candidates.first_ns().unwrap_or(0), due_id::QUEUE), (self.fund_ns, due_id::FUND)];
         for (due_ns, id) in items.into_iter().filter(|item| item.0 != 0) {
             due.insert((due_ns, due::LIQUIDATION, id));
         }
@@ -534,14 +658,6 @@ fn levels(accounts: &Accounts) -> impl Iterator<Item = (Owner, u8)> + '_ {
         let published = entry.subs().filter(|sub| sub.level != 0);
         published.map(move |sub| (owner(account as u32, sub.index), sub.level))
     })
-}
-
-/// The bounds of a position and where they are kept.
-#[inline]
-pub fn rewatch(market: &mut MarketState, position: &mut Position, watch: Bounds) {
-    let owner = owner(position.account, position.sub);
-    market.ladder.set(owner, position.watch, watch);
-    position.watch = watch;
 }
 
 /// The place of a position among its opponents after it has moved.

@@ -4,8 +4,6 @@
 //! alone has lost more than B/k. Each exposure therefore carries a price behind which it must be looked at again; the
 //! prices are kept in ordered sets, so that a new mark finds those that it crossed first.
 
-use std::collections::BTreeSet;
-
 use crate::perp::margin::{div_ceil, product, PPM};
 
 /// No price on this side.
@@ -37,39 +35,60 @@ const HYSTERESIS_PPM: i128 = 1_050_000;
 /// Level of a sub-account that may be liquidated.
 pub const LIQUIDATABLE: u8 = LEVELS_PPM.len() as u8;
 
-/// Level of a sub-account: the number of ratios that it is below, given the level that was published last.
-pub fn level(equity: i128, maintenance: i128, previous: u8) -> u8 {
-    if maintenance >= 0 && equity - maintenance >= maintenance {
-        // The usual case: far above every ratio, the margin of the first included.
-        return 0;
+/// Equity and margin in numbers whose product with a ratio in ppm fits 64 bits, if they are such.
+#[inline]
+fn small(equity: i128, maintenance: i128) -> Option<(i64, i64)> {
+    const MOST: i64 = 1 << 42;
+    match (i64::try_from(equity), i64::try_from(maintenance)) {
+        (Ok(equity), Ok(maintenance))
+            if (-MOST..MOST).contains(&equity) && (0..MOST).contains(&maintenance) =>
+        {
+            Some((equity, maintenance))
+        }
+        _ => None,
     }
-    let scaled = equity * PPM;
-    let below = |ratio_ppm: i128| scaled < maintenance * ratio_ppm;
-    let reached = LEVELS_PPM.iter().filter(|&&ratio_ppm| below(ratio_ppm)).count() as u8;
+}
+
+/// The number of ratios of [`LEVELS_PPM`] that a sub-account is below: who is below one is below those before it.
+#[inline]
+pub fn ratios_below(equity: i128, maintenance: i128) -> u8 {
+    match small(equity, maintenance) {
+        Some((equity, maintenance)) => {
+            let below = |at: usize| u8::from(equity * MILLION < maintenance * LEVELS_PPM[at] as i64);
+            below(0) + below(1) + below(2) + below(3)
+        }
+        None => {
+            let below = |ratio_ppm: &&i128| equity * PPM < maintenance * **ratio_ppm;
+            LEVELS_PPM.iter().filter(below).count() as u8
+        }
+    }
+}
+
+/// Level of a sub-account that is below so many ratios, given the level that was published last.
+#[inline]
+pub fn level(equity: i128, maintenance: i128, reached: u8, previous: u8) -> u8 {
     if reached >= previous {
         return reached;
     }
     // Equality at the last ratio is healthy at once; the warnings above it wait.
-    let held =
-        LEVELS_PPM[..3].iter().filter(|&&ratio_ppm| below(ratio_ppm * HYSTERESIS_PPM / PPM)).count() as u8;
+    let below = |ratio_ppm: &&i128| equity * PPM < maintenance * (**ratio_ppm * HYSTERESIS_PPM / PPM);
+    let held = LEVELS_PPM[..3].iter().filter(below).count() as u8;
     held.clamp(reached, previous.min(LIQUIDATABLE - 1))
 }
 
-/// The ratio that a sub-account of this level reaches next, in ppm.
+/// The ratio that a sub-account which is below so many of them reaches next, in ppm.
 #[inline]
-pub fn next_ratio_ppm(equity: i128, maintenance: i128) -> i64 {
-    if maintenance >= 0 && equity - maintenance >= maintenance {
-        return LEVELS_PPM[0] as i64;
-    }
-    let scaled = equity * PPM;
-    let above = |ratio_ppm: &&i128| scaled >= maintenance * **ratio_ppm;
-    LEVELS_PPM.iter().find(above).copied().unwrap_or(PPM) as i64
+pub fn next_ratio_ppm(reached: u8) -> i64 {
+    LEVELS_PPM[usize::from(reached).min(LEVELS_PPM.len() - 1)] as i64
 }
 
 /// `E/MM` in ppm, saturated.
 pub fn ratio_ppm(equity: i128, maintenance: i128) -> i64 {
     if maintenance <= 0 {
         return if equity < 0 { i64::MIN } else { i64::MAX };
+    }
+    if let Some((equity, maintenance)) = small(equity, maintenance) {
+        return (equity * MILLION).div_euclid(maintenance);
     }
     let ratio = crate::perp::margin::div_floor(equity.saturating_mul(PPM), maintenance);
     ratio.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
@@ -191,55 +210,6 @@ const FIRST_PPM: i64 = LEVELS_PPM[0] as i64;
 const ROUNDING: i64 = 16;
 const MILLION: i64 = 1_000_000;
 
-/// Exposures of one market (or of one collateral asset) by the price at which they are due.
-#[derive(Clone, Debug, Default)]
-pub struct Ladder {
-    falling: BTreeSet<(i64, Owner)>,
-    rising: BTreeSet<(i64, Owner)>,
-}
-
-impl Ladder {
-    /// Puts an exposure where `new` says, from where `old` says it is.
-    #[inline]
-    pub fn set(&mut self, owner: Owner, old: Bounds, new: Bounds) {
-        if old.low != new.low {
-            if old.low != NO_LOW {
-                self.falling.remove(&(old.low, owner));
-            }
-            if new.low != NO_LOW {
-                self.falling.insert((new.low, owner));
-            }
-        }
-        if old.high != new.high {
-            if old.high != NO_HIGH {
-                self.rising.remove(&(old.high, owner));
-            }
-            if new.high != NO_HIGH {
-                self.rising.insert((new.high, owner));
-            }
-        }
-    }
-
-    /// One exposure that these prices have reached: the furthest behind first.
-    #[inline]
-    pub fn crossed(&self, falling: i64, rising: i64) -> Option<Owner> {
-        if let Some(&(low, owner)) = self.falling.last() {
-            if low >= falling {
-                return Some(owner);
-            }
-        }
-        self.rising.first().filter(|&&(high, _)| high <= rising).map(|&(_, owner)| owner)
-    }
-
-    pub fn len(&self) -> usize {
-        self.falling.len() + self.rising.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +223,12 @@ mod tests {
 
     #[test]
     fn levels_rise_at_once_and_fall_behind_a_margin() {
-        let at = |ratio: i128, previous| level(ratio, 1_000_000, previous);
+        let at = |ratio: i128, previous| {
+            let wide = 1 << 70;
+            let reached = ratios_below(ratio, 1_000_000);
+            assert_eq!(reached, ratios_below(ratio * wide, 1_000_000 * wide), "in 64 bits as in 128");
+            level(ratio, 1_000_000, reached, previous)
+        };
         assert_eq!((at(1_500_000, 0), at(1_499_999, 0), at(1_249_999, 0)), (0, 1, 2));
         assert_eq!((at(1_099_999, 0), at(1_000_000, 0), at(999_999, 0)), (3, 3, 4));
         assert_eq!((at(1_510_000, 1), at(1_575_000, 1)), (1, 0));
@@ -347,19 +322,5 @@ mod tests {
         assert!(
             !none.surely_within(UNWATCHED, 1) && !Exposure { lots: 1, ..none }.surely_within(UNWATCHED, 1)
         );
-    }
-
-    #[test]
-    fn the_furthest_behind_comes_first_and_ties_by_owner() {
-        let mut ladder = Ladder::default();
-        let low = |low| Bounds { low, high: NO_HIGH };
-        ladder.set(7, UNWATCHED, low(90));
-        ladder.set(8, UNWATCHED, low(95));
-        ladder.set(9, UNWATCHED, Bounds { low: NO_LOW, high: 110 });
-        assert_eq!(ladder.crossed(96, 109), None);
-        assert_eq!(ladder.crossed(90, 100), Some(8));
-        ladder.set(8, low(95), UNWATCHED);
-        assert_eq!((ladder.crossed(90, 100), ladder.crossed(91, 110)), (Some(7), Some(9)));
-        assert_eq!(ladder.len(), 2);
     }
 }

@@ -434,6 +434,12 @@ impl Perps {
         (position, &mut self.markets[place])
     }
 
+    /// All records by slot, free ones included.
+    #[inline]
+    pub fn records_mut(&mut self) -> &mut [Position] {
+        &mut self.positions
+    }
+
     /// The slot of a position, new when there was none.
     #[inline]
     pub fn open(&mut self, accounts: &mut Accounts, account: u32, sub: u8, market: u32) -> u32 {

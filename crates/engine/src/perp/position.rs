@@ -2,6 +2,7 @@
 
 use super::margin::{div_ceil, product};
 use crate::coverage::stress::Line;
+use crate::liquidation::ladder::{Link, UNLINKED};
 use crate::liquidation::watch::{Bounds, UNWATCHED};
 use crate::liquidation::{Rank, UNRANKED};
 
@@ -25,9 +26,10 @@ pub struct Position {
     pub open_sell_value: i64,
     /// An order of its owner is taking: the record stays until it is done. Never set between commands.
     pub taking: bool,
-    /// Marks behind which its owner's margin is looked at again, and its place in the ranking of P5.8; kept by
-    /// [`crate::liquidation`].
+    /// Marks behind which its owner's margin is looked at again with the neighbours there, and its place in the ranking
+    /// of P5.8; kept by [`crate::liquidation`].
     pub watch: Bounds,
+    pub links: [Link; 2],
     pub rank: Rank,
     /// What coverage counts it as, and whether its owner waits to be counted again; kept by
     /// [`crate::coverage::stress`].
@@ -60,6 +62,7 @@ impl Position {
             open_sell_value: 0,
             taking: false,
             watch: UNWATCHED,
+            links: [UNLINKED; 2],
             rank: UNRANKED,
             line: None,
             touched: false,

@@ -333,10 +333,9 @@ fn funding_that_takes_the_margin_flags_without_any_move_of_the_mark() {
     assert_eq!(owed, 55_000_000 - i128::from(hours) * 12_500);
 }
 
-#[test]
-fn a_keeper_earns_out_of_the_fee_and_the_parts_sum_to_it() {
+/// A keeper with the stake for liquidations: its key and its account.
+pub fn keeper_in(arena: &mut Arena) -> ([u8; 32], u32) {
     use tradewind_engine::keeper::capability;
-    let mut arena = golden();
     let mmt = 2_u16;
     let register_mmt = RegisterAsset {
         symbol: crate::prices::symbol("MMT"),
@@ -353,6 +352,13 @@ fn a_keeper_earns_out_of_the_fee_and_the_parts_sum_to_it() {
     arena.accept(deposit(keeper, mmt, 1_000 * DOLLAR, [0x77; 32]));
     let stake = RegisterKeeper { capabilities: capability::LIQUIDATE, reserved: 0, stake: 1_000 * DOLLAR };
     arena.accept(by(keeper, Kind::RegisterKeeper).with(&stake));
+    (keeper, handle)
+}
+
+#[test]
+fn a_keeper_earns_out_of_the_fee_and_the_parts_sum_to_it() {
+    let mut arena = golden();
+    let (keeper, handle) = keeper_in(&mut arena);
     arena.accept(buy(trader(2), PERP, 10_000, 50_000));
     arena.refuse(liquidate(keeper, 0, PERP), Code::POSITION_HEALTHY);
     arena.price(PERP, 100.0);

@@ -57,6 +57,7 @@ mod resolution;
 mod resolution_audit;
 mod resolution_rules;
 mod role_rules;
+mod siege;
 mod stress;
 mod support;
 mod token;

@@ -7,7 +7,7 @@ use tradewind_engine::{FastBook, ReferenceBook};
 
 use crate::arena::*;
 use crate::audit::Recording;
-use crate::liquidation::golden;
+use crate::liquidation::{golden, keeper_in};
 use crate::support::*;
 
 const LOTS: i64 = 2_000;
@@ -103,6 +103,28 @@ fn a_fill_is_a_step_with_its_fee_whose_print_never_enters_the_mark() {
     arena.accept(liquidate(SYSTEM, 0, PERP));
     let (_, start) = arena.bodies::<LiquidationStartBody>(EventKind::LiquidationStarted)[0];
     assert!(start.lots <= LOTS - 600, "{} of {}", start.lots, LOTS - 600);
+}
+
+#[test]
+fn p5_7_the_keeper_who_placed_it_earns_with_every_fill_and_nobody_with_what_system_placed() {
+    let mut arena = thin();
+    let (keeper, handle) = keeper_in(&mut arena);
+    arena.accept(liquidate(keeper, 0, PERP));
+    assert_eq!(arena.asks(), [(LIMIT, LOTS)]);
+    // A snapshot knows whom to pay.
+    let bytes = arena.engine.snapshot();
+    arena.engine = tradewind_engine::Engine::restore(&bytes).unwrap();
+    for lots in [500, LOTS - 500] {
+        arena.accept(buy(trader(1), PERP, 9_800, lots));
+        let (_, step) = arena.bodies::<LiquidationStepBody>(EventKind::LiquidationStepped)[0];
+        let (paid_to, reward) = arena.bodies::<RewardBody>(EventKind::KeeperRewarded)[0];
+        // The least reward of $1 is more than half of the fee.
+        assert_eq!((paid_to, reward.amount), (handle, step.fee / 2));
+        assert!(reward.amount > 0, "{step:?}");
+    }
+    let (mut arena, _) = offered();
+    arena.accept(buy(trader(1), PERP, 9_800, 500));
+    assert!(!arena.kinds().contains(&EventKind::KeeperRewarded));
 }
 
 #[test]

@@ -316,7 +316,7 @@ fn p18_1_a_sweep_and_a_cancel_of_many_orders_go_on_in_further_commands() {
     world.accept(bids(BOB, market, YES, 500, 30));
     let continued =
         |world: &World| world.kinds().iter().filter(|kind| **kind == EventKind::ContinuationRequired).count();
-    assert_eq!((trades(&world).len(), continued(&world)), (30, 7), "four fills a command");
+    assert_eq!((trades(&world).len(), continued(&world)), (30, 5), "five fills a command");
     assert_eq!(claim(&world, BOB, market, YES), (30_000, 0));
     world.accept(cancel_all(ALICE, market));
     assert_eq!((world.engine.sizes().0, continued(&world)), (0, 1), "eighteen cancels a command");

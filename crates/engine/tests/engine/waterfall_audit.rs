@@ -158,6 +158,10 @@ fn i10_a_healthy_sub_account_is_not_taken_over() {
     // What its liquidation offers passively would be unknown in the other world.
     arena.accept(cancel_all(trader(0), PERP));
     bankrupt.accept(cancel_all(trader(0), PERP));
+    // Looks and liquidations took further commands.
+    while arena.auditor.seq() < bankrupt.auditor.seq() {
+        arena.accept(cancel_all(trader(0), PERP));
+    }
     let healthy = arena.auditor.clone();
     assert_eq!((arena.now_ns, healthy.seq()), (bankrupt.now_ns, bankrupt.auditor.seq()));
     for insurance in [false, true] {

@@ -100,12 +100,16 @@ impl<B: Book> Engine<B> {
         (since_ns != 0).then_some(since_ns)
     }
 
-    /// Compares pending liquidations with the book and with open interest, in every market that has some.
+    /// Compares pending liquidations with the book and with open interest, in markets that have some, one after the
+    /// other.
     pub(super) fn measure_cascades(&mut self, command: &Command, output: &mut Output) {
-        let mut measured = 0;
-        for place in 0..self.state.perps.markets.len() {
-            let Some(kept) = self.state.liquidations.market(place) else { break };
-            if kept.pending_lots == 0 && kept.cascade_ns == 0 {
+        let count = self.state.perps.markets.len();
+        let (first, mut measured) = (self.state.liquidations.cascade_next as usize, 0);
+        for step in 0..count.min(CASCADE_RECORDS) {
+            let place = (first + step) % count;
+            self.state.liquidations.cascade_next = ((place + 1) % count) as u32;
+            let kept = self.state.liquidations.market(place);
+            if kept.is_none_or(|kept| kept.pending_lots == 0 && kept.cascade_ns == 0) {
                 continue;
             }
             self.measure_cascade(command, place, output);

@@ -2,11 +2,11 @@
 //! insurance, at last the winners of the market.
 
 use crate::apply::margin::narrow;
-use crate::apply::work::Settle;
+use crate::apply::work::{Budget, Settle};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::{line, post_margin, post_system, post_user};
-use crate::limits::SHARES_PER_COMMAND;
+use crate::limits::*;
 use crate::liquidation::watch::{account_of, owner, Owner};
 use crate::output::{Output, Subject};
 use crate::perp::margin::div_ceil;
@@ -80,11 +80,19 @@ impl<B: Book> Engine<B> {
         who: (u32, u8),
         market: u32,
         socialised: &mut Option<Socialised>,
+        budget: &mut Budget,
         output: &mut Output,
     ) -> bool {
         let asset = self.state.markets.list[market as usize].quote;
         let owes = |engine: &Self| -engine.state.accounts.balance(who.0, who.1, asset, line::FREE).min(0);
         if socialised.is_none() {
+            if owes(self) == 0 {
+                return true;
+            }
+            if !budget.admits(DEFICIT_EFFORT) {
+                return false;
+            }
+            budget.spend(DEFICIT_EFFORT);
             if owes(self) > 0 {
                 self.seize_collateral(command, who, market, output);
             }
@@ -103,7 +111,7 @@ impl<B: Book> Engine<B> {
             }
         }
         let Some(state) = socialised else { return true };
-        if !self.share_loss(command, who, market, state, output) {
+        if !self.share_loss(command, who, market, state, budget, output) {
             return false;
         }
         let left = owes(self);
@@ -116,7 +124,8 @@ impl<B: Book> Engine<B> {
     /// Insurance buys the owner's other collateral at its weighted price until nothing is owed.
     fn seize_collateral(&mut self, command: &Command, who: (u32, u8), market: u32, output: &mut Output) {
         let settlement = self.state.markets.list[market as usize].quote;
-        for number in 0..self.state.assets.len() as u16 {
+        let held: Vec<u16> = self.state.accounts.assets(who.0, who.1).collect();
+        for number in held {
             let owed = -self.state.accounts.balance(who.0, who.1, settlement, line::FREE).min(0);
             let held = self.state.accounts.balance(who.0, who.1, number, line::FREE);
             let asset = self.state.assets[number as usize];
@@ -165,35 +174,41 @@ impl<B: Book> Engine<B> {
         who: (u32, u8),
         market: u32,
         state: &mut Socialised,
+        budget: &mut Budget,
         output: &mut Output,
     ) -> bool {
-        for _ in 0..SHARES_PER_COMMAND {
-            match self.next_winner(market, state.after) {
-                Some((key, profit)) => {
-                    state.after = Some(key);
-                    if key.2 == owner(who.0, who.1) {
-                        continue;
-                    }
-                    if state.charging {
-                        self.charge_winner(command, who, market, state, (key.2, profit), output);
-                    } else {
-                        state.profits += i128::from(profit);
-                    }
+        loop {
+            let Some((key, profit)) = self.next_ranked(market, state.after) else {
+                if state.charging || state.profits == 0 {
+                    return true;
                 }
-                None if state.charging => return true,
-                None => {
-                    (state.charging, state.after) = (true, None);
-                    if state.profits == 0 {
-                        return true;
-                    }
-                }
+                (state.charging, state.after) = (true, None);
+                continue;
+            };
+            let pays = profit > 0 && key.2 != owner(who.0, who.1);
+            let effort = match pays && state.charging {
+                true => SHARE_EFFORT + self.look_effort(account_of(key.2)),
+                false => PROFIT_EFFORT,
+            };
+            if !budget.admits(effort) {
+                return false;
+            }
+            budget.spend(effort);
+            state.after = Some(key);
+            if !pays {
+                continue;
+            }
+            if state.charging {
+                self.charge_winner(command, who, market, state, (key.2, profit), output);
+            } else {
+                state.profits += i128::from(profit);
             }
         }
-        false
     }
 
-    /// The next position with a profit at the mark, by rank: within a side profits end where losses begin.
-    fn next_winner(&self, market: u32, after: Option<(u8, i64, Owner)>) -> Option<((u8, i64, Owner), i64)> {
+    /// The next position that may have a profit at the mark, by rank, with that profit (not above 0: none): within a side
+    /// profits end where losses begin.
+    fn next_ranked(&self, market: u32, after: Option<(u8, i64, Owner)>) -> Option<((u8, i64, Owner), i64)> {
         let place = self.state.perps.place(market)?;
         let perp = &self.state.perps.markets[place];
         let ranks = &self.state.liquidations.market(place)?.ranks;
@@ -201,20 +216,18 @@ impl<B: Book> Engine<B> {
         loop {
             let behind = (std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded);
             let &key = ranks.range(behind).next()?;
-            let (account, sub) = account_of(key.2);
-            let position = self.state.perps.position(account, sub, market).expect("ranked positions exist");
-            let profit = position.unrealised(perp.mark, perp.unit);
-            if profit > 0 {
-                return Some((key, narrow(profit)));
-            }
             let entry = if key.0 == 0 { key.1 } else { -key.1 };
-            let loses = if key.0 == 0 { entry > perp.mark } else { entry < perp.mark };
-            from = match (key.0, loses) {
-                (0, true) => (1, i64::MIN, 0),
+            match (key.0, if key.0 == 0 { entry > perp.mark } else { entry < perp.mark }) {
+                (0, true) => from = (1, i64::MIN, 0),
                 (_, true) => return None,
-                // On the very tick of the mark the entry's fraction decides; the next ones may still win.
-                _ => key,
-            };
+                // On the very tick of the mark the entry's fraction decides.
+                _ => {
+                    let (account, sub) = account_of(key.2);
+                    let position =
+                        self.state.perps.position(account, sub, market).expect("ranked positions exist");
+                    return Some((key, narrow(position.unrealised(perp.mark, perp.unit))));
+                }
+            }
         }
     }
 

@@ -1,16 +1,20 @@
 //! Liquidation and the waterfall of losses (protocol P5, rows 0404 and 0405).
 
 mod band;
+mod clearing;
 mod fund;
 mod holdings;
+mod looks;
 mod losses;
 mod offer;
+mod plan;
 mod queue;
 mod ranking;
 mod step;
 mod takeover;
 mod watch;
 
+use plan::Plan;
 pub(crate) use step::Liquidation;
 
 use super::keeper_acts::Target;
@@ -18,8 +22,8 @@ use super::margin::Weights;
 use super::work::Work;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
+use crate::limits::PLAN_EFFORT;
 use crate::liquidation::step::STEP_NS;
-use crate::liquidation::watch::owner;
 use crate::order::NONE;
 use crate::output::Output;
 use crate::wire::command::{Command, Liquidate};
@@ -63,9 +67,13 @@ impl<B: Book> Engine<B> {
         market: u32,
         output: &mut Output,
     ) -> Result<u64, Reject> {
-        let job = self.plan_liquidation(command.time_ns, by, (account, sub), market)?;
-        let reduced = job.market;
-        self.do_work(command, command.seq, Work::Liquidate(job), output);
+        let plan = self.plan_liquidation(command.time_ns, by, (account, sub), market)?;
+        let reduced = plan.market();
+        let job = self.job_of(plan, (account, sub), by, false);
+        // A keeper's standing asks for a survey too, and for two of a large one.
+        let surveys = if by.is_some() { 3 } else { 1 };
+        let spent = PLAN_EFFORT + surveys * self.survey_effort((account, sub));
+        self.do_work_after(command, command.seq, Work::Liquidate(job), spent, output);
         Ok(u64::from(reduced))
     }
 
@@ -80,14 +88,15 @@ impl<B: Book> Engine<B> {
     ) -> Result<u64, Reject> {
         let target = self.liquidation_target(command)??;
         let who = (target.account, target.sub);
-        let begun_ns = self.step_begun(owner(target.account, target.sub), target.market);
+        let begun_ns = self.step_times(who, target.market).begun_ns;
         let due_ns = if begun_ns == 0 { 0 } else { begun_ns.saturating_add(STEP_NS) };
         if due_ns == 0 || command.time_ns < due_ns {
             return reject(Code::NOTHING_DUE, due_ns, command.time_ns);
         }
         let case = self.liquidation_case(who, target.market)?;
-        let job = Liquidation::takeover(who, case.market, None);
-        self.do_work(command, command.seq, Work::Liquidate(job), output);
+        let job = self.job_of(Plan::TakeOver(case.market), who, None, false);
+        let spent = PLAN_EFFORT + self.survey_effort(who);
+        self.do_work_after(command, command.seq, Work::Liquidate(job), spent, output);
         Ok(u64::from(case.market))
     }
 

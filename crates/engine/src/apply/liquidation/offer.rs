@@ -1,7 +1,7 @@
 //! Passive orders that precede the sales of liquidations under a cascade (protocol P5.9): lots are offered on the
 //! bankruptcy side of the mark, where they cross nothing, before anything of the book is taken.
 
-use super::step::lot_value;
+use super::plan::{lot_value, margin_at};
 use super::Liquidation;
 use crate::apply::matching::Step;
 use crate::apply::orders::emit_order;
@@ -19,13 +19,12 @@ use crate::trigger::Special;
 use crate::wire::command::{order_flag, side, time_in_force, Command};
 use crate::wire::event::{cancel_reason, EventKind, LiquidationStepBody};
 
-use super::step::margin_at;
 use crate::apply::margin::narrow;
 
 impl<B: Book> Engine<B> {
     /// Lots of the present step that are left behind its passive order; None when no such order preceded it.
-    pub(super) fn lots_offered(&self, (account, sub): (u32, u8), market: u32) -> Option<i64> {
-        let times = self.state.liquidations.steps.get(&(owner(account, sub), market))?;
+    pub(super) fn lots_offered(&self, who: (u32, u8), market: u32) -> Option<i64> {
+        let times = self.step_times(who, market);
         (times.offer_ns != 0).then_some(times.offer_lots)
     }
 
@@ -80,15 +79,14 @@ impl<B: Book> Engine<B> {
         self.rest_order(command, &order, false, output);
         let place = self.state.perps.place(market).expect("a leveraged market");
         self.state.liquidations.market_mut(place).offers.push_back((order.expiry_ns, order.id));
-        let key = (owner(job.account, job.sub), market);
-        if let Some(slot) = self.candidate_slot((job.account, job.sub)) {
-            self.state.liquidations.candidates.at_mut(slot).stepped = true;
-        }
-        let times = self.state.liquidations.steps.entry(key).or_insert(StepTimes::NONE);
+        let Some(candidate) = self.candidate_slot((job.account, job.sub)) else { return };
+        let mut times = self.state.liquidations.step_times(candidate, market);
         (times.offer, times.offer_ns, times.offer_lots) = (order.id, order.expiry_ns, lots);
+        times.offer_keeper = job.keeper.unwrap_or(NOBODY);
         if times.begun_ns == 0 {
             times.begun_ns = command.time_ns;
         }
+        self.state.liquidations.set_step_times(candidate, market, times);
     }
 
     /// Price and lots of the passive orders of a market: whether one still trades is only known when it is met.
@@ -103,7 +101,7 @@ impl<B: Book> Engine<B> {
 
     /// The position that an order offers, if it is still to be liquidated and the order's price suits it (P5.5, P5.10).
     fn case_of_offer(&self, command: &Command, offer: &Order, lots: i64) -> Option<Case> {
-        let health = self.liquidation_health(offer.account, offer.sub);
+        let health = self.liquidation_health((offer.account, offer.sub));
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
         if !health.valued || equity <= 0 || equity >= maintenance {
             return None;
@@ -111,7 +109,7 @@ impl<B: Book> Engine<B> {
         let position = *self.state.perps.position(offer.account, offer.sub, offer.market)?;
         let perp = self.state.perps.of_market(offer.market)?;
         let mark = self.liquidation_price(perp, position.lots > 0).ok()?;
-        let mmf_ppm = perp.fractions(0).maintenance_ppm(perp.value(position.lots));
+        let mmf_ppm = perp.maintenance_ppm(perp.value(position.lots));
         let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
         let (held, unit) = (position.lots, perp.unit);
         let case = Case { lots: held, unit, mark, equity, maintenance, mmf_ppm, fee_e6bp };
@@ -121,6 +119,12 @@ impl<B: Book> Engine<B> {
         let limit = self.sale_limit(command.time_ns, offer.market, &case, (lots, after));
         let suits = if held > 0 { offer.price >= limit } else { offer.price <= limit };
         (suits && lots > 0 && lots <= held.abs() && lot_value(&case) > 0).then_some(case)
+    }
+
+    /// What a fill with a passive order takes beyond one with another.
+    pub(crate) fn offer_effort(&self, offer: &Order) -> u32 {
+        let who = (offer.account, offer.sub);
+        PLAN_EFFORT + FINISH_EFFORT + LOOK_EFFORT + 3 * self.survey_effort(who)
     }
 
     /// An order meets a passive order of a liquidation, or of the fund. That trades only as a step would now, the
@@ -148,7 +152,6 @@ impl<B: Book> Engine<B> {
             budget.cancels -= self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
             return Step::Goes;
         };
-        budget.spend(SALE_EFFORT);
         budget.liquidations = budget.liquidations.saturating_sub(1);
         let who = (offer.account, offer.sub);
         let before = taker.taken_value;
@@ -159,7 +162,8 @@ impl<B: Book> Engine<B> {
         Step::Goes
     }
 
-    /// Fee, times and the new standing behind a fill of a passive order: a step of its own, for which nobody earns.
+    /// Fee, times and the new standing behind a fill of a passive order: a step of its own. Who placed the order
+    /// earns with it (P5.7).
     fn finish_offer(
         &mut self,
         command: &Command,
@@ -170,14 +174,14 @@ impl<B: Book> Engine<B> {
     ) {
         let who = (offer.account, offer.sub);
         let left = offer.remaining - lots;
-        self.note_offer(command.time_ns, offer, left, notional);
-        let health = self.liquidation_health(who.0, who.1);
+        let keeper = self.note_offer(command.time_ns, offer, left, notional);
+        let health = self.liquidation_health(who);
         let known = self.state.perps.position(who.0, who.1, offer.market);
         let closed = known.is_none_or(|position| position.lots == 0);
         let (before, after) = ((case.equity, case.maintenance), (health.equity, health.maintenance_margin));
         let fee = fee(notional, case.fee_e6bp, before, after, closed);
         let equity = health.equity - i128::from(fee);
-        let job = Liquidation::takeover(who, offer.market, None);
+        let job = Liquidation::takeover(who, offer.market, keeper);
         self.post_liquidation_fee(command, &job, offer.market, (fee, notional), output, |fee| {
             LiquidationStepBody {
                 filled_lots: lots,
@@ -190,25 +194,32 @@ impl<B: Book> Engine<B> {
                 ratio_ppm: ratio_ppm(equity, after.1),
             }
         });
-        self.look_at(command, who, true, output);
+        match self.positions_of(who) as usize > FEW_POSITIONS {
+            true => self.state.liquidations.pending.add_owner(owner(who.0, who.1), true),
+            false => self.look_at(command, who, true, output),
+        }
         self.halts_liquidation(command, offer.market, who.0, notional, output);
     }
 
-    /// What was sold passively counts for the market's rate (P5.4); a whole passive order was the step.
-    fn note_offer(&mut self, now_ns: i64, offer: &Order, left: i64, notional: i64) {
+    /// What was sold passively counts for the market's rate (P5.4); a whole passive order was the step. The keeper who
+    /// placed it, if one did.
+    fn note_offer(&mut self, now_ns: i64, offer: &Order, left: i64, notional: i64) -> Option<u32> {
         let place = self.state.perps.place(offer.market).expect("a leveraged market");
         let perp = &self.state.perps.markets[place];
         let kept = self.state.liquidations.market_mut(place);
         let (tokens, _) = kept.refilled(perp, now_ns);
         (kept.tokens, kept.tokens_ns) = (tokens.saturating_sub(notional), now_ns);
-        let key = (owner(offer.account, offer.sub), offer.market);
-        let Some(times) = self.state.liquidations.steps.get_mut(&key) else { return };
+        let candidate = self.candidate_slot((offer.account, offer.sub))?;
+        let mut times = self.state.liquidations.step_times(candidate, offer.market);
         if times.offer != offer.id {
-            return;
+            return None;
         }
+        let keeper = Some(times.offer_keeper).filter(|&keeper| keeper != NOBODY);
         times.offer_lots = left;
         if left == 0 {
-            *times = StepTimes { last_ns: now_ns, ..StepTimes::NONE };
+            times = StepTimes { last_ns: now_ns, ..StepTimes::NONE };
         }
+        self.state.liquidations.set_step_times(candidate, offer.market, times);
+        keeper
     }
 }

@@ -1,9 +1,13 @@
 //! SYSTEM's own liquidations: two seconds after keepers could, worst first (protocol P5.1, P13.1).
 
-use super::step::{retry_ns, Liquidation};
+use super::plan::retry_ns;
+use super::step::Liquidation;
+use super::watch::Holdings;
+use crate::apply::margin::Health;
 use crate::apply::work::{Budget, Work};
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::gate::{Action, Cell};
 use crate::keeper::action;
 use crate::limits::*;
 use crate::liquidation::candidates::Candidate;
@@ -12,6 +16,15 @@ use crate::liquidation::watch::account_of;
 use crate::output::Output;
 use crate::wire::command::Command;
 use crate::wire::error::Code;
+
+/// What a candidate's turn comes to.
+enum Turn {
+    /// It has another one later.
+    Later,
+    Begins(Box<Liquidation>),
+    /// It is the next command's.
+    Unfinished,
+}
 
 impl<B: Book> Engine<B> {
     /// One item of this concern has fallen due; the work that it is, if it is any.
@@ -27,10 +40,6 @@ impl<B: Book> Engine<B> {
                 self.state.liquidations.disarmed();
                 self.state.liquidations.begin_run();
                 Some(Work::LiquidateQueue)
-            }
-            due_id::CROSSINGS => {
-                self.state.liquidations.crossings_taken();
-                Some(Work::Crossings)
             }
             due_id::FUND => {
                 self.state.liquidations.fund_ns = 0;
@@ -50,25 +59,29 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> (Option<Work>, bool) {
         let now_ns = command.time_ns;
-        for _ in 0..RIPENED_PER_COMMAND {
-            if budget.is_spent() {
-                break;
-            }
-            let Some(slot) = self.state.liquidations.candidates.ripen(now_ns) else { break };
+        while let Some(slot) = self.state.liquidations.candidates.next_ripe(now_ns) {
             // Its number may be old: looked at now, it takes the place that is its own among the others.
             let who = account_of(self.state.liquidations.candidates.at(slot).owner);
-            let seen = self.survey(who.0, who.1);
-            self.look_with(command, who, seen, true, output);
+            if !budget.admits(self.look_effort(who)) {
+                return (Some(Work::LiquidateQueue), true);
+            }
+            self.state.liquidations.candidates.ripen(slot);
+            let (health, held) = self.survey(who.0, who.1);
+            if health.valued && health.equity < health.maintenance_margin {
+                // It stays what it is: only its numbers are new.
+                self.flag(command, who, &health, &held, output);
+                self.state.liquidations.candidates.enter(slot);
+                budget.spend(RIPEN_EFFORT + self.survey_effort(who));
+                continue;
+            }
+            self.look_with(command, who, (health, held), true, output);
             if self.candidate_slot(who) == Some(slot) {
                 self.state.liquidations.candidates.enter(slot);
             }
-            budget.spend(LOOK_EFFORT);
-        }
-        if self.state.liquidations.candidates.first_ns().is_some_and(|first_ns| first_ns <= now_ns) {
-            return (Some(Work::LiquidateQueue), true);
+            budget.spend(self.look_effort(who));
         }
         for _ in 0..CANDIDATES_PER_COMMAND {
-            if budget.liquidations == 0 || budget.fills == 0 || budget.cancels == 0 || budget.is_spent() {
+            if budget.liquidations == 0 || budget.fills == 0 || !budget.admits(TURN_EFFORT) {
                 return (Some(Work::LiquidateQueue), true);
             }
             let Some(worst) = self.state.liquidations.candidates.pop_worst() else {
@@ -76,44 +89,53 @@ impl<B: Book> Engine<B> {
                 return (Some(Work::Due), false);
             };
             budget.spend(TURN_EFFORT);
-            if let Some(job) = worst.and_then(|slot| self.take_turn(command, slot, budget, output)) {
-                return (Some(Work::Liquidate(job)), false);
+            let Some(slot) = worst else { continue };
+            match self.take_turn(command, slot, budget, output) {
+                Turn::Later => {}
+                Turn::Begins(job) => return (Some(Work::Liquidate(job)), false),
+                Turn::Unfinished => return (Some(Work::LiquidateQueue), true),
             }
         }
         (Some(Work::LiquidateQueue), true)
     }
 
-    /// The liquidation of a candidate whose turn has come, or a later turn for it.
-    fn take_turn(
-        &mut self,
-        command: &Command,
-        slot: u32,
-        budget: &mut Budget,
-        output: &mut Output,
-    ) -> Option<Liquidation> {
+    /// What a candidate's turn comes to.
+    fn take_turn(&mut self, command: &Command, slot: u32, budget: &mut Budget, output: &mut Output) -> Turn {
         let now_ns = command.time_ns;
         let candidate = *self.state.liquidations.candidates.at(slot);
         let place = self.state.perps.place(candidate.market).expect("a leveraged market");
         // Who is below zero is taken over, who has been sold before may be, whatever the rate says (P5.6).
-        let first_sale = candidate.plain && candidate.ratio_ppm > 0 && !candidate.stepped;
+        let first_sale = candidate.plain && candidate.ratio_ppm > 0 && !candidate.is_stepped();
         if first_sale && self.state.liquidations.is_limited(place) {
             self.state.liquidations.candidates.postpone(slot, now_ns.saturating_add(SECOND_NS));
-            return None;
+            return Turn::Later;
         }
-        budget.spend(PLAN_EFFORT);
         let who = account_of(candidate.owner);
-        match self.plan_liquidation(now_ns, None, who, candidate.market) {
-            Ok(mut job) => {
+        // In doubt every position is looked at twice.
+        let effort = PLAN_EFFORT + if candidate.plain { 0 } else { 2 * self.survey_effort(who) };
+        if !budget.admits(effort) {
+            self.state.liquidations.candidates.enter(slot);
+            return Turn::Unfinished;
+        }
+        budget.spend(effort);
+        let plan = match candidate.plain {
+            // Nothing has moved since it was looked at in this run, or it would have been looked at again.
+            true => self.plan_with(now_ns, None, who, candidate.market, &plain_survey(&candidate)),
+            false => self.plan_liquidation(now_ns, None, who, candidate.market),
+        };
+        match plan {
+            Ok(plan) => {
                 self.note_missed(command, &candidate, output);
-                job.queued = true;
-                Some(job)
+                Turn::Begins(self.job_of(plan, who, None, true))
             }
             Err(refusal) => {
-                if first_sale && refusal.code == Code::LIQUIDATION_RATE_LIMITED {
+                let feed = self.state.perps.markets[place].feed;
+                let is_sure = self.state.feeds.check(feed, Action::Liquidate, now_ns) == Ok(Cell::Allowed);
+                if first_sale && is_sure && refusal.code == Code::LIQUIDATION_RATE_LIMITED {
                     self.state.liquidations.note_limited(place);
                 }
                 self.state.liquidations.candidates.postpone(slot, retry_ns(&refusal, now_ns));
-                None
+                Turn::Later
             }
         }
     }
@@ -129,4 +151,13 @@ impl<B: Book> Engine<B> {
             self.keeper_missed(command, action::LIQUIDATE, candidate.market, candidate.flagged_ns, output);
         }
     }
+}
+
+/// What a survey would find of a candidate with one position whose price is sure.
+fn plain_survey(candidate: &Candidate) -> (Health, Holdings) {
+    let &Candidate { equity, maintenance, market, lots, notional, .. } = candidate;
+    let margin = i128::from(maintenance);
+    let health =
+        Health { equity: i128::from(equity), maintenance_margin: margin, valued: true, ..Health::default() };
+    (health, Holdings { exposures: 1, notional: i128::from(notional), market, lots, margin })
 }

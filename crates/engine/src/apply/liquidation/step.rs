@@ -1,28 +1,26 @@
 //! One step: whether it may be taken, the sale in the book, its fee (protocol P5.2–P5.5, P5.7).
 
-use crate::apply::margin::{narrow, Health, Weights};
+use crate::apply::margin::{narrow, Health};
 use crate::apply::orders::emit_order;
 use crate::apply::work::{Budget, Taker};
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::gate::{Action, Cell};
 use crate::keeper::action;
 use crate::ledger::{line, post_margin, post_system_lines};
-use crate::limits::{MAX_PRICE, SALE_EFFORT, SECOND_NS};
-use crate::liquidation::step::{fee, fee_parts, fee_rate_e6bp, reward, Case, STEP_NS, TRANCHE_NS};
-use crate::liquidation::watch::{owner, ratio_ppm, Owner};
+use crate::limits::*;
+use crate::liquidation::step::{fee, fee_parts, reward, STEP_NS};
+use crate::liquidation::watch::{owner, ratio_ppm};
 use crate::liquidation::{StepTimes, NOBODY};
-use crate::oracle::matrix;
 use crate::order::{Order, NONE};
 use crate::output::{Output, Subject};
-use crate::perp::margin::product;
-use crate::perp::{PerpMarket, Position};
+use crate::perp::Position;
 use crate::wire::command::{order_flag, order_type, side, stp, time_in_force, Command};
-use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{
-    cancel_reason, liquidation_end, EventKind, LiquidationEndBody, LiquidationStartBody, LiquidationStepBody,
+    liquidation_end, EventKind, LiquidationEndBody, LiquidationStartBody, LiquidationStepBody,
 };
 
+use super::clearing::Clearing;
+use super::plan::{lot_value, margin_at, retry_ns, Found, Plan};
 use super::takeover::Takeover;
 use super::watch::{Holdings, KEEPER_GRACE_NS};
 
@@ -36,6 +34,7 @@ pub struct Liquidation {
     pub keeper: Option<u32>,
     /// Part of the queue: that goes on behind it.
     pub queued: bool,
+    pub(super) clearing: Clearing,
     phase: Phase,
 }
 
@@ -46,6 +45,8 @@ enum Phase {
     /// The same, then the sale. What was found stays true unless an order was cancelled.
     Cancel(Option<Found>),
     Sell(Sale),
+    /// The sale is over; its fee and the new standing follow.
+    Finish(Sale),
     Takeover(Takeover),
 }
 
@@ -60,196 +61,39 @@ struct Sale {
 
 impl Liquidation {
     pub fn takeover((account, sub): (u32, u8), market: u32, keeper: Option<u32>) -> Self {
-        let phase = Phase::Clear;
-        Liquidation { account, sub, market, keeper, queued: false, phase }
+        let (clearing, phase) = (Clearing::default(), Phase::Clear);
+        Liquidation { account, sub, market, keeper, queued: false, clearing, phase }
     }
-}
-
-/// A sub-account below its maintenance margin, and where it is reduced first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
-    pub market: u32,
-    pub case: Case,
 }
 
 impl<B: Book> Engine<B> {
-    pub(super) fn step_begun(&self, owner: Owner, market: u32) -> i64 {
-        self.state.liquidations.steps.get(&(owner, market)).map_or(0, |times| times.begun_ns)
+    /// Moments of a sub-account's steps in a market.
+    pub(super) fn step_times(&self, who: (u32, u8), market: u32) -> StepTimes {
+        let slot = self.candidate_slot(who);
+        slot.map_or(StepTimes::NONE, |slot| self.state.liquidations.step_times(slot, market))
     }
 
-    /// The price at which a position is liquidated, or why it may not be now (P6.5 with footnote 2).
-    pub(super) fn liquidation_price(&self, perp: &PerpMarket, long: bool) -> Result<i64, Reject> {
-        // A command has passed the gate; what SYSTEM does by itself asks here (P7.5: FREEZE; P7.6: masks).
-        if self.halt_cell(Action::Liquidate, Some(perp.market)) == Cell::Refused {
-            return reject(Code::PAUSED, 0, i64::from(perp.market));
-        }
-        let cell = self.state.feeds.check(perp.feed, Action::Liquidate, self.cursor.time_ns)?;
-        Ok(if cell == Cell::SaferSide { self.favourable(perp, long) } else { perp.mark })
-    }
-
-    /// The most favourable to its holder of index ± confidence and mark, in ticks.
-    fn favourable(&self, perp: &PerpMarket, long: bool) -> i64 {
-        let Some(quote) = self.quote_of(perp.feed) else { return perp.mark };
-        let tick = self.state.markets.list[perp.market as usize].tick_size;
-        let confidence = (quote.confidence + tick - 1) / tick;
-        matrix::safer_price(perp.index, confidence, perp.mark, long).clamp(1, MAX_PRICE)
-    }
-
-    /// Health with every position whose feed is in doubt at its favourable price.
-    pub(super) fn liquidation_health(&self, account: u32, sub: u8) -> Health {
-        let mut health = self.health(account, sub, Weights::Maintenance);
-        if self.all_feeds_sure(&health) {
-            return health;
-        }
-        for &slot in self.state.accounts.positions(account, sub) {
-            let position = self.state.perps.at(slot);
-            let perp =
-                self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
-            let doubtful = self
-                .quote_of(perp.feed)
-                .is_some_and(|quote| matrix::cell(quote.state, Action::MarginValuation) == Cell::SaferSide);
-            if position.lots == 0 || !doubtful || perp.mark == 0 {
-                continue;
-            }
-            let price = self.favourable(perp, position.lots > 0);
-            let moved = i128::from(price - perp.mark) * i128::from(perp.unit);
-            health.equity += i128::from(position.lots) * moved;
-            health.maintenance_margin += margin_at(perp, position, price) - perp.maintenance_margin(position);
-        }
-        health
-    }
-
-    pub(super) fn all_feeds_sure(&self, health: &Health) -> bool {
-        matrix::cell(health.feed_state, Action::MarginValuation) == Cell::Allowed
-    }
-
-    /// Checks of row 0404 up to the oracle's, and the market that goes first: the one with the largest maintenance
-    /// margin among those whose feed lets it (P5.2).
-    pub(super) fn liquidation_case(&self, who: (u32, u8), named: u32) -> Result<Found, Reject> {
-        self.check_target(who, named)?;
-        let seen = self.survey(who.0, who.1);
-        self.case_of(who, named, &seen)
-    }
-
-    /// There is something to liquidate, and it is not the fund's.
-    fn check_target(&self, (account, sub): (u32, u8), named: u32) -> Result<(), Reject> {
-        let position = self.state.perps.position(account, sub, named);
-        if account == self.state.liquidations.fund || position.is_none_or(|position| position.lots == 0) {
-            return reject(Code::POSITION_NOT_FOUND, 0, i64::from(named));
-        }
-        Ok(())
-    }
-
-    /// [`Engine::liquidation_case`] with what a survey has just found.
-    fn case_of(
-        &self,
+    /// The liquidation that a plan begins, where the last one has been.
+    pub(super) fn job_of(
+        &mut self,
+        plan: Plan,
         who: (u32, u8),
-        named: u32,
-        (health, held): &(Health, Holdings),
-    ) -> Result<Found, Reject> {
-        if !self.all_feeds_sure(health) || held.market != named {
-            return self.case_among(who, named);
-        }
-        let (equity, maintenance) = (health.equity, health.maintenance_margin);
-        if health.valued && equity >= maintenance {
-            return reject(Code::POSITION_HEALTHY, narrow(maintenance), narrow(equity));
-        }
-        let perp = self.state.perps.of_market(named).expect("a position is in a leveraged market");
-        let mark = self.liquidation_price(perp, held.lots > 0)?;
-        if !health.valued {
-            return Err(Code::STALE_PRICE.into());
-        }
-        Ok(found(perp, held.lots, mark, health))
-    }
-
-    /// [`Engine::case_of`] where feeds are in doubt or another market goes first than the one that was named.
-    fn case_among(&self, (account, sub): (u32, u8), named: u32) -> Result<Found, Reject> {
-        let health = self.liquidation_health(account, sub);
-        let (equity, maintenance) = (health.equity, health.maintenance_margin);
-        if health.valued && equity >= maintenance {
-            return reject(Code::POSITION_HEALTHY, narrow(maintenance), narrow(equity));
-        }
-        let perp = self.state.perps.of_market(named).expect("a position is in a leveraged market");
-        let position = self.state.perps.position(account, sub, named).expect("the target was checked");
-        let named_price = self.liquidation_price(perp, position.lots > 0)?;
-        if !health.valued {
-            return Err(Code::STALE_PRICE.into());
-        }
-        let mut best = None;
-        for &slot in self.state.accounts.positions(account, sub) {
-            let position = self.state.perps.at(slot);
-            let perp =
-                self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
-            let price = if position.market == named {
-                Ok(named_price)
-            } else {
-                self.liquidation_price(perp, position.lots > 0)
-            };
-            let Ok(mark) = price else { continue };
-            let margin = margin_at(perp, position, mark);
-            if position.lots != 0 && best.as_ref().is_none_or(|&(most, _)| margin > most) {
-                best = Some((margin, found(perp, position.lots, mark, &health)));
-            }
-        }
-        Ok(best.expect("the named market is one of them").1)
-    }
-
-    /// What a step would do now, or why there is none.
-    pub(crate) fn plan_liquidation(
-        &self,
-        now_ns: i64,
         keeper: Option<u32>,
-        who: (u32, u8),
-        named: u32,
-    ) -> Result<Liquidation, Reject> {
-        self.check_target(who, named)?;
-        let seen = self.survey(who.0, who.1);
-        self.plan_with(now_ns, keeper, who, named, &seen)
-    }
-
-    /// [`Engine::plan_liquidation`] of a target that exists with what a survey has just found.
-    fn plan_with(
-        &self,
-        now_ns: i64,
-        keeper: Option<u32>,
-        who: (u32, u8),
-        named: u32,
-        seen: &(Health, Holdings),
-    ) -> Result<Liquidation, Reject> {
-        let found = self.case_of(who, named, seen)?;
-        let Found { market, case } = found;
-        let (account, sub) = who;
-        if case.equity <= 0 {
-            return Ok(Liquidation::takeover(who, market, keeper));
-        }
-        let times = self.state.liquidations.steps.get(&(owner(account, sub), market)).copied();
-        let times = times.unwrap_or(StepTimes::NONE);
-        // Only SYSTEM ends what the book did not take: row 0405, or the queue.
-        if keeper.is_none() && times.begun_ns != 0 && now_ns >= times.begun_ns.saturating_add(STEP_NS) {
-            return Ok(Liquidation::takeover(who, market, keeper));
-        }
-        if now_ns < times.offer_ns && self.state.orders.find(times.offer).is_some() {
-            return reject(Code::TRANCHE_COOLDOWN, times.offer_ns, now_ns);
-        }
-        let ready_ns = times.last_ns.saturating_add(TRANCHE_NS);
-        if case.needs_tranches() && times.last_ns != i64::MIN && now_ns < ready_ns {
-            return reject(Code::TRANCHE_COOLDOWN, ready_ns, now_ns);
-        }
-        let (left, size) = self.rate_left(market, now_ns);
-        if left < lot_value(&case) {
-            return reject(Code::LIQUIDATION_RATE_LIMITED, size, left);
-        }
-        let phase = Phase::Cancel(Some(found));
-        Ok(Liquidation { account, sub, market, keeper, queued: false, phase })
-    }
-
-    /// Micro-quote that a market may still sell in this second, and what it may in a whole one.
-    fn rate_left(&self, market: u32, now_ns: i64) -> (i64, i64) {
-        let place = self.state.perps.place(market).expect("a leveraged market");
-        let perp = &self.state.perps.markets[place];
-        match self.state.liquidations.market(place) {
-            Some(kept) => kept.refilled(perp, now_ns),
-            None => crate::liquidation::MarketState::default().refilled(perp, now_ns),
+        queued: bool,
+    ) -> Box<Liquidation> {
+        let market = plan.market();
+        let phase = match plan {
+            Plan::Sell(found) => Phase::Cancel(Some(found)),
+            Plan::TakeOver(_) => Phase::Clear,
+        };
+        let ((account, sub), clearing) = (who, Clearing::default());
+        let job = Liquidation { account, sub, market, keeper, queued, clearing, phase };
+        match self.spare_job.take() {
+            Some(mut spare) => {
+                *spare = job;
+                spare
+            }
+            None => Box::new(job),
         }
     }
 
@@ -257,83 +101,62 @@ impl<B: Book> Engine<B> {
     pub(crate) fn go_on_liquidating(
         &mut self,
         command: &Command,
-        mut job: Liquidation,
+        mut job: Box<Liquidation>,
         budget: &mut Budget,
         output: &mut Output,
-    ) -> Option<Liquidation> {
+    ) -> Option<Box<Liquidation>> {
+        let who = (job.account, job.sub);
         loop {
-            job.phase = match job.phase {
+            match job.phase {
                 Phase::Clear => {
-                    if self.cancel_for_liquidation(command, &job, budget, output).is_none() {
+                    if self.cancel_for_liquidation(command, &mut job, budget, output).is_none() {
                         return Some(job);
                     }
-                    budget.spend(SALE_EFFORT);
-                    Phase::Takeover(Takeover::default())
+                    job.phase = Phase::Takeover(Takeover::default());
                 }
                 Phase::Cancel(found) => {
-                    let cancelled = self.cancel_for_liquidation(command, &job, budget, output);
-                    if cancelled != Some(0) {
-                        job.phase = Phase::Cancel(None);
+                    let cancelled = self.cancel_for_liquidation(command, &mut job, budget, output);
+                    let found = found.filter(|_| cancelled == Some(0));
+                    job.phase = Phase::Cancel(found);
+                    let look = if found.is_none() { PLAN_EFFORT + self.look_effort(who) } else { 0 };
+                    let effort = SALE_EFFORT + look;
+                    if cancelled.is_none() || !budget.admits(effort) {
+                        return Some(job);
                     }
-                    let Some(cancelled) = cancelled else { return Some(job) };
-                    budget.spend(SALE_EFFORT);
-                    let found = found.filter(|_| cancelled == 0);
+                    budget.spend(effort);
                     match self.begin_sale(command, &job, found, output) {
-                        Some(sale) => Phase::Sell(sale),
-                        None => return None,
+                        Some(sale) => job.phase = Phase::Sell(sale),
+                        None => break,
                     }
                 }
-                Phase::Sell(mut sale) => {
+                Phase::Sell(ref mut sale) => {
                     if !self.match_taker(command, &mut sale.taker, budget, output) {
-                        return Some(Liquidation { phase: Phase::Sell(sale), ..job });
+                        return Some(job);
                     }
+                    job.phase = Phase::Finish(*sale);
+                }
+                Phase::Finish(ref sale) => {
+                    let effort = FINISH_EFFORT + self.look_effort(who);
+                    if !budget.admits(effort) {
+                        return Some(job);
+                    }
+                    budget.spend(effort);
                     budget.liquidations = budget.liquidations.saturating_sub(1);
-                    self.finish_sale(command, &job, &sale, output);
-                    return None;
+                    self.finish_sale(command, &job, sale, output);
+                    break;
                 }
                 Phase::Takeover(mut takeover) => {
                     let done = self.take_over(command, &job, &mut takeover, budget, output);
-                    return (!done).then_some(Liquidation { phase: Phase::Takeover(takeover), ..job });
+                    if done {
+                        break;
+                    }
+                    job.phase = Phase::Takeover(takeover);
+                    return Some(job);
                 }
-            };
-        }
-    }
-
-    /// Cancels the sub-account's open orders, the market's first; how many, None when the budget ended before.
-    fn cancel_for_liquidation(
-        &mut self,
-        command: &Command,
-        job: &Liquidation,
-        budget: &mut Budget,
-        output: &mut Output,
-    ) -> Option<u32> {
-        let mut cancelled = 0;
-        if self.state.accounts.list[job.account as usize].open_orders == 0 {
-            return Some(0);
-        }
-        for only_here in [true, false] {
-            let orders = &self.state.orders;
-            let slots: Vec<u32> = orders
-                .of_account(&self.state.accounts, job.account)
-                .filter(|&slot| {
-                    orders[slot].sub == job.sub && (!only_here || orders[slot].market == job.market)
-                })
-                .take(budget.cancels as usize + 1)
-                .collect();
-            for slot in slots {
-                if self.state.orders[slot].id == 0 {
-                    // An order that was linked to it took it along.
-                    continue;
-                }
-                if budget.cancels < self.cancels_needed(slot) {
-                    return None;
-                }
-                let cancels = self.cancel_slot(command, slot, cancel_reason::LIQUIDATION, output);
-                budget.cancels -= cancels;
-                cancelled += cancels;
             }
         }
-        Some(cancelled)
+        self.spare_job = Some(job);
+        None
     }
 
     /// Puts the sale's order together; None when nothing is to be sold any more.
@@ -352,6 +175,11 @@ impl<B: Book> Engine<B> {
             self.end_step(command, job, liquidation_end::CANCELS, &seen, output);
             return None;
         };
+        if self.candidate_slot(who).is_none() {
+            // Risk parameters have changed, and the sweep has not come to it yet.
+            let seen = self.survey(who.0, who.1);
+            self.look_with(command, who, seen, true, output);
+        }
         let place = self.state.perps.place(market).expect("a leveraged market");
         let cascade_ns = self.state.liquidations.market_mut(place).cascade_ns;
         let (left, _) = self.rate_left(market, command.time_ns);
@@ -470,7 +298,7 @@ impl<B: Book> Engine<B> {
         let mut seen = self.survey(who.0, who.1);
         let health = match self.all_feeds_sure(&seen.0) {
             true => seen.0,
-            false => self.liquidation_health(who.0, who.1),
+            false => self.liquidation_health(who),
         };
         let before = (sale.equity, sale.maintenance);
         let closed =
@@ -502,12 +330,7 @@ impl<B: Book> Engine<B> {
         } else {
             seen = self.survey(who.0, who.1);
         }
-        let known = self.candidate_slot(who).is_some();
         self.look_with(command, who, seen, true, output);
-        if !known && self.candidate_slot(who).is_none() {
-            // Nobody else forgets the moment of a step before which it was no candidate.
-            self.state.liquidations.steps.remove(&(owner(who.0, who.1), market));
-        }
         if filled > 0 {
             self.halts_liquidation(command, market, job.account, notional, output);
         }
@@ -527,15 +350,12 @@ impl<B: Book> Engine<B> {
         let kept = self.state.liquidations.market_mut(place);
         let (tokens, _) = kept.refilled(perp, now_ns);
         (kept.tokens, kept.tokens_ns) = (tokens - notional, now_ns);
-        let candidate = self.candidate_slot((job.account, job.sub));
-        if let Some(slot) = candidate {
-            self.state.liquidations.candidates.at_mut(slot).stepped = true;
-        }
-        let key = (owner(job.account, job.sub), market);
-        let times = self.state.liquidations.steps.entry(key);
-        let times = times.or_insert(StepTimes::NONE);
+        // It became one when the sale began at the latest, and the sale's fills are not looked at.
+        let Some(slot) = self.candidate_slot((job.account, job.sub)) else { return };
+        let mut times = self.state.liquidations.step_times(slot, market);
         // The next step is preceded by its own passive order.
         (times.offer, times.offer_ns, times.offer_lots) = (0, 0, 0);
+        times.offer_keeper = NOBODY;
         if filled > 0 {
             times.last_ns = now_ns;
         }
@@ -544,6 +364,7 @@ impl<B: Book> Engine<B> {
             (_, 0) => now_ns,
             (_, begun_ns) => begun_ns,
         };
+        self.state.liquidations.set_step_times(slot, market, times);
     }
 
     /// Takes the fee of a step, pays the keeper out of it (P5.7).
@@ -609,38 +430,11 @@ impl<B: Book> Engine<B> {
         let plan = self.check_target(who, job.market);
         match plan.and_then(|()| self.plan_with(now_ns, None, who, job.market, seen)) {
             Err(refusal) => retry_ns(&refusal, now_ns),
-            Ok(Liquidation { phase: Phase::Clear, .. }) => now_ns,
-            Ok(plan) => match self.step_begun(owner(job.account, job.sub), plan.market) {
+            Ok(Plan::TakeOver(_)) => now_ns,
+            Ok(Plan::Sell(found)) => match self.step_times(who, found.market).begun_ns {
                 0 => now_ns.saturating_add(KEEPER_GRACE_NS),
                 begun_ns => begun_ns.saturating_add(STEP_NS),
             },
         }
     }
-}
-
-/// When SYSTEM tries again what was refused.
-pub(super) fn retry_ns(refusal: &Reject, now_ns: i64) -> i64 {
-    match refusal.code {
-        Code::TRANCHE_COOLDOWN => refusal.bound.saturating_add(KEEPER_GRACE_NS),
-        // A second fills the bucket, whatever its size.
-        _ => now_ns.saturating_add(SECOND_NS),
-    }
-}
-
-/// A sub-account of this health is to be reduced in this market, at this price.
-fn found(perp: &PerpMarket, lots: i64, mark: i64, health: &Health) -> Found {
-    let mmf_ppm = perp.maintenance_ppm(product(lots, mark, perp.unit).abs());
-    let fee_e6bp = fee_rate_e6bp(perp.risk.liquidation_fee_e6bp, mmf_ppm);
-    let (equity, maintenance) = (health.equity, health.maintenance_margin);
-    let case = Case { lots, unit: perp.unit, mark, equity, maintenance, mmf_ppm, fee_e6bp };
-    Found { market: perp.market, case }
-}
-
-pub(super) fn lot_value(case: &Case) -> i64 {
-    i64::try_from(i128::from(case.mark) * i128::from(case.unit)).unwrap_or(i64::MAX)
-}
-
-/// Maintenance margin of a position at another price than the mark.
-pub(super) fn margin_at(perp: &PerpMarket, position: &Position, price: i64) -> i128 {
-    perp.maintenance_at(product(position.lots, price, perp.unit).abs())
 }

@@ -1,21 +1,21 @@
 //! What the book did not take: insurance takes it over, opposing positions are closed against it (protocol P5.6, P5.8).
 
 use std::cmp::Reverse;
+use std::ops::Bound;
 
 use super::losses::Socialised;
-use super::step::{margin_at, Liquidation};
-use crate::apply::margin::{narrow, Weights};
+use super::step::Liquidation;
+use crate::apply::margin::narrow;
 use crate::apply::perpetual_fill::Side;
 use crate::apply::work::Budget;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::{line, post_margin, post_system};
-use crate::limits::{ADL_LOOKS, TAKEOVER_EFFORT};
+use crate::limits::*;
 use crate::liquidation::step::{adl_score_ppm, insurance_limit, mul_div, part};
 use crate::liquidation::watch::{account_of, owner, Owner};
 use crate::liquidation::NOBODY;
 use crate::output::{Output, Subject};
-use crate::perp::Position;
 use crate::wire::command::Command;
 use crate::wire::event::{position_cause, AdlBody, BackstopBody, EventKind};
 
@@ -42,9 +42,21 @@ struct Part {
     asked_insurance: bool,
     /// Next place in the ranking.
     rank: u16,
+    search: Search,
+}
+
+/// The search for the next opponent, as far as it has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Search {
+    /// Place of the ranking behind which it goes on.
+    after: Option<(u8, i64, Owner)>,
+    compared: usize,
+    best: Option<Opponent>,
+    done: bool,
 }
 
 /// One who may be deleveraged.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Opponent {
     pub owner: Owner,
     score_ppm: i64,
@@ -73,10 +85,15 @@ impl<B: Book> Engine<B> {
         let who = (job.account, job.sub);
         self.state.liquidations.busy = Some(owner(who.0, who.1));
         loop {
-            if budget.liquidations == 0 || budget.is_spent() {
+            if budget.liquidations == 0 {
                 return false;
             }
             if state.part.is_none() {
+                let effort = PART_EFFORT + 2 * self.survey_effort(who);
+                if !budget.admits(effort) {
+                    return false;
+                }
+                budget.spend(effort);
                 state.part = self.next_part(command, who, output);
             }
             let Some(present) = state.part.as_mut() else { break };
@@ -87,7 +104,7 @@ impl<B: Book> Engine<B> {
             state.part = None;
         }
         let market = state.market.unwrap_or(job.market);
-        if !self.cover_deficit(command, who, market, &mut state.socialised, output) {
+        if !self.cover_deficit(command, who, market, &mut state.socialised, budget, output) {
             return false;
         }
         self.state.liquidations.busy = None;
@@ -102,20 +119,12 @@ impl<B: Book> Engine<B> {
     /// The position with the largest maintenance margin, with its part of the equity: the fees' pool first covers
     /// what is below zero.
     fn next_part(&mut self, command: &Command, who: (u32, u8), output: &mut Output) -> Option<Part> {
-        let mut best: Option<(i128, Position)> = None;
-        let mut total = 0_i128;
-        for &slot in self.state.accounts.positions(who.0, who.1) {
-            let position = *self.state.perps.at(slot);
-            let perp =
-                self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
-            let margin = margin_at(perp, &position, perp.mark);
-            total += perp.value(position.lots);
-            if position.lots != 0 && best.is_none_or(|(most, _)| margin > most) {
-                best = Some((margin, position));
-            }
+        let (health, held) = self.survey(who.0, who.1);
+        if held.exposures == 0 {
+            return None;
         }
-        let (_, position) = best?;
-        let mut equity = self.health(who.0, who.1, Weights::Maintenance).equity;
+        let position = *self.state.perps.position(who.0, who.1, held.market).expect("it was found");
+        let (total, mut equity) = (held.notional, health.equity);
         if equity < 0 {
             equity +=
                 i128::from(self.cover_from_fees(command, who, position.market, narrow(-equity), output));
@@ -141,6 +150,7 @@ impl<B: Book> Engine<B> {
             equity: share,
             asked_insurance: false,
             rank: 0,
+            search: Search::default(),
         })
     }
 
@@ -154,23 +164,34 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> bool {
         if !part.asked_insurance {
+            if !budget.admits(2 * TAKEOVER_EFFORT) {
+                return false;
+            }
             part.asked_insurance = true;
             self.hand_to_insurance(command, who, part, budget, output);
         }
         while part.gone < part.lots.abs() {
-            if budget.liquidations == 0 || budget.is_spent() {
+            if budget.liquidations == 0 || !self.search_opponent(part, budget) {
                 return false;
             }
-            let Some(opponent) = self.first_opponent(part) else { break };
+            let Some(opponent) = part.search.best else { break };
+            let effort = TAKEOVER_EFFORT + LOOK_EFFORT;
+            if !budget.admits(effort) {
+                return false;
+            }
             budget.liquidations -= 1;
-            budget.spend(TAKEOVER_EFFORT);
+            budget.spend(effort);
+            part.search = Search::default();
             self.deleverage(command, who, part, &opponent, output);
         }
         let left = part.lots.abs() - part.gone;
         if left > 0 {
             // Nobody stands against it any more who has anything: it goes to the fund at the mark, its loss to all.
+            if !budget.admits(2 * TAKEOVER_EFFORT) {
+                return false;
+            }
             budget.liquidations = budget.liquidations.saturating_sub(1);
-            budget.spend(TAKEOVER_EFFORT);
+            budget.spend(2 * TAKEOVER_EFFORT);
             let perp = self.state.perps.of_market(part.market).expect("a leveraged market");
             let value = perp.value(left) * i128::from(part.lots.signum());
             self.hand_to_fund(command, who, part, (left, value), output);
@@ -189,7 +210,7 @@ impl<B: Book> Engine<B> {
         let lots = self.insurable_lots(part);
         if lots > 0 && self.fund_account(command, output).is_some() {
             budget.liquidations = budget.liquidations.saturating_sub(1);
-            budget.spend(TAKEOVER_EFFORT);
+            budget.spend(2 * TAKEOVER_EFFORT);
             let value = self::part(part.value, part.lots.abs(), part.gone, lots);
             self.hand_to_fund(command, who, part, (lots, value), output);
         }
@@ -298,36 +319,66 @@ impl<B: Book> Engine<B> {
         self.after_moves(command, sides, output);
     }
 
-    /// The opposing position that goes first (P5.8) among the [`ADL_LOOKS`] with the most profitable entries.
-    fn first_opponent(&self, part: &Part) -> Option<Opponent> {
-        let side = u8::from(part.lots > 0);
-        let mut best: Option<Opponent> = None;
-        for opponent in self.opponents(part.market, side).take(ADL_LOOKS) {
-            if best.as_ref().is_none_or(|best| opponent.place() < best.place()) {
-                best = Some(opponent);
+    /// Looks for the opposing position that goes first (P5.8) among the [`ADL_LOOKS`] with the most profitable entries;
+    /// false when the budget ended before. What was seen stays true: nothing else happens until the takeover is over.
+    fn search_opponent(&self, part: &mut Part, budget: &mut Budget) -> bool {
+        let search = &mut part.search;
+        if search.done {
+            return true;
+        }
+        for key in self.ranked(part.market, u8::from(part.lots > 0), search.after) {
+            let effort = RANK_EFFORT + self.survey_effort(account_of(key.2));
+            if !budget.admits(effort) {
+                return false;
+            }
+            budget.spend(effort);
+            search.after = Some(key);
+            // Who has nothing left cannot give way; the next ones can.
+            let Some(opponent) = self.opponent(part.market, key.2) else { continue };
+            search.compared += 1;
+            if search.best.as_ref().is_none_or(|best| opponent.place() < best.place()) {
+                search.best = Some(opponent);
+            }
+            if search.compared == ADL_LOOKS {
+                break;
             }
         }
-        best
+        search.done = true;
+        true
     }
 
     /// The positions of a side (0 long, 1 short) that can give way, the most profitable entries first. Who has nothing
     /// left cannot; the next ones can.
     pub(super) fn opponents(&self, market: u32, side: u8) -> impl Iterator<Item = Opponent> + '_ {
+        self.ranked(market, side, None).filter_map(move |(_, _, owner)| self.opponent(market, owner))
+    }
+
+    /// Places of a side's ranking behind one of them.
+    fn ranked(
+        &self,
+        market: u32,
+        side: u8,
+        after: Option<(u8, i64, Owner)>,
+    ) -> impl Iterator<Item = (u8, i64, Owner)> + '_ {
         let place = self.state.perps.place(market);
         let kept = place.and_then(|place| self.state.liquidations.market(place));
-        let ranks = kept.into_iter().flat_map(move |kept| {
-            kept.ranks.range((side, i64::MIN, 0)..(side + 1, i64::MIN, 0)).map(|&(_, _, owner)| owner)
-        });
-        ranks.filter_map(move |owner| {
-            let (account, sub) = account_of(owner);
-            let perp = self.state.perps.of_market(market).expect("a leveraged market");
-            let position = self.state.perps.position(account, sub, market).expect("ranked positions exist");
-            let equity = self.health(account, sub, Weights::Maintenance).equity;
-            let profit = position.unrealised(perp.mark, perp.unit);
-            let notional = perp.value(position.lots);
-            let score_ppm = adl_score_ppm(profit, position.cost, notional, equity)?;
-            Some(Opponent { owner, score_ppm, notional, lots: position.lots, profit })
-        })
+        let from = after.unwrap_or((side, i64::MIN, 0));
+        // One bound alone is the cheaper search.
+        let behind = (Bound::Excluded(from), Bound::Unbounded);
+        let ranks = kept.into_iter().flat_map(move |kept| kept.ranks.range(behind).copied());
+        ranks.take_while(move |key| key.0 == side)
+    }
+
+    /// A ranked position as one that may be deleveraged; None when its owner has nothing left.
+    fn opponent(&self, market: u32, owner: Owner) -> Option<Opponent> {
+        let (account, sub) = account_of(owner);
+        let perp = self.state.perps.of_market(market).expect("a leveraged market");
+        let position = self.state.perps.position(account, sub, market).expect("ranked positions exist");
+        let equity = self.survey(account, sub).0.equity;
+        let profit = position.unrealised(perp.mark, perp.unit);
+        let notional = perp.value(position.lots);
+        let score_ppm = adl_score_ppm(profit, position.cost, notional, equity)?;
+        Some(Opponent { owner, score_ppm, notional, lots: position.lots, profit })
     }
 
     /// Closes lots of an opposing position at the bankruptcy price, without a fee.

@@ -1,20 +1,19 @@
 //! Who must be looked at, and what a look finds: warnings, candidates, new bounds (protocol P5.1, P5.9).
 
 use crate::apply::margin::{narrow, Health, Weights};
-use crate::apply::work::{Budget, Work};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::line;
 use crate::limits::*;
 use crate::liquidation::candidates::Candidate;
 use crate::liquidation::watch::{
-    account_of, level, next_ratio_ppm, owner, ratio_ppm, Bounds, Exposure, Owner, LIQUIDATABLE, NO_HIGH,
+    level, next_ratio_ppm, owner, ratio_ppm, ratios_below, Bounds, Exposure, Owner, LIQUIDATABLE, NO_HIGH,
     NO_LOW, UNWATCHED,
 };
-use crate::liquidation::{rank_of, rerank, rewatch, sub_of, NOBODY};
+use crate::liquidation::{rank_of, rerank, sub_of, BoundsLeft, NOBODY};
 use crate::order::NONE;
 use crate::output::{Output, Subject};
-use crate::perp::margin::{div_ceil, part_ceil};
+use crate::perp::margin::{part_ceil, product};
 use crate::perp::Position;
 use crate::wire::command::{asset_flag, Command};
 use crate::wire::event::{liquidation_end, EventKind, HealthBody, LiquidationEndBody, LiquidationFlagBody};
@@ -23,7 +22,6 @@ use crate::wire::event::{liquidation_end, EventKind, HealthBody, LiquidationEndB
 pub(super) const KEEPER_GRACE_NS: i64 = 2 * SECOND_NS;
 /// Weights are in bp, prices per 10^6 micro-units.
 const COLLATERAL_SCALE: i128 = 10_000_000_000;
-const PPB: i128 = 1_000_000_000;
 
 /// What a sub-account holds, as far as liquidation asks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,22 +39,43 @@ impl<B: Book> Engine<B> {
     /// Health for keeping positions, and what is held, in one walk over the sub-account.
     pub(super) fn survey(&self, account: u32, sub: u8) -> (Health, Holdings) {
         let mut held = Holdings { market: NOBODY, ..Holdings::default() };
-        let mut health = self.collateral(account, sub, Weights::Maintenance);
-        for &slot in self.state.accounts.positions(account, sub) {
+        let mut health = Health { valued: true, ..Health::default() };
+        let entry =
+            self.state.accounts.list[account as usize].sub(sub).expect("sub-account was checked to exist");
+        for balance in &entry.balances {
+            let amount = balance.lines[line::FREE as usize] + balance.lines[line::HELD as usize];
+            if amount == 0 {
+                continue;
+            }
+            let asset = &self.state.assets[balance.asset as usize];
+            if asset.is_money() {
+                health.equity += i128::from(amount);
+            } else {
+                self.add_collateral(asset, amount, Weights::Maintenance, &mut health);
+            }
+        }
+        for &slot in &entry.positions {
             let position = self.state.perps.at(slot);
             if position.lots == 0 {
                 continue;
             }
             let perp =
                 self.state.perps.of_market(position.market).expect("a position is in a leveraged market");
-            let notional = perp.value(position.lots);
+            let value = product(position.lots, perp.mark, perp.unit);
+            let notional = value.abs();
             let margin = perp.maintenance_at(notional);
-            self.keep_position(perp, position, margin, &mut health);
             held.exposures += 1;
             held.notional += notional;
             if margin > held.margin || held.market == NOBODY {
                 (held.market, held.lots, held.margin) = (position.market, position.lots, margin);
             }
+            if perp.mark == 0 {
+                health.valued = false;
+                continue;
+            }
+            health.equity += value - i128::from(position.cost) - i128::from(perp.funding_owed(position));
+            health.maintenance_margin += margin;
+            health.feed_state = health.feed_state.max(self.feed_state_of(perp.feed));
         }
         (health, held)
     }
@@ -71,7 +90,10 @@ impl<B: Book> Engine<B> {
         if self.state.liquidations.busy == Some(owner(account, sub)) {
             self.state.perps.touch(&self.state.accounts, account, sub);
             // The step looks at its end. Until then nothing is kept of it: a position that it closes leaves no trace.
-            return self.set_bounds(who, None, 0, true);
+            return self.drop_bounds(who);
+        }
+        if !fresh && self.positions_of(who) as usize > FEW_POSITIONS {
+            return self.state.liquidations.pending.add_owner(owner(account, sub), false);
         }
         let seen = self.survey(account, sub);
         self.look_with(command, who, seen, fresh, output);
@@ -93,12 +115,13 @@ impl<B: Book> Engine<B> {
             return self.forget_watch(command, who, &health, output);
         }
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
+        let reached = ratios_below(equity, maintenance);
         if health.valued {
-            self.publish_level(command, who, &health, &held, output);
+            self.publish_level(command, who, (&health, &held), reached, output);
         }
         let candidate = health.valued && equity < maintenance;
         // A candidate is looked at when its turn comes; what cannot be valued, with every price.
-        let ratio = next_ratio_ppm(equity, maintenance);
+        let ratio = next_ratio_ppm(reached);
         let rows = self.collateral_rows(account, sub);
         held.exposures += rows.len() as i64;
         let share = match (candidate, health.valued) {
@@ -106,7 +129,7 @@ impl<B: Book> Engine<B> {
             (_, false) => Some(0),
             _ => Some(narrow(equity - part_ceil(maintenance, i128::from(ratio))).max(0) / held.exposures),
         };
-        self.set_bounds(who, share, ratio, fresh);
+        self.set_bounds(who, BoundsLeft { next: 0, share, ratio_ppm: ratio, fresh });
         self.set_collateral_bounds(owner, &rows, share, fresh);
     }
 
@@ -118,17 +141,18 @@ impl<B: Book> Engine<B> {
         let (health, held) = self.survey(account, sub);
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
         assert!(health.valued && held.exposures == 1 && self.collateral_rows(account, sub).is_empty());
-        assert_eq!((level(equity, maintenance, 0), next_ratio_ppm(equity, maintenance)), (0, 1_500_000));
+        assert_eq!((ratios_below(equity, maintenance), next_ratio_ppm(0)), (0, 1_500_000));
         let share = narrow(equity - part_ceil(maintenance, 1_500_000));
         let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
-        let kept = self.next_bounds(place, position, Some(share), 1_500_000, false);
+        let job = BoundsLeft { next: 0, share: Some(share), ratio_ppm: 1_500_000, fresh: false };
+        let kept = self.next_bounds(place, position, &job);
         assert_eq!(kept, position.watch, "{position:?} {health:?}");
     }
 
     /// A sub-account without positions needs no look any more.
     fn forget_watch(&mut self, command: &Command, who: (u32, u8), health: &Health, output: &mut Output) {
         let owner = owner(who.0, who.1);
-        self.set_bounds(who, None, 0, true);
+        self.drop_bounds(who);
         if !self.state.liquidations.has_no_collateral_watch() {
             for asset in self.state.liquidations.watched_assets(owner) {
                 self.state.liquidations.watch_collateral(owner, asset, None);
@@ -167,15 +191,15 @@ impl<B: Book> Engine<B> {
         &mut self,
         command: &Command,
         who: (u32, u8),
-        health: &Health,
-        held: &Holdings,
+        (health, held): (&Health, &Holdings),
+        below: u8,
         output: &mut Output,
     ) {
         let owner = owner(who.0, who.1);
         let (equity, maintenance) = (health.equity, health.maintenance_margin);
         let sub = sub_of(&mut self.state.accounts, owner);
         let previous = sub.level;
-        let reached = level(equity, maintenance, previous);
+        let reached = level(equity, maintenance, below, previous);
         sub.level = reached;
         if reached == LIQUIDATABLE {
             return self.flag(command, who, health, held, output);
@@ -199,7 +223,7 @@ impl<B: Book> Engine<B> {
         output.emit(command, EventKind::HealthWarning, Subject::account(who.0, who.1), &body);
     }
 
-    fn flag(
+    pub(super) fn flag(
         &mut self,
         command: &Command,
         who: (u32, u8),
@@ -210,10 +234,14 @@ impl<B: Book> Engine<B> {
         let owner = owner(who.0, who.1);
         let system_from_ns = command.time_ns.saturating_add(KEEPER_GRACE_NS);
         let ratio = ratio_ppm(health.equity, health.maintenance_margin);
-        let largest = (held.market, held.lots.abs());
+        let largest = (held.market, held.lots);
         let moments = (command.time_ns, system_from_ns);
         let mut seen = Candidate::seen(owner, largest, ratio, held.notional, moments);
-        seen.plain = held.exposures == 1 && self.all_feeds_sure(health);
+        (seen.equity, seen.maintenance) = (narrow(health.equity), narrow(health.maintenance_margin));
+        let is_small = i128::from(seen.equity) == health.equity
+            && i128::from(seen.maintenance) == health.maintenance_margin
+            && i128::from(seen.notional) == held.notional;
+        seen.plain = held.exposures == 1 && is_small && self.all_feeds_sure(health);
         let (accounts, perps) = (&mut self.state.accounts, &self.state.perps);
         let slot = sub_of(accounts, owner).candidate;
         if slot != NONE {
@@ -242,32 +270,76 @@ impl<B: Book> Engine<B> {
         self.halts_pending_liquidation(market, value);
     }
 
-    /// Sets the prices of the next look of every position; `share` None = none needed.
-    fn set_bounds(&mut self, (account, sub): (u32, u8), share: Option<i64>, ratio_ppm: i64, fresh: bool) {
+    /// Number of positions of a sub-account, open orders alone included.
+    #[inline]
+    pub(super) fn positions_of(&self, (account, sub): (u32, u8)) -> u32 {
+        self.state.accounts.positions(account, sub).len() as u32
+    }
+
+    /// What a look at a sub-account takes at most, and a survey of it.
+    #[inline]
+    pub(super) fn look_effort(&self, who: (u32, u8)) -> u32 {
+        let count = self.positions_of(who);
+        LOOK_EFFORT + count * SURVEY_EFFORT + count.min(BOUNDS_PER_LOOK as u32) * BOUND_EFFORT
+    }
+
+    #[inline]
+    pub(super) fn survey_effort(&self, who: (u32, u8)) -> u32 {
+        self.positions_of(who) * SURVEY_EFFORT
+    }
+
+    /// Nothing is watched of a sub-account any more.
+    fn drop_bounds(&mut self, (account, sub): (u32, u8)) {
         for at in 0..self.state.accounts.positions(account, sub).len() {
             let slot = self.state.accounts.positions(account, sub)[at];
             let position = self.state.perps.at(slot);
-            if share.is_none() && position.watch == UNWATCHED {
+            if position.watch == UNWATCHED {
                 continue;
             }
             let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
-            let kept = self.next_bounds(place, position, share, ratio_ppm, fresh);
-            rewatch(self.state.liquidations.market_mut(place), self.state.perps.at_mut(slot), kept);
+            let market = self.state.liquidations.market_mut(place);
+            market.ladder.set(self.state.perps.records_mut(), slot, UNWATCHED);
         }
+        self.state.liquidations.pending.set_bounds_left(owner(account, sub), None);
     }
 
-    /// A position has moved: its place among those who may be deleveraged.
-    pub(crate) fn note_rank(&mut self, slot: u32) {
+    /// Sets the prices of the next look of some positions, from a place on; the rest is left to the next command.
+    pub(super) fn set_bounds(&mut self, who: (u32, u8), job: BoundsLeft) {
+        let (account, sub) = who;
+        let count = self.state.accounts.positions(account, sub).len();
+        let end = count.min(job.next + BOUNDS_PER_LOOK);
+        for at in job.next..end {
+            let slot = self.state.accounts.positions(account, sub)[at];
+            let position = self.state.perps.at(slot);
+            if job.share.is_none() && position.watch == UNWATCHED {
+                continue;
+            }
+            let place = self.state.perps.place(position.market).expect("a position is in a leveraged market");
+            let kept = self.next_bounds(place, position, &job);
+            let market = self.state.liquidations.market_mut(place);
+            market.ladder.set(self.state.perps.records_mut(), slot, kept);
+        }
+        let left = (end < count).then_some(BoundsLeft { next: end, ..job });
+        self.state.liquidations.pending.set_bounds_left(owner(account, sub), left);
+    }
+
+    /// A position has moved: its place among those who may be deleveraged. One without lots is not watched.
+    pub(crate) fn note_moved(&mut self, slot: u32) {
         let (position, perp) = self.state.perps.parts_mut(slot);
         if position.account == self.state.liquidations.fund {
             return;
         }
         let (rank, market) = (rank_of(position, perp.unit), position.market);
-        if rank == position.rank {
+        let is_idle = position.lots == 0 && position.watch != UNWATCHED;
+        if rank == position.rank && !is_idle {
             return;
         }
         let place = self.state.perps.place(market).expect("a position is in a leveraged market");
-        rerank(self.state.liquidations.market_mut(place), self.state.perps.at_mut(slot), rank);
+        let kept = self.state.liquidations.market_mut(place);
+        rerank(kept, self.state.perps.at_mut(slot), rank);
+        if is_idle {
+            kept.ladder.set(self.state.perps.records_mut(), slot, UNWATCHED);
+        }
     }
 
     /// The prices of the next look of a position in the market at this place.
@@ -275,9 +347,7 @@ impl<B: Book> Engine<B> {
         &self,
         place: usize,
         position: &Position,
-        share: Option<i64>,
-        ratio_ppm: i64,
-        fresh: bool,
+        &BoundsLeft { share, ratio_ppm, fresh, .. }: &BoundsLeft,
     ) -> Bounds {
         let perp = &self.state.perps.markets[place];
         let (notional, mark) = (perp.value(position.lots), perp.mark);
@@ -341,134 +411,5 @@ impl<B: Book> Engine<B> {
             let kept = if fresh { bound } else { old.map_or(bound, |old| old.max(bound)) };
             self.state.liquidations.watch_collateral(owner, number, Some(kept));
         }
-    }
-
-    /// A new mark: moves the deviation, looks at whom it crossed.
-    pub(crate) fn watch_mark(&mut self, command: &Command, market: u32, output: &mut Output) {
-        let Some(place) = self.state.perps.place(market) else { return };
-        let mark = self.state.perps.markets[place].mark;
-        self.state.liquidations.market_mut(place).deviation.observe(mark, command.time_ns);
-        if !self.look_at_crossed(command, place, CROSSINGS_PER_EVENT, output) {
-            self.state.liquidations.crossings.insert(market);
-            self.state.liquidations.arm_crossings(command.time_ns, &mut self.state.due);
-        }
-    }
-
-    /// Looks at up to `most` sub-accounts whose bounds the mark has crossed; true when none is left.
-    fn look_at_crossed(&mut self, command: &Command, place: usize, most: usize, output: &mut Output) -> bool {
-        for look in 0..=most {
-            let mark = self.state.perps.markets[place].mark;
-            let Some(market) = self.state.liquidations.market(place) else { return true };
-            let [long, short] = market.funding_ticks;
-            let Some(who) = market.ladder.crossed(mark.saturating_sub(long), mark.saturating_add(short))
-            else {
-                return true;
-            };
-            if look == most {
-                return false;
-            }
-            self.look_at(command, account_of(who), true, output);
-        }
-        false
-    }
-
-    /// The index or the state of a feed changed: collateral that it prices.
-    pub(crate) fn watch_index(&mut self, command: &Command, feed: u32, output: &mut Output) {
-        if self.state.liquidations.has_no_collateral_watch() {
-            return;
-        }
-        for number in 0..self.state.assets.len() {
-            if self.state.assets[number].feed == feed
-                && !self.look_at_collateral(command, number as u16, CROSSINGS_PER_EVENT, output)
-            {
-                self.state.liquidations.asset_crossings.insert(number as u16);
-                self.state.liquidations.arm_crossings(command.time_ns, &mut self.state.due);
-            }
-        }
-    }
-
-    fn look_at_collateral(
-        &mut self,
-        command: &Command,
-        asset: u16,
-        most: usize,
-        output: &mut Output,
-    ) -> bool {
-        for _ in 0..most {
-            let entry = self.state.assets[asset as usize];
-            let price = self.collateral_price(&entry, true, false).map_or(0, |(price, _)| price);
-            let Some(who) = self.state.liquidations.crossed_collateral(asset, price) else { return true };
-            self.look_at(command, account_of(who), true, output);
-        }
-        false
-    }
-
-    /// Funding moves equity without the mark: bounds shift by the ticks that it took, rounded up.
-    pub(crate) fn watch_funding(&mut self, command: &Command, market: u32, delta: i128, output: &mut Output) {
-        let Some(place) = self.state.perps.place(market).filter(|_| delta != 0) else { return };
-        let per_tick = i128::from(self.state.perps.markets[place].unit) * PPB;
-        let ticks = i64::try_from(div_ceil(delta.abs(), per_tick)).unwrap_or(i64::MAX / 4);
-        let taken = &mut self.state.liquidations.market_mut(place).funding_ticks;
-        let side = usize::from(delta < 0);
-        taken[side] = taken[side].saturating_add(ticks);
-        if !self.look_at_crossed(command, place, CROSSINGS_PER_EVENT, output) {
-            self.state.liquidations.crossings.insert(market);
-            self.state.liquidations.arm_crossings(command.time_ns, &mut self.state.due);
-        }
-    }
-
-    /// What waits since prices were crossed: a bounded number of looks; the rest by the next command.
-    pub(crate) fn look_at_crossings(
-        &mut self,
-        command: &Command,
-        budget: &mut Budget,
-        output: &mut Output,
-    ) -> (Option<Work>, bool) {
-        let most = (budget.looks() as usize).clamp(1, CROSSINGS_PER_COMMAND);
-        budget.spend(most as u32 * LOOK_EFFORT);
-        if let Some(&market) = self.state.liquidations.crossings.first() {
-            let place = self.state.perps.place(market).expect("a leveraged market");
-            if self.look_at_crossed(command, place, most, output) {
-                self.state.liquidations.crossings.remove(&market);
-            }
-        } else if let Some(&asset) = self.state.liquidations.asset_crossings.first() {
-            if self.look_at_collateral(command, asset, most, output) {
-                self.state.liquidations.asset_crossings.remove(&asset);
-            }
-        }
-        let watched = &self.state.liquidations;
-        if watched.crossings.is_empty() && watched.asset_crossings.is_empty() {
-            return (Some(Work::Due), false);
-        }
-        (Some(Work::Crossings), true)
-    }
-
-    /// Risk parameters changed: every holder of a position is looked at, some a Tick.
-    pub(crate) fn sweep_all(&mut self) {
-        self.state.liquidations.sweep = 0;
-    }
-
-    /// Every Tick: the sweep goes on, cascades are measured.
-    pub(crate) fn watch_tick(&mut self, command: &Command, output: &mut Output) {
-        self.measure_cascades(command, output);
-        let first = self.state.liquidations.sweep;
-        if first == NOBODY {
-            return;
-        }
-        let last = first.saturating_add(SWEEP_LOOKS).min(self.state.accounts.list.len() as u32);
-        let mut looks = 0;
-        let mut next = first;
-        while next < last && looks < CROSSINGS_PER_EVENT {
-            let subs: Vec<u8> = self.state.accounts.list[next as usize]
-                .subs()
-                .filter(|sub| !sub.positions.is_empty())
-                .map(|sub| sub.index)
-                .collect();
-            looks += subs.len();
-            subs.iter().for_each(|&sub| self.look_at(command, (next, sub), true, output));
-            next += 1;
-        }
-        let done = next as usize >= self.state.accounts.list.len();
-        self.state.liquidations.sweep = if done { NOBODY } else { next };
     }
 }

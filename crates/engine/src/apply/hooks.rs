@@ -49,11 +49,15 @@ impl<B: Book> Engine<B> {
         self.halts_after_mark(command, market, output);
     }
 
-    /// Every Tick, before the due queue.
-    pub(crate) fn on_tick(&mut self, command: &Command, output: &mut Output) {
+    /// Every Tick, first of all.
+    pub(crate) fn refresh_marks_on_tick(&mut self, command: &Command, output: &mut Output) {
         if !self.state.perps.stale.is_empty() {
             self.refresh_stale_marks(command, output);
         }
+    }
+
+    /// Every Tick, before the due queue.
+    pub(crate) fn on_tick(&mut self, command: &Command, output: &mut Output) {
         self.watch_tick(command, output);
         self.halts_on_tick(command, output);
     }

@@ -17,13 +17,25 @@ use crate::wire::event::{
 impl<B: Book> Engine<B> {
     pub(crate) fn tick(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         self.ticking = command.seq;
-        self.on_tick(command, output);
-        if self.state.perps.stress.has_work() {
-            self.do_work(command, command.seq, Work::Stress, output);
-        } else if self.is_due(command.time_ns) {
-            self.do_work(command, command.seq, Work::Due, output);
+        self.refresh_marks_on_tick(command, output);
+        let rest = if self.state.liquidations.has_looks() {
+            Some(Work::TickLooks)
+        } else {
+            self.go_on_with_tick(command, output)
+        };
+        if let Some(rest) = rest {
+            self.do_work(command, command.seq, rest, output);
         }
         Ok(0)
+    }
+
+    /// The Tick behind the looks at its marks: cascades count who was found (P5.9). What is to be done then.
+    pub(super) fn go_on_with_tick(&mut self, command: &Command, output: &mut Output) -> Option<Work> {
+        self.on_tick(command, output);
+        if self.state.perps.stress.has_work() {
+            return Some(Work::Stress);
+        }
+        self.is_due(command.time_ns).then_some(Work::Due)
     }
 
     /// Whether the due queue has work at this moment.

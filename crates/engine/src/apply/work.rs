@@ -34,6 +34,8 @@ pub enum Work {
     LiquidateQueue,
     /// Sub-accounts that a mark, an index or a fill asks to look at.
     Looks,
+    /// The same for the marks that a Tick found stale; the rest of the Tick follows.
+    TickLooks,
     /// Positions and marks that changed, as coverage sees them.
     Stress,
 }
@@ -207,6 +209,10 @@ impl<B: Book> Engine<B> {
                 }
                 Work::LiquidateQueue => self.liquidate_queue(command, &mut budget, output),
                 Work::Looks => (self.look_at_pending(command, &mut budget, output), true),
+                Work::TickLooks => match self.look_at_pending(command, &mut budget, output) {
+                    Some(_) => (Some(Work::TickLooks), true),
+                    None => (self.go_on_with_tick(command, output), false),
+                },
                 Work::Stress => self.look_at_stress(command, &mut budget, output),
             };
             if exhausted || budget.is_spent() {

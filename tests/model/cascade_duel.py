@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import leverage_math as lm
@@ -69,6 +69,14 @@ class CascadeDuel(Duel):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.noted = 0
+
+    def compare(self, command: bytes, act: Callable[[], int | None]) -> str:
+        def whole() -> int | None:
+            value = act()
+            self.model.look_at_holders()
+            return value
+
+        return super().compare(command, whole)
 
     # -- what an event says, as the model notes it -----------------------------------------------------------
 

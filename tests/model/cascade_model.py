@@ -47,6 +47,8 @@ class CascadeModel(LiquidationModel):
     """Markets in which a breaker refuses new risk."""
     offers: set[int] = field(default_factory=set)
     """Passive orders of liquidations, by number."""
+    moved: set[int] = field(default_factory=set)
+    """Markets whose holders are looked at before the next command."""
     arrivals: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -92,9 +94,14 @@ class CascadeModel(LiquidationModel):
         self.arrivals += 1
         flag.ready_ns, flag.ripe, flag.arrival = ready_ns, False, self.arrivals
 
-    def look_at_holders(self, market: int) -> None:
-        """Of a mark or funding that moved. Who is flagged already is looked at when its turn comes."""
-        for account, sub in sorted({one[:2] for one in self.positions if one[2] == market}):
+    def look_at_holders(self) -> None:
+        """Where a mark or funding moved, once the command has done its work, before the next one.
+
+        Who is flagged already is looked at when its turn comes.
+        """
+        holders = {one[:2] for one in self.positions if one[2] in self.moved}
+        self.moved.clear()
+        for account, sub in sorted(holders):
             if (account, sub) not in self.flags:
                 self.look(account, sub)
 
@@ -102,11 +109,11 @@ class CascadeModel(LiquidationModel):
         before = self.ticker(market).mark
         super().update_mark(market)
         if self.ticker(market).mark != before:
-            self.look_at_holders(market)
+            self.moved.add(market)
 
     def crank_funding(self, market: int) -> int:
         rate = super().crank_funding(market)
-        self.look_at_holders(market)
+        self.moved.add(market)
         return rate
 
     def deposit(self, account: int, sub: int, asset: int, amount: int, external_id: bytes) -> None:
@@ -338,7 +345,9 @@ class CascadeModel(LiquidationModel):
     # -- time: what falls due, the engine's own liquidations ------------------------------------------------
 
     def tick(self) -> None:
+        """Cascades count whom the Tick's own marks brought down; funding that falls due comes later."""
         self.refresh_marks()
+        self.look_at_holders()
         for market in range(len(self.markets)):
             self.measure_cascade(market)
         while (item := self.first_due()) and item[0] <= self.now_ns:

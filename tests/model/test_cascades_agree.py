@@ -250,9 +250,17 @@ class ShallowCascades(CascadeModel):
         return 2 * super().interest_value(market)
 
 
+class MarkByMark(CascadeModel):
+    """Looks between the marks that one index moves."""
+
+    def update_mark(self, market: int) -> None:
+        super().update_mark(market)
+        self.look_at_holders()
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [NoOffers, BoundlessRate, CalmRate, IdleFund, RichestFirst, ShallowCascades],
+    [NoOffers, BoundlessRate, CalmRate, IdleFund, RichestFirst, ShallowCascades, MarkByMark],
 )
 def test_a_model_with_another_rule_of_liquidation_is_noticed(wrong: type[CascadeModel]) -> None:
     with pytest.raises(AssertionError):

@@ -304,7 +304,7 @@ mod tests {
                 let Bounds { low, high } = records[slot as usize].watch;
                 lowest.map_or(highest.is_some_and(|h| h.0 == high), |l| l.0 == low)
             });
-            assert_eq!(expected, ladder.len() > 0);
+            assert_eq!(expected, !ladder.is_empty());
             assert_eq!(ladder.len(), model[0].len() + model[1].len());
         }
         for slot in 0..count {

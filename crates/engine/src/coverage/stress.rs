@@ -242,6 +242,19 @@ impl Stress {
     }
 }
 
+/// What one position with `money` micro-units behind it could not pay at the worst mark of the grid: micro-units,
+/// rounded up.
+pub fn missing_of(position: &Position, money: i128, perp: &PerpMarket) -> i128 {
+    let constant =
+        (money - i128::from(position.cost)) * FINE + i128::from(position.lots) * position.funding_entry;
+    let hundredth = i128::from(perp.mark) * i128::from(perp.unit) * (FINE / 100);
+    let missing = STRESS_PCT.iter().map(|&pct| {
+        let value = hundredth * i128::from(100 + pct) - perp.funding_index;
+        -(constant + i128::from(position.lots) * value)
+    });
+    (missing.max().unwrap_or(0).max(0) + FINE - 1) / FINE
+}
+
 /// The part of `money` that stands behind one position, by what its entry cost among all of its owner's.
 pub fn share(money: i64, cost: i64, costs: i128) -> i128 {
     (i128::from(money) * weight(cost)).div_euclid(costs.max(1))

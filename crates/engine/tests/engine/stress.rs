@@ -151,7 +151,10 @@ fn p9_10_no_removal_leaves_the_platform_covered_by_less_than_a_half() {
         assert_eq!((refused.bound, refused.given), (500_000, 499_999), "{counted}");
         // What covers nothing of it may leave, and what the margin keeps is refused by the margin.
         arena.refuse(out(most + 30 * DOLLAR), Code::INSUFFICIENT_FREE_COLLATERAL);
-        arena.accept(out(most));
+        // In two parts before the next Tick it is the same.
+        arena.accept(out(most - 80 * DOLLAR));
+        arena.refuse(out(80 * DOLLAR + 1), Code::COVERAGE_TOO_LOW);
+        arena.accept(out(80 * DOLLAR));
         arena.seconds(1);
         assert_eq!((at_risk(&arena), breaker(&arena)), (180 * DOLLAR, phase::CLOSED));
         arena.accept(transfer(trader(0), 1, 0, USDC, most));

@@ -351,7 +351,8 @@ impl<B: Book> Engine<B> {
     /// Whether an amount may leave a sub-account with positions or open leveraged orders (P4.3, row 0204).
     ///
     /// # Errors
-    /// `WITHDRAWAL_LOCKED` when a feed does not let the positions be valued, `INSUFFICIENT_FREE_COLLATERAL`.
+    /// `WITHDRAWAL_LOCKED` when a feed does not let the positions be valued, `INSUFFICIENT_FREE_COLLATERAL`,
+    /// `COVERAGE_TOO_LOW`.
     pub(crate) fn check_removal(&self, account: u32, sub: u8, asset: u16, amount: i64) -> Result<(), Reject> {
         if self.state.accounts.positions(account, sub).is_empty() {
             return Ok(());
@@ -381,7 +382,7 @@ impl<B: Book> Engine<B> {
                 amount,
             );
         }
-        Ok(())
+        self.check_cover_left(account, sub, asset, amount)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::work::{Budget, Work};
 use crate::book::Book;
-use crate::coverage::stress::{share, weight, who, Line};
-use crate::coverage::Exposure;
+use crate::coverage::stress::{missing_of, share, weight, who, Line};
+use crate::coverage::{Coverage, Exposure};
 use crate::engine::Engine;
 use crate::halts::breaker::Breaker;
 use crate::ledger::line;
@@ -11,6 +11,10 @@ use crate::limits::STRESS_EFFORT;
 use crate::liquidation::watch::owner;
 use crate::output::Output;
 use crate::wire::command::Command;
+use crate::wire::error::{reject, Code, Reject};
+
+/// Coverage below which nothing leaves a sub-account with positions (P9.10, B1).
+const LEAST_COVERAGE_PPM: u64 = 500_000;
 
 impl<B: Book> Engine<B> {
     /// Worst cases of all markets and what they come to.
@@ -84,6 +88,53 @@ impl<B: Book> Engine<B> {
                 perps.stress.set_dirty(place);
             }
         }
+    }
+
+    /// Whether what leaves a sub-account with positions leaves the platform covered (P9.10): what they could then not
+    /// pay beyond what is counted already is at risk in full, whatever the correlations.
+    ///
+    /// # Errors
+    /// `COVERAGE_TOO_LOW`: bound and given in ppm.
+    pub(crate) fn check_cover_left(
+        &self,
+        account: u32,
+        sub: u8,
+        asset: u16,
+        amount: i64,
+    ) -> Result<(), Reject> {
+        if self.settlement_asset() != Some(asset) {
+            return Ok(());
+        }
+        let slots = self.state.accounts.positions(account, sub);
+        let balance = |line| self.state.accounts.balance(account, sub, asset, line);
+        let money = balance(line::FREE) + balance(line::HELD);
+        // What changed since the last Tick is not counted yet.
+        let is_counted = slots.first().is_some_and(|&slot| !self.state.perps.at(slot).touched);
+        let counted = if is_counted { self.missing_in(slots, money) } else { 0 };
+        let worse = self.missing_in(slots, money.saturating_sub(amount)) - counted;
+        if worse <= 0 {
+            return Ok(());
+        }
+        let covered = Coverage::of(self.vault_nav(asset), self.state.vault.exposure.total() + worse);
+        match covered.ppm() {
+            Some(ppm) if ppm < LEAST_COVERAGE_PPM => {
+                reject(Code::COVERAGE_TOO_LOW, LEAST_COVERAGE_PPM as i64, ppm as i64)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the positions of a sub-account could not pay with this money behind them.
+    fn missing_in(&self, slots: &[u32], money: i64) -> i128 {
+        let held = || slots.iter().map(|&slot| self.state.perps.at(slot)).filter(|held| held.lots != 0);
+        let costs = held().map(|position| weight(position.cost)).sum();
+        held()
+            .map(|position| {
+                let place = self.state.perps.place(position.market).expect("a leveraged market");
+                let perp = &self.state.perps.markets[place];
+                missing_of(position, share(money, position.cost, costs), perp)
+            })
+            .sum()
     }
 
     /// A market's worst case as it is now, in the bucket of its verse; markets without one are a class of their own.

@@ -219,8 +219,7 @@ impl Stress {
         if place >= self.markets.len() {
             self.markets.resize_with(place + 1, Market::default);
         }
-        let constant =
-            (money - i128::from(position.cost)) * FINE + i128::from(position.lots) * position.funding_entry;
+        let constant = constant_of(position, money);
         let (side, lots) = (u8::from(position.lots < 0), position.lots.abs());
         // Least whole Y with K + q·Y ≥ 0.
         let end = -constant.div_euclid(i128::from(lots));
@@ -232,14 +231,31 @@ impl Stress {
     /// `max over the grid of Σ max(0, −E)` of a market in micro-units, rounded up (P9.1).
     pub fn worst_case(&self, place: usize, perp: &PerpMarket) -> i64 {
         let Some(market) = self.markets.get(place) else { return 0 };
-        let hundredth = i128::from(perp.mark) * i128::from(perp.unit) * (FINE / 100);
-        let missing = STRESS_PCT.iter().map(|&pct| {
-            let value = hundredth * i128::from(100 + pct) - perp.funding_index;
-            market.sides[0].missing(value) + market.sides[1].missing(-value)
-        });
+        let missing = stressed_values(perp)
+            .map(|value| market.sides[0].missing(value) + market.sides[1].missing(-value));
         let worst = missing.max().unwrap_or(0);
         i64::try_from((worst + FINE - 1) / FINE).unwrap_or(i64::MAX)
     }
+}
+
+/// `Y` at each mark of the grid.
+fn stressed_values(perp: &PerpMarket) -> impl Iterator<Item = i128> {
+    let hundredth = i128::from(perp.mark) * i128::from(perp.unit) * (FINE / 100);
+    let funding_index = perp.funding_index;
+    STRESS_PCT.iter().map(move |&pct| hundredth * i128::from(100 + pct) - funding_index)
+}
+
+/// `K` of a position with `money` micro-units behind it.
+fn constant_of(position: &Position, money: i128) -> i128 {
+    (money - i128::from(position.cost)) * FINE + i128::from(position.lots) * position.funding_entry
+}
+
+/// What one position with `money` micro-units behind it could not pay at the worst mark of the grid: micro-units,
+/// rounded up.
+pub fn missing_of(position: &Position, money: i128, perp: &PerpMarket) -> i128 {
+    let constant = constant_of(position, money);
+    let missing = stressed_values(perp).map(|value| -(constant + i128::from(position.lots) * value));
+    (missing.max().unwrap_or(0).max(0) + FINE - 1) / FINE
 }
 
 /// The part of `money` that stands behind one position, by what its entry cost among all of its owner's.

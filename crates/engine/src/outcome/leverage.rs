@@ -261,6 +261,8 @@ mod tests {
             maintenance: 50_000_000,
         };
         assert!(!valued.is_healthy());
+        assert!(Valued { equity: 50_000_000, ..valued }.is_healthy());
+        assert!(!Valued { equity: 49_999_999, ..valued }.is_healthy());
         let sold = valued.lots_to_sell(1);
         let left = 1_000_000_000 - sold * 500;
         assert!(i128::from(valued.equity) * 10 >= i128::from(left) / 20 * 11);

@@ -12,12 +12,15 @@ use crate::loans::*;
 use crate::outcome_books::on;
 use crate::support::*;
 
+/// What a field is called, and another value of it.
+type Change<T> = (&'static str, fn(&mut T));
+
 /// Runs a step, then shows the auditor of before each of the step's events of a kind with one field changed.
 fn told_otherwise<T: Record>(
     world: &mut World,
     kind: EventKind,
     step: impl FnOnce(&mut World),
-    changes: &[(&str, fn(&mut T))],
+    changes: &[Change<T>],
 ) {
     let before = world.auditor.clone();
     step(world);
@@ -71,7 +74,7 @@ fn drop_result<T>(_: T) {}
 #[test]
 fn i24_what_a_pledge_pays_and_keeps_is_what_it_has() {
     let (mut world, market) = lent();
-    let changes: &[(&str, fn(&mut LoanMovedBody))] = &[
+    let changes: &[Change<LoanMovedBody>] = &[
         ("repaid", |body| body.repaid += 1),
         ("returned", |body| body.returned += 1),
         ("debt", |body| body.debt -= 1),

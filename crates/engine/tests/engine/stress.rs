@@ -11,7 +11,7 @@ use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{FastBook, ReferenceBook};
 
 use crate::arena::*;
-use crate::leveraged::close_position;
+use crate::leveraged::{close_position, open_sub, transfer};
 use crate::support::*;
 
 /// Ten contracts: $1,000 at 100.00.
@@ -129,6 +129,38 @@ fn p7_1_b1_trips_with_real_positions_and_recovers_with_the_vault() {
     assert_eq!(breaker(&arena), phase::CLOSED);
     arena.accept(buy(trader(6), PERP, 9_100, LOTS));
     arena.verify_replay::<FastBook>(arena.log.len() - 50);
+}
+
+#[test]
+fn p9_10_no_removal_leaves_the_platform_covered_by_less_than_a_half() {
+    for counted in [false, true] {
+        let mut arena: Arena = Arena::covered(4, 90 * DOLLAR, 1_000);
+        arena.accept(open_sub(trader(0), 1, 0));
+        for number in [0, 1] {
+            arena.deposit(number, USDC, 500 * DOLLAR);
+        }
+        arena.trade(0, 1, PERP, PRICE, LOTS);
+        if counted {
+            arena.seconds(1);
+        }
+        // A move of 30 % costs $300: with $120 left 90 of 180 are covered, with a micro-unit less not half of it.
+        assert_eq!(at_risk(&arena), 0);
+        let most = arena.free(0) - 120 * DOLLAR;
+        let out = |amount| transfer(trader(0), 0, 1, USDC, amount);
+        let refused = arena.refuse(out(most + 1), Code::COVERAGE_TOO_LOW);
+        assert_eq!((refused.bound, refused.given), (500_000, 499_999), "{counted}");
+        // What covers nothing of it may leave, and what the margin keeps is refused by the margin.
+        arena.refuse(out(most + 30 * DOLLAR), Code::INSUFFICIENT_FREE_COLLATERAL);
+        // In two parts before the next Tick it is the same.
+        arena.accept(out(most - 80 * DOLLAR));
+        arena.refuse(out(80 * DOLLAR + 1), Code::COVERAGE_TOO_LOW);
+        arena.accept(out(80 * DOLLAR));
+        arena.seconds(1);
+        assert_eq!((at_risk(&arena), breaker(&arena)), (180 * DOLLAR, phase::CLOSED));
+        arena.accept(transfer(trader(0), 1, 0, USDC, most));
+        arena.seconds(1);
+        assert_eq!(at_risk(&arena), 0);
+    }
 }
 
 #[test]

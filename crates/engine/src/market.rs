@@ -205,7 +205,7 @@ impl MarketRules for SpotRules {
         Ok((market.quote, value + fee_ceil(value, fee_cap_e6bp)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn settle(&self, market: &Market, price: i64, lots: i64, buyer: Leg, seller: Leg) -> Settlement {
         let value = notional(price, lots, market.unit).expect("a fill is not larger than its accepted order");
         let buyer_reserve = match buyer.remaining_after {

@@ -313,6 +313,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Takes `lots` from a resting order; it leaves when nothing remains. Returns whether it is still open.
+    #[inline(always)]
     pub(super) fn shrink_maker(
         &mut self,
         command: &Command,

@@ -173,7 +173,7 @@ impl Book for FastBook {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn first(&self, book_side: u8) -> Option<u32> {
         match self.best[book_side as usize] {
             NONE => None,

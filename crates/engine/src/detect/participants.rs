@@ -123,7 +123,7 @@ impl Participant {
     }
 
     /// It took liquidity at this price; `before` is the price before its trade.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, price: i64, before: i64, now_ns: i64) {
         self.last_take_ns = now_ns;
         let burst = &mut self.burst;
@@ -281,7 +281,7 @@ impl Participants {
         cell
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn find(&mut self, account: u32) -> Option<&mut Participant> {
         if self.index.is_empty() {
             return None;
@@ -293,7 +293,7 @@ impl Participants {
     }
 
     /// The account's entry; None when the table is full and it is new.
-    #[inline]
+    #[inline(always)]
     pub fn find_or_add(&mut self, account: u32) -> Option<&mut Participant> {
         if !self.index.is_empty() {
             let place = self.index[self.cell(account)];

@@ -220,7 +220,7 @@ impl MarketHalts {
 
     /// B7 with a new open interest in lots and micro-quote. A number of lots counts in the window until the moment it
     /// ended; only lots tell growth from a change of price.
-    #[inline]
+    #[inline(always)]
     pub fn interest_reading(&mut self, now_ns: i64, lots: i64, value: i64) -> Option<Reading> {
         self.open_interest = value;
         if lots == self.interest_lots {

@@ -55,6 +55,7 @@ impl Default for Volume {
 
 impl Volume {
     /// Adds a fill of `notional` micro-quote. Amortised O(1).
+    #[inline(always)]
     pub fn add(&mut self, now_ns: i64, notional: i64) {
         self.advance(now_ns.div_euclid(SECOND_NS));
         let slot = self.second.rem_euclid(SLOTS as i64) as usize;
@@ -96,10 +97,15 @@ impl Volume {
     }
 
     /// Moves to a second; the window and the minutes in between pass.
+    #[inline(always)]
     fn advance(&mut self, second: i64) {
-        if second == self.second {
-            return;
+        if second != self.second {
+            self.pass_to(second);
         }
+    }
+
+    #[inline(never)]
+    fn pass_to(&mut self, second: i64) {
         let minute = second.div_euclid(MINUTE);
         if self.second == i64::MIN {
             (self.second, self.minute) = (second, minute);

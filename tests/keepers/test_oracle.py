@@ -9,8 +9,8 @@ from tradewind.keepers.oracle import FeedQuotes, OracleWorker
 from tradewind.keepers.port import Action, Identity
 from tradewind.keepers.worker import WorkerEnded
 from tradewind.node.projections.feeds import Source
+from tradewind.security.attesting import Signer
 from tradewind.security.keyfiles import read_private_key
-from tradewind.security.publications import Signer
 from tradewind.venues.feeds.select import FeedRequest, select_feed
 from tradewind.venues.market_data import FeedState
 

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.core.errors import InvalidField, Rejected
+from tradewind.security.attesting import Signer, attest
 from tradewind.security.keyfiles import KeyFileError, read_private_key
 from tradewind.security.publications import (
     ATTESTATION_BYTES,
     DOMAIN,
     Publication,
-    Signer,
-    attest,
     check,
     deployment_id,
     message,

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.core.enums import Role
+from tradewind.security.attesting import Signer
 from tradewind.security.keyfiles import read_private_key
-from tradewind.security.publications import Signer
 
 KEY_DIRECTORY: Final = "keys"
 PRIVATE_MODE: Final = 0o600

@@ -13,8 +13,9 @@ from tradewind.cli.client import Client, segment
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.core.errors import Rejected
+from tradewind.security.attesting import Signer
 from tradewind.security.keyfiles import KeyFileError, read_private_key
-from tradewind.security.publications import HASH_BYTES, Publication, Signer
+from tradewind.security.publications import HASH_BYTES, Publication
 
 USUAL: Final = "oracle-1"
 MILLISECOND_NS: Final = 1_000_000

@@ -19,7 +19,7 @@ from tradewind.keepers.remote import RemotePort
 from tradewind.keepers.supervisor import Slot, row_of
 from tradewind.keepers.worker import Worker
 from tradewind.observe.view import WorkerRow
-from tradewind.security.publications import Signer
+from tradewind.security.attesting import Signer
 from tradewind.venues.catalogue.client import CatalogueClient
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.feeds.select import FeedRequest, select_feed

@@ -17,7 +17,7 @@ from tradewind.keepers.supervisor import Maker
 from tradewind.keepers.trigger import TriggerWorker
 from tradewind.keepers.worker import Worker
 from tradewind.node.projections.exchange import ExchangeViews
-from tradewind.security.publications import Signer
+from tradewind.security.attesting import Signer
 from tradewind.venues.catalogue.client import CatalogueClient
 
 KINDS: Final[dict[str, tuple[type[Worker], int]]] = {

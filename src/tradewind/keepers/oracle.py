@@ -16,7 +16,8 @@ from tradewind.core.errors import Rejected
 from tradewind.core.units import to_micros
 from tradewind.keepers.port import Action, Identity, Port, SourceDuties, SourceDuty, duty_key
 from tradewind.keepers.worker import POLL_S, Worker, WorkerEnded
-from tradewind.security.publications import Publication, Signer
+from tradewind.security.attesting import Signer
+from tradewind.security.publications import Publication
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.market_data import Instrument, Known
 

@@ -17,8 +17,6 @@ import struct
 from typing import Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tradewind.core.errors import InvalidField, reject
 from tradewind.core.hashing import blake3
@@ -68,18 +66,16 @@ def message(deployment: bytes, source: bytes, said: Publication) -> bytes:
     return DOMAIN + deployment + source + body
 
 
-def attest(key: Ed25519PrivateKey, deployment: bytes, said: Publication) -> bytes:
-    """The attestation of the source that `key` belongs to. Raises as `message`."""
-    source = key.public_key().public_bytes_raw()
-    return deployment + key.sign(message(deployment, source, said))
-
-
 def check(attestation: bytes, deployment: bytes, source: bytes, said: Publication) -> None:
     """Returns when `source` has signed exactly this for exactly this deployment.
 
     Raises:
         Rejected: PUBLICATION_UNSIGNED, PUBLICATION_FOREIGN, PUBLICATION_FORGED.
     """
+    # Not above: a process that sees no publication has nothing loaded that could sign anything (V19).
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     if not attestation:
         raise reject("PUBLICATION_UNSIGNED")
     if len(attestation) != ATTESTATION_BYTES:
@@ -91,26 +87,3 @@ def check(attestation: bytes, deployment: bytes, source: bytes, said: Publicatio
         key.verify(attestation[HASH_BYTES:], message(deployment, source, said))
     except (InvalidSignature, ValueError) as error:
         raise reject("PUBLICATION_FORGED") from error
-
-
-class Signer:
-    """A source's own key. `pinned`: the only deployment that it signs for; None takes what the platform says.
-
-    A source on a machine of its own is told the deployment by its operator: whoever runs the platform must
-    not be able to collect signatures for another one.
-    """
-
-    def __init__(self, key: Ed25519PrivateKey, pinned: bytes | None = None) -> None:
-        self._key = key
-        self.pinned = pinned
-        self.source = key.public_key().public_bytes_raw()
-
-    def attest(self, deployment: bytes, said: Publication) -> bytes:
-        """The attestation for the deployment that the platform names.
-
-        Raises:
-            Rejected: PUBLICATION_FOREIGN, when another one is pinned.
-        """
-        if self.pinned is not None and deployment != self.pinned:
-            raise reject("PUBLICATION_FOREIGN")
-        return attest(self._key, deployment, said)

@@ -252,6 +252,15 @@ def test_a_parameter_that_takes_a_signer_is_seen(monkeypatch: pytest.MonkeyPatch
     assert "Signing(private_key)" in child.signers()
 
 
+def test_a_loaded_module_that_signs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tradewind.lab.preflight import child
+    from tradewind.security import attesting
+
+    monkeypatch.setitem(sys.modules, attesting.__name__, attesting)
+    assert attesting.__name__ in child.signers()
+    assert "tradewind.security.publications" not in child.signers()
+
+
 @pytest.mark.parametrize("place", ["logs/tradewind.jsonl", "effective-config.json", "reports/day.html"])
 async def test_a_planted_key_turns_v26_red(tmp_path: Path, place: str) -> None:
     where = context(tmp_path)

@@ -82,7 +82,14 @@ def signers() -> list[str]:
         for name in inspect.signature(one).parameters
         if any(word in name.lower() for word in suspects)
     ]
-    forbidden = ("tradewind.security", "hvac", "boto3", "cryptography", "eth_account")
+    forbidden = (
+        "tradewind.security.attesting",
+        "tradewind.security.keyfiles",
+        "hvac",
+        "boto3",
+        "cryptography",
+        "eth_account",
+    )
     return found + [name for name in sys.modules if name.split(".")[0] in forbidden or name in forbidden]
 
 

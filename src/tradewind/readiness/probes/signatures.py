@@ -22,7 +22,8 @@ from tradewind.node.service import NodeService
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probes.drill import case
 from tradewind.readiness.probes.exchange import DAY_NS, SECOND_NS, STAFF, START_NS, genesis, key_of
-from tradewind.security.publications import HASH_BYTES, Publication, attest
+from tradewind.security.attesting import attest
+from tradewind.security.publications import HASH_BYTES, Publication
 
 KEYS: Final = tuple(
     Ed25519PrivateKey.from_private_bytes(key_of(f"signing source {number}")) for number in range(3)

@@ -10,6 +10,7 @@ mod halts;
 mod keepers;
 mod liquidation;
 pub mod loan;
+pub mod message;
 mod oracle;
 mod orders;
 mod outcome;

@@ -238,6 +238,7 @@ impl Auditor {
             | Kind::SlashReversed
             | Kind::SlashConfirmed => self.slash_moved(kind, event),
             Kind::FeeCharged => self.fee_charged(event),
+            Kind::OwnersLinked => self.owners_linked(event),
             Kind::VaultExitQueued
             | Kind::WorstCaseChanged
             | Kind::RiskUpdated

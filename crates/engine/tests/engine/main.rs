@@ -14,6 +14,7 @@ mod conditional;
 mod continuation;
 mod coverage;
 mod detection;
+mod fee_tiers;
 mod fees;
 mod flow;
 mod fund_orders;

@@ -2325,6 +2325,7 @@ class FeeCharged(Event, frozen=True, gc=False):
     adjustment_bp: int
     discount_bp: int
     rebate_pct: int
+    counts: int
     postings: tuple[Posting, ...]
 
 

@@ -193,6 +193,8 @@ impl Auditor {
             Kind::VaultDeposited
             | Kind::VaultCohortServed
             | Kind::VaultExitServed
+            | Kind::ManagementFeeTaken
+            | Kind::InsuranceWeekEnded
             | Kind::VaultEpochStarted => return self.vault_money(kind, event, postings),
             _ => {}
         }

@@ -20,6 +20,7 @@ pub mod record;
 mod resolution;
 mod token;
 mod vault;
+mod vault_terms;
 mod venue;
 mod verses;
 

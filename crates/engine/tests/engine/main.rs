@@ -65,6 +65,7 @@ mod token;
 mod twap;
 mod vault;
 mod vault_shares;
+mod vault_terms;
 mod venue;
 mod verses;
 mod waterfall;

@@ -17,6 +17,7 @@ impl Auditor {
                 if body.parameter == PERPETUAL_STAGES {
                     self.vault.stages_bind = body.value != 0;
                 }
+                self.vault.insured.parameter_set(&body);
                 Ok(())
             }
             _ => self.state_changed(kind, event),
@@ -63,6 +64,7 @@ impl Auditor {
 
     fn check_total(&mut self, at_risk: i64) -> Check {
         self.vault.at_risk = at_risk;
+        self.vault.insured.observe(at_risk);
         match self.vault.total() {
             Some(total) => {
                 ensure!(total == at_risk as u128, "I14", "S is {at_risk}, computed again {total}");

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tradewind.core import journal
 from tradewind.node.projections.exchange import ExchangeViews
+from tradewind.observe.counting import BatchCounters
 
 from .conftest import ApiWorld, api_world
 
@@ -168,3 +170,45 @@ async def test_orders_name_an_outcome_that_exists_and_sell_only_what_is_held(api
         answer = await api.post("/orders", body)
         assert answer.status_code >= 400, body
         assert code in answer.text, answer.text
+
+
+async def test_purchases_of_all_outcomes_make_sets_in_every_view(api: ApiWorld, tmp_path: Path) -> None:
+    name = str((await api.done("/markets", market(3)))["value"])
+    first = (await api.done("/orders", order("alice", name, 0, "buy", "0.4", "10")))["value"]
+    await api.done("/orders", order("alice", name, 1, "buy", "0.35", "7"))
+    last = (await api.done("/orders", order("bob", name, 2, "buy", "0.26", "20")))["value"]
+    shown = {number: (await api.get(f"/orders/{number}")).json() for number in (first, last)}
+    assert [shown[first][key] for key in ("filled", "remaining", "status")] == ["7", "3", "partial"]
+    assert [shown[last][key] for key in ("filled", "remaining", "status")] == ["7", "13", "partial"]
+    assert await claims(api, "bob") == {"2": "7"}
+    assert await claims(api, "alice") == {"0": "7", "1": "7"}
+    assert (await api.get(f"/markets/{name}")).json()["sets"] == "7"
+    books = [
+        (await api.get(f"/markets/{name}/book?outcome={outcome}")).json()["bids"] for outcome in range(3)
+    ]
+    assert [[level["size"] for level in bids] for bids in books] == [["3"], [], ["13"]]
+    # 7 × 0.25 and 28 bp of it; 13 at 0.26 are held with their fee.
+    assert await free(api, "bob") == "994.855636"
+    trades = (await api.get(f"/markets/{name}/trades")).json()["trades"]
+    assert sorted(trade["price"] for trade in trades) == ["0.25", "0.35", "0.4"]
+    rebuilt = ExchangeViews()
+    rebuilt.rebuild(tmp_path / "journal")
+    for outcome in range(3):
+        live, again = api.views.books.book(int(name), outcome), rebuilt.books.book(int(name), outcome)
+        assert live.sides == again.sides
+    counted = BatchCounters()
+    for batch in journal.batches(tmp_path / "journal", 0):
+        counted.apply(batch)
+    assert (counted.trades.total(), counted.volume_micro.total()) == (3, 7_000_000)
+    assert counted.taker_fees_micro.total() == 4_900
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from tradewind.node.projections import sql
+
+    projection = sql.SqlProjection(f"sqlite:///{tmp_path / 'views.db'}")
+    projection.rebuild(tmp_path / "journal")
+    with projection.engine.connect() as connection:
+        rows = connection.execute(sqlalchemy.select(sql.trades)).all()
+        [filled] = [row for row in connection.execute(sqlalchemy.select(sql.orders)) if row.order_id == last]
+    assert [row.lots for row in rows] == [7_000] * 3
+    assert (sum(row.notional for row in rows), sum(row.taker_fee for row in rows)) == (7_000_000, 4_900)
+    assert (filled.filled_lots, filled.filled_notional, filled.fees) == (7_000, 1_750_000, 4_900)

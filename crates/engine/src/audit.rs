@@ -9,7 +9,6 @@ mod book;
 mod counts;
 mod fault;
 mod feeds;
-mod fees;
 mod funding;
 mod halts;
 mod index;
@@ -25,6 +24,7 @@ mod position;
 mod question;
 mod records;
 mod resolution;
+mod sets;
 mod slashes;
 mod specials;
 mod stress;
@@ -130,13 +130,13 @@ pub struct Auditor {
     principal: [u8; 32],
     halts: halts::Halts,
     outcomes: outcome::Outcomes,
+    sets: sets::Sets,
     resolutions: resolution::Resolutions,
     vault: vault::Vault,
     venues: venue::Shows,
     pools: pool::Pools,
     questions: question::Questions,
     loans: loans::Loans,
-    tiers: fees::Tiers,
     work: Work,
     violation: Option<Violation>,
 }
@@ -167,13 +167,13 @@ impl Auditor {
             principal: [0; 32],
             halts: halts::Halts::default(),
             outcomes: outcome::Outcomes::default(),
+            sets: sets::Sets::default(),
             resolutions: resolution::Resolutions::default(),
             vault: vault::Vault::default(),
             venues: venue::Shows::default(),
             pools: pool::Pools::default(),
             questions: question::Questions::default(),
             loans: loans::Loans::default(),
-            tiers: fees::Tiers::default(),
             work: Work::default(),
             violation: None,
         }
@@ -359,6 +359,7 @@ impl Auditor {
         self.ledger.apply(postings)?;
         match kind {
             EventKind::Trade => self.trade(event, postings)?,
+            EventKind::SetFilled => self.set_filled(event, postings)?,
             EventKind::OrderAccepted
             | EventKind::OrderRested
             | EventKind::OrderCancelled
@@ -451,6 +452,7 @@ impl Auditor {
             self.books.in_flight
         );
         self.check_claims_end()?;
+        self.check_sets_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.slashes.end_command()?;
@@ -477,6 +479,7 @@ impl Auditor {
         self.verify_positions()?;
         self.verify_bonds()?;
         self.verify_claims()?;
+        self.verify_sums()?;
         self.verify_token()?;
         self.verify_resolutions()?;
         self.verify_vault()?;

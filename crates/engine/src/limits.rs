@@ -84,6 +84,10 @@ pub const SMALL_EFFORT: u32 = 2_000;
 pub const FILL_EFFORT: u32 = 5_000;
 pub const OUTCOME_FILL_EFFORT: u32 = 3_000;
 pub const OUTCOME_CANCEL_EFFORT: u32 = 700;
+/// Most outcomes of a market whose books are matched with each other (P3.6), 0..8; 0 = none. And what a set round takes
+/// for each of its orders.
+pub const SET_MATCHING_OUTCOMES: u8 = 8;
+pub const SET_LEG_EFFORT: u32 = 1_600;
 /// A look at a sub-account, and beside that for each of its positions: to value it, and to move its bounds.
 pub const LOOK_EFFORT: u32 = 1_600;
 pub const SURVEY_EFFORT: u32 = 130;
@@ -304,10 +308,6 @@ pub const MAX_REWARD_ASSETS: usize = 4;
 pub const MAX_VESTING_SCHEDULES: usize = 65_536;
 /// A vesting schedule may start this far in the future.
 pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;
-
-/// Accounts whose volume of 30 days is kept (P8.4), and records that a new one looks at for an idle one.
-pub const MAX_VOLUME_ACCOUNTS: usize = 65_536;
-pub const VOLUME_RECLAIM_LOOKS: u32 = 16;
 
 /// Verses (P15.8): all of them, levels of a tree, verses directly below one.
 pub const MAX_VERSES: usize = 1_024;

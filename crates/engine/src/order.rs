@@ -56,6 +56,14 @@ pub struct Order {
 
 const _: () = assert!(core::mem::size_of::<Order>() == 128);
 
+impl Order {
+    /// Whether its time is over; what has expired and rests still is removed on sight (P2.1.5).
+    #[inline]
+    pub fn is_expired(&self, now_ns: i64) -> bool {
+        self.expiry_ns != 0 && self.expiry_ns <= now_ns
+    }
+}
+
 /// What an empty slot holds.
 const EMPTY: Order = Order {
     id: 0,

@@ -74,7 +74,6 @@ _READ: Final = (
     "GET /token",
     "GET /token/vesting",
     "GET /vault",
-    "GET /vault/shortfall",
     "GET /venue",
     "GET /venues",
     "GET /venues/links/{name}",

@@ -22,7 +22,6 @@ from tradewind._core import (
     ReplayMismatch,
     TradewindError,
     error_catalogue,
-    error_message,
 )
 
 __all__ = [
@@ -57,10 +56,9 @@ class Rejected(TradewindError):
     """
 
     template = ""
-    code: int = 0
 
     def __init__(self, message: str = "", *, bound: int = 0, given: int = 0) -> None:
-        super().__init__(message or error_message(self.code, bound, given))
+        super().__init__(message or self.template.format(bound=bound, given=given))
         self.bound, self.given = bound, given
 
     @property
@@ -128,7 +126,8 @@ def name_of(code: int) -> str:
 
 def message_of(code: int, bound: int = 0, given: int = 0) -> str:
     """Sentence of a code with its values; empty for 0."""
-    return error_message(code, bound, given)
+    entry = BY_CODE.get(code)
+    return "" if entry is None else entry.template.format(bound=bound, given=given)
 
 
 class InvalidField(Rejected):

@@ -1188,6 +1188,24 @@ class ClaimsMoved(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class SetFilled(Event, frozen=True, gc=False):
+    """SET_FILLED."""
+
+    taker_order: int
+    taker_account: int
+    trade_kind: int
+    outcome: int
+    side: int
+    orders: int
+    price: int
+    lots: int
+    value: int
+    fee: int
+    surplus: int
+    remaining: int
+    postings: tuple[Posting, ...]
+
+
 class MarkUpdated(Event, frozen=True, gc=False):
     """MARK_UPDATED."""
 
@@ -2325,32 +2343,6 @@ class FeeCharged(Event, frozen=True, gc=False):
     adjustment_bp: int
     discount_bp: int
     rebate_pct: int
-    counts: int
-    postings: tuple[Posting, ...]
-
-
-class ManagementFeeTaken(Event, frozen=True, gc=False):
-    """MANAGEMENT_FEE_TAKEN."""
-
-    asset: int
-    rate_bp: int
-    epoch_ns: int
-    amount: int
-    nav: int
-    postings: tuple[Posting, ...]
-
-
-class InsuranceWeekEnded(Event, frozen=True, gc=False):
-    """INSURANCE_WEEK_ENDED."""
-
-    asset: int
-    ledger_key: int
-    week_ns: int
-    at_risk: int
-    released: int
-    set_aside: int
-    insurance_left: int
-    nav: int
     postings: tuple[Posting, ...]
 
 
@@ -2515,6 +2507,7 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0601: SetMinted,
     0x0602: SetMerged,
     0x0604: ClaimsMoved,
+    0x0605: SetFilled,
     0x0701: MarkUpdated,
     0x0710: SourceUpdated,
     0x0711: IndexUpdated,
@@ -2607,8 +2600,6 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0d09: StageChanged,
     0x0d0a: LeverageCapChanged,
     0x0d0b: FeeCharged,
-    0x0d13: ManagementFeeTaken,
-    0x0d14: InsuranceWeekEnded,
     0x0e01: VerseCreated,
     0x0e02: VerseMoved,
     0x0e03: MarketLinked,

@@ -39,6 +39,14 @@ _TRADE = struct.Struct(
         record_sizes()["Event"],
     )
 )
+_SET_FILL = struct.Struct(
+    struct_format(
+        _fields("Event", ("kind", "market", "order"))
+        + _fields("SetFilledBody", ("taker_order", "value", "fee"), _BODY),
+        record_sizes()["Event"],
+    )
+)
+_SET_FILL_KIND = next(code for code, kind in event_types.EVENT_TYPES.items() if kind is event_types.SetFilled)
 _TRADE_KIND = next(code for code, kind in event_types.EVENT_TYPES.items() if kind is event_types.Trade)
 _COMMAND_NAMES = {code: name for code, (name, _) in command_names().items()}
 
@@ -103,12 +111,24 @@ class BatchCounters:
         )
         for (command, (code,)), count in pairs.items():
             self.commands[_COMMAND_NAMES.get(command, "unknown"), code] += count
+        sets = False
         for kind, market, notional, taker_fee, maker_fee in _TRADE.iter_unpack(batch.events):
             if kind == _TRADE_KIND:
                 self._trade(market, notional, taker_fee, maker_fee)
+            elif kind == _SET_FILL_KIND:
+                sets = True
+        if sets:
+            self._count_sets(batch)
         self.blocks += 1
         self.batch_sizes.observe(batch.count)
         self.last_time_ns = batch.time_ns
+
+    def _count_sets(self, batch: CountedBatch) -> None:
+        """Every order of a set counts as a trade of its outcome."""
+        for kind, market, order, taker_order, value, fee in _SET_FILL.iter_unpack(batch.events):
+            if kind == _SET_FILL_KIND:
+                taker_fee, maker_fee = (fee, 0) if order == taker_order else (0, fee)
+                self._trade(market, max(value, 0), taker_fee, maker_fee)
 
     def _trade(self, market: int, notional: int, taker_fee: int, maker_fee: int) -> None:
         if market not in self.trades and len(self.trades) >= MAX_MARKETS:

@@ -3,6 +3,7 @@
 use super::conditional::LINKED_CANCELS;
 use super::hooks::Print;
 use super::orders::subject;
+use super::sets::SetsEnd;
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
@@ -104,6 +105,13 @@ impl<B: Book> Engine<B> {
                         ended = ended.or(Some(cancel_reason::BAND));
                     }
                 }
+            }
+        }
+        // Its own book has nothing more for it: the books of the other outcomes may complete a set.
+        if effort == OUTCOME_FILL_EFFORT && taker.order.remaining > 0 && ended.is_none() {
+            match self.match_sets(command, taker, budget, output) {
+                SetsEnd::Spent => return false,
+                SetsEnd::Done(reason) => ended = reason,
             }
         }
         self.finish(command, taker, ended, budget, output);
@@ -225,7 +233,7 @@ impl<B: Book> Engine<B> {
             _ => return self.fill_outcome(command, taker, (slot, maker), lots, output),
         }
         let price = taker.price_with(maker);
-        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
+        let elastic = self.elastic_of(maker.market, taker.order.account);
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
@@ -263,7 +271,7 @@ impl<B: Book> Engine<B> {
             // The maker's fee is its rebate, negative.
             let fees = [settlement.buyer_fee, settlement.seller_fee];
             let charged = (settlement.notional, fees[usize::from(!taker_buys)]);
-            let rebate = self.charge_elastic(command, (&taker.order, maker), elastic, charged, output);
+            let rebate = self.charge_elastic(command, &taker.order, elastic, charged, output);
             *(if taker_buys { &mut settlement.seller_fee } else { &mut settlement.buyer_fee }) -= rebate;
         }
         self.post_fill(&settlement, (buyer, seller), (base, quote), &mut output.postings);
@@ -409,7 +417,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Self-trade prevention by the incoming order's mode.
-    fn prevent_self_trade(
+    pub(super) fn prevent_self_trade(
         &mut self,
         command: &Command,
         taker: &mut Taker,

@@ -391,7 +391,7 @@ impl<B: Book> Engine<B> {
 
     /// The first resting order that `order` would meet and that has not expired.
     #[inline(always)]
-    fn first_live_crossing(&self, order: &Order, now_ns: i64) -> Option<&Order> {
+    pub(super) fn first_live_crossing(&self, order: &Order, now_ns: i64) -> Option<&Order> {
         let first = &self.state.orders[self.state.books.of(order).first(1 - order.side)?];
         if first.expiry_ns == 0 && crosses(order.side, order.price, first.price) {
             return Some(first);

@@ -14,19 +14,22 @@ use crate::output::Output;
 use crate::wire::command::{side, Command};
 use crate::wire::event::{claims_cause, trade_kind, EventKind, PreventedBody, TradeBody};
 
-const FITS: &str = "a fill is not larger than its accepted order";
+pub(super) const FITS: &str = "a fill is not larger than its accepted order";
 
 /// What a fill moves for one of its orders.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    buys: bool,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Part {
+    pub buys: bool,
     /// Micro-quote of the outcome that it buys or sells.
-    value: i64,
-    fee: i64,
+    pub value: i64,
+    pub fee: i64,
     /// Reserve that the fill sets free, and what secures the rest.
-    freed: i64,
-    reserve: i64,
+    pub freed: i64,
+    pub reserve: i64,
 }
+
+/// Rates of a part: the fixed one in 1e-6 bp, and the elastic one in 1e-8 bp that replaces it unless it is 0.
+pub(super) type Rates = (u32, u32);
 
 impl<B: Book> Engine<B> {
     /// One trade at the maker's price.
@@ -43,7 +46,7 @@ impl<B: Book> Engine<B> {
         let market = &self.state.markets.list[maker.market as usize];
         let (rates, quote) = (market.parameters, market.quote);
         let shares = lots * market.lot_size;
-        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
+        let elastic = self.elastic_of(maker.market, taker.order.account);
         let elastic_e8 = elastic.map_or(0, |elastic| elastic.rate_e8);
         let taking = self.part_of(&taker.order, price, lots, (rates.taker_fee_e6bp, elastic_e8));
         let mut making = self.part_of(maker, price, lots, (rates.maker_fee_e6bp, 0));
@@ -51,8 +54,7 @@ impl<B: Book> Engine<B> {
             // The maker's fee is its rebate, negative.
             let market = &self.state.markets.list[maker.market as usize];
             let base = market.outcome_fee_base(price, lots).expect(FITS);
-            let pair = (&taker.order, maker);
-            making.fee -= self.charge_elastic(command, pair, elastic, (base, taking.fee), output);
+            making.fee -= self.charge_elastic(command, &taker.order, elastic, (base, taking.fee), output);
         }
         for (order, part) in [(&taker.order, &taking), (maker, &making)] {
             self.post_part(order, part, quote, output);
@@ -109,15 +111,27 @@ impl<B: Book> Engine<B> {
     }
 
     /// What `lots` at a price of the book move for an order.
-    /// Rates: the fixed one in 1e-6 bp, and the elastic one in 1e-8 bp that replaces it unless it is 0.
-    fn part_of(&self, order: &Order, price: i64, lots: i64, (fixed_e6bp, elastic_e8): (u32, u32)) -> Part {
+    #[inline(always)]
+    pub(super) fn part_of(&self, order: &Order, price: i64, lots: i64, rates: Rates) -> Part {
         let market: &Market = &self.state.markets.list[order.market as usize];
-        let buys = order.given_side() == side::BUY;
         let own = if order.flags & flag::FLIPPED != 0 { market.payout_ticks() - price } else { price };
         let value = notional(own, lots, market.unit).expect(FITS);
+        let base = market.outcome_fee_base(price, lots).expect(FITS);
+        self.part_worth(order, (value, base), lots, rates)
+    }
+
+    /// What `lots` of an order move that are worth `value` micro-quote, with the fee charged on `base`.
+    #[inline(always)]
+    pub(super) fn part_worth(
+        &self,
+        order: &Order,
+        (value, base): (i64, i64),
+        lots: i64,
+        (fixed_e6bp, elastic_e8): Rates,
+    ) -> Part {
+        let buys = order.given_side() == side::BUY;
         let reserve = self.outcome_reserve(order, order.remaining - lots).expect(FITS);
         let freed = order.reserve - reserve;
-        let base = market.outcome_fee_base(price, lots).expect(FITS);
         let whole = match elastic_e8 {
             0 => fee_ceil(base, fixed_e6bp.min(order.fee_cap_e6bp)),
             rate_e8 => amount(base, rate_e8.min(order.fee_cap_e6bp.saturating_mul(100))),
@@ -128,7 +142,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// The quote's side of a part: a purchase is paid from its reserve, a sale is paid into `free`.
-    fn post_part(&mut self, order: &Order, part: &Part, quote: u16, output: &mut Output) {
+    pub(super) fn post_part(&mut self, order: &Order, part: &Part, quote: u16, output: &mut Output) {
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);
         let (account, sub) = (order.account, order.sub);
         let returned = if part.buys {
@@ -141,7 +155,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Keeps the last price of an order's book.
-    fn note_trade_price(&mut self, order: &Order, price: i64) {
+    pub(super) fn note_trade_price(&mut self, order: &Order, price: i64) {
         match order.line() {
             0 => self.state.markets.list[order.market as usize].last_price = price,
             line => self.state.books.line_mut(order.market, line).last_price = price,

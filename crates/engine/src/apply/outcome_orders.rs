@@ -3,6 +3,7 @@
 
 use super::order_form::{check_type, check_value, slippage_bp};
 use super::orders::{emit_order, subject};
+use super::sets::trades_in_sets;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::ledger::{line, post_between};
@@ -327,8 +328,10 @@ impl<B: Book> Engine<B> {
 
     /// As [`Engine::check_execution`]; a refusal names prices of the outcome.
     pub(super) fn check_outcome_execution(&self, order: &Order, now_ns: i64) -> Result<bool, Reject> {
-        let ticks = self.state.markets.list[order.market as usize].payout_ticks();
-        self.check_execution(order, now_ns).map_err(|refusal| {
+        let market = &self.state.markets.list[order.market as usize];
+        let ticks = market.payout_ticks();
+        let in_sets = trades_in_sets(market, order);
+        let takes = self.check_execution(order, now_ns).map_err(|refusal| {
             let priced = matches!(refusal.code, Code::POST_ONLY_WOULD_TAKE | Code::SELF_TRADE_PREVENTED);
             if !priced || order.flags & flag::FLIPPED == 0 {
                 return refusal;
@@ -338,7 +341,11 @@ impl<B: Book> Engine<B> {
                 _ => refusal.bound,
             };
             Reject::new(refusal.code, bound, ticks - refusal.given)
-        })
+        })?;
+        if in_sets {
+            return self.check_set_execution(order, takes, now_ns);
+        }
+        Ok(takes)
     }
 
     /// Moves what secures a purchase from `free` to `held`.

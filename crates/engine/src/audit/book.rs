@@ -126,6 +126,8 @@ struct Sides {
     orders: u32,
     /// Orders are collected for an auction: bids and asks may overlap (P3.3, P3.7).
     may_cross: bool,
+    /// The sum of best prices over the books of its market is bounded (P3.6).
+    summed: bool,
 }
 
 /// Open orders of one position.
@@ -154,6 +156,8 @@ pub struct Books {
     open: Vec<Open>,
     /// Positions whose last order has left.
     pub left: Vec<u32>,
+    /// Markets whose sums of best prices may have changed for the worse.
+    pub summed: Vec<u32>,
     /// Orders that took and neither rested nor left yet.
     pub in_flight: u32,
     pub last_order_id: u64,
@@ -169,7 +173,27 @@ impl Books {
     pub fn open_books(&mut self, count: u8) {
         for _ in 0..count {
             let (levels, by_price) = Default::default();
-            self.sides.push(Sides { levels, by_price, best: [NONE; 2], orders: 0, may_cross: false });
+            self.sides.push(Sides {
+                levels,
+                by_price,
+                best: [NONE; 2],
+                orders: 0,
+                may_cross: false,
+                summed: false,
+            });
+        }
+    }
+
+    /// The last books belong to a market whose sums of best prices are bounded.
+    pub fn bound_sums(&mut self, count: u8) {
+        self.sides.iter_mut().rev().take(usize::from(count)).for_each(|sides| sides.summed = true);
+    }
+
+    /// The order that trades next on a side of a book; NONE when it is empty.
+    pub fn first_of(&self, book: u32, side: u8) -> u32 {
+        match self.sides[book as usize].best[side as usize] {
+            NONE => NONE,
+            level => self.levels[level as usize].first,
         }
     }
 
@@ -361,6 +385,9 @@ impl Books {
         (order.priority, order.level, order.previous, order.next) = (priority, index, last, NONE);
         self.in_flight -= 1;
         self.track(slot, remaining);
+        if self.sides[book as usize].summed {
+            self.summed.push(self.orders[slot as usize].market);
+        }
         self.check_not_crossed(book)
     }
 

@@ -37,6 +37,7 @@ pub use super::pool::{
 pub use super::resolution::{
     BondBody, ClaimBody, DecisionBody, FinalBody, PayoutBody, PrunedBody, RedeemedBody, SweptBody, VoteBody,
 };
+pub use super::sets::SetFilledBody;
 pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
 pub use super::venue::{VenueBatchBody, VenueLinkBody, VenueOutageBody, VenueQuoteBody, VenueRefreshBody};
 pub use super::verses::{VerseBody, VerseLinkBody};
@@ -45,7 +46,6 @@ pub use super::vault::{
     CoverageStateBody, FeeBody, LeverageCapBody, RiskBody, VaultCohortBody, VaultDepositBody, VaultEpochBody,
     VaultExitBody, VaultPaidBody, WorstCaseBody,
 };
-pub use super::vault_terms::{InsuranceWeekBody, ManagementFeeBody};
 
 pub const RESULT_TAG: u8 = 0x81;
 pub const EVENT_TAG: u8 = 0x82;
@@ -252,6 +252,7 @@ event_kinds! {
     SetMinted = 0x0601 SetBody;
     SetMerged = 0x0602 SetBody;
     ClaimsMoved = 0x0604 ClaimsBody;
+    SetFilled = 0x0605 SetFilledBody;
     MarkUpdated = 0x0701 MarkBody;
     SourceUpdated = 0x0710 SourceBody;
     IndexUpdated = 0x0711 IndexBody;
@@ -347,8 +348,6 @@ event_kinds! {
     StageChanged = 0x0D09 CoverageStateBody;
     LeverageCapChanged = 0x0D0A LeverageCapBody;
     FeeCharged = 0x0D0B FeeBody;
-    ManagementFeeTaken = 0x0D13 ManagementFeeBody;
-    InsuranceWeekEnded = 0x0D14 InsuranceWeekBody;
     ContinuationRequired = 0xFF01 TokenBody;
     TimeAdvanced = 0xFF02 TimeBody;
     StateHashed = 0xFF03 HashBody;

@@ -10,7 +10,6 @@ mod halts;
 mod keepers;
 mod liquidation;
 pub mod loan;
-pub mod message;
 mod oracle;
 mod orders;
 mod outcome;
@@ -18,9 +17,9 @@ mod perpetual;
 pub mod pool;
 pub mod record;
 mod resolution;
+mod sets;
 mod token;
 mod vault;
-mod vault_terms;
 mod venue;
 mod verses;
 

@@ -16,6 +16,7 @@ from tradewind.core.event_types import (
     OrderResized,
     OrderRested,
     SelfTradePrevented,
+    SetFilled,
     Trade,
 )
 from tradewind.core.events import Event
@@ -92,6 +93,9 @@ class BookView:
     def on_event(self, event: Event) -> None:
         if isinstance(event, Trade):
             self._shrink(event, event.maker_order, event.maker_remaining)
+        elif isinstance(event, SetFilled):
+            if event.order != event.taker_order:
+                self._shrink(event, event.order, event.remaining)
         elif isinstance(event, OrderAccepted | OrderRested | OrderReplaced):
             self._remove(event, event.order)
             if event.resting == 1:

@@ -17,6 +17,7 @@ from tradewind.core.event_types import (
     OrderResized,
     OrderRested,
     SelfTradePrevented,
+    SetFilled,
     SliceEnded,
     SliceSent,
     Trade,
@@ -85,6 +86,8 @@ class OrdersView:
     def on_event(self, event: Event) -> None:
         if isinstance(event, Trade):
             self._traded(event)
+        elif isinstance(event, SetFilled):
+            self._completed(event)
         elif isinstance(event, OrderAccepted):
             self._accepted(event)
         elif isinstance(event, OrderRested):
@@ -185,6 +188,14 @@ class OrdersView:
                 order.updated_ns = event.time_ns
             else:
                 self._shrink(order, remaining, event.time_ns)
+
+    def _completed(self, event: SetFilled) -> None:
+        order = self.open[event.order]
+        order.filled_lots += event.lots
+        order.filled_notional += event.value
+        order.fees += event.fee
+        order.status = OrderStatus.PARTIAL
+        self._shrink(order, event.remaining, event.time_ns)
 
     def _notional(self, order: Order, event: Trade) -> int:
         """What the order's own outcome cost: trades of two outcomes are told in prices of outcome 0."""

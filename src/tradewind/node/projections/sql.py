@@ -141,6 +141,8 @@ class _Changes:
                 self._order(event)
             case types.Trade():
                 self._trade(event)
+            case types.SetFilled():
+                self._set_filled(event)
             case types.OrderCancelled():
                 row = self._change(event.order, event.time_ns)
                 row.update(remaining_lots=event.remaining_lots, is_open=False)
@@ -236,6 +238,25 @@ class _Changes:
         row.update(taker_order=event.order, taker_account=event.account)
         row["taker_side"] = Side(event.taker_side).name
         self.trades.append(row)
+
+    def _set_filled(self, event: types.SetFilled) -> None:
+        """A row for each order of a set; that of the taker names its own order as both."""
+        row = self._shrink(event.order, event.remaining, event.time_ns)
+        row["filled_lots"] += event.lots
+        row["filled_notional"] += event.value
+        row["fees"] += event.fee
+        fields = "seq event_index time_ns market price lots taker_order taker_account"
+        trade = {field: getattr(event, field) for field in fields.split()}
+        takes = event.order == event.taker_order
+        trade.update(
+            notional=event.value,
+            maker_order=event.order,
+            maker_account=event.account,
+            taker_fee=event.fee if takes else 0,
+            maker_fee=0 if takes else event.fee,
+            taker_side=Side(event.side).name,
+        )
+        self.trades.append(trade)
 
 
 class SqlProjection:

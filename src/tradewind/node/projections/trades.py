@@ -7,7 +7,7 @@ from collections import deque
 import msgspec
 
 from tradewind.core.enums import Side
-from tradewind.core.event_types import Trade
+from tradewind.core.event_types import SetFilled, Trade
 from tradewind.core.events import Event
 
 TAPE_KEPT = 10_000
@@ -114,3 +114,19 @@ class TradesView:
                 maker_account=event.maker_account,
             )
             tape.add(trade, event.taker_fee + event.maker_fee)
+        elif isinstance(event, SetFilled):
+            tape = self.tapes.setdefault(event.market, MarketTape(*self._kept))
+            trade = TapeTrade(
+                seq=event.seq,
+                time_ns=event.time_ns,
+                # The taker of a set may be paid for its claims; a price is at least a tick.
+                price=max(event.price, 1),
+                lots=event.lots,
+                notional=max(event.value, 0),
+                side=Side(event.side),
+                taker_order=event.taker_order,
+                maker_order=event.order,
+                taker_account=event.taker_account,
+                maker_account=event.account,
+            )
+            tape.add(trade, event.fee)

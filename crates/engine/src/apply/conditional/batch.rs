@@ -214,7 +214,7 @@ impl<B: Book> Engine<B> {
         let best = book.and_then(|book| book.best(1 - (side & 1)));
         match best.filter(|&best| crosses(side, price, best)) {
             Some(best) => reject(Code::POST_ONLY_WOULD_TAKE, best, order.price),
-            None => Ok(()),
+            None => self.check_completes_nothing(order),
         }
     }
 

@@ -35,7 +35,7 @@ fn check(name: &str, given: u64, least: u64, most: u64) -> PyResult<()> {
 
 fn apply(crash: &mut Crash<FastBook>, commands: &[Command], batch: &mut EngineBatch) -> Result<(), Reject> {
     batch.clear();
-    let now_ns = crash.now_ns;
+    let now_ns = crash.now_ns();
     tw_bench_apply(&mut crash.engine, bytemuck::cast_slice(commands), now_ns, batch)
 }
 
@@ -132,7 +132,7 @@ pub fn bench_leveraged_orders<'py>(
         // The first time fills the tables and buffers; `apply` of these is not counted.
         // A sub-account rests 200 orders in a market at most: few batches for that.
         let warming = some(&mut crash, if taking { count } else { count.min(2) });
-        let now_ns = crash.now_ns;
+        let now_ns = crash.now_ns();
         apply_batch(&mut crash.engine, bytemuck::cast_slice(&warming), now_ns, &mut batch)?;
         let commands = some(&mut crash, count);
         apply(&mut crash, &commands, &mut batch)?;

@@ -3,7 +3,7 @@
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyType;
 use tradewind_engine::wire::error::{Code, Reject};
 use tradewind_journal::JournalError;
 
@@ -56,19 +56,6 @@ fn exception(class: &Bound<'_, PyType>, facts: &Facts, message: &str) -> PyErr {
     build().unwrap_or_else(|failure| failure)
 }
 
-/// The catalogue's sentence with its values put in.
-fn sentence(py: Python<'_>, code: Code, bound: i64, given: i64) -> String {
-    let format = || -> PyResult<String> {
-        let values = PyDict::new(py);
-        values.set_item("bound", bound)?;
-        values.set_item("given", given)?;
-        pyo3::types::PyString::new(py, code.entry().template)
-            .call_method("format", (), Some(&values))?
-            .extract()
-    };
-    format().unwrap_or_else(|_| code.entry().template.to_owned())
-}
-
 /// A refusal of the engine as an exception of the fitting class.
 pub fn from_reject(py: Python<'_>, refusal: Reject) -> PyErr {
     let Reject { code, bound, given } = refusal;
@@ -79,7 +66,7 @@ pub fn from_reject(py: Python<'_>, refusal: Reject) -> PyErr {
         Code::MALFORMED_FRAME => py.get_type::<MalformedFrame>(),
         _ => py.get_type::<TradewindError>(),
     };
-    exception(&class, &Facts::of(code, bound, given), &sentence(py, code, bound, given))
+    exception(&class, &Facts::of(code, bound, given), &code.message(bound, given))
 }
 
 /// As [`from_reject`], from code that released the interpreter.

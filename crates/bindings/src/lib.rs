@@ -72,6 +72,7 @@ fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(tables::command_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(tables::event_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(tables::error_catalogue, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::error_message, module)?)?;
     module.add_function(wrap_pyfunction!(tables::constants, module)?)?;
     module.add_function(wrap_pyfunction!(engine::derive_account_id, module)?)?;
     module.add_function(wrap_pyfunction!(engine::derive_market_id, module)?)?;

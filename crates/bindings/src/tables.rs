@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use tradewind_engine::ledger::line;
 use tradewind_engine::record520::{OutcomeMarketRecord, OutcomeOverflowRecord};
 use tradewind_engine::wire::command::{self, Command, Kind};
-use tradewind_engine::wire::error::CATALOGUE;
+use tradewind_engine::wire::error::{Code, CATALOGUE};
 use tradewind_engine::wire::event::{self, CommandResult, Event, EventKind, Posting};
 use tradewind_engine::wire::record::{Field, Record};
 use tradewind_engine::{market, roles};
@@ -66,6 +66,12 @@ pub fn event_kinds() -> BTreeMap<&'static str, (u16, &'static str)> {
 #[pyfunction]
 pub fn error_catalogue() -> Vec<(u16, &'static str, u16, bool, &'static str)> {
     CATALOGUE.iter().map(|row| (row.number, row.name, row.http_status, row.retryable, row.template)).collect()
+}
+
+/// The sentence of an error with its values; empty for a number that the catalogue does not have.
+#[pyfunction]
+pub fn error_message(number: u16, bound: i64, given: i64) -> String {
+    Code::from_number(number).map_or_else(String::new, |code| code.message(bound, given))
 }
 
 macro_rules! group {

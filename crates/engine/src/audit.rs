@@ -9,6 +9,7 @@ mod book;
 mod counts;
 mod fault;
 mod feeds;
+mod fees;
 mod funding;
 mod halts;
 mod index;
@@ -137,6 +138,7 @@ pub struct Auditor {
     pools: pool::Pools,
     questions: question::Questions,
     loans: loans::Loans,
+    tiers: fees::Tiers,
     work: Work,
     violation: Option<Violation>,
 }
@@ -174,6 +176,7 @@ impl Auditor {
             pools: pool::Pools::default(),
             questions: question::Questions::default(),
             loans: loans::Loans::default(),
+            tiers: fees::Tiers::default(),
             work: Work::default(),
             violation: None,
         }

@@ -1,6 +1,9 @@
 //! Fees as pure functions (protocol P8): the elastic taker rate, its adjustments and discounts, amounts, rebates, the
 //! split, and the incentive invariant. Rates in 1e-8 bp, money in micro-units.
 
+pub mod volume;
+
+use crate::codec::{Reader, Writer};
 use crate::coverage::Coverage;
 use crate::wire::error::{reject, Code, Reject};
 
@@ -159,6 +162,24 @@ impl Incentives {
 pub fn rebate(taker_fee: i64, share_pct: u32, improves: bool) -> i64 {
     let extra = if improves { IMPROVEMENT_POINTS } else { 0 };
     crate::math::mul_div_floor(taker_fee, (share_pct + extra).min(MAX_REBATE_PCT), 100)
+}
+
+/// What the fees of the platform keep beside money.
+#[derive(Clone, Debug, Default)]
+pub struct Fees {
+    pub volumes: volume::Volumes,
+}
+
+impl Fees {
+    pub fn encode(&self, writer: &mut Writer) {
+        self.volumes.encode(writer);
+    }
+
+    /// # Errors
+    /// A sentence that names the defect.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
+        Ok(Fees { volumes: volume::Volumes::decode(reader)? })
+    }
 }
 
 /// Where fees go (P8.8, P8.9).

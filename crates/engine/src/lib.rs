@@ -47,6 +47,7 @@ pub mod streams;
 pub mod streams_crash;
 pub mod streams_pool;
 pub mod streams_siege;
+mod streams_stage;
 pub mod token;
 pub mod trigger;
 pub mod vault;

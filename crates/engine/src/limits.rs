@@ -309,6 +309,10 @@ pub const MAX_VESTING_SCHEDULES: usize = 65_536;
 /// A vesting schedule may start this far in the future.
 pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;
 
+/// Accounts whose volume of 30 days is kept (P8.4), and records that a new one looks at for an idle one.
+pub const MAX_VOLUME_ACCOUNTS: usize = 65_536;
+pub const VOLUME_RECLAIM_LOOKS: u32 = 16;
+
 /// Verses (P15.8): all of them, levels of a tree, verses directly below one.
 pub const MAX_VERSES: usize = 1_024;
 pub const MAX_VERSE_DEPTH: u8 = 6;

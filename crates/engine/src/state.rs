@@ -132,6 +132,7 @@ pub struct State<B: Book> {
     pub verses: Box<crate::verse::Verses>,
     pub vault: Box<crate::vault::Vault>,
     pub venues: Box<crate::venue::Venues>,
+    pub fees: Box<crate::fees::Fees>,
 }
 
 impl<B: Book> State<B> {
@@ -191,6 +192,7 @@ impl<B: Book> State<B> {
         self.vault.encode(&mut writer);
         self.venues.encode(&mut writer);
         self.vault.loans.encode(&mut writer);
+        self.fees.encode(&mut writer);
         writer.bytes
     }
 
@@ -254,6 +256,7 @@ impl<B: Book> State<B> {
         put(&mut *self.vault, reader, crate::vault::Vault::decode)?;
         put(&mut *self.venues, reader, crate::venue::Venues::decode)?;
         put(&mut self.vault.loans, reader, crate::outcome::Loans::decode)?;
+        put(&mut *self.fees, reader, crate::fees::Fees::decode)?;
         self.check_loans()?;
         self.attach_positions()?;
         self.rebuild_due();

@@ -3,42 +3,22 @@
 
 use crate::batch::Batch;
 use crate::book::Book;
-use crate::engine::{Engine, RULES_VERSION};
-use crate::genesis::{Genesis, Grant};
-use crate::id::{account_id, derive};
-use crate::roles;
-use crate::sequence::{apply_batch, system_command};
-use crate::wire::command::{
-    asset_flag, side, time_in_force, Command, CreateMarket, Deposit, DepositVault, Kind, OpenAccount,
-    PlaceBatch, PlaceOrder, PublishPrice, RegisterAsset, RegisterFeed, SetFeedSource, UpdateMarketRisk,
-};
+use crate::engine::Engine;
+use crate::sequence::apply_batch;
+use crate::streams_stage::{Stage, DOLLAR, PRICE, RISK, TICKS, WARM_UP_STEPS};
+use crate::wire::command::{side, time_in_force, Command, Kind, PlaceBatch, PlaceOrder, UpdateMarketRisk};
 use crate::wire::error::Reject;
 use crate::wire::event::EventKind;
 use crate::wire::record::Record;
 
-const START_NS: i64 = 1_700_000_000_000_000_000;
-const YEAR_NS: i64 = 365 * 86_400 * 1_000_000_000;
-const SECOND_NS: i64 = 1_000_000_000;
-const DOLLAR: i64 = 1_000_000;
-/// Index at the beginning: 100.00, 10,000 ticks.
-const PRICE: i64 = 100 * DOLLAR;
-const TICKS: i64 = 10_000;
-/// Micro-dollars in the vault.
-const COVER: i64 = 900_000_000 * DOLLAR;
 /// Lots of each position: 10 contracts, $1,000.
 const LOTS: i64 = 10_000;
-/// Publications and a Tick come this often.
-const STEP_NS: i64 = SECOND_NS / 4;
 
-/// The world of a crash and where its time stands.
+/// The world of a crash.
 pub struct Crash<B: Book> {
     pub engine: Engine<B>,
-    pub now_ns: i64,
+    stage: Stage,
     positions: u32,
-    sources: [[u8; 32]; 3],
-    sequence: u64,
-    keys: u64,
-    price: i64,
     /// What the last commands did: one buffer for all, as a node keeps it.
     batch: Batch,
 }
@@ -53,20 +33,6 @@ pub struct Report {
     pub flagged: u64,
 }
 
-fn key(index: u64) -> [u8; 32] {
-    derive("crash", &index.to_le_bytes())
-}
-
-fn symbol(name: &str) -> [u8; 16] {
-    let mut symbol = [0; 16];
-    symbol[..name.len()].copy_from_slice(name.as_bytes());
-    symbol
-}
-
-const SYSTEM: u64 = u64::MAX;
-const OPERATOR: u64 = u64::MAX - 1;
-const RISK: u64 = u64::MAX - 2;
-const FIRST_SOURCE: u64 = u64::MAX - 8;
 /// Accounts of the two who stand against everybody: the seller of all positions, and the buyer in the crash.
 const SELLER: u64 = 0;
 const BUYER: u64 = 1;
@@ -81,41 +47,22 @@ impl<B: Book> Crash<B> {
     /// # Panics
     /// When a command of the preparation is refused, which is a defect too.
     pub fn new(positions: u32) -> Result<Self, Reject> {
-        let grant =
-            |index: u64, role: u8| Grant { principal: key(index), role, expiry_ns: START_NS + YEAR_NS };
-        let mut grants =
-            vec![grant(SYSTEM, roles::SYSTEM), grant(OPERATOR, roles::OPERATOR), grant(RISK, roles::RISK)];
-        grants.extend((0..3).map(|source| grant(FIRST_SOURCE + source, roles::ORACLE)));
-        let genesis = Genesis { shard: 0, rules_version: RULES_VERSION, time_ns: START_NS, grants };
-        let engine = Engine::new(&genesis).expect("the genesis of the crash is sound");
-        let sources = [0, 1, 2].map(|source| key(FIRST_SOURCE + source));
-        let mut crash = Crash {
-            engine,
-            now_ns: START_NS,
-            positions,
-            sources,
-            sequence: 0,
-            keys: 0,
-            price: PRICE,
-            batch: Batch::default(),
-        };
+        let stage = Stage::new("crash");
+        let mut crash = Crash { engine: stage.engine(), stage, positions, batch: Batch::default() };
         crash.prepare()?;
         Ok(crash)
     }
 
-    fn by(&mut self, index: u64, kind: Kind) -> Command {
-        self.keys += 1;
-        let mut client_key = [1; 16];
-        client_key[..8].copy_from_slice(&self.keys.to_le_bytes());
-        let principal = key(index);
-        Command { principal, account: account_id(&principal), client_key, ..Command::new(kind) }
+    /// The present moment in nanoseconds since 1970.
+    pub fn now_ns(&self) -> i64 {
+        self.stage.now_ns
     }
 
     fn apply(&mut self, commands: &[Command], report: &mut Report) -> Result<(), Reject> {
         let input: Vec<u8> = commands.iter().flat_map(|command| command.bytes().to_vec()).collect();
         let batch = &mut self.batch;
         batch.clear();
-        apply_batch(&mut self.engine, &input, self.now_ns, batch)?;
+        apply_batch(&mut self.engine, &input, self.stage.now_ns, batch)?;
         let refused = batch.results.iter().find(|result| result.accepted == 0);
         assert!(refused.is_none(), "the crash is refused: {refused:?}");
         report.commands += batch.commands.len() as u64;
@@ -131,53 +78,7 @@ impl<B: Book> Crash<B> {
 
     fn prepare(&mut self) -> Result<(), Reject> {
         let mut report = Report::default();
-        let mut setup = Vec::new();
-        for (name, flags) in [("BTC", 0), ("USDC", asset_flag::SETTLEMENT)] {
-            let request = RegisterAsset {
-                symbol: symbol(name),
-                initial_asset_bp: 10_000,
-                maintenance_asset_bp: 10_000,
-                initial_liability_bp: 10_000,
-                maintenance_liability_bp: 10_000,
-                asset_flags: flags,
-                ..RegisterAsset::zero()
-            };
-            setup.push(self.by(OPERATOR, Kind::RegisterAsset).with(&request));
-        }
-        setup.push(self.by(OPERATOR, Kind::OpenAccount).with(&OpenAccount { owner_key: key(OPERATOR) }));
-        // A vault that covers the crash: without one B1 would halt the market (P7.1, P9.1).
-        let cover =
-            Deposit { asset: 1, reserved: 0, reserved2: 0, amount: COVER, external_id: key(OPERATOR) };
-        let funded = self.by(OPERATOR, Kind::Deposit).with(&cover);
-        setup.push(Command { principal: key(SYSTEM), ..funded });
-        setup.push(self.by(OPERATOR, Kind::DepositVault).with(&DepositVault { amount: COVER }));
-        let feed = RegisterFeed {
-            symbol: symbol("BTC-USD"),
-            quorum: 2,
-            interval_ms: 1_000,
-            max_confidence_ppm: 10_000,
-            max_deviation_bp: 200,
-            fallback: u32::MAX,
-            ..RegisterFeed::zero()
-        };
-        setup.push(self.by(RISK, Kind::RegisterFeed).with(&feed));
-        for (source, weight) in self.sources.into_iter().zip([34, 33, 33]) {
-            let request = SetFeedSource { feed: 0, weight, source, ..Record::zero() };
-            setup.push(self.by(RISK, Kind::SetFeedSource).with(&request));
-        }
-        let market = CreateMarket {
-            market_kind: 1,
-            outcome_count: 1,
-            quote: 1,
-            tick_size: 10_000,
-            lot_size: 1_000,
-            band_bp: 5_000,
-            slippage_bp: 100,
-            min_notional: 1,
-            max_notional: i64::from(u32::MAX) * DOLLAR,
-            ..CreateMarket::zero()
-        };
-        setup.push(self.by(OPERATOR, Kind::CreateMarket).with(&market));
+        let mut setup = self.stage.foundation(&["BTC-USD".to_owned()]);
         // One seller and one buyer stand against everybody.
         let risk = UpdateMarketRisk {
             config_version: 1,
@@ -185,9 +86,9 @@ impl<B: Book> Crash<B> {
             position_limit: i64::from(u32::MAX) * DOLLAR,
             ..Record::zero()
         };
-        setup.push(self.by(RISK, Kind::UpdateMarketRisk).with(&risk));
+        setup.push(self.stage.by(RISK, Kind::UpdateMarketRisk).with(&risk));
         self.apply(&setup, &mut report)?;
-        for _ in 0..520 {
+        for _ in 0..WARM_UP_STEPS {
             self.second_quarter(PRICE, &mut report)?;
         }
         self.open_positions(&mut report)
@@ -198,16 +99,12 @@ impl<B: Book> Crash<B> {
         for first in (0..last).step_by(1_000) {
             let mut commands = Vec::new();
             for index in first..(first + 1_000).min(last) {
-                commands.push(self.by(index, Kind::OpenAccount).with(&OpenAccount { owner_key: key(index) }));
                 let amount = match index {
                     SELLER | BUYER => i64::from(u32::MAX) * DOLLAR,
                     // $100 to $160 for $1,000, spread evenly.
                     _ => 100 * DOLLAR + (index * 7_919 % 60_000) as i64 * DOLLAR / 1_000,
                 };
-                let request =
-                    Deposit { asset: 1, reserved: 0, reserved2: 0, amount, external_id: key(index) };
-                let deposit = self.by(index, Kind::Deposit).with(&request);
-                commands.push(Command { principal: key(SYSTEM), ..deposit });
+                commands.extend(self.stage.trader(index, amount));
             }
             self.apply(&commands, report)?;
             self.second_quarter(PRICE, report)?;
@@ -225,10 +122,10 @@ impl<B: Book> Crash<B> {
                 lots: LOTS * (end - first) as i64,
                 ..PlaceOrder::zero()
             };
-            commands.push(self.by(SELLER, Kind::PlaceOrder).with(&offer));
+            commands.push(self.stage.by(SELLER, Kind::PlaceOrder).with(&offer));
             for index in first..end {
                 let take = PlaceOrder { side: side::BUY, price: TICKS, lots: LOTS, ..PlaceOrder::zero() };
-                commands.push(self.by(index, Kind::PlaceOrder).with(&take));
+                commands.push(self.stage.by(index, Kind::PlaceOrder).with(&take));
             }
             self.apply(&commands, report)?;
             self.second_quarter(PRICE, report)?;
@@ -239,21 +136,7 @@ impl<B: Book> Crash<B> {
 
     /// All sources publish a price, a quarter of a second after the last time, and time is told.
     fn second_quarter(&mut self, price: i64, report: &mut Report) -> Result<(), Reject> {
-        self.now_ns += STEP_NS;
-        self.price = price;
-        let mut commands = Vec::new();
-        for source in 0..3 {
-            self.sequence += 1;
-            let request = PublishPrice {
-                feed: 0,
-                value: price,
-                source_time_ns: self.now_ns,
-                source_seq: self.sequence,
-                ..Record::zero()
-            };
-            commands.push(self.by(FIRST_SOURCE + source, Kind::PublishPrice).with(&request));
-        }
-        commands.push(bytemuck::pod_read_unaligned(&system_command(&self.engine, Kind::Tick)));
+        let commands = self.stage.step(&self.engine, 1, price);
         self.apply(&commands, report)
     }
 
@@ -263,7 +146,7 @@ impl<B: Book> Crash<B> {
     /// As [`Crash::new`].
     pub fn bid(&mut self, ticks: i64, lots: i64, report: &mut Report) -> Result<(), Reject> {
         let bid = PlaceOrder { side: side::BUY, price: ticks, lots, ..PlaceOrder::zero() };
-        let command = self.by(BUYER, Kind::PlaceOrder).with(&bid);
+        let command = self.stage.by(BUYER, Kind::PlaceOrder).with(&bid);
         self.apply(&[command], report)
     }
 
@@ -272,7 +155,7 @@ impl<B: Book> Crash<B> {
     /// # Errors
     /// As [`Crash::new`].
     pub fn fall(&mut self, ppm: i64, steps: i64, report: &mut Report) -> Result<(), Reject> {
-        let from = self.price;
+        let from = self.stage.price;
         for step in 1..=steps {
             self.second_quarter(from - from * ppm / 1_000_000 * step / steps, report)?;
         }
@@ -289,29 +172,13 @@ impl<B: Book> Crash<B> {
 
     /// The commands of one step: three publications of a price `ppm` below the present one, and a Tick.
     pub fn step(&mut self, ppm: i64) -> Vec<Command> {
-        self.now_ns += STEP_NS;
-        self.price -= self.price * ppm / 1_000_000;
-        let price = self.price;
-        let mut commands: Vec<Command> = (0..3)
-            .map(|source| {
-                self.sequence += 1;
-                let request = PublishPrice {
-                    feed: 0,
-                    value: price,
-                    source_time_ns: self.now_ns,
-                    source_seq: self.sequence,
-                    ..Record::zero()
-                };
-                self.by(FIRST_SOURCE + source, Kind::PublishPrice).with(&request)
-            })
-            .collect();
-        commands.push(bytemuck::pod_read_unaligned(&system_command(&self.engine, Kind::Tick)));
-        commands
+        let price = self.stage.below(ppm);
+        self.stage.step(&self.engine, 1, price)
     }
 
     /// `count` sales of one lot by the seller, whose margin is checked, each to be filled by one resting order.
     pub fn takes(&mut self, count: usize) -> Vec<Command> {
-        let ticks = self.price * TICKS / PRICE;
+        let ticks = self.stage.price * TICKS / PRICE;
         let take = PlaceOrder {
             side: side::SELL,
             price: ticks - 10,
@@ -319,18 +186,18 @@ impl<B: Book> Crash<B> {
             time_in_force: time_in_force::IOC,
             ..PlaceOrder::zero()
         };
-        (0..count).map(|_| self.by(SELLER, Kind::PlaceOrder).with(&take)).collect()
+        (0..count).map(|_| self.stage.by(SELLER, Kind::PlaceOrder).with(&take)).collect()
     }
 
     /// An atomic batch of eight bids of the buyer, far enough from the market to rest.
     pub fn batch_of_eight(&mut self) -> Vec<Command> {
-        let ticks = self.price * TICKS / PRICE;
+        let ticks = self.stage.price * TICKS / PRICE;
         let header = PlaceBatch { count: 8, ..Record::zero() };
-        let mut commands = vec![self.by(BUYER, Kind::PlaceBatch).with(&header)];
+        let mut commands = vec![self.stage.by(BUYER, Kind::PlaceBatch).with(&header)];
         for place in 0..8 {
             let bid =
                 PlaceOrder { side: side::BUY, price: ticks - 100 - place, lots: 100, ..PlaceOrder::zero() };
-            commands.push(self.by(BUYER, Kind::BatchItem).with(&bid));
+            commands.push(self.stage.by(BUYER, Kind::BatchItem).with(&bid));
         }
         commands
     }

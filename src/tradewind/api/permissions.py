@@ -74,6 +74,7 @@ _READ: Final = (
     "GET /token",
     "GET /token/vesting",
     "GET /vault",
+    "GET /vault/shortfall",
     "GET /venue",
     "GET /venues",
     "GET /venues/links/{name}",

@@ -22,6 +22,7 @@ from tradewind.core.enums import Line
 from tradewind.core.errors import TradewindError, reject
 from tradewind.node.projections.claims import POOL
 from tradewind.node.projections.pools import DYNAMIC, KINDS, Pool, Provider
+from tradewind.observe.shortfall import pool_at_risk
 
 MAX_ROWS: Final = 1_000
 LMSR: Final = KINDS.index("lmsr")
@@ -101,6 +102,7 @@ class PoolReads:
                     "outcomes": market.market.outcome_count,
                     "liquidity": amount_text(held.liquidity),
                     "cash": amount_text(held.cash),
+                    "subsidy_at_risk": amount_text(pool_at_risk(prices, held.reserves, held.cash)),
                     "prices": None if prices is None else [price_text(one) for one in prices],
                     "swaps": pool.swaps,
                     "volume": amount_text(pool.volume),
@@ -122,6 +124,7 @@ class PoolReads:
             "chosen": pool.chosen,
             "liquidity": amount_text(held.liquidity),
             "cash": amount_text(held.cash),
+            "subsidy_at_risk": amount_text(pool_at_risk(prices, held.reserves, held.cash)),
             "shares": amount_text(pool.shares),
             "swaps": pool.swaps,
             "volume": amount_text(pool.volume),

@@ -5,12 +5,14 @@ Numbers are decimal text in the question's own unit (at most six decimals), mone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
 from fastapi import Request as HttpRequest
 
+from tradewind import amm
 from tradewind.api.desk import SECOND_NS
 from tradewind.api.desk_base import Done
 from tradewind.api.directory import NamedMarket
@@ -32,6 +34,18 @@ MAX_DEADLINE_S: Final = 86_400
 RATE: Final = Decimal(100_000_000)
 LARGEST: Final = 1 << 52
 """Numbers in their unit times 10⁶ lie within this of 0."""
+
+
+def _at_risk(one: Question) -> int:
+    """What the pool is worth if the number is as the claim says, all of which it can lose (P9.1).
+
+    The pool keeps b − g(o), and the claim g = λ·N pays k²/λ on average.
+    """
+    if one.value is not None:
+        return 0
+    norm = one.norm / 1e6
+    peak = norm * norm / amm.distribution_lambda(norm, one.claim[1] / 1e6)
+    return max(0, one.backing - math.ceil(peak * 1e6))
 
 
 class CreateDistribution(Request, kw_only=True):
@@ -126,6 +140,7 @@ class QuestionDesk:
             "norm": amount_text(one.norm),
             "backing": amount_text(one.backing),
             "cash": amount_text(one.cash),
+            "subsidy_at_risk": amount_text(_at_risk(one)),
             "moves": one.moves,
             "collateral": amount_text(one.collateral),
             "fees": amount_text(one.fees),

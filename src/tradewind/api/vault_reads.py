@@ -15,6 +15,7 @@ from tradewind.core import native
 from tradewind.core.enums import Line
 from tradewind.core.units import from_micros
 from tradewind.node.projections.vault import NO_CAP, PLATFORM_BUCKET, STAGES, STATES, TERMS
+from tradewind.observe import shortfall
 
 MAX_ROWS: Final = 1_000
 PPM: Final = Decimal(1_000_000)
@@ -55,6 +56,9 @@ class VaultReads:
             "epoch_began_ns": view.epoch_ns or None,
             "epoch_nav": _money(view.epoch_nav),
             "performance_fees": _money(view.performance_fees),
+            "management_fees": _money(view.management_fees),
+            "insurance_set_aside": _money(view.returning),
+            "insurance_returned": _money(view.returned),
             "holders": len(view.shares),
             "exits": [self._ticket(one) for one in tickets[:MAX_ROWS]],
         }
@@ -103,6 +107,35 @@ class VaultReads:
             ],
         }
 
+    def expected_shortfall(self, level: str | None = None) -> dict[str, Any]:
+        """The worst 2.5 % of the vault (P9.5); of another level by its days alone."""
+        found = shortfall.shortfall_of(self._views)
+        if found is None:
+            self._asset()
+            raise AssertionError("a settlement asset has a shortfall")
+        worst = [one.amount for one in self._views.vault.worst_cases.values()]
+        document = {
+            "level": "0.975",
+            "nav": _money(found.nav),
+            "expected_shortfall": _money(found.expected),
+            "resolution": _money(found.resolution),
+            "history": None if found.history is None else _money(found.history),
+            "days": found.days,
+            "days_needed": shortfall.LEAST_DAYS,
+            "needed": _money(-(-3 * found.expected // 2)),
+            "short": found.is_short,
+            "worst_cases": len(worst),
+        }
+        if level is None:
+            return document
+        level_ppb = _level_ppb(level)
+        days = self._views.vault.daily_losses_ppb
+        try:
+            amount = shortfall.historical(days, max(0, found.nav), level_ppb)
+        except shortfall.TooFewPointsError as error:
+            raise ApiFailure(422, "PARAMETER_OUT_OF_BOUNDS", f"a tail of {level}: {error}") from error
+        return document | {"level": level, "history": _money(amount)}
+
     def fee_coverage_ppm(self) -> int | None:
         """The coverage that the elastic fee sees in ppm; None when nothing is at risk."""
         view = self._views.vault
@@ -120,6 +153,17 @@ class VaultReads:
             "floor_bp": plain_text(Decimal(native.fee_rate_e8(None)) / RATE),
             "cap_bp": plain_text(Decimal(native.fee_rate_e8(0)) / RATE),
         }
+
+
+def _level_ppb(text: str) -> int:
+    """A level between 0.5 and 1 in ppb."""
+    try:
+        level = Decimal(text)
+    except ArithmeticError as error:
+        raise ApiFailure(400, "MALFORMED_REQUEST", f"level {text!r} is no number") from error
+    if not Decimal("0.5") <= level < 1:
+        raise ApiFailure(422, "PARAMETER_OUT_OF_BOUNDS", "level must be at least 0.5 and below 1")
+    return int(level * 1_000_000_000)
 
 
 def _price(nav: int, supply: int) -> Decimal:
@@ -144,5 +188,10 @@ def vault_reads(reads: VaultReads) -> list[tuple[str, Callable[[Request], Any], 
             "Value, shares, exits",
         ),
         ("/coverage", lambda _: reads.coverage(), "Coverage, stage, leverage, worst cases"),
+        (
+            "/vault/shortfall",
+            lambda r: reads.expected_shortfall(r.query_params.get("level")),
+            "Expected shortfall of the vault",
+        ),
         ("/fee", lambda _: reads.fee(), "The elastic taker rate as it stands"),
     ]

@@ -82,6 +82,20 @@ def show_vault(
     return 0
 
 
+@vault.command
+def shortfall(
+    *,
+    level: Annotated[
+        str | None, Parameter(help="another level than 0.975, from the days that are known")
+    ] = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """What the worst 2.5 % cost the vault on average, and whether it is worth one and a half times that."""
+    answer = Client(data).get("/vault/shortfall", {"level": level})
+    return show(answer, json=json, title="Expected shortfall")
+
+
 @fee.command(name="show")
 def show_fee(
     *,

@@ -22,6 +22,7 @@ from tradewind._core import (
     ReplayMismatch,
     TradewindError,
     error_catalogue,
+    error_message,
 )
 
 __all__ = [
@@ -56,9 +57,10 @@ class Rejected(TradewindError):
     """
 
     template = ""
+    code: int = 0
 
     def __init__(self, message: str = "", *, bound: int = 0, given: int = 0) -> None:
-        super().__init__(message or self.template.format(bound=bound, given=given))
+        super().__init__(message or error_message(self.code, bound, given))
         self.bound, self.given = bound, given
 
     @property
@@ -126,8 +128,7 @@ def name_of(code: int) -> str:
 
 def message_of(code: int, bound: int = 0, given: int = 0) -> str:
     """Sentence of a code with its values; empty for 0."""
-    entry = BY_CODE.get(code)
-    return "" if entry is None else entry.template.format(bound=bound, given=given)
+    return error_message(code, bound, given)
 
 
 class InvalidField(Rejected):

@@ -2343,6 +2343,32 @@ class FeeCharged(Event, frozen=True, gc=False):
     adjustment_bp: int
     discount_bp: int
     rebate_pct: int
+    counts: int
+    postings: tuple[Posting, ...]
+
+
+class ManagementFeeTaken(Event, frozen=True, gc=False):
+    """MANAGEMENT_FEE_TAKEN."""
+
+    asset: int
+    rate_bp: int
+    epoch_ns: int
+    amount: int
+    nav: int
+    postings: tuple[Posting, ...]
+
+
+class InsuranceWeekEnded(Event, frozen=True, gc=False):
+    """INSURANCE_WEEK_ENDED."""
+
+    asset: int
+    ledger_key: int
+    week_ns: int
+    at_risk: int
+    released: int
+    set_aside: int
+    insurance_left: int
+    nav: int
     postings: tuple[Posting, ...]
 
 
@@ -2600,6 +2626,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0d09: StageChanged,
     0x0d0a: LeverageCapChanged,
     0x0d0b: FeeCharged,
+    0x0d13: ManagementFeeTaken,
+    0x0d14: InsuranceWeekEnded,
     0x0e01: VerseCreated,
     0x0e02: VerseMoved,
     0x0e03: MarketLinked,

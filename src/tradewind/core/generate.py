@@ -129,7 +129,8 @@ def error_lines() -> Iterator[str]:
         "in `tradewind.core.errors` is the name in CamelCase (`TICK_MISALIGNED` → `errors.TickMisaligned`);\n"
         "the HTTP API answers with the status and with `name` and `code` (the number) in its body. *Retry*\n"
         "says that the same command may succeed later without change. `{given}` is the value that failed,\n"
-        "`{bound}` what it violated.\n\n"
+        "`{bound}` what it violated; behind a colon stands how the message shows it: `micro` is millionths\n"
+        "as a decimal, `time` is UTC. What stands in square brackets is there when its values are not 0.\n\n"
         "Numbers of parts that do not exist yet are reserved: this build never answers with them."
     )
     band = None

@@ -32,6 +32,8 @@ from . import trader_view
 from .counting import BatchCounters, quantile_us
 from .leveraged import LeveragedFacts, alarms_of, facts_of
 from .metrics import Metrics, SystemFacts, resident_bytes
+from .shortfall import alarms_of as shortfall_alarms
+from .shortfall import shortfall_of
 from .view import (
     MAX_CANDLES,
     MAX_LEVELS,
@@ -398,6 +400,7 @@ class ViewCollector:
                 text = f"{worker.name}: {worker.detail}"
                 yield Alarm(severity=Severity.WARNING, code=f"WORKER_{worker.state.upper()}", text=text)
         yield from alarms_of(self._leveraged(engine_ns))
+        yield from shortfall_alarms(shortfall_of(self.views))
         imbalance = self._imbalance()
         if any(imbalance.values()):
             yield Alarm(severity=Severity.CRITICAL, code="LEDGER_IMBALANCE", text=str(imbalance))
@@ -436,6 +439,7 @@ class ViewCollector:
             log_suppressed=None if self._log_suppressed is None else self._log_suppressed(),
             loop_lag_s=self._loop_lag_s,
             leveraged=self._leveraged(self.node.now_ns()),
+            shortfall=shortfall_of(self.views),
         )
 
     def _leveraged(self, engine_ns: int) -> LeveragedFacts:

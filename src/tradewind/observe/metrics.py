@@ -25,6 +25,7 @@ from tradewind.core.errors import name_of
 
 from .counting import OTHER_MARKETS, SECONDS_BOUNDS, BatchCounters, Histogram
 from .leveraged import LeveragedFacts
+from .shortfall import Shortfall
 from .view import FeedState, PlatformView, Reading, ViewSource
 
 MICRO = Decimal(1_000_000)
@@ -65,6 +66,7 @@ class SystemFacts(msgspec.Struct, kw_only=True):
     log_suppressed: int | None = None
     loop_lag_s: float | None = None
     leveraged: LeveragedFacts = msgspec.field(default_factory=LeveragedFacts)
+    shortfall: Shortfall | None = None
 
 
 Samples = Iterable[tuple[Sequence[str], float | None]]
@@ -124,6 +126,7 @@ class MetricsCollector(Collector):
         yield from self._trader(view)
         yield from self._workers(view)
         yield from self._leveraged(facts.leveraged)
+        yield from self._shortfall(facts.shortfall)
         yield from self._process(view, facts)
 
     def _from_batches(self, facts: SystemFacts) -> Iterator[Metric]:
@@ -255,6 +258,13 @@ class MetricsCollector(Collector):
         yield self._gauge("tradewind_breaker_open", halting)
         scores = [((str(account),), score) for account, score in facts.keeper_scores_ppm.items()]
         yield self._gauge("tradewind_keeper_score_ppm", scores)
+
+    def _shortfall(self, found: Shortfall | None) -> Iterator[Metric]:
+        known = [] if found is None else [found]
+        sources = [((name,), getattr(one, name)) for one in known for name in ("resolution", "history")]
+        yield self._gauge("tradewind_vault_expected_shortfall_micro", sources)
+        yield self._gauge("tradewind_vault_nav_micro", [((), one.nav) for one in known])
+        yield self._gauge("tradewind_vault_short", [((), float(one.is_short)) for one in known])
 
     def _process(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
         lag_s = max(0.0, (self._now_ns() - view.taken_ns) / 1e9)

@@ -45,6 +45,7 @@ impl<B: Book> Engine<B> {
             return;
         }
         self.use_vault(command.time_ns);
+        self.state.vault.insured.observe(self.state.vault.exposure.total());
         let exposure = &self.state.vault.exposure;
         let bucket = if present.worst_case == 0 { previous.bucket } else { present.bucket };
         let body = WorstCaseBody {
@@ -209,6 +210,7 @@ impl<B: Book> Engine<B> {
         self.use_vault(command.time_ns);
         self.state.vault.published.insert(bucket, published);
         self.state.vault.exposure.set_rho(key, rho_ppm);
+        self.state.vault.insured.observe(self.state.vault.exposure.total());
         let body = RiskBody {
             bucket,
             rho_ppm,

@@ -140,12 +140,12 @@ impl<B: Book> Engine<B> {
         }
         // P8.1: the fee of a distribution trade is taken on its collateral.
         let most_e6bp = self.state.markets.list[request.market as usize].parameters.taker_fee_e6bp;
-        let elastic = self.elastic_now(most_e6bp, 0, owner.0);
+        let elastic = self.elastic_now(most_e6bp, 0, (owner.0, command.time_ns));
         let fee = amount(collateral, elastic.rate_e8);
         self.check_money(owner.0, owner.1, quote, collateral + fee)?;
         let provider_fee = provider_share(fee);
         let subject = subject_of(owner, request.market);
-        let charge = Charge { base: collateral, fee, rebate: 0, rebate_pct: 0 };
+        let charge = Charge { base: collateral, fee, rebate: 0, rebate_pct: 0, counts: false };
         tell_fee(command, subject, elastic, &charge, output);
         let from = question.shape;
         let new = Question { shape: to, fees: question.fees + provider_fee, ..question };

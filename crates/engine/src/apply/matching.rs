@@ -233,7 +233,7 @@ impl<B: Book> Engine<B> {
             _ => return self.fill_outcome(command, taker, (slot, maker), lots, output),
         }
         let price = taker.price_with(maker);
-        let elastic = self.elastic_of(maker.market, taker.order.account);
+        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
@@ -271,7 +271,7 @@ impl<B: Book> Engine<B> {
             // The maker's fee is its rebate, negative.
             let fees = [settlement.buyer_fee, settlement.seller_fee];
             let charged = (settlement.notional, fees[usize::from(!taker_buys)]);
-            let rebate = self.charge_elastic(command, &taker.order, elastic, charged, output);
+            let rebate = self.charge_elastic(command, (&taker.order, maker), elastic, charged, output);
             *(if taker_buys { &mut settlement.seller_fee } else { &mut settlement.buyer_fee }) -= rebate;
         }
         self.post_fill(&settlement, (buyer, seller), (base, quote), &mut output.postings);

@@ -50,6 +50,7 @@ mod timers;
 mod token;
 mod usual;
 mod vault;
+mod vault_terms;
 mod venue;
 mod verses;
 pub(crate) mod work;

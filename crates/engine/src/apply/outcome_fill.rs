@@ -46,7 +46,7 @@ impl<B: Book> Engine<B> {
         let market = &self.state.markets.list[maker.market as usize];
         let (rates, quote) = (market.parameters, market.quote);
         let shares = lots * market.lot_size;
-        let elastic = self.elastic_of(maker.market, taker.order.account);
+        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
         let elastic_e8 = elastic.map_or(0, |elastic| elastic.rate_e8);
         let taking = self.part_of(&taker.order, price, lots, (rates.taker_fee_e6bp, elastic_e8));
         let mut making = self.part_of(maker, price, lots, (rates.maker_fee_e6bp, 0));
@@ -54,7 +54,8 @@ impl<B: Book> Engine<B> {
             // The maker's fee is its rebate, negative.
             let market = &self.state.markets.list[maker.market as usize];
             let base = market.outcome_fee_base(price, lots).expect(FITS);
-            making.fee -= self.charge_elastic(command, &taker.order, elastic, (base, taking.fee), output);
+            let pair = (&taker.order, maker);
+            making.fee -= self.charge_elastic(command, pair, elastic, (base, taking.fee), output);
         }
         for (order, part) in [(&taker.order, &taking), (maker, &making)] {
             self.post_part(order, part, quote, output);

@@ -36,7 +36,7 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
-        let elastic = self.elastic_of(maker.market, taker.order.account);
+        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
@@ -53,7 +53,8 @@ impl<B: Book> Engine<B> {
             Some(elastic) => {
                 let fee = amount(value, elastic.rate_e8.min(most_e6bp.saturating_mul(100)));
                 // The maker's fee is its rebate, negative.
-                (fee, -self.charge_elastic(command, &taker.order, elastic, (value, fee), output))
+                let pair = (&taker.order, maker);
+                (fee, -self.charge_elastic(command, pair, elastic, (value, fee), output))
             }
             None => {
                 let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));

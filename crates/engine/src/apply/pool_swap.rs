@@ -40,7 +40,7 @@ impl<B: Book> Engine<B> {
         let mut reserves = [0; MAX_OUTCOMES];
         let touched = self.touched(request.market, command.time_ns, &mut reserves)?;
         let owner = (context.account, command.sub);
-        let swap = self.price_swap(owner, &request, &touched.pool, &reserves, ask)?;
+        let swap = self.price_swap((owner, command.time_ns), &request, &touched.pool, &reserves, ask)?;
         if ask.buys() {
             self.check_money(owner.0, owner.1, swap.quote, swap.money)?;
         }
@@ -54,7 +54,7 @@ impl<B: Book> Engine<B> {
     #[inline(never)]
     fn price_swap(
         &self,
-        owner: (u32, u8),
+        (owner, now_ns): ((u32, u8), i64),
         request: &SwapAmm,
         pool: &Pool,
         reserves: &Reserves,
@@ -68,7 +68,7 @@ impl<B: Book> Engine<B> {
         self.check_priced(owner, request, (cash, reserves, pool.outcome_count), &priced, ask.buys())?;
         check_impact(request, &priced)?;
         let thin_bp = thin_bp(cash, &reserves[..usize::from(pool.outcome_count)]);
-        let elastic = self.elastic_now(most_e6bp, thin_bp, owner.0);
+        let elastic = self.elastic_now(most_e6bp, thin_bp, (owner.0, now_ns));
         let base = priced.fee_base();
         let whole = amount(base, elastic.rate_e8);
         let fee = if ask.buys() { whole } else { whole.min(priced.cost) };
@@ -88,7 +88,8 @@ impl<B: Book> Engine<B> {
     ) {
         let (priced, fee, quote) = (&swap.priced, swap.fee, swap.quote);
         let subject = subject_of(owner, request.market);
-        let charge = Charge { base: swap.base, fee, rebate: 0, rebate_pct: 0 };
+        let counts = self.count_swap(request.market, owner.0, swap.base, fee, command.time_ns);
+        let charge = Charge { base: swap.base, fee, rebate: 0, rebate_pct: 0, counts };
         tell_fee(command, subject, swap.elastic, &charge, output);
         let provider_fee = provider_share(fee);
         let (to_user, to_pool) =

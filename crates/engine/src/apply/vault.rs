@@ -10,6 +10,7 @@ use crate::output::{Output, Subject};
 use crate::state::due;
 use crate::vault::exit::{cutoff_ns, ledger_key, Cohort, Ticket, Till};
 use crate::vault::shares::{assets_for, performance_fee, price_e12, reward_units, shares_for, LEAST};
+use crate::vault::terms::InsuredWeek;
 use crate::vault::Vault;
 use crate::wire::command::{ClaimVaultExit, Command, DepositVault, RequestVaultExit};
 use crate::wire::error::{reject, Code, Reject};
@@ -49,7 +50,8 @@ impl<B: Book> Engine<B> {
             return reject(Code::VAULT_CAP, VAULT_NAV_CAP, amount.saturating_add(nav));
         }
         let held = self.state.vault.shares_of(account);
-        let shares = shares_for(amount, supply, nav);
+        // What insurance has given back is the vault's already, so that no deposit gets a part of it for nothing.
+        let shares = shares_for(amount, supply, nav + self.state.vault.insured.returning);
         if shares < 1 {
             return reject(Code::SHARES_ZERO, 1, shares);
         }
@@ -229,6 +231,7 @@ impl<B: Book> Engine<B> {
         vault.next_look_ns = Vault::next_look(now_ns);
         vault.epoch_ns = now_ns.div_euclid(DAY_NS).saturating_mul(DAY_NS);
         vault.epoch_nav = nav;
+        vault.insured.since_ns = InsuredWeek::start_of(now_ns);
         self.state.due.insert((vault.next_look_ns, due::VAULT, 0));
     }
 
@@ -237,6 +240,8 @@ impl<B: Book> Engine<B> {
         let now_ns = command.time_ns;
         if let Some(asset) = self.settlement_asset() {
             if self.state.vault.is_epoch_over(now_ns) {
+                self.take_management_fee(command, asset, output);
+                self.end_insured_week(command, asset, output);
                 self.start_epoch(command, asset, output);
             }
             self.serve_cohorts(command, asset, output);

@@ -51,6 +51,11 @@ fn ceil(value: i128, by: i128) -> i128 {
     value.div_euclid(by) + i128::from(value.rem_euclid(by) > 0)
 }
 
+/// The part of a claim that insurance leaves to the claimant, rounded up (P9.12).
+fn hundredth(claim: i64) -> i64 {
+    (claim + 99) / 100
+}
+
 /// w of P4.6.2, as a numerator over a day in nanoseconds.
 fn ramp(now_ns: i64, settle_ns: i64) -> i128 {
     let day = DAY_S * i128::from(SECOND_NS);
@@ -366,11 +371,16 @@ impl Auditor {
         let (free, held) = self.claim(event.account, event.sub, event.market, loan.outcome);
         let sound = match body.taken {
             0 => {
+                let claim = loan.debt - fees;
                 free + held == 0
                     && (pool == 0 || insurance + vault == 0)
-                    && (vault == 0 || insurance == allowed)
+                    && insurance == allowed.min(claim - hundredth(claim))
             }
-            _ => vault == 0 && free + held > 0,
+            _ => {
+                let market = self.market(event.market)?;
+                let worth = market.value(body.mark, (free + held) / market.lot_size)?;
+                vault == hundredth((loan.debt - worth).max(0) - fees) && free + held > 0
+            }
         };
         ensure!(
             sound

@@ -337,7 +337,7 @@ impl Auditor {
         let fee = |order: &Order, freed: i64, rate: u32| {
             limited(order, freed, fee_ceil(value, rate.min(order.fee_cap_e6bp)))
         };
-        let elastic = self.elastic_fees(market.elastic, value, taker.fee_cap_e6bp, body.taker_fee)?;
+        let elastic = self.elastic_fees(&market, value, (&taker, &maker), body.taker_fee)?;
         let (taker_fee, maker_fee) = match elastic {
             Some((whole, rebate)) => (limited(&taker, taker_freed, whole), rebate),
             None => (

@@ -228,7 +228,7 @@ impl Auditor {
         let ticks = market.payout_ticks();
         ensure!(0 < body.price && body.price < ticks, "I08", "a fill at {} of {ticks}", body.price);
         let base = market.value(body.price.min(ticks - body.price), body.lots)?;
-        let elastic = self.elastic_fees(market.elastic, base, taker.fee_cap_e6bp, body.taker_fee)?;
+        let elastic = self.elastic_fees(&market, base, (&taker, &maker), body.taker_fee)?;
         let part = |order: &Order, rate: u32, whole: Option<i64>| -> Check<(i64, i64, i64, i64)> {
             let own = if order.flipped { ticks - body.price } else { body.price };
             let value = market.value(own, body.lots)?;

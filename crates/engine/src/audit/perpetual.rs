@@ -222,7 +222,7 @@ impl Auditor {
         );
         let value = market.value(body.price, body.lots)?;
         let fee = |order: &Order, rate: u32| fee_ceil(value, rate.min(order.fee_cap_e6bp));
-        let elastic = self.elastic_fees(market.elastic, value, taker.fee_cap_e6bp, body.taker_fee)?;
+        let elastic = self.elastic_fees(&market, value, (&taker, &maker), body.taker_fee)?;
         let (taker_fee, maker_fee) =
             elastic.unwrap_or((fee(&taker, market.taker_fee_e6bp), fee(&maker, market.maker_fee_e6bp)));
         ensure!(liquidates || !maker.offered, "I10", "order {} of a liquidation trades as another", maker.id);

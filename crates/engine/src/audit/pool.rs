@@ -7,6 +7,8 @@ use super::orders::fee_movements;
 use super::outcome::ClaimsMove;
 use super::records::check_movements;
 use super::{Auditor, Market};
+use std::collections::BTreeMap;
+
 use crate::hash::Map;
 use crate::wire::event::{Event, EventKind, LiquidityBody, PoolBody, Posting, RescaleBody, SwapBody};
 
@@ -59,7 +61,7 @@ impl Provider {
 #[derive(Clone, Debug, Default)]
 pub struct Pools {
     pools: Map<u32, Pool>,
-    providers: Map<(u32, u32, u8), Provider>,
+    providers: BTreeMap<(u32, u32, u8), Provider>,
 }
 
 impl Pools {
@@ -69,6 +71,11 @@ impl Pools {
         let (base, created_ns) = (decay.base, decay.created_ns);
         let (released, growth) = (decay.released, decay.growth);
         self.pools.insert(market, Pool { kind, liquidity, shares, base, created_ns, released, growth });
+    }
+
+    /// Whether an account has shares in a pool.
+    pub fn has_provider(&self, market: u32, account: u32) -> bool {
+        self.providers.range((market, account, 0)..=(market, account, u8::MAX)).next().is_some()
     }
 
     pub fn load_provider(&mut self, place: (u32, u32, u8), provider: &crate::amm::pool::Provider) {
@@ -184,7 +191,7 @@ impl Auditor {
             pool.liquidity
         );
         let buys = body.side != SELL;
-        let fee = self.swap_fee(event.market, &body, buys)?;
+        let fee = self.swap_fee(event, &body, buys)?;
         let provider_fee = fee_movements(market.quote, fee)[0].4 / 2;
         ensure!(
             (body.fee, body.provider_fee) == (fee, provider_fee),
@@ -209,8 +216,8 @@ impl Auditor {
     }
 
     /// The fee of a swap from what was told before it, with the adjustment for the depth that the pool had (P8).
-    fn swap_fee(&mut self, market: u32, body: &SwapBody, buys: bool) -> Check<i64> {
-        let told = self.told_fee()?;
+    fn swap_fee(&mut self, event: &Event, body: &SwapBody, buys: bool) -> Check<i64> {
+        let (told, market) = (self.told_fee()?, event.market);
         let quote = self.market(market)?.quote;
         let paid_in = if buys { body.cost } else { -body.cost };
         // The postings are applied already, the claims have not moved.
@@ -228,6 +235,7 @@ impl Auditor {
             told.fee,
             told.adjustment_bp
         );
+        self.count_swap(&told, market, event.account, quote)?;
         Ok(fee)
     }
 

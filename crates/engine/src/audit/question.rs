@@ -193,7 +193,8 @@ impl Auditor {
         let [mut vault, stakers, maker_fund, insurance] = fee_movements(market.quote, fee);
         let provider_fee = vault.4 / 2;
         ensure!(
-            (told.base, told.fee, told.adjustment_bp, told.rebate) == (body.collateral, fee, 0, 0)
+            (told.base, told.fee, told.adjustment_bp, told.rebate, told.counts)
+                == (body.collateral, fee, 0, 0, 0)
                 && (body.fee, body.provider_fee) == (fee, provider_fee),
             "I11",
             "a trade with a collateral of {} pays {}, not {fee}",

@@ -193,6 +193,8 @@ impl Auditor {
             Kind::VaultDeposited
             | Kind::VaultCohortServed
             | Kind::VaultExitServed
+            | Kind::ManagementFeeTaken
+            | Kind::InsuranceWeekEnded
             | Kind::VaultEpochStarted => return self.vault_money(kind, event, postings),
             _ => {}
         }
@@ -238,6 +240,7 @@ impl Auditor {
             | Kind::SlashReversed
             | Kind::SlashConfirmed => self.slash_moved(kind, event),
             Kind::FeeCharged => self.fee_charged(event),
+            Kind::OwnersLinked => self.owners_linked(event),
             Kind::VaultExitQueued
             | Kind::WorstCaseChanged
             | Kind::RiskUpdated

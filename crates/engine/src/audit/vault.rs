@@ -2,6 +2,7 @@
 //! P8 and P9 are computed here again.
 
 mod coverage;
+mod terms;
 
 use std::collections::BTreeMap;
 
@@ -109,6 +110,7 @@ pub struct Vault {
     state: u8,
     stage: u8,
     stages_bind: bool,
+    insured: terms::Insured,
     /// What new leveraged risk may have, in hundredths.
     cap_e2: Option<u32>,
     /// What the trade of the next event is charged.
@@ -204,6 +206,7 @@ impl Auditor {
         (vault.state, vault.stage) = (known.status.state, known.stage.stage);
         vault.stages_bind = state.governance.value(Parameter::PerpetualStages) != 0;
         vault.cap_e2 = Some(state.perps.cover_cap_e2);
+        vault.insured = terms::Insured::of_engine(state);
         self.values.cover_e2 = vault.cap_e2;
     }
 
@@ -218,6 +221,8 @@ impl Auditor {
             EventKind::VaultDeposited => self.vault_deposited(event, postings),
             EventKind::VaultCohortServed => self.cohort_served(event, postings),
             EventKind::VaultExitServed => self.exit_served(event, postings),
+            EventKind::ManagementFeeTaken => self.management_fee_taken(event, postings),
+            EventKind::InsuranceWeekEnded => self.insurance_week_ended(event, postings),
             _ => self.epoch_started(event, postings),
         }
     }
@@ -230,7 +235,7 @@ impl Auditor {
         check_movements("I24", movements, postings)?;
         let nav = self.vault_nav();
         let supply = self.vault.supply;
-        let before = i128::from(nav - amount) + VIRTUAL;
+        let before = i128::from(nav - amount) + i128::from(self.vault.insured.returning) + VIRTUAL;
         let shares = i128::from(amount) * (i128::from(supply) + VIRTUAL) / before;
         ensure!(
             amount >= LEAST && body.nav == nav && shares > 0 && shares == i128::from(body.shares),
@@ -445,6 +450,7 @@ impl Auditor {
             "{} shares exist, {held} held and {leaving} leaving",
             vault.supply
         );
+        self.verify_insured()?;
         if let Some(asset) = vault.asset {
             for (cutoff_ns, cohort) in &vault.cohorts {
                 let line = match cohort.ledger_key {

@@ -22,8 +22,18 @@ impl Links {
     /// Whether two accounts are linked.
     #[inline]
     pub fn linked(&self, first: u32, other: u32) -> bool {
-        let has = |account: u32| self.counts.get(account as usize).is_some_and(|&count| count > 0);
-        has(first) && has(other) && self.pairs.contains(&ordered(first, other))
+        self.has_any(first) && self.has_any(other) && self.pairs.contains(&ordered(first, other))
+    }
+
+    /// Whether an account is linked to any other.
+    #[inline]
+    pub fn has_any(&self, account: u32) -> bool {
+        self.counts.get(account as usize).is_some_and(|&count| count > 0)
+    }
+
+    /// Every pair, the lower handle first.
+    pub fn pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.pairs.iter().copied()
     }
 
     pub fn is_full(&self) -> bool {

@@ -147,6 +147,8 @@ parameters! {
     PerpetualStages = 80 "vault.perpetual_stages" Risk Down [0, 1] 0, "1: the stage of the vault bounds the leverage of perpetual markets too (P9.7)";
     ResolutionBond = 96 "resolution.bond" Risk Down [100, 100_000] 1_000, "Bond of the first round of a resolution, in whole units of the quote asset (P15.2)";
     ResolutionWindowHours = 97 "resolution.window_hours" Risk Down [1, 168] 2, "Hours to dispute the first round of a resolution (P15.2)";
+    ManagementFeeBp = 190 "vault.management_fee_bp" Fees Fee [0, 200] 0, "Management fee of the vault in bp of its value a year, taken each day (P9.8)";
+    InsuranceKept = 191 "insurance.kept" Risk Down [0, 1_000_000_000] 100_000, "Insurance that never returns to the vault, in whole units of the settlement asset (P9.12)";
 }
 
 /// First number of the parameters that SetParameter changes; those below belong to a market or an asset.
@@ -219,12 +221,14 @@ mod tests {
         use Parameter as P;
         match parameter {
             P::BandBp | P::SlippageBp | P::MaxNotional => (Reduces, Increases),
-            P::TakerFeeE6bp | P::MakerFeeE6bp | P::LiquidationFeeE6bp => (Reduces, Increases),
+            P::TakerFeeE6bp | P::MakerFeeE6bp | P::LiquidationFeeE6bp | P::ManagementFeeBp => {
+                (Reduces, Increases)
+            }
             P::PositionLimit | P::OpenInterestCap | P::InsuranceLimit => (Reduces, Increases),
             P::InitialAssetBp | P::DepositCap | P::CollateralCap => (Reduces, Increases),
             P::MinNotional | P::InitialLiabilityBp => (Increases, Reduces),
             P::KeeperMinimumStake | P::TimeLockDays | P::PerpetualStages => (Increases, Reduces),
-            P::ResolutionBond | P::ResolutionWindowHours => (Increases, Reduces),
+            P::ResolutionBond | P::ResolutionWindowHours | P::InsuranceKept => (Increases, Reduces),
             P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp => (Increases, Notice),
             P::MaintenanceAssetBp | P::MaxLeverageE2 => (Notice, Increases),
             P::FeedIntervalMs | P::FeedConfidencePpm | P::FeedDeviationBp => (Reduces, Increases),

@@ -51,7 +51,7 @@ pub fn cutoff_ns(now_ns: i64) -> i64 {
 
 /// Key of a cohort's line in the ledger; 0 stands for the vault itself.
 pub fn ledger_key(cutoff_ns: i64) -> u32 {
-    (cutoff_ns / HOUR_NS).clamp(1, i64::from(u32::MAX)) as u32
+    (cutoff_ns / HOUR_NS).clamp(1, i64::from(u32::MAX) - 1) as u32
 }
 
 /// What a cut-off finds: micro-units, `at_risk` is the platform's S.

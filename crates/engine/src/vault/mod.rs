@@ -3,6 +3,7 @@
 pub mod exit;
 pub mod shares;
 mod snapshot;
+pub mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +60,8 @@ pub struct Vault {
     pub next_look_ns: i64,
     /// Hour of the last cut-off that was served.
     pub served_ns: i64,
+    /// Insurance's week (P9.12).
+    pub insured: terms::InsuredWeek,
     /// What it has lent; written and read apart from the rest.
     pub loans: Loans,
 }

@@ -1,6 +1,7 @@
 //! The vault's canonical encoding.
 
 use super::exit::{Cohort, Ticket};
+use super::terms::InsuredWeek;
 use super::{Published, Vault};
 use crate::codec::{Reader, Writer};
 use crate::coverage::stage::{phase, Stage};
@@ -47,6 +48,7 @@ impl Vault {
         let stages = [self.stage.recovered_since_ns, self.served_ns];
         status.into_iter().chain(moments).chain(stages).for_each(|value| writer.i64(value));
         writer.raw(&self.high_water_e12.to_le_bytes());
+        self.insured.encode(writer);
     }
 
     /// # Errors
@@ -108,6 +110,7 @@ impl Vault {
         self.stage = Stage { stage: present, recovered_since_ns: reader.i64()? };
         self.served_ns = reader.i64()?;
         self.high_water_e12 = i128::from_le_bytes(reader.array()?);
+        self.insured = InsuredWeek::decode(reader)?;
         Ok(())
     }
 }

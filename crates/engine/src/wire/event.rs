@@ -46,6 +46,7 @@ pub use super::vault::{
     CoverageStateBody, FeeBody, LeverageCapBody, RiskBody, VaultCohortBody, VaultDepositBody, VaultEpochBody,
     VaultExitBody, VaultPaidBody, WorstCaseBody,
 };
+pub use super::vault_terms::{InsuranceWeekBody, ManagementFeeBody};
 
 pub const RESULT_TAG: u8 = 0x81;
 pub const EVENT_TAG: u8 = 0x82;
@@ -348,6 +349,8 @@ event_kinds! {
     StageChanged = 0x0D09 CoverageStateBody;
     LeverageCapChanged = 0x0D0A LeverageCapBody;
     FeeCharged = 0x0D0B FeeBody;
+    ManagementFeeTaken = 0x0D13 ManagementFeeBody;
+    InsuranceWeekEnded = 0x0D14 InsuranceWeekBody;
     ContinuationRequired = 0xFF01 TokenBody;
     TimeAdvanced = 0xFF02 TimeBody;
     StateHashed = 0xFF03 HashBody;

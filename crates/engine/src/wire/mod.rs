@@ -10,6 +10,7 @@ mod halts;
 mod keepers;
 mod liquidation;
 pub mod loan;
+pub mod message;
 mod oracle;
 mod orders;
 mod outcome;
@@ -20,6 +21,7 @@ mod resolution;
 mod sets;
 mod token;
 mod vault;
+mod vault_terms;
 mod venue;
 mod verses;
 

@@ -167,7 +167,8 @@ record! {
         adjustment_bp: u16,
         discount_bp: u16,
         rebate_pct: u8,
-        reserved: u8,
+        /// 1: the base counts in the volume of both owners (P8.4).
+        counts: u8,
         reserved2: u16,
         reserved3: u32,
     }

@@ -16,7 +16,7 @@ use crate::support::*;
 type Change<T> = (&'static str, fn(&mut T));
 
 /// Runs a step, then shows the auditor of before each of the step's events of a kind with one field changed.
-fn told_otherwise<T: Record>(
+pub fn told_otherwise<T: Record>(
     world: &mut World,
     kind: EventKind,
     step: impl FnOnce(&mut World),

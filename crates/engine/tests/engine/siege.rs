@@ -16,7 +16,7 @@ fn besiege(shape: Shape) -> (u32, usize) {
     let (mut most, mut count, mut output) = (0, 0, Output::default());
     for step in 0..160 {
         let commands = siege.step(if step < 40 { 3_000 } else { 0 });
-        let now_ns = siege.now_ns;
+        let now_ns = siege.now_ns();
         output.clear();
         apply_singly(&mut siege.engine, &commands, now_ns, |engine, command| {
             let result = engine.apply(command, &mut output);

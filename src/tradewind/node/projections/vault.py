@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -9,7 +10,9 @@ import msgspec
 from tradewind.core.enums import NO_MARKET
 from tradewind.core.event_types import (
     CoverageStateChanged,
+    InsuranceWeekEnded,
     LeverageCapChanged,
+    ManagementFeeTaken,
     RiskUpdated,
     StageChanged,
     VaultCohortServed,
@@ -26,6 +29,11 @@ STAGES: Final = ("BOOTSTRAP", "NEARING", "MINIMUM_VIABLE", "FULL", "DEGRADED")
 TERMS: Final = ("market maximum", "outcome tier", "coverage", "coverage ladder", "stage")
 NO_CAP: Final = 0xFFFFFFFF
 PLATFORM_BUCKET: Final = 0xFFFFFFFF
+DAY_NS: Final = 86_400 * 1_000_000_000
+MAX_DAYS: Final = 1_000
+"""Days whose result the view remembers."""
+VIRTUAL: Final = 1_000_000
+PPB: Final = 1_000_000_000
 
 
 class ExitTicket(msgspec.Struct):
@@ -78,6 +86,14 @@ class VaultView:
         self.epoch_ns = 0
         self.epoch_nav = 0
         self.performance_fees = 0
+        self.management_fees = 0
+        self.returning = 0
+        """What insurance has set aside for the vault: not yet in its value."""
+        self.returned = 0
+        self.daily_losses_ppb: deque[int] = deque(maxlen=MAX_DAYS)
+        """By how much a share lost from one day to the next before fees, below 0 where it gained."""
+        self._day: tuple[int, int, int] | None = None
+        """The last epoch: its start, value and shares."""
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, VaultDeposited):
@@ -92,10 +108,26 @@ class VaultView:
         elif isinstance(event, VaultExitServed):
             self._collected(event)
         elif isinstance(event, VaultEpochStarted):
-            self.epoch_ns, self.epoch_nav = event.epoch_ns, event.nav
-            self.performance_fees += event.performance_fee
+            self._day_over(event)
+        elif isinstance(event, ManagementFeeTaken):
+            self.management_fees += event.amount
+        elif isinstance(event, InsuranceWeekEnded):
+            self.returning = event.set_aside
+            self.returned += event.released
         else:
             self._covered(event)
+
+    def _day_over(self, event: VaultEpochStarted) -> None:
+        """Counts the day, unless epochs are missing; a vault without shares has no result."""
+        self.epoch_ns, self.epoch_nav = event.epoch_ns, event.nav
+        self.performance_fees += event.performance_fee
+        last, self._day = self._day, (event.epoch_ns, event.nav, event.supply)
+        if last is None or event.epoch_ns - last[0] != DAY_NS or not last[2] or not event.supply:
+            return
+        # In units of 1/(both supplies): prices of a share before and behind the day.
+        before = (last[1] + VIRTUAL) * (event.supply + VIRTUAL)
+        behind = (event.nav + event.performance_fee + VIRTUAL) * (last[2] + VIRTUAL)
+        self.daily_losses_ppb.append((before - behind) * PPB // before)
 
     def _covered(self, event: Event) -> None:
         if isinstance(event, WorstCaseChanged):

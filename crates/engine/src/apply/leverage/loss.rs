@@ -9,6 +9,7 @@ use crate::outcome::leverage::Valued;
 use crate::outcome::loans::Pledge;
 use crate::outcome::Loan;
 use crate::output::Output;
+use crate::vault::terms::insurable;
 use crate::wire::command::Command;
 use crate::wire::event::{EventKind, LoanLossBody};
 
@@ -33,7 +34,8 @@ impl<B: Book> Engine<B> {
         let loan = *self.state.vault.loans.get(pledge).expect("a loss is a loan's");
         let quote = self.market_of_loan(loan.market).quote;
         let liquidation_fees = self.state.system.get(line::LIQUIDATION_FEES, 0, quote).min(loan.debt);
-        let insurance = self.insurance_allowance(quote).min(loan.debt - liquidation_fees);
+        // A hundredth of what it claims stays with the vault (P9.12).
+        let insurance = self.insurance_allowance(quote).min(insurable(loan.debt - liquidation_fees));
         let vault = loan.debt - liquidation_fees - insurance;
         self.post_loss(command, pledge, &loan, Shares { liquidation_fees, insurance, vault }, 0, output);
         self.state.vault.loans.put(pledge, None);
@@ -52,11 +54,14 @@ impl<B: Book> Engine<B> {
         let quote = self.market_of_loan(loan.market).quote;
         let lost = (loan.debt - valued.value).max(0);
         let liquidation_fees = self.state.system.get(line::LIQUIDATION_FEES, 0, quote).min(lost);
-        let insurance = loan.debt - liquidation_fees;
+        // Of what the claims are not worth, a hundredth stays with the vault (P9.12).
+        let claim = lost - liquidation_fees;
+        let vault = claim - insurable(claim);
+        let insurance = loan.debt - liquidation_fees - vault;
         if insurance > self.insurance_allowance(quote) {
             return false;
         }
-        let shares = Shares { liquidation_fees, insurance, vault: 0 };
+        let shares = Shares { liquidation_fees, insurance, vault };
         self.post_loss(command, pledge, &loan, shares, valued.mark, output);
         self.state.vault.loans.put(pledge, Some(Loan { debt: 0, taken: true, since_ns: 0, ..loan }));
         self.weigh_loans(command, loan.market, output);

@@ -1,5 +1,7 @@
 //! Worst cases, S, coverage with its states, and what hangs on it: elastic fees and the cap of leverage (I09, I11, I14).
 
+use super::super::book::Order;
+use super::super::Market;
 use super::*;
 
 impl Auditor {
@@ -15,6 +17,7 @@ impl Auditor {
                 if body.parameter == PERPETUAL_STAGES {
                     self.vault.stages_bind = body.value != 0;
                 }
+                self.vault.insured.parameter_set(&body);
                 Ok(())
             }
             _ => self.state_changed(kind, event),
@@ -61,6 +64,7 @@ impl Auditor {
 
     fn check_total(&mut self, at_risk: i64) -> Check {
         self.vault.at_risk = at_risk;
+        self.vault.insured.observe(at_risk);
         match self.vault.total() {
             Some(total) => {
                 ensure!(total == at_risk as u128, "I14", "S is {at_risk}, computed again {total}");
@@ -109,19 +113,13 @@ impl Auditor {
             ppm => 25e8 * libm::exp(-3.0 * (ppm as f64 / 1e6)),
         };
         let thin_e8 = u32::from(body.adjustment_bp).saturating_mul(100_000_000);
-        let discount_bp = match self.token.staked_by(event.account) / 1_000_000 {
-            1_000_000.. => 25,
-            100_000.. => 15,
-            10_000.. => 10,
-            1_000.. => 5,
-            _ => 0,
-        };
+        self.check_discount(event, body.discount_bp)?;
+        let discount_bp = body.discount_bp;
         let rate_e8 = ((3e8 + libm::floor(spread + 0.5)) as u32).saturating_add(thin_e8).min(2_800_000_000);
         let rate_e8 = rate_e8.saturating_sub(u32::from(discount_bp) * 100_000_000).max(300_000_000);
         let rate_e8 = rate_e8.min(market.taker_fee_e6bp.saturating_mul(100));
         ensure!(
             (market.elastic || self.has_pool(event.market))
-                && body.discount_bp == discount_bp
                 && (body.rate_e8, body.coverage_ppm) == (rate_e8, coverage_ppm)
                 && body.rebate == body.fee * i64::from(body.rebate_pct) / 100
                 && i64::from(body.rebate_pct) * 2 <= 100,
@@ -138,18 +136,18 @@ impl Auditor {
     /// with fixed fees. The maker's is its rebate, negative.
     pub(in crate::audit) fn elastic_fees(
         &mut self,
-        elastic: bool,
+        market: &Market,
         value: i64,
-        cap_e6bp: u32,
+        (taker, maker): (&Order, &Order),
         told_fee: i64,
     ) -> Check<Option<(i64, i64)>> {
-        if !elastic {
+        if !market.elastic {
             return Ok(None);
         }
         let Some(body) = self.vault.charged.take() else {
             return Err(fault("I11", format_args!("a trade of an elastic market without its fee")));
         };
-        let rate = i128::from(body.rate_e8.min(cap_e6bp.saturating_mul(100)));
+        let rate = i128::from(body.rate_e8.min(taker.fee_cap_e6bp.saturating_mul(100)));
         let fee = ((i128::from(value) * rate + 999_999_999_999) / 1_000_000_000_000) as i64;
         ensure!(
             body.base == value && body.fee == told_fee && body.adjustment_bp == 0,
@@ -158,6 +156,7 @@ impl Auditor {
             body.fee,
             body.base
         );
+        self.count_fill(&body, (taker.account, maker.account), market.quote)?;
         Ok(Some((fee, -body.rebate)))
     }
 

@@ -76,6 +76,31 @@ impl<B: Book> Engine<B> {
         rebate
     }
 
+    /// The same of a set round: what its taker is charged on counts for the taker, its own cheaper side for every maker,
+    /// unless one of them is linked to the taker.
+    pub(super) fn charge_set(
+        &mut self,
+        command: &Command,
+        taker: &Order,
+        makers: impl Iterator<Item = (u32, i64)> + Clone,
+        elastic: Elastic,
+        (base, fee): (i64, i64),
+        output: &mut Output,
+    ) -> i64 {
+        let rebate = rebate(fee, DEFAULT_REBATE_PCT, false);
+        let linked = |maker: u32| self.state.detector.links.linked(taker.account, maker);
+        let distinct = !makers.clone().any(|(maker, _)| linked(maker));
+        let counts = distinct && fee > 0 && self.is_valued(taker.market);
+        if counts {
+            let volumes = &mut self.state.fees.volumes;
+            volumes.add(taker.account, base, command.time_ns);
+            makers.for_each(|(maker, base)| volumes.add(maker, base, command.time_ns));
+        }
+        let charge = Charge { base, fee, rebate, rebate_pct: DEFAULT_REBATE_PCT as u8, counts };
+        tell_fee(command, subject(taker), elastic, &charge, output);
+        rebate
+    }
+
     /// Whether a market trades for a settlement asset, whose units count as dollars.
     fn is_valued(&self, market: u32) -> bool {
         let quote = self.state.markets.list[market as usize].quote;

@@ -227,11 +227,13 @@ impl<B: Book> Engine<B> {
     fn fill_set(&mut self, command: &Command, taker: &mut Taker, set: &Completion, output: &mut Output) {
         let lots = set.slots().iter().map(|&slot| self.state.orders[slot].remaining).min();
         let lots = lots.map_or(0, |least| least.min(taker.order.remaining));
-        let elastic = self.elastic_of(taker.order.market, taker.order.account);
+        let elastic = self.elastic_of(taker.order.market, taker.order.account, command.time_ns);
         let mut round = self.round_of(taker, set, lots, elastic.map_or(0, |elastic| elastic.rate_e8));
         if let Some(elastic) = elastic {
             let charged = (round.base, round.taking.fee);
-            let rebate = self.charge_elastic(command, &taker.order, elastic, charged, output);
+            let accounts = set.slots.map(|slot| self.state.orders.get(slot).map_or(0, |order| order.account));
+            let makers = accounts.into_iter().zip(round.bases).take(set.count);
+            let rebate = self.charge_set(command, &taker.order, makers, elastic, charged, output);
             round.share_rebate(rebate);
         }
         self.post_round(taker, set, &round, output);

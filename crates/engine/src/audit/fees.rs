@@ -107,18 +107,36 @@ impl Auditor {
         self.count(told, distinct, quote, [Some(account), None])
     }
 
+    /// The same of a set round: of its taker, the first, what the fee is charged on, of every maker its own.
+    pub(super) fn count_set(&mut self, told: &FeeBody, orders: &[(u32, i64)], quote: u16) -> Check {
+        let [(taker, _), makers @ ..] = orders else { return Ok(()) };
+        let distinct =
+            makers.iter().all(|(maker, _)| taker != maker && !self.tiers.is_linked(*taker, *maker));
+        self.count_all(told, distinct, quote, orders.iter().copied())
+    }
+
     fn count(&mut self, told: &FeeBody, distinct: bool, quote: u16, of: [Option<u32>; 2]) -> Check {
+        self.count_all(told, distinct, quote, of.into_iter().flatten().map(|account| (account, told.base)))
+    }
+
+    fn count_all(
+        &mut self,
+        told: &FeeBody,
+        distinct: bool,
+        quote: u16,
+        of: impl Iterator<Item = (u32, i64)>,
+    ) -> Check {
         let counts = distinct && told.fee > 0 && self.values.settlement() == Some(quote);
         ensure!(
             u8::from(counts) == told.counts,
             "I12",
-            "a volume of {} between {of:?} counts as {}",
+            "a volume of {} counts as {}, not {counts}",
             told.base,
             told.counts
         );
         if counts {
             let day = self.time_ns.div_euclid(DAY_NS);
-            of.into_iter().flatten().for_each(|account| self.tiers.add(account, day, told.base));
+            of.for_each(|(account, base)| self.tiers.add(account, day, base));
         }
         Ok(())
     }

@@ -146,11 +146,13 @@ impl Auditor {
             leg.fee = fee_ceil(leg.base, rate.min(leg.order.fee_cap_e6bp));
         }
         let cap = legs[0].order.fee_cap_e6bp;
-        if let Some((whole, rebate)) = self.elastic_fees(market.elastic, legs[0].base, cap, told_fee)? {
+        if let Some((told, whole)) = self.charged_fee(market, legs[0].base, cap, told_fee)? {
+            let counted: Vec<_> = legs.iter().map(|leg| (leg.order.account, leg.base)).collect();
+            self.count_set(&told, &counted, market.quote)?;
             legs[0].fee = whole;
             let bases: i128 = legs[1..].iter().map(|leg| i128::from(leg.base)).sum();
             for leg in &mut legs[1..] {
-                leg.fee = -(i128::from(-rebate) * i128::from(leg.base) / bases) as i64;
+                leg.fee = -(i128::from(told.rebate) * i128::from(leg.base) / bases) as i64;
             }
         }
         for leg in legs.iter_mut().filter(|leg| !leg.order.on_claims) {

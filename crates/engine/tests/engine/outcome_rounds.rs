@@ -7,6 +7,7 @@ use tradewind_engine::wire::event::{
 };
 use tradewind_engine::wire::{Code, Record};
 
+use crate::loans::lending_world;
 use crate::outcome::*;
 use crate::outcome_books::on;
 use crate::support::*;
@@ -357,18 +358,13 @@ fn p8_1_the_last_pays_the_takers_fee_on_the_cheaper_side_and_the_others_the_make
 
 #[test]
 fn p8_6_an_elastic_fee_is_told_once_and_its_rebate_is_divided_among_the_makers() {
-    let mut world: World = World::new();
-    let usdc: RegisterAsset = register_asset(*b"EURC\0\0\0\0\0\0\0\0\0\0\0\0").payload_as();
-    let usdc = RegisterAsset {
-        initial_asset_bp: 10_000,
-        maintenance_asset_bp: 10_000,
-        initial_liability_bp: 10_000,
-        maintenance_liability_bp: 10_000,
-        asset_flags: asset_flag::SETTLEMENT,
-        ..usdc
+    let mut world = lending_world();
+    let request = CreateMarket {
+        market_flags: ELASTIC_FEE,
+        band_bp: 9_000,
+        settle_time_ns: world.now_ns + 30 * DAY,
+        ..outcome_request(900, 3)
     };
-    world.accept(by(OPERATOR, Kind::RegisterAsset).with(&usdc));
-    let request = CreateMarket { market_flags: ELASTIC_FEE, band_bp: 9_000, ..outcome_request(900, 3) };
     let market = world.accept(by(OPERATOR, Kind::CreateMarket).with(&request)).value as u32;
     world.accept(bids(ALICE, market, 0, 700, 100_000));
     world.accept(bids(BOB, market, 1, 200, 100_000));
@@ -382,6 +378,7 @@ fn p8_6_an_elastic_fee_is_told_once_and_its_rebate_is_divided_among_the_makers()
     assert_eq!(told.len(), 1);
     let fees: Vec<i64> = fills(&world).iter().map(|(_, fill)| fill.fee).collect();
     assert_eq!((told[0].base, told[0].fee), (10_000_000, fees[0]));
+    assert_eq!(told[0].counts, 1, "it counts in the volumes of all three");
     // By cheaper sides of 0.300 and 0.200, rounded down.
     assert!(told[0].rebate > 0);
     assert_eq!(fees[1..], [-(told[0].rebate * 300 / 500), -(told[0].rebate * 200 / 500)]);

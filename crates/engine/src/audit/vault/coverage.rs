@@ -141,13 +141,28 @@ impl Auditor {
         (taker, maker): (&Order, &Order),
         told_fee: i64,
     ) -> Check<Option<(i64, i64)>> {
+        let Some((body, fee)) = self.charged_fee(market, value, taker.fee_cap_e6bp, told_fee)? else {
+            return Ok(None);
+        };
+        self.count_fill(&body, (taker.account, maker.account), market.quote)?;
+        Ok(Some((fee, -body.rebate)))
+    }
+
+    /// What was told of the fee of a trade in an elastic market, and the fee that follows from its rate.
+    pub(in crate::audit) fn charged_fee(
+        &mut self,
+        market: &Market,
+        value: i64,
+        cap_e6bp: u32,
+        told_fee: i64,
+    ) -> Check<Option<(FeeBody, i64)>> {
         if !market.elastic {
             return Ok(None);
         }
         let Some(body) = self.vault.charged.take() else {
             return Err(fault("I11", format_args!("a trade of an elastic market without its fee")));
         };
-        let rate = i128::from(body.rate_e8.min(taker.fee_cap_e6bp.saturating_mul(100)));
+        let rate = i128::from(body.rate_e8.min(cap_e6bp.saturating_mul(100)));
         let fee = ((i128::from(value) * rate + 999_999_999_999) / 1_000_000_000_000) as i64;
         ensure!(
             body.base == value && body.fee == told_fee && body.adjustment_bp == 0,
@@ -156,8 +171,7 @@ impl Auditor {
             body.fee,
             body.base
         );
-        self.count_fill(&body, (taker.account, maker.account), market.quote)?;
-        Ok(Some((fee, -body.rebate)))
+        Ok(Some((body, fee)))
     }
 
     /// What was told of the fee of the swap of this event.

@@ -15,6 +15,7 @@ mod halts;
 mod index;
 mod ledger;
 mod liquidation;
+mod listing;
 mod loans;
 mod margin;
 mod orders;
@@ -133,6 +134,7 @@ pub struct Auditor {
     outcomes: outcome::Outcomes,
     sets: sets::Sets,
     resolutions: resolution::Resolutions,
+    listings: listing::Listings,
     vault: vault::Vault,
     venues: venue::Shows,
     pools: pool::Pools,
@@ -171,6 +173,7 @@ impl Auditor {
             outcomes: outcome::Outcomes::default(),
             sets: sets::Sets::default(),
             resolutions: resolution::Resolutions::default(),
+            listings: listing::Listings::default(),
             vault: vault::Vault::default(),
             venues: venue::Shows::default(),
             pools: pool::Pools::default(),
@@ -434,6 +437,8 @@ impl Auditor {
             | EventKind::MarketResolving
             | EventKind::MarketResolved
             | EventKind::MarketPruned => self.check_resolution(kind, event, postings)?,
+            EventKind::ListingBonded => self.listing_bonded(event, postings)?,
+            EventKind::ListingEnded => self.listing_ended(event, postings)?,
             _ => self.check_record(kind, event, postings)?,
         }
         while let Some(position) = self.books.left.pop() {
@@ -456,6 +461,7 @@ impl Auditor {
         );
         self.check_claims_end()?;
         self.check_sets_end()?;
+        self.check_listing_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.slashes.end_command()?;

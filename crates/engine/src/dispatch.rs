@@ -95,6 +95,7 @@ impl<B: Book> Engine<B> {
             Kind::Snapshot | Kind::Checkpoint => self.record_hashes(command, kind, output),
             Kind::ActivateRules => self.activate_rules(command, output),
             Kind::CreateMarket => self.create_market(command, context, output),
+            Kind::ListMarket => self.list_market(command, context, output),
             Kind::StakeToken => self.stake_token(command, context, output),
             Kind::UnstakeToken => self.unstake_token(command, context, output),
             Kind::ClaimRewards => self.claim_rewards(command, context, output),

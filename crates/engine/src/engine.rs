@@ -270,6 +270,8 @@ impl<B: Book> Engine<B> {
                 need(permission::CREATE_MARKET)?;
                 self.owned(command, handle, 0)?
             }
+            // Any account where governance allows it; else nobody has this permission.
+            Kind::ListMarket => self.lister(self.owned(command, handle, 0)?)?,
             Kind::CloseMarket
             | Kind::RegisterAsset
             | Kind::CreateVerse

@@ -377,6 +377,16 @@ impl<B: Book> State<B> {
                 return Err(format!("resolution {handle} names an unknown market or account"));
             }
         }
+        for (handle, listing) in self.resolutions.listings.iter() {
+            let account = self.accounts.list.get(listing.account as usize);
+            let known = account.is_some_and(|account| account.sub(listing.sub).is_some());
+            let open = self.markets.list.get(handle as usize).is_some_and(|market| {
+                market.has_outcomes() && market.status < status::SETTLED && market.creator == listing.account
+            });
+            if !known || !open {
+                return Err(format!("the listing of market {handle} names an unknown market or account"));
+            }
+        }
         self.verses.check(self.markets.list.len())
     }
 

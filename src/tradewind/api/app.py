@@ -23,6 +23,7 @@ from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
+from tradewind.api.listing_desk import ListingDesk, listing_commands
 from tradewind.api.loan_desk import LoanDesk, LoanReads, loan_commands, loan_reads
 from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
 from tradewind.api.permissions import Permission, UndeclaredRouteError, permission_of
@@ -81,6 +82,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     venues = VenueDesk(desk)
     more = [*staking, *vault, *venue_commands(venues), *set_routes(desk)]
     more += pool_commands(PoolDesk(exchange_desk, pools))
+    more += listing_commands(ListingDesk(exchange_desk))
     loans = LoanReads(desk.directory, desk.node.now_ns)
     more += loan_commands(LoanDesk(exchange_desk, loans))
     questions = QuestionDesk(exchange_desk)

@@ -91,6 +91,7 @@ _TRADE: Final = (
     "POST /keepers/stake",
     "POST /keepers/unstake",
     "POST /keepers/withdraw",
+    "POST /listings",
     "POST /markets/{name:path}/redeem",
     "POST /markets/{name:path}/resolution/dispute",
     "POST /markets/{name:path}/resolution/propose",

@@ -27,6 +27,7 @@ from tradewind.node.projections.resolution import (
     STAGES,
     VERDICTS,
     Claim,
+    Listing,
     Resolution,
     Verse,
 )
@@ -273,8 +274,23 @@ class ResolutionReads:
             "escrow": amount_text(escrow),
             "stage": STAGES[0],
         }
+        listing = self._views.resolutions.listings.get(market.handle)
+        if listing is not None:
+            document["listing"] = self._listing(listing)
         one = self._views.resolutions.by_market.get(market.handle)
         return document if one is None else {**document, **self._state(one)}
+
+    def _listing(self, one: Listing) -> dict[str, Any]:
+        return {
+            "account": self._account(one.account),
+            "bond": amount_text(one.bond),
+            "reward": amount_text(one.reward),
+            "open": one.open,
+            "rewarded": amount_text(one.rewarded),
+            "winner": None if one.winner is None else self._account(one.winner),
+            "returned": amount_text(one.returned),
+            "to_insurance": amount_text(one.to_insurance),
+        }
 
     def _state(self, one: Resolution) -> dict[str, Any]:
         return {

@@ -52,8 +52,13 @@ def create(
     feed: Annotated[str | None, Parameter(help="price feed of a perpetual market")] = None,
     tick_size: Annotated[str, Parameter(help="price step in the quote asset")],
     lot_size: Annotated[str, Parameter(help="size step in the base asset")],
-    taker_bps: Annotated[str, Parameter(help="taker fee in basis points")],
-    maker_bps: Annotated[str, Parameter(help="maker fee in basis points")],
+    taker_bps: Annotated[str | None, Parameter(help="taker fee in basis points")] = None,
+    maker_bps: Annotated[str | None, Parameter(help="maker fee in basis points")] = None,
+    account: Annotated[
+        str | None,
+        Parameter(help="list an outcome market for this account, with its bond and no fees stated"),
+    ] = None,
+    bond: Annotated[str | None, Parameter(help="most that --account puts up as listing bond")] = None,
     min_notional: Annotated[str | None, Parameter(help="smallest order in the quote asset")] = None,
     max_notional: Annotated[str | None, Parameter(help="largest order in the quote asset")] = None,
     band_bp: Annotated[int | None, Parameter(help="price band around the reference, 100 to 9000")] = None,
@@ -75,6 +80,9 @@ def create(
 
     An outcome market: tradewind market create USDC --outcomes 2 --settle 2027-01-31T12:00:00Z
     --tick-size 0.001 --lot-size 0.001 --taker-bps 28 --maker-bps 0
+
+    With --account an account lists an outcome market itself, where governance allows it: its terms are the
+    platform's, and a bond stands behind it until the payout is final.
     """
     if outcomes is not None and kind != "distribution":
         kind = "outcome"
@@ -88,11 +96,29 @@ def create(
         "kind": kind,
         "outcomes": outcomes,
         "settle": settle,
-        "feed": feed,
-        "base": base,
         "quote": quote,
         "tick_size": tick_size,
         "lot_size": lot_size,
+        "nonce": nonce,
+        "client_key": client_key,
+    }
+    others = (feed, base, taker_bps, maker_bps, min_notional, max_notional, band_bp, slippage_bp, actor)
+    if account is not None:
+        if kind not in ("outcome", "distribution") or elastic or any(one is not None for one in others):
+            raise CommandFailure(
+                ExitCode.CANNOT,
+                "LISTING_TERMS",
+                "--account lists an outcome market with the platform's terms",
+            )
+        made = Client(data).post("/listings", {**body, "account": account, "bond": bond})
+        return show(made, json=json, title=f"Market {made['effect']['symbol']} listed")
+    if taker_bps is None or maker_bps is None or bond is not None:
+        raise CommandFailure(
+            ExitCode.CANNOT, "MARKET_TERMS", "state --taker-bps and --maker-bps; --bond goes with --account"
+        )
+    body |= {
+        "feed": feed,
+        "base": base,
         "taker_fee_bps": taker_bps,
         "maker_fee_bps": maker_bps,
         "min_notional": min_notional,
@@ -100,8 +126,6 @@ def create(
         "band_bp": band_bp,
         "slippage_bp": slippage_bp,
         "elastic_fee": elastic or None,
-        "nonce": nonce,
-        "client_key": client_key,
         "actor": actor,
     }
     made = Client(data).post("/markets", body)

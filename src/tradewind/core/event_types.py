@@ -2021,6 +2021,26 @@ class MarketResolved(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class ListingBonded(Event, frozen=True, gc=False):
+    """LISTING_BONDED."""
+
+    bond: int
+    reward: int
+    postings: tuple[Posting, ...]
+
+
+class ListingEnded(Event, frozen=True, gc=False):
+    """LISTING_ENDED."""
+
+    bond: int
+    reward: int
+    returned: int
+    to_insurance: int
+    winner: int
+    winner_sub: int
+    postings: tuple[Posting, ...]
+
+
 class RoleGranted(Event, frozen=True, gc=False):
     """ROLE_GRANTED."""
 
@@ -2597,6 +2617,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0b09: EscrowSwept,
     0x0b0a: MarketResolving,
     0x0b0b: MarketResolved,
+    0x0b0c: ListingBonded,
+    0x0b0d: ListingEnded,
     0x0c01: RoleGranted,
     0x0c02: RoleRevoked,
     0x0c03: PrincipalSuspended,

@@ -247,6 +247,7 @@ impl<B: Book> Engine<B> {
                 Deed::Acts(Action::SettleAtIndex, Some(command.payload_as::<OneMarket>().market))
             }
             Kind::CreateMarket
+            | Kind::ListMarket
             | Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::CloseMarket

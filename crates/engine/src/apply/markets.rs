@@ -26,6 +26,13 @@ const ASSET_FLAGS: u32 = asset_flag::SETTLEMENT | asset_flag::STABLE | asset_fla
 /// Fields that UpdateMarket can select.
 const UPDATABLE: u32 = 0b11_1111;
 
+/// What the checks of a new market have found.
+pub(super) struct NewMarket {
+    id: [u8; 32],
+    unit: i64,
+    parameters: Parameters,
+}
+
 impl<B: Book> Engine<B> {
     pub(crate) fn register_asset(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: RegisterAsset = command.payload_as();
@@ -93,6 +100,16 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CreateMarket = command.payload_as();
+        let checked = self.check_new_market(command, &request)?;
+        Ok(u64::from(self.make_market(command, context, &request, checked, output)))
+    }
+
+    /// Row 0101 up to the bond: unit, parameters and id of a market that may be made.
+    pub(super) fn check_new_market(
+        &self,
+        command: &Command,
+        request: &CreateMarket,
+    ) -> Result<NewMarket, Reject> {
         if request.market_kind > kind::DISTRIBUTION {
             return reject(
                 Code::INVALID_MARKET_KIND,
@@ -122,7 +139,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_TICK_LOT, request.tick_size, request.lot_size);
         };
         if leveraged {
-            self.check_leveraged(&request)?;
+            self.check_leveraged(request)?;
         } else if request.feed != 0 {
             return reject(Code::FEED_NOT_FOUND, 0, i64::from(request.feed));
         }
@@ -152,6 +169,20 @@ impl<B: Book> Engine<B> {
         if self.state.markets.list.len() >= MAX_MARKETS {
             return reject(Code::MARKET_LIMIT_REACHED, MAX_MARKETS as i64, MAX_MARKETS as i64);
         }
+        Ok(NewMarket { id, unit, parameters })
+    }
+
+    /// Makes a market that was checked; its handle.
+    pub(super) fn make_market(
+        &mut self,
+        command: &Command,
+        context: Context,
+        request: &CreateMarket,
+        NewMarket { id, unit, parameters }: NewMarket,
+        output: &mut Output,
+    ) -> u32 {
+        let leveraged = request.market_kind == kind::PERPETUAL;
+        let has_outcomes = has_outcomes(request.market_kind);
         let handle = self.state.markets.push(Market {
             id,
             creator: context.account,
@@ -197,7 +228,7 @@ impl<B: Book> Engine<B> {
         if leveraged {
             // It becomes active when its feed has been valid for a minute (P2.3.1).
             self.emit_market_risk(command, handle, output);
-            return Ok(u64::from(handle));
+            return handle;
         }
         // A spot market, and a native outcome market, waits for neither pool nor feed (P2.3.1).
         self.state.markets.list[handle as usize].status = status::ACTIVE;
@@ -207,7 +238,7 @@ impl<B: Book> Engine<B> {
         if has_outcomes {
             self.schedule_closing(handle);
         }
-        Ok(u64::from(handle))
+        handle
     }
 
     pub(crate) fn update_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {

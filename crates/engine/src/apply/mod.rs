@@ -23,6 +23,7 @@ mod keeper_acts;
 mod keepers;
 mod leverage;
 pub(crate) mod liquidation;
+mod listing;
 pub(crate) mod margin;
 mod markets;
 mod marks;

@@ -183,6 +183,7 @@ impl<B: Book> Engine<B> {
         for end in settled {
             self.end_bond(command, request.market, quote, (&parties, end), output);
         }
+        self.end_listing(command, request.market, quote, output);
         let entry = &mut self.state.markets.list[request.market as usize];
         let previous = std::mem::replace(&mut entry.status, status::SETTLED);
         let body = StatusBody { status: status::SETTLED, previous, reserved: 0, reserved2: 0 };
@@ -272,7 +273,13 @@ impl<B: Book> Engine<B> {
         ((most - least).saturating_add(of_number), most.saturating_add(of_number))
     }
 
-    fn check_bond_money(&self, account: u32, sub: u8, quote: u16, bond: i64) -> Result<(), Reject> {
+    pub(super) fn check_bond_money(
+        &self,
+        account: u32,
+        sub: u8,
+        quote: u16,
+        bond: i64,
+    ) -> Result<(), Reject> {
         let free = self.state.accounts.balance(account, sub, quote, line::FREE);
         if bond > free {
             return reject(Code::INSUFFICIENT_BALANCE, free, bond);

@@ -295,6 +295,7 @@ impl Auditor {
         ensure!(known && trades, "I26", "market {handle} trades {} for {}", body.base, body.quote);
         ensure!(body.status <= ACTIVE, "I26", "market {handle} starts with status {}", body.status);
         self.markets.push(market_of(&body));
+        self.note_market_maker(event.market);
         self.books.open_market();
         self.positions.open_market();
         Ok(())

@@ -45,6 +45,8 @@ struct Party {
 struct Entry {
     parties: Vec<Party>,
     standing: Vec<u32>,
+    /// Every vector that stood, and the place of the party that brought it.
+    brought: Vec<(Vec<u32>, usize)>,
     votes: Vec<([u8; 32], Vec<u32>)>,
     round: u8,
     base_bond: i64,
@@ -75,6 +77,8 @@ pub struct Restored {
     pub unjudged: bool,
     pub is_final: bool,
     pub standing: Vec<u32>,
+    /// Vectors that stood and the parties that brought them, the first first.
+    pub brought: Vec<(Vec<u32>, usize)>,
     /// Account, sub-account, bond, vector.
     pub parties: Vec<(u32, u8, i64, Vec<u32>)>,
     pub votes: Vec<([u8; 32], Vec<u32>)>,
@@ -86,6 +90,7 @@ impl Resolutions {
         let entry = Entry {
             parties: from.parties.into_iter().map(party).collect(),
             standing: from.standing,
+            brought: from.brought,
             votes: from.votes,
             round: from.round,
             base_bond: from.base_bond,
@@ -188,6 +193,20 @@ impl Auditor {
         found.ok_or_else(|| fault("I22", format_args!("market {market} is not in resolution")))
     }
 
+    /// Who said first what is final (nobody when nobody was judged), and whether the question had no answer.
+    pub(super) fn rewarded_of(&mut self, market: u32) -> Check<(Option<(u32, u8)>, bool)> {
+        let mut names = Resolutions::default();
+        let entry = self.resolution_of(market)?;
+        ensure!(entry.is_final, "I23", "the listing bond of market {market} ends early");
+        if entry.unjudged {
+            return Ok((None, false));
+        }
+        let first = entry.brought.iter().find(|(vector, _)| *vector == entry.standing);
+        let party = first.map(|&(_, place)| &entry.parties[place]);
+        let invalid = names.vector(INVALID, entry.standing.len() as u8)?;
+        Ok((party.map(|party| (party.account, party.sub)), entry.standing == invalid))
+    }
+
     /// What a market pays, once that is final.
     pub(super) fn final_vector(&mut self, market: u32) -> Check<Vec<u32>> {
         let entry = self.resolution_of(market)?;
@@ -269,6 +288,7 @@ impl Auditor {
         ensure!(first || vector != entry.standing, "I22", "a dispute names the vector that stands");
         entry.parties.push(Party { account, sub, bond: body.bond, vector: spoken });
         if first {
+            entry.brought.push((vector.clone(), 0));
             entry.standing = vector;
         } else {
             entry.disputed = true;
@@ -335,6 +355,9 @@ impl Auditor {
         let last = entry.round + 1 == ROUNDS;
         let mut returned = 0;
         if let Some(vector) = winner {
+            if verdict == OVERTURNED {
+                entry.brought.push((vector.clone(), entry.parties.len() - 1));
+            }
             entry.standing = vector;
         } else {
             let party = entry.parties.len() - 1;
@@ -512,6 +535,8 @@ impl Auditor {
         };
         let entry = self.resolution_of(event.market)?;
         let timely = kind == EventKind::MarketResolving || entry.is_final;
+        let bonded = kind == EventKind::MarketResolved && self.listings.bond_of(event.market) != 0;
+        ensure!(!bonded, "I23", "market {} is resolved, its listing bond is not", event.market);
         ensure!(
             timely && (status, body.status) == edge && body.previous == status,
             "I26",
@@ -553,9 +578,10 @@ impl Auditor {
     }
 
     /// I23 for one market.
-    fn check_bonds_of(&self, market: u32) -> Check {
+    pub(super) fn check_bonds_of(&self, market: u32) -> Check {
         let quote = self.market(market)?.quote;
-        let bonds = self.resolutions.of_market.get(&market).map_or(0, Entry::bonds);
+        let parties = self.resolutions.of_market.get(&market).map_or(0, Entry::bonds);
+        let bonds = parties + self.listings.bond_of(market);
         let line = self.ledger.line(market + 1, 0, quote, BOND_ESCROW);
         ensure!(line == bonds, "I23", "market {market} holds {line} of bonds, at stake are {bonds}");
         Ok(())
@@ -563,6 +589,9 @@ impl Auditor {
 
     /// Every market's bonds, and that no settled one owes more than it has, from scratch.
     pub(super) fn verify_resolutions(&self) -> Check {
+        for &market in self.listings.of_market.keys() {
+            self.check_bonds_of(market)?;
+        }
         for (&market, entry) in &self.resolutions.of_market {
             self.check_bonds_of(market)?;
             let quote = self.market(market)?.quote;

@@ -15,6 +15,7 @@ use super::{Auditor, Market, Violation};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::genesis::Genesis;
+use crate::governance::parameters::Parameter;
 use crate::hash::id32;
 use crate::ledger::line;
 use crate::oracle;
@@ -133,6 +134,8 @@ impl Auditor {
                     (party.account, party.sub, party.bond, spoken(at).payout.ppm().to_vec())
                 });
             let votes = resolution.votes.iter().map(|vote| (vote.arbiter, vote.payout.ppm().to_vec()));
+            let brought = resolution.claims.iter();
+            let brought = brought.map(|claim| (claim.payout.ppm().to_vec(), usize::from(claim.backer)));
             let restored = Restored {
                 round: resolution.round,
                 base_bond: resolution.base_bond,
@@ -142,11 +145,25 @@ impl Auditor {
                 unjudged: resolution.unjudged,
                 is_final: resolution.stage == stage::FINAL,
                 standing: resolution.standing().ppm().to_vec(),
+                brought: brought.collect(),
                 parties: parties.collect(),
                 votes: votes.collect(),
             };
             self.resolutions.load(market, restored);
         }
+        let governance = &engine.state.governance;
+        let bonds = engine.state.resolutions.listings.iter().map(|(market, one)| {
+            let (account, sub, bond, reward) = (one.account, one.sub, one.bond, one.reward);
+            (market, super::listing::Bond { account, sub, bond, reward })
+        });
+        self.listings = super::listing::Listings {
+            of_market: bonds.collect(),
+            open: governance.value(Parameter::ListingOpen) != 0,
+            bond: governance.value(Parameter::ListingBond),
+            reward_pct: governance.value(Parameter::ListingRewardPct),
+            per_account: governance.value(Parameter::ListingMarkets),
+            ..Default::default()
+        };
     }
 
     fn take_over_halts<B: Book>(&mut self, engine: &Engine<B>) -> Check {

@@ -147,6 +147,10 @@ parameters! {
     PerpetualStages = 80 "vault.perpetual_stages" Risk Down [0, 1] 0, "1: the stage of the vault bounds the leverage of perpetual markets too (P9.7)";
     ResolutionBond = 96 "resolution.bond" Risk Down [100, 100_000] 1_000, "Bond of the first round of a resolution, in whole units of the quote asset (P15.2)";
     ResolutionWindowHours = 97 "resolution.window_hours" Risk Down [1, 168] 2, "Hours to dispute the first round of a resolution (P15.2)";
+    ListingOpen = 140 "listing.open" Risk Up [0, 1] 0, "1: accounts may list outcome markets themselves (row 0101)";
+    ListingBond = 141 "listing.bond" Risk Down [10, 100_000] 100, "Bond of a market that an account lists, in whole units of the quote asset (row 0101)";
+    ListingRewardPct = 142 "listing.reward_pct" Risk Any [0, 50] 10, "Part of a listing bond for whoever says first what becomes final, in percent (P15.4)";
+    ListingMarkets = 143 "listing.markets_per_account" Risk Up [1, 1_000] 16, "Markets listed by one account that are not final";
     ManagementFeeBp = 190 "vault.management_fee_bp" Fees Fee [0, 200] 0, "Management fee of the vault in bp of its value a year, taken each day (P9.8)";
     InsuranceKept = 191 "insurance.kept" Risk Down [0, 1_000_000_000] 100_000, "Insurance that never returns to the vault, in whole units of the settlement asset (P9.12)";
 }
@@ -235,6 +239,9 @@ mod tests {
             P::BreakerThreshold | P::BreakerSecondThreshold | P::BreakerCooldownS => (Reduces, Increases),
             P::FeedQuorum | P::BreakerHaltS => (Increases, Reduces),
             P::ImpactNotional | P::FeedFallback | P::AssetFeed => (Increases, Increases),
+            P::ListingOpen | P::ListingMarkets => (Reduces, Increases),
+            P::ListingBond => (Increases, Reduces),
+            P::ListingRewardPct => (Increases, Increases),
         }
     }
 

@@ -6,6 +6,7 @@
 //! market or a clock: the engine gives moments and moves the money that a step names.
 
 pub mod bonds;
+pub mod listing;
 pub mod payout;
 mod snapshot;
 
@@ -16,6 +17,7 @@ use crate::market::Archives;
 use crate::state::{due, Due};
 use crate::wire::error::{reject, Code, Reject};
 use bonds::{round_bond, round_window_ns, split_lost};
+use listing::Listings;
 use payout::Payout;
 
 /// Where a resolution stands (P15.1).
@@ -335,6 +337,13 @@ impl Resolution {
         }
     }
 
+    /// Whoever said first what stands: the proposer, or whose dispute brought it; None when nobody was judged.
+    pub fn right_party(&self) -> Option<&Party> {
+        let first = self.claims.iter().find(|claim| claim.payout == *self.standing());
+        let backer = first.map(|claim| usize::from(claim.backer)).filter(|_| !self.unjudged);
+        backer.map(|backer| &self.parties[backer])
+    }
+
     /// The moment of FINAL; the end of time before it.
     pub fn final_ns(&self) -> i64 {
         match self.stage {
@@ -353,6 +362,8 @@ impl Resolution {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolutions {
     of_market: BTreeMap<u32, Resolution>,
+    /// Bonds behind markets that accounts have listed.
+    pub listings: Listings,
     /// Of markets that are pruned: encoded with their tombstones.
     pub archives: Archives,
 }

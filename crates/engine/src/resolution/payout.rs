@@ -116,6 +116,12 @@ impl Payout {
         }
     }
 
+    /// Whether every outcome pays the same: the question had no answer (P15.1).
+    pub fn is_invalid(&self) -> bool {
+        self.choice() == choice::INVALID
+    }
+
+    /// Number of outcomes.
     pub fn outcomes(&self) -> u8 {
         self.0.len() as u8
     }

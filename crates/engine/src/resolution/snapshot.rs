@@ -1,5 +1,6 @@
 //! Resolutions in the canonical encoding.
 
+use super::listing::Listings;
 use super::payout::Payout;
 use super::{stage, Claim, Dispute, Party, Resolution, Resolutions, Vote};
 use crate::codec::{Reader, Writer};
@@ -12,6 +13,7 @@ impl Resolutions {
             writer.u32(market);
             encode_resolution(resolution, writer);
         }
+        self.listings.encode(writer);
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -22,6 +24,7 @@ impl Resolutions {
                 decode_resolution(reader).map_err(|fault| format!("resolution {market}: {fault}"))?;
             resolutions.of_market.insert(market, resolution);
         }
+        resolutions.listings = Listings::decode(reader)?;
         Ok(resolutions)
     }
 }

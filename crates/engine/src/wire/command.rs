@@ -8,6 +8,7 @@ pub use super::flow::SetRateClass;
 pub use super::governance::*;
 pub use super::halts::*;
 pub use super::keepers::*;
+pub use super::listing::ListMarket;
 pub use super::loan::{CloseLeveraged, OpenLeveraged, RepayLoan};
 pub use super::oracle::*;
 pub use super::orders::*;
@@ -161,6 +162,7 @@ macro_rules! kinds {
 
 kinds! {
     CreateMarket = (0x0101, 0) CreateMarket;
+    ListMarket = (0x0101, 1) ListMarket;
     UpdateMarket = (0x0102, 0) UpdateMarket;
     UpdateMarketRisk = (0x0102, 1) UpdateMarketRisk;
     PauseMarket = (0x0103, 0) PauseMarket;

@@ -15,6 +15,7 @@ pub use super::liquidation::{
     LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody, LossCoveredBody,
     LossSocialisedBody,
 };
+pub use super::listing::{ListingBody, ListingEndBody};
 pub use super::loan::{
     loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
     LoanMovedBody,
@@ -317,6 +318,8 @@ event_kinds! {
     EscrowSwept = 0x0B09 SweptBody;
     MarketResolving = 0x0B0A StatusBody;
     MarketResolved = 0x0B0B StatusBody;
+    ListingBonded = 0x0B0C ListingBody;
+    ListingEnded = 0x0B0D ListingEndBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;
     PrincipalSuspended = 0x0C03 RoleBody;

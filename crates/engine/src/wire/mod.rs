@@ -9,6 +9,7 @@ mod governance;
 mod halts;
 mod keepers;
 mod liquidation;
+pub mod listing;
 pub mod loan;
 pub mod message;
 mod oracle;

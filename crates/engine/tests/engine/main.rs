@@ -35,6 +35,7 @@ mod lifecycle;
 mod links;
 mod liquidation;
 mod liquidation_halts;
+mod listing;
 mod loans;
 mod loans_audit;
 mod matrix;

@@ -10,6 +10,8 @@ from tradewind.core.event_types import (
     BondSettled,
     DisputeDecided,
     EscrowSwept,
+    ListingBonded,
+    ListingEnded,
     MarketLinked,
     PayoutShown,
     Redeemed,
@@ -111,11 +113,26 @@ class Resolution(msgspec.Struct):
         return self.base_bond << self.round
 
 
+class Listing(msgspec.Struct):
+    """The bond behind a market that an account has listed, and how it ended; `winner` None rewards nobody."""
+
+    account: int
+    sub: int
+    bond: int
+    reward: int
+    open: bool = True
+    rewarded: int = 0
+    returned: int = 0
+    to_insurance: int = 0
+    winner: int | None = None
+
+
 class ResolutionsView:
-    """Resolutions by market."""
+    """Resolutions and listings by market."""
 
     def __init__(self) -> None:
         self.by_market: dict[int, Resolution] = {}
+        self.listings: dict[int, Listing] = {}
         self._shown: list[int] = []
 
     def on_event(self, event: Event) -> None:
@@ -144,6 +161,13 @@ class ResolutionsView:
             self.by_market[event.market].redeemed += event.amount
         elif isinstance(event, EscrowSwept):
             self.by_market[event.market].swept += event.amount
+        elif isinstance(event, ListingBonded):
+            self.listings[event.market] = Listing(event.account, event.sub, event.bond, event.reward)
+        elif isinstance(event, ListingEnded):
+            one_listing = self.listings[event.market]
+            one_listing.open, one_listing.rewarded = False, event.reward
+            one_listing.returned, one_listing.to_insurance = event.returned, event.to_insurance
+            one_listing.winner = _or_none(event.winner)
 
     def _vector(self, choice: int, one: Resolution) -> list[int]:
         shown, self._shown = self._shown, []

@@ -133,6 +133,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "MintSet": None,
     "MergeSet": None,
     "Redeem": None,
+    "ListMarket": None,
     "ProposeResolution": None,
     "DisputeResolution": None,
     "DepositVault": None,

@@ -14,6 +14,7 @@ impl Auditor {
             EventKind::LeverageCapChanged => self.leverage_cap_changed(event),
             EventKind::ParameterSet => {
                 let body: ParameterBody = event.body_as();
+                self.listings.set(&body);
                 if body.parameter == PERPETUAL_STAGES {
                     self.vault.stages_bind = body.value != 0;
                 }

@@ -18,6 +18,7 @@ mod liquidation;
 mod listing;
 mod loans;
 mod margin;
+mod marks;
 mod orders;
 mod outcome;
 mod perpetual;
@@ -141,6 +142,7 @@ pub struct Auditor {
     questions: question::Questions,
     loans: loans::Loans,
     tiers: fees::Tiers,
+    marks: marks::Marks,
     work: Work,
     violation: Option<Violation>,
 }
@@ -180,6 +182,7 @@ impl Auditor {
             questions: question::Questions::default(),
             loans: loans::Loans::default(),
             tiers: fees::Tiers::default(),
+            marks: marks::Marks::default(),
             work: Work::default(),
             violation: None,
         }
@@ -413,6 +416,10 @@ impl Auditor {
             | EventKind::InterestIndexMoved
             | EventKind::LoanLiquidated
             | EventKind::LoanLossCovered => self.check_loans(kind, event, postings)?,
+            EventKind::OutcomeMarked | EventKind::OutcomeMarksSet => {
+                check_own_lines(event, postings)?;
+                self.check_marks(kind, event)?;
+            }
             EventKind::PoolCreated
             | EventKind::AmmSwapped
             | EventKind::LiquidityAdded

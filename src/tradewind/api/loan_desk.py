@@ -111,7 +111,8 @@ class LoanReads:
         """A position as the API shows it."""
         market = self._directory.named(loan.market)
         entry = market.market
-        fraction = maintenance_fraction(entry.outcome_count, self._now_ns(), entry.settle_time_ns)
+        least = self._directory.views.loans.jump_minimum
+        fraction = maintenance_fraction(entry.outcome_count, self._now_ns(), entry.settle_time_ns, least)
         price = liquidation_price(loan, fraction)
         bankruptcy = Fraction(loan.debt, loan.shares) if loan.shares else Fraction(0)
         return {

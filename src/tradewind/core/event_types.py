@@ -1037,6 +1037,27 @@ class LoanLossCovered(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class OutcomeMarked(Event, frozen=True, gc=False):
+    """OUTCOME_MARKED."""
+
+    outcome: int
+    clamped: int
+    mark: int
+    unclamped: int
+    index_e6: int
+    premium_e6: int
+    postings: tuple[Posting, ...]
+
+
+class OutcomeMarksSet(Event, frozen=True, gc=False):
+    """OUTCOME_MARKS_SET."""
+
+    sum: int
+    outcomes: int
+    feed_state: int
+    postings: tuple[Posting, ...]
+
+
 class PoolCreated(Event, frozen=True, gc=False):
     """POOL_CREATED."""
 
@@ -2541,6 +2562,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0423: InterestIndexMoved,
     0x0424: LoanLiquidated,
     0x0425: LoanLossCovered,
+    0x0426: OutcomeMarked,
+    0x0427: OutcomeMarksSet,
     0x0501: PoolCreated,
     0x0502: AmmSwapped,
     0x0503: LiquidityAdded,

@@ -10,6 +10,7 @@ use crate::ledger::{line, post_system, post_user};
 use crate::market::Market;
 use crate::math::{fee_ceil, notional};
 use crate::order::{flag, Order};
+use crate::outcome::loans::FIRST_PLEDGE;
 use crate::output::Output;
 use crate::wire::command::{side, Command};
 use crate::wire::event::{claims_cause, trade_kind, EventKind, PreventedBody, TradeBody};
@@ -68,7 +69,10 @@ impl<B: Book> Engine<B> {
         let postings = &mut output.postings;
         post_system(&mut self.state.system, postings, line::SET_ESCROW, maker.market + 1, quote, escrowed);
         self.post_fees(taking.fee + making.fee, quote, &mut output.postings);
-        self.note_trade_price(maker, price);
+        // Liquidation prints never enter the mark (P4.7).
+        if taker.order.sub < FIRST_PLEDGE || !self.is_liquidated(&taker.order) {
+            self.note_trade_price(maker, price);
+        }
 
         taker.order.remaining -= lots;
         taker.order.reserve = taking.reserve;

@@ -41,10 +41,37 @@ struct Loan {
 }
 
 /// All of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Loans {
     list: BTreeMap<(u32, u8), Loan>,
     index_e18: i128,
+    /// J_min in ppm.
+    jump_ppm: i64,
+}
+
+impl Default for Loans {
+    fn default() -> Self {
+        Loans { list: BTreeMap::new(), index_e18: 0, jump_ppm: 100_000 }
+    }
+}
+
+impl Loans {
+    pub fn has_any(&self, market: u32) -> bool {
+        self.list.values().any(|loan| loan.market == market)
+    }
+
+    pub fn set_jump(&mut self, jump_ppm: i64) {
+        self.jump_ppm = jump_ppm;
+    }
+
+    /// `ceil(v · max(1/l(τ), J) · part)`, `part` in halves of a millionth.
+    fn margin(&self, value: i64, leverage_e2: u32, w: i128, part: i128) -> i128 {
+        let (value, least) = (i128::from(value), i128::from(self.jump_ppm));
+        let leverage = 100 * PPM + (i128::from(leverage_e2.max(100)) - 100) * w;
+        let jump = least * PPM + (PPM - least) * (PPM - w);
+        let whole = 2 * PPM;
+        ceil(value * 100 * PPM * part, leverage * whole).max(ceil(value * jump * part, PPM * PPM * whole))
+    }
 }
 
 fn ceil(value: i128, by: i128) -> i128 {
@@ -62,15 +89,6 @@ fn ramp(now_ns: i64, settle_ns: i64) -> i128 {
     let left = i128::from(settle_ns) - i128::from(HOUR_NS) - i128::from(now_ns);
     // To a millionth, rounded down.
     (left * PPM).div_euclid(day).clamp(0, PPM)
-}
-
-/// `ceil(v · max(1/l(τ), J) · part)`, `part` in halves of a millionth.
-fn margin(value: i64, leverage_e2: u32, w: i128, part: i128) -> i128 {
-    let value = i128::from(value);
-    let leverage = 100 * PPM + (i128::from(leverage_e2.max(100)) - 100) * w;
-    let jump = PPM * PPM / 10 + (PPM - PPM / 10) * (PPM - w);
-    let whole = 2 * PPM;
-    ceil(value * 100 * PPM * part, leverage * whole).max(ceil(value * jump * part, PPM * PPM * whole))
 }
 
 const fn tier_e2(outcomes: u8) -> u32 {
@@ -209,8 +227,9 @@ impl Auditor {
         let w = ramp(self.time_ns, market.settle_time_ns);
         let held = self.claim(event.account, event.sub, event.market, body.outcome).0 / market.lot_size;
         let marked = market.value(body.mark, held + body.lots)?;
-        let needed = margin(marked, cap_e2, w, 2 * PPM);
+        let needed = self.loans.margin(marked, cap_e2, w, 2 * PPM);
         let equity = i128::from(marked) - i128::from(body.debt);
+        self.check_mark(event, body.outcome, body.mark, true)?;
         ensure!(
             w > 0 && body.mark > 0 && equity >= needed && i128::from(body.initial_margin) >= needed,
             "I09",
@@ -257,6 +276,7 @@ impl Auditor {
             1 => self.loans.list.remove(&(account, pledge)),
             _ => self.loans.list.insert((account, pledge), Loan { debt, shares: body.shares, ..loan }),
         };
+        self.forget_marks(event.market);
         Ok(())
     }
 
@@ -324,9 +344,10 @@ impl Auditor {
         let lots = shares / market.lot_size;
         let w = ramp(self.time_ns, market.settle_time_ns);
         let value = market.value(body.mark, lots)?;
-        let needed = margin(value, tier_e2(market.outcome_count), w, 2 * PPM - w);
+        let needed = self.loans.margin(value, tier_e2(market.outcome_count), w, 2 * PPM - w);
         let equity = i128::from(value) - i128::from(loan.debt)
             + i128::from(self.ledger.line(event.account, event.sub, market.quote, FREE));
+        self.check_mark(event, loan.outcome, body.mark, false)?;
         ensure!(
             (body.lots_held, body.value, body.debt) == (lots, value, loan.debt)
                 && (i128::from(body.ramp_ppm), i128::from(body.maintenance)) == (w, needed)
@@ -397,6 +418,7 @@ impl Auditor {
             0 => self.loans.list.remove(&place),
             _ => self.loans.list.insert(place, Loan { debt: 0, taken: true, ..loan }),
         };
+        self.forget_marks(event.market);
         Ok(())
     }
 
@@ -451,6 +473,7 @@ impl Auditor {
     /// Takes the loans of a restored state over.
     pub(super) fn take_over_loans<B: Book>(&mut self, engine: &Engine<B>) {
         self.loans.index_e18 = engine.state.vault.loans.index_e18;
+        self.loans.jump_ppm = engine.state.governance.jump_minimum_ppm();
         for (place, loan) in engine.state.vault.loans.iter() {
             let &crate::outcome::Loan { sub, outcome, taken, market, debt, shares, index_e18, .. } = loan;
             self.loans.list.insert(place, Loan { sub, outcome, taken, market, debt, shares, index_e18 });

@@ -28,6 +28,8 @@ const DAY_NS: i64 = 24 * HOUR_NS;
 const PLATFORM_BUCKET: u32 = u32::MAX;
 /// Parameter of the platform: stages bound perpetual markets.
 const PERPETUAL_STAGES: u32 = 80;
+/// J_min of leveraged outcome positions.
+const JUMP_MINIMUM: u32 = 180;
 const STAGE_NAMES: u8 = 5;
 const SETTLEMENT: u32 = 1;
 const BOOTSTRAP: u8 = 0;

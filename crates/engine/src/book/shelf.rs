@@ -115,6 +115,11 @@ impl<B: Book> Shelf<B> {
         self.further.get(&(market, line)).map_or(0, |line| line.reference)
     }
 
+    /// Last trade price of a further outcome in ticks; 0 = none yet.
+    pub fn last_price(&self, market: u32, line: u8) -> i64 {
+        self.further.get(&(market, line)).map_or(0, |line| line.last_price)
+    }
+
     /// Prices of the further outcomes that have any, ascending by market and outcome.
     pub fn encode_prices(&self, writer: &mut Writer) {
         let priced = || self.further.iter().filter(|(_, line)| line.last_price | line.reference != 0);

@@ -138,6 +138,11 @@ impl Governance {
         self.value(Parameter::ResolutionBond) * 1_000_000
     }
 
+    /// J_min of leveraged outcome positions in ppm (P4.6.2).
+    pub fn jump_minimum_ppm(&self) -> i64 {
+        self.value(Parameter::JumpMinimumPpm)
+    }
+
     /// Window to dispute the first round of a resolution, ns (P15.2).
     pub fn resolution_window_ns(&self) -> i64 {
         self.value(Parameter::ResolutionWindowHours) * HOUR_NS

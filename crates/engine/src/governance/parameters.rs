@@ -151,6 +151,7 @@ parameters! {
     ListingBond = 141 "listing.bond" Risk Down [10, 100_000] 100, "Bond of a market that an account lists, in whole units of the quote asset (row 0101)";
     ListingRewardPct = 142 "listing.reward_pct" Risk Any [0, 50] 10, "Part of a listing bond for whoever says first what becomes final, in percent (P15.4)";
     ListingMarkets = 143 "listing.markets_per_account" Risk Up [1, 1_000] 16, "Markets listed by one account that are not final";
+    JumpMinimumPpm = 180 "outcome.jump_minimum_ppm" Risk Maintenance [20_000, 1_000_000] 100_000, "Least margin fraction of a leveraged outcome position in ppm: J_min (P4.6.2)";
     ManagementFeeBp = 190 "vault.management_fee_bp" Fees Fee [0, 200] 0, "Management fee of the vault in bp of its value a year, taken each day (P9.8)";
     InsuranceKept = 191 "insurance.kept" Risk Down [0, 1_000_000_000] 100_000, "Insurance that never returns to the vault, in whole units of the settlement asset (P9.12)";
 }
@@ -233,7 +234,9 @@ mod tests {
             P::MinNotional | P::InitialLiabilityBp => (Increases, Reduces),
             P::KeeperMinimumStake | P::TimeLockDays | P::PerpetualStages => (Increases, Reduces),
             P::ResolutionBond | P::ResolutionWindowHours | P::InsuranceKept => (Increases, Reduces),
-            P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp => (Increases, Notice),
+            P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp | P::JumpMinimumPpm => {
+                (Increases, Notice)
+            }
             P::MaintenanceAssetBp | P::MaxLeverageE2 => (Notice, Increases),
             P::FeedIntervalMs | P::FeedConfidencePpm | P::FeedDeviationBp => (Reduces, Increases),
             P::BreakerThreshold | P::BreakerSecondThreshold | P::BreakerCooldownS => (Reduces, Increases),

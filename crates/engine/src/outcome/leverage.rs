@@ -7,8 +7,6 @@ use crate::market::Market;
 use crate::math::{fee_ceil, notional};
 
 const ONE: i128 = 1_000_000;
-/// J_min of P4.6.2.
-pub const JUMP_PPM: i128 = 100_000;
 /// How long before settlement no debt may stand, and how long the ramp towards it lasts (P4.6.2).
 pub const DEBT_FREE_NS: i64 = HOUR_NS;
 pub const RAMP_NS: i64 = DAY_NS;
@@ -38,11 +36,13 @@ pub fn ramp_ppm(now_ns: i64, settle_ns: i64) -> i128 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ramp {
     w_ppm: i128,
+    /// J_min, a parameter of the platform.
+    jump_ppm: i128,
 }
 
 impl Ramp {
-    pub fn at(now_ns: i64, settle_ns: i64) -> Self {
-        Ramp { w_ppm: ramp_ppm(now_ns, settle_ns) }
+    pub fn at(now_ns: i64, settle_ns: i64, jump_ppm: i64) -> Self {
+        Ramp { w_ppm: ramp_ppm(now_ns, settle_ns), jump_ppm: i128::from(jump_ppm) }
     }
 
     /// w in ppm.
@@ -62,7 +62,7 @@ impl Ramp {
 
     /// `10^12·J`.
     fn jump_e12(self) -> i128 {
-        JUMP_PPM * ONE + (ONE - JUMP_PPM) * (ONE - self.w_ppm)
+        self.jump_ppm * ONE + (ONE - self.jump_ppm) * (ONE - self.w_ppm)
     }
 
     /// `IM = ceil(v · max(1/l_cap(τ), J))`; a cap below 1 counts as 1 (P4.5).
@@ -192,7 +192,7 @@ mod tests {
     const SETTLE: i64 = 1_000_000 * SECOND_NS;
 
     fn before(seconds: i64) -> Ramp {
-        Ramp::at(SETTLE - 3_600 * SECOND_NS - seconds * SECOND_NS, SETTLE)
+        Ramp::at(SETTLE - 3_600 * SECOND_NS - seconds * SECOND_NS, SETTLE, 100_000)
     }
 
     #[test]

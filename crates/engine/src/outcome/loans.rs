@@ -14,6 +14,7 @@ use std::ops::Bound;
 use crate::codec::{Reader, Writer};
 use crate::limits::{HOUR_NS, MAX_LOANS, MAX_OUTCOMES};
 use crate::math::MAX_BALANCE;
+use crate::outcome::marks::Marks;
 use crate::state::{due, Due};
 
 /// Sub-accounts from here on are pledges.
@@ -71,9 +72,6 @@ type Rank = (u128, i64, u32, u8);
 /// The positions that hold one outcome of one market.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leg {
-    /// In ticks; 0 = unknown.
-    pub mark: i64,
-    pub mark_ns: i64,
     /// Σ debts, and Σ of what debts exceed claims by.
     pub debt: i64,
     pub excess: i64,
@@ -101,6 +99,8 @@ impl Leg {
 pub struct Loans {
     list: BTreeMap<Pledge, Loan>,
     legs: BTreeMap<(u32, u8), Leg>,
+    /// Of every market with positions that was looked at.
+    marks: BTreeMap<u32, Marks>,
     /// Moment of each market's next look, by market.
     looks: BTreeMap<u32, i64>,
     /// Pledges whose money is to be shared out once their order is over, by market.
@@ -157,9 +157,14 @@ impl Loans {
         self.legs.range((market, 0)..=(market, u8::MAX)).map(|(&(_, outcome), leg)| (outcome, leg))
     }
 
-    pub fn set_mark(&mut self, market: u32, outcome: u8, mark: i64, now_ns: i64) {
-        let leg = self.legs.entry((market, outcome)).or_default();
-        (leg.mark, leg.mark_ns) = (mark, now_ns);
+    /// The marks of a market with positions, as they were looked at last.
+    pub fn marks(&self, market: u32) -> Option<&Marks> {
+        self.marks.get(&market)
+    }
+
+    /// Keeps marks; those of a market without positions go with its last one.
+    pub fn set_marks(&mut self, market: u32, marks: Marks) {
+        self.marks.insert(market, marks);
     }
 
     /// Adds, changes or (None) removes a loan and counts it.
@@ -174,10 +179,13 @@ impl Loans {
         if let Some(loan) = loan {
             self.count(pledge, &loan, true);
         }
-        // Not before: a leg keeps its mark while its only position changes.
+        // Not before: a market keeps its marks while its only position changes.
         if let Some(Loan { market, outcome, .. }) = old {
             if self.legs.get(&(market, outcome)).is_some_and(Leg::is_empty) {
                 self.legs.remove(&(market, outcome));
+                if self.outcomes(market).next().is_none() {
+                    self.marks.remove(&market);
+                }
             }
         }
     }
@@ -304,12 +312,10 @@ impl Loans {
                 .for_each(|value| writer.i64(value));
             write_wide(writer, loan.index_e18);
         }
-        writer.len(self.legs.len());
-        for (&(market, outcome), leg) in &self.legs {
+        writer.len(self.marks.len());
+        for (&market, marks) in &self.marks {
             writer.u32(market);
-            writer.u8(outcome);
-            writer.i64(leg.mark);
-            writer.i64(leg.mark_ns);
+            marks.encode(writer);
         }
         writer.len(self.looks.len());
         for (&market, &at_ns) in &self.looks {
@@ -349,12 +355,12 @@ impl Loans {
             }
             loans.put((account, pledge), Some(loan));
         }
-        for _ in 0..reader.len(21)? {
-            let place = (reader.u32()?, reader.u8()?);
-            let (mark, mark_ns) = (reader.i64()?, reader.i64()?);
-            let leg =
-                loans.legs.get_mut(&place).ok_or_else(|| format!("a mark of {place:?} without a loan"))?;
-            (leg.mark, leg.mark_ns) = (mark, mark_ns);
+        for _ in 0..reader.len(30)? {
+            let (market, marks) = (reader.u32()?, Marks::decode(reader)?);
+            if loans.outcomes(market).next().is_none() {
+                return Err(format!("marks of market {market} without a loan"));
+            }
+            loans.marks.insert(market, marks);
         }
         for _ in 0..reader.len(12)? {
             let (market, at_ns) = (reader.u32()?, reader.i64()?);
@@ -408,10 +414,12 @@ mod tests {
         loans.put((1, 128), Some(loan(4, 0, 99, 100)));
         assert_eq!(loans.leg(4, 0).unwrap().worst_first().next(), Some((1, 128)));
         assert_eq!(loans.leg(4, 0).unwrap().debt, 99 + 70 + 280);
-        // The mark stays while the only position of an outcome changes.
-        loans.set_mark(9, 2, 77, 5);
+        // Marks stay while the only position of a market changes, and go with it.
+        loans.set_marks(9, Marks::new(3, 5));
         loans.put((3, 128), Some(loan(9, 2, 10, 40)));
-        assert_eq!(loans.leg(9, 2).map(|leg| (leg.mark, leg.len())), Some((77, 1)));
+        assert_eq!(loans.marks(9), Some(&Marks::new(3, 5)));
+        loans.put((3, 128), None);
+        assert_eq!(loans.marks(9), None);
     }
 
     #[test]
@@ -445,7 +453,7 @@ mod tests {
         let mut loans = some();
         let mut due = BTreeSet::new();
         loans.look_at(&mut due, 4, Some(17));
-        loans.set_mark(4, 0, 640, 12);
+        loans.set_marks(4, Marks::new(1, 12));
         loans.unsettle(4, (1, 128));
         (loans.index_e18, loans.hour_ns, loans.charged) = (-1_i128 << 70, 3_600, Some((1, 129)));
         let mut writer = Writer::default();
@@ -454,7 +462,7 @@ mod tests {
         let mut again = Writer::default();
         read.encode(&mut again);
         assert_eq!(writer.bytes, again.bytes);
-        assert_eq!(read.legs, loans.legs);
+        assert_eq!((&read.legs, &read.marks), (&loans.legs, &loans.marks));
         let mut rebuilt = BTreeSet::new();
         read.due_items(&mut rebuilt);
         assert_eq!(rebuilt, BTreeSet::from([(17, due::LOAN, 4), (3_600, due::LOAN, HOUR_ITEM)]));

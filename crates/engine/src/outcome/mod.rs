@@ -3,6 +3,7 @@
 pub mod claims;
 pub mod leverage;
 pub mod loans;
+pub mod marks;
 
 pub use claims::{Claims, Holding, POOL};
 pub use loans::{Loan, Loans};

@@ -20,7 +20,7 @@ pub fn premium_e6(previous_e6: i64, sample_e6: i64, elapsed_ns: i64) -> i64 {
 const PARTS: i64 = 4 * PREMIUM_SCALE;
 
 /// Median of up to three terms; of two their mean, which is whole for even numbers. None without a term.
-fn median(terms: [Option<i64>; 3]) -> Option<i64> {
+pub fn median(terms: [Option<i64>; 3]) -> Option<i64> {
     let mut known = [0; 3];
     let mut count = 0;
     for term in terms.into_iter().flatten() {

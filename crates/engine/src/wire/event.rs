@@ -10,6 +10,7 @@ pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSetti
 pub use super::keepers::{
     KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
 };
+pub use super::leverage::{OutcomeMarkBody, OutcomeMarksBody};
 pub use super::liquidation::{
     liquidation_end, loss_stage, AdlBody, BackstopBody, CascadeBody, FundBody, HealthBody,
     LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody, LossCoveredBody,
@@ -242,6 +243,8 @@ event_kinds! {
     InterestIndexMoved = 0x0423 InterestIndexBody;
     LoanLiquidated = 0x0424 LoanLiquidatedBody;
     LoanLossCovered = 0x0425 LoanLossBody;
+    OutcomeMarked = 0x0426 OutcomeMarkBody;
+    OutcomeMarksSet = 0x0427 OutcomeMarksBody;
     PoolCreated = 0x0501 PoolBody;
     AmmSwapped = 0x0502 SwapBody;
     LiquidityAdded = 0x0503 LiquidityBody;

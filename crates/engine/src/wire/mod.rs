@@ -8,6 +8,7 @@ mod flow;
 mod governance;
 mod halts;
 mod keepers;
+pub mod leverage;
 mod liquidation;
 pub mod listing;
 pub mod loan;

@@ -36,6 +36,7 @@ mod links;
 mod liquidation;
 mod liquidation_halts;
 mod listing;
+mod loan_marks;
 mod loans;
 mod loans_audit;
 mod matrix;

@@ -18,6 +18,7 @@ from tradewind.core.event_types import (
     LoanLossCovered,
     LoanMoved,
     LoanOpened,
+    ParameterSet,
 )
 from tradewind.core.events import Event
 
@@ -25,7 +26,10 @@ SECOND_NS: Final = 1_000_000_000
 DEBT_FREE_NS: Final = 3_600 * SECOND_NS
 """Before its settlement a market has no debt for so long; the ramp towards it takes a day."""
 RAMP_NS: Final = 86_400 * SECOND_NS
+JUMP_MINIMUM: Final = 180
+"""Number of the parameter J_min, in ppm."""
 JUMP: Final = Fraction(1, 10)
+"""J_min until governance has set another."""
 TIERS: Final = ((2, 70), (4, 25), (8, 15), (16, 12), (64, 10))
 """Largest leverage up to so many outcomes (P4.5)."""
 
@@ -45,12 +49,15 @@ class Loan(msgspec.Struct):
     """Sales that the engine has begun because it was below its maintenance margin."""
 
 
-def maintenance_fraction(outcomes: int, now_ns: int, settle_ns: int) -> Fraction:
-    """Maintenance margin over value at a moment (P4.6.2): 1 in the last hour before settlement."""
+def maintenance_fraction(outcomes: int, now_ns: int, settle_ns: int, least: Fraction = JUMP) -> Fraction:
+    """Maintenance margin over value at a moment (P4.6.2): 1 in the last hour before settlement.
+
+    `least` is J_min.
+    """
     left_ns = max(0, settle_ns - DEBT_FREE_NS - now_ns)
     ramp = min(Fraction(1), Fraction(left_ns, RAMP_NS))
     tier = next(tier for most, tier in TIERS if outcomes <= most)
-    jump = JUMP + (1 - JUMP) * (1 - ramp)
+    jump = least + (1 - least) * (1 - ramp)
     return max(1 / (1 + (tier - 1) * ramp), jump) * (1 - ramp / 2)
 
 
@@ -72,10 +79,14 @@ class LoansView:
     def __init__(self) -> None:
         self.open: dict[tuple[int, int], Loan] = {}
         self.interest: InterestIndexMoved | None = None
+        self.jump_minimum = JUMP
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, InterestIndexMoved):
             self.interest = event
+        elif isinstance(event, ParameterSet):
+            if event.parameter == JUMP_MINIMUM:
+                self.jump_minimum = Fraction(event.value, 1_000_000)
         elif isinstance(event, LoanOpened):
             self._opened(event)
         elif isinstance(event, LoanMoved):

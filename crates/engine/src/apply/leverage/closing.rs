@@ -78,7 +78,8 @@ impl<B: Book> Engine<B> {
         }
         let wished = match limit {
             0 => {
-                let mark = self.loan_mark(loan.market, loan.outcome, now_ns);
+                let marks = self.marks_now(loan.market, now_ns);
+                let mark = Some(marks.of(loan.outcome, market.payout_ticks())).filter(|&mark| mark != 0);
                 let mark = mark.ok_or(Reject::from(Code::NO_LIQUIDITY))?;
                 mark - market.ticks_of_bp(market.parameters.slippage_bp)
             }

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::gate::{Action, Cell};
 use crate::limits::*;
 use crate::market::status;
-use crate::outcome::leverage::{least_price, Ramp, Valued};
+use crate::outcome::leverage::{least_price, Valued};
 use crate::outcome::loans::Pledge;
 use crate::outcome::Loan;
 use crate::output::Output;
@@ -98,14 +98,19 @@ impl<B: Book> Engine<B> {
     ) -> Option<Work> {
         let mut outcomes: Vec<u8> =
             self.state.vault.loans.outcomes(market).map(|(outcome, _)| outcome).collect();
+        if outcomes.is_empty() {
+            return None;
+        }
         let trades = self.may_liquidate(market, command.time_ns);
         // Every look begins with another outcome, so that one whose positions find no buyer keeps none from theirs.
-        let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len().max(1);
+        let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len();
         outcomes.rotate_left(turn);
         let mut left = LOANS_VALUED_PER_LOOK;
+        budget.spend(LOAN_MARK_EFFORT * u32::from(self.lines(market)));
+        let marks = self.marks_now(market, command.time_ns);
+        self.keep_marks(command, market, marks, output);
         for outcome in outcomes {
-            budget.spend(LOAN_MARK_EFFORT);
-            let mark = self.refresh_loan_mark(market, outcome, command.time_ns);
+            let mark = self.loan_mark(market, outcome);
             if mark == 0 || !trades || left == 0 {
                 continue;
             }
@@ -160,7 +165,7 @@ impl<B: Book> Engine<B> {
             }
             let stuck =
                 loan.since_ns != 0 && command.time_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
-            let over = Ramp::at(command.time_ns, self.market_of_loan(market).settle_time_ns).is_over();
+            let over = self.ramp(self.market_of_loan(market), command.time_ns).is_over();
             if stuck && (valued.equity <= 0 || over) && self.insure_loan(command, pledge, &valued, output) {
                 continue;
             }
@@ -194,7 +199,7 @@ impl<B: Book> Engine<B> {
             lots: valued.lots_to_sell(market.unit),
             self_trade_prevention: stp::CANCEL_OLDEST,
         };
-        let ramp_ppm = Ramp::at(now_ns, market.settle_time_ns).w_ppm();
+        let ramp_ppm = self.ramp(market, now_ns).w_ppm();
         let order = self.pledge_order(command, pledge, &wanted);
         // Nothing to sell to: the next look tries again, and no order is told that could not fill.
         if self.feasible_lots(&order, now_ns) == 0 {

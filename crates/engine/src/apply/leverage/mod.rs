@@ -16,6 +16,7 @@ use crate::limits::{CLAIMS_ROOM, MAX_OPEN_ORDERS};
 use crate::market::{kind, Market};
 use crate::outcome::leverage::{Ramp, Valued};
 use crate::outcome::loans::Pledge;
+use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
 use crate::output::{Output, Subject};
 use crate::wire::command::{order_type, time_in_force, Command, PlaceOrder};
@@ -45,6 +46,11 @@ impl<B: Book> Engine<B> {
         let handle = self.state.accounts.find(account)?;
         let pledge = self.state.vault.loans.find(handle, sub, market, outcome)?;
         Some((pledge.1, *self.state.vault.loans.get(pledge)?))
+    }
+
+    /// Marks of a market that has positions.
+    pub fn outcome_marks(&self, market: u32) -> Option<&Marks> {
+        self.state.vault.loans.marks(market)
     }
 
     /// The outcome that a position holds: the outcome itself when long, of two the other one when short.
@@ -84,13 +90,18 @@ impl<B: Book> Engine<B> {
         crate::coverage::leverage::tier_e2(u32::from(market.outcome_count))
     }
 
+    /// Margins of the market at a moment (P4.6.2).
+    fn ramp(&self, market: &Market, now_ns: i64) -> Ramp {
+        Ramp::at(now_ns, market.settle_time_ns, self.state.governance.jump_minimum_ppm())
+    }
+
     /// A position at a mark of its outcome in ticks (P4.6.2).
     fn valued(&self, pledge: Pledge, loan: &Loan, mark: i64, now_ns: i64) -> Valued {
         let market = self.market_of_loan(loan.market);
         let lots = loan.shares / market.lot_size;
         let value = crate::math::notional(mark, lots, market.unit).unwrap_or(i64::MAX);
         let equity = value.saturating_add(self.pledged_cash(pledge, market.quote)).saturating_sub(loan.debt);
-        let ramp = Ramp::at(now_ns, market.settle_time_ns);
+        let ramp = self.ramp(market, now_ns);
         let maintenance = match loan.debt {
             0 => 0,
             _ => ramp.maintenance_margin(value, Self::loan_base_e2(market)),
@@ -101,11 +112,11 @@ impl<B: Book> Engine<B> {
     /// Health of a position as it is marked now: its value, equity and maintenance margin; None without a mark.
     pub fn loan_health(&self, pledge: Pledge) -> Option<(Valued, i128)> {
         let loan = self.state.vault.loans.get(pledge)?;
-        let mark = self.state.vault.loans.leg(loan.market, loan.outcome).map_or(0, |leg| leg.mark);
+        let mark = self.loan_mark(loan.market, loan.outcome);
         let now_ns = self.cursor.time_ns;
         let market = self.market_of_loan(loan.market);
         let valued = self.valued(pledge, loan, mark, now_ns);
-        let ramp = Ramp::at(now_ns, market.settle_time_ns);
+        let ramp = self.ramp(market, now_ns);
         (mark != 0).then(|| (valued, ramp.initial_margin(valued.value, Self::loan_base_e2(market))))
     }
 

@@ -8,8 +8,10 @@ use crate::ledger::{line, post_margin, post_system, post_user};
 use crate::limits::*;
 use crate::market::Market;
 use crate::math::notional;
-use crate::outcome::leverage::{loan_of, Ramp, MAX_EXPOSURE_PCT, MAX_UTILISATION_PCT};
+use crate::oracle::{matrix, state};
+use crate::outcome::leverage::{loan_of, MAX_EXPOSURE_PCT, MAX_UTILISATION_PCT};
 use crate::outcome::loans::{Pledge, HOUR_ITEM};
+use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
 use crate::output::Output;
 use crate::state::due;
@@ -25,6 +27,8 @@ struct Opening {
     margin: i64,
     /// Of the whole position with everything that is borrowed now.
     debt: i64,
+    /// The market's marks of this moment, and that of the outcome.
+    marks: Marks,
     mark: i64,
     initial_margin: i64,
 }
@@ -64,6 +68,7 @@ impl<B: Book> Engine<B> {
         if feasible < request.lots {
             return reject(Code::SLIPPAGE_EXCEEDED, feasible, request.lots);
         }
+        self.keep_marks(command, request.market, opening.marks.clone(), output);
         self.lend(command, &request, &opening, output);
         let taker = self.pledge_taker(command, opening.pledge, &wanted, output)?;
         self.run_pledge(command, opening.pledge, taker, loan_cause::ORDER, output);
@@ -95,7 +100,7 @@ impl<B: Book> Engine<B> {
         let pledge = self.pledge_for(account, sub, request.market, outcome)?;
         self.check_loan_room()?;
         self.check_loan_leverage(account, market, asset, request.leverage_e2)?;
-        let ramp = Ramp::at(command.time_ns, market.settle_time_ns);
+        let ramp = self.ramp(market, command.time_ns);
         if ramp.is_over() {
             let last_ns = market.settle_time_ns - crate::outcome::leverage::DEBT_FREE_NS;
             return reject(Code::IN_RESOLUTION_BUFFER, last_ns, command.time_ns);
@@ -112,9 +117,14 @@ impl<B: Book> Engine<B> {
             return reject(Code::INSUFFICIENT_MARGIN, free, margin);
         }
         self.check_removal(account, sub, asset, margin)?;
-        let Some(mark) = self.loan_mark(request.market, outcome, command.time_ns) else {
+        let marks = self.marks_now(request.market, command.time_ns);
+        let mark = marks.of(outcome, market.payout_ticks());
+        if mark == 0 {
             return Err(Code::NO_LIQUIDITY.into());
-        };
+        }
+        if marks.state == state::DEGRADED {
+            return Err(matrix::refusal(marks.state, command.time_ns));
+        }
         let lots = present.shares / market.lot_size + request.lots;
         let marked = notional(mark, lots, market.unit)?;
         let debt = present.debt.checked_add(loan).ok_or(Reject::from(Code::MATH_OVERFLOW))?;
@@ -124,7 +134,7 @@ impl<B: Book> Engine<B> {
             let needed = i64::try_from(needed).unwrap_or(i64::MAX);
             return reject(Code::INSUFFICIENT_MARGIN, needed, marked - debt);
         }
-        Ok(Opening { pledge, outcome, loan, margin, debt, mark, initial_margin: needed as i64 })
+        Ok(Opening { pledge, outcome, loan, margin, debt, marks, mark, initial_margin: needed as i64 })
     }
 
     /// The pledge of the position that the request adds to, or of a new one.
@@ -241,9 +251,6 @@ impl<B: Book> Engine<B> {
         };
         let present = loans.get(opening.pledge).copied().unwrap_or(fresh);
         loans.put(opening.pledge, Some(Loan { debt: opening.debt, ..present }));
-        if loans.leg(request.market, opening.outcome).is_some_and(|leg| leg.mark == 0) {
-            loans.set_mark(request.market, opening.outcome, opening.mark, command.time_ns);
-        }
         self.use_vault(command.time_ns);
         self.after_collateral(command, account, sub, output);
     }

@@ -19,6 +19,9 @@ impl Auditor {
                     self.vault.stages_bind = body.value != 0;
                 }
                 self.vault.insured.parameter_set(&body);
+                if body.parameter == JUMP_MINIMUM {
+                    self.loans.set_jump(body.value);
+                }
                 Ok(())
             }
             _ => self.state_changed(kind, event),

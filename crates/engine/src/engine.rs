@@ -281,6 +281,10 @@ impl<B: Book> Engine<B> {
                 need(permission::CREATE_MARKET)?;
                 u32::MAX
             }
+            Kind::RewardMarket => {
+                need(permission::FEES)?;
+                u32::MAX
+            }
             Kind::UpdateMarket
             | Kind::UpdateMarketRisk
             | Kind::UpdateAsset
@@ -406,6 +410,7 @@ impl<B: Book> Engine<B> {
             | Kind::StakeToken
             | Kind::UnstakeToken
             | Kind::ClaimRewards
+            | Kind::ClaimMakerRewards
             | Kind::ClaimVested
             | Kind::UnlistAddress => self.owned(command, handle, 0)?,
         };

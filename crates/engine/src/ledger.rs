@@ -37,6 +37,9 @@ pub mod line {
     pub const RESERVED: u8 = 0x90;
     pub const SEASON: u8 = 0x91;
 
+    /// Key of `season` and `maker_fund` for what their makers may claim; 0 is what is still to be given out.
+    pub const CLAIMABLE: u32 = 1;
+
     pub const USER_LINES: usize = 8;
     pub const FIRST_SYSTEM: u8 = WORLD;
     pub const SYSTEM_LINES: usize = 18;

@@ -305,6 +305,20 @@ pub const VAULT_OUTFLOW_PCT: i64 = 20;
 /// The token (P11): stakes of one account, assets in which stakers are rewarded, vesting schedules.
 pub const MAX_STAKE_LOTS: usize = 64;
 pub const MAX_REWARD_ASSETS: usize = 4;
+/// Books whose makers a season rewards, accounts with a score in one of them, pairs of them that traded (P11.4).
+pub const MAX_REWARDED_BOOKS: usize = 64;
+pub const MAX_MAKERS_PER_BOOK: usize = 512;
+pub const MAX_REWARD_PAIRS: usize = 256;
+/// Distance from the middle that still counts, least size of a side and of a rewarded fill in micro-quote, and the time
+/// between two rewarded fills of one account in one book.
+pub const REWARD_BAND_BP: u32 = 50;
+pub const REWARD_LEAST: i64 = 100_000_000;
+pub const REWARD_PAUSE_NS: i64 = 60 * SECOND_NS;
+/// Orders of one side that a sample looks at; and orders, accounts and scores that one command handles.
+pub const SAMPLED_ORDERS: usize = 512;
+pub const SAMPLED_PER_COMMAND: usize = 48;
+pub const COUNTED_PER_COMMAND: usize = 24;
+pub const REWARDED_PER_COMMAND: usize = 8;
 pub const MAX_VESTING_SCHEDULES: usize = 65_536;
 /// A vesting schedule may start this far in the future.
 pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;

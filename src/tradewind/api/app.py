@@ -38,6 +38,7 @@ from tradewind.api.resolution import (
     resolution_commands,
     resolution_reads,
 )
+from tradewind.api.reward_desk import RewardDesk, RewardReads, reward_commands, reward_reads
 from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.token import Tokens
@@ -76,7 +77,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     exchange_desk = ExchangeDesk(desk)
     machinery = exchange_commands(exchange_desk, exchange)
     machinery += resolution_commands(ResolutionDesk(exchange_desk))
-    staking = token_commands(TokenDesk(desk))
+    staking = [*token_commands(TokenDesk(desk)), *reward_commands(RewardDesk(desk))]
     vault = vault_commands(VaultDesk(exchange_desk))
     pools = PoolReads(desk.directory, desk.node.now_ns)
     venues = VenueDesk(desk)
@@ -93,6 +94,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *exchange_reads(exchange),
         *keeper_reads(KeeperReads(desk)),
         *token_reads(TokenReads(desk)),
+        *reward_reads(RewardReads(desk)),
         *claim_reads(desk.directory),
         *vault_reads(VaultReads(desk.directory)),
         *pool_reads(pools),

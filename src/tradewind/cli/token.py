@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -24,6 +24,7 @@ Propose = Annotated[bool, Parameter(negative="", help="make it a proposal that o
 Number = Annotated[int, Parameter(help="number of the schedule")]
 POOL_COLUMNS = ["pool", "size", "cliff_days", "length_days", "vested", "allocated", "claimed", "revocable"]
 LOT_COLUMNS = ["lot", "amount", "weight", "lock_days", "locked", "pending"]
+REWARD_COLUMNS = ["account", "book", "uptime", "mean_depth", "volume", "by_score", "by_volume", "fund"]
 SCHEDULE_COLUMNS = ["schedule", "account", "pool", "amount", "vested", "claimed", "claimable", "state"]
 
 
@@ -101,12 +102,60 @@ def claim(
     account: Account,
     *,
     lot: Annotated[int, Parameter(help="one lot instead of all")] = 0,
+    of: Annotated[Literal["stakes", "makers"], Parameter(help="what earned it")] = "stakes",
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Take the rewards of stakes."""
+    """Take the rewards of stakes, or of making."""
+    if of == "makers":
+        if lot:
+            raise CommandFailure(ExitCode.CANNOT, "PARAMETER_OUT_OF_BOUNDS", "only stakes have lots")
+        answer = Client(data).post("/token/rewards/claim", {"account": account})
+        return show(answer, json=json, title=f"Rewards of {account} claimed")
     answer = Client(data).post("/token/claim", {"account": account, "lot": lot})
     return show(answer, json=json, title=f"Rewards of {account} claimed")
+
+
+@token.command
+def rewards(
+    account: Annotated[
+        str | None, Parameter(help="what it may claim instead of everybody's last hour")
+    ] = None,
+    *,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """What makers have earned: by account and book for the last hour, or what an account may claim."""
+    client = Client(data)
+    if account is not None:
+        document = client.get(f"/accounts/{account}/rewards")
+        title = f"{document['account']} may claim {_pending(document['claimable'])}"
+        rows = document["hour"]
+    else:
+        document = client.get("/token/rewards")
+        hour = document["hour"]
+        books = ", ".join(document["books"]) or "no books"
+        title = f"Rewarded: {books}" + (f"; the last hour gave at most {hour['budget']}" if hour else "")
+        rows = hour["makers"] if hour else []
+    if json:
+        return show(document, json=True, title="")
+    return show_rows(rows, REWARD_COLUMNS, json=False, title=title, empty=title, name="makers")
+
+
+@token.command
+def reward(
+    market: Annotated[str, Parameter(help="market whose makers a season rewards")],
+    *,
+    outcome: Annotated[int, Parameter(help="number of the outcome, of three or more")] = 0,
+    stop: Annotated[bool, Parameter(negative="", help="take it off the list")] = False,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Put a book on the list of those whose makers are rewarded (OPERATOR)."""
+    body = {"market": market, "outcome": outcome, "rewarded": not stop, "actor": actor}
+    title = f"Makers of {market} are {'no longer ' if stop else ''}rewarded"
+    return show(Client(data).post("/token/rewards/books", body), json=json, title=title)
 
 
 @vest.command(name="list")

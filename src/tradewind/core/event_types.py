@@ -1923,6 +1923,58 @@ class SeasonSettled(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class MarketRewarded(Event, frozen=True, gc=False):
+    """MARKET_REWARDED."""
+
+    first_hour_ns: int
+    outcome: int
+    rewarded: int
+    quote: int
+    postings: tuple[Posting, ...]
+
+
+class RewardHourClosed(Event, frozen=True, gc=False):
+    """REWARD_HOUR_CLOSED."""
+
+    hour_ns: int
+    token_pot: int
+    fund_pot: int
+    score_low: int
+    score_high: int
+    volume: int
+    token_price: int
+    token: int
+    quote: int
+    volume_pct: int
+    postings: tuple[Posting, ...]
+
+
+class MakerRewarded(Event, frozen=True, gc=False):
+    """MAKER_REWARDED."""
+
+    depth: int
+    volume: int
+    fees: int
+    by_score: int
+    by_volume: int
+    fund: int
+    seen: int
+    token: int
+    quote: int
+    outcome: int
+    postings: tuple[Posting, ...]
+
+
+class MakerRewardsClaimed(Event, frozen=True, gc=False):
+    """MAKER_REWARDS_CLAIMED."""
+
+    lot: int
+    amount: int
+    asset: int
+    source: int
+    postings: tuple[Posting, ...]
+
+
 class ResolutionProposed(Event, frozen=True, gc=False):
     """RESOLUTION_PROPOSED."""
 
@@ -2629,6 +2681,10 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0a09: VestingRevoked,
     0x0a0a: SeasonOpened,
     0x0a0b: SeasonSettled,
+    0x0a10: MarketRewarded,
+    0x0a11: RewardHourClosed,
+    0x0a12: MakerRewarded,
+    0x0a13: MakerRewardsClaimed,
     0x0b01: ResolutionProposed,
     0x0b02: ResolutionDisputed,
     0x0b03: PayoutShown,

@@ -193,6 +193,7 @@ impl<B: Book> Engine<B> {
             | Kind::StakeToken
             | Kind::UnstakeToken
             | Kind::ClaimRewards
+            | Kind::ClaimMakerRewards
             | Kind::ClaimVested
             | Kind::RegisterKeeper
             | Kind::StakeKeeper
@@ -263,6 +264,7 @@ impl<B: Book> Engine<B> {
             | Kind::LinkOwners
             | Kind::PublishRisk
             | Kind::LinkVenue
+            | Kind::RewardMarket
             | Kind::SetSuitability
             | Kind::SetRateClass
             | Kind::GrantRole

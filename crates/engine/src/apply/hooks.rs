@@ -19,6 +19,8 @@ pub(crate) struct Print {
     pub taker: u32,
     pub maker: u32,
     pub taker_side: u8,
+    /// Micro-quote.
+    pub taker_fee: i64,
 }
 
 impl<B: Book> Engine<B> {
@@ -28,6 +30,7 @@ impl<B: Book> Engine<B> {
         self.state.triggers.note_price(print.market, trigger_source::LAST_TRADE, print.price);
         self.halts_after_trade(command, print, output);
         self.detect_fill(command.time_ns, print);
+        self.reward_fill(command.time_ns, print);
     }
 
     /// After the index of a feed, or its state, has changed.

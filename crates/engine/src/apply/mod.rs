@@ -24,6 +24,7 @@ mod keepers;
 mod leverage;
 pub(crate) mod liquidation;
 mod listing;
+mod makers;
 pub(crate) mod margin;
 mod markets;
 mod marks;

@@ -110,6 +110,7 @@ impl<B: Book> Engine<B> {
                 taker: taker.order.account,
                 maker: maker.account,
                 taker_side: taker.order.side,
+                taker_fee: taking.fee,
             };
             self.after_trade(command, &print, output);
         }

@@ -93,7 +93,7 @@ impl<B: Book> Engine<B> {
                     budget.due = budget.due.saturating_sub(DETECTION_DUE_COST);
                     self.detection_due(command, id, output);
                 }
-                due::TOKEN => self.token_due(command, id, output),
+                due::TOKEN => self.token_due(command, id, budget, output),
                 due::RESOLUTION => {
                     if let Some(work) = self.resolution_due(command, id, budget, output) {
                         return (Some(work), true);

@@ -2,6 +2,7 @@
 
 use super::governed::Assessment;
 use super::keepers::check_main_account;
+use super::work::Budget;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::governance::parameters::{Class, Effect};
@@ -35,7 +36,8 @@ impl<B: Book> Engine<B> {
     pub(super) fn token_inside(&self) -> i64 {
         let Some(asset) = self.state.token.asset() else { return 0 };
         let of = |line| self.state.system.get(line, 0, asset);
-        -of(line::ISSUANCE) - of(line::RESERVED) - of(line::SEASON) - of(line::WORLD)
+        let claimable = self.state.system.get(line::SEASON, line::CLAIMABLE, asset);
+        -of(line::ISSUANCE) - of(line::RESERVED) - of(line::SEASON) - of(line::WORLD) - claimable
     }
 
     /// The supply comes into being with the registration of its asset, of which there is one at most.
@@ -263,9 +265,12 @@ impl<B: Book> Engine<B> {
         Ok(self.end_season(command, output) as u64)
     }
 
-    pub(super) fn token_due(&mut self, command: &Command, id: u64, output: &mut Output) {
-        if id & due_item::KIND == due_item::SEASON_END {
-            self.end_season(command, output);
+    pub(super) fn token_due(&mut self, command: &Command, id: u64, budget: &mut Budget, output: &mut Output) {
+        match id & due_item::KIND {
+            due_item::SEASON_END => {
+                self.end_season(command, output);
+            }
+            _ => self.makers_due(command, id, budget, output),
         }
     }
 

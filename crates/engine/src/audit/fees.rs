@@ -47,7 +47,7 @@ impl Tiers {
         window.fold(0, |sum, (_, &amount)| i64::saturating_add(sum, amount))
     }
 
-    fn is_linked(&self, first: u32, other: u32) -> bool {
+    pub(super) fn is_linked(&self, first: u32, other: u32) -> bool {
         self.links.contains(&(first, other))
     }
 

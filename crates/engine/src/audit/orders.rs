@@ -308,6 +308,7 @@ impl Auditor {
     pub(super) fn trade(&mut self, event: &Event, postings: &[Posting]) -> Check {
         let body: TradeBody = event.body_as();
         self.work.fills += 1;
+        self.note_made(event, &body);
         let (taker_slot, maker_slot) = (self.books.find(event.order)?, self.books.find(body.maker_order)?);
         let (taker, maker) = (self.books.orders[taker_slot as usize], self.books.orders[maker_slot as usize]);
         let in_auction = self.check_trade_in_halt(event, &body, maker.offered)?;

@@ -189,7 +189,11 @@ impl Auditor {
             | Kind::VestedClaimed
             | Kind::VestingRevoked
             | Kind::SeasonOpened
-            | Kind::SeasonSettled => return self.check_token(kind, event, postings),
+            | Kind::SeasonSettled
+            | Kind::MarketRewarded
+            | Kind::RewardHourClosed
+            | Kind::MakerRewarded
+            | Kind::MakerRewardsClaimed => return self.check_token(kind, event, postings),
             Kind::VaultDeposited
             | Kind::VaultCohortServed
             | Kind::VaultExitServed

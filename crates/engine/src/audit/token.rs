@@ -2,6 +2,7 @@
 //!
 //! Amounts, curves, weights and accumulators are computed here again, from the table of P11.2 as it stands below.
 
+mod makers;
 mod staking;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,7 @@ pub struct Token {
     last_lot: BTreeMap<u32, u64>,
     funds: BTreeMap<u16, Fund>,
     total_weight: i64,
+    makers: makers::Makers,
 }
 
 /// Micro-units of `amount` that have vested by a row of the table.
@@ -207,7 +209,14 @@ impl Auditor {
             EventKind::VestingAllocated => self.vesting_allocated(event, postings)?,
             EventKind::VestedClaimed => self.vested_claimed(event, postings)?,
             EventKind::VestingRevoked => self.vesting_revoked(event, postings)?,
-            _ => self.season_moved(kind, event, postings)?,
+            EventKind::SeasonOpened | EventKind::SeasonSettled => self.season_moved(kind, event, postings)?,
+            _ => {
+                self.makers_moved(kind, event, postings)?;
+                if self.token.asset.is_none() {
+                    // Fees are shared out without a token, too.
+                    return Ok(());
+                }
+            }
         }
         self.check_supply_lines()
     }
@@ -394,6 +403,7 @@ impl Auditor {
 
     /// I15 and I16 from scratch.
     pub(super) fn verify_token(&self) -> Check {
+        self.verify_makers()?;
         let Some(asset) = self.token.asset else {
             ensure!(self.token.expected.is_none(), "I15", "a token is registered and not issued");
             return Ok(());
@@ -401,9 +411,10 @@ impl Auditor {
         self.check_supply_lines()?;
         let line = |line| i128::from(self.ledger.line(0, 0, asset, line));
         let circulating = self.ledger.circulating(asset);
+        let claimable = i128::from(self.token_claimable(asset));
         let burnt = i128::from(SUPPLY) + line(ISSUANCE);
         ensure!(
-            line(RESERVED) + line(SEASON) + circulating + burnt == i128::from(SUPPLY),
+            line(RESERVED) + line(SEASON) + claimable + circulating + burnt == i128::from(SUPPLY),
             "I15",
             "reserved {}, season {}, circulating {circulating} and burnt {burnt} are not the supply",
             line(RESERVED),
@@ -440,6 +451,7 @@ impl Auditor {
     }
 
     pub(super) fn take_over_token<B: Book>(&mut self, engine: &Engine<B>) -> Check {
+        self.take_over_makers(engine);
         let state = &engine.state.token;
         let Some(issue) = state.issue else { return Ok(()) };
         let token = &mut self.token;

@@ -147,6 +147,7 @@ parameters! {
     PerpetualStages = 80 "vault.perpetual_stages" Risk Down [0, 1] 0, "1: the stage of the vault bounds the leverage of perpetual markets too (P9.7)";
     ResolutionBond = 96 "resolution.bond" Risk Down [100, 100_000] 1_000, "Bond of the first round of a resolution, in whole units of the quote asset (P15.2)";
     ResolutionWindowHours = 97 "resolution.window_hours" Risk Down [1, 168] 2, "Hours to dispute the first round of a resolution (P15.2)";
+    RewardVolumePct = 120 "rewards.volume_pct" Structure Up [0, 20] 20, "Per cent of the season's rewards that go by makers' volume, the rest by what they show (P11.4)";
     ListingOpen = 140 "listing.open" Risk Up [0, 1] 0, "1: accounts may list outcome markets themselves (row 0101)";
     ListingBond = 141 "listing.bond" Risk Down [10, 100_000] 100, "Bond of a market that an account lists, in whole units of the quote asset (row 0101)";
     ListingRewardPct = 142 "listing.reward_pct" Risk Any [0, 50] 10, "Part of a listing bond for whoever says first what becomes final, in percent (P15.4)";
@@ -234,6 +235,7 @@ mod tests {
             P::MinNotional | P::InitialLiabilityBp => (Increases, Reduces),
             P::KeeperMinimumStake | P::TimeLockDays | P::PerpetualStages => (Increases, Reduces),
             P::ResolutionBond | P::ResolutionWindowHours | P::InsuranceKept => (Increases, Reduces),
+            P::RewardVolumePct => (Reduces, Increases),
             P::SizeKPpm | P::FloorMmfPpm | P::MaintenanceLiabilityBp | P::JumpMinimumPpm => {
                 (Increases, Notice)
             }

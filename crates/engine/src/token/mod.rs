@@ -4,11 +4,14 @@
 //! +10^13, `reserved` +9×10^13. No other path posts to `issuance`. What stands on neither `reserved` nor `season` and
 //! was not burnt circulates, whoever holds it; `circulating` is therefore a sum of the other lines and no line.
 
+pub mod makers;
+mod makers_snapshot;
 pub mod season;
 mod snapshot;
 pub mod staking;
 pub mod vesting;
 
+pub use makers::Makers;
 pub use season::{Season, Seasons};
 pub use staking::{Fund, Lot, Staking};
 pub use vesting::{Schedule, Vesting};
@@ -25,6 +28,8 @@ pub const RESERVED: i64 = SUPPLY - SEASON_BUDGET;
 /// Concerns of the token in the due queue: the high byte of the id.
 pub mod due_item {
     pub const SEASON_END: u64 = 1 << 56;
+    pub const MAKER_SAMPLE: u64 = 2 << 56;
+    pub const MAKER_HOUR: u64 = 3 << 56;
     pub const KIND: u64 = 0xFF << 56;
 }
 
@@ -42,6 +47,7 @@ pub struct Token {
     pub vesting: Vesting,
     pub seasons: Seasons,
     pub staking: Staking,
+    pub makers: Makers,
 }
 
 impl Token {
@@ -58,6 +64,7 @@ impl Token {
     /// What of this state is due some day; the queue is rebuilt from it.
     pub fn due_items(&self, due: &mut std::collections::BTreeSet<Due>) {
         due.extend(self.season_due());
+        self.makers.due_items(due);
     }
 
     /// The due item of the active season's end.

@@ -1,7 +1,7 @@
 //! The token in the canonical encoding.
 
 use super::vesting::POOLS;
-use super::{staking, Issue, Schedule, Season, Seasons, Staking, Token, Vesting};
+use super::{staking, Issue, Makers, Schedule, Season, Seasons, Staking, Token, Vesting};
 use crate::codec::{Reader, Writer};
 use crate::limits::{MAX_REWARD_ASSETS, MAX_STAKE_LOTS};
 
@@ -15,6 +15,7 @@ impl Token {
         self.vesting.encode(writer);
         self.seasons.encode(writer);
         self.staking.encode(writer);
+        self.makers.encode(writer);
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -28,6 +29,7 @@ impl Token {
             vesting: Vesting::decode(reader)?,
             seasons: Seasons::decode(reader)?,
             staking: Staking::decode(reader)?,
+            makers: Makers::decode(reader)?,
         })
     }
 }

@@ -10,6 +10,7 @@ pub use super::halts::*;
 pub use super::keepers::*;
 pub use super::listing::ListMarket;
 pub use super::loan::{CloseLeveraged, OpenLeveraged, RepayLoan};
+pub use super::makers::RewardMarket;
 pub use super::oracle::*;
 pub use super::orders::*;
 pub use super::outcome::OneSet;
@@ -242,6 +243,8 @@ kinds! {
     AllocateVesting = (0x0A03, 2) AllocateVesting;
     OpenSeason = (0x0A04, 0) OpenSeason;
     SettleSeason = (0x0A04, 1) SettleSeason;
+    RewardMarket = (0x0A05, 0) RewardMarket;
+    ClaimMakerRewards = (0x0A05, 1) Empty;
     ProposeResolution = (0x0B01, 0) ClaimPayout;
     DisputeResolution = (0x0B02, 0) ClaimPayout;
     VoteResolution = (0x0B03, 0) VoteResolution;

@@ -21,6 +21,7 @@ pub use super::loan::{
     loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
     LoanMovedBody,
 };
+pub use super::makers::{MakerRewardedBody, RewardHourBody, RewardedBody};
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
 };
@@ -310,6 +311,10 @@ event_kinds! {
     VestingRevoked = 0x0A09 VestingBody;
     SeasonOpened = 0x0A0A SeasonBody;
     SeasonSettled = 0x0A0B SeasonBody;
+    MarketRewarded = 0x0A10 RewardedBody;
+    RewardHourClosed = 0x0A11 RewardHourBody;
+    MakerRewarded = 0x0A12 MakerRewardedBody;
+    MakerRewardsClaimed = 0x0A13 RewardsBody;
     ResolutionProposed = 0x0B01 ClaimBody;
     ResolutionDisputed = 0x0B02 ClaimBody;
     PayoutShown = 0x0B03 PayoutBody;

@@ -12,6 +12,7 @@ pub mod leverage;
 mod liquidation;
 pub mod listing;
 pub mod loan;
+mod makers;
 pub mod message;
 mod oracle;
 mod orders;

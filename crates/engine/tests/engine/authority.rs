@@ -194,6 +194,7 @@ fn sender(kind: Kind) -> Sender {
         }
         K::Deposit | K::ConfirmWithdrawal | K::CompleteLiquidation => Sender::Role(roles::SYSTEM),
         K::CreateMarket | K::CloseMarket | K::RegisterAsset | K::LinkVenue => Sender::Role(roles::OPERATOR),
+        K::RewardMarket => Sender::Role(roles::OPERATOR),
         K::CreateVerse | K::LinkMarket | K::MoveVerse => Sender::Role(roles::OPERATOR),
         K::RemoveKeeper | K::ReinstateKeeper | K::SlashKeeper => Sender::Role(roles::OPERATOR),
         K::UpdateMarket | K::UpdateMarketRisk | K::UpdateAsset | K::ConfigureBreaker => {

@@ -39,6 +39,7 @@ mod listing;
 mod loan_marks;
 mod loans;
 mod loans_audit;
+mod makers;
 mod matrix;
 mod offers;
 mod oracle;

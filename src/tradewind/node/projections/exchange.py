@@ -14,6 +14,7 @@ from tradewind.node.projections.keepers import KeepersView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.loans import LoansView
+from tradewind.node.projections.makers import MakersView
 from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.pools import PoolsView
 from tradewind.node.projections.questions import QuestionsView
@@ -45,6 +46,7 @@ class ExchangeViews(Projections):
         self.governance = GovernanceView()
         self.suitability = SuitabilityView()
         self.token = TokenView()
+        self.makers = MakersView()
         self.vault = VaultView()
         self.pools = PoolsView()
         self.questions = QuestionsView()
@@ -70,6 +72,7 @@ class ExchangeViews(Projections):
                 self.governance,
                 self.suitability,
                 self.token,
+                self.makers,
                 self.vault,
                 self.pools,
                 self.questions,

@@ -225,7 +225,8 @@ class TokenView:
         if self.asset is None:
             return {}
         reserved = ledger.system_line(Line.RESERVED, self.asset)
-        season = ledger.system_line(Line.SEASON, self.asset)
+        # Key 1 holds what makers have earned and not claimed yet.
+        season = sum(ledger.system_line(Line.SEASON, self.asset, key) for key in (0, 1))
         burned = SUPPLY + ledger.system_line(Line.ISSUANCE, self.asset)
         circulating = ledger.circulating(self.asset, {Line.RESERVED, Line.SEASON, Line.ISSUANCE})
         return {"reserved": reserved, "season": season, "circulating": circulating, "burned": burned}

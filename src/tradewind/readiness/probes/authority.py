@@ -143,6 +143,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "UnstakeToken": None,
     "ClaimRewards": None,
     "ClaimVested": None,
+    "ClaimMakerRewards": None,
 }
 # Anybody may send these: what they name must exist, be due, or be the sender's own.
 OPEN_TO_ALL: Final = frozenset(

@@ -15,6 +15,7 @@ impl Auditor {
             EventKind::ParameterSet => {
                 let body: ParameterBody = event.body_as();
                 self.listings.set(&body);
+                self.reward_parameter_set(&body);
                 if body.parameter == PERPETUAL_STAGES {
                     self.vault.stages_bind = body.value != 0;
                 }

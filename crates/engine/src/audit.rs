@@ -36,6 +36,7 @@ mod token;
 mod validity;
 mod vault;
 mod venue;
+mod verses;
 mod waterfall;
 
 use fault::{ensure, fault, Check, Fault};
@@ -136,6 +137,7 @@ pub struct Auditor {
     sets: sets::Sets,
     resolutions: resolution::Resolutions,
     listings: listing::Listings,
+    verses: verses::Verses,
     vault: vault::Vault,
     venues: venue::Shows,
     pools: pool::Pools,
@@ -176,6 +178,7 @@ impl Auditor {
             sets: sets::Sets::default(),
             resolutions: resolution::Resolutions::default(),
             listings: listing::Listings::default(),
+            verses: verses::Verses::default(),
             vault: vault::Vault::default(),
             venues: venue::Shows::default(),
             pools: pool::Pools::default(),
@@ -469,6 +472,7 @@ impl Auditor {
         self.check_claims_end()?;
         self.check_sets_end()?;
         self.check_listing_end()?;
+        self.check_verse_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.slashes.end_command()?;

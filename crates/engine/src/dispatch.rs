@@ -49,6 +49,8 @@ impl<B: Book> Engine<B> {
             Kind::CreateVerse => self.create_verse(command, output),
             Kind::LinkMarket => self.link_market(command, output),
             Kind::MoveVerse => self.move_verse(command, output),
+            Kind::HaltVerse => self.halt_verse(command, output),
+            Kind::ResumeVerse => self.resume_verse(command, output),
             Kind::FundInsurance => self.fund_insurance(command, context, output),
             Kind::DepositVault => self.deposit_vault(command, context, output),
             Kind::RequestVaultExit => self.request_vault_exit(command, context, output),

@@ -351,11 +351,11 @@ impl<B: Book> Engine<B> {
                 need(permission::CRANK)?;
                 self.owned(command, handle, 0)?
             }
-            Kind::TripBreaker | Kind::OverrideFeed | Kind::PauseMarket => {
+            Kind::TripBreaker | Kind::OverrideFeed | Kind::PauseMarket | Kind::HaltVerse => {
                 need(permission::PAUSE)?;
                 u32::MAX
             }
-            Kind::ResumeMarket | Kind::CloseBreaker => {
+            Kind::ResumeMarket | Kind::CloseBreaker | Kind::ResumeVerse => {
                 need(permission::RESUME)?;
                 u32::MAX
             }

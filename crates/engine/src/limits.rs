@@ -331,6 +331,9 @@ pub const VOLUME_RECLAIM_LOOKS: u32 = 16;
 pub const MAX_VERSES: usize = 1_024;
 pub const MAX_VERSE_DEPTH: u8 = 6;
 pub const MAX_VERSE_CHILDREN: u8 = 64;
+/// Of one command that halts a verse or ends its halt: markets that it looks at, and pauses that it changes.
+pub const VERSE_LINKS_PER_STEP: u32 = 64;
+pub const VERSE_PAUSES_PER_STEP: u32 = 12;
 /// Smallest and largest amounts of one swap, and funding of a new pool, in micro-quote (P10.1, P10.2.4).
 pub const MIN_SWAP: i64 = 1_000;
 pub const MAX_SWAP: i64 = 1_000_000_000_000;

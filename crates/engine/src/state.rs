@@ -94,6 +94,8 @@ pub mod due {
 
 /// `id` of the platform's pause in the due queue; markets use their handle.
 pub const PLATFORM: u64 = u32::MAX as u64;
+/// In the `id` of the end of a verse's halt; the rest is the verse.
+pub const VERSE_PAUSE: u64 = 1 << 32;
 
 /// Business state: a reject leaves every bit of it alone.
 #[derive(Clone, Default)]
@@ -363,7 +365,7 @@ impl<B: Book> State<B> {
 
     /// Resolutions and links name what exists.
     #[inline(never)]
-    fn check_resolutions(&self) -> Result<(), String> {
+    fn check_resolutions(&mut self) -> Result<(), String> {
         for (handle, resolution) in self.resolutions.iter() {
             let known = self.markets.list.get(handle as usize).is_some_and(|market| {
                 market.has_outcomes()
@@ -387,7 +389,7 @@ impl<B: Book> State<B> {
                 return Err(format!("the listing of market {handle} names an unknown market or account"));
             }
         }
-        self.verses.check(self.markets.list.len())
+        self.verses.attach(&self.markets.list)
     }
 
     /// Every loan is the debt of a pledge that exists, in a market that has its outcome.
@@ -444,6 +446,7 @@ impl<B: Book> State<B> {
         self.perps.due_items(due);
         self.token.due_items(due);
         self.resolutions.due_items(due);
+        self.verses.due_items(due);
         let open = |market: &Market| market.has_outcomes() && market.status < status::CLOSE_ONLY;
         let closing = self.markets.list.iter().enumerate().filter(|(_, market)| open(market));
         due.extend(closing.map(|(handle, market)| closing_due(handle as u32, market.settle_time_ns)));

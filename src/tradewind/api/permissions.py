@@ -193,7 +193,9 @@ _ADMIN: Final = (
     "POST /venues/batch",
     "POST /venues/links",
     "POST /verses",
+    "POST /verses/{name}/halt",
     "POST /verses/{name}/move",
+    "POST /verses/{name}/resume",
     "POST /withdrawals/{number:int}/confirm",
 )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import Request as HttpRequest
 
+from tradewind.api.desk import SECOND_NS
 from tradewind.api.desk_base import Done
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.numbers import amount_text, parse_amount
@@ -17,7 +18,7 @@ from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.question_desk import payout_at
 from tradewind.api.requests import Number, Request
 from tradewind.api.route import CommandRoute
-from tradewind.core.enums import Line
+from tradewind.core.enums import Line, MarketStatus
 from tradewind.core.errors import Rejected, reject
 from tradewind.core.hashing import blake3
 from tradewind.node.archive import archive_path, write_archive
@@ -30,6 +31,7 @@ from tradewind.node.projections.resolution import (
     Listing,
     Resolution,
     Verse,
+    VerseHalt,
 )
 
 MAX_ROWS: Final = 1_000
@@ -85,6 +87,23 @@ class MoveVerse(Request, kw_only=True):
     """Another parent for a verse; `none` makes it a root."""
 
     parent: str
+
+
+class HaltVerse(Request, kw_only=True):
+    """Pauses every market below a verse. `partial`: no new risk, ends by itself; `full`: until two end it.
+
+    `for_s` is at most 72 h.
+    """
+
+    level: Literal["partial", "full"] = "partial"
+    for_s: int = 3_600
+    reason: str
+
+
+class ResumeVerse(Request, kw_only=True):
+    """One of two approvals to end a halt; `pause_id` is that of the present halt when absent."""
+
+    pause_id: int | None = None
 
 
 class LinkMarket(Request, kw_only=True):
@@ -224,6 +243,34 @@ class ResolutionDesk:
         verse, parent = verse_of(self._views, name).verse, self._verse(one.parent)
         return await self._desk._send("MoveVerse", one, "operator", verse=verse, parent=parent)
 
+    async def halt(self, name: str, one: HaltVerse) -> Done:
+        """Halts a verse; EMERGENCY. `effect.markets` are the markets below it."""
+        found = verse_of(self._views, name)
+        until_ns = self._desk._desk.node.now_ns() + one.for_s * SECOND_NS
+        level = {"partial": 1, "full": 2}[one.level]
+        done = await self._desk._send(
+            "HaltVerse",
+            one,
+            "emergency",
+            verse=found.verse,
+            level=level,
+            until_ns=until_ns,
+            reason=one.reason,
+        )
+        verses = self._views.verses
+        below = [one for one in verses.of_market.values() if found in verses.upwards(one)]
+        done.effect = {"markets": len(below)}
+        return done
+
+    async def resume(self, name: str, one: ResumeVerse) -> Done:
+        """Approves the end of a halt; RESUMER. `effect.resumed` tells whether it was the second approval."""
+        found = verse_of(self._views, name)
+        present = 0 if found.halt is None else found.halt.pause_id
+        pause_id = present if one.pause_id is None else one.pause_id
+        done = await self._desk._send("ResumeVerse", one, "resumer_1", verse=found.verse, pause_id=pause_id)
+        done.effect = {"resumed": verse_of(self._views, name).halt is None}
+        return done
+
     async def link(self, name: str, one: LinkMarket) -> Done:
         """Puts a market into a verse; OPERATOR."""
         market = self._directory.market(name).handle
@@ -343,23 +390,56 @@ class ResolutionReads:
 
     def verses(self) -> dict[str, Any]:
         """Every verse."""
-        rows = [self._row(one) for one in self._views.verses.by_number.values()]
+        tally = self._tally()
+        rows = [self._row(one, tally) for one in self._views.verses.by_number.values()]
         return {"verses": rows[:MAX_ROWS], "count": len(rows)}
 
     def verse(self, name: str) -> dict[str, Any]:
         """One verse with what is directly below it, and its markets."""
         found = verse_of(self._views, name)
         below = [one.slug for one in self._views.verses.by_number.values() if one.parent == found.verse]
-        return {**self._row(found), "children": below, "markets": found.markets[:MAX_ROWS]}
+        return {**self._row(found, self._tally()), "children": below, "markets": found.markets[:MAX_ROWS]}
 
-    def _row(self, one: Verse) -> dict[str, Any]:
+    def _tally(self) -> dict[int, tuple[int, int]]:
+        """Of each verse with markets in or below it: their number, and how many are settled."""
+        verses, markets = self._views.verses, self._views.markets.by_handle
+        found: dict[int, tuple[int, int]] = {}
+        for market, verse in verses.of_market.items():
+            settled = int(markets[market].status >= MarketStatus.SETTLED)
+            for above in verses.upwards(verse):
+                known = found.get(above.verse, (0, 0))
+                found[above.verse] = (known[0] + 1, known[1] + settled)
+        return found
+
+    def _row(self, one: Verse, tally: dict[int, tuple[int, int]]) -> dict[str, Any]:
         verses = self._views.verses
         return {
             "verse": one.verse,
             "slug": one.slug,
             "parent": None if one.parent is None else verses.by_number[one.parent].slug,
             "depth": verses.depth(one.verse),
+            "status": self._status(one, tally.get(one.verse, (0, 0))),
             "market_count": len(one.markets),
+            "halt": None if one.halt is None else self._halt(one.halt),
+        }
+
+    def _status(self, one: Verse, counted: tuple[int, int]) -> str:
+        """`resolved` when every market below is settled, else `halted` by a halt of it or above it."""
+        markets, settled = counted
+        if markets and markets == settled:
+            return "resolved"
+        halted = any(up.halt is not None for up in self._views.verses.upwards(one.verse))
+        return "halted" if halted else "active"
+
+    def _halt(self, halt: VerseHalt) -> dict[str, Any]:
+        return {
+            "pause_id": halt.pause_id,
+            "level": ("none", "partial", "full")[halt.level],
+            "until_ns": halt.until_ns,
+            "reason": halt.reason,
+            "approved_by": None
+            if halt.pending is None
+            else self._name_of(halt.pending) or halt.pending.hex(),
         }
 
 
@@ -374,6 +454,8 @@ def resolution_commands(desk: ResolutionDesk) -> list[CommandRoute]:
         ("/markets/{name:path}/prune", Prune, desk.prune, "Archive and prune a market"),
         ("/markets/{name:path}/verse", LinkMarket, desk.link, "Put a market into a verse"),
         ("/verses/{name}/move", MoveVerse, desk.move_verse, "Move a verse"),
+        ("/verses/{name}/halt", HaltVerse, desk.halt, "Halt a verse"),
+        ("/verses/{name}/resume", ResumeVerse, desk.resume, "Approve the end of a verse's halt"),
     ]
     create = CommandRoute("/verses", CreateVerse, lambda _, body: desk.create_verse(body), "Create a verse")
     return [CommandRoute(path, body, _named(act), summary) for path, body, act, summary in named] + [create]

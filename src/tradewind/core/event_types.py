@@ -2492,6 +2492,45 @@ class MarketLinked(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class VerseHalted(Event, frozen=True, gc=False):
+    """VERSE_HALTED."""
+
+    verse: int
+    pause_id: int
+    level: int
+    until_ns: int
+    reason: str
+    postings: tuple[Posting, ...]
+
+
+class VerseResumePending(Event, frozen=True, gc=False):
+    """VERSE_RESUME_PENDING."""
+
+    verse: int
+    pause_id: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class VerseResumed(Event, frozen=True, gc=False):
+    """VERSE_RESUMED."""
+
+    verse: int
+    pause_id: int
+    until_ns: int
+    principal: bytes
+    postings: tuple[Posting, ...]
+
+
+class VerseResolved(Event, frozen=True, gc=False):
+    """VERSE_RESOLVED."""
+
+    verse: int
+    markets: int
+    postings: tuple[Posting, ...]
+
+
 class ContinuationRequired(Event, frozen=True, gc=False):
     """CONTINUATION_REQUIRED."""
 
@@ -2732,6 +2771,10 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0e01: VerseCreated,
     0x0e02: VerseMoved,
     0x0e03: MarketLinked,
+    0x0e04: VerseHalted,
+    0x0e05: VerseResumePending,
+    0x0e06: VerseResumed,
+    0x0e07: VerseResolved,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

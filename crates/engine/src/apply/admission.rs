@@ -288,6 +288,8 @@ impl<B: Book> Engine<B> {
             // Pausing, resuming, and what only takes power or access away.
             Kind::PauseMarket
             | Kind::ResumeMarket
+            | Kind::HaltVerse
+            | Kind::ResumeVerse
             | Kind::SuspendPrincipal
             | Kind::CancelAction
             | Kind::WithdrawOffer

@@ -148,7 +148,8 @@ impl<B: Book> Engine<B> {
     /// CREATED → ACTIVE when the feed has been valid for a minute and a mark exists (P2.3.1).
     fn try_activate(&mut self, command: &Command, market: u32, output: &mut Output) {
         let Some(feed) = self.state.perps.of_market(market).map(|perp| perp.feed) else { return };
-        if !self.feed_valid_for(feed, ACTIVATION_NS, command.time_ns) {
+        let halted = self.verse_halt_over(market, command.time_ns).is_some();
+        if halted || !self.feed_valid_for(feed, ACTIVATION_NS, command.time_ns) {
             return;
         }
         self.refresh_mark(command, market, output);

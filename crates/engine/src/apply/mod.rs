@@ -54,5 +54,6 @@ mod usual;
 mod vault;
 mod vault_terms;
 mod venue;
+mod verse_halts;
 mod verses;
 pub(crate) mod work;

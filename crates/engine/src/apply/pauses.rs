@@ -171,6 +171,12 @@ impl<B: Book> Engine<B> {
         let Some(pause) = self.pause_of(scope).copied().filter(|pause| pause.id == request.pause_id) else {
             return reject(Code::INVALID_TRANSITION, 0, i64::from(request.pause_id));
         };
+        let above =
+            (scope != PLATFORM).then(|| self.verse_halt_over(request.market, command.time_ns)).flatten();
+        if above.is_some_and(|halt| halt.id == pause.id) {
+            // It ends with the halt of its verse.
+            return reject(Code::INVALID_TRANSITION, i64::from(pause.level), i64::from(request.pause_id));
+        }
         let first_is_live = pause.pending_by != [0; 32] && command.time_ns <= pause.pending_until_ns;
         if pause.by == command.principal || (first_is_live && pause.pending_by == command.principal) {
             return Err(Code::SELF_APPROVAL.into());
@@ -188,14 +194,13 @@ impl<B: Book> Engine<B> {
         if missing != 0 {
             return reject(Code::RESUME_CONDITION_UNMET, missing, i64::from(request.pause_id));
         }
-        self.set_pause(scope, None);
-        output.emit(command, EventKind::Resumed, subject, &body);
+        self.release_pause(command, (scope, subject), &body, output);
         Ok(u64::from(request.pause_id))
     }
 
     /// What P7.6 asks for and does not hold, as bits of [`unmet`]. The auditor is clean as long as there are commands:
     /// its first violation stops the engine.
-    fn unmet_for_resume(&self, market: u32, now_ns: i64) -> i64 {
+    pub(super) fn unmet_for_resume(&self, market: u32, now_ns: i64) -> i64 {
         let halts = &self.state.halts;
         if market == ALL_MARKETS {
             let breakers = if halts.open_breakers > 0 { unmet::BREAKERS } else { 0 };
@@ -228,14 +233,32 @@ impl<B: Book> Engine<B> {
             output.emit(command, EventKind::PauseSet, subject, &body_of(&request, pause.id, pause.until_ns));
             return;
         }
-        self.set_pause(scope, None);
         let body =
             ResumeBody { pause_id: pause.id, reserved: 0, until_ns: pause.until_ns, principal: [0; 32] };
-        output.emit(command, EventKind::Resumed, subject, &body);
+        self.release_pause(command, (scope, subject), &body, output);
+    }
+
+    /// The end of a pause: a market whose verse is halted is then paused by that halt.
+    fn release_pause(
+        &mut self,
+        command: &Command,
+        (scope, subject): (u64, Subject),
+        body: &ResumeBody,
+        output: &mut Output,
+    ) {
+        let above = match scope {
+            PLATFORM => None,
+            _ => self.verse_halt_over(scope as u32, command.time_ns),
+        };
+        if let Some(halt) = above {
+            return self.pause_for_verse(command, scope as u32, &halt, output);
+        }
+        self.set_pause(scope, None);
+        output.emit(command, EventKind::Resumed, subject, body);
     }
 }
 
-fn body_of(request: &PauseMarket, pause_id: u32, until_ns: i64) -> PauseBody {
+pub(super) fn body_of(request: &PauseMarket, pause_id: u32, until_ns: i64) -> PauseBody {
     PauseBody {
         level: request.level,
         categories: request.categories,

@@ -378,6 +378,7 @@ impl<B: Book> Engine<B> {
         post_system(system, postings, line::INSURANCE, 0, asset, left);
         let body = StatusBody { status: status::SETTLED, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketSettled, Subject::market(market), &body);
+        self.settled_in_verse(command, market, output);
         None
     }
 }

@@ -188,6 +188,7 @@ impl<B: Book> Engine<B> {
         let previous = std::mem::replace(&mut entry.status, status::SETTLED);
         let body = StatusBody { status: status::SETTLED, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketResolved, Subject::market(request.market), &body);
+        self.settled_in_verse(command, request.market, output);
         self.sweep_escrow(command, request.market, quote, output);
         Ok(u64::from(request.market))
     }

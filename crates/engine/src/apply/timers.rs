@@ -7,7 +7,7 @@ use crate::engine::{Context, Engine, RULES_VERSION};
 use crate::ledger::{line, post_system, post_user};
 use crate::limits::*;
 use crate::output::{Output, Subject};
-use crate::state::due;
+use crate::state::{due, VERSE_PAUSE};
 use crate::wire::command::{ActivateRules, AdvanceTime, Command, Kind, SetCancelAllAfter, ALL, ALL_MARKETS};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{
@@ -69,6 +69,9 @@ impl<B: Book> Engine<B> {
                 }
                 due::SWITCH => {
                     return (Some(Work::CancelAccount(self.fire_switch(command, id, output))), false)
+                }
+                due::PAUSE_END if id & VERSE_PAUSE != 0 => {
+                    return (Some(self.end_verse_halt(command, id as u32, output)), false)
                 }
                 due::PAUSE_END => self.end_pause(command, id, output),
                 due::WITHDRAWAL => self.withdrawal_ready(command, id),

@@ -2,6 +2,7 @@
 
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::market::status;
 use crate::output::{Output, Subject};
 use crate::verse::{Verses, NONE};
 use crate::wire::command::{Command, CreateVerse, LinkMarket, MoveVerse};
@@ -21,36 +22,44 @@ impl<B: Book> Engine<B> {
         Ok(u64::from(verse))
     }
 
-    /// 0E02/1. Errors: `MARKET_NOT_FOUND`, `VERSE_NOT_FOUND`, `ALREADY_EXISTS` for the link that stands.
+    /// 0E02/1. Errors: `MARKET_NOT_FOUND`, `VERSE_NOT_FOUND`, `ALREADY_EXISTS` for the link that stands,
+    /// `INVALID_TRANSITION` out of or into a halted verse.
     pub(crate) fn link_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let LinkMarket { market, verse } = command.payload_as();
         if market as usize >= self.state.markets.list.len() {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(market));
         }
-        let verses = &mut self.state.verses;
+        let verses = &self.state.verses;
         let mut parent = NONE;
         if verse != NONE {
             parent = verses.find(verse)?.parent;
         }
-        if verses.of_market(market) == verse {
+        let present = verses.of_market(market);
+        if present == verse {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(verse));
         }
-        let previous = verses.link(market, verse);
+        self.check_verse_moves(present)?;
+        self.check_verse_moves(verse)?;
+        let settled = self.state.markets.list[market as usize].status >= status::SETTLED;
+        let previous = self.state.verses.link(market, verse, settled);
         self.state.perps.set_dirty(market);
         let body = VerseLinkBody { verse, parent, previous, reserved: 0 };
         output.emit(command, EventKind::MarketLinked, Subject::market(market), &body);
         Ok(u64::from(verse))
     }
 
-    /// 0E02/2. Errors: those of [`Verses::check_move`], `ALREADY_EXISTS` for the parent that stands.
+    /// 0E02/2. Errors: those of [`Verses::check_move`], `ALREADY_EXISTS` for the parent that stands,
+    /// `INVALID_TRANSITION` out of or into a halted one.
     pub(crate) fn move_verse(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let MoveVerse { verse, parent } = command.payload_as();
-        let verses = &mut self.state.verses;
+        let verses = &self.state.verses;
         if verses.find(verse)?.parent == parent {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(parent));
         }
         verses.check_move(verse, parent)?;
-        let previous = verses.reparent(verse, parent);
+        self.check_verse_moves(verse)?;
+        self.check_verse_moves(parent)?;
+        let previous = self.state.verses.reparent(verse, parent);
         // Whichever markets lie below: their bucket may be another one (P9.2).
         self.state.perps.set_all_dirty();
         let body = VerseLinkBody { verse, parent, previous, reserved: 0 };

@@ -3,6 +3,7 @@
 use super::auction::Uncross;
 use super::conditional::OpenBatch;
 use super::liquidation::Liquidation;
+use super::verse_halts::VerseWork;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::{
@@ -38,6 +39,8 @@ pub enum Work {
     TickLooks,
     /// Positions and marks that changed, as coverage sees them.
     Stress,
+    /// Markets below a verse whose halt begins or has ended.
+    Verse(VerseWork),
 }
 
 /// An order that is being matched; in no book meanwhile.
@@ -214,6 +217,7 @@ impl<B: Book> Engine<B> {
                     None => (self.go_on_with_tick(command, output), false),
                 },
                 Work::Stress => self.look_at_stress(command, &mut budget, output),
+                Work::Verse(job) => (self.go_on_with_verse(command, job, output), true),
             };
             if exhausted || budget.is_spent() {
                 // What is due at this moment too does not wait for the next Tick.

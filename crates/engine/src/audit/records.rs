@@ -215,7 +215,18 @@ impl Auditor {
             Kind::MarketActivated | Kind::MarketClosing | Kind::MarketClosed => {
                 self.market_moved(kind, event)
             }
-            Kind::PauseSet | Kind::Resumed => self.paused(kind, event),
+            Kind::PauseSet => self.paused(kind, event),
+            Kind::Resumed => {
+                self.paused(kind, event)?;
+                self.check_verse_above(event)
+            }
+            Kind::VerseCreated
+            | Kind::VerseMoved
+            | Kind::MarketLinked
+            | Kind::VerseHalted
+            | Kind::VerseResumePending
+            | Kind::VerseResumed
+            | Kind::VerseResolved => self.check_verse(kind, event),
             Kind::BreakerTripped | Kind::BreakerExtended | Kind::BreakerHalfOpen | Kind::BreakerClosed => {
                 self.breaker_moved(kind, event)
             }

@@ -152,6 +152,22 @@ impl Auditor {
             };
             self.resolutions.load(market, restored);
         }
+        let verses = &engine.state.verses;
+        for verse in (0..verses.len() as u32).filter_map(|verse| verses.get(verse)) {
+            let halt = verse.halt.map(|halt| super::verses::Halt {
+                id: halt.id,
+                level: halt.level,
+                until_ns: halt.until_ns,
+                by: halt.by,
+                pending: (halt.pending_by != [0; 32]).then_some((halt.pending_by, halt.pending_until_ns)),
+            });
+            self.verses.load(verse.parent, halt);
+        }
+        let mut next = 0;
+        while let Some((market, verse)) = verses.next_link(next) {
+            self.verses.load_link(market, verse);
+            next = market + 1;
+        }
         let governance = &engine.state.governance;
         let bonds = engine.state.resolutions.listings.iter().map(|(market, one)| {
             let (account, sub, bond, reward) = (one.account, one.sub, one.bond, one.reward);

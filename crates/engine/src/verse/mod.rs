@@ -1,17 +1,19 @@
 //! Verses: a forest of market groups (protocol P15.8). For display, bundling and risk buckets; independence of markets
 //! is never inferred from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::{Reader, Writer};
 use crate::limits::{MAX_VERSES, MAX_VERSE_CHILDREN, MAX_VERSE_DEPTH};
+use crate::market::{self, decode_pause, encode_pause, level, Market, Pause};
+use crate::state::{due, Due, VERSE_PAUSE};
 use crate::wire::error::{reject, Code, Reject};
 
 /// "No verse".
 pub const NONE: u32 = u32::MAX;
 
 /// One group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Verse {
     /// ASCII, zero padded.
     pub slug: [u8; 64],
@@ -19,6 +21,25 @@ pub struct Verse {
     pub parent: u32,
     /// Verses directly below.
     pub children: u8,
+    /// Its own halt; those above it hold for it as well.
+    pub halt: Option<Pause>,
+    /// Markets in it and below, and how many of these are settled: derived.
+    pub markets: u32,
+    pub settled: u32,
+}
+
+/// What a verse is (P15.8).
+pub mod status {
+    pub const ACTIVE: u8 = 0;
+    pub const HALTED: u8 = 1;
+    pub const RESOLVED: u8 = 2;
+    pub const NAMES: [&str; 3] = ["ACTIVE", "HALTED", "RESOLVED"];
+}
+
+impl Verse {
+    fn new(slug: [u8; 64], parent: u32) -> Self {
+        Verse { slug, parent, children: 0, halt: None, markets: 0, settled: 0 }
+    }
 }
 
 /// All verses and which market belongs to which.
@@ -70,6 +91,74 @@ impl Verses {
     fn upwards(&self, verse: u32) -> impl Iterator<Item = u32> + '_ {
         let known = |verse: u32| (verse != NONE).then_some(verse);
         std::iter::successors(known(verse), move |&verse| known(self.list[verse as usize].parent))
+    }
+
+    /// Whether a verse is another one or lies below it.
+    pub fn is_below(&self, verse: u32, above: u32) -> bool {
+        self.upwards(verse).any(|found| found == above)
+    }
+
+    /// Halts of a verse and of those above it, the nearest first.
+    pub fn halts_over(&self, verse: u32) -> impl Iterator<Item = Pause> + '_ {
+        self.upwards(verse).filter_map(|verse| self.list[verse as usize].halt)
+    }
+
+    /// Whether it has markets and all of them are settled.
+    pub fn is_resolved(&self, verse: u32) -> bool {
+        self.get(verse).is_some_and(|entry| entry.markets > 0 && entry.markets == entry.settled)
+    }
+
+    /// As in [`status`].
+    pub fn status(&self, verse: u32) -> u8 {
+        match (self.is_resolved(verse), self.halts_over(verse).next()) {
+            (true, _) => status::RESOLVED,
+            (false, Some(_)) => status::HALTED,
+            (false, None) => status::ACTIVE,
+        }
+    }
+
+    /// Sets or ends a verse's own halt; the one before.
+    pub fn set_halt(&mut self, verse: u32, halt: Option<Pause>) -> Option<Pause> {
+        std::mem::replace(&mut self.list[verse as usize].halt, halt)
+    }
+
+    /// The first market from this one on that is in a verse, and its verse.
+    pub fn next_link(&self, from: u32) -> Option<(u32, u32)> {
+        self.of_market.range(from..).next().map(|(&market, &verse)| (market, verse))
+    }
+
+    /// A market has settled: the verses that are resolved by it and their markets, from its own one upwards.
+    pub fn settle(&mut self, market: u32) -> Vec<(u32, u32)> {
+        let above: Vec<u32> = self.upwards(self.of_market(market)).collect();
+        let mut resolved = Vec::new();
+        for verse in above {
+            let entry = &mut self.list[verse as usize];
+            entry.settled += 1;
+            if entry.settled == entry.markets {
+                resolved.push((verse, entry.markets));
+            }
+        }
+        resolved
+    }
+
+    /// Counts markets and settled ones in or out of a verse and those above it.
+    fn tally(&mut self, verse: u32, (markets, settled): (i64, i64)) {
+        let mut at = verse;
+        while at != NONE {
+            let entry = &mut self.list[at as usize];
+            entry.markets = (i64::from(entry.markets) + markets) as u32;
+            entry.settled = (i64::from(entry.settled) + settled) as u32;
+            at = entry.parent;
+        }
+    }
+
+    /// Ends of halts that come by themselves.
+    pub fn due_items(&self, items: &mut BTreeSet<Due>) {
+        for (verse, entry) in self.list.iter().enumerate() {
+            if let Some(end_ns) = entry.halt.and_then(|halt| halt.ends_ns()) {
+                items.insert((end_ns, due::PAUSE_END, VERSE_PAUSE | verse as u64));
+            }
+        }
     }
 
     /// Verses from this one down to the deepest below it, itself included.
@@ -134,7 +223,7 @@ impl Verses {
 
     /// Makes a verse that was checked; returns its handle.
     pub fn add(&mut self, slug: [u8; 64], parent: u32) -> u32 {
-        self.list.push(Verse { slug, parent, children: 0 });
+        self.list.push(Verse::new(slug, parent));
         self.count(parent, 1);
         (self.list.len() - 1) as u32
     }
@@ -142,6 +231,10 @@ impl Verses {
     /// Moves a verse as checked; returns its parent before.
     pub fn reparent(&mut self, verse: u32, parent: u32) -> u32 {
         let previous = std::mem::replace(&mut self.list[verse as usize].parent, parent);
+        let Verse { markets, settled, .. } = self.list[verse as usize];
+        let (markets, settled) = (i64::from(markets), i64::from(settled));
+        self.tally(previous, (-markets, -settled));
+        self.tally(parent, (markets, settled));
         self.count(previous, -1);
         self.count(parent, 1);
         previous
@@ -153,13 +246,17 @@ impl Verses {
         }
     }
 
-    /// Puts a market into a verse ([`NONE`]: into none); returns the one it was in.
-    pub fn link(&mut self, market: u32, verse: u32) -> u32 {
+    /// Puts a market, settled or not, into a verse ([`NONE`]: into none); returns the one it was in.
+    pub fn link(&mut self, market: u32, verse: u32, settled: bool) -> u32 {
         let previous = match verse {
             NONE => self.of_market.remove(&market),
             _ => self.of_market.insert(market, verse),
         };
-        previous.unwrap_or(NONE)
+        let previous = previous.unwrap_or(NONE);
+        let settled = i64::from(settled);
+        self.tally(previous, (-1, -settled));
+        self.tally(verse, (1, settled));
+        previous
     }
 
     pub fn encode(&self, writer: &mut Writer) {
@@ -167,6 +264,7 @@ impl Verses {
         for verse in &self.list {
             writer.raw(&verse.slug);
             writer.u32(verse.parent);
+            encode_pause(verse.halt.as_ref(), writer);
         }
         writer.len(self.of_market.len());
         for (&market, &verse) in &self.of_market {
@@ -177,8 +275,9 @@ impl Verses {
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
         let mut verses = Verses::default();
-        for _ in 0..reader.len(68)? {
-            verses.list.push(Verse { slug: reader.array()?, parent: reader.u32()?, children: 0 });
+        for _ in 0..reader.len(69)? {
+            let (slug, parent) = (reader.array()?, reader.u32()?);
+            verses.list.push(Verse { halt: decode_pause(reader)?, ..Verse::new(slug, parent) });
         }
         for _ in 0..reader.len(8)? {
             let market = reader.u32()?;
@@ -190,11 +289,26 @@ impl Verses {
         Ok(verses)
     }
 
-    /// Bounds and references of a state that was read.
+    /// Checks a state that was read against its markets, and counts these.
     ///
     /// # Errors
     /// A sentence that names the defect.
-    pub fn check(&self, markets: usize) -> Result<(), String> {
+    pub fn attach(&mut self, markets: &[Market]) -> Result<(), String> {
+        self.check(markets.len())?;
+        let links: Vec<(u32, u32)> = self.of_market.iter().map(|(&market, &verse)| (market, verse)).collect();
+        for (market, verse) in links {
+            let settled = markets[market as usize].status >= market::status::SETTLED;
+            self.tally(verse, (1, i64::from(settled)));
+        }
+        Ok(())
+    }
+
+    fn check(&self, markets: usize) -> Result<(), String> {
+        let sound =
+            |halt: &Pause| (level::PARTIAL..=level::FULL).contains(&halt.level) && halt.categories == 0;
+        if let Some(verse) = self.list.iter().position(|verse| !verse.halt.iter().all(sound)) {
+            return Err(format!("the halt of verse {verse} is none"));
+        }
         let count = self.list.len();
         let known = |verse: u32| verse == NONE || (verse as usize) < count;
         let sound = count <= MAX_VERSES

@@ -25,7 +25,7 @@ pub use super::token::{
 };
 pub use super::vault::{ClaimVaultExit, DepositVault, PublishRisk, RequestVaultExit};
 pub use super::venue::{LinkVenue, PublishVenueBatch, RefreshVenue, VenueItem};
-pub use super::verses::{CreateVerse, LinkMarket, MoveVerse};
+pub use super::verses::{CreateVerse, HaltVerse, LinkMarket, MoveVerse, ResumeVerse};
 
 /// Tag of a command record (record tags 01–1D belong to the entities of P1.3.4; the log's own start at 80).
 pub const COMMAND_TAG: u8 = 0x80;
@@ -269,6 +269,8 @@ kinds! {
     CreateVerse = (0x0E02, 0) CreateVerse;
     LinkMarket = (0x0E02, 1) LinkMarket;
     MoveVerse = (0x0E02, 2) MoveVerse;
+    HaltVerse = (0x0E02, 3) HaltVerse;
+    ResumeVerse = (0x0E02, 4) ResumeVerse;
     Tick = (0xFF01, 0) Empty;
     Continue = (0xFF01, 1) Continue;
     AdvanceTime = (0xFF01, 2) AdvanceTime;

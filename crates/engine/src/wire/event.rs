@@ -43,7 +43,7 @@ pub use super::resolution::{
 pub use super::sets::SetFilledBody;
 pub use super::token::{RewardsBody, RewardsSharedBody, SeasonBody, StakeBody, TokenIssueBody, VestingBody};
 pub use super::venue::{VenueBatchBody, VenueLinkBody, VenueOutageBody, VenueQuoteBody, VenueRefreshBody};
-pub use super::verses::{VerseBody, VerseLinkBody};
+pub use super::verses::{VerseBody, VerseHaltBody, VerseLinkBody, VerseResolvedBody, VerseResumeBody};
 
 pub use super::vault::{
     CoverageStateBody, FeeBody, LeverageCapBody, RiskBody, VaultCohortBody, VaultDepositBody, VaultEpochBody,
@@ -349,6 +349,10 @@ event_kinds! {
     VerseCreated = 0x0E01 VerseBody;
     VerseMoved = 0x0E02 VerseLinkBody;
     MarketLinked = 0x0E03 VerseLinkBody;
+    VerseHalted = 0x0E04 VerseHaltBody;
+    VerseResumePending = 0x0E05 VerseResumeBody;
+    VerseResumed = 0x0E06 VerseResumeBody;
+    VerseResolved = 0x0E07 VerseResolvedBody;
     VaultDeposited = 0x0D01 VaultDepositBody;
     VaultExitQueued = 0x0D02 VaultExitBody;
     VaultExitServed = 0x0D03 VaultPaidBody;

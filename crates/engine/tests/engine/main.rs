@@ -72,6 +72,7 @@ mod vault;
 mod vault_shares;
 mod vault_terms;
 mod venue;
+mod verse_halts;
 mod verses;
 mod waterfall;
 mod waterfall_audit;

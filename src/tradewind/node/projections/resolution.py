@@ -19,7 +19,10 @@ from tradewind.core.event_types import (
     ResolutionFinal,
     ResolutionProposed,
     VerseCreated,
+    VerseHalted,
     VerseMoved,
+    VerseResumed,
+    VerseResumePending,
     VoteCast,
 )
 from tradewind.core.events import Event
@@ -201,6 +204,17 @@ class ResolutionsView:
             one.claims[-1].returned, one.claims[-1].open = event.returned, False
 
 
+class VerseHalt(msgspec.Struct):
+    """A verse's own halt; `pending` is the first of the two approvals of its end."""
+
+    pause_id: int
+    level: int
+    until_ns: int
+    reason: str
+    pending: bytes | None = None
+    pending_until_ns: int = 0
+
+
 class Verse(msgspec.Struct):
     """A group of markets; `parent` None is a root."""
 
@@ -208,6 +222,7 @@ class Verse(msgspec.Struct):
     slug: str
     parent: int | None
     markets: list[int] = msgspec.field(default_factory=list)
+    halt: VerseHalt | None = None
 
 
 class VersesView:
@@ -222,6 +237,15 @@ class VersesView:
         if isinstance(event, VerseCreated):
             verse = Verse(event.verse, event.slug, _or_none(event.parent))
             self.by_number[verse.verse] = self.by_slug[verse.slug] = verse
+        elif isinstance(event, VerseHalted):
+            halt = VerseHalt(event.pause_id, event.level, event.until_ns, event.reason)
+            self.by_number[event.verse].halt = halt
+        elif isinstance(event, VerseResumePending):
+            pending = self.by_number[event.verse].halt
+            if pending is not None:
+                pending.pending, pending.pending_until_ns = event.principal, event.until_ns
+        elif isinstance(event, VerseResumed):
+            self.by_number[event.verse].halt = None
         elif isinstance(event, VerseMoved):
             self.by_number[event.verse].parent = _or_none(event.parent)
         elif isinstance(event, MarketLinked):
@@ -232,12 +256,17 @@ class VersesView:
                 self.of_market[event.market] = event.verse
                 self.by_number[event.verse].markets.append(event.market)
 
+    def upwards(self, verse: int) -> list[Verse]:
+        """This verse and those above it, the nearest first."""
+        found, at = [], _or_none(verse)
+        while at is not None:
+            found.append(self.by_number[at])
+            at = self.by_number[at].parent
+        return found
+
     def depth(self, verse: int) -> int:
         """Levels from a root down to this verse, itself included."""
-        levels, at = 0, _or_none(verse)
-        while at is not None:
-            levels, at = levels + 1, self.by_number[at].parent
-        return levels
+        return len(self.upwards(verse))
 
 
 def _or_none(verse: int) -> int | None:

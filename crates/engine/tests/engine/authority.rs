@@ -214,8 +214,8 @@ fn sender(kind: Kind) -> Sender {
         K::ProposeAction => Sender::Role(roles::GOVERNOR),
         K::ApproveAction => Sender::Role(roles::APPROVER),
         K::Liquidate | K::KeeperAct => Sender::Role(roles::KEEPER),
-        K::TripBreaker | K::OverrideFeed | K::PauseMarket => Sender::Role(roles::EMERGENCY),
-        K::ResumeMarket | K::CloseBreaker => Sender::Role(roles::RESUMER),
+        K::TripBreaker | K::OverrideFeed | K::PauseMarket | K::HaltVerse => Sender::Role(roles::EMERGENCY),
+        K::ResumeMarket | K::CloseBreaker | K::ResumeVerse => Sender::Role(roles::RESUMER),
         K::GrantRole | K::RevokeRole | K::SuspendPrincipal | K::ReinstatePrincipal => {
             Sender::Role(roles::ROLE_ADMIN)
         }

@@ -108,9 +108,13 @@ def test_a_route_is_declared_once() -> None:
         declared({Permission.READ: ("GET /x",), Permission.ADMIN: ("GET /x",)})
 
 
-def test_no_reading_route_changes_and_no_command_is_a_reading_route_but_the_simulation() -> None:
+# They change nothing: what would happen, and what a chain would cost.
+COMPUTES = ("POST /chains/quote", "POST /positions/simulate")
+
+
+def test_no_reading_route_changes_and_no_command_is_a_reading_route_that_is_no_computation() -> None:
     for route, permission in PERMISSIONS.items():
-        reads = route.startswith("GET ") or route == "POST /positions/simulate"
+        reads = route.startswith("GET ") or route in COMPUTES
         assert (permission is Permission.READ) == reads, route
 
 

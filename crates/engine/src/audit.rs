@@ -6,6 +6,7 @@
 
 mod bonds;
 mod book;
+mod chains;
 mod counts;
 mod fault;
 mod feeds;
@@ -145,6 +146,7 @@ pub struct Auditor {
     loans: loans::Loans,
     tiers: fees::Tiers,
     marks: marks::Marks,
+    chains: chains::Chains,
     work: Work,
     violation: Option<Violation>,
 }
@@ -186,6 +188,7 @@ impl Auditor {
             loans: loans::Loans::default(),
             tiers: fees::Tiers::default(),
             marks: marks::Marks::default(),
+            chains: chains::Chains::default(),
             work: Work::default(),
             violation: None,
         }
@@ -321,6 +324,9 @@ impl Auditor {
             return Ok(());
         }
         self.principal = command.principal;
+        if (command.kind, command.op) == Kind::CloseChain.code() && result.event_count > 0 {
+            self.begin_chain(&command.payload_as());
+        }
         let Some(token) = self.pending else {
             self.began_ns = self.time_ns;
             return Ok(());
@@ -369,6 +375,7 @@ impl Auditor {
             return Err(fault("I26", format_args!("event kind {:#06x} is unknown", event.kind)));
         };
         self.ledger.apply(postings)?;
+        self.chains.watch(kind, event);
         match kind {
             EventKind::Trade => self.trade(event, postings)?,
             EventKind::SetFilled => self.set_filled(event, postings)?,
@@ -429,6 +436,13 @@ impl Auditor {
             | EventKind::LiquidityRemoved
             | EventKind::LiquidityCollected
             | EventKind::PoolRescaled => self.check_pool(kind, event, postings)?,
+            EventKind::ChainOpened
+            | EventKind::ChainStepped
+            | EventKind::ChainCharged
+            | EventKind::ChainUnwound
+            | EventKind::ChainClosed
+            | EventKind::FlashBorrowed
+            | EventKind::FlashRepaid => self.check_chain(kind, event, postings)?,
             EventKind::DistributionCreated | EventKind::DistributionMoved | EventKind::DistributionPaid => {
                 self.check_question(kind, event, postings)?
             }
@@ -473,6 +487,7 @@ impl Auditor {
         self.check_sets_end()?;
         self.check_listing_end()?;
         self.check_verse_end()?;
+        self.check_chains_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.slashes.end_command()?;

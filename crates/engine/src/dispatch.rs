@@ -37,6 +37,8 @@ impl<B: Book> Engine<B> {
             Kind::RemoveLiquidity => self.remove_liquidity(command, context, output),
             Kind::TradeDistribution => self.trade_distribution(command, context, output),
             Kind::CollectLiquidity => self.collect_liquidity(command, context, output),
+            Kind::OpenChain => self.open_chain(command, context, output),
+            Kind::CloseChain => self.close_chain(command, context, output),
             Kind::MintSet => self.mint_set(command, context, output),
             Kind::MergeSet => self.merge_set(command, context, output),
             Kind::CrankFunding => self.crank_funding(command, output),

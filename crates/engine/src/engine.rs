@@ -392,6 +392,8 @@ impl<B: Book> Engine<B> {
             | Kind::AddLiquidity
             | Kind::RemoveLiquidity
             | Kind::CollectLiquidity
+            | Kind::OpenChain
+            | Kind::CloseChain
             | Kind::MintSet
             | Kind::MergeSet
             | Kind::Redeem

@@ -264,6 +264,16 @@ pub fn post_system(
     postings.push(Posting { owner: key, asset, line, sub: 0, amount });
 }
 
+/// Undoes a posting that was made and that nobody has heard of.
+pub(crate) fn take_back(accounts: &mut Accounts, system: &mut SystemLines, posting: &Posting) {
+    let Posting { owner, asset, line, sub, amount } = *posting;
+    if line < line::FIRST_SYSTEM {
+        accounts.balance_mut(owner, sub, asset).lines[usize::from(line)] -= amount;
+    } else {
+        *system.slot(line, owner, asset) -= amount;
+    }
+}
+
 /// Posts several amounts on key-less system lines of one asset: one look-up, and room is made once.
 ///
 /// # Panics

@@ -9,6 +9,7 @@ mod apply;
 pub mod audit;
 pub mod batch;
 pub mod book;
+pub mod chains;
 mod codec;
 pub mod coverage;
 pub mod detect;

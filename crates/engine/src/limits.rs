@@ -375,3 +375,18 @@ pub const LOAN_CHARGE_EFFORT: u32 = 1_200;
 pub const LOAN_TAKEOVER_NS: i64 = 5 * SECOND_NS;
 pub const LOAN_INSURANCE_PCT: i64 = 20;
 pub const LOAN_INSURANCE_LIMIT: i64 = 1_000_000_000_000;
+
+/// Chains (P15.9): steps of one, open ones of an account and of the shard, verses that those of an account may touch.
+pub const MAX_CHAIN_STEPS: usize = 3;
+pub const MAX_CHAINS_PER_ACCOUNT: usize = 5;
+pub const MAX_CHAINS: usize = 65_536;
+pub const MAX_CHAIN_VERSES: usize = 3;
+/// Least base in micro-units, and the largest correlation of two markets of a chain in ppm.
+pub const MIN_CHAIN_BASE: i64 = 1_000_000;
+pub const MAX_CHAIN_CORRELATION_PPM: u32 = 500_000;
+/// Fees of a chain whose markets lie in at most one verse, of another one, and of a flash loan, in bp (P8.10).
+pub const CHAIN_FEE_BP: u32 = 50;
+pub const CROSS_VERSE_FEE_BP: u32 = 100;
+pub const FLASH_FEE_BP: u32 = 200;
+/// Effective leverage by verse depth 0, 1, 2 and deeper, in hundredths.
+pub const CHAIN_LEVERAGE_E2: [u32; 4] = [10_000, 5_000, 2_500, 1_000];

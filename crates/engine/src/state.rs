@@ -135,6 +135,7 @@ pub struct State<B: Book> {
     pub vault: Box<crate::vault::Vault>,
     pub venues: Box<crate::venue::Venues>,
     pub fees: Box<crate::fees::Fees>,
+    pub chains: Box<crate::chains::Chains>,
 }
 
 impl<B: Book> State<B> {
@@ -195,6 +196,7 @@ impl<B: Book> State<B> {
         self.venues.encode(&mut writer);
         self.vault.loans.encode(&mut writer);
         self.fees.encode(&mut writer);
+        self.chains.encode(&mut writer);
         writer.bytes
     }
 
@@ -260,6 +262,8 @@ impl<B: Book> State<B> {
         put(&mut self.vault.loans, reader, crate::outcome::Loans::decode)?;
         put(&mut *self.fees, reader, crate::fees::Fees::decode)?;
         self.check_loans()?;
+        put(&mut *self.chains, reader, crate::chains::Chains::decode)?;
+        self.check_chains()?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -408,6 +412,23 @@ impl<B: Book> State<B> {
             });
             if !known {
                 return Err(format!("loan {loan:?} of pledge {pledge} of account {account} is not backed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Chains name owners and markets that exist.
+    #[inline(never)]
+    fn check_chains(&self) -> Result<(), String> {
+        for (number, chain) in self.chains.iter() {
+            let account = self.accounts.list.get(chain.account as usize);
+            let known = account.is_some_and(|account| account.sub(chain.sub).is_some())
+                && chain
+                    .steps
+                    .iter()
+                    .all(|step| (step.request.market as usize) < self.markets.list.len().max(1));
+            if !known {
+                return Err(format!("chain {number} names an unknown account or market"));
             }
         }
         Ok(())

@@ -17,6 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradewind.api import requests as req
+from tradewind.api.chain_desk import ChainDesk, ChainReads, chain_commands, chain_reads
 from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
 from tradewind.api.exchange_desk import ExchangeDesk
@@ -86,6 +87,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     more += listing_commands(ListingDesk(exchange_desk))
     loans = LoanReads(desk.directory, desk.node.now_ns)
     more += loan_commands(LoanDesk(exchange_desk, loans))
+    chains = ChainReads(desk.directory)
+    more += chain_commands(ChainDesk(exchange_desk, chains), chains)
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
@@ -99,6 +102,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *vault_reads(VaultReads(desk.directory)),
         *pool_reads(pools),
         *loan_reads(loans),
+        *chain_reads(chains),
         *question_reads(questions),
         *venue_reads(venues),
         *resolution_reads(ResolutionReads(exchange_desk)),

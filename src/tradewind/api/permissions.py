@@ -33,6 +33,7 @@ TRADING: Final = frozenset({Permission.READ, Permission.TRADE, Permission.CANCEL
 _READ: Final = (
     "GET /accounts",
     "GET /accounts/{name}/balances",
+    "GET /accounts/{name}/chains",
     "GET /accounts/{name}/claims",
     "GET /accounts/{name}/health",
     "GET /accounts/{name}/leveraged",
@@ -41,6 +42,7 @@ _READ: Final = (
     "GET /accounts/{name}/stakes",
     "GET /assets",
     "GET /breakers",
+    "GET /chains/{number:int}",
     "GET /commands",
     "GET /coverage",
     "GET /distributions",
@@ -84,9 +86,12 @@ _READ: Final = (
     "GET /verses/{name}",
     "GET /withdrawals",
     # Computes what would happen.
+    "POST /chains/quote",
     "POST /positions/simulate",
 )
 _TRADE: Final = (
+    "POST /chains",
+    "POST /chains/{number:int}/close",
     "POST /insurance",
     "POST /keepers",
     "POST /keepers/act",

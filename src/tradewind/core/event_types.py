@@ -2528,6 +2528,85 @@ class VerseResolved(Event, frozen=True, gc=False):
 
     verse: int
     markets: int
+class ChainOpened(Event, frozen=True, gc=False):
+    """CHAIN_OPENED."""
+
+    chain: int
+    steps: int
+    verses: int
+    asset: int
+    rate_bp: int
+    base: int
+    fee: int
+    postings: tuple[Posting, ...]
+
+
+class ChainStepped(Event, frozen=True, gc=False):
+    """CHAIN_STEPPED."""
+
+    chain: int
+    step: int
+    kind: int
+    outcome: int
+    detail: int
+    amount: int
+    limit: int
+    done: int
+    postings: tuple[Posting, ...]
+
+
+class ChainCharged(Event, frozen=True, gc=False):
+    """CHAIN_CHARGED."""
+
+    chain: int
+    fee: int
+    exposure: int
+    equity: int
+    cap_e2: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class ChainUnwound(Event, frozen=True, gc=False):
+    """CHAIN_UNWOUND."""
+
+    chain: int
+    step: int
+    kind: int
+    outcome: int
+    detail: int
+    amount: int
+    limit: int
+    done: int
+    postings: tuple[Posting, ...]
+
+
+class ChainClosed(Event, frozen=True, gc=False):
+    """CHAIN_CLOSED."""
+
+    chain: int
+    steps: int
+    released: int
+    postings: tuple[Posting, ...]
+
+
+class FlashBorrowed(Event, frozen=True, gc=False):
+    """FLASH_BORROWED."""
+
+    chain: int
+    principal: int
+    fee: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class FlashRepaid(Event, frozen=True, gc=False):
+    """FLASH_REPAID."""
+
+    chain: int
+    principal: int
+    fee: int
+    asset: int
     postings: tuple[Posting, ...]
 
 
@@ -2775,6 +2854,13 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0e05: VerseResumePending,
     0x0e06: VerseResumed,
     0x0e07: VerseResolved,
+    0x0e10: ChainOpened,
+    0x0e11: ChainStepped,
+    0x0e12: ChainCharged,
+    0x0e13: ChainUnwound,
+    0x0e14: ChainClosed,
+    0x0e15: FlashBorrowed,
+    0x0e16: FlashRepaid,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

@@ -307,8 +307,8 @@ impl<B: Book> Engine<B> {
             | Kind::UnlistAddress
             | Kind::SetCancelAllAfter
             | Kind::ConfirmWithdrawal => Deed::Free,
-            // Its items are judged one by one.
-            Kind::PlaceBatch => Deed::Free,
+            // Its items, or steps, are judged one by one.
+            Kind::PlaceBatch | Kind::OpenChain | Kind::CloseChain => Deed::Free,
             // Clocks and marks in the log.
             Kind::SettleSeason
             | Kind::PruneMarket

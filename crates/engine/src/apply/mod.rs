@@ -7,6 +7,7 @@ mod authority;
 mod breaker_inputs;
 mod breakers;
 mod cancelling;
+mod chains;
 mod collateral;
 mod conditional;
 mod coverage;

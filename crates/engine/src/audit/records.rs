@@ -162,6 +162,16 @@ impl Auditor {
     pub(super) fn check_record(&mut self, kind: EventKind, event: &Event, postings: &[Posting]) -> Check {
         use EventKind as Kind;
         self.check_paused_record(kind, event)?;
+        if matches!(
+            kind,
+            Kind::VerseCreated
+                | Kind::VerseMoved
+                | Kind::MarketLinked
+                | Kind::RiskUpdated
+                | Kind::ParameterSet
+        ) {
+            self.chains.note(kind, event);
+        }
         match kind {
             Kind::Deposited => return self.deposited(event, postings),
             Kind::WithdrawalQueued | Kind::WithdrawalReleased => {

@@ -61,6 +61,7 @@ impl Auditor {
             self.collect_fees(asset, kept);
         }
         self.take_over_vault(engine);
+        self.take_over_chains(engine);
         self.records.assets = state.assets.len();
         self.records.deposits = state.deposits.clone();
         for (principal, role) in state.roles.grants() {

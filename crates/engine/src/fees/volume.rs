@@ -52,6 +52,15 @@ impl Row {
     }
 }
 
+/// A record before an account trades, and the one that it would take over.
+pub(crate) struct Kept {
+    account: u32,
+    row: Option<Row>,
+    rows: usize,
+    cursor: u32,
+    reclaimed: Option<(usize, Row)>,
+}
+
 /// Volumes of the accounts that trade where the elastic fee is charged.
 #[derive(Clone, Debug, Default)]
 pub struct Volumes {
@@ -135,6 +144,35 @@ impl Volumes {
         self.places[account as usize] = place as u32;
     }
 
+    /// What adding to an account's volume at this moment may change.
+    pub(crate) fn keep(&self, account: u32, now_ns: i64) -> Kept {
+        let row = self.place(account).map(|place| self.rows[place]);
+        let full = self.rows.len() >= MAX_VOLUME_ACCOUNTS;
+        let (cursor, count) = (self.cursor, self.rows.len());
+        let next = (0..VOLUME_RECLAIM_LOOKS as usize).map(|look| (cursor as usize + look) % count.max(1));
+        let mut idle = next.filter(|&place| full && self.rows[place].is_idle(day_of(now_ns)));
+        let reclaimed = if row.is_none() { idle.next().map(|place| (place, self.rows[place])) } else { None };
+        Kept { account, row, rows: count, cursor, reclaimed }
+    }
+
+    /// Takes back what was added to the account since [`Volumes::keep`]; nobody else has traded meanwhile.
+    pub(crate) fn put_back(&mut self, kept: &Kept) {
+        self.cursor = kept.cursor;
+        let Some(place) = self.place(kept.account) else { return };
+        match (kept.row, kept.reclaimed) {
+            (Some(row), _) => self.rows[place] = row,
+            (None, Some((place, row))) => {
+                self.places[kept.account as usize] = NONE;
+                self.rows[place] = row;
+                self.note(row.account, place);
+            }
+            (None, None) => {
+                self.places[kept.account as usize] = NONE;
+                self.rows.truncate(kept.rows);
+            }
+        }
+    }
+
     /// Records that the table holds.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -190,6 +228,39 @@ impl Volumes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_put_back_is_what_was_kept_in_an_empty_and_in_a_full_table() {
+        let bytes = |volumes: &Volumes| {
+            let mut writer = Writer::default();
+            volumes.encode(&mut writer);
+            writer.bytes
+        };
+        let mut volumes = Volumes::default();
+        let try_it = |volumes: &mut Volumes, account, at| {
+            let (before, places) = (bytes(volumes), volumes.places.clone());
+            let kept = volumes.keep(account, at);
+            volumes.add(account, 9, at);
+            volumes.add(account, 4, at);
+            assert!(volumes.today(account, at) >= 13 || volumes.len() == MAX_VOLUME_ACCOUNTS);
+            volumes.put_back(&kept);
+            assert_eq!(bytes(volumes), before);
+            let mut known = places;
+            known.resize(volumes.places.len(), NONE);
+            assert_eq!(volumes.places, known);
+        };
+        try_it(&mut volumes, 3, day(100));
+        volumes.add(3, 1, day(100));
+        try_it(&mut volumes, 3, day(102));
+        try_it(&mut volumes, 1, day(102));
+        for account in 0..MAX_VOLUME_ACCOUNTS as u32 {
+            volumes.add(account, 1, day(if account % 3 == 0 { 100 } else { 140 }));
+        }
+        try_it(&mut volumes, MAX_VOLUME_ACCOUNTS as u32, day(141));
+        volumes.add(MAX_VOLUME_ACCOUNTS as u32, 2, day(141));
+        try_it(&mut volumes, MAX_VOLUME_ACCOUNTS as u32 + 1, day(141));
+        try_it(&mut volumes, MAX_VOLUME_ACCOUNTS as u32 + 1, day(101));
+    }
 
     /// Days of 1970 + n, in ns.
     fn day(number: i64) -> i64 {

@@ -152,6 +152,7 @@ parameters! {
     ListingBond = 141 "listing.bond" Risk Down [10, 100_000] 100, "Bond of a market that an account lists, in whole units of the quote asset (row 0101)";
     ListingRewardPct = 142 "listing.reward_pct" Risk Any [0, 50] 10, "Part of a listing bond for whoever says first what becomes final, in percent (P15.4)";
     ListingMarkets = 143 "listing.markets_per_account" Risk Up [1, 1_000] 16, "Markets listed by one account that are not final";
+    FlashBorrow = 160 "chain.flash_borrow" Risk Up [0, 1] 0, "1: a chain may borrow from the vault until its last step (P15.9)";
     JumpMinimumPpm = 180 "outcome.jump_minimum_ppm" Risk Maintenance [20_000, 1_000_000] 100_000, "Least margin fraction of a leveraged outcome position in ppm: J_min (P4.6.2)";
     ManagementFeeBp = 190 "vault.management_fee_bp" Fees Fee [0, 200] 0, "Management fee of the vault in bp of its value a year, taken each day (P9.8)";
     InsuranceKept = 191 "insurance.kept" Risk Down [0, 1_000_000_000] 100_000, "Insurance that never returns to the vault, in whole units of the settlement asset (P9.12)";
@@ -243,6 +244,7 @@ mod tests {
             P::FeedIntervalMs | P::FeedConfidencePpm | P::FeedDeviationBp => (Reduces, Increases),
             P::BreakerThreshold | P::BreakerSecondThreshold | P::BreakerCooldownS => (Reduces, Increases),
             P::FeedQuorum | P::BreakerHaltS => (Increases, Reduces),
+            P::FlashBorrow => (Reduces, Increases),
             P::ImpactNotional | P::FeedFallback | P::AssetFeed => (Increases, Increases),
             P::ListingOpen | P::ListingMarkets => (Reduces, Increases),
             P::ListingBond => (Increases, Reduces),

@@ -3,6 +3,7 @@
 use super::record::Record;
 use crate::record;
 
+pub use super::chains::{ChainStep, CloseChain, OpenChain};
 pub use super::detection::{CloseCase, LinkOwners};
 pub use super::flow::SetRateClass;
 pub use super::governance::*;
@@ -266,6 +267,8 @@ kinds! {
     RequestVaultExit = (0x0D02, 0) RequestVaultExit;
     ClaimVaultExit = (0x0D02, 1) ClaimVaultExit;
     FundInsurance = (0x0D03, 0) FundInsurance;
+    OpenChain = (0x0E01, 0) OpenChain;
+    CloseChain = (0x0E01, 1) CloseChain;
     CreateVerse = (0x0E02, 0) CreateVerse;
     LinkMarket = (0x0E02, 1) LinkMarket;
     MoveVerse = (0x0E02, 2) MoveVerse;

@@ -271,7 +271,7 @@ catalogue! {
     VERSE_NOT_FOUND = 3801 404 false "there is no verse {given}";
     VERSE_CYCLE = 3802 422 false "a verse cannot lie below itself";
     VERSE_DEPTH = 3803 422 false "level {given} of verses, {bound} is the deepest";
-    VERSE_FULL = 3804 422 false "the verse has {bound} verses below it, which is the most";
+    VERSE_FULL = 3804 422 false "{bound} verses are the most: below one, or of an account's open chains";
     CHAIN_STEP_COUNT = 3805 422 false "a chain has from 1 to 3 steps, not {given}";
     CHAIN_CYCLE = 3806 422 false "step {given} does what step {bound} does already";
     CHAIN_STEP_FAILED = 3807 422 false "step {bound} failed with {given:code}; nothing of the chain was done";

@@ -3,6 +3,7 @@
 use super::record::Record;
 use crate::record;
 
+pub use super::chains::{ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, FlashBody};
 pub use super::detection::{CaseBody, DetectionBody, OwnerLinkBody, SlowedBody};
 pub use super::flow::RateClassBody;
 pub use super::governance::{ActionBody, ActionPayloadBody, ActionStateBody, OfferBody, ParameterBody};
@@ -353,6 +354,13 @@ event_kinds! {
     VerseResumePending = 0x0E05 VerseResumeBody;
     VerseResumed = 0x0E06 VerseResumeBody;
     VerseResolved = 0x0E07 VerseResolvedBody;
+    ChainOpened = 0x0E10 ChainBody;
+    ChainStepped = 0x0E11 ChainStepBody;
+    ChainCharged = 0x0E12 ChainChargeBody;
+    ChainUnwound = 0x0E13 ChainStepBody;
+    ChainClosed = 0x0E14 ChainEndBody;
+    FlashBorrowed = 0x0E15 FlashBody;
+    FlashRepaid = 0x0E16 FlashBody;
     VaultDeposited = 0x0D01 VaultDepositBody;
     VaultExitQueued = 0x0D02 VaultExitBody;
     VaultExitServed = 0x0D03 VaultPaidBody;

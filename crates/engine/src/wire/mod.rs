@@ -1,5 +1,6 @@
 //! The vocabulary: what crosses the engine's border, byte for byte.
 
+pub mod chains;
 pub mod command;
 mod detection;
 pub mod error;

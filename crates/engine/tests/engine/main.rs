@@ -10,6 +10,7 @@ mod batch;
 mod brackets;
 mod breaker_rules;
 mod breakers;
+mod chains;
 mod conditional;
 mod continuation;
 mod coverage;

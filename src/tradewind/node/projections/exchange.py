@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
+from tradewind.node.projections.chains import ChainsView
 from tradewind.node.projections.claims import ClaimsView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.duties import DutiesView
@@ -53,6 +54,7 @@ class ExchangeViews(Projections):
         self.venues = VenuesView()
         self.resolutions = ResolutionsView()
         self.verses = VersesView()
+        self.chains = ChainsView()
         super().__init__(
             [
                 self.assets,
@@ -79,5 +81,6 @@ class ExchangeViews(Projections):
                 self.venues,
                 self.resolutions,
                 self.verses,
+                self.chains,
             ]
         )

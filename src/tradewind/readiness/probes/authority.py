@@ -132,6 +132,8 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "AddLiquidity": None,
     "RemoveLiquidity": None,
     "CollectLiquidity": None,
+    "OpenChain": None,
+    "CloseChain": None,
     "MintSet": None,
     "MergeSet": None,
     "Redeem": None,

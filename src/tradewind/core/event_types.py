@@ -2528,6 +2528,9 @@ class VerseResolved(Event, frozen=True, gc=False):
 
     verse: int
     markets: int
+    postings: tuple[Posting, ...]
+
+
 class ChainOpened(Event, frozen=True, gc=False):
     """CHAIN_OPENED."""
 

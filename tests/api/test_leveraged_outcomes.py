@@ -86,10 +86,31 @@ async def test_what_is_refused_changes_nothing(world: PoolWorld) -> None:
         (opening(name, quantity="500000"), "UTILISATION_CAP"),
         (opening(name, quantity="30000"), "EXPOSURE_LIMIT"),
         (opening(name, max_price="0.499"), "SLIPPAGE_EXCEEDED"),
-        (opening(three, side="short"), "INVALID_OUTCOME_COUNT"),
+        (opening(three, side="short"), "NO_LIQUIDITY"),
         (opening(name, outcome=2), "INVALID_OUTCOME"),
     ):
         await world.refused("/leveraged/open", body, code)
+
+
+async def test_a_short_of_three_outcomes_holds_the_others_and_buys_its_outcome_back(world: PoolWorld) -> None:
+    name = await made(world, 3)
+    for outcome in (1, 2):
+        for account, side, price in (("bob", "sell", "0.26"), ("carol", "buy", "0.25")):
+            body = {"account": account, "market": name, "outcome": outcome, "side": side}
+            await world.api.done("/orders", body | {"price": price, "quantity": "100"})
+    short = opening(name, side="short", leverage="3", max_price="0.51")
+    position = (await world.api.done("/leveraged/open", short))["effect"]["position"]
+    assert (position["quantity"], position["side"], position["outcome"]) == ("1000", "short", 0)
+    debt = Decimal(position["debt"])
+    assert Decimal(340) <= debt < Decimal(342)
+    live = world.api.views
+    [loan] = live.loans.open.values()
+    assert (loan.short, loan.shares) == (True, 1_000_000_000)
+    close = {"account": "alice", "market": name, "outcome": 0, "side": "short", "limit": "0.5"}
+    await world.refused("/leveraged/close", close | {"side": "long"}, "POSITION_NOT_FOUND")
+    done = await world.api.done("/leveraged/close", close)
+    assert done["effect"] == {"position": None, "left": "0"}
+    assert live.ledger.system_line(0x84, 0, 0) == 0
 
 
 async def test_views_rebuilt_from_the_log_hold_the_same_loans(world: PoolWorld, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 
 mod bonds;
 mod book;
+mod bridges;
 mod chains;
 mod counts;
 mod fault;
@@ -425,7 +426,8 @@ impl Auditor {
             | EventKind::LoanCharged
             | EventKind::InterestIndexMoved
             | EventKind::LoanLiquidated
-            | EventKind::LoanLossCovered => self.check_loans(kind, event, postings)?,
+            | EventKind::LoanLossCovered
+            | EventKind::LoanBridged => self.check_loans(kind, event, postings)?,
             EventKind::OutcomeMarked | EventKind::OutcomeMarksSet => {
                 check_own_lines(event, postings)?;
                 self.check_marks(kind, event)?;

@@ -407,6 +407,7 @@ impl<B: Book> State<B> {
                 };
                 market.kind == crate::market::kind::OUTCOME
                     && loan.outcome < market.outcome_count
+                    && (!loan.short || market.outcome_count > 2)
                     && self.accounts.list.get(account as usize).is_some_and(owes)
                     && self.accounts.balance(account, pledge, market.quote, line::LOAN) == -loan.debt
             });

@@ -32,9 +32,10 @@ SIDES: Final = {"long": 0, "short": 1}
 
 
 class OpenLeveraged(Request, kw_only=True):
-    """Borrows from the vault to buy an outcome (long), or of two the other one (short), and pledges it.
+    """Borrows from the vault to buy an outcome (long) or all others (short), and pledges it.
 
-    `quantity` contracts at `max_price` or better, all or nothing. `leverage` in steps of 0.01.
+    `quantity` contracts at `max_price` (short: for one of each other outcome) or better, all or nothing.
+    `leverage` in steps of 0.01.
     """
 
     account: str = "trader"
@@ -121,6 +122,7 @@ class LoanReads:
             "pledge": loan.pledge,
             "outcome": loan.outcome,
             "name": outcome_name(market, loan.outcome),
+            "side": "short" if loan.short else "long",
             "quantity": amount_text(loan.shares),
             "debt": amount_text(loan.debt),
             "bankruptcy_price": contract_price(bankruptcy),
@@ -180,8 +182,10 @@ class LoanDesk:
         owner = self._desk._owner(one.account, one.sub)
         done = await self._desk._send(name, one, None, **owner, market=market.handle, **place, **fields)
         account = self._desk.directory.account(one.account).account
-        held = place["outcome"] if place["side"] == 0 else 1 - place["outcome"]
-        loan = self._desk.views.loans.find(account, one.sub, market.handle, held)
+        held, short = place["outcome"], place["side"] == SIDES["short"]
+        if short and market.market.outcome_count == 2:
+            held, short = 1 - held, False
+        loan = self._desk.views.loans.find(account, one.sub, market.handle, held, short)
         done.effect = {"position": None if loan is None else self._reads.row(loan)}
         return done
 

@@ -15,11 +15,9 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 position = App(name="position", help="Positions: list, health, simulate, open, close, repay, margin.")
 Sub = Annotated[int, Parameter(help="sub-account")]
 Outcome = Annotated[str, Parameter(help="outcome: yes or no of two, else its number")]
-Direction = Annotated[
-    Literal["long", "short"], Parameter(help="long buys the outcome; short, of two, the other")
-]
-LEVERAGED = ["symbol", "sub", "outcome", "name", "quantity", "debt", "bankruptcy_price", "liquidation_price",
-             "maintenance_pct", "liquidations"]  # fmt: skip
+Direction = Annotated[Literal["long", "short"], Parameter(help="long buys the outcome; short all the others")]
+LEVERAGED = ["symbol", "sub", "side", "outcome", "name", "quantity", "debt", "bankruptcy_price",
+             "liquidation_price", "maintenance_pct", "liquidations"]  # fmt: skip
 COLUMNS = ["sub", "symbol", "side", "quantity", "entry", "mark", "unrealised", "maintenance margin",
            "liquidation price", "leverage", "adl quintile"]  # fmt: skip
 HEALTH = ["equity", "equity_for_new_risk", "initial_margin", "maintenance_margin", "free_collateral", "ratio",
@@ -136,7 +134,9 @@ def open_position(
     *,
     outcome: Outcome,
     leverage: Annotated[str, Parameter(help="such as 5 or 2.5")],
-    max_price: Annotated[str, Parameter(help="most to pay for a contract")],
+    max_price: Annotated[
+        str, Parameter(help="most to pay for a contract, of a short for one of each other outcome")
+    ],
     side: Direction = "long",
     sub: Sub = 0,
     client_key: ClientKey = None,

@@ -955,6 +955,7 @@ class LoanOpened(Event, frozen=True, gc=False):
 
     outcome: int
     owner_sub: int
+    short: int
     leverage_e2: int
     lots: int
     price: int
@@ -1055,6 +1056,19 @@ class OutcomeMarksSet(Event, frozen=True, gc=False):
     sum: int
     outcomes: int
     feed_state: int
+    postings: tuple[Posting, ...]
+
+
+class LoanBridged(Event, frozen=True, gc=False):
+    """LOAN_BRIDGED."""
+
+    outcome: int
+    owner_sub: int
+    opens: int
+    lots: int
+    price: int
+    amount: int
+    debt: int
     postings: tuple[Posting, ...]
 
 
@@ -2737,6 +2751,7 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0425: LoanLossCovered,
     0x0426: OutcomeMarked,
     0x0427: OutcomeMarksSet,
+    0x0428: LoanBridged,
     0x0501: PoolCreated,
     0x0502: AmmSwapped,
     0x0503: LiquidityAdded,

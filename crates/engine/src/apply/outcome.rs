@@ -28,7 +28,7 @@ impl<B: Book> Engine<B> {
         if market.status != status::ACTIVE {
             return reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(market.status));
         }
-        let (quote, outcomes) = (market.quote, market.outcome_count);
+        let quote = market.quote;
         let amount = set_amount(market, request.lots)?;
         if self.state.claims.len() >= CLAIMS_ROOM {
             return reject(Code::CAPACITY_EXCEEDED, CLAIMS_ROOM as i64, self.state.claims.len() as i64);
@@ -41,16 +41,33 @@ impl<B: Book> Engine<B> {
         if amount > MAX_BALANCE - sets {
             return reject(Code::INVALID_SIZE, MAX_BALANCE - sets, amount);
         }
-        self.post_sets((context.account, command.sub), request.market, quote, amount, output);
-        let subject =
-            Subject { account: context.account, sub: command.sub, ..Subject::market(request.market) };
-        let body = SetBody { lots: request.lots, amount, sets: sets + amount };
-        output.emit(command, EventKind::SetMinted, subject, &body);
-        for outcome in 0..outcomes {
-            self.move_claims(command, &subject, outcome, (amount, 0), claims_cause::MINT, output);
-        }
-        self.after_collateral(command, context.account, command.sub, output);
+        self.make_sets(command, (context.account, command.sub), request.market, request.lots, output);
         Ok(0)
+    }
+
+    /// Turns money of a sub-account into complete sets (negative: back), which were checked.
+    pub(super) fn make_sets(
+        &mut self,
+        command: &Command,
+        owner: (u32, u8),
+        handle: u32,
+        lots: i64,
+        output: &mut Output,
+    ) {
+        let market = &self.state.markets.list[handle as usize];
+        let (quote, outcomes, amount) = (market.quote, market.outcome_count, lots * market.lot_size);
+        let sets = self.state.claims.supply(handle, 0) + amount;
+        self.post_sets(owner, handle, quote, amount, output);
+        let subject = Subject { account: owner.0, sub: owner.1, ..Subject::market(handle) };
+        let (kind, cause) = match lots > 0 {
+            true => (EventKind::SetMinted, claims_cause::MINT),
+            false => (EventKind::SetMerged, claims_cause::MERGE),
+        };
+        output.emit(command, kind, subject, &SetBody { lots: lots.abs(), amount: amount.abs(), sets });
+        for outcome in 0..outcomes {
+            self.move_claims(command, &subject, outcome, (amount, 0), cause, output);
+        }
+        self.after_collateral(command, owner.0, owner.1, output);
     }
 
     /// 0602: gives back one claim on every outcome for the micro-quote that backs them.
@@ -69,23 +86,14 @@ impl<B: Book> Engine<B> {
         if !(status::ACTIVE..status::SETTLED).contains(&market.status) {
             return reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(market.status));
         }
-        let (quote, outcomes) = (market.quote, market.outcome_count);
+        let outcomes = market.outcome_count;
         let amount = set_amount(market, request.lots)?;
         let owned = |outcome| self.state.claims.free(context.account, command.sub, request.market, outcome);
         let complete = (0..outcomes).map(owned).min().unwrap_or(0);
         if amount > complete {
             return reject(Code::SET_INCOMPLETE, complete, amount);
         }
-        let sets = self.state.claims.supply(request.market, 0);
-        self.post_sets((context.account, command.sub), request.market, quote, -amount, output);
-        let subject =
-            Subject { account: context.account, sub: command.sub, ..Subject::market(request.market) };
-        let body = SetBody { lots: request.lots, amount, sets: sets - amount };
-        output.emit(command, EventKind::SetMerged, subject, &body);
-        for outcome in 0..outcomes {
-            self.move_claims(command, &subject, outcome, (-amount, 0), claims_cause::MERGE, output);
-        }
-        self.after_collateral(command, context.account, command.sub, output);
+        self.make_sets(command, (context.account, command.sub), request.market, -request.lots, output);
         Ok(0)
     }
 

@@ -15,8 +15,8 @@ use crate::wire::event::{
     LoanMovedBody, Posting,
 };
 
-const LOAN: u8 = 4;
-const VAULT_LOANS: u8 = 0x84;
+pub(super) const LOAN: u8 = 4;
+pub(super) const VAULT_LOANS: u8 = 0x84;
 const FIRST_PLEDGE: u8 = 128;
 const PPM: i128 = 1_000_000;
 const INDEX_ONE: i128 = 1_000_000_000_000_000_000;
@@ -29,15 +29,28 @@ const INSURANCE_LIMIT: i64 = 1_000_000_000_000;
 
 /// A position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Loan {
-    sub: u8,
-    outcome: u8,
-    taken: bool,
-    market: u32,
-    debt: i64,
+pub(super) struct Loan {
+    pub(super) sub: u8,
+    pub(super) outcome: u8,
+    /// It holds every other outcome.
+    pub(super) short: bool,
+    pub(super) taken: bool,
+    pub(super) market: u32,
+    pub(super) debt: i64,
+    /// Lots of a short that opens, and the least for its outcome: a bridge follows.
+    pub(super) opening: Option<(i64, i64)>,
+    /// Lots of a bridge, and the debt that there must be at most behind it.
+    pub(super) bridge: Option<(i64, i64)>,
     /// Claims when its money was shared out last.
-    shares: i64,
-    index_e18: i128,
+    pub(super) shares: i64,
+    pub(super) index_e18: i128,
+}
+
+impl Loan {
+    /// Whether its claims are paid when an outcome wins.
+    const fn pays(&self, winner: u8) -> bool {
+        (winner == self.outcome) != self.short
+    }
 }
 
 /// All of them.
@@ -109,6 +122,7 @@ impl Auditor {
             EventKind::LoanMoved => self.loan_moved(event, postings)?,
             EventKind::LoanCharged => self.loan_charged(event, postings)?,
             EventKind::LoanLiquidated => self.loan_liquidated(event, postings)?,
+            EventKind::LoanBridged => self.loan_bridged(event, postings)?,
             _ => self.loan_loss_covered(event, postings)?,
         }
         self.check_pledge(event)
@@ -129,11 +143,28 @@ impl Auditor {
         Ok(())
     }
 
-    fn loan_at(&self, event: &Event) -> Check<Loan> {
+    pub(super) fn loan_at(&self, event: &Event) -> Check<Loan> {
         let found = self.loans.list.get(&(event.account, event.sub)).copied();
         found.filter(|loan| loan.market == event.market).ok_or_else(|| {
             fault("I26", format_args!("pledge {} of account {} is no position", event.sub, event.account))
         })
+    }
+
+    /// Claims of a position: of its outcome, or of a short what it has of each other one at least.
+    pub(super) fn pledged(&self, event: &Event, loan: &Loan) -> Check<i64> {
+        let of = |outcome| {
+            let (free, held) = self.claim(event.account, event.sub, event.market, outcome);
+            free + held
+        };
+        if !loan.short {
+            return Ok(of(loan.outcome));
+        }
+        let others = (0..self.market(event.market)?.outcome_count).filter(|&outcome| outcome != loan.outcome);
+        Ok(others.map(of).min().unwrap_or(0))
+    }
+
+    pub(super) fn set_loan(&mut self, event: &Event, loan: Loan) {
+        self.loans.list.insert((event.account, event.sub), loan);
     }
 
     fn nav(&self, asset: u16) -> i64 {
@@ -142,22 +173,15 @@ impl Auditor {
 
     /// Σ over markets of what an account's debts can come to when the outcome wins that spares least.
     fn exposed(&self, account: u32) -> i128 {
-        let mut by_market: BTreeMap<u32, BTreeMap<u8, i128>> = BTreeMap::new();
+        let mut by_market: BTreeMap<u32, Vec<i128>> = BTreeMap::new();
         for (_, loan) in self.loans.list.range((account, 0)..=(account, u8::MAX)) {
-            *by_market.entry(loan.market).or_default().entry(loan.outcome).or_insert(0) +=
-                i128::from(loan.debt);
-        }
-        let lost = |(market, legs): (u32, BTreeMap<u8, i128>)| {
-            let all: i128 = legs.values().sum();
-            let spared = legs.values().min().copied().unwrap_or(0);
-            let outcomes = self.markets[market as usize].outcome_count;
-            if legs.len() < usize::from(outcomes) {
-                all
-            } else {
-                all - spared
+            let outcomes = usize::from(self.markets[loan.market as usize].outcome_count);
+            let lost = by_market.entry(loan.market).or_insert_with(|| vec![0; outcomes]);
+            for (winner, lost) in (0..).zip(lost) {
+                *lost += if loan.pays(winner) { 0 } else { i128::from(loan.debt) };
             }
-        };
-        by_market.into_iter().map(lost).sum()
+        }
+        by_market.values().map(|lost| lost.iter().copied().max().unwrap_or(0)).sum()
     }
 
     fn loan_opened(&mut self, event: &Event, postings: &[Posting]) -> Check {
@@ -175,6 +199,7 @@ impl Auditor {
         self.collect_fees(quote, -body.loan);
         let sound = market.kind == OUTCOME
             && body.outcome < market.outcome_count
+            && (body.short == 0 || body.short == 1 && market.outcome_count > 2)
             && body.owner_sub < FIRST_PLEDGE
             && self.values.settlement() == Some(quote);
         ensure!(sound, "I26", "market {} lends for outcome {}", event.market, body.outcome);
@@ -182,6 +207,7 @@ impl Auditor {
         let fresh = Loan {
             sub: body.owner_sub,
             outcome: body.outcome,
+            short: body.short == 1,
             market: event.market,
             index_e18,
             ..Loan::default()
@@ -191,9 +217,11 @@ impl Auditor {
             // Nothing was owed, so that no event told of interest.
             loan.index_e18 = index_e18;
         }
-        let same = (loan.sub, loan.outcome, loan.market, loan.taken, loan.index_e18)
-            == (body.owner_sub, body.outcome, event.market, false, index_e18);
+        let same = (loan.sub, loan.outcome, loan.short, loan.market, loan.taken, loan.index_e18)
+            == (body.owner_sub, body.outcome, body.short == 1, event.market, false, index_e18)
+            && loan.bridge.is_none();
         loan.debt += body.loan;
+        loan.opening = loan.short.then_some((body.lots, market.payout_ticks() - body.price));
         let debt = loan.debt;
         ensure!(same && debt == body.debt, "I26", "a loan adds to another position, or to {debt}");
         self.check_loan_risk(event, &body)
@@ -225,11 +253,12 @@ impl Auditor {
             body.leverage_e2
         );
         let w = ramp(self.time_ns, market.settle_time_ns);
-        let held = self.claim(event.account, event.sub, event.market, body.outcome).0 / market.lot_size;
+        let loan = self.loan_at(event)?;
+        let held = self.pledged(event, &loan)? / market.lot_size;
         let marked = market.value(body.mark, held + body.lots)?;
         let needed = self.loans.margin(marked, cap_e2, w, 2 * PPM);
         let equity = i128::from(marked) - i128::from(body.debt);
-        self.check_mark(event, body.outcome, body.mark, true)?;
+        self.check_mark(event, (body.outcome, loan.short), body.mark, true)?;
         ensure!(
             w > 0 && body.mark > 0 && equity >= needed && i128::from(body.initial_margin) >= needed,
             "I09",
@@ -260,11 +289,11 @@ impl Auditor {
         check_movements("I24", movements, postings)?;
         self.collect_fees(quote, body.repaid + insurance);
         let debt = loan.debt - body.repaid;
-        let (free, held) = self.claim(account, pledge, event.market, loan.outcome);
+        let held = self.pledged(event, &loan)?;
         let left = self.ledger.line(account, pledge, quote, FREE);
-        let closed = debt == 0 && free + held == 0;
+        let closed = debt == 0 && held == 0;
         ensure!(
-            (body.debt, body.shares, body.closed) == (debt, free + held, u8::from(closed && !from_owner))
+            (body.debt, body.shares, body.closed) == (debt, held, u8::from(closed && !from_owner))
                 && body.paid_in == paid_in
                 && body.repaid >= 0
                 && (body.returned == 0 || body.returned > 0 && debt == 0)
@@ -272,6 +301,8 @@ impl Auditor {
             "I24",
             "pledge {pledge} of account {account} pays {body:?} with {debt} owed and {left} kept"
         );
+        self.check_bridged(event, &loan, debt)?;
+        let loan = Loan { bridge: None, ..loan };
         match body.closed {
             1 => self.loans.list.remove(&(account, pledge)),
             _ => self.loans.list.insert((account, pledge), Loan { debt, shares: body.shares, ..loan }),
@@ -329,7 +360,8 @@ impl Auditor {
             (0, 0, quote, VAULT_LOANS, body.interest),
         ];
         check_movements("I24", movements, postings)?;
-        let changed = Loan { debt: body.debt, index_e18: index, ..loan };
+        let bridge = loan.bridge.map(|(lots, most)| (lots, most + body.interest));
+        let changed = Loan { debt: body.debt, index_e18: index, bridge, ..loan };
         self.loans.list.insert((event.account, event.sub), changed);
         Ok(())
     }
@@ -340,14 +372,13 @@ impl Auditor {
         let body: LoanLiquidatedBody = event.body_as();
         let loan = self.loan_at(event)?;
         let market = *self.market(event.market)?;
-        let shares = self.claim(event.account, event.sub, event.market, loan.outcome).0;
-        let lots = shares / market.lot_size;
+        let lots = self.pledged(event, &loan)? / market.lot_size;
         let w = ramp(self.time_ns, market.settle_time_ns);
         let value = market.value(body.mark, lots)?;
         let needed = self.loans.margin(value, tier_e2(market.outcome_count), w, 2 * PPM - w);
         let equity = i128::from(value) - i128::from(loan.debt)
             + i128::from(self.ledger.line(event.account, event.sub, market.quote, FREE));
-        self.check_mark(event, loan.outcome, body.mark, false)?;
+        self.check_mark(event, (loan.outcome, loan.short), body.mark, false)?;
         ensure!(
             (body.lots_held, body.value, body.debt) == (lots, value, loan.debt)
                 && (i128::from(body.ramp_ppm), i128::from(body.maintenance)) == (w, needed)
@@ -389,18 +420,18 @@ impl Auditor {
         let pool = self.ledger.line(0, 0, quote, LIQUIDATION_FEES);
         let fund = self.ledger.line(0, 0, quote, INSURANCE) + insurance;
         let allowed = (fund / 5).min(INSURANCE_LIMIT).min(fund - 1).max(0);
-        let (free, held) = self.claim(event.account, event.sub, event.market, loan.outcome);
+        let held = self.pledged(event, &loan)?;
         let sound = match body.taken {
             0 => {
                 let claim = loan.debt - fees;
-                free + held == 0
+                held == 0
                     && (pool == 0 || insurance + vault == 0)
                     && insurance == allowed.min(claim - hundredth(claim))
             }
             _ => {
                 let market = self.market(event.market)?;
-                let worth = market.value(body.mark, (free + held) / market.lot_size)?;
-                vault == hundredth((loan.debt - worth).max(0) - fees) && free + held > 0
+                let worth = market.value(body.mark, held / market.lot_size)?;
+                vault == hundredth((loan.debt - worth).max(0) - fees) && held > 0
             }
         };
         ensure!(
@@ -431,7 +462,7 @@ impl Auditor {
         let mut lost = vec![0_i128; usize::from(outcomes)];
         for loan in self.loans.list.values().filter(|loan| loan.market == market) {
             for (winner, lost) in lost.iter_mut().enumerate() {
-                let value = if winner == usize::from(loan.outcome) { loan.shares } else { 0 };
+                let value = if loan.pays(winner as u8) { loan.shares } else { 0 };
                 *lost += i128::from(loan.debt - value).max(0);
             }
         }
@@ -475,8 +506,11 @@ impl Auditor {
         self.loans.index_e18 = engine.state.vault.loans.index_e18;
         self.loans.jump_ppm = engine.state.governance.jump_minimum_ppm();
         for (place, loan) in engine.state.vault.loans.iter() {
-            let &crate::outcome::Loan { sub, outcome, taken, market, debt, shares, index_e18, .. } = loan;
-            self.loans.list.insert(place, Loan { sub, outcome, taken, market, debt, shares, index_e18 });
+            let &crate::outcome::Loan { sub, outcome, short, taken, market, debt, shares, index_e18, .. } =
+                loan;
+            let known =
+                Loan { sub, outcome, short, taken, market, debt, shares, index_e18, ..Loan::default() };
+            self.loans.list.insert(place, known);
         }
     }
 }

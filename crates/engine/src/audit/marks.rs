@@ -104,7 +104,13 @@ impl Auditor {
     }
 
     /// A loan or a sale of a position stands on the mark that was told last; a new loan on one that is not held.
-    pub(super) fn check_mark(&self, event: &Event, outcome: u8, mark: i64, opens: bool) -> Check {
+    pub(super) fn check_mark(
+        &self,
+        event: &Event,
+        (outcome, short): (u8, bool),
+        mark: i64,
+        opens: bool,
+    ) -> Check {
         let market = self.market(event.market)?;
         let told = self.marks.markets.get(&event.market);
         let told = told.ok_or_else(|| fault("I08", format_args!("market {} has no marks", event.market)))?;
@@ -112,6 +118,8 @@ impl Auditor {
             (2, 1) => told.marks.get(&0).map_or(0, |mark| market.payout_ticks() - mark.0),
             _ => told.marks.get(&outcome).map_or(0, |mark| mark.0),
         };
+        // All outcomes but one are what that one is not of the payout.
+        let own = if short && own > 0 { market.payout_ticks() - own } else { own };
         ensure!(
             own == mark && mark > 0 && !told.open && (!opens || told.state == VALID),
             "I08",

@@ -31,6 +31,8 @@ pub struct Loan {
     /// Sub-account that its owner opened it from, and gets back what is left.
     pub sub: u8,
     pub outcome: u8,
+    /// It holds every outcome but this one; only of more than two (P4.6.1).
+    pub short: bool,
     /// Insurance owns it: no debt is left, and what it pays is insurance's.
     pub taken: bool,
     pub market: u32,
@@ -46,7 +48,19 @@ pub struct Loan {
     pub since_ns: i64,
 }
 
+/// What a position holds of a market: an outcome, or, with this bit, all but it.
+pub const SHORT: u8 = 0x80;
+
 impl Loan {
+    /// What it holds.
+    pub const fn place(&self) -> u8 {
+        if self.short {
+            self.outcome | SHORT
+        } else {
+            self.outcome
+        }
+    }
+
     /// Debt per micro-share: larger is nearer to liquidation. Debt without claims comes first.
     fn weight(&self) -> u128 {
         match self.shares {
@@ -68,6 +82,15 @@ impl Loan {
 }
 
 type Rank = (u128, i64, u32, u8);
+
+/// Whether a place of a market is paid when an outcome wins.
+const fn pays(place: u8, winner: u8) -> bool {
+    if place & SHORT == 0 {
+        place == winner
+    } else {
+        place & !SHORT != winner
+    }
+}
 
 /// The positions that hold one outcome of one market.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,10 +159,9 @@ impl Loans {
         self.list.range((account, 0)..=(account, u8::MAX)).map(|(&(_, pledge), loan)| (pledge, loan))
     }
 
-    /// The position of a sub-account in an outcome.
-    pub fn find(&self, account: u32, sub: u8, market: u32, outcome: u8) -> Option<Pledge> {
-        let same =
-            |loan: &Loan| (loan.sub, loan.market, loan.outcome) == (sub, market, outcome) && !loan.taken;
+    /// The position of a sub-account in a place of a market: see [`Loan::place`].
+    pub fn find(&self, account: u32, sub: u8, market: u32, place: u8) -> Option<Pledge> {
+        let same = |loan: &Loan| (loan.sub, loan.market, loan.place()) == (sub, market, place) && !loan.taken;
         self.of_account(account).find(|(_, loan)| same(loan)).map(|(pledge, _)| (account, pledge))
     }
 
@@ -148,11 +170,11 @@ impl Loans {
         (FIRST_PLEDGE..=u8::MAX).find(|&pledge| !self.list.contains_key(&(account, pledge)))
     }
 
-    pub fn leg(&self, market: u32, outcome: u8) -> Option<&Leg> {
-        self.legs.get(&(market, outcome))
+    pub fn leg(&self, market: u32, place: u8) -> Option<&Leg> {
+        self.legs.get(&(market, place))
     }
 
-    /// Outcomes of a market that positions hold, ascending.
+    /// What positions of a market hold, ascending: outcomes, then all but one. See [`Loan::place`].
     pub fn outcomes(&self, market: u32) -> impl Iterator<Item = (u8, &Leg)> {
         self.legs.range((market, 0)..=(market, u8::MAX)).map(|(&(_, outcome), leg)| (outcome, leg))
     }
@@ -180,9 +202,10 @@ impl Loans {
             self.count(pledge, &loan, true);
         }
         // Not before: a market keeps its marks while its only position changes.
-        if let Some(Loan { market, outcome, .. }) = old {
-            if self.legs.get(&(market, outcome)).is_some_and(Leg::is_empty) {
-                self.legs.remove(&(market, outcome));
+        if let Some(Loan { market, .. }) = old {
+            let place = (market, old.unwrap_or_default().place());
+            if self.legs.get(&place).is_some_and(Leg::is_empty) {
+                self.legs.remove(&place);
                 if self.outcomes(market).next().is_none() {
                     self.marks.remove(&market);
                 }
@@ -191,7 +214,7 @@ impl Loans {
     }
 
     fn count(&mut self, pledge: Pledge, loan: &Loan, adds: bool) {
-        let place = (loan.market, loan.outcome);
+        let place = (loan.market, loan.place());
         let leg = self.legs.entry(place).or_default();
         if adds {
             leg.debt += loan.debt;
@@ -207,14 +230,13 @@ impl Loans {
     /// `max_k Σ max(0, debt − value_k)` of a market with so many outcomes (P9.1). What its pledges have in money is not
     /// counted: it is there only while an order runs.
     pub fn worst_case(&self, market: u32, outcome_count: u8) -> i64 {
-        let all: i64 = self.outcomes(market).map(|(_, leg)| leg.debt).sum();
-        // Of the outcome that wins only the excess is lost, of every other one the debt.
-        let spared = self.outcomes(market).map(|(_, leg)| leg.debt - leg.excess);
-        let spared = match self.outcomes(market).count() < usize::from(outcome_count) {
-            true => 0,
-            false => spared.min().unwrap_or(0),
+        let legs = || self.outcomes(market);
+        let all: i64 = legs().map(|(_, leg)| leg.debt).sum();
+        // Of what wins only the excess is lost, of everything else the debt.
+        let spared = |winner| {
+            legs().filter(|leg| pays(leg.0, winner)).map(|(_, leg)| leg.debt - leg.excess).sum::<i64>()
         };
-        all - spared.min(all)
+        all - (0..outcome_count).map(spared).min().unwrap_or(0).min(all)
     }
 
     /// What an account's loans can cost the vault at worst, with `more` debt on an outcome: in each market over the
@@ -222,27 +244,20 @@ impl Loans {
     pub fn exposure(
         &self,
         account: u32,
-        (market, outcome, more): (u32, u8, i64),
+        (market, place, more): (u32, u8, i64),
         outcome_count: impl Fn(u32) -> u8,
     ) -> i64 {
-        let mut legs: BTreeMap<(u32, u8), i64> = BTreeMap::new();
-        legs.insert((market, outcome), more);
+        let mut markets: BTreeMap<u32, Vec<(u8, i64)>> = BTreeMap::new();
+        markets.insert(market, vec![(place, more)]);
         for (_, loan) in self.of_account(account) {
-            *legs.entry((loan.market, loan.outcome)).or_insert(0) += loan.debt;
+            markets.entry(loan.market).or_default().push((loan.place(), loan.debt));
         }
-        let mut markets: BTreeMap<u32, (i64, i64, usize)> = BTreeMap::new();
-        for ((market, _), debt) in legs {
-            let (sum, least, count) = markets.entry(market).or_insert((0, i64::MAX, 0));
-            (*sum, *least, *count) = (sum.saturating_add(debt), (*least).min(debt), *count + 1);
-        }
-        let lost = markets.into_iter().map(|(market, (sum, least, count))| {
-            if count < usize::from(outcome_count(market)) {
-                sum
-            } else {
-                sum - least
-            }
-        });
-        lost.fold(0, i64::saturating_add)
+        let lost = |market: u32, legs: &[(u8, i64)]| {
+            let if_wins =
+                |winner| legs.iter().filter(|leg| !pays(leg.0, winner)).map(|leg| leg.1).sum::<i64>();
+            (0..outcome_count(market)).map(if_wins).max().unwrap_or(0)
+        };
+        markets.iter().map(|(&market, legs)| lost(market, legs)).fold(0, i64::saturating_add)
     }
 
     /// Interest is charged in ascending order; the loans that come next, behind the last one that was.
@@ -306,7 +321,7 @@ impl Loans {
         for (&(account, pledge), loan) in &self.list {
             writer.u32(account);
             writer.u32(loan.market);
-            writer.raw(&[pledge, loan.sub, loan.outcome, u8::from(loan.taken)]);
+            writer.raw(&[pledge, loan.sub, loan.place(), u8::from(loan.taken)]);
             [loan.debt, loan.shares, loan.wait_ns, loan.since_ns]
                 .into_iter()
                 .for_each(|value| writer.i64(value));
@@ -339,12 +354,14 @@ impl Loans {
         loans.charged = charging.then_some(charged);
         for _ in 0..reader.len(60)? {
             let (account, market) = (reader.u32()?, reader.u32()?);
-            let [pledge, sub, outcome, taken] = reader.array()?;
+            let [pledge, sub, place, taken] = reader.array()?;
+            let (outcome, short) = (place & !SHORT, place & SHORT != 0);
             let (debt, shares, wait_ns, since_ns) =
                 (reader.i64()?, reader.i64()?, reader.i64()?, reader.i64()?);
             let taken = taken == 1;
             let index_e18 = read_wide(reader)?;
-            let loan = Loan { sub, outcome, taken, market, debt, shares, index_e18, wait_ns, since_ns };
+            let loan =
+                Loan { sub, outcome, short, taken, market, debt, shares, index_e18, wait_ns, since_ns };
             let in_domain = |amount: i64| (0..=MAX_BALANCE).contains(&amount);
             let sound = pledge >= FIRST_PLEDGE && sub < FIRST_PLEDGE && outcome < MAX_OUTCOMES;
             if !sound || !in_domain(debt) || !in_domain(shares) || loans.list.len() >= MAX_LOANS {
@@ -435,6 +452,26 @@ mod tests {
         assert_eq!(loans.worst_case(4, 2), 30);
         loans.put((1, 129), None);
         assert_eq!((loans.worst_case(4, 2), loans.leg(4, 1)), (0, None));
+    }
+
+    #[test]
+    fn p9_1_a_short_loses_when_its_outcome_wins_and_is_paid_when_another_does() {
+        let mut loans = Loans::default();
+        let short = |outcome, debt, shares| Loan { short: true, ..loan(4, outcome, debt, shares) };
+        loans.put((1, 128), Some(short(0, 60, 100)));
+        loans.put((1, 129), Some(loan(4, 1, 30, 100)));
+        // Outcome 0 takes both, outcome 1 none, outcome 2 the long.
+        assert_eq!((loans.worst_case(4, 3), loans.exposure(1, (4, 0, 0), |_| 3)), (90, 90));
+        loans.put((2, 128), Some(short(1, 80, 70)));
+        // With 10 that the claims of the third cannot pay: outcome 0 takes 60 + 30 + 10, outcome 1 takes 80.
+        assert_eq!(loans.worst_case(4, 3), 100);
+        loans.put((1, 129), None);
+        assert_eq!((loans.worst_case(4, 3), loans.exposure(1, (4, 1 | SHORT, 70), |_| 3)), (80, 70));
+        assert_eq!((loans.find(1, 0, 4, SHORT), loans.find(1, 0, 4, 0)), (Some((1, 128)), None));
+        let mut writer = Writer::default();
+        loans.encode(&mut writer);
+        let read = Loans::decode(&mut Reader::new(&writer.bytes)).expect("sound");
+        assert_eq!((read.legs, read.list), (loans.legs, loans.list));
     }
 
     #[test]

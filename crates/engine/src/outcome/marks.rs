@@ -8,6 +8,7 @@
 use crate::codec::{Reader, Writer};
 use crate::limits::MAX_OUTCOMES;
 use crate::oracle::state;
+use crate::outcome::loans::SHORT;
 use crate::perp::mark::{credit_ns, median, premium_e6, PREMIUM_SCALE};
 
 /// How far a mark moves within each [`STEP_NS`], of the payout (P4.7).
@@ -76,6 +77,16 @@ impl Marks {
     pub fn new(lines: usize, now_ns: i64) -> Self {
         let lines = vec![Line::default(); lines];
         Marks { lines, state: state::VALID, mark_ns: now_ns, seen_ns: now_ns, held_back: false }
+    }
+
+    /// The mark of what a position holds, in ticks: an outcome, or all but one, which are what that one is not of the
+    /// payout. 0 = unknown.
+    pub fn of_place(&self, place: u8, ticks: i64) -> i64 {
+        match (self.of(place & !SHORT, ticks), place & SHORT) {
+            (0, _) => 0,
+            (mark, 0) => mark,
+            (mark, _) => ticks - mark,
+        }
     }
 
     /// The mark of an outcome in ticks; 0 = unknown.

@@ -11,7 +11,7 @@ pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSetti
 pub use super::keepers::{
     KeeperBody, KeeperDutyBody, KeeperScoreBody, KeeperStakeBody, LargeActionBody, RewardBody, SlashBody,
 };
-pub use super::leverage::{OutcomeMarkBody, OutcomeMarksBody};
+pub use super::leverage::{LoanBridgedBody, OutcomeMarkBody, OutcomeMarksBody};
 pub use super::liquidation::{
     liquidation_end, loss_stage, AdlBody, BackstopBody, CascadeBody, FundBody, HealthBody,
     LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody, LossCoveredBody,
@@ -247,6 +247,7 @@ event_kinds! {
     LoanLossCovered = 0x0425 LoanLossBody;
     OutcomeMarked = 0x0426 OutcomeMarkBody;
     OutcomeMarksSet = 0x0427 OutcomeMarksBody;
+    LoanBridged = 0x0428 LoanBridgedBody;
     PoolCreated = 0x0501 PoolBody;
     AmmSwapped = 0x0502 SwapBody;
     LiquidityAdded = 0x0503 LiquidityBody;

@@ -1,4 +1,4 @@
-//! Bodies of what leveraged outcome positions stand on: the marks of a market's outcomes (P4.7).
+//! Bodies of leveraged outcome positions beside the loans themselves: marks of the outcomes (P4.7), bridges of shorts (P4.6.1).
 
 use crate::record;
 
@@ -16,6 +16,24 @@ record! {
         /// In 1e-6 ticks; 0 = none.
         index_e6: i64,
         premium_e6: i64,
+    }
+}
+
+record! {
+    /// The vault pays for complete sets of which a short sells one outcome, or for that outcome, which makes sets of what
+    /// it holds: sets and sale pay it back with the order. The header's sub-account is the pledge.
+    LoanBridgedBody: 40 {
+        outcome: u8,
+        owner_sub: u8,
+        /// 1: the sets are made now and the outcome is sold; 0: it is bought back.
+        opens: u8,
+        reserved: u8,
+        reserved2: u32,
+        lots: i64,
+        /// In ticks: the least for the outcome, or the most.
+        price: i64,
+        amount: i64,
+        debt: i64,
     }
 }
 

@@ -31,14 +31,15 @@ record! {
 record! {
     /// A loan for a purchase. The header's sub-account is the pledge.
     LoanBody: 64 {
-        /// What is bought.
+        /// What is bought, or, of more than two, what a short has none of: it holds all the others.
         outcome: u8,
         /// Sub-account that pays the margin.
         owner_sub: u8,
-        reserved: u16,
+        short: u8,
+        reserved: u8,
         leverage_e2: u32,
         lots: i64,
-        /// Largest price of the purchase, and mark.
+        /// Largest price of the purchase (of a short: for a claim on each of the others), and mark.
         price: i64,
         mark: i64,
         /// Lent, and paid by the owner with the worst fee: what the purchase does not take of both pays the debt.

@@ -38,6 +38,7 @@ mod liquidation;
 mod liquidation_halts;
 mod listing;
 mod loan_marks;
+mod loan_shorts;
 mod loans;
 mod loans_audit;
 mod makers;

@@ -13,6 +13,7 @@ import msgspec
 
 from tradewind.core.event_types import (
     InterestIndexMoved,
+    LoanBridged,
     LoanCharged,
     LoanLiquidated,
     LoanLossCovered,
@@ -43,6 +44,8 @@ class Loan(msgspec.Struct):
     market: int
     outcome: int
     debt: int
+    short: bool = False
+    """It holds every outcome but this one; only of more than two."""
     shares: int = 0
     taken: bool = False
     liquidations: int = 0
@@ -91,7 +94,7 @@ class LoansView:
             self._opened(event)
         elif isinstance(event, LoanMoved):
             self._moved(event)
-        elif isinstance(event, LoanCharged):
+        elif isinstance(event, LoanCharged | LoanBridged):
             self.open[event.account, event.sub].debt = event.debt
         elif isinstance(event, LoanLiquidated):
             self.open[event.account, event.sub].liquidations += 1
@@ -106,7 +109,7 @@ class LoansView:
         key = (event.account, event.sub)
         found = self.open.get(key)
         if found is None:
-            found = Loan(*key, event.owner_sub, event.market, event.outcome, 0)
+            found = Loan(*key, event.owner_sub, event.market, event.outcome, 0, bool(event.short))
             self.open[key] = found
         found.debt = event.debt
 
@@ -122,8 +125,9 @@ class LoansView:
         found = (loan for loan in self.open.values() if loan.account == account and not loan.taken)
         return sorted(found, key=lambda loan: loan.pledge)
 
-    def find(self, account: int, sub: int, market: int, outcome: int) -> Loan | None:
-        """The position of a sub-account in an outcome."""
-        wanted = (sub, market, outcome)
+    def find(self, account: int, sub: int, market: int, outcome: int, short: bool = False) -> Loan | None:
+        """The position of a sub-account in an outcome, or in all but it."""
+        wanted = (sub, market, outcome, short)
         own = self.of_account(account)
-        return next((loan for loan in own if (loan.sub, loan.market, loan.outcome) == wanted), None)
+        found = (loan for loan in own if (loan.sub, loan.market, loan.outcome, loan.short) == wanted)
+        return next(found, None)

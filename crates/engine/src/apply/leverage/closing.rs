@@ -1,5 +1,6 @@
 //! What owners do with their leveraged outcome positions (rows 0401/1, 0403/1): sell pledged claims, pay back.
 
+use super::basket::basket_order;
 use super::PledgeOrder;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
@@ -14,14 +15,15 @@ use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{loan_cause, EventKind, LoanMovedBody};
 
 impl<B: Book> Engine<B> {
-    /// 0401/1: sells pledged claims in the book, at once. What they bring pays the debt first; without debt it is the
+    /// 0401/1: sells pledged claims in the book, at once; a short of more than two buys its outcome back. What they bring pays the debt first; without debt it is the
     /// owner's. Never below the price at which the position could not pay what it owes (P5.5).
     ///
     /// # Errors
     /// `MARKET_NOT_FOUND`, `INVALID_MARKET_KIND`, `INVALID_OUTCOME`, `INVALID_OUTCOME_COUNT`, `POSITION_NOT_FOUND`,
     /// `MARKET_NOT_ACTIVE`, `IN_RESOLUTION_BUFFER`, `INVALID_SIZE`, `INSUFFICIENT_SHARES` (bound: lots held),
     /// `INVALID_PRICE`, `NO_LIQUIDITY` (no protective limit without a mark), `CAPACITY_EXCEEDED`, `BREAKER_ACTIVE`,
-    /// `SLIPPAGE_EXCEEDED` when nothing can be sold at the limit (bound) or better.
+    /// `SLIPPAGE_EXCEEDED` when nothing can be sold at the limit (bound) or better, `INSUFFICIENT_LIQUIDITY` (of a short)
+    /// when the vault cannot bridge the purchase.
     pub(crate) fn close_leveraged(
         &mut self,
         command: &Command,
@@ -45,14 +47,14 @@ impl<B: Book> Engine<B> {
         if !(0..=MAX_LOTS).contains(&request.lots) {
             return reject(Code::INVALID_SIZE, MAX_LOTS, request.lots);
         }
-        let held = self.state.claims.free(pledge.0, pledge.1, request.market, loan.outcome) / market.lot_size;
+        let held = self.pledged_shares(pledge, &loan) / market.lot_size;
         let lots = if request.lots == 0 { held } else { request.lots };
         if lots > held || held == 0 {
             return reject(Code::INSUFFICIENT_SHARES, held, lots);
         }
         let price = self.closing_limit(&loan, held, request.limit, command.time_ns)?;
         self.check_loan_room()?;
-        let wanted = PledgeOrder {
+        let mut wanted = PledgeOrder {
             market: request.market,
             outcome: loan.outcome,
             side: side::SELL,
@@ -60,9 +62,16 @@ impl<B: Book> Engine<B> {
             lots,
             self_trade_prevention: stp::CANCEL_OLDEST,
         };
+        if loan.short {
+            wanted = basket_order(self.market_of_loan(request.market), &wanted);
+        }
         let order = self.pledge_order(command, pledge, &wanted);
         if self.feasible_lots(&order, command.time_ns) == 0 {
             return reject(Code::SLIPPAGE_EXCEEDED, price, lots);
+        }
+        if loan.short {
+            let bridged = self.check_bridge(&wanted, 0)?;
+            self.bridge(command, pledge, &wanted, bridged, output);
         }
         let taker = self.pledge_taker(command, pledge, &wanted, output)?;
         self.run_pledge(command, pledge, taker, loan_cause::ORDER, output);
@@ -79,7 +88,8 @@ impl<B: Book> Engine<B> {
         let wished = match limit {
             0 => {
                 let marks = self.marks_now(loan.market, now_ns);
-                let mark = Some(marks.of(loan.outcome, market.payout_ticks())).filter(|&mark| mark != 0);
+                let mark =
+                    Some(marks.of_place(loan.place(), market.payout_ticks())).filter(|&mark| mark != 0);
                 let mark = mark.ok_or(Reject::from(Code::NO_LIQUIDITY))?;
                 mark - market.ticks_of_bp(market.parameters.slippage_bp)
             }
@@ -152,7 +162,7 @@ impl<B: Book> Engine<B> {
         sub: u8,
         (market, outcome, short): (u32, u8, u8),
     ) -> Result<(Pledge, Loan), Reject> {
-        let held = self.held_outcome(market, outcome, short)?;
+        let held = self.held_place(market, outcome, short)?;
         let found = self.state.vault.loans.find(context.account, sub, market, held);
         // Between its order's last fill and the next Tick a position is about to change.
         let pledge = found.filter(|&pledge| !self.state.vault.loans.is_unsettled(market, pledge));

@@ -2,6 +2,7 @@
 //! (protocol P4.6.2, P4.6.3, P5, P15.7). Only the worst positions of each outcome are valued; see
 //! [`crate::outcome::loans`].
 
+use super::basket::basket_order;
 use super::PledgeOrder;
 use crate::apply::work::{Budget, Work};
 use crate::book::Book;
@@ -52,6 +53,9 @@ impl<B: Book> Engine<B> {
         budget: &mut Budget,
         output: &mut Output,
     ) -> bool {
+        if !self.may_merge(market) {
+            return false;
+        }
         for _ in 0..LOANS_SETTLED_PER_LOOK {
             let Some(pledge) = self.state.vault.loans.next_unsettled(market) else { return false };
             budget.spend(LOAN_SETTLE_EFFORT);
@@ -191,7 +195,7 @@ impl<B: Book> Engine<B> {
         self.state.vault.loans.put(pledge, Some(Loan { since_ns, wait_ns, ..*loan }));
         let market = self.market_of_loan(loan.market);
         let bankruptcy = least_price(market, valued.lots, loan.debt)?;
-        let wanted = PledgeOrder {
+        let mut sale = PledgeOrder {
             market: loan.market,
             outcome: loan.outcome,
             side: side::SELL,
@@ -199,12 +203,17 @@ impl<B: Book> Engine<B> {
             lots: valued.lots_to_sell(market.unit),
             self_trade_prevention: stp::CANCEL_OLDEST,
         };
+        if loan.short {
+            sale.lots = sale.lots.min(self.bridged_lots(market));
+        }
+        let wanted = if loan.short { basket_order(market, &sale) } else { sale };
         let ramp_ppm = self.ramp(market, now_ns).w_ppm();
         let order = self.pledge_order(command, pledge, &wanted);
         // Nothing to sell to: the next look tries again, and no order is told that could not fill.
-        if self.feasible_lots(&order, now_ns) == 0 {
+        if sale.lots == 0 || self.feasible_lots(&order, now_ns) == 0 {
             return None;
         }
+        let bridged = if loan.short { self.check_bridge(&wanted, 0).ok()? } else { 0 };
         let body = LoanLiquidatedBody {
             outcome: loan.outcome,
             owner_sub: loan.sub,
@@ -215,12 +224,16 @@ impl<B: Book> Engine<B> {
             value: valued.value,
             debt: loan.debt,
             maintenance: i64::try_from(valued.maintenance).unwrap_or(i64::MAX),
-            lots: wanted.lots,
-            limit: wanted.price,
+            lots: sale.lots,
+            limit: sale.price,
         };
         output.emit(command, EventKind::LoanLiquidated, self.pledge_subject(pledge, loan.market), &body);
+        if loan.short {
+            self.bridge(command, pledge, &wanted, bridged, output);
+        }
         let taker = self.pledge_taker(command, pledge, &wanted, output).expect("a pledge has what it sells");
-        let selling = Loan { since_ns, wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), ..*loan };
+        let debt = loan.debt + bridged;
+        let selling = Loan { since_ns, wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), debt, ..*loan };
         self.state.vault.loans.put(pledge, Some(selling));
         self.state.vault.loans.unsettle(loan.market, pledge);
         Some(Work::Match(taker))

@@ -116,9 +116,9 @@ impl<B: Book> Engine<B> {
         self.state.vault.loans.get((order.account, order.sub)).is_some_and(|loan| loan.since_ns != 0)
     }
 
-    /// The kept mark of an outcome in ticks; 0 = unknown.
-    pub(super) fn loan_mark(&self, market: u32, outcome: u8) -> i64 {
+    /// The kept mark of what a position holds, in ticks; 0 = unknown.
+    pub(super) fn loan_mark(&self, market: u32, place: u8) -> i64 {
         let ticks = self.market_of_loan(market).payout_ticks();
-        self.state.vault.loans.marks(market).map_or(0, |marks| marks.of(outcome, ticks))
+        self.state.vault.loans.marks(market).map_or(0, |marks| marks.of_place(place, ticks))
     }
 }

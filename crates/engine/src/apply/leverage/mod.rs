@@ -1,6 +1,7 @@
 //! Leveraged outcome positions (protocol P4.6, rows 0401 to 0403): loans of the vault that buy claims. What a position
 //! holds and owes lies on a pledge, a sub-account that no command can name; see [`crate::outcome::loans`].
 
+mod basket;
 mod closing;
 mod interest;
 mod look;
@@ -15,7 +16,7 @@ use crate::ledger::{line, post_system, post_user};
 use crate::limits::{CLAIMS_ROOM, MAX_OPEN_ORDERS};
 use crate::market::{kind, Market};
 use crate::outcome::leverage::{Ramp, Valued};
-use crate::outcome::loans::Pledge;
+use crate::outcome::loans::{Pledge, SHORT};
 use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
 use crate::output::{Output, Subject};
@@ -41,10 +42,10 @@ impl<B: Book> Engine<B> {
         self.state.vault.loans.iter()
     }
 
-    /// The position of an account's sub-account in an outcome: its pledge and loan.
-    pub fn loan_of(&self, account: &[u8; 32], sub: u8, market: u32, outcome: u8) -> Option<(u8, Loan)> {
+    /// The position of an account's sub-account in an outcome (with [`SHORT`]: in all but it): its pledge and loan.
+    pub fn loan_of(&self, account: &[u8; 32], sub: u8, market: u32, place: u8) -> Option<(u8, Loan)> {
         let handle = self.state.accounts.find(account)?;
-        let pledge = self.state.vault.loans.find(handle, sub, market, outcome)?;
+        let pledge = self.state.vault.loans.find(handle, sub, market, place)?;
         Some((pledge.1, *self.state.vault.loans.get(pledge)?))
     }
 
@@ -53,8 +54,8 @@ impl<B: Book> Engine<B> {
         self.state.vault.loans.marks(market)
     }
 
-    /// The outcome that a position holds: the outcome itself when long, of two the other one when short.
-    fn held_outcome(&self, market: u32, outcome: u8, short: u8) -> Result<u8, Reject> {
+    /// What a position holds: the outcome itself when long, of two the other one when short, else all but it.
+    fn held_place(&self, market: u32, outcome: u8, short: u8) -> Result<u8, Reject> {
         let Some(entry) = self.state.markets.list.get(market as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(market));
         };
@@ -65,7 +66,7 @@ impl<B: Book> Engine<B> {
         match (short, entry.outcome_count) {
             (0, _) => Ok(outcome),
             (1, 2) => Ok(1 - outcome),
-            (1, count) => reject(Code::INVALID_OUTCOME_COUNT, 2, i64::from(count)),
+            (1, _) => Ok(outcome | SHORT),
             (side, _) => reject(Code::PARAMETER_OUT_OF_BOUNDS, 1, i64::from(side)),
         }
     }
@@ -74,10 +75,17 @@ impl<B: Book> Engine<B> {
         &self.state.markets.list[market as usize]
     }
 
-    /// Micro-shares on a pledge, those that secure its order among them.
-    fn pledged_shares(&self, (account, pledge): Pledge, market: u32, outcome: u8) -> i64 {
-        let holding = self.state.claims.holding(account, pledge, market, outcome);
-        holding.free + holding.held
+    /// Micro-shares on a pledge, those that secure its order among them; of a short so many of each other outcome.
+    fn pledged_shares(&self, (account, pledge): Pledge, loan: &Loan) -> i64 {
+        let held = |outcome| {
+            let holding = self.state.claims.holding(account, pledge, loan.market, outcome);
+            holding.free + holding.held
+        };
+        if !loan.short {
+            return held(loan.outcome);
+        }
+        let outcomes = self.market_of_loan(loan.market).outcome_count;
+        (0..outcomes).filter(|&outcome| outcome != loan.outcome).map(held).min().unwrap_or(0)
     }
 
     /// Money of a pledge that no order has reserved.
@@ -112,7 +120,7 @@ impl<B: Book> Engine<B> {
     /// Health of a position as it is marked now: its value, equity and maintenance margin; None without a mark.
     pub fn loan_health(&self, pledge: Pledge) -> Option<(Valued, i128)> {
         let loan = self.state.vault.loans.get(pledge)?;
-        let mark = self.loan_mark(loan.market, loan.outcome);
+        let mark = self.loan_mark(loan.market, loan.place());
         let now_ns = self.cursor.time_ns;
         let market = self.market_of_loan(loan.market);
         let valued = self.valued(pledge, loan, mark, now_ns);
@@ -197,8 +205,9 @@ impl<B: Book> Engine<B> {
         let Some(&loan) = self.state.vault.loans.get(pledge) else { return };
         let quote = self.market_of_loan(loan.market).quote;
         self.state.vault.loans.settle(loan.market, pledge);
+        self.merge_pledged(command, pledge, &loan, output);
         let cash = self.pledged_cash(pledge, quote);
-        let shares = self.pledged_shares(pledge, loan.market, loan.outcome);
+        let shares = self.pledged_shares(pledge, &loan);
         let repaid = cash.min(loan.debt);
         let (returned, debt) = (cash - repaid, loan.debt - repaid);
         let (accounts, postings) = (&mut self.state.accounts, &mut output.postings);

@@ -1,5 +1,6 @@
 //! Opening a leveraged outcome position, or adding to one (row 0402).
 
+use super::basket::basket_order;
 use super::PledgeOrder;
 use crate::book::Book;
 use crate::coverage::leverage::{cap, Cap, Term};
@@ -10,7 +11,7 @@ use crate::market::Market;
 use crate::math::notional;
 use crate::oracle::{matrix, state};
 use crate::outcome::leverage::{loan_of, MAX_EXPOSURE_PCT, MAX_UTILISATION_PCT};
-use crate::outcome::loans::{Pledge, HOUR_ITEM};
+use crate::outcome::loans::{Pledge, HOUR_ITEM, SHORT};
 use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
 use crate::output::Output;
@@ -22,7 +23,8 @@ use crate::wire::event::{loan_cause, EventKind, LoanBody};
 /// What an accepted request opens.
 struct Opening {
     pledge: Pledge,
-    outcome: u8,
+    /// What it holds: see [`Loan::place`].
+    place: u8,
     loan: i64,
     margin: i64,
     /// Of the whole position with everything that is borrowed now.
@@ -35,15 +37,16 @@ struct Opening {
 
 impl<B: Book> Engine<B> {
     /// 0402: borrows from the vault, buys the outcome in its book up to the largest price, and pledges the claims. What
-    /// the purchase does not take pays the loan back at once. The result is the number of the pledge.
+    /// the purchase does not take pays the loan back at once. A short of more than two outcomes buys all the others: see
+    /// [`super::basket`]. The result is the number of the pledge.
     ///
     /// # Errors
-    /// `MARKET_NOT_FOUND`, `INVALID_MARKET_KIND`, `INVALID_OUTCOME`, `INVALID_OUTCOME_COUNT` (short of more than two),
+    /// `MARKET_NOT_FOUND`, `INVALID_MARKET_KIND`, `INVALID_OUTCOME`,
     /// `ASSET_NOT_FOUND` (the market's quote is not what the vault lends), `MARKET_NOT_ACTIVE`, `INVALID_SIZE`,
     /// `INVALID_PRICE`, `TOO_MANY_POSITIONS`, `CAPACITY_EXCEEDED`; then those of P4.6 in the order of row 0402:
     /// `INVALID_LEVERAGE`, `LEVERAGE_TOO_HIGH` (`COVERAGE_TOO_LOW` and `STAGE_FORBIDS` below 1), `SUITABILITY_REQUIRED`,
     /// `IN_RESOLUTION_BUFFER`, `UTILISATION_CAP`, `EXPOSURE_LIMIT`, `INSUFFICIENT_MARGIN`, `NO_LIQUIDITY` (no mark),
-    /// `SLIPPAGE_EXCEEDED`.
+    /// `SLIPPAGE_EXCEEDED`, `INSUFFICIENT_LIQUIDITY` (the vault cannot bridge the sets of a short).
     pub(crate) fn open_leveraged(
         &mut self,
         command: &Command,
@@ -52,24 +55,32 @@ impl<B: Book> Engine<B> {
     ) -> Result<u64, Reject> {
         let request: OpenLeveraged = command.payload_as();
         let opening = self.check_opening(command, context, &request)?;
-        let wanted = PledgeOrder {
+        let short = opening.place & SHORT != 0;
+        let mut wanted = PledgeOrder {
             market: request.market,
-            outcome: opening.outcome,
+            outcome: opening.place & !SHORT,
             side: side::BUY,
             price: request.max_price,
             lots: request.lots,
             self_trade_prevention: stp::CANCEL_NEWEST,
         };
+        if short {
+            wanted = basket_order(self.market_of_loan(request.market), &wanted);
+        }
         // Everything, or nothing: what fills only in part would have another leverage than the one that was asked for.
         let order = self.pledge_order(command, opening.pledge, &wanted);
-        self.check_outcome_band(request.market, opening.outcome, side::BUY, request.max_price)?;
+        self.check_outcome_band(request.market, wanted.outcome, wanted.side, wanted.price)?;
         self.check_outcome_execution(&order, command.time_ns)?;
         let feasible = self.feasible_lots(&order, command.time_ns);
         if feasible < request.lots {
             return reject(Code::SLIPPAGE_EXCEEDED, feasible, request.lots);
         }
+        let bridged = if short { self.check_bridge(&wanted, opening.loan)? } else { 0 };
         self.keep_marks(command, request.market, opening.marks.clone(), output);
         self.lend(command, &request, &opening, output);
+        if short {
+            self.bridge(command, opening.pledge, &wanted, bridged, output);
+        }
         let taker = self.pledge_taker(command, opening.pledge, &wanted, output)?;
         self.run_pledge(command, opening.pledge, taker, loan_cause::ORDER, output);
         Ok(u64::from(opening.pledge.1))
@@ -84,7 +95,7 @@ impl<B: Book> Engine<B> {
         if request.reserved != 0 || request.reserved2 != 0 {
             return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved2));
         }
-        let outcome = self.held_outcome(request.market, request.outcome, request.side)?;
+        let place = self.held_place(request.market, request.outcome, request.side)?;
         let market = self.market_for_orders(request.market, false)?;
         let Some(asset) = self.settlement_asset().filter(|&asset| asset == market.quote) else {
             return reject(Code::ASSET_NOT_FOUND, 0, i64::from(market.quote));
@@ -97,7 +108,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_PRICE, highest, request.max_price);
         }
         let (account, sub) = (context.account, command.sub);
-        let pledge = self.pledge_for(account, sub, request.market, outcome)?;
+        let pledge = self.pledge_for(account, sub, request.market, place)?;
         self.check_loan_room()?;
         self.check_loan_leverage(account, market, asset, request.leverage_e2)?;
         let ramp = self.ramp(market, command.time_ns);
@@ -109,7 +120,7 @@ impl<B: Book> Engine<B> {
         let reserve =
             market.outcome_reserve(request.max_price, request.lots, market.parameters.fee_cap_e6bp())?;
         let loan = loan_of(value, request.leverage_e2);
-        self.check_lender(account, (request.market, outcome, loan), asset)?;
+        self.check_lender(account, (request.market, place, loan), asset)?;
         let present = self.state.vault.loans.get(pledge).copied().unwrap_or_default();
         let margin = reserve - loan;
         let free = self.state.accounts.balance(account, sub, asset, line::FREE);
@@ -118,7 +129,7 @@ impl<B: Book> Engine<B> {
         }
         self.check_removal(account, sub, asset, margin)?;
         let marks = self.marks_now(request.market, command.time_ns);
-        let mark = marks.of(outcome, market.payout_ticks());
+        let mark = marks.of_place(place, market.payout_ticks());
         if mark == 0 {
             return Err(Code::NO_LIQUIDITY.into());
         }
@@ -134,13 +145,13 @@ impl<B: Book> Engine<B> {
             let needed = i64::try_from(needed).unwrap_or(i64::MAX);
             return reject(Code::INSUFFICIENT_MARGIN, needed, marked - debt);
         }
-        Ok(Opening { pledge, outcome, loan, margin, debt, marks, mark, initial_margin: needed as i64 })
+        Ok(Opening { pledge, place, loan, margin, debt, marks, mark, initial_margin: needed as i64 })
     }
 
     /// The pledge of the position that the request adds to, or of a new one.
-    fn pledge_for(&self, account: u32, sub: u8, market: u32, outcome: u8) -> Result<Pledge, Reject> {
+    fn pledge_for(&self, account: u32, sub: u8, market: u32, place: u8) -> Result<Pledge, Reject> {
         let loans = &self.state.vault.loans;
-        if let Some(pledge) = loans.find(account, sub, market, outcome) {
+        if let Some(pledge) = loans.find(account, sub, market, place) {
             if loans.is_unsettled(market, pledge) {
                 return reject(Code::TRANCHE_COOLDOWN, 0, i64::from(pledge.1));
             }
@@ -225,9 +236,11 @@ impl<B: Book> Engine<B> {
         let system = &mut self.state.system;
         post_system(system, postings, line::VAULT_CASH, 0, quote, -opening.loan);
         post_system(system, postings, line::VAULT_LOANS, 0, quote, opening.loan);
+        let (outcome, short) = (opening.place & !SHORT, opening.place & SHORT != 0);
         let body = LoanBody {
-            outcome: opening.outcome,
+            outcome,
             owner_sub: sub,
+            short: u8::from(short),
             reserved: 0,
             leverage_e2: request.leverage_e2,
             lots: request.lots,
@@ -244,7 +257,8 @@ impl<B: Book> Engine<B> {
         let loans = &mut self.state.vault.loans;
         let fresh = Loan {
             sub,
-            outcome: opening.outcome,
+            outcome,
+            short,
             market: request.market,
             index_e18: loans.index_e18,
             ..Loan::default()

@@ -9,6 +9,7 @@ mod book;
 mod bridges;
 mod chains;
 mod counts;
+mod credits;
 mod fault;
 mod feeds;
 mod fees;
@@ -148,6 +149,7 @@ pub struct Auditor {
     tiers: fees::Tiers,
     marks: marks::Marks,
     chains: chains::Chains,
+    credits: credits::Credits,
     work: Work,
     violation: Option<Violation>,
 }
@@ -190,6 +192,7 @@ impl Auditor {
             tiers: fees::Tiers::default(),
             marks: marks::Marks::default(),
             chains: chains::Chains::default(),
+            credits: credits::Credits::default(),
             work: Work::default(),
             violation: None,
         }
@@ -377,6 +380,9 @@ impl Auditor {
         };
         self.ledger.apply(postings)?;
         self.chains.watch(kind, event);
+        if event.sub >= credits::FIRST_CREDIT {
+            self.note_credit_money(event, postings);
+        }
         match kind {
             EventKind::Trade => self.trade(event, postings)?,
             EventKind::SetFilled => self.set_filled(event, postings)?,
@@ -432,6 +438,10 @@ impl Auditor {
                 check_own_lines(event, postings)?;
                 self.check_marks(kind, event)?;
             }
+            EventKind::CreditMoved
+            | EventKind::CreditLocked
+            | EventKind::CreditReleased
+            | EventKind::CreditStaged => self.check_credit(kind, event, postings)?,
             EventKind::PoolCreated
             | EventKind::AmmSwapped
             | EventKind::LiquidityAdded
@@ -490,6 +500,7 @@ impl Auditor {
         self.check_listing_end()?;
         self.check_verse_end()?;
         self.check_chains_end()?;
+        self.check_credits_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.slashes.end_command()?;
@@ -521,6 +532,7 @@ impl Auditor {
         self.verify_resolutions()?;
         self.verify_vault()?;
         self.verify_loans()?;
+        self.verify_credits()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =

@@ -377,6 +377,9 @@ impl<B: Book> Engine<B> {
             | Kind::TradeDistribution
             | Kind::OpenLeveraged
             | Kind::CloseLeveraged
+            | Kind::LockCredit
+            | Kind::ReleaseCredit
+            | Kind::StageCredit
             | Kind::ClosePosition => self.trader(command, handle)?,
             Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
                 self.canceller(command, handle)?
@@ -400,6 +403,8 @@ impl<B: Book> Engine<B> {
             | Kind::ProposeResolution
             | Kind::DisputeResolution
             | Kind::FundInsurance
+            | Kind::DepositCredit
+            | Kind::WithdrawCredit
             | Kind::DepositVault
             | Kind::RequestVaultExit
             | Kind::ClaimVaultExit

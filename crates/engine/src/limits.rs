@@ -390,3 +390,16 @@ pub const CROSS_VERSE_FEE_BP: u32 = 100;
 pub const FLASH_FEE_BP: u32 = 200;
 /// Effective leverage by verse depth 0, 1, 2 and deeper, in hundredths.
 pub const CHAIN_LEVERAGE_E2: [u32; 4] = [10_000, 5_000, 2_500, 1_000];
+/// Verse credits of the shard and of one account (P15.10): a credit is a sub-account of its owner. Legs of one command, and
+/// markets in which one credit has claims.
+pub const MAX_CREDITS: usize = 65_536;
+pub const MAX_CREDITS_PER_ACCOUNT: usize = 16;
+pub const MAX_CREDIT_LEGS: usize = 32;
+/// Fills of all legs of one command, and resting orders that planning one leg looks at: fills and expired ones.
+pub const CREDIT_FILLS: u32 = 48;
+pub const MAX_CREDIT_VISITS: u32 = CREDIT_FILLS + CANCELS_PER_COMMAND;
+/// Instructions, at most: to check a leg, to accept an order, of a step that moves sets, and of each of its claims.
+pub const CREDIT_LEG_EFFORT: u32 = 600;
+pub const CREDIT_ORDER_EFFORT: u32 = 1_500;
+pub const CREDIT_STEP_EFFORT: u32 = 1_000;
+pub const CREDIT_CLAIM_EFFORT: u32 = 200;

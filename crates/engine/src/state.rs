@@ -136,6 +136,7 @@ pub struct State<B: Book> {
     pub venues: Box<crate::venue::Venues>,
     pub fees: Box<crate::fees::Fees>,
     pub chains: Box<crate::chains::Chains>,
+    pub credits: Box<crate::outcome::Credits>,
 }
 
 impl<B: Book> State<B> {
@@ -197,6 +198,7 @@ impl<B: Book> State<B> {
         self.vault.loans.encode(&mut writer);
         self.fees.encode(&mut writer);
         self.chains.encode(&mut writer);
+        self.credits.encode(&mut writer);
         writer.bytes
     }
 
@@ -264,6 +266,8 @@ impl<B: Book> State<B> {
         self.check_loans()?;
         put(&mut *self.chains, reader, crate::chains::Chains::decode)?;
         self.check_chains()?;
+        put(&mut *self.credits, reader, crate::outcome::Credits::decode)?;
+        self.check_credits()?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -430,6 +434,24 @@ impl<B: Book> State<B> {
                     .all(|step| (step.request.market as usize) < self.markets.list.len().max(1));
             if !known {
                 return Err(format!("chain {number} names an unknown account or market"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every credit is a sub-account that exists, and what it has available and locks is its total (P15.10).
+    #[inline(never)]
+    fn check_credits(&self) -> Result<(), String> {
+        for ((account, sub), credit) in self.credits.iter() {
+            let owner = self.accounts.list.get(account as usize);
+            let known = owner.is_some_and(|owner| owner.sub(sub).is_some())
+                && usize::from(credit.asset) < self.assets.len()
+                && self.verses.get(credit.verse).is_some()
+                && credit.outlays().all(|(market, _)| (market as usize) < self.markets.list.len());
+            let available =
+                if known { self.accounts.balance(account, sub, credit.asset, line::FREE) } else { 0 };
+            if !known || available.checked_add(credit.locked()) != Some(credit.total) {
+                return Err(format!("credit {sub} of account {account} has not {}", credit.total));
             }
         }
         Ok(())

@@ -2624,6 +2624,78 @@ class FlashRepaid(Event, frozen=True, gc=False):
     principal: int
     fee: int
     asset: int
+class CreditMoved(Event, frozen=True, gc=False):
+    """CREDIT_MOVED."""
+
+    verse: int
+    asset: int
+    owner_sub: int
+    closed: int
+    amount: int
+    available: int
+    locked: int
+    total: int
+    postings: tuple[Posting, ...]
+
+
+class CreditLocked(Event, frozen=True, gc=False):
+    """CREDIT_LOCKED."""
+
+    verse: int
+    cause: int
+    outcome: int
+    owner_sub: int
+    unstaged: int
+    paid: int
+    outlay: int
+    realised: int
+    available: int
+    locked: int
+    total: int
+    shares: int
+    postings: tuple[Posting, ...]
+
+
+class CreditReleased(Event, frozen=True, gc=False):
+    """CREDIT_RELEASED."""
+
+    verse: int
+    cause: int
+    outcome: int
+    owner_sub: int
+    unstaged: int
+    paid: int
+    outlay: int
+    realised: int
+    available: int
+    locked: int
+    total: int
+    shares: int
+    postings: tuple[Posting, ...]
+
+
+class CreditStaged(Event, frozen=True, gc=False):
+    """CREDIT_STAGED."""
+
+    verse: int
+    exclusive: int
+    staged: int
+    count: int
+    market_1: int
+    market_2: int
+    market_3: int
+    price_1: int
+    price_2: int
+    price_3: int
+    lots_1: int
+    lots_2: int
+    lots_3: int
+    outcome_1: int
+    side_1: int
+    outcome_2: int
+    side_2: int
+    outcome_3: int
+    side_3: int
     postings: tuple[Posting, ...]
 
 
@@ -2879,6 +2951,10 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0e14: ChainClosed,
     0x0e15: FlashBorrowed,
     0x0e16: FlashRepaid,
+    0x0e20: CreditMoved,
+    0x0e21: CreditLocked,
+    0x0e22: CreditReleased,
+    0x0e23: CreditStaged,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

@@ -12,9 +12,10 @@ use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
 use crate::order::flag;
 use crate::wire::command::{
-    order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout, CloseLeveraged,
-    ClosePosition, Command, CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet, OpenLeveraged,
-    PlaceOrder, PlaceTwap, PoolLiquidity, RepayLoan, ReplaceOrder, SwapAmm, TradeDistribution, ALL_MARKETS,
+    credit_release, order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout,
+    CloseLeveraged, ClosePosition, Command, CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet,
+    OpenLeveraged, PlaceOrder, PlaceTwap, PoolLiquidity, ReleaseCredit, RepayLoan, ReplaceOrder, SwapAmm,
+    TradeDistribution, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -146,6 +147,19 @@ impl<B: Book> Engine<B> {
         self.check_breakers(action, market, &refuses)
     }
 
+    /// What halts say of an action in a market that the command names beside others.
+    ///
+    /// # Errors
+    /// Those of pauses and breakers; what could only be done later, or only backwards, is refused too.
+    pub(crate) fn check_market_halts(&self, action: Action, market: u32) -> Result<(), Reject> {
+        if self.state.halts.in_force == 0 {
+            return Ok(());
+        }
+        let refuses = |cell: Cell| matches!(cell, Cell::Refused | Cell::Queued | Cell::MergeOnly);
+        self.check_pauses(action, Some(market), &refuses)?;
+        self.check_breakers(action, Some(market), &refuses)
+    }
+
     /// What the command is about to do, on what.
     pub(crate) fn deed(&self, command: &Command, kind: Kind, context: &Context) -> Deed {
         match kind {
@@ -176,6 +190,18 @@ impl<B: Book> Engine<B> {
             Kind::CloseLeveraged => {
                 Deed::Acts(Action::Reduce, Some(command.payload_as::<CloseLeveraged>().market))
             }
+            // Its legs' markets are judged one by one.
+            Kind::LockCredit => Deed::Acts(Action::NewCollateralised, None),
+            Kind::ReleaseCredit => {
+                let request: ReleaseCredit = command.payload_as();
+                let action = match request.mode {
+                    credit_release::CLOSE => Action::Reduce,
+                    credit_release::SETTLE => Action::MintMerge,
+                    // Claims change their place inside of an account.
+                    _ => Action::Cancel,
+                };
+                Deed::Acts(action, Some(request.market))
+            }
             Kind::RepayLoan => Deed::Acts(Action::Deposit, Some(command.payload_as::<RepayLoan>().market)),
             Kind::CancelOrder => {
                 let request: CancelOrder = command.payload_as();
@@ -199,6 +225,9 @@ impl<B: Book> Engine<B> {
             | Kind::StakeKeeper
             | Kind::UnstakeKeeper
             | Kind::WithdrawKeeperStake
+            | Kind::DepositCredit
+            | Kind::WithdrawCredit
+            | Kind::StageCredit
             | Kind::FundInsurance => Deed::Acts(Action::Cancel, None),
             Kind::ProposeResolution => {
                 Deed::Acts(Action::Cancel, Some(command.payload_as::<ClaimPayout>().market))

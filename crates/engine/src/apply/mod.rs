@@ -11,6 +11,7 @@ mod chains;
 mod collateral;
 mod conditional;
 mod coverage;
+pub(crate) mod credit;
 mod detection;
 mod distribution;
 mod elastic;

@@ -2,6 +2,7 @@
 
 use super::auction::Uncross;
 use super::conditional::OpenBatch;
+use super::credit::CreditJob;
 use super::liquidation::Liquidation;
 use super::verse_halts::VerseWork;
 use crate::book::Book;
@@ -41,6 +42,8 @@ pub enum Work {
     Stress,
     /// Markets below a verse whose halt begins or has ended.
     Verse(VerseWork),
+    /// Orders and sets of a verse credit.
+    Credit(Box<CreditJob>),
 }
 
 /// An order that is being matched; in no book meanwhile.
@@ -216,6 +219,10 @@ impl<B: Book> Engine<B> {
                     Some(_) => (Some(Work::TickLooks), true),
                     None => (self.go_on_with_tick(command, output), false),
                 },
+                Work::Credit(job) => {
+                    let rest = self.go_on_with_credit(command, job, &mut budget, output);
+                    (rest.map(Work::Credit), true)
+                }
                 Work::Stress => self.look_at_stress(command, &mut budget, output),
                 Work::Verse(job) => (self.go_on_with_verse(command, job, output), true),
             };

@@ -96,6 +96,12 @@ impl Outcomes {
         self.markets.get(&market).map_or(&[], |entry| &entry.supply)
     }
 
+    /// Sub-accounts from a number on that hold claims, with the market.
+    pub fn holders_from(&self, first: u8) -> impl Iterator<Item = (u32, u8, u32)> + '_ {
+        let all = self.holdings.keys().map(|&(market, account, place)| (account, (place >> 8) as u8, market));
+        all.filter(move |holder| holder.1 >= first && holder.0 != u32::MAX)
+    }
+
     fn open(&mut self, market: u32, outcome_count: u8) {
         let supply = vec![0; usize::from(outcome_count)];
         self.markets.insert(market, Sets { supply, sets: 0 });

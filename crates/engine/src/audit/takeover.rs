@@ -121,6 +121,7 @@ impl Auditor {
         self.take_over_loans(engine);
         self.take_over_fees(engine)?;
         self.take_over_marks(engine);
+        self.take_over_credits(engine);
         self.take_over_withdrawals(engine);
         self.take_over_orders(engine)
     }

@@ -15,9 +15,10 @@ use crate::codec::{Reader, Writer};
 use crate::limits::{HOUR_NS, MAX_LOANS, MAX_OUTCOMES};
 use crate::math::MAX_BALANCE;
 use crate::outcome::marks::Marks;
+use crate::outcome::credits::FIRST_CREDIT;
 use crate::state::{due, Due};
 
-/// Sub-accounts from here on are pledges.
+/// Sub-accounts from here on are pledges: of loans, and from 240 on verse credits.
 pub const FIRST_PLEDGE: u8 = 128;
 /// Id of the hour's due item; others are markets.
 pub const HOUR_ITEM: u64 = u64::MAX;
@@ -167,7 +168,7 @@ impl Loans {
 
     /// The lowest pledge of an account that is in no use.
     pub fn vacant(&self, account: u32) -> Option<u8> {
-        (FIRST_PLEDGE..=u8::MAX).find(|&pledge| !self.list.contains_key(&(account, pledge)))
+        (FIRST_PLEDGE..FIRST_CREDIT).find(|&pledge| !self.list.contains_key(&(account, pledge)))
     }
 
     pub fn leg(&self, market: u32, place: u8) -> Option<&Leg> {
@@ -363,7 +364,9 @@ impl Loans {
             let loan =
                 Loan { sub, outcome, short, taken, market, debt, shares, index_e18, wait_ns, since_ns };
             let in_domain = |amount: i64| (0..=MAX_BALANCE).contains(&amount);
-            let sound = pledge >= FIRST_PLEDGE && sub < FIRST_PLEDGE && outcome < MAX_OUTCOMES;
+            let sound = (FIRST_PLEDGE..FIRST_CREDIT).contains(&pledge)
+                && sub < FIRST_PLEDGE
+                && outcome < MAX_OUTCOMES;
             if !sound || !in_domain(debt) || !in_domain(shares) || loans.list.len() >= MAX_LOANS {
                 return Err(format!("loan {loan:?}"));
             }

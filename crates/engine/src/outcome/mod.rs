@@ -1,11 +1,13 @@
 //! Outcome markets (protocol P1.4.3, P3.5): claims on outcomes, fully backed by complete sets.
 
 pub mod claims;
+pub mod credits;
 pub mod leverage;
 pub mod loans;
 pub mod marks;
 
 pub use claims::{Claims, Holding, POOL};
+pub use credits::Credits;
 pub use loans::{Loan, Loans};
 
 /// Micro-quote that a whole winning contract pays (Π of P1.4.3).

@@ -88,6 +88,11 @@ impl Verses {
         self.upwards(self.of_market(market)).last()
     }
 
+    /// Whether a market is in a verse or in one below it.
+    pub fn holds_market(&self, verse: u32, market: u32) -> bool {
+        self.upwards(self.of_market(market)).any(|above| above == verse)
+    }
+
     fn upwards(&self, verse: u32) -> impl Iterator<Item = u32> + '_ {
         let known = |verse: u32| (verse != NONE).then_some(verse);
         std::iter::successors(known(verse), move |&verse| known(self.list[verse as usize].parent))

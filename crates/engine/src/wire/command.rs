@@ -4,6 +4,7 @@ use super::record::Record;
 use crate::record;
 
 pub use super::chains::{ChainStep, CloseChain, OpenChain};
+pub use super::credit::{credit_release, CreditLegs, CreditMoney, ReleaseCredit};
 pub use super::detection::{CloseCase, LinkOwners};
 pub use super::flow::SetRateClass;
 pub use super::governance::*;
@@ -274,6 +275,11 @@ kinds! {
     MoveVerse = (0x0E02, 2) MoveVerse;
     HaltVerse = (0x0E02, 3) HaltVerse;
     ResumeVerse = (0x0E02, 4) ResumeVerse;
+    LockCredit = (0x0E03, 0) CreditLegs;
+    ReleaseCredit = (0x0E03, 1) ReleaseCredit;
+    DepositCredit = (0x0E03, 2) CreditMoney;
+    WithdrawCredit = (0x0E03, 3) CreditMoney;
+    StageCredit = (0x0E03, 4) CreditLegs;
     Tick = (0xFF01, 0) Empty;
     Continue = (0xFF01, 1) Continue;
     AdvanceTime = (0xFF01, 2) AdvanceTime;

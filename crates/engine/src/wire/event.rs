@@ -4,6 +4,7 @@ use super::record::Record;
 use crate::record;
 
 pub use super::chains::{ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, FlashBody};
+pub use super::credit::{credit_cause, CreditBody, CreditLegs, CreditMoneyBody};
 pub use super::detection::{CaseBody, DetectionBody, OwnerLinkBody, SlowedBody};
 pub use super::flow::RateClassBody;
 pub use super::governance::{ActionBody, ActionPayloadBody, ActionStateBody, OfferBody, ParameterBody};
@@ -350,6 +351,10 @@ event_kinds! {
     ActionExpired = 0x0C26 ActionStateBody;
     VerseCreated = 0x0E01 VerseBody;
     VerseMoved = 0x0E02 VerseLinkBody;
+    CreditMoved = 0x0E20 CreditMoneyBody;
+    CreditLocked = 0x0E21 CreditBody;
+    CreditReleased = 0x0E22 CreditBody;
+    CreditStaged = 0x0E23 CreditLegs;
     MarketLinked = 0x0E03 VerseLinkBody;
     VerseHalted = 0x0E04 VerseHaltBody;
     VerseResumePending = 0x0E05 VerseResumeBody;

@@ -2,6 +2,7 @@
 
 pub mod chains;
 pub mod command;
+pub mod credit;
 mod detection;
 pub mod error;
 pub mod event;

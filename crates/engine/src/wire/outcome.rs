@@ -47,7 +47,9 @@ pub mod claims_cause {
     pub const ORDER: u8 = 4;
     pub const POOL: u8 = 5;
     pub const REDEEM: u8 = 6;
+    /// From a verse credit to its owner.
+    pub const CREDIT: u8 = 7;
 
     /// Names in code order, starting with 1.
-    pub const NAMES: [&str; 6] = ["mint", "merge", "trade", "order", "pool", "redeem"];
+    pub const NAMES: [&str; 7] = ["mint", "merge", "trade", "order", "pool", "redeem", "credit"];
 }

@@ -1,10 +1,12 @@
 //! Outcome markets: each code that their commands answer with.
 
+use tradewind_engine::verse::NONE;
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::Code;
 
 use super::cases::Build;
 use super::requests::*;
+use crate::credits::{create_verse, deposit_credit, legs, lock, settling};
 use crate::outcome::*;
 use crate::support::*;
 
@@ -64,5 +66,31 @@ pub const OUTCOME_CASES: &[(Code, Build)] = cases! {
         let market = with_outcomes(world, 2);
         world.accept(pause(market, 1, START + HOUR));
         sets(ALICE, Kind::MintSet, market, 1)
+    };
+    CREDIT_INSUFFICIENT: |world| {
+        let verse = create_verse(world, "verse", NONE);
+        lock(verse, &[(with_outcomes(world, 3), 0, 0, 400, 9)])
+    };
+    CREDIT_NOT_EXCLUSIVE: |world| {
+        let verse = create_verse(world, "verse", NONE);
+        world.accept(deposit_credit(verse, 9));
+        let legs = legs(verse, &[(with_outcomes(world, 3), 0, 0, 400, 9), (with_outcomes(world, 3), 0, 0, 400, 9)]);
+        by(ALICE, Kind::LockCredit).with(&CreditLegs { exclusive: 1, ..legs })
+    };
+    TOO_MANY_POSITIONS: |world| {
+        let verse = create_verse(world, "verse", NONE);
+        let market = with_outcomes(world, 3);
+        world.accept(deposit_credit(verse, 9));
+        let leg = (market, 0, 0, 400, 9);
+        for staged in 0..10 {
+            let legs = CreditLegs { staged: 3 * staged, ..legs(verse, &[leg; 3]) };
+            world.accept(by(ALICE, Kind::StageCredit).with(&legs));
+        }
+        by(ALICE, Kind::StageCredit).with(&CreditLegs { staged: 30, ..legs(verse, &[leg; 3]) })
+    };
+    POSITION_NOT_FOUND: |world| {
+        let verse = create_verse(world, "verse", NONE);
+        world.accept(deposit_credit(verse, 9));
+        settling(verse, 0)
     };
 };

@@ -64,6 +64,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "dispute": ("tradewind.cli.resolve:dispute", OPERATE, "Dispute a proposed payout, with a bond."),
     "redeem": ("tradewind.cli.resolve:redeem", OPERATE, "Redeem claims on a settled market."),
     "chain": ("tradewind.cli.chain:chain", OPERATE, "Up to three linked steps at once: quote, open, close."),
+    "credit": ("tradewind.cli.credit:credit", OPERATE, "Verse credits: deposit, lock, release, withdraw."),
     "verse": ("tradewind.cli.verse:verse", OPERATE, "Groups of markets: create, move, link, show."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),

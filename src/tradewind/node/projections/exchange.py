@@ -6,6 +6,7 @@ from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView
 from tradewind.node.projections.chains import ChainsView
 from tradewind.node.projections.claims import ClaimsView
+from tradewind.node.projections.credits import CreditsView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.duties import DutiesView
 from tradewind.node.projections.feeds import FeedsView
@@ -40,6 +41,7 @@ class ExchangeViews(Projections):
         self.trades = TradesView()
         self.leverage = LeverageView()
         self.loans = LoansView()
+        self.credits = CreditsView()
         self.feeds = FeedsView()
         self.keepers = KeepersView()
         self.duties = DutiesView()
@@ -67,6 +69,7 @@ class ExchangeViews(Projections):
                 self.trades,
                 self.leverage,
                 self.loans,
+                self.credits,
                 self.feeds,
                 self.keepers,
                 self.duties,

@@ -51,7 +51,7 @@ def legs(*wanted: str, **more: Any) -> dict[str, Any]:
 
 
 async def test_two_shorts_of_one_market_lock_what_one_set_does_not_bring_back(world: PoolWorld) -> None:
-    name = await quoted(world, ("0.30", "0.40", "0.20"))
+    name = await quoted(world, ("0.30", "0.40", "0.26"))
     await world.api.done("/credits/deposit", deposit("50"))
     both = legs(f"{name}:0:short:100@0.70", f"{name}:1:short:100@0.60", exclusive=True)
     credit = (await world.api.done("/credits/lock", both))["effect"]["credit"]
@@ -61,10 +61,10 @@ async def test_two_shorts_of_one_market_lock_what_one_set_does_not_bring_back(wo
     assert (await world.shown("/accounts/alice/credits"))["credits"] == [credit]
     held = (await world.shown(f"/accounts/alice/claims?market={name}"))["claims"]
     assert [(row["sub"], row["free"]) for row in held] == [(240, "100")]
-    release = {"account": "alice", "verse": VERSE, "market": name, "outcome": 2, "price": "0.2"}
+    release = {"account": "alice", "verse": VERSE, "market": name, "outcome": 2, "price": "0.26"}
     credit = (await world.api.done("/credits/release", release))["effect"]["credit"]
     assert (credit["locked"], credit["markets"]) == ("0", [])
-    assert credit["available"] == credit["total"] == "39.748"
+    assert credit["available"] == credit["total"] == "45.7312"
     done = await world.api.done("/credits/withdraw", {"account": "alice", "verse": VERSE})
     assert done["effect"] == {"credit": None}
     assert (await world.shown("/accounts/alice/credits"))["credits"] == []
@@ -81,7 +81,7 @@ async def test_more_legs_than_a_command_holds_are_staged_before_it(world: PoolWo
 
 
 async def test_what_is_refused_leaves_everything_as_it_was(world: PoolWorld) -> None:
-    name = await quoted(world, ("0.30", "0.40", "0.20"))
+    name = await quoted(world, ("0.30", "0.40", "0.26"))
     other = await quoted(world, ("0.50", "0.46"))
     apart = await quoted(world, ("0.50", "0.46"), None)
     await world.refused("/credits/lock", legs(f"{name}:0:long:10@0.32"), "CREDIT_INSUFFICIENT")
@@ -109,7 +109,7 @@ async def test_what_is_refused_leaves_everything_as_it_was(world: PoolWorld) -> 
 
 
 async def test_views_rebuilt_from_the_log_hold_the_same_credits(world: PoolWorld, tmp_path: Path) -> None:
-    name = await quoted(world, ("0.30", "0.40", "0.20"))
+    name = await quoted(world, ("0.30", "0.40", "0.26"))
     for account in ("alice", "carol"):
         await world.api.done("/credits/deposit", deposit("20", account=account))
         await world.api.done("/credits/lock", legs(f"{name}:1:long:20@0.42", account=account))

@@ -61,11 +61,11 @@ pub fn quoted_until(
     market
 }
 
-/// A verse, and a market of three outcomes in it with bids at 0.30, 0.40 and 0.20.
+/// A verse, and a market of three outcomes in it with bids at 0.30, 0.40 and 0.26.
 pub fn three() -> (World, u32, u32) {
     let mut world: World = World::new();
     let verse = create_verse(&mut world, "election", NONE);
-    let market = quoted(&mut world, verse, &[310, 410, 210], 0);
+    let market = quoted(&mut world, verse, &[310, 410, 270], 0);
     (world, verse, market)
 }
 
@@ -250,15 +250,15 @@ fn p15_10_what_comes_back_in_one_market_does_not_pay_for_another_in_the_same_com
     world.accept(lock(verse, &[(other, 0, SHORT, 500, LOTS)]));
     assert_eq!(sums(&world, verse).0, 0);
     // Yes for 0.52 completes ten sets and brings 4.80 back: later, not for the leg beside it.
-    let beside = [(other, 0, LONG, 520, LOTS), (market, 2, LONG, 220, LOTS)];
+    let beside = [(other, 0, LONG, 520, LOTS), (market, 2, LONG, 280, LOTS)];
     let refused = world.refuse(lock(verse, &beside), Code::CREDIT_INSUFFICIENT);
-    assert_eq!((refused.bound, refused.given), (0, 2_200_000));
+    assert_eq!((refused.bound, refused.given), (0, 2_800_000));
     world.accept(lock(verse, &beside[..1]));
     let body = told(&world)[0];
     assert_eq!((body.paid, body.outlay, body.realised), (-4_800_000, 0, -200_000));
     assert_eq!(sums(&world, verse), (4_800_000, 0, 4_800_000));
     world.accept(lock(verse, &beside[1..]));
-    assert_eq!(sums(&world, verse), (2_600_000, 2_200_000, 4_800_000));
+    assert_eq!(sums(&world, verse), (2_000_000, 2_800_000, 4_800_000));
 }
 
 #[test]
@@ -293,8 +293,8 @@ fn p15_10_the_same_legs_in_several_commands_lock_what_they_lock_in_one() {
     let held: Vec<i64> = (0..3).map(|outcome| credited(&world, verse, market, outcome)).collect();
     assert_eq!(held, [0, 0, 10 * DOLLAR]);
     // And the long of what is left completes nothing: it adds its cost.
-    world.accept(lock(verse, &[(market, 2, LONG, 220, LOTS)]));
-    assert_eq!(sums(&world, verse).1, 5_200_000);
+    world.accept(lock(verse, &[(market, 2, LONG, 280, LOTS)]));
+    assert_eq!(sums(&world, verse).1, 5_800_000);
     world.auditor.verify().unwrap();
 }
 
@@ -342,15 +342,15 @@ fn p15_10_only_what_is_available_can_be_withdrawn_and_nothing_else_touches_a_cre
         (body.amount, body.available, body.locked, body.total),
         (5 * DOLLAR, 5 * DOLLAR, 0, 5 * DOLLAR)
     );
-    world.accept(lock(verse, &[(market, 2, LONG, 220, LOTS)]));
-    let more = world.refuse(money(Kind::WithdrawCredit, verse, 2_800_001), Code::CREDIT_INSUFFICIENT);
-    assert_eq!((more.bound, more.given), (2_800_000, 2_800_001));
+    world.accept(lock(verse, &[(market, 2, LONG, 280, LOTS)]));
+    let more = world.refuse(money(Kind::WithdrawCredit, verse, 2_200_001), Code::CREDIT_INSUFFICIENT);
+    assert_eq!((more.bound, more.given), (2_200_000, 2_200_001));
     let named = Command { sub: FIRST_CREDIT, ..sets(ALICE, Kind::MintSet, market, 1) };
     world.refuse(named, Code::SUB_ACCOUNT_NOT_FOUND);
     let into = Transfer { to_sub: FIRST_CREDIT, asset: USDC, amount: 1, ..Transfer::zero() };
     world.refuse(by(ALICE, Kind::Transfer).with(&into), Code::SUB_ACCOUNT_NOT_FOUND);
-    world.accept(money(Kind::WithdrawCredit, verse, 2_800_000));
-    assert_eq!(sums(&world, verse), (0, 2_200_000, 2_200_000));
+    world.accept(money(Kind::WithdrawCredit, verse, 2_200_000));
+    assert_eq!(sums(&world, verse), (0, 2_800_000, 2_800_000));
     world.refuse(money(Kind::WithdrawCredit, verse, 0), Code::CREDIT_INSUFFICIENT);
     world.refuse(money(Kind::WithdrawCredit, verse, -1), Code::INVALID_AMOUNT);
 }
@@ -415,7 +415,7 @@ fn p2_1_4_all_legs_of_a_command_fill_48_times_and_not_once_more() {
     for (fills, code) in [(47, None), (48, None), (49, Some(Code::CAPACITY_EXCEEDED))] {
         let mut world: World = World::new();
         let verse = create_verse(&mut world, "thin", NONE);
-        let market = quoted(&mut world, verse, &[110, 110, 110, 110], 0);
+        let market = quoted(&mut world, verse, &[110; 9], 0);
         world.accept(by(BOB, Kind::CancelAll).with(&CancelAll { market, sub: ALL, side: ALL, reserved: 0 }));
         for number in 0..fills {
             world.accept(place(BOB, on(market, number % 2, side::SELL, 120, 100)));
@@ -442,7 +442,7 @@ fn p2_1_4_all_legs_of_a_command_fill_48_times_and_not_once_more() {
 fn row_0e03_a_command_that_is_not_right_in_every_leg_changes_nothing() {
     let (mut world, verse, market) = three();
     let (apart, binary) =
-        (quoted(&mut world, NONE, &[310, 410, 210], 0), quoted(&mut world, verse, &[510, 490], 0));
+        (quoted(&mut world, NONE, &[310, 410, 270], 0), quoted(&mut world, verse, &[510, 490], 0));
     world.accept(deposit_credit(verse, 90 * DOLLAR));
     let good = (market, 0, LONG, 320, LOTS);
     let mut refuse = |bad: Wanted, code: Code| {

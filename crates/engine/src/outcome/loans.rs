@@ -14,8 +14,8 @@ use std::ops::Bound;
 use crate::codec::{Reader, Writer};
 use crate::limits::{HOUR_NS, MAX_LOANS, MAX_OUTCOMES};
 use crate::math::MAX_BALANCE;
-use crate::outcome::marks::Marks;
 use crate::outcome::credits::FIRST_CREDIT;
+use crate::outcome::marks::Marks;
 use crate::state::{due, Due};
 
 /// Sub-accounts from here on are pledges: of loans, and from 240 on verse credits.

@@ -25,6 +25,9 @@ from tradewind.observe.view import (
     LimitView,
     MarketView,
     OrderRow,
+    OutcomePrice,
+    OutcomeRow,
+    OutcomesView,
     PlatformView,
     ProfitView,
     Quality,
@@ -52,6 +55,8 @@ REGIONS = (
     render.head_hash,
     render.performance,
     render.strategy,
+    render.outcomes,
+    render.outcome_counts,
 )
 micros = st.integers(-(10**18), 10**18)
 
@@ -133,6 +138,13 @@ def hostile() -> PlatformView:
         trading=TradingView(state="halted", reason=EVIL, actor=EVIL),
         strategy=StrategyView(name=EVIL, state=EVIL, detail=EVIL),
         alarms=(Alarm(severity=Severity.CRITICAL, code=EVIL, text=EVIL),),
+        outcomes=OutcomesView(
+            rows=(
+                OutcomeRow(symbol=EVIL, status=EVIL, stage=EVIL, pool=EVIL, estimate=EVIL),
+                OutcomeRow(symbol=EVIL, status=EVIL, prices=(OutcomePrice(EVIL, EVIL, EVIL),)),
+            ),
+            count=2,
+        ),
     )
 
 
@@ -219,3 +231,41 @@ def test_fills_are_marked_in_the_candle_of_their_second_only() -> None:
     assert by_id["price"] == [[10.0, 10.0, 9.0, 11.0]]
     later = msgspec.structs.replace(view, candles_1s=(Candle(6, "10", "11", "9", "10", "3"),))
     assert {one["id"]: one["data"] for one in charts.price_data(later, 1)["series"]}["bought"] == []
+
+
+def test_outcome_markets_show_prices_status_pool_and_stage_and_unknown_is_a_word() -> None:
+    known = OutcomePrice("yes", "0.640", "book")
+    row = OutcomeRow(
+        symbol="OUTCOME-3",
+        status="resolving",
+        stage="disputed",
+        prices=(known, OutcomePrice("no")),
+        pool="lmsr",
+        pool_cash="1234.5",
+        sets="70",
+        settles_in_ms=-1,
+    )
+    many = OutcomeRow(symbol="OUTCOME-4", status="active", outcomes=64, settles_in_ms=3 * 86_400_000)
+    number = OutcomeRow(symbol="DISTRIBUTION-5", status="active", estimate="21 ± 3", settles_in_ms=60_000)
+    rows = (row, many, number)
+    view = msgspec.structs.replace(
+        EMPTY, outcomes=OutcomesView(rows=rows, count=21_000, trading=20_998, disputed=1)
+    )
+    html = render.outcomes(view)
+    for shown in (
+        "OUTCOME-3",
+        "0.640",
+        "unknown",
+        "disputed",
+        "lmsr",
+        "1,234.5",
+        "over",
+        "+64",
+        "3 d",
+        "21 ± 3",
+    ):
+        assert shown in html, shown
+    assert 'title="yes: book"' in html and 'title="no: no price"' in html
+    assert "and 20,997 more" in html
+    assert "20,998 of 21,000 trading" in render.outcome_counts(view)
+    assert "No outcome markets" in render.outcomes(EMPTY) and "none" in render.outcomes(EMPTY)

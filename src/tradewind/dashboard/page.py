@@ -89,6 +89,7 @@ class ConsolePage:
                 )
                 self._market_panels(view)
                 self._account_panels(view)
+                self._outcome_panel(view)
                 self._system_panels(view)
         self._beat = ui.html(str(view.taken_ns), sanitize=False).props('id="tw-beat" hidden')
         ui.timer(REFRESH_S, self.refresh)
@@ -162,6 +163,12 @@ class ConsolePage:
         with self._panel("Balances", "balances"):
             self._region(render.balances, view, classes="scroll")
             self._region(render.strategy, view, classes="strategy")
+
+    def _outcome_panel(self, view: PlatformView) -> None:
+        with self._panel("Outcome markets", "outcomes"):
+            with self._panel_head:
+                self._region(render.outcome_counts, view)
+            self._region(render.outcomes, view, classes="scroll")
 
     def _system_panels(self, view: PlatformView) -> None:
         with self._panel("Journal", "journal"):

@@ -13,6 +13,8 @@ from tradewind.observe.view import (
     LimitState,
     LimitView,
     OrderRow,
+    OutcomePrice,
+    OutcomeRow,
     PlatformView,
     Quality,
     Reading,
@@ -311,6 +313,73 @@ def _gauge(limit: LimitView) -> str:
         f'<div class="quiet gauge-foot"><span>{escape(limit.code)} · {GAUGE_LABELS[limit.state]}</span>'
         f'<span class="num">{used} / {text.grouped(limit.limit)} {escape(limit.unit)}</span></div></li>'
     )
+
+
+def outcomes(view: PlatformView) -> str:
+    """Outcome and distribution markets with prices, pool and resolution."""
+    if not view.outcomes.rows:
+        return '<p class="empty none">No outcome markets.</p>'
+    rows = "".join(_outcome_row(row) for row in view.outcomes.rows)
+    hidden = view.outcomes.count - len(view.outcomes.rows)
+    more = f'<p class="empty">and {hidden:,} more</p>' if hidden > 0 else ""
+    return (
+        '<table class="rows"><thead><tr><th class="left">Market</th><th class="left">Status</th>'
+        '<th class="left">Resolution</th><th class="left">Prices</th><th class="left wide">Pool</th>'
+        '<th class="wide">Sets</th><th>Settles</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>{more}"
+    )
+
+
+def outcome_counts(view: PlatformView) -> str:
+    """How many there are, how many trade, how many are disputed."""
+    of = view.outcomes
+    disputed = f' · <b class="loss">{of.disputed:,} disputed</b>' if of.disputed else ""
+    return f'<span class="age" id="outcome-count">{of.trading:,} of {of.count:,} trading{disputed}</span>'
+
+
+def _outcome_row(row: OutcomeRow) -> str:
+    if row.estimate:
+        prices = f'<span class="odds"><b class="num">{escape(row.estimate)}</b></span>'
+    else:
+        prices = "".join(_odds(price) for price in row.prices)
+    hidden = 0 if row.estimate else row.outcomes - len(row.prices)
+    more = f'<span class="quiet">+{hidden}</span>' if hidden > 0 else ""
+    cash = "" if row.pool_cash is None else f' <span class="quiet num">{text.grouped(row.pool_cash)}</span>'
+    return (
+        f'<tr data-market="{escape(row.symbol)}"><td class="left"><b>{escape(row.symbol)}</b></td>'
+        f'<td class="left">{_outcome_status(row.status)}</td><td class="left">{_stage(row.stage)}</td>'
+        f'<td class="left odds-cell">{prices}{more}</td>'
+        f'<td class="left wide">{escape(row.pool) or "–"}{cash}</td>'
+        f'<td class="wide num">{text.grouped(row.sets)}</td><td>{_settles(row.settles_in_ms)}</td></tr>'
+    )
+
+
+def _odds(price: OutcomePrice) -> str:
+    shown = text.unknown() if price.price is None else f'<b class="num">{escape(price.price)}</b>'
+    title = escape(f"{price.name}: {price.source or 'no price'}")
+    return (
+        f'<span class="odds" title="{title}"><span class="quiet">{escape(price.name)}</span> {shown}</span>'
+    )
+
+
+def _outcome_status(status: str) -> str:
+    shape = {"active": "●", "paused": "▲"}.get(status, "■" if status in ("closed", "resolving") else "◌")
+    return f'<i class="shape" aria-hidden="true">{shape}</i> {escape(status.replace("_", " "))}'
+
+
+def _stage(stage: str) -> str:
+    if not stage:
+        return "–"
+    tone = {"disputed": ' class="loss"', "final": ' class="gain"'}.get(stage, "")
+    return f"<b{tone}>{escape(stage)}</b>"
+
+
+def _settles(left_ms: int) -> str:
+    """Time until a market ends: days for far ones."""
+    if left_ms <= 0:
+        return "over"
+    days = left_ms // 86_400_000
+    return f"{days} d" if days > 1 else text.age(left_ms)
 
 
 def _pairs(pairs: list[tuple[str, str, str]]) -> str:

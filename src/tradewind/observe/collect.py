@@ -32,6 +32,7 @@ from . import trader_view
 from .counting import BatchCounters, quantile_us
 from .leveraged import LeveragedFacts, alarms_of, facts_of
 from .metrics import Metrics, SystemFacts, resident_bytes
+from .outcome_rows import outcomes_of
 from .shortfall import alarms_of as shortfall_alarms
 from .shortfall import shortfall_of
 from .view import (
@@ -50,6 +51,7 @@ from .view import (
     Level,
     MarketView,
     OrderRow,
+    OutcomesView,
     PlatformView,
     Quality,
     Reading,
@@ -60,6 +62,7 @@ from .view import (
 log = structlog.get_logger("tradewind.observe")
 REFRESH_S = 0.25
 MS_NS = 1_000_000
+OUTCOMES_EVERY_NS = 1_000_000_000
 MAX_LAG_SAMPLE_S = 60.0
 FEED_STATES = {
     BookState.EMPTY: FeedState.SYNCING,
@@ -100,6 +103,7 @@ class ViewCollector:
         self._started_s = time.monotonic()
         self._blocks_seen = 0
         self._loop_lag_s: float | None = None
+        self._outcomes_ns, self._outcome_markets = 0, OutcomesView()
         self._view = PlatformView(taken_ns=0, env=env, version=version)
 
     def source(self) -> PlatformView:
@@ -161,9 +165,17 @@ class ViewCollector:
             counters=self._counters(),
             alarms=tuple(self._alarms(feed, head, engine_ns)),
             workers=self.workers(engine_ns),
+            outcomes=self._outcomes(engine_ns, now_ns),
             **fields,  # type: ignore[arg-type]
         )
         return self._view
+
+    def _outcomes(self, engine_ns: int, now_ns: int) -> OutcomesView:
+        """Looked at once a second: there may be tens of thousands of them."""
+        if now_ns - self._outcomes_ns >= OUTCOMES_EVERY_NS:
+            self._outcomes_ns = now_ns
+            self._outcome_markets = outcomes_of(self.views, engine_ns)
+        return self._outcome_markets
 
     def _market(self) -> Market | None:
         markets = self.views.markets.by_handle

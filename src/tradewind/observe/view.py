@@ -19,6 +19,10 @@ MAX_ORDERS = 100
 """Most own orders in a view; `orders_open` still counts all of them."""
 MAX_FILLS = 60
 """Most own fills in a view, newest first."""
+MAX_OUTCOME_MARKETS = 30
+"""Most outcome markets in a view; the counts still cover all of them."""
+MAX_OUTCOME_PRICES = 8
+"""Most outcomes of one market with their prices in a view."""
 
 
 class Quality(StrEnum):
@@ -285,6 +289,41 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     lag_ms: int | None = None
 
 
+class OutcomePrice(msgspec.Struct, frozen=True):
+    """What a whole contract on an outcome costs, 0 to 1, and what says so; None when nothing does."""
+
+    name: str
+    price: str | None = None
+    source: str = ""
+
+
+class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A market of outcomes, or of a number with its mean and width."""
+
+    symbol: str
+    status: str
+    stage: str = ""
+    """Of its resolution: proposed, disputed, decided, final; empty before a proposal."""
+    outcomes: int = 2
+    prices: tuple[OutcomePrice, ...] = ()
+    estimate: str = ""
+    """Mean and width of a distribution market."""
+    pool: str = ""
+    pool_cash: str | None = None
+    sets: str = "0"
+    settles_in_ms: int = 0
+    """Negative behind its settle time."""
+
+
+class OutcomesView(msgspec.Struct, frozen=True, kw_only=True):
+    """Markets of outcomes, those that need eyes first."""
+
+    rows: tuple[OutcomeRow, ...] = ()
+    count: int = 0
+    trading: int = 0
+    disputed: int = 0
+
+
 class PlatformView(msgspec.Struct, frozen=True, kw_only=True):
     """The platform at `taken_ns` (wall clock, nanoseconds since the epoch)."""
 
@@ -309,6 +348,7 @@ class PlatformView(msgspec.Struct, frozen=True, kw_only=True):
     counters: CountersView = CountersView()
     alarms: tuple[Alarm, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
+    outcomes: OutcomesView = OutcomesView()
 
 
 ViewSource = Callable[[], PlatformView]

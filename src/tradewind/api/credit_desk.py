@@ -60,7 +60,7 @@ class LockCredit(Request, kw_only=True):
 
 
 class ReleaseCredit(Request, kw_only=True):
-    """Closes a leg at `price` or better (all of it without a quantity), settles a final market, hands over."""
+    """Closes a leg at `price` or better (all without a quantity), settles a final market, hands over."""
 
     account: str = "trader"
     sub: int = 0

@@ -2624,6 +2624,9 @@ class FlashRepaid(Event, frozen=True, gc=False):
     principal: int
     fee: int
     asset: int
+    postings: tuple[Posting, ...]
+
+
 class CreditMoved(Event, frozen=True, gc=False):
     """CREDIT_MOVED."""
 

@@ -183,3 +183,44 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(f"{item:.6f}" for item in value)
     return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+@amm.command
+def loss(
+    *,
+    price: Annotated[float, Parameter(help="true price at the beginning, 0.01 to 0.99")] = 0.5,
+    paths: Annotated[int, Parameter(help="simulated paths of each pool, 2 to 100,000")] = 2_000,
+    seed: Annotated[int, Parameter(help="of the random numbers")] = 1,
+    plot: Plot = None,
+    json: Json = False,
+) -> int:
+    """What static and dynamic pm-AMMs lose to better-informed traders, simulated against what is expected."""
+    from tradewind.lab.rebalancing import draw_losses, simulate
+    from tradewind.lab.scenarios.report import PlotMissing
+
+    try:
+        reports = [
+            simulate(dynamic=dynamic, price=price, paths=paths, seed=seed) for dynamic in (False, True)
+        ]
+        if plot is not None:
+            draw_losses(plot, reports)
+    except ValueError as error:
+        raise CommandFailure(ExitCode.CANNOT, "PARAMETER_OUT_OF_BOUNDS", str(error)) from error
+    except PlotMissing as error:
+        raise CommandFailure(ExitCode.CANNOT, "PLOT_MISSING", str(error)) from error
+    rows = [
+        {
+            "pool": "dynamic" if report.dynamic else "static",
+            "lost": round(report.whole.lost, 6),
+            "expected": round(report.whole.expected, 6),
+            "standard_error": round(report.whole.error, 6),
+            "deviation": round(report.whole.deviation, 2),
+        }
+        for report in reports
+    ]
+    if json:
+        print_json({"pools": rows, "paths": paths, "seed": seed})
+        return 0
+    columns = ["pool", "lost", "expected", "standard_error", "deviation"]
+    print_rows(rows, columns, title="Loss versus rebalancing, V₀ = 1", empty="no pools")
+    return 0

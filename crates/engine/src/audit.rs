@@ -10,6 +10,7 @@ mod bridges;
 mod chains;
 mod counts;
 mod credits;
+mod dark;
 mod fault;
 mod feeds;
 mod fees;
@@ -146,6 +147,7 @@ pub struct Auditor {
     pools: pool::Pools,
     questions: question::Questions,
     loans: loans::Loans,
+    dark: dark::Dark,
     tiers: fees::Tiers,
     marks: marks::Marks,
     chains: chains::Chains,
@@ -189,6 +191,7 @@ impl Auditor {
             pools: pool::Pools::default(),
             questions: question::Questions::default(),
             loans: loans::Loans::default(),
+            dark: dark::Dark::default(),
             tiers: fees::Tiers::default(),
             marks: marks::Marks::default(),
             chains: chains::Chains::default(),
@@ -442,6 +445,11 @@ impl Auditor {
             | EventKind::CreditLocked
             | EventKind::CreditReleased
             | EventKind::CreditStaged => self.check_credit(kind, event, postings)?,
+            EventKind::DarkAccepted
+            | EventKind::DarkCancelled
+            | EventKind::DarkCrossed
+            | EventKind::DarkFilled
+            | EventKind::DarkPrinted => self.check_dark(kind, event, postings)?,
             EventKind::PoolCreated
             | EventKind::AmmSwapped
             | EventKind::LiquidityAdded
@@ -501,6 +509,7 @@ impl Auditor {
         self.check_verse_end()?;
         self.check_chains_end()?;
         self.check_credits_end()?;
+        self.check_dark_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.slashes.end_command()?;
@@ -548,8 +557,13 @@ impl Auditor {
             let money = if order.on_claims { 0 } else { order.reserve };
             *reserves.entry(order.balance).or_insert(0) += i128::from(money);
         }
+        let mut unseen = std::collections::BTreeMap::<(u32, u8, u16), i128>::new();
+        for (account, sub, asset, reserve) in self.dark.reserves(&self.markets) {
+            *unseen.entry((account, sub, asset)).or_insert(0) += i128::from(reserve);
+        }
         for (slot, balance) in self.ledger.balances.iter().enumerate() {
-            let reserve = reserves.get(&(slot as u32)).copied().unwrap_or(0);
+            let hidden = unseen.get(&(balance.account, balance.sub, balance.asset)).copied().unwrap_or(0);
+            let reserve = hidden + reserves.get(&(slot as u32)).copied().unwrap_or(0);
             let held = balance.lines[ledger::HELD as usize];
             ensure!(
                 reserve == i128::from(held),

@@ -31,6 +31,8 @@ impl<B: Book> Engine<B> {
             Kind::OpenLeveraged => self.open_leveraged(command, context, output),
             Kind::CloseLeveraged => self.close_leveraged(command, context, output),
             Kind::RepayLoan => self.repay_loan(command, context, output),
+            Kind::PlaceDark => self.place_dark(command, context, output),
+            Kind::CancelDark => self.cancel_dark(command, context, output),
             Kind::CreatePool => self.create_pool(command, context, output),
             Kind::SwapAmm => self.swap_amm(command, context, output),
             Kind::AddLiquidity => self.add_liquidity(command, context, output),

@@ -381,8 +381,13 @@ impl<B: Book> Engine<B> {
             | Kind::ReleaseCredit
             | Kind::StageCredit
             | Kind::ClosePosition => self.trader(command, handle)?,
-            Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter => {
+            Kind::CancelOrder | Kind::CancelAll | Kind::SetCancelAllAfter | Kind::CancelDark => {
                 self.canceller(command, handle)?
+            }
+            Kind::PlaceDark => {
+                let account = self.trader(command, handle)?;
+                need(permission::DARK)?;
+                account
             }
             Kind::OpenSubAccount
             | Kind::SetDelegate

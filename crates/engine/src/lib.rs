@@ -12,6 +12,7 @@ pub mod book;
 pub mod chains;
 mod codec;
 pub mod coverage;
+pub mod dark;
 pub mod detect;
 mod dispatch;
 mod engine;

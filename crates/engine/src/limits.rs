@@ -403,3 +403,19 @@ pub const CREDIT_LEG_EFFORT: u32 = 600;
 pub const CREDIT_ORDER_EFFORT: u32 = 1_500;
 pub const CREDIT_STEP_EFFORT: u32 = 1_000;
 pub const CREDIT_CLAIM_EFFORT: u32 = 200;
+
+/// Dark midpoint cross (P16): resting orders of one side of a book, of an account, and of the shard; their least notional
+/// in micro-quote; rounds of an allocation; crosses whose print is still to come, and how long it takes.
+pub const MAX_DARK_PER_SIDE: usize = 32;
+pub const MAX_DARK_PER_ACCOUNT: usize = 16;
+pub const MAX_DARK_ORDERS: usize = 4_096;
+pub const MIN_DARK_NOTIONAL: i64 = 10_000_000_000;
+pub const DARK_ROUNDS: u32 = 32;
+pub const MAX_DARK_PRINTS: usize = 65_536;
+pub const DARK_PRINT_DELAY_NS: i64 = 60 * SECOND_NS;
+/// Widest spread of the lit book; of outcome markets absolute.
+pub const DARK_SPREAD_BP: u16 = 500;
+/// Instructions of a round of allocation, of a fill and of a cancel, at most.
+pub const DARK_ROUND_EFFORT: u32 = 7_000;
+pub const DARK_FILL_EFFORT: u32 = 5_000;
+pub const DARK_CANCEL_EFFORT: u32 = 1_500;

@@ -89,6 +89,8 @@ pub mod due {
     pub const RESOLUTION: u8 = 14;
     pub const VAULT: u8 = 20;
     pub const LOAN: u8 = 21;
+    /// Crosses and prints of the dark book.
+    pub const DARK: u8 = 22;
     pub const TOKEN: u8 = 30;
 }
 
@@ -137,6 +139,7 @@ pub struct State<B: Book> {
     pub fees: Box<crate::fees::Fees>,
     pub chains: Box<crate::chains::Chains>,
     pub credits: Box<crate::outcome::Credits>,
+    pub dark: Box<crate::dark::Dark>,
 }
 
 impl<B: Book> State<B> {
@@ -199,6 +202,7 @@ impl<B: Book> State<B> {
         self.fees.encode(&mut writer);
         self.chains.encode(&mut writer);
         self.credits.encode(&mut writer);
+        self.dark.encode(&mut writer);
         writer.bytes
     }
 
@@ -268,6 +272,8 @@ impl<B: Book> State<B> {
         self.check_chains()?;
         put(&mut *self.credits, reader, crate::outcome::Credits::decode)?;
         self.check_credits()?;
+        put(&mut *self.dark, reader, crate::dark::Dark::decode)?;
+        self.dark.check_markets(self.markets.list.len(), self.accounts.list.len())?;
         self.attach_positions()?;
         self.rebuild_due();
         Ok(())
@@ -497,6 +503,7 @@ impl<B: Book> State<B> {
         self.vault.due_items(due);
         self.venues.due_items(due);
         self.vault.loans.due_items(due);
+        self.dark.due_items(due);
     }
 }
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tradewind.api import requests as req
 from tradewind.api.chain_desk import ChainDesk, ChainReads, chain_commands, chain_reads
 from tradewind.api.credit_desk import CreditDesk, CreditReads, credit_commands, credit_reads
+from tradewind.api.dark_desk import DarkDesk, DarkReads, dark_commands, dark_reads
 from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
 from tradewind.api.exchange_desk import ExchangeDesk
@@ -92,6 +93,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     more += chain_commands(ChainDesk(exchange_desk, chains), chains)
     credits = CreditReads(desk.directory)
     more += credit_commands(CreditDesk(exchange_desk, credits))
+    dark = DarkReads(desk.directory)
+    more += dark_commands(DarkDesk(exchange_desk, dark))
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
@@ -108,6 +111,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *chain_reads(chains),
         *credit_reads(credits),
         *question_reads(questions),
+        *dark_reads(dark),
         *venue_reads(venues),
         *resolution_reads(ResolutionReads(exchange_desk)),
         *read_routes(reads),

@@ -46,6 +46,7 @@ _READ: Final = (
     "GET /chains/{number:int}",
     "GET /commands",
     "GET /coverage",
+    "GET /dark",
     "GET /distributions",
     "GET /distributions/{name:path}",
     "GET /distributions/{name:path}/quote",
@@ -93,6 +94,9 @@ _READ: Final = (
 _TRADE: Final = (
     "POST /chains",
     "POST /chains/{number:int}/close",
+    # Nothing about resting dark orders is published (P16.3): who only reads does not see them.
+    "GET /dark/orders",
+    "POST /dark/orders",
     "POST /insurance",
     "POST /keepers",
     "POST /keepers/act",
@@ -137,6 +141,7 @@ _TRADE: Final = (
     "POST /vault/withdraw",
 )
 _CANCEL: Final = (
+    "POST /dark/orders/cancel",
     "POST /orders/cancel-after",
     "POST /orders/cancel-all",
     "POST /orders/{number:int}/cancel",

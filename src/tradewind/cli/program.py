@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "keeper": ("tradewind.cli.keeper:keeper", OPERATE, "Keepers: stake, duties, slashing, workers."),
     "token": ("tradewind.cli.token:token", OPERATE, "The token: supply, stakes, rewards, vesting, seasons."),
     "vault": ("tradewind.cli.vault:vault", OPERATE, "The vault: deposit, withdraw, claim, coverage."),
+    "dark": ("tradewind.cli.dark:dark", OPERATE, "Orders that cross unseen at the midpoint."),
     "fee": ("tradewind.cli.vault:fee", OPERATE, "The elastic fee, and its curve as a picture."),
     "proposal": ("tradewind.cli.proposal:proposal", OPERATE, "Governed changes: propose, approve, execute."),
     "resolve": (

@@ -1,4 +1,4 @@
-"""What a pm-AMM loses to better-informed traders, by simulation through the engine's kernels (protocol P10.4.5).
+"""What a pm-AMM loses to better-informed traders, simulated through the engine's kernels (protocol P10.4.5).
 
 The true price is Φ(X/√(T−t)) of a Brownian motion X, the odds of "X ends above 0". At each of equal steps one
 who knows it swaps the pool to it; what the swap brings at the new price is the pool's loss versus
@@ -29,7 +29,7 @@ STATIC_COLOUR, DYNAMIC_COLOUR = "#c1121f", "#003049"
 
 
 class LossPart(msgspec.Struct, frozen=True):
-    """One part of the time: what was lost in it, and what was expected, per unit of V₀; one path's average."""
+    """One part of the time: what was lost in it and what was expected, per unit of V₀, by an average path."""
 
     until: float
     """End as a part of T − t₀."""
@@ -128,7 +128,7 @@ def simulate(
         raise ValueError(f"steps must be a multiple of {parts} up to {MAX_STEPS}, got {steps}")
     if not 0.0 < end <= LARGEST_END:
         raise ValueError(f"end must be above 0 and at most {LARGEST_END}, got {end}")
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 (a simulation)
     width = steps // parts
     sums: list[list[float]] = [[] for _ in range(parts + 1)]
     for _ in range(paths):

@@ -12,10 +12,10 @@ use crate::limits::BREAKER_RECHECK_NS;
 use crate::market::{kind as market_kind, level, Pause};
 use crate::order::flag;
 use crate::wire::command::{
-    credit_release, order_flag, order_type, side, AdjustMargin, CancelAll, CancelOrder, ClaimPayout,
-    CloseLeveraged, ClosePosition, Command, CreatePool, KeeperAct, Kind, Liquidate, OneMarket, OneSet,
-    OpenLeveraged, PlaceOrder, PlaceTwap, PoolLiquidity, ReleaseCredit, RepayLoan, ReplaceOrder, SwapAmm,
-    TradeDistribution, ALL_MARKETS,
+    credit_release, order_flag, order_type, side, AdjustMargin, CancelAll, CancelDark, CancelOrder,
+    ClaimPayout, CloseLeveraged, ClosePosition, Command, CreatePool, KeeperAct, Kind, Liquidate, OneMarket,
+    OneSet, OpenLeveraged, PlaceDark, PlaceOrder, PlaceTwap, PoolLiquidity, ReleaseCredit, RepayLoan,
+    ReplaceOrder, SwapAmm, TradeDistribution, ALL_MARKETS,
 };
 use crate::wire::error::{reject, Code, Reject};
 
@@ -71,6 +71,7 @@ impl<B: Book> Engine<B> {
                 | Kind::ReplaceOrder
                 | Kind::ClosePosition
                 | Kind::AdjustMargin
+                | Kind::PlaceDark
                 | Kind::OpenLeveraged
                 | Kind::CloseLeveraged
                 | Kind::SwapAmm
@@ -208,6 +209,14 @@ impl<B: Book> Engine<B> {
                 let slot =
                     self.find_order(context.account, request.order, &request.target_key, command.time_ns);
                 Deed::Acts(Action::Cancel, slot.ok().map(|slot| self.state.orders[slot].market))
+            }
+            Kind::PlaceDark => {
+                let market = command.payload_as::<PlaceDark>().market;
+                Deed::Acts(self.risk_of(market, 0), Some(market))
+            }
+            Kind::CancelDark => {
+                let order = self.state.dark.get(command.payload_as::<CancelDark>().order);
+                Deed::Acts(Action::Cancel, order.map(|order| order.market))
             }
             Kind::CancelAll => {
                 let market = command.payload_as::<CancelAll>().market;

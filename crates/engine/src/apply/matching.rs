@@ -535,6 +535,9 @@ impl<B: Book> Engine<B> {
         match rest {
             Some(_) => Some(job),
             None => {
+                if !self.state.dark.is_empty() {
+                    job.done += self.cancel_dark_of(command, &job, output);
+                }
                 let subject = Subject { market: job.market, ..Subject::account(job.account, 0) };
                 output.emit(command, EventKind::CancelAllDone, subject, &CountBody { count: job.done });
                 None

@@ -12,6 +12,8 @@ mod collateral;
 mod conditional;
 mod coverage;
 pub(crate) mod credit;
+mod dark;
+mod dark_cross;
 mod detection;
 mod distribution;
 mod elastic;

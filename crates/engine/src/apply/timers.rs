@@ -103,6 +103,11 @@ impl<B: Book> Engine<B> {
                     }
                 }
                 due::VENUE => self.venue_due(command, id, output),
+                due::DARK => {
+                    if let Some(work) = self.dark_due(command, id, output) {
+                        return (Some(work), false);
+                    }
+                }
                 due::LOAN => {
                     if let Some(left) = self.loan_due(command, id, budget, output) {
                         return left;

@@ -3,6 +3,7 @@
 use super::auction::Uncross;
 use super::conditional::OpenBatch;
 use super::credit::CreditJob;
+use super::dark_cross::DarkJob;
 use super::liquidation::Liquidation;
 use super::verse_halts::VerseWork;
 use crate::book::Book;
@@ -44,6 +45,8 @@ pub enum Work {
     Verse(VerseWork),
     /// Orders and sets of a verse credit.
     Credit(Box<CreditJob>),
+    /// A midpoint cross.
+    Dark(Box<DarkJob>),
 }
 
 /// An order that is being matched; in no book meanwhile.
@@ -225,6 +228,10 @@ impl<B: Book> Engine<B> {
                 }
                 Work::Stress => self.look_at_stress(command, &mut budget, output),
                 Work::Verse(job) => (self.go_on_with_verse(command, job, output), true),
+                Work::Dark(job) => match self.go_on_crossing(command, job, &mut budget, output) {
+                    Some(rest) => (Some(Work::Dark(rest)), true),
+                    None => (self.is_due(command.time_ns).then_some(Work::Due), false),
+                },
             };
             if exhausted || budget.is_spent() {
                 // What is due at this moment too does not wait for the next Tick.

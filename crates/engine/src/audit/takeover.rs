@@ -119,6 +119,7 @@ impl Auditor {
         self.take_over_halts(engine)?;
         self.take_over_resolutions(engine);
         self.take_over_loans(engine);
+        self.take_over_dark(engine);
         self.take_over_fees(engine)?;
         self.take_over_marks(engine);
         self.take_over_credits(engine);

@@ -5,7 +5,7 @@
 
 use crate::limits::{
     BAND_BP, DAY_NS, FEED_CONFIDENCE_PPM, FEED_DEVIATION_BP, FEED_INTERVAL_MS, FLOOR_MMF_PPM, HOUR_NS,
-    LEVERAGE_E2, LIQUIDATION_FEE_E6BP, MAX_FEE_E6BP, MAX_SOURCES, SIZE_K_PPM, SLIPPAGE_BP,
+    LEVERAGE_E2, LIQUIDATION_FEE_E6BP, MAX_FEE_E6BP, MAX_MARKETS, MAX_SOURCES, SIZE_K_PPM, SLIPPAGE_BP,
 };
 use crate::math::MAX_BALANCE;
 use crate::wire::error::{reject, Code, Reject};
@@ -57,6 +57,8 @@ pub enum Riskier {
     UpZeroIsNone,
     /// Any change counts as taking risk.
     Any,
+    /// Any change but the one to 0, which switches something off.
+    NotZero,
 }
 
 /// What a change does.
@@ -156,7 +158,44 @@ parameters! {
     JumpMinimumPpm = 180 "outcome.jump_minimum_ppm" Risk Maintenance [20_000, 1_000_000] 100_000, "Least margin fraction of a leveraged outcome position in ppm: J_min (P4.6.2)";
     ManagementFeeBp = 190 "vault.management_fee_bp" Fees Fee [0, 200] 0, "Management fee of the vault in bp of its value a year, taken each day (P9.8)";
     InsuranceKept = 191 "insurance.kept" Risk Down [0, 1_000_000_000] 100_000, "Insurance that never returns to the vault, in whole units of the settlement asset (P9.12)";
+    DarkIntervalMs = 192 "dark.interval_ms" Risk Any [250, 60_000] 1_000, "Time between two midpoint crosses of a market in ms (P16.1)";
+    DarkMarket1 = 193 "dark.market_1" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket2 = 194 "dark.market_2" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket3 = 195 "dark.market_3" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket4 = 196 "dark.market_4" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket5 = 197 "dark.market_5" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket6 = 198 "dark.market_6" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket7 = 199 "dark.market_7" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket8 = 200 "dark.market_8" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket9 = 201 "dark.market_9" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket10 = 202 "dark.market_10" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket11 = 203 "dark.market_11" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket12 = 204 "dark.market_12" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket13 = 205 "dark.market_13" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket14 = 206 "dark.market_14" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket15 = 207 "dark.market_15" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
+    DarkMarket16 = 208 "dark.market_16" Risk NotZero [0, MAX_MARKETS as i64] 0, "Handle plus one of a market with a midpoint cross; 0 = none (P16)";
 }
+
+/// The markets with a midpoint cross, each in a place of its own.
+pub const DARK_MARKETS: [Parameter; 16] = [
+    Parameter::DarkMarket1,
+    Parameter::DarkMarket2,
+    Parameter::DarkMarket3,
+    Parameter::DarkMarket4,
+    Parameter::DarkMarket5,
+    Parameter::DarkMarket6,
+    Parameter::DarkMarket7,
+    Parameter::DarkMarket8,
+    Parameter::DarkMarket9,
+    Parameter::DarkMarket10,
+    Parameter::DarkMarket11,
+    Parameter::DarkMarket12,
+    Parameter::DarkMarket13,
+    Parameter::DarkMarket14,
+    Parameter::DarkMarket15,
+    Parameter::DarkMarket16,
+];
 
 /// First number of the parameters that SetParameter changes; those below belong to a market or an asset.
 pub const FIRST_OF_PLATFORM: u32 = 64;
@@ -201,6 +240,8 @@ pub fn effect(parameter: Parameter, old: i64, new: i64) -> Effect {
     let up = new > old;
     match (parameter.definition().riskier, up) {
         (Riskier::Any, _) => Effect::Increases,
+        (Riskier::NotZero, _) if new == 0 => Effect::Reduces,
+        (Riskier::NotZero, _) => Effect::Increases,
         (Riskier::Up | Riskier::Fee, true) => Effect::Increases,
         (Riskier::Up | Riskier::Fee, false) => Effect::Reduces,
         (Riskier::Down, true) => Effect::Reduces,
@@ -245,10 +286,12 @@ mod tests {
             P::BreakerThreshold | P::BreakerSecondThreshold | P::BreakerCooldownS => (Reduces, Increases),
             P::FeedQuorum | P::BreakerHaltS => (Increases, Reduces),
             P::FlashBorrow => (Reduces, Increases),
-            P::ImpactNotional | P::FeedFallback | P::AssetFeed => (Increases, Increases),
             P::ListingOpen | P::ListingMarkets => (Reduces, Increases),
             P::ListingBond => (Increases, Reduces),
             P::ListingRewardPct => (Increases, Increases),
+            P::ImpactNotional | P::FeedFallback | P::AssetFeed | P::DarkIntervalMs => (Increases, Increases),
+            other if DARK_MARKETS.contains(&other) => (Increases, Increases),
+            other => unreachable!("{other:?} has no row here"),
         }
     }
 
@@ -268,6 +311,9 @@ mod tests {
         for cap in [Parameter::DepositCap, Parameter::CollateralCap] {
             assert_eq!(effect(cap, 5, 0), Effect::Increases);
             assert_eq!(effect(cap, 0, 5), Effect::Reduces);
+        }
+        for place in DARK_MARKETS {
+            assert_eq!((effect(place, 5, 0), effect(place, 0, 5)), (Effect::Reduces, Effect::Increases));
         }
     }
 

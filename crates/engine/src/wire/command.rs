@@ -5,6 +5,7 @@ use crate::record;
 
 pub use super::chains::{ChainStep, CloseChain, OpenChain};
 pub use super::credit::{credit_release, CreditLegs, CreditMoney, ReleaseCredit};
+pub use super::dark::{CancelDark, PlaceDark};
 pub use super::detection::{CloseCase, LinkOwners};
 pub use super::flow::SetRateClass;
 pub use super::governance::*;
@@ -280,6 +281,8 @@ kinds! {
     DepositCredit = (0x0E03, 2) CreditMoney;
     WithdrawCredit = (0x0E03, 3) CreditMoney;
     StageCredit = (0x0E03, 4) CreditLegs;
+    PlaceDark = (0x0F01, 0) PlaceDark;
+    CancelDark = (0x0F01, 1) CancelDark;
     Tick = (0xFF01, 0) Empty;
     Continue = (0xFF01, 1) Continue;
     AdvanceTime = (0xFF01, 2) AdvanceTime;

@@ -5,6 +5,9 @@ use crate::record;
 
 pub use super::chains::{ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, FlashBody};
 pub use super::credit::{credit_cause, CreditBody, CreditLegs, CreditMoneyBody};
+pub use super::dark::{
+    DarkAcceptedBody, DarkCancelledBody, DarkCrossedBody, DarkFilledBody, DarkPrintedBody,
+};
 pub use super::detection::{CaseBody, DetectionBody, OwnerLinkBody, SlowedBody};
 pub use super::flow::RateClassBody;
 pub use super::governance::{ActionBody, ActionPayloadBody, ActionStateBody, OfferBody, ParameterBody};
@@ -380,6 +383,11 @@ event_kinds! {
     FeeCharged = 0x0D0B FeeBody;
     ManagementFeeTaken = 0x0D13 ManagementFeeBody;
     InsuranceWeekEnded = 0x0D14 InsuranceWeekBody;
+    DarkAccepted = 0x0F01 DarkAcceptedBody;
+    DarkCancelled = 0x0F02 DarkCancelledBody;
+    DarkCrossed = 0x0F03 DarkCrossedBody;
+    DarkFilled = 0x0F04 DarkFilledBody;
+    DarkPrinted = 0x0F05 DarkPrintedBody;
     ContinuationRequired = 0xFF01 TokenBody;
     TimeAdvanced = 0xFF02 TimeBody;
     StateHashed = 0xFF03 HashBody;

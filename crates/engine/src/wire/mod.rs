@@ -3,6 +3,7 @@
 pub mod chains;
 pub mod command;
 pub mod credit;
+mod dark;
 mod detection;
 pub mod error;
 pub mod event;

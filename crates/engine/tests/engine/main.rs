@@ -17,6 +17,7 @@ mod coverage;
 mod credits;
 mod credits_audit;
 mod credits_properties;
+mod dark;
 mod detection;
 mod fee_tiers;
 mod fees;

@@ -7,6 +7,7 @@ from tradewind.node.projections.book import BookView
 from tradewind.node.projections.chains import ChainsView
 from tradewind.node.projections.claims import ClaimsView
 from tradewind.node.projections.credits import CreditsView
+from tradewind.node.projections.dark import DarkView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.duties import DutiesView
 from tradewind.node.projections.feeds import FeedsView
@@ -51,6 +52,7 @@ class ExchangeViews(Projections):
         self.token = TokenView()
         self.makers = MakersView()
         self.vault = VaultView()
+        self.dark = DarkView()
         self.pools = PoolsView()
         self.questions = QuestionsView()
         self.venues = VenuesView()
@@ -79,6 +81,7 @@ class ExchangeViews(Projections):
                 self.token,
                 self.makers,
                 self.vault,
+                self.dark,
                 self.pools,
                 self.questions,
                 self.venues,

@@ -115,6 +115,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "SwapAmm": Scope.TRADE,
     "TradeDistribution": Scope.TRADE,
     "CancelOrder": Scope.CANCEL,
+    "CancelDark": Scope.CANCEL,
     "CancelAll": Scope.CANCEL,
     "SetCancelAllAfter": Scope.CANCEL,
     "OpenSubAccount": None,

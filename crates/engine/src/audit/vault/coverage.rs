@@ -23,6 +23,7 @@ impl Auditor {
                 if body.parameter == JUMP_MINIMUM {
                     self.loans.set_jump(body.value);
                 }
+                self.dark.parameter_set(&body);
                 Ok(())
             }
             _ => self.state_changed(kind, event),

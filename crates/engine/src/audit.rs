@@ -292,6 +292,7 @@ impl Auditor {
         );
         ensure!(command.time_ns >= time_ns, "I18", "time {} follows {time_ns}", command.time_ns);
         self.time_ns = command.time_ns;
+        self.tiers.adjust.meter(command.time_ns);
         let (accepted, silent) = (result.accepted == 1, result.event_count == 0);
         ensure!(
             accepted == (result.code == 0) && result.accepted <= 1 && result.code <= LAST_CODE_OF_CATALOGUE,

@@ -1,6 +1,8 @@
 //! Fees as pure functions (protocol P8): the elastic taker rate, its adjustments and discounts, amounts, rebates, the
 //! split, and the incentive invariant. Rates in 1e-8 bp, money in micro-units.
 
+pub mod adjust;
+pub mod settings;
 pub mod volume;
 
 use crate::codec::{Reader, Writer};
@@ -18,6 +20,10 @@ pub const FLOOR_E8: u32 = FLOOR_BP * BP_E8;
 pub const CAP_E8: u32 = CAP_BP * BP_E8;
 /// Steepness of the curve per unit of coverage.
 const STEEPNESS: f64 = 3.0;
+/// Bounds of the rate in the profile POST_EMISSION, and its named rates (P8.9).
+pub const POST_FLOOR_BP: u32 = 5;
+pub const POST_CAP_BP: u32 = 100;
+pub const POST_RATES_BP: [(&str, u32); 3] = [("promo", 20), ("standard", 30), ("premium", 50)];
 
 /// `3 + 25·exp(−3c)` bp, to the nearest 1e-8 bp (P8.2). The exponential is that of the compiled-in software library,
 /// so that every machine has the same rate.
@@ -83,22 +89,37 @@ pub fn taker_rate_e8(coverage: Coverage, adjustment_bp: u32, discount_bp: u32) -
     adjusted.saturating_sub(discount_bp.saturating_mul(BP_E8)).max(FLOOR_E8)
 }
 
-/// `ceil(base · rate / 10^12)`, once per fill (P8.5). The base is not negative.
+/// The rate in the profile POST_EMISSION: the market's own, at most 100 bp, less the discount, but at least 5 bp unless
+/// the market asks for less (P8.9).
+pub fn flat_rate_e8(market_e6bp: u32, discount_bp: u32) -> u64 {
+    let bp_e8 = |bp: u32| u64::from(bp) * u64::from(BP_E8);
+    let most_e8 = (u64::from(market_e6bp) * 100).min(bp_e8(POST_CAP_BP));
+    most_e8.saturating_sub(bp_e8(discount_bp)).max(bp_e8(POST_FLOOR_BP).min(most_e8))
+}
+
+/// `ceil(base · rate / 10^12)`, once per fill (P8.5). The base is not negative, the rate at most the whole.
 ///
 /// ```
 /// # use tradewind_engine::fees::amount;
-/// assert_eq!(amount(100_000_000, 424_467_671), 42_447);
+/// assert_eq!(amount(100_000_000, 424_467_671_u32), 42_447);
 /// ```
 #[inline]
-pub fn amount(base_micro: i64, rate_e8: u32) -> i64 {
+pub fn amount(base_micro: i64, rate_e8: impl Into<u64>) -> i64 {
+    let rate_e8: u64 = rate_e8.into();
     debug_assert!(base_micro >= 0);
-    match base_micro.checked_mul(i64::from(rate_e8)) {
+    match base_micro.checked_mul(rate_e8 as i64) {
         Some(product) => (product as u64).div_ceil(WHOLE_E8 as u64) as i64,
         None => {
             let product = i128::from(base_micro) * i128::from(rate_e8);
             ((product + WHOLE_E8 - 1) / WHOLE_E8) as i64
         }
     }
+}
+
+/// An order's worst rate in 1e-6 bp as one in 1e-8 bp.
+#[inline]
+pub const fn worst_e8(cap_e6bp: u32) -> u64 {
+    cap_e6bp as u64 * 100
 }
 
 /// Fee base of an outcome fill: `lots · unit · min(p, T − p)` in micro-quote, price in ticks of `ticks` (P8.1).
@@ -160,25 +181,36 @@ impl Incentives {
 /// basis point or more has five points more, within the bound (P8.6).
 #[inline]
 pub fn rebate(taker_fee: i64, share_pct: u32, improves: bool) -> i64 {
+    crate::math::mul_div_floor(taker_fee, rebate_share_pct(share_pct, improves), 100)
+}
+
+/// The share of a taker fee that a maker receives, in per cent (P8.6).
+#[inline]
+pub fn rebate_share_pct(share_pct: u32, improves: bool) -> u32 {
     let extra = if improves { IMPROVEMENT_POINTS } else { 0 };
-    crate::math::mul_div_floor(taker_fee, (share_pct + extra).min(MAX_REBATE_PCT), 100)
+    (share_pct + extra).min(MAX_REBATE_PCT)
 }
 
 /// What the fees of the platform keep beside money.
 #[derive(Clone, Debug, Default)]
 pub struct Fees {
     pub volumes: volume::Volumes,
+    pub adjust: adjust::Adjustments,
+    /// Derived from governance.
+    pub settings: settings::Settings,
 }
 
 impl Fees {
     pub fn encode(&self, writer: &mut Writer) {
         self.volumes.encode(writer);
+        self.adjust.encode(writer);
     }
 
     /// # Errors
     /// A sentence that names the defect.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
-        Ok(Fees { volumes: volume::Volumes::decode(reader)? })
+        let volumes = volume::Volumes::decode(reader)?;
+        Ok(Fees { volumes, adjust: adjust::Adjustments::decode(reader)?, ..Fees::default() })
     }
 }
 
@@ -219,6 +251,13 @@ pub fn split(fees: i64, profile: Profile) -> Split {
     };
     parts.vault = fees - parts.total();
     parts
+}
+
+impl Split {
+    /// What the providers of a pool have of it: half of the vault's part, rounded down (P8.11).
+    pub const fn providers(&self) -> i64 {
+        self.vault / 2
+    }
 }
 
 /// What the providers of a pool have of a swap's fee: half of the vault's part, rounded down (P8.11).

@@ -326,6 +326,11 @@ pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;
 /// Accounts whose volume of 30 days is kept (P8.4), and records that a new one looks at for an idle one.
 pub const MAX_VOLUME_ACCOUNTS: usize = 65_536;
 pub const VOLUME_RECLAIM_LOOKS: u32 = 16;
+/// Books with an elastic fee whose volatility and depth are kept (P8.3), books whose depth one Tick measures, and levels
+/// of each side that it looks at.
+pub const MAX_ADJUSTED_BOOKS: usize = 65_536;
+pub const DEPTHS_PER_TICK: usize = 2;
+pub const ADJUSTED_DEPTH_LEVELS: u32 = 32;
 
 /// Verses (P15.8): all of them, levels of a tree, verses directly below one.
 pub const MAX_VERSES: usize = 1_024;

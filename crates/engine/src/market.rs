@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::codec::{Reader, Writer};
-use crate::fees::amount;
+use crate::fees::{amount, worst_e8};
 use crate::hash::id_hash;
 use crate::index::Index;
 use crate::ledger::line;
@@ -150,7 +150,7 @@ pub struct Leg {
     /// Rate of this fill.
     pub fee_e6bp: u32,
     /// Elastic rate of this fill in 1e-8 bp, in place of the fixed one; 0 = none.
-    pub elastic_e8: u32,
+    pub elastic_e8: u64,
     /// Worst rate the order accepted; its reserve is computed with it, and it is never charged more.
     pub fee_cap_e6bp: u32,
 }
@@ -161,7 +161,7 @@ impl Leg {
     pub fn fee(&self, value: i64) -> i64 {
         match self.elastic_e8 {
             0 => fee_ceil(value, self.fee_e6bp.min(self.fee_cap_e6bp)),
-            rate_e8 => amount(value, rate_e8.min(self.fee_cap_e6bp.saturating_mul(100))),
+            rate_e8 => amount(value, rate_e8.min(worst_e8(self.fee_cap_e6bp))),
         }
     }
 }

@@ -17,7 +17,9 @@ pub mod flag {
     pub const FLIPPED: u16 = 0x2000;
     /// A liquidation offers lots passively before it takes (P5.9), or the fund what it took over (P5.6).
     pub const OFFER: u16 = 0x1000;
-    pub const INTERNAL: u16 = SPECIAL | WAITING | FLIPPED | OFFER;
+    /// It bettered the best price by a basis point when it came to rest: five points more rebate (P8.6).
+    pub const IMPROVES: u16 = 0x0800;
+    pub const INTERNAL: u16 = SPECIAL | WAITING | FLIPPED | OFFER | IMPROVES;
 }
 
 /// An open order: 128 bytes (P18.3), what its neighbours and its book touch in the first cache line.

@@ -267,6 +267,7 @@ impl<B: Book> State<B> {
         put(&mut *self.venues, reader, crate::venue::Venues::decode)?;
         put(&mut self.vault.loans, reader, crate::outcome::Loans::decode)?;
         put(&mut *self.fees, reader, crate::fees::Fees::decode)?;
+        self.fees.settings = crate::fees::settings::Settings::of(&self.governance);
         self.check_loans()?;
         put(&mut *self.chains, reader, crate::chains::Chains::decode)?;
         self.check_chains()?;
@@ -588,6 +589,16 @@ impl Cursor {
             self.meters[index] = (second, 0, 0, 0);
         }
         self.metering = (index, (second + 1).saturating_mul(SECOND_NS));
+    }
+
+    /// Commands of one of the last 600 seconds.
+    pub fn commands_of(&self, second: i64) -> u64 {
+        let slot = &self.meters[second.rem_euclid(METER_SECONDS as i64) as usize];
+        if slot.0 == second {
+            u64::from(slot.1) + u64::from(slot.2)
+        } else {
+            0
+        }
     }
 
     /// Accepted and rejected commands of the last `seconds` (at most 600).

@@ -81,6 +81,7 @@ impl<B: Book> Engine<B> {
     ) -> u32 {
         let order = self.state.orders[slot];
         self.detect_cancel(&order, reason, command.time_ns);
+        self.note_book(order.market, order.line());
         if order.flags & flag::SPECIAL != 0 {
             return self.cancel_special(command, slot, reason, output);
         }

@@ -6,8 +6,8 @@ use super::pool::subject_of;
 use crate::amm::question::{Question, Shape, Trade};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
-use crate::fees::{amount, provider_share, split, Profile};
-use crate::ledger::{line, post_system, post_system_lines, post_user};
+use crate::fees::amount;
+use crate::ledger::{line, post_system, post_user};
 use crate::limits::{
     MAX_DISTRIBUTION_CLAIMS, MAX_POOL_PROVIDERS, MIN_DISTRIBUTION_FUNDING, RESOLUTION_BUFFER_NS,
 };
@@ -140,10 +140,12 @@ impl<B: Book> Engine<B> {
         }
         // P8.1: the fee of a distribution trade is taken on its collateral.
         let most_e6bp = self.state.markets.list[request.market as usize].parameters.taker_fee_e6bp;
-        let elastic = self.elastic_now(most_e6bp, 0, (owner.0, command.time_ns));
+        let elastic =
+            self.elastic_now(most_e6bp, self.state.fees.adjust.load_bp(), (owner.0, command.time_ns));
         let fee = amount(collateral, elastic.rate_e8);
         self.check_money(owner.0, owner.1, quote, collateral + fee)?;
-        let provider_fee = provider_share(fee);
+        let parts = self.split_fee(fee);
+        let provider_fee = parts.providers();
         let subject = subject_of(owner, request.market);
         let charge = Charge { base: collateral, fee, rebate: 0, rebate_pct: 0, counts: false };
         tell_fee(command, subject, elastic, &charge, output);
@@ -155,14 +157,7 @@ impl<B: Book> Engine<B> {
         let claims = trades.len() as u32;
         let paid_in = (collateral + provider_fee, 0);
         self.post_pool(owner, (request.market, quote), -(collateral + fee), paid_in, output);
-        let parts = split(fee, Profile::Standard);
-        let lines = [
-            (line::VAULT_CASH, parts.vault - provider_fee),
-            (line::STAKER_POOL, parts.stakers),
-            (line::MAKER_FUND, parts.maker_fund),
-            (line::INSURANCE, parts.buyback),
-        ];
-        post_system_lines(&mut self.state.system, &mut output.postings, quote, lines);
+        self.post_split(&parts, provider_fee, quote, &mut output.postings);
         let body = DistributionMoveBody {
             from_mean: from.mean,
             from_sigma: from.sigma,

@@ -4,6 +4,7 @@ use super::feeds::check_source;
 use super::{markets, perpetual};
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::fees::settings::Settings;
 use crate::governance::parameters::{effect, strongest, Class, Effect, Parameter};
 use crate::ledger::line;
 use crate::limits::PARAMETER_COOLDOWN_NS;
@@ -232,6 +233,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::IMMUTABLE_PARAMETER, 0, i64::from(request.parameter));
         };
         parameter.check(request.value)?;
+        self.state.fees.settings.check_incentives(parameter, request.value)?;
         let row = parameter.definition();
         if let Some(changed_ns) = governance.changed_ns(parameter) {
             let ready_ns = changed_ns.saturating_add(row.class.cooldown_ns());
@@ -244,6 +246,7 @@ impl<B: Book> Engine<B> {
         }
         let previous = governance.value(parameter);
         self.state.governance.set(parameter, request.value, command.time_ns);
+        self.state.fees.settings = Settings::of(&self.state.governance);
         let stages = parameter == Parameter::PerpetualStages;
         let body = ParameterBody {
             parameter: request.parameter,

@@ -63,6 +63,7 @@ impl<B: Book> Engine<B> {
     pub(crate) fn on_tick(&mut self, command: &Command, output: &mut Output) {
         self.watch_tick(command, output);
         self.halts_on_tick(command, output);
+        self.adjust_on_tick(command, output);
     }
 
     /// After the position in this slot has changed from `before` lots, once both sides of the event are posted.

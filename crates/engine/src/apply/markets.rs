@@ -1,9 +1,9 @@
 //! Markets and assets: create, update, close (protocol P1.4, P2.2 rows 0101, 0102, 0105).
 
+use super::elastic::check_elastic;
 use super::work::{CancelMarket, Work};
 use crate::book::Book;
 use crate::engine::{Context, Engine};
-use crate::fees::{CAP_E8, FLOOR_E8};
 use crate::governance::parameters::Parameter;
 use crate::id::market_id;
 use crate::limits::*;
@@ -161,7 +161,7 @@ impl<B: Book> Engine<B> {
             max_notional: request.max_notional,
         };
         check_parameters(&parameters)?;
-        check_elastic(request.market_flags, &parameters)?;
+        check_elastic(self.state.fees.settings.profile, request.market_flags, &parameters)?;
         let id = market_id(&command.account, request.nonce);
         if let Some(known) = self.state.markets.find(&id) {
             return reject(Code::ALREADY_EXISTS, 0, i64::from(known));
@@ -243,6 +243,7 @@ impl<B: Book> Engine<B> {
 
     pub(crate) fn update_market(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: UpdateMarket = command.payload_as();
+        let profile = self.state.fees.settings.profile;
         let Some(market) = self.state.markets.list.get_mut(request.market as usize) else {
             return reject(Code::MARKET_NOT_FOUND, 0, i64::from(request.market));
         };
@@ -265,7 +266,7 @@ impl<B: Book> Engine<B> {
         }
         let parameters = updated(&market.parameters, &request);
         check_parameters(&parameters)?;
-        check_elastic(market.flags, &parameters)?;
+        check_elastic(profile, market.flags, &parameters)?;
         let ready_ns = market.last_update_ns.saturating_add(PARAMETER_COOLDOWN_NS);
         if market.last_update_ns != i64::MIN && command.time_ns < ready_ns {
             return reject(Code::PARAMETER_COOLDOWN, ready_ns, command.time_ns);
@@ -413,23 +414,6 @@ pub(super) fn rows(parameters: &Parameters) -> [(Parameter, i64); 6] {
         (Parameter::MinNotional, parameters.min_notional),
         (Parameter::MaxNotional, parameters.max_notional),
     ]
-}
-
-/// An elastic fee has the taker fee as its cap, within the bounds of the curve, and no maker fee (P8.2, P8.6).
-fn check_elastic(flags: u16, parameters: &Parameters) -> Result<(), Reject> {
-    if flags & market_flag::ELASTIC_FEE == 0 {
-        return Ok(());
-    }
-    let Parameters { taker_fee_e6bp, maker_fee_e6bp, .. } = *parameters;
-    let (low, high) = (FLOOR_E8 / 100, CAP_E8 / 100);
-    if !(low..=high).contains(&taker_fee_e6bp) {
-        let bound = if taker_fee_e6bp < low { low } else { high };
-        return reject(Code::PARAMETER_OUT_OF_BOUNDS, i64::from(bound), i64::from(taker_fee_e6bp));
-    }
-    if maker_fee_e6bp != 0 {
-        return reject(Code::PARAMETER_OUT_OF_BOUNDS, 0, i64::from(maker_fee_e6bp));
-    }
-    Ok(())
 }
 
 fn check_parameters(parameters: &Parameters) -> Result<(), Reject> {

@@ -1,16 +1,16 @@
 //! Matching: the taker against the book, by price and time (protocol P3.1, P3.4).
 
 use super::conditional::LINKED_CANCELS;
+use super::elastic::Fill;
 use super::hooks::Print;
 use super::orders::subject;
 use super::sets::SetsEnd;
 use super::work::{Budget, CancelAccount, CancelMarket, Taker};
 use crate::book::{crosses, Book};
 use crate::engine::Engine;
-use crate::ledger::{line, post_between, post_line, post_system_lines};
+use crate::ledger::{line, post_between, post_line};
 use crate::limits::{CANCEL_EFFORT, FILL_EFFORT, OUTCOME_CANCEL_EFFORT, OUTCOME_FILL_EFFORT};
 use crate::market::{kind, status, Leg, MarketRules, Settlement};
-use crate::math::mul_div_floor;
 use crate::order::{flag, Order, NONE};
 use crate::output::{Output, Subject};
 use crate::state::due;
@@ -18,12 +18,6 @@ use crate::wire::command::{order_type, side, stp, time_in_force, Command, ALL, A
 use crate::wire::event::{
     cancel_reason, trade_kind, CountBody, EventKind, Posting, PreventedBody, StatusBody, TradeBody,
 };
-
-/// Percent of the fees by destination; the remainder goes to the vault (P8.8). While no market of the
-/// platform token is active, the buy-back share goes to insurance.
-const STAKER_SHARE_PCT: u32 = 15;
-const MAKER_FUND_SHARE_PCT: u32 = 5;
-const BUYBACK_SHARE_PCT: u32 = 10;
 
 /// Most cancels that a fill between two orders causes, when one of them is linked to others.
 pub(super) const PAIR_CANCELS: u32 = 2 * LINKED_CANCELS;
@@ -233,7 +227,7 @@ impl<B: Book> Engine<B> {
             _ => return self.fill_outcome(command, taker, (slot, maker), lots, output),
         }
         let price = taker.price_with(maker);
-        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
+        let elastic = self.elastic_of(maker, taker.order.account, command.time_ns);
         // A slice is secured by itself, an iceberg as a whole.
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
@@ -242,7 +236,7 @@ impl<B: Book> Engine<B> {
         let market = &mut self.state.markets.list[maker.market as usize];
         market.last_price = price;
         let parameters = market.parameters;
-        let leg = |order: &Order, unseen: i64, rate: u32, elastic_e8: u32| Leg {
+        let leg = |order: &Order, unseen: i64, rate: u32, elastic_e8: u64| Leg {
             reserve: order.reserve,
             remaining_after: order.remaining - lots + unseen,
             limit: order.price,
@@ -270,8 +264,9 @@ impl<B: Book> Engine<B> {
         if let Some(elastic) = elastic {
             // The maker's fee is its rebate, negative.
             let fees = [settlement.buyer_fee, settlement.seller_fee];
-            let charged = (settlement.notional, fees[usize::from(!taker_buys)]);
-            let rebate = self.charge_elastic(command, (&taker.order, maker), elastic, charged, output);
+            let (base, fee) = (settlement.notional, fees[usize::from(!taker_buys)]);
+            let fill = Fill { base, fee, price };
+            let rebate = self.charge_elastic(command, (&taker.order, maker), elastic, fill, output);
             *(if taker_buys { &mut settlement.seller_fee } else { &mut settlement.buyer_fee }) -= rebate;
         }
         self.post_fill(&settlement, (buyer, seller), (base, quote), &mut output.postings);
@@ -397,24 +392,6 @@ impl<B: Book> Engine<B> {
             post_line(sells.balance_mut(quote), postings, owner, line::FREE, proceeds);
         }
         self.post_fees(settlement.buyer_fee + settlement.seller_fee, quote, postings);
-    }
-
-    /// Splits fees that were taken from users among their destinations (P8.8).
-    #[inline(never)]
-    pub(super) fn post_fees(&mut self, fees: i64, quote: u16, postings: &mut Vec<Posting>) {
-        if fees == 0 {
-            return;
-        }
-        let stakers = mul_div_floor(fees, STAKER_SHARE_PCT, 100);
-        let maker_fund = mul_div_floor(fees, MAKER_FUND_SHARE_PCT, 100);
-        let buyback = mul_div_floor(fees, BUYBACK_SHARE_PCT, 100);
-        let split = [
-            (line::VAULT_CASH, fees - stakers - maker_fund - buyback),
-            (line::STAKER_POOL, stakers),
-            (line::MAKER_FUND, maker_fund),
-            (line::INSURANCE, buyback),
-        ];
-        post_system_lines(&mut self.state.system, postings, quote, split);
     }
 
     /// Self-trade prevention by the incoming order's mode.

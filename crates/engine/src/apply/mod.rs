@@ -1,6 +1,7 @@
 //! What each command does. Checks come first and return a reject; from the first posting on nothing can fail.
 
 mod accounts;
+mod adjust;
 mod admission;
 pub(crate) mod auction;
 mod authority;

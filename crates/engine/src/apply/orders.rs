@@ -509,6 +509,7 @@ impl<B: Book> Engine<B> {
             self.state.orders.insert(&mut self.state.accounts, order)
         };
         self.track_open(order, order.remaining);
+        self.note_improvement(slot);
         let is_best = self.state.books.of_mut(order).insert(&mut self.state.orders, slot);
         // Only the best prices enter the reference; a replaced order may have left one and rest behind it.
         if stored || is_best {

@@ -1,11 +1,12 @@
 //! Fills in outcome markets (protocol P3.5): the pair decides whether claims change hands, a set is made or dissolved.
 
+use super::elastic::Fill;
 use super::hooks::Print;
 use super::orders::subject;
 use super::work::Taker;
 use crate::book::{Book, Level};
 use crate::engine::Engine;
-use crate::fees::amount;
+use crate::fees::{amount, worst_e8};
 use crate::ledger::{line, post_system, post_user};
 use crate::market::Market;
 use crate::math::{fee_ceil, notional};
@@ -30,7 +31,7 @@ pub(super) struct Part {
 }
 
 /// Rates of a part: the fixed one in 1e-6 bp, and the elastic one in 1e-8 bp that replaces it unless it is 0.
-pub(super) type Rates = (u32, u32);
+pub(super) type Rates = (u32, u64);
 
 impl<B: Book> Engine<B> {
     /// One trade at the maker's price.
@@ -47,7 +48,7 @@ impl<B: Book> Engine<B> {
         let market = &self.state.markets.list[maker.market as usize];
         let (rates, quote) = (market.parameters, market.quote);
         let shares = lots * market.lot_size;
-        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
+        let elastic = self.elastic_of(maker, taker.order.account, command.time_ns);
         let elastic_e8 = elastic.map_or(0, |elastic| elastic.rate_e8);
         let taking = self.part_of(&taker.order, price, lots, (rates.taker_fee_e6bp, elastic_e8));
         let mut making = self.part_of(maker, price, lots, (rates.maker_fee_e6bp, 0));
@@ -56,7 +57,8 @@ impl<B: Book> Engine<B> {
             let market = &self.state.markets.list[maker.market as usize];
             let base = market.outcome_fee_base(price, lots).expect(FITS);
             let pair = (&taker.order, maker);
-            making.fee -= self.charge_elastic(command, pair, elastic, (base, taking.fee), output);
+            making.fee -=
+                self.charge_elastic(command, pair, elastic, Fill { base, fee: taking.fee, price }, output);
         }
         for (order, part) in [(&taker.order, &taking), (maker, &making)] {
             self.post_part(order, part, quote, output);
@@ -140,7 +142,7 @@ impl<B: Book> Engine<B> {
         let freed = order.reserve - reserve;
         let whole = match elastic_e8 {
             0 => fee_ceil(base, fixed_e6bp.min(order.fee_cap_e6bp)),
-            rate_e8 => amount(base, rate_e8.min(order.fee_cap_e6bp.saturating_mul(100))),
+            rate_e8 => amount(base, rate_e8.min(worst_e8(order.fee_cap_e6bp))),
         };
         // Rounding up at every fill could add up to more than the reserve, which was rounded up once.
         let fee = if buys { whole.min(freed - value) } else { whole };

@@ -1,11 +1,12 @@
 //! A fill of a leveraged market: cost, realised profit, funding and fees of both sides (protocol P1.5.6, P4.8.2).
 
+use super::elastic::Fill;
 use super::hooks::Print;
 use super::orders::subject;
 use super::work::Taker;
 use crate::book::Book;
 use crate::engine::Engine;
-use crate::fees::amount;
+use crate::fees::{amount, worst_e8};
 use crate::ledger::{line, post_line, post_margin, post_margin_in, post_system};
 use crate::math::fee_ceil;
 use crate::order::{flag, Order, NONE};
@@ -36,7 +37,7 @@ impl<B: Book> Engine<B> {
         lots: i64,
         output: &mut Output,
     ) {
-        let elastic = self.elastic_of(maker.market, taker.order.account, command.time_ns);
+        let elastic = self.elastic_of(maker, taker.order.account, command.time_ns);
         let unseen = self.state.triggers.hidden(maker);
         let later = self.state.triggers.hidden(&taker.order);
         let market = &mut self.state.markets.list[maker.market as usize];
@@ -51,10 +52,10 @@ impl<B: Book> Engine<B> {
         let most_e6bp = taker.order.fee_cap_e6bp;
         let (taker_fee, maker_fee) = match elastic {
             Some(elastic) => {
-                let fee = amount(value, elastic.rate_e8.min(most_e6bp.saturating_mul(100)));
+                let fee = amount(value, elastic.rate_e8.min(worst_e8(most_e6bp)));
                 // The maker's fee is its rebate, negative.
                 let pair = (&taker.order, maker);
-                (fee, -self.charge_elastic(command, pair, elastic, (value, fee), output))
+                (fee, -self.charge_elastic(command, pair, elastic, Fill { base: value, fee, price }, output))
             }
             None => {
                 let maker_fee = fee_ceil(value, parameters.maker_fee_e6bp.min(maker.fee_cap_e6bp));

@@ -6,8 +6,8 @@ use crate::amm::pool::{thin_bp, Ask, Pool, Priced, Reserves};
 use crate::amm::MAX_OUTCOMES;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
-use crate::fees::{amount, provider_share, split, Profile};
-use crate::ledger::{line, post_system_lines};
+use crate::fees::amount;
+use crate::ledger::line;
 use crate::limits::{DEFAULT_IMPACT_BP, MAX_IMPACT_BP, MAX_SWAP, MIN_SWAP, RESOLUTION_BUFFER_NS};
 use crate::market::status;
 use crate::math::MAX_BALANCE;
@@ -68,7 +68,8 @@ impl<B: Book> Engine<B> {
         self.check_priced(owner, request, (cash, reserves, pool.outcome_count), &priced, ask.buys())?;
         check_impact(request, &priced)?;
         let thin_bp = thin_bp(cash, &reserves[..usize::from(pool.outcome_count)]);
-        let elastic = self.elastic_now(most_e6bp, thin_bp, (owner.0, now_ns));
+        let moving_bp = self.state.fees.adjust.of_pool(request.market, now_ns);
+        let elastic = self.elastic_now(most_e6bp, thin_bp + moving_bp, (owner.0, now_ns));
         let base = priced.fee_base();
         let whole = amount(base, elastic.rate_e8);
         let fee = if ask.buys() { whole } else { whole.min(priced.cost) };
@@ -89,9 +90,14 @@ impl<B: Book> Engine<B> {
         let (priced, fee, quote) = (&swap.priced, swap.fee, swap.quote);
         let subject = subject_of(owner, request.market);
         let counts = self.count_swap(request.market, owner.0, swap.base, fee, command.time_ns);
+        let by = priced.after_ppb - priced.before_ppb;
+        // Of two outcomes the second is the complement of the first.
+        let by = if pool.outcome_count == 2 && request.outcome == 1 { -by } else { by };
+        self.state.fees.adjust.note_swap(request.market, command.time_ns, by);
         let charge = Charge { base: swap.base, fee, rebate: 0, rebate_pct: 0, counts };
         tell_fee(command, subject, swap.elastic, &charge, output);
-        let provider_fee = provider_share(fee);
+        let parts = self.split_fee(fee);
+        let provider_fee = parts.providers();
         let (to_user, to_pool) =
             if ask.buys() { (-swap.money, priced.cost) } else { (swap.money, -priced.cost) };
         self.post_pool(
@@ -101,14 +107,7 @@ impl<B: Book> Engine<B> {
             (to_pool + provider_fee, priced.minted),
             output,
         );
-        let split = split(fee, Profile::Standard);
-        let lines = [
-            (line::VAULT_CASH, split.vault - provider_fee),
-            (line::STAKER_POOL, split.stakers),
-            (line::MAKER_FUND, split.maker_fund),
-            (line::INSURANCE, split.buyback),
-        ];
-        post_system_lines(&mut self.state.system, &mut output.postings, quote, lines);
+        self.post_split(&parts, provider_fee, quote, &mut output.postings);
         let body = SwapBody {
             outcome: request.outcome,
             side: request.side,

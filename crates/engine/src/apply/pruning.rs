@@ -85,6 +85,7 @@ impl<B: Book> Engine<B> {
         let previous = state.markets.prune(request.market);
         state.resolutions.archives.insert(request.market, archive_hash);
         state.books.forget(request.market);
+        state.fees.adjust.forget(request.market);
         state.resolutions.remove(request.market);
         let body = PrunedBody { archive_hash, status: status::PRUNED, previous, reserved: 0, reserved2: 0 };
         output.emit(command, EventKind::MarketPruned, Subject::market(request.market), &body);

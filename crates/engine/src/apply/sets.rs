@@ -227,7 +227,7 @@ impl<B: Book> Engine<B> {
     fn fill_set(&mut self, command: &Command, taker: &mut Taker, set: &Completion, output: &mut Output) {
         let lots = set.slots().iter().map(|&slot| self.state.orders[slot].remaining).min();
         let lots = lots.map_or(0, |least| least.min(taker.order.remaining));
-        let elastic = self.elastic_of(taker.order.market, taker.order.account, command.time_ns);
+        let elastic = self.elastic_of(&taker.order, taker.order.account, command.time_ns);
         let mut round = self.round_of(taker, set, lots, elastic.map_or(0, |elastic| elastic.rate_e8));
         if let Some(elastic) = elastic {
             let charged = (round.base, round.taking.fee);
@@ -244,7 +244,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// What a round of `lots` moves for each of its orders.
-    fn round_of(&self, taker: &Taker, set: &Completion, lots: i64, elastic_e8: u32) -> Round {
+    fn round_of(&self, taker: &Taker, set: &Completion, lots: i64, elastic_e8: u64) -> Round {
         let market = &self.state.markets.list[taker.order.market as usize];
         let rates = market.parameters;
         let mut round = Round {
@@ -348,6 +348,7 @@ impl<B: Book> Engine<B> {
             self.note_trade_price(&maker, maker.price);
             self.shrink_maker(command, (slot, &maker), round.lots, part.reserve, output);
             self.touch_reference(market, maker.line());
+            self.note_book(market, maker.line());
             self.after_collateral(command, maker.account, maker.sub, output);
         }
         self.note_trade_price(&taker.order, round.price.clamp(1, highest));

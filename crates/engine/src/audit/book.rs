@@ -51,6 +51,8 @@ pub struct Order {
     pub offered: bool,
     /// Waits outside of its book: for a price, a time, another order.
     pub parked: bool,
+    /// It bettered the best price by a basis point of the middle when it came to rest.
+    pub improves: bool,
     /// Lots among `remaining` that cannot trade now: not displayed, not active yet, or of later slices.
     pub hidden: i64,
     /// Level and neighbours while it rests; `level` NONE while it is still taking.
@@ -82,6 +84,7 @@ impl Order {
         kind: 0,
         flags: 0,
         offered: false,
+        improves: false,
         parked: false,
         hidden: 0,
         level: NONE,
@@ -362,6 +365,7 @@ impl Books {
     pub fn rest(&mut self, slot: u32, priority: u64) -> Check {
         let Order { id, price, side, book, remaining, hidden, .. } = self.orders[slot as usize];
         ensure!(remaining > hidden, "I06", "order {id} rests with {remaining} lots");
+        let improves = self.improves(book, side, price);
         let index = self.level_at(book, side, price);
         let level = &mut self.levels[index as usize];
         let last = level.last;
@@ -383,6 +387,7 @@ impl Books {
         }
         let order = &mut self.orders[slot as usize];
         (order.priority, order.level, order.previous, order.next) = (priority, index, last, NONE);
+        order.improves = improves;
         self.in_flight -= 1;
         self.track(slot, remaining);
         if self.sides[book as usize].summed {
@@ -441,6 +446,19 @@ impl Books {
     pub fn best(&self, market: u32) -> [Option<i64>; 2] {
         let price = |level: u32| (level != NONE).then(|| self.levels[level as usize].price);
         self.sides[self.book(market, 0) as usize].best.map(price)
+    }
+
+    /// Whether a price is better than the best of its side by a basis point of the middle: only where both sides exist
+    /// and the book does not collect for an auction.
+    fn improves(&self, book: u32, side: u8, price: i64) -> bool {
+        let sides = &self.sides[book as usize];
+        let [bid, ask] = sides.best;
+        if bid == NONE || ask == NONE || sides.may_cross {
+            return false;
+        }
+        let (bid, ask) = (self.levels[bid as usize].price, self.levels[ask as usize].price);
+        let better = if side == BUY { price - bid } else { ask - price };
+        better > 0 && i128::from(better) * 20_000 >= i128::from(bid) + i128::from(ask)
     }
 
     fn level_at(&mut self, book: u32, side: u8, price: i64) -> u32 {

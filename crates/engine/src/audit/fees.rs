@@ -1,9 +1,11 @@
 //! What a fee depends on beside coverage, from events alone: volumes of 30 days and who is linked to whom (I12; P8.4).
 
+mod adjust;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fault::{ensure, fault, Check};
-use super::Auditor;
+use super::{Auditor, Market};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::wire::event::{Event, FeeBody, OwnerLinkBody};
@@ -26,6 +28,7 @@ pub struct Tiers {
     accounts: BTreeSet<u32>,
     /// Declared pairs, in both directions.
     links: BTreeSet<(u32, u32)>,
+    pub adjust: adjust::Adjustments,
 }
 
 impl Tiers {
@@ -151,6 +154,7 @@ impl Auditor {
         for (first, other) in engine.state.detector.links.pairs() {
             self.tiers.link(first, other, true);
         }
+        self.take_over_adjustments(engine);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::book::{Order, BUY, NONE};
 use super::fault::{ensure, Check};
-use super::ledger::{FREE, HELD, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
+use super::ledger::{FREE, HELD};
 use super::perpetual::PERPETUAL;
 use super::records::{check_movements, Movement};
 use super::specials::{secured_while_waiting, waits};
@@ -13,10 +13,6 @@ use crate::wire::event::{CancelBody, Event, EventKind, OrderBody, Posting, Preve
 
 /// Fee rates are stored in 1e-6 bp; 10^10 of them are the whole.
 const RATE_SCALE: u128 = 10_000_000_000;
-const STAKERS_PCT: i64 = 15;
-const MAKER_FUND_PCT: i64 = 5;
-const INSURANCE_PCT: i64 = 10;
-const SYSTEM_OWNER: u32 = 0;
 
 pub fn fee_ceil(amount: i64, rate_e6bp: u32) -> i64 {
     let product = amount as u128 * u128::from(rate_e6bp);
@@ -338,7 +334,7 @@ impl Auditor {
         let fee = |order: &Order, freed: i64, rate: u32| {
             limited(order, freed, fee_ceil(value, rate.min(order.fee_cap_e6bp)))
         };
-        let elastic = self.elastic_fees(&market, value, (&taker, &maker), body.taker_fee)?;
+        let elastic = self.elastic_fees(&market, value, (&taker, &maker), &body)?;
         let (taker_fee, maker_fee) = match elastic {
             Some((whole, rebate)) => (limited(&taker, taker_freed, whole), rebate),
             None => (
@@ -361,9 +357,11 @@ impl Auditor {
         } else {
             (&maker, &taker, maker_freed, maker_fee, taker_fee)
         };
-        let movements = fill_movements(&market, &body, (buyer, seller), unheld, (buyer_fee, seller_fee));
+        let fees = (buyer_fee, seller_fee);
+        let parts = self.fee_movements(market.quote, taker_fee + maker_fee);
+        let movements = fill_movements(&market, &body, (buyer, seller), unheld, (fees, parts));
         check_movements("I11", movements, postings)?;
-        self.collect_fees(market.quote, taker_fee + maker_fee);
+        self.collect_charged(market.quote, taker_fee + maker_fee, 0);
         self.secure(&taker, taker_left - taker.reserve);
         self.secure(&maker, maker_left - maker.reserve);
         self.after_fill(taker_slot, body.lots, taker_left, true);
@@ -483,12 +481,11 @@ fn fill_movements(
     body: &TradeBody,
     (buyer, seller): (&Order, &Order),
     unheld: i64,
-    fees: (i64, i64),
-) -> [Movement; 9] {
+    (fees, [vault, stakers, maker_fund, insurance, treasury]): ((i64, i64), [Movement; 5]),
+) -> [Movement; 10] {
     let sold = body.lots * market.lot_size;
     let spent = body.notional + fees.0;
     let quote = market.quote;
-    let [vault, stakers, maker_fund, insurance] = fee_movements(quote, fees.0 + fees.1);
     [
         (buyer.account, buyer.sub, quote, HELD, -unheld),
         (buyer.account, buyer.sub, quote, FREE, unheld - spent),
@@ -499,14 +496,6 @@ fn fill_movements(
         stakers,
         maker_fund,
         insurance,
+        treasury,
     ]
-}
-
-/// Where collected fees go (P8.8).
-pub fn fee_movements(quote: u16, total: i64) -> [Movement; 4] {
-    let part = |percent: i64| (total as i128 * percent as i128 / 100) as i64;
-    let (stakers, maker_fund, insurance) = (part(STAKERS_PCT), part(MAKER_FUND_PCT), part(INSURANCE_PCT));
-    let vault = total - stakers - maker_fund - insurance;
-    [(VAULT_CASH, vault), (STAKER_POOL, stakers), (MAKER_FUND, maker_fund), (INSURANCE, insurance)]
-        .map(|(line, amount)| (SYSTEM_OWNER, 0, quote, line, amount))
 }

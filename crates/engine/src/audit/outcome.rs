@@ -3,7 +3,7 @@
 use super::book::Order;
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, HELD, SET_ESCROW};
-use super::orders::{fee_ceil, fee_movements};
+use super::orders::fee_ceil;
 use super::records::check_movements;
 use super::{Auditor, Market};
 use crate::hash::Map;
@@ -234,7 +234,7 @@ impl Auditor {
         let ticks = market.payout_ticks();
         ensure!(0 < body.price && body.price < ticks, "I08", "a fill at {} of {ticks}", body.price);
         let base = market.value(body.price.min(ticks - body.price), body.lots)?;
-        let elastic = self.elastic_fees(&market, base, (&taker, &maker), body.taker_fee)?;
+        let elastic = self.elastic_fees(&market, base, (&taker, &maker), body)?;
         let part = |order: &Order, rate: u32, whole: Option<i64>| -> Check<(i64, i64, i64, i64)> {
             let own = if order.flipped { ticks - body.price } else { body.price };
             let value = market.value(own, body.lots)?;
@@ -269,7 +269,8 @@ impl Auditor {
         let (taker_held, taker_free) = paid(&taker, taken, taker_fee, taker_freed);
         let (maker_held, maker_free) = paid(&maker, made, maker_fee, maker_freed);
         let quote = market.quote;
-        let [vault, stakers, maker_fund, insurance] = fee_movements(quote, taker_fee + maker_fee);
+        let [vault, stakers, maker_fund, insurance, treasury] =
+            self.fee_movements(quote, taker_fee + maker_fee);
         let movements = [
             (taker.account, taker.sub, quote, HELD, taker_held),
             (taker.account, taker.sub, quote, FREE, taker_free),
@@ -280,9 +281,10 @@ impl Auditor {
             stakers,
             maker_fund,
             insurance,
+            treasury,
         ];
         check_movements("I11", movements, postings)?;
-        self.collect_fees(quote, taker_fee + maker_fee);
+        self.collect_charged(quote, taker_fee + maker_fee, 0);
         self.outcomes.count_sets(event.market, escrowed)?;
         for (slot, order, left) in [(taker_slot, taker, taker_left), (maker_slot, maker, maker_left)] {
             let shares = body.lots * market.lot_size;

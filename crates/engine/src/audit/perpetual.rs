@@ -3,7 +3,7 @@
 use super::book::{Order, BUY};
 use super::fault::{ensure, fault, Check};
 use super::ledger::{COST, FREE, FUNDING, INSURANCE};
-use super::orders::{fee_ceil, fee_movements};
+use super::orders::fee_ceil;
 use super::position::{Effect, Perp, Position};
 use super::records::check_movements;
 use super::validity::TRADING;
@@ -222,7 +222,7 @@ impl Auditor {
         );
         let value = market.value(body.price, body.lots)?;
         let fee = |order: &Order, rate: u32| fee_ceil(value, rate.min(order.fee_cap_e6bp));
-        let elastic = self.elastic_fees(&market, value, (&taker, &maker), body.taker_fee)?;
+        let elastic = self.elastic_fees(&market, value, (&taker, &maker), body)?;
         let (taker_fee, maker_fee) =
             elastic.unwrap_or((fee(&taker, market.taker_fee_e6bp), fee(&maker, market.maker_fee_e6bp)));
         ensure!(liquidates || !maker.offered, "I10", "order {} of a liquidation trades as another", maker.id);
@@ -248,7 +248,7 @@ impl Auditor {
         let making = self.side_effect(&maker, body, &market)?;
         self.check_fund_fill(taker.account, maker.account, making.realised)?;
         let quote = market.quote;
-        let [vault, stakers, makers, insurance] = fee_movements(quote, taker_fee + maker_fee);
+        let [vault, stakers, makers, insurance, treasury] = self.fee_movements(quote, taker_fee + maker_fee);
         let movements = [
             (taker.account, taker.sub, quote, FREE, taking.realised - taking.funding - taker_fee),
             (taker.account, taker.sub, quote, COST, taking.cost_line),
@@ -259,9 +259,10 @@ impl Auditor {
             stakers,
             makers,
             insurance,
+            treasury,
         ];
         check_movements("I11", movements, postings)?;
-        self.collect_fees(quote, taker_fee + maker_fee);
+        self.collect_charged(quote, taker_fee + maker_fee, 0);
         self.positions.apply(taker.position, &taking);
         self.positions.apply(maker.position, &making);
         self.after_fill(taker_slot, body.lots, 0, true);

@@ -3,7 +3,6 @@
 
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, POOL_CASH, SET_ESCROW};
-use super::orders::fee_movements;
 use super::outcome::ClaimsMove;
 use super::records::check_movements;
 use super::{Auditor, Market};
@@ -192,7 +191,7 @@ impl Auditor {
         );
         let buys = body.side != SELL;
         let fee = self.swap_fee(event, &body, buys)?;
-        let provider_fee = fee_movements(market.quote, fee)[0].4 / 2;
+        let provider_fee = self.fee_movements(market.quote, fee)[0].4 / 2;
         ensure!(
             (body.fee, body.provider_fee) == (fee, provider_fee),
             "I11",
@@ -206,7 +205,7 @@ impl Auditor {
             (body.cost - fee, -body.cost, -body.shares)
         };
         self.check_pool_money(event, postings, to_user, (to_pool, body.minted), (fee, provider_fee))?;
-        self.collect_fees(market.quote, fee - provider_fee);
+        self.collect_charged(market.quote, fee, provider_fee);
         self.expect_claims(event.market, (event.account, event.sub), body.outcome, bought);
         let change = |outcome| body.minted - if outcome == body.outcome { bought } else { 0 };
         for outcome in 0..market.outcome_count {
@@ -223,18 +222,20 @@ impl Auditor {
         // The postings are applied already, the claims have not moved.
         let cash = self.pool_cash(market, quote) - (paid_in + body.provider_fee - body.minted);
         let depth = cash + self.pool_claims(market).iter().copied().min().unwrap_or(0);
-        let adjustment_bp = u16::from(depth < 10_000_000_000) + u16::from(depth < 1_000_000_000);
+        let thin_bp = u16::from(depth < 10_000_000_000) + u16::from(depth < 1_000_000_000);
         let base = body.cost.min((body.shares - body.cost).max(0));
         let product = i128::from(base) * i128::from(told.rate_e8);
         let whole = ((product + 999_999_999_999) / 1_000_000_000_000) as i64;
         let fee = if buys { whole } else { whole.min(body.cost) };
         ensure!(
-            (told.base, told.fee, told.adjustment_bp, told.rebate) == (base, fee, adjustment_bp, 0),
+            (told.base, told.fee, told.rebate) == (base, fee, 0),
             "I11",
-            "a fee of {} on {base} under {} bp was told for a pool of {depth}",
-            told.fee,
-            told.adjustment_bp
+            "a fee of {} on {base} was told for a pool of {depth}",
+            told.fee
         );
+        let moved = body.price_after_ppb - body.price_before_ppb;
+        let second_of_two = body.outcome == 1 && self.market(market)?.outcome_count == 2;
+        self.check_pool_adjustment(&told, market, thin_bp, if second_of_two { -moved } else { moved })?;
         self.count_swap(&told, market, event.account, quote)?;
         Ok(fee)
     }
@@ -423,7 +424,7 @@ impl Auditor {
         (fee, provider_fee): (i64, i64),
     ) -> Check {
         let quote = self.market(event.market)?.quote;
-        let [mut vault, stakers, maker_fund, insurance] = fee_movements(quote, fee);
+        let [mut vault, stakers, maker_fund, insurance, treasury] = self.fee_movements(quote, fee);
         vault.4 -= provider_fee;
         let key = event.market + 1;
         let movements = [
@@ -434,6 +435,7 @@ impl Auditor {
             stakers,
             maker_fund,
             insurance,
+            treasury,
         ];
         check_movements("I17", movements, postings)?;
         self.outcomes.count_sets(event.market, minted)?;

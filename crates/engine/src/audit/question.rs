@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, INSURANCE, POOL_CASH};
-use super::orders::fee_movements;
 use super::outcome::DISTRIBUTION;
 use super::records::check_movements;
 use super::Auditor;
@@ -190,11 +189,11 @@ impl Auditor {
         let told = self.told_fee()?;
         let product = i128::from(body.collateral) * i128::from(told.rate_e8);
         let fee = ((product + 999_999_999_999) / 1_000_000_000_000) as i64;
-        let [mut vault, stakers, maker_fund, insurance] = fee_movements(market.quote, fee);
+        let [mut vault, stakers, maker_fund, insurance, treasury] = self.fee_movements(market.quote, fee);
+        self.check_load_alone(&told)?;
         let provider_fee = vault.4 / 2;
         ensure!(
-            (told.base, told.fee, told.adjustment_bp, told.rebate, told.counts)
-                == (body.collateral, fee, 0, 0, 0)
+            (told.base, told.fee, told.rebate, told.counts) == (body.collateral, fee, 0, 0)
                 && (body.fee, body.provider_fee) == (fee, provider_fee),
             "I11",
             "a trade with a collateral of {} pays {}, not {fee}",
@@ -210,9 +209,10 @@ impl Auditor {
             stakers,
             maker_fund,
             insurance,
+            treasury,
         ];
         check_movements("I17", movements, postings)?;
-        self.collect_fees(market.quote, fee - provider_fee);
+        self.collect_charged(market.quote, fee, provider_fee);
         let place = (event.market, event.account, event.sub);
         let trades = self.questions.trades.entry(place).or_default();
         trades.push(Trade { from: Some(from), to, collateral: body.collateral });

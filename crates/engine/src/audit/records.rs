@@ -265,6 +265,8 @@ impl Auditor {
             | Kind::SlashReversed
             | Kind::SlashConfirmed => self.slash_moved(kind, event),
             Kind::FeeCharged => self.fee_charged(event),
+            Kind::FeeDepthChanged => self.fee_depth_changed(event),
+            Kind::FeeLoadChanged => self.fee_load_changed(event),
             Kind::OwnersLinked => self.owners_linked(event),
             Kind::VaultExitQueued
             | Kind::WorstCaseChanged

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::book::{Order, BUY, NONE};
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD, SET_ESCROW};
-use super::orders::{fee_ceil, fee_movements};
+use super::orders::fee_ceil;
 use super::outcome::ClaimsMove;
 use super::records::{check_movements, Movement};
 use super::{Auditor, Market};
@@ -16,7 +16,7 @@ use crate::wire::event::{trade_kind, Event, Posting, SetFilledBody, TradeBody};
 const FEWEST: u8 = 3;
 const MOST: u8 = 8;
 /// Money of a round: held and free of every order, the escrow, four destinations of fees.
-const MOVEMENTS: usize = 2 * MOST as usize + 5;
+const MOVEMENTS: usize = 2 * MOST as usize + 6;
 const SELL: u8 = 1;
 /// In the place of a movement: no posting names this line.
 const NOTHING: Movement = (u32::MAX, u8::MAX, u16::MAX, u8::MAX, 0);
@@ -148,6 +148,8 @@ impl Auditor {
         let cap = legs[0].order.fee_cap_e6bp;
         if let Some((told, whole)) = self.charged_fee(market, legs[0].base, cap, told_fee)? {
             let counted: Vec<_> = legs.iter().map(|leg| (leg.order.account, leg.base)).collect();
+            self.check_rebate(&told, false)?;
+            self.check_book_adjustment(&told, (market, legs[0].order.book), None)?;
             self.count_set(&told, &counted, market.quote)?;
             legs[0].fee = whole;
             let bases: i128 = legs[1..].iter().map(|leg| i128::from(leg.base)).sum();
@@ -176,17 +178,17 @@ impl Auditor {
         let fees: i64 = legs.iter().map(|leg| leg.fee).sum();
         let mut movements: [Movement; MOVEMENTS] = [NOTHING; MOVEMENTS];
         movements[0] = (event.market + 1, 0, quote, SET_ESCROW, escrowed);
-        movements[1..5].copy_from_slice(&fee_movements(quote, fees));
+        movements[1..6].copy_from_slice(&self.fee_movements(quote, fees));
         for (at, leg) in legs.iter().enumerate() {
             let Order { account, sub, .. } = leg.order;
             let (held, free) =
                 if minted { (-leg.freed, leg.freed - leg.value - leg.fee) } else { (0, leg.value - leg.fee) };
-            movements[5 + 2 * at] = (account, sub, quote, HELD, held);
-            movements[6 + 2 * at] = (account, sub, quote, FREE, free);
+            movements[6 + 2 * at] = (account, sub, quote, HELD, held);
+            movements[7 + 2 * at] = (account, sub, quote, FREE, free);
         }
         // Several orders of one owner, and destinations of fees, are one line each.
         check_movements("I11", merged(movements), postings)?;
-        self.collect_fees(quote, fees);
+        self.collect_charged(quote, fees, 0);
         self.outcomes.count_sets(event.market, escrowed)?;
         self.work.fills += legs.len() as u32;
         for leg in legs {

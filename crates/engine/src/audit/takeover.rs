@@ -383,6 +383,7 @@ impl Auditor {
                     self.books.attach(place, position);
                 }
                 self.books.rest(place, order.priority)?;
+                self.books.orders[place as usize].improves = order.flags & flag::IMPROVES != 0;
             }
         }
         self.books.last_order_id = (state.next_order << SLOT_BITS) - 1;

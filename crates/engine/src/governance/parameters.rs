@@ -149,6 +149,9 @@ parameters! {
     PerpetualStages = 80 "vault.perpetual_stages" Risk Down [0, 1] 0, "1: the stage of the vault bounds the leverage of perpetual markets too (P9.7)";
     ResolutionBond = 96 "resolution.bond" Risk Down [100, 100_000] 1_000, "Bond of the first round of a resolution, in whole units of the quote asset (P15.2)";
     ResolutionWindowHours = 97 "resolution.window_hours" Risk Down [1, 168] 2, "Hours to dispute the first round of a resolution (P15.2)";
+    ShardCapacity = 100 "fees.shard_capacity" Fees Down [1_000, 10_000_000] 50_000, "Commands per second that count as a whole load of the shard (P8.3)";
+    MakerRebatePct = 101 "fees.maker_rebate_pct" Fees Any [0, 50] 20, "Share of an elastic taker fee that its maker receives, in per cent (P8.6)";
+    PostEmission = 102 "fees.post_emission" Fees Any [0, 1] 0, "1: the fee profile POST_EMISSION, flat rates of 5 to 100 bp and another split (P8.9)";
     RewardVolumePct = 120 "rewards.volume_pct" Structure Up [0, 20] 20, "Per cent of the season's rewards that go by makers' volume, the rest by what they show (P11.4)";
     ListingOpen = 140 "listing.open" Risk Up [0, 1] 0, "1: accounts may list outcome markets themselves (row 0101)";
     ListingBond = 141 "listing.bond" Risk Down [10, 100_000] 100, "Bond of a market that an account lists, in whole units of the quote asset (row 0101)";
@@ -292,6 +295,8 @@ mod tests {
             P::ImpactNotional | P::FeedFallback | P::AssetFeed | P::DarkIntervalMs => (Increases, Increases),
             other if DARK_MARKETS.contains(&other) => (Increases, Increases),
             other => unreachable!("{other:?} has no row here"),
+            P::ShardCapacity => (Increases, Reduces),
+            P::MakerRebatePct | P::PostEmission => (Increases, Increases),
         }
     }
 

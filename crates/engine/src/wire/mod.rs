@@ -7,6 +7,7 @@ mod dark;
 mod detection;
 pub mod error;
 pub mod event;
+mod fees;
 mod flow;
 mod governance;
 mod halts;

@@ -163,13 +163,12 @@ record! {
         rebate: i64,
         /// That the fee curve saw, in ppm; the largest i64 = infinite.
         coverage_ppm: i64,
-        rate_e8: u32,
+        rate_e8: u64,
         adjustment_bp: u16,
         discount_bp: u16,
         rebate_pct: u8,
         /// 1: the base counts in the volume of both owners (P8.4).
         counts: u8,
-        reserved2: u16,
-        reserved3: u32,
+        reserved: u16,
     }
 }

@@ -65,9 +65,9 @@ fn p8_4_volume_of_both_owners_lowers_the_rate_from_the_next_midnight_for_thirty_
     }
     midnight(&mut world);
     // Exactly $100,000 reach the first tier, of the buyer and of the seller.
-    assert_eq!(trade(&mut world, market, (BOB, ALICE), 100).rate_e8, 23 * fees::BP_E8);
-    assert_eq!(trade(&mut world, market, (CAROL, BOB), 100).rate_e8, 23 * fees::BP_E8);
-    assert_eq!(trade(&mut world, market, (BOB, CAROL), 100).rate_e8, 28 * fees::BP_E8);
+    assert_eq!(trade(&mut world, market, (BOB, ALICE), 100).rate_e8, 23 * u64::from(fees::BP_E8));
+    assert_eq!(trade(&mut world, market, (CAROL, BOB), 100).rate_e8, 23 * u64::from(fees::BP_E8));
+    assert_eq!(trade(&mut world, market, (BOB, CAROL), 100).rate_e8, 28 * u64::from(fees::BP_E8));
     let mut world = reopened(&world);
     world.wait(29 * DAY);
     assert_eq!(trade(&mut world, market, (BOB, ALICE), 1).discount_bp, 5);
@@ -85,7 +85,7 @@ fn p8_4_a_tier_begins_at_its_volume_and_the_larger_of_volume_and_stake_counts() 
     }
     midnight(&mut world);
     let told = trade(&mut world, market, (BOB, ALICE), 1);
-    assert_eq!((told.discount_bp, told.rate_e8), (10, 18 * fees::BP_E8));
+    assert_eq!((told.discount_bp, told.rate_e8), (10, 18 * u64::from(fees::BP_E8)));
     world.auditor.verify().unwrap();
 }
 

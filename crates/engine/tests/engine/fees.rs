@@ -73,8 +73,8 @@ fn p8_4_the_larger_discount_counts_down_to_3_bp() {
 
 #[test]
 fn p8_5_p8_8_amount_and_split_have_their_golden_numbers() {
-    assert_eq!(amount(100_000_000, 424_467_671), 42_447);
-    assert_eq!((amount(0, CAP_E8), amount(1, 1)), (0, 1));
+    assert_eq!(amount(100_000_000, 424_467_671_u32), 42_447);
+    assert_eq!((amount(0, CAP_E8), amount(1, 1_u32)), (0, 1));
     let parts = split(42_447, Profile::Standard);
     let expected = Split { vault: 29_714, stakers: 6_367, maker_fund: 2_122, buyback: 4_244, treasury: 0 };
     assert_eq!(parts, expected);

@@ -19,6 +19,7 @@ mod credits_audit;
 mod credits_properties;
 mod dark;
 mod detection;
+mod fee_adjustments;
 mod fee_tiers;
 mod fees;
 mod flow;

@@ -418,7 +418,7 @@ fn p8_4_a_stake_takes_its_tier_off_the_elastic_fee_at_fills_and_swaps_and_never_
         world.accept(buy(ALICE, spot, 100_000, 1_000));
         let charged = world.events().iter().find(|event| event.0 == E::FeeCharged).unwrap().1;
         let charged: FeeBody = charged.body_as();
-        let rate_e8 = (28 - discount_bp) * fees::BP_E8;
+        let rate_e8 = u64::from((28 - discount_bp) * fees::BP_E8);
         assert_eq!((u32::from(charged.discount_bp), charged.rate_e8), (discount_bp, rate_e8), "{staked}");
         assert_eq!(charged.fee, fees::amount(charged.base, rate_e8));
         let swap = SwapAmm { market: binary, side: side::BUY, amount: TOKEN, limit: 1, ..SwapAmm::zero() };
@@ -427,7 +427,7 @@ fn p8_4_a_stake_takes_its_tier_off_the_elastic_fee_at_fills_and_swaps_and_never_
         assert_eq!((u32::from(charged.discount_bp), charged.rate_e8), (discount_bp, rate_e8), "{staked}");
         // Who has staked nothing pays all of it.
         world.accept(by(BOB, Kind::SwapAmm).with(&swap));
-        assert_eq!(world.events()[0].1.body_as::<FeeBody>().rate_e8, 28 * fees::BP_E8);
+        assert_eq!(world.events()[0].1.body_as::<FeeBody>().rate_e8, u64::from(28 * fees::BP_E8));
     }
     assert_eq!(fees::taker_rate_e8(Coverage::INFINITE, 0, 25), fees::FLOOR_E8);
     world.auditor.verify().unwrap();

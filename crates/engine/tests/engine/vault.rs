@@ -350,6 +350,8 @@ fn hundred_dollars(world: &mut World) -> FeeBody {
 #[test]
 fn p8_2_an_elastic_market_charges_28_bp_in_bootstrap_and_3_once_nothing_is_at_risk() {
     let mut world = elastic_world();
+    // Deep enough, so that nothing is added for it (P8.3).
+    world.accept(buy(CAROL, 1, 99_500, 150_000));
     let (alice, bob) = (world.free(ALICE, USDC), world.free(BOB, USDC));
     let charged = hundred_dollars(&mut world);
     assert_eq!((charged.rate_e8, charged.coverage_ppm, charged.fee), (2_800_000_000, 0, 280_000));

@@ -54,7 +54,9 @@ impl<B: Book> Engine<B> {
         stored.reserve = reserve;
         stored.priority = self.state.next_priority;
         self.state.next_priority += 1;
-        let shown = *stored;
+        self.note_improvement(slot);
+        let shown = self.state.orders[slot];
+        let book = &mut self.state.books[order.market as usize];
         book.insert(&mut self.state.orders, slot);
         self.emit_shown(command, &shown, output);
         true

@@ -3,6 +3,7 @@
 use super::super::book::Order;
 use super::super::Market;
 use super::*;
+use crate::wire::event::TradeBody;
 
 impl Auditor {
     /// Events of the vault and of coverage that move nothing.
@@ -16,6 +17,7 @@ impl Auditor {
                 let body: ParameterBody = event.body_as();
                 self.listings.set(&body);
                 self.reward_parameter_set(&body);
+                self.fee_setting(&body);
                 if body.parameter == PERPETUAL_STAGES {
                     self.vault.stages_bind = body.value != 0;
                 }
@@ -123,7 +125,14 @@ impl Auditor {
         let discount_bp = body.discount_bp;
         let rate_e8 = ((3e8 + libm::floor(spread + 0.5)) as u32).saturating_add(thin_e8).min(2_800_000_000);
         let rate_e8 = rate_e8.saturating_sub(u32::from(discount_bp) * 100_000_000).max(300_000_000);
-        let rate_e8 = rate_e8.min(market.taker_fee_e6bp.saturating_mul(100));
+        let rate_e8 = match self.tiers.adjust.settings.post_emission {
+            false => u64::from(rate_e8.min(market.taker_fee_e6bp.saturating_mul(100))),
+            // The market's own rate, at most 100 bp, less the discount but not below 5 bp.
+            true => {
+                let most = (u64::from(market.taker_fee_e6bp) * 100).min(10_000_000_000);
+                most.saturating_sub(u64::from(discount_bp) * 100_000_000).max(most.min(500_000_000))
+            }
+        };
         ensure!(
             (market.elastic || self.has_pool(event.market))
                 && (body.rate_e8, body.coverage_ppm) == (rate_e8, coverage_ppm)
@@ -145,11 +154,13 @@ impl Auditor {
         market: &Market,
         value: i64,
         (taker, maker): (&Order, &Order),
-        told_fee: i64,
+        trade: &TradeBody,
     ) -> Check<Option<(i64, i64)>> {
-        let Some((body, fee)) = self.charged_fee(market, value, taker.fee_cap_e6bp, told_fee)? else {
+        let Some((body, fee)) = self.charged_fee(market, value, taker.fee_cap_e6bp, trade.taker_fee)? else {
             return Ok(None);
         };
+        self.check_rebate(&body, maker.improves)?;
+        self.check_book_adjustment(&body, (market, maker.book), Some(trade.price))?;
         self.count_fill(&body, (taker.account, maker.account), market.quote)?;
         Ok(Some((fee, -body.rebate)))
     }
@@ -168,10 +179,10 @@ impl Auditor {
         let Some(body) = self.vault.charged.take() else {
             return Err(fault("I11", format_args!("a trade of an elastic market without its fee")));
         };
-        let rate = i128::from(body.rate_e8.min(cap_e6bp.saturating_mul(100)));
+        let rate = i128::from(body.rate_e8.min(u64::from(cap_e6bp) * 100));
         let fee = ((i128::from(value) * rate + 999_999_999_999) / 1_000_000_000_000) as i64;
         ensure!(
-            body.base == value && body.fee == told_fee && body.adjustment_bp == 0,
+            body.base == value && body.fee == told_fee,
             "I11",
             "a fee of {} on {} was told for a trade of {value}",
             body.fee,

@@ -513,6 +513,7 @@ impl Auditor {
         self.check_dark_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
+        self.check_burn_end()?;
         self.slashes.end_command()?;
         self.check_leveraged_end()
     }
@@ -544,6 +545,8 @@ impl Auditor {
         self.verify_loans()?;
         self.verify_credits()?;
         let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
+        let fee_lines =
+            [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE, fees::BUYBACK];
         for (asset, &collected) in self.fees.iter().enumerate() {
             let kept: i128 =
                 fee_lines.iter().map(|&line| i128::from(self.ledger.line(0, 0, asset as u16, line))).sum();

@@ -2,6 +2,7 @@
 //! split, and the incentive invariant. Rates in 1e-8 bp, money in micro-units.
 
 pub mod adjust;
+pub mod burn;
 pub mod settings;
 pub mod volume;
 
@@ -196,6 +197,7 @@ pub fn rebate_share_pct(share_pct: u32, improves: bool) -> u32 {
 pub struct Fees {
     pub volumes: volume::Volumes,
     pub adjust: adjust::Adjustments,
+    pub burn: burn::Burn,
     /// Derived from governance.
     pub settings: settings::Settings,
 }
@@ -204,13 +206,15 @@ impl Fees {
     pub fn encode(&self, writer: &mut Writer) {
         self.volumes.encode(writer);
         self.adjust.encode(writer);
+        self.burn.encode(writer);
     }
 
     /// # Errors
     /// A sentence that names the defect.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
         let volumes = volume::Volumes::decode(reader)?;
-        Ok(Fees { volumes, adjust: adjust::Adjustments::decode(reader)?, ..Fees::default() })
+        let adjust = adjust::Adjustments::decode(reader)?;
+        Ok(Fees { volumes, adjust, burn: burn::Burn::decode(reader)?, ..Fees::default() })
     }
 }
 

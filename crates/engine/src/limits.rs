@@ -330,6 +330,9 @@ pub const VOLUME_RECLAIM_LOOKS: u32 = 16;
 /// of each side that it looks at.
 pub const MAX_ADJUSTED_BOOKS: usize = 65_536;
 pub const DEPTHS_PER_TICK: usize = 2;
+/// Micro-units of the settlement asset that a purchase of the token waits for, and the most that one spends (P8.8).
+pub const BUYBACK_LEAST: i64 = 1_000_000;
+pub const BUYBACK_MOST: i64 = 10_000_000_000;
 pub const ADJUSTED_DEPTH_LEVELS: u32 = 32;
 
 /// Verses (P15.8): all of them, levels of a tree, verses directly below one.

@@ -181,6 +181,7 @@ impl<B: Book> Engine<B> {
         quote: u16,
         postings: &mut Vec<Posting>,
     ) {
+        let burns = self.buyback_line(quote);
         let system = &mut self.state.system;
         let vault = (line::VAULT_CASH, parts.vault - provided);
         if self.state.fees.settings.profile == Profile::PostEmission {
@@ -191,7 +192,7 @@ impl<B: Book> Engine<B> {
             vault,
             (line::STAKER_POOL, parts.stakers),
             (line::MAKER_FUND, parts.maker_fund),
-            (line::INSURANCE, parts.buyback),
+            (burns, parts.buyback),
         ];
         post_system_lines(system, postings, quote, lines);
     }

@@ -64,6 +64,7 @@ impl<B: Book> Engine<B> {
         self.watch_tick(command, output);
         self.halts_on_tick(command, output);
         self.adjust_on_tick(command, output);
+        self.burn_on_tick(command, output);
     }
 
     /// After the position in this slot has changed from `before` lots, once both sides of the event are posted.

@@ -210,6 +210,7 @@ impl<B: Book> Engine<B> {
             self.state.claims.open_market(handle, request.outcome_count);
         }
         self.state.token.staking.admit(request.quote);
+        self.note_token_market(handle);
         if leveraged {
             self.state.perps.add_market(PerpMarket::new(handle, request.feed, unit, Risk::default()));
             self.schedule_market(handle, command.time_ns.saturating_add(SECOND_NS));

@@ -7,6 +7,7 @@ pub(crate) mod auction;
 mod authority;
 mod breaker_inputs;
 mod breakers;
+mod burn;
 mod cancelling;
 mod chains;
 mod collateral;

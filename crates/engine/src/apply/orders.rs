@@ -208,7 +208,7 @@ impl<B: Book> Engine<B> {
             side: old.side,
             order_type: old.order_type,
             time_in_force: old.time_in_force,
-            order_flags: old.flags,
+            order_flags: old.flags & !flag::INTERNAL,
             self_trade_prevention: old.self_trade_prevention,
             expiry_ns: old.expiry_ns,
             ..bytemuck::Zeroable::zeroed()

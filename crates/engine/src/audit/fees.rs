@@ -1,6 +1,9 @@
 //! What a fee depends on beside coverage, from events alone: volumes of 30 days and who is linked to whom (I12; P8.4).
 
 mod adjust;
+mod burn;
+
+pub use burn::{burner_key, BUYBACK};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +32,7 @@ pub struct Tiers {
     /// Declared pairs, in both directions.
     links: BTreeSet<(u32, u32)>,
     pub adjust: adjust::Adjustments,
+    pub burn: burn::Burn,
 }
 
 impl Tiers {
@@ -155,6 +159,7 @@ impl Auditor {
             self.tiers.link(first, other, true);
         }
         self.take_over_adjustments(engine);
+        self.take_over_burn(engine);
         Ok(())
     }
 }

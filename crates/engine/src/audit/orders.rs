@@ -82,6 +82,9 @@ impl Auditor {
         // A liquidation goes on where orders are only collected (P7.5); what waits for a price is in no book.
         let offered = self.check_offer(event, &body)?;
         let of_fund = self.liquidations.fund == Some(event.account);
+        if self.tiers.burn.account == Some(event.account) {
+            self.check_burner_order(event, &body)?;
+        }
         if of_fund {
             self.check_fund_order(event, &body)?;
         }

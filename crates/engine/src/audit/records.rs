@@ -210,6 +210,8 @@ impl Auditor {
             | Kind::ManagementFeeTaken
             | Kind::InsuranceWeekEnded
             | Kind::VaultEpochStarted => return self.vault_money(kind, event, postings),
+            Kind::BuybackFunded => return self.buyback_funded(event, postings),
+            Kind::TokensBurned => return self.tokens_burned(event, postings),
             _ => {}
         }
         ensure!(postings.is_empty(), "I01", "a {} event moves money", kind.name());
@@ -325,7 +327,7 @@ impl Auditor {
         self.note_market_maker(event.market);
         self.books.open_market();
         self.positions.open_market();
-        Ok(())
+        self.note_token_market(event.market)
     }
 
     fn market_updated(&mut self, event: &Event) -> Check {
@@ -400,6 +402,9 @@ impl Auditor {
         ensure!(self.records.account_ids.insert(id32(&body.account_id)), "I26", "an account exists twice");
         if body.owner_key == super::liquidation::fund_key() {
             self.liquidations.fund = Some(event.account);
+        }
+        if body.owner_key == super::fees::burner_key() {
+            self.tiers.burn.account = Some(event.account);
         }
         self.records.accounts.push(Account { subs: 1, isolated: 0, addresses: 0 });
         Ok(())

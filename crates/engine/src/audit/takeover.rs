@@ -56,7 +56,8 @@ impl Auditor {
             self.ledger.load_system(line, key, asset, amount);
         }
         for asset in 0..state.assets.len() as u16 {
-            let fee_lines = [line::VAULT_CASH, line::STAKER_POOL, line::MAKER_FUND, line::INSURANCE];
+            let fee_lines =
+                [line::VAULT_CASH, line::STAKER_POOL, line::MAKER_FUND, line::INSURANCE, line::BUYBACK];
             let kept = fee_lines.iter().map(|&line| self.ledger.line(0, 0, asset, line)).sum();
             self.collect_fees(asset, kept);
         }

@@ -140,6 +140,11 @@ impl Token {
         Ok(())
     }
 
+    /// Whether an asset is the token.
+    pub fn is_asset(&self, asset: u16) -> bool {
+        self.asset == Some(asset)
+    }
+
     /// Micro-units of an asset that an account has staked.
     pub fn staked_in(&self, account: u32, asset: u16) -> i64 {
         if self.asset != Some(asset) {
@@ -222,7 +227,7 @@ impl Auditor {
     }
 
     /// I15: the lines of supply are what issue, claims and seasons leave.
-    fn check_supply_lines(&self) -> Check {
+    pub(super) fn check_supply_lines(&self) -> Check {
         let Some(asset) = self.token.asset else {
             return Err(fault("I15", format_args!("a token moves before it is issued")));
         };
@@ -232,7 +237,7 @@ impl Auditor {
         let line = |line| self.ledger.line(0, 0, asset, line);
         let locked = SUPPLY - FIRST_SEASON - claimed - drawn;
         ensure!(
-            line(RESERVED) == locked && line(ISSUANCE) == -SUPPLY,
+            line(RESERVED) == locked && line(ISSUANCE) == self.tiers.burn.total - SUPPLY,
             "I15",
             "reserved is {} and issuance {}, not {locked} and −{SUPPLY}",
             line(RESERVED),

@@ -9,7 +9,7 @@ pub use super::dark::{
     DarkAcceptedBody, DarkCancelledBody, DarkCrossedBody, DarkFilledBody, DarkPrintedBody,
 };
 pub use super::detection::{CaseBody, DetectionBody, OwnerLinkBody, SlowedBody};
-pub use super::fees::{FeeDepthBody, FeeLoadBody};
+pub use super::fees::{BurnBody, BuybackBody, FeeDepthBody, FeeLoadBody};
 pub use super::flow::RateClassBody;
 pub use super::governance::{ActionBody, ActionPayloadBody, ActionStateBody, OfferBody, ParameterBody};
 pub use super::halts::{AuctionBody, BreakerBody, BreakerReasonBody, BreakerSettingsBody, CoverageBody};
@@ -384,6 +384,8 @@ event_kinds! {
     FeeCharged = 0x0D0B FeeBody;
     FeeDepthChanged = 0x0D0C FeeDepthBody;
     FeeLoadChanged = 0x0D0D FeeLoadBody;
+    BuybackFunded = 0x0D0E BuybackBody;
+    TokensBurned = 0x0D0F BurnBody;
     ManagementFeeTaken = 0x0D13 ManagementFeeBody;
     InsuranceWeekEnded = 0x0D14 InsuranceWeekBody;
     DarkAccepted = 0x0F01 DarkAcceptedBody;

@@ -20,6 +20,7 @@ mod credits_properties;
 mod dark;
 mod detection;
 mod fee_adjustments;
+mod fee_burn;
 mod fee_tiers;
 mod fees;
 mod flow;

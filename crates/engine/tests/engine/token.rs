@@ -33,14 +33,20 @@ pub fn register_token(flags: u32) -> Command {
 
 /// A world in which the token is issued.
 pub fn issued_world() -> World {
-    let mut world = World::new();
+    issued_in(World::new())
+}
+
+pub fn issued_in(mut world: World) -> World {
     assert_eq!(world.accept(register_token(asset_flag::TOKEN)).value, u64::from(MMT));
     world
 }
 
 /// A day later ALICE and BOB have a tenth of a day's release of the ecosystem pool each.
 pub fn token_world() -> World {
-    let mut world = issued_world();
+    released_in(issued_world())
+}
+
+pub fn released_in(mut world: World) -> World {
     for owner in [ALICE, BOB, CAROL] {
         world.accept(allocate(owner, ECOSYSTEM, 3 * MILLION, 0));
     }

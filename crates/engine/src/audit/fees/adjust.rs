@@ -1,7 +1,7 @@
 //! What the state of a market and of the shard adds to an elastic fee, computed again (I12; P8.3), and what becomes of
 //! the parts of a fee (I11; P8.8, P8.9).
 
-use super::super::ledger::{INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
+use super::super::ledger::{MAKER_FUND, STAKER_POOL, VAULT_CASH};
 use super::super::records::Movement;
 use super::*;
 use crate::governance::parameters::Parameter;
@@ -277,7 +277,7 @@ impl Auditor {
             (VAULT_CASH, vault),
             (STAKER_POOL, stakers),
             (MAKER_FUND, makers),
-            (INSURANCE, burnt),
+            (self.burn_line(quote), burnt),
             (TREASURY, treasury),
         ]
         .map(|(line, amount)| (0, 0, quote, line, amount))

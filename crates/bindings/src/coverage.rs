@@ -32,13 +32,32 @@ pub fn fee_rate_e8(coverage_ppm: Option<u64>, adjustment_bp: u32, discount_bp: u
 /// Fee in micro-units on a base at a rate in 1e-8 bp, rounded up.
 ///
 /// Raises:
-///     ValueError: the base is negative or beyond the largest balance, or the rate above 28 bp.
+///     ValueError: the base is negative or beyond the largest balance, or the rate above 100 bp.
 #[pyfunction]
-pub fn fee_amount(base: i64, rate_e8: u32) -> PyResult<i64> {
-    if rate_e8 > fees::CAP_E8 {
-        return Err(PyValueError::new_err(format!("rate_e8 must be at most {}", fees::CAP_E8)));
+pub fn fee_amount(base: i64, rate_e8: u64) -> PyResult<i64> {
+    let most = u64::from(fees::POST_CAP_BP) * u64::from(fees::BP_E8);
+    if rate_e8 > most {
+        return Err(PyValueError::new_err(format!("rate_e8 must be at most {most}")));
     }
     Ok(fees::amount(amount_of("base", base)?, rate_e8))
+}
+
+/// Tiers of P8.4 as (least micro-units, bp), ascending: by volume of 30 days, and by stake.
+#[pyfunction]
+pub fn fee_tiers() -> (Vec<(i64, u32)>, Vec<(i64, u32)>) {
+    (fees::VOLUME_TIERS.to_vec(), fees::STAKE_TIERS.to_vec())
+}
+
+/// Basis points that volume and stake in micro-units take off: the larger of the two (P8.4).
+#[pyfunction]
+pub fn fee_discount_bp(volume: i64, staked: i64) -> u32 {
+    fees::discount_bp(volume, staked)
+}
+
+/// Rate in 1e-8 bp of the profile POST_EMISSION for a market's own rate in 1e-6 bp (P8.9).
+#[pyfunction]
+pub fn fee_flat_rate_e8(market_e6bp: u32, discount_bp: u32) -> u64 {
+    fees::flat_rate_e8(market_e6bp, discount_bp)
 }
 
 /// Vault, stakers, maker fund and buy-back of a fee after rebates, in micro-units.
@@ -52,17 +71,20 @@ pub fn fee_split(fee: i64) -> PyResult<(i64, i64, i64, i64)> {
 }
 
 /// What comes back of a taker fee to one who trades with itself: rebate, referral and reward in per cent, and the
-/// part of vault and stake that it owns in ppm.
+/// part of vault and stake that it owns in ppm. Its orders better the best price, for five points more; the profile is
+/// POST_EMISSION if `post_emission`.
 ///
 /// Raises:
 ///     ValueError: a setting beyond the bounds of the incentive invariant, or a number out of range.
 #[pyfunction]
+#[pyo3(signature = (fee, rebate_pct, referral_pct, reward_pct, owned_ppm, post_emission = false))]
 pub fn fee_returned(
     fee: i64,
     rebate_pct: u32,
     referral_pct: u32,
     reward_pct: u32,
     owned_ppm: u32,
+    post_emission: bool,
 ) -> PyResult<i64> {
     let incentives = Incentives { rebate_pct, referral_pct, reward_pct };
     if incentives.check().is_err() || owned_ppm > 1_000_000 {
@@ -72,7 +94,8 @@ pub fn fee_returned(
     if fee > MAX_BALANCE / 100 {
         return Err(PyValueError::new_err("fee is too large to be shared in per cent"));
     }
-    Ok(incentives.returned(fee, owned_ppm, true))
+    let profile = if post_emission { Profile::PostEmission } else { Profile::Standard };
+    Ok(incentives.returned(fee, owned_ppm, true, profile))
 }
 
 /// Coverage in ppm, None when nothing is at risk.

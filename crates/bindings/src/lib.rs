@@ -105,6 +105,9 @@ fn add_coverage(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(coverage::fee_rate_e8, module)?)?;
     module.add_function(wrap_pyfunction!(coverage::fee_amount, module)?)?;
     module.add_function(wrap_pyfunction!(coverage::fee_split, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::fee_tiers, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::fee_discount_bp, module)?)?;
+    module.add_function(wrap_pyfunction!(coverage::fee_flat_rate_e8, module)?)?;
     module.add_function(wrap_pyfunction!(coverage::fee_returned, module)?)?;
     module.add_function(wrap_pyfunction!(coverage::coverage_ppm, module)?)?;
     module.add_function(wrap_pyfunction!(coverage::coverage_at_risk, module)?)?;

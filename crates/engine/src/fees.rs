@@ -168,11 +168,11 @@ impl Incentives {
     /// Micro-quote that come back to one who trades with itself and owns `owned_ppm` of vault and stake, of a taker
     /// fee: everything floored as it is paid. The invariant of P8.7 is that this is less than the fee while it owns
     /// less than half.
-    pub fn returned(&self, taker_fee: i64, owned_ppm: u32, improves: bool) -> i64 {
+    pub fn returned(&self, taker_fee: i64, owned_ppm: u32, improves: bool, profile: Profile) -> i64 {
         let rebate = rebate(taker_fee, self.rebate_pct, improves);
         let part = |amount: i64, pct: u32| amount * i64::from(pct) / 100;
         let referral = part(taker_fee, self.referral_pct);
-        let split = split(taker_fee - rebate - referral, Profile::Standard);
+        let split = split(taker_fee - rebate - referral, profile);
         let owned = |amount: i64| (i128::from(amount) * i128::from(owned_ppm) / 1_000_000) as i64;
         rebate + referral + part(taker_fee, self.reward_pct) + owned(split.vault) + owned(split.stakers)
     }

@@ -105,7 +105,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *token_reads(TokenReads(desk)),
         *reward_reads(RewardReads(desk)),
         *claim_reads(desk.directory),
-        *vault_reads(VaultReads(desk.directory)),
+        *vault_reads(VaultReads(desk.directory, desk.node.now_ns)),
         *pool_reads(pools),
         *loan_reads(loans),
         *chain_reads(chains),

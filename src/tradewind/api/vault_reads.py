@@ -25,8 +25,9 @@ RATE: Final = Decimal(100_000_000)
 class VaultReads:
     """Plain documents. Money is decimal text; coverage of nothing at risk is `"infinite"`."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, now_ns: Callable[[], int] = lambda: 0) -> None:
         self._directory = directory
+        self._now_ns = now_ns
         self._views = directory.views
 
     def _asset(self) -> Any:
@@ -141,8 +142,10 @@ class VaultReads:
         view = self._views.vault
         return 0 if STAGES[view.stage] == "BOOTSTRAP" else native.coverage_ppm(self._nav(), view.at_risk)
 
-    def fee(self) -> dict[str, Any]:
-        """The elastic taker rate as it stands (P8.2): full while the vault is in BOOTSTRAP."""
+    def fee(self, account: str | None = None) -> dict[str, Any]:
+        """The elastic taker rate as it stands (P8.2): full while the vault is in BOOTSTRAP; of an account when it is
+        named, with its volume of 30 days, its tier and the next one (P8.4). Adjustments for a market's state (P8.3)
+        come on top."""
         view = self._views.vault
         ppm = self.fee_coverage_ppm()
         rate = native.fee_rate_e8(ppm)
@@ -152,6 +155,36 @@ class VaultReads:
             "stage": STAGES[view.stage],
             "floor_bp": plain_text(Decimal(native.fee_rate_e8(None)) / RATE),
             "cap_bp": plain_text(Decimal(native.fee_rate_e8(0)) / RATE),
+            "load_bp": self._views.fees.load_bp,
+            "buyback": self._buyback(),
+        } | ({} if account is None else self._tier(account, ppm))
+
+    def _buyback(self) -> dict[str, str]:
+        """Money that waits to buy the token, what it has cost so far, and how much of it is burnt (P8.8)."""
+        fees = self._views.fees
+        settles = [asset.asset for asset in self._views.assets.by_number.values() if asset.settles]
+        waiting = sum(self._views.ledger.system_line(Line.BUYBACK, asset) for asset in settles)
+        return {"waiting": _money(waiting), "spent": _money(fees.spent), "burnt": _money(fees.burnt)}
+
+    def _tier(self, account: str, ppm: int | None) -> dict[str, Any]:
+        handle = self._directory.account(account).account
+        volume, today = self._views.fees.volume(handle, self._now_ns())
+        staked = self._views.token.staked(handle)
+        discount = native.fee_discount_bp(volume, staked)
+        tiers = native.fee_tiers()[0]
+        ahead = next(((least, bp) for least, bp in tiers if least > volume), None)
+        return {
+            "account": account,
+            "rate_bp": plain_text(Decimal(native.fee_rate_e8(ppm, 0, discount)) / RATE),
+            "volume_30d": _money(volume),
+            "volume_today": _money(today),
+            "staked": _money(staked),
+            "discount_bp": discount,
+            "volume_discount_bp": native.fee_discount_bp(volume, 0),
+            "stake_discount_bp": native.fee_discount_bp(0, staked),
+            "next_tier": None
+            if ahead is None
+            else {"volume": _money(ahead[0]), "missing": _money(ahead[0] - volume), "discount_bp": ahead[1]},
         }
 
 
@@ -193,5 +226,9 @@ def vault_reads(reads: VaultReads) -> list[tuple[str, Callable[[Request], Any], 
             lambda r: reads.expected_shortfall(r.query_params.get("level")),
             "Expected shortfall of the vault",
         ),
-        ("/fee", lambda _: reads.fee(), "The elastic taker rate as it stands"),
+        (
+            "/fee",
+            lambda r: reads.fee(r.query_params.get("account")),
+            "The elastic taker rate as it stands, of an account with its volume and tier",
+        ),
     ]

@@ -98,6 +98,9 @@ def shortfall(
 
 @fee.command(name="show")
 def show_fee(
+    account: Annotated[
+        str | None, Parameter(help="account whose volume of 30 days, tier and rate to show")
+    ] = None,
     *,
     plot: Annotated[
         Path | None, Parameter(help="write the fee against coverage as a picture; needs no running platform")
@@ -105,12 +108,12 @@ def show_fee(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """The elastic taker rate as it stands, or its curve as a picture."""
+    """The elastic taker rate as it stands, of an account with its volume and tier, or its curve as a picture."""
     if plot is not None:
         from tradewind.lab.fee_curve import plot_fee
 
         plot_fee(plot)
         answer = {"plot": str(plot)}
     else:
-        answer = Client(data).get("/fee")
+        answer = Client(data).get("/fee", {"account": account})
     return show(answer, json=json, title="Elastic fee")

@@ -155,3 +155,61 @@ fn i12_the_auditor_knows_volume_discount_and_rate_by_itself() {
         ],
     );
 }
+
+/// A person with two accounts, ALICE and BOB: everything that they have or may claim, in micro-dollars. BTC moves
+/// between them at one price, so that it cancels out.
+fn fortune(world: &World, lot: u64) -> i64 {
+    let mut world = world.clone();
+    world.send(crate::token::claim(ALICE, lot));
+    let cash = world.free(ALICE, USDC) + world.free(BOB, USDC);
+    let bitcoin = world.free(ALICE, BTC) + world.free(BOB, BTC);
+    assert_eq!(bitcoin, FUNDS);
+    let vault = |line| world.engine.system_balance(line, 0, USDC);
+    let nav = vault(0x83) + vault(0x84);
+    // CAROL's share is one micro-dollar more than ALICE's.
+    cash + nav / 2
+}
+
+#[test]
+fn p8_7_t21_whoever_has_less_than_half_of_vault_and_stake_loses_by_trading_with_its_other_account() {
+    use crate::token::{issued_in, released_in, stake, LOCK_90, TOKEN};
+    for (rebate_pct, vault, volume) in
+        [(0, 0, 0), (20, 20_000, 0), (50, 0, 0), (50, 20_000, 0), (50, 20_000, 1), (50, 0, 10)]
+    {
+        let mut world = released_in(issued_in(World::leveraged()));
+        let fixed: CreateMarket = create_market(9, 1_000, 1_000, 28_000_000, 0).payload_as();
+        let elastic = CreateMarket { market_flags: ELASTIC_FEE, ..fixed };
+        let market = world.accept(by(OPERATOR, Kind::CreateMarket).with(&elastic)).value as u32;
+        world.deposit(BOB, BTC, FUNDS);
+        if rebate_pct != 20 {
+            let share = SetParameter { parameter: 101, config_version: 0, value: rebate_pct };
+            world.govern(Command::new(Kind::SetParameter).with(&share), 0);
+        }
+        let lot = world.accept(stake(ALICE, 9_000 * TOKEN, LOCK_90)).value;
+        world.accept(stake(CAROL, 9_000 * TOKEN + 1, LOCK_90));
+        for (owner, amount) in [(ALICE, vault * DOLLAR), (CAROL, vault * DOLLAR + 1)] {
+            if amount > DOLLAR {
+                world.accept(by(owner, Kind::DepositVault).with(&DepositVault { amount }));
+            }
+        }
+        // Volume of a day before, for the tier; the counterpart is CAROL.
+        for _ in 0..volume {
+            world.deposit(CAROL, BTC, FUNDS / 100);
+            trade(&mut world, market, (CAROL, ALICE), 100_000);
+            world.accept(sell(ALICE, market, 100_000, 1_000_000));
+            world.accept(buy(CAROL, market, 100_000, 1_000_000));
+        }
+        midnight(&mut world);
+        let mut before = fortune(&world, lot);
+        for (maker, taker, price) in [(BOB, ALICE, 100_000), (ALICE, BOB, 100_000), (BOB, ALICE, 100_100)] {
+            world.accept(sell(maker, market, price, 1_000_000));
+            world.accept(buy(taker, market, price, 1_000_000));
+            let told = charged(&world);
+            assert!(told.rebate_pct >= rebate_pct as u8 && i64::from(told.rebate) * 2 <= told.fee);
+            let after = fortune(&world, lot);
+            assert!(after < before, "{rebate_pct} % of {told:?} gain {}", after - before);
+            before = after;
+        }
+        world.auditor.verify().unwrap();
+    }
+}

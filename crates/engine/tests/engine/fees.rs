@@ -83,6 +83,13 @@ fn p8_5_p8_8_amount_and_split_have_their_golden_numbers() {
 }
 
 #[test]
+fn p8_9_flat_rates_lie_within_5_and_100_bp_and_never_above_the_markets_own() {
+    let bp = |market_bp: u32, discount_bp| flat_rate_e8(market_bp * 1_000_000, discount_bp) / 100_000_000;
+    assert_eq!(POST_RATES_BP.map(|(_, rate)| bp(rate, 0)), [20, 30, 50]);
+    assert_eq!((bp(100, 0), bp(200, 0), bp(30, 10), bp(20, 25), bp(3, 0)), (100, 100, 20, 5, 3));
+}
+
+#[test]
 fn p8_1_the_base_of_an_outcome_is_the_cheaper_side() {
     // 100 contracts at 0.90: lots of 0.001.
     assert_eq!(outcome_base(900, 1_000, 100_000, 1), 10_000_000);
@@ -116,19 +123,21 @@ fn t21_trading_with_oneself_loses_for_every_coverage_tier_and_reward_while_one_o
             for (rebate_pct, referral_pct, reward_pct) in [(0, 0, 0), (20, 10, 20), (50, 0, 0), (50, 10, 20)]
             {
                 let incentives = Incentives { rebate_pct, referral_pct, reward_pct };
-                let returned = incentives.returned(fee, 499_999, true);
-                assert!(returned < fee, "{incentives:?} at {rate} returns {returned} of {fee}");
-                tried += 1;
+                for profile in [Profile::Standard, Profile::PostEmission] {
+                    let returned = incentives.returned(fee, 499_999, true, profile);
+                    assert!(returned < fee, "{incentives:?} at {rate} returns {returned} of {fee}");
+                    tried += 1;
+                }
             }
         }
     }
-    assert_eq!(tried, 41 * 6 * 4);
+    assert_eq!(tried, 41 * 6 * 4 * 2);
     // The worst case of P8.7: 97 %.
     let worst = Incentives { rebate_pct: 50, referral_pct: 10, reward_pct: 20 };
-    assert_eq!(worst.returned(1_000_000, 500_000, false), 970_000);
+    assert_eq!(worst.returned(1_000_000, 500_000, false, Profile::Standard), 970_000);
     // Beyond the bounds it would pay.
     let beyond = Incentives { rebate_pct: 50, referral_pct: 30, reward_pct: 20 };
-    assert!(beyond.check().is_err() && beyond.returned(1_000_000, 499_999, false) > 1_000_000);
+    assert!(beyond.check().is_err() && beyond.returned(1_000_000, 499_999, false, Profile::Standard) > 1_000_000);
 }
 
 proptest! {

@@ -11,6 +11,7 @@ from tradewind.node.projections.dark import DarkView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.projections.duties import DutiesView
 from tradewind.node.projections.feeds import FeedsView
+from tradewind.node.projections.fees import FeesView
 from tradewind.node.projections.governance import GovernanceView, SuitabilityView
 from tradewind.node.projections.halts import BreakersView
 from tradewind.node.projections.keepers import KeepersView
@@ -53,6 +54,7 @@ class ExchangeViews(Projections):
         self.makers = MakersView()
         self.vault = VaultView()
         self.dark = DarkView()
+        self.fees = FeesView()
         self.pools = PoolsView()
         self.questions = QuestionsView()
         self.venues = VenuesView()
@@ -82,6 +84,7 @@ class ExchangeViews(Projections):
                 self.makers,
                 self.vault,
                 self.dark,
+                self.fees,
                 self.pools,
                 self.questions,
                 self.venues,

@@ -2454,6 +2454,46 @@ class FeeCharged(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class FeeDepthChanged(Event, frozen=True, gc=False):
+    """FEE_DEPTH_CHANGED."""
+
+    depth: int
+    outcome: int
+    bp: int
+    previous_bp: int
+    postings: tuple[Posting, ...]
+
+
+class FeeLoadChanged(Event, frozen=True, gc=False):
+    """FEE_LOAD_CHANGED."""
+
+    commands: int
+    capacity: int
+    bp: int
+    postings: tuple[Posting, ...]
+
+
+class BuybackFunded(Event, frozen=True, gc=False):
+    """BUYBACK_FUNDED."""
+
+    asset: int
+    amount: int
+    price: int
+    lots: int
+    postings: tuple[Posting, ...]
+
+
+class TokensBurned(Event, frozen=True, gc=False):
+    """TOKENS_BURNED."""
+
+    asset: int
+    quote: int
+    burnt: int
+    returned: int
+    total: int
+    postings: tuple[Posting, ...]
+
+
 class ManagementFeeTaken(Event, frozen=True, gc=False):
     """MANAGEMENT_FEE_TAKEN."""
 
@@ -2938,6 +2978,10 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0d09: StageChanged,
     0x0d0a: LeverageCapChanged,
     0x0d0b: FeeCharged,
+    0x0d0c: FeeDepthChanged,
+    0x0d0d: FeeLoadChanged,
+    0x0d0e: BuybackFunded,
+    0x0d0f: TokensBurned,
     0x0d13: ManagementFeeTaken,
     0x0d14: InsuranceWeekEnded,
     0x0e01: VerseCreated,

@@ -137,7 +137,9 @@ fn t21_trading_with_oneself_loses_for_every_coverage_tier_and_reward_while_one_o
     assert_eq!(worst.returned(1_000_000, 500_000, false, Profile::Standard), 970_000);
     // Beyond the bounds it would pay.
     let beyond = Incentives { rebate_pct: 50, referral_pct: 30, reward_pct: 20 };
-    assert!(beyond.check().is_err() && beyond.returned(1_000_000, 499_999, false, Profile::Standard) > 1_000_000);
+    assert!(
+        beyond.check().is_err() && beyond.returned(1_000_000, 499_999, false, Profile::Standard) > 1_000_000
+    );
 }
 
 proptest! {

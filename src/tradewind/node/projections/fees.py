@@ -9,6 +9,7 @@ from tradewind.core.event_types import (
     FeeCharged,
     FeeDepthChanged,
     FeeLoadChanged,
+    SetFilled,
     TokensBurned,
     Trade,
 )
@@ -25,6 +26,8 @@ class FeesView:
         self._days: dict[int, dict[int, int]] = {}
         """Account → day since 1970 → micro-units."""
         self._told: FeeCharged | None = None
+        self._legs: list[SetFilled] = []
+        """Fills of the set round that was charged, until its last one."""
         self.depth_bp: dict[tuple[int, int], int] = {}
         """(market, outcome) → basis points for its depth."""
         self.load_bp = 0
@@ -33,10 +36,12 @@ class FeesView:
 
     def on_event(self, event: Event) -> None:
         told, self._told = self._told, None
-        if isinstance(event, FeeCharged):
+        if isinstance(event, SetFilled):
+            self._told = self._set_filled(event, told) if told is not None else None
+        elif isinstance(event, FeeCharged):
             if event.counts:
                 self._add(event.account, event.base, event.time_ns)
-                self._told = event
+                self._told, self._legs = event, []
         elif isinstance(event, Trade):
             # The fee of a trade stands before it, and counts for the maker, too.
             if told is not None:
@@ -50,6 +55,17 @@ class FeesView:
         elif isinstance(event, TokensBurned):
             self.spent -= event.returned
             self.burnt = event.total
+
+    def _set_filled(self, event: SetFilled, told: FeeCharged) -> FeeCharged | None:
+        """Every maker of a round has its own cheaper side as volume; what is left to be told of the round."""
+        self._legs.append(event)
+        if len(self._legs) < event.orders:
+            return told
+        (_, *makers), whole = self._legs, sum(leg.value for leg in self._legs)
+        self._legs = []
+        for leg in makers:
+            self._add(leg.account, min(leg.value, whole - leg.value), event.time_ns)
+        return None
 
     def _add(self, account: int, amount: int, now_ns: int) -> None:
         days, today = self._days.setdefault(account, {}), now_ns // DAY_NS

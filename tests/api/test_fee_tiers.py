@@ -1,4 +1,4 @@
-"""Tiers of the elastic fee over HTTP on a real engine: volume of a day, the tier from midnight on, linked owners."""
+"""Tiers of the elastic fee over HTTP on a real engine: volume of a day, the tier from midnight on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def open_market(api: ApiWorld) -> None:
 
 async def trade(api: ApiWorld, size: str) -> None:
     for account, side in (("bob", "sell"), ("alice", "buy")):
-        body = {"account": account, "market": "COIN-USDC", "side": side, "type": "limit", "price": "1", "size": size}
+        body = {"account": account, "market": "COIN-USDC", "side": side, "price": "1", "quantity": size}
         await api.done("/orders", body)
 
 

@@ -143,9 +143,11 @@ class VaultReads:
         return 0 if STAGES[view.stage] == "BOOTSTRAP" else native.coverage_ppm(self._nav(), view.at_risk)
 
     def fee(self, account: str | None = None) -> dict[str, Any]:
-        """The elastic taker rate as it stands (P8.2): full while the vault is in BOOTSTRAP; of an account when it is
-        named, with its volume of 30 days, its tier and the next one (P8.4). Adjustments for a market's state (P8.3)
-        come on top."""
+        """The elastic taker rate as it stands (P8.2): full while the vault is in BOOTSTRAP.
+
+        Of an account when it is named, with its volume of 30 days, its tier and the next one (P8.4).
+        Adjustments for the state of a market (P8.3) come on top.
+        """
         view = self._views.vault
         ppm = self.fee_coverage_ppm()
         rate = native.fee_rate_e8(ppm)

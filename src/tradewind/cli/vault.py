@@ -108,7 +108,7 @@ def show_fee(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """The elastic taker rate as it stands, of an account with its volume and tier, or its curve as a picture."""
+    """The elastic taker rate as it stands, of an account with volume and tier, or its curve as a picture."""
     if plot is not None:
         from tradewind.lab.fee_curve import plot_fee
 

@@ -49,8 +49,8 @@ def _taylor_e8(ppm: int | None) -> int:
 
 
 def _fees() -> list[tuple[int, bool]]:
-    """Fees of one fill and their profile: every tier by volume and stake at every coverage and adjustment, and every
-    flat rate."""
+    """Fees of one fill, and whether POST_EMISSION: every tier by volume and stake at every coverage
+    and adjustment, and every flat rate."""
     discounts = sorted({native.fee_discount_bp(*held) for held in product(VOLUMES, STAKES)})
     elastic = product((0, 500_000, 1_000_000, 2_000_000, None), ADJUSTMENTS_BP, discounts)
     rates = {(native.fee_rate_e8(*one), False) for one in elastic}

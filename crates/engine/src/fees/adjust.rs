@@ -203,6 +203,19 @@ impl Adjustments {
         }
     }
 
+    /// The series of a pool.
+    pub fn pool(&self, market: u32) -> Option<Volatility> {
+        self.pools.get(&market).copied()
+    }
+
+    /// Takes back what a swap has made of the series of a pool.
+    pub fn put_pool(&mut self, market: u32, series: Option<Volatility>) {
+        match series {
+            Some(series) => drop(self.pools.insert(market, series)),
+            None => drop(self.pools.remove(&market)),
+        }
+    }
+
     /// The next book that changed and was not looked at within the last second.
     pub fn next_changed(&mut self, now_ns: i64) -> Option<Place> {
         let place = self.changed.pop_front()?;

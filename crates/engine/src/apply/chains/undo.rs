@@ -7,6 +7,7 @@
 use crate::amm::pool::{Pool, Provider};
 use crate::book::Book;
 use crate::engine::Engine;
+use crate::fees::adjust::Volatility;
 use crate::fees::volume::Kept;
 use crate::output::Output;
 use crate::state::due;
@@ -20,6 +21,7 @@ struct PoolPart {
     market: u32,
     pool: Option<Pool>,
     provider: Option<Provider>,
+    series: Option<Volatility>,
 }
 
 /// What deposits and exits change of the vault.
@@ -67,6 +69,7 @@ impl<B: Book> Engine<B> {
             market,
             pool: self.state.pools.pools.get(&market).copied(),
             provider: self.state.pools.providers.get(&(market, owner.0, owner.1)).copied(),
+            series: self.state.fees.adjust.pool(market),
         });
         let vault = &self.state.vault;
         let cutoff_ns = cutoff_ns(now_ns);
@@ -111,7 +114,8 @@ impl<B: Book> Engine<B> {
         for posting in output.postings[marks.1..].iter().rev() {
             crate::ledger::take_back(&mut self.state.accounts, &mut self.state.system, posting);
         }
-        for PoolPart { market, pool, provider } in pools {
+        for PoolPart { market, pool, provider, series } in pools {
+            self.state.fees.adjust.put_pool(market, series);
             let held = &mut self.state.pools;
             put_back(&mut held.pools, market, pool);
             put_back(&mut held.providers, (market, owner.0, owner.1), provider);

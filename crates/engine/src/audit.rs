@@ -544,7 +544,6 @@ impl Auditor {
         self.verify_vault()?;
         self.verify_loans()?;
         self.verify_credits()?;
-        let fee_lines = [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE];
         let fee_lines =
             [ledger::VAULT_CASH, ledger::STAKER_POOL, ledger::MAKER_FUND, ledger::INSURANCE, fees::BUYBACK];
         for (asset, &collected) in self.fees.iter().enumerate() {

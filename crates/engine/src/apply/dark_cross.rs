@@ -217,8 +217,15 @@ impl<B: Book> Engine<B> {
         const FITS: &str = "a fill is not larger than its accepted order";
         let market = &self.state.markets.list[order.market as usize];
         let fixed_e8 = market.parameters.taker_fee_e6bp.saturating_mul(100);
-        let elastic = self.elastic_of(order.market, order.account, now_ns);
-        let rate_e8 = half_rate(elastic.map_or(fixed_e8, |elastic| elastic.rate_e8)).min(order.cap_e8);
+        let now_e8 = match market.is_elastic() {
+            true => {
+                let place = (order.market, order.outcome);
+                let told = self.elastic_in_book(place, order.account, now_ns).rate_e8;
+                u32::try_from(told).unwrap_or(u32::MAX)
+            }
+            false => fixed_e8,
+        };
+        let rate_e8 = half_rate(now_e8).min(order.cap_e8);
         let reserve = dark_reserve(market, order, order.lots - lots).expect(FITS);
         Part { reserve, freed: order.reserve - reserve, fee: amount(base, rate_e8) }
     }

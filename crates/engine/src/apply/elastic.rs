@@ -45,14 +45,14 @@ impl<B: Book> Engine<B> {
         if !self.state.markets.list[maker.market as usize].is_elastic() {
             return None;
         }
-        Some(self.elastic_in_book(maker, taker, now_ns))
+        Some(self.elastic_in_book((maker.market, maker.line()), taker, now_ns))
     }
 
+    /// The rate that a taker pays in this elastic market's book.
     #[inline(never)]
-    fn elastic_in_book(&self, maker: &Order, taker: u32, now_ns: i64) -> Elastic {
-        let market = &self.state.markets.list[maker.market as usize];
-        let place = (maker.market, maker.line());
-        let adjustment_bp = self.state.fees.adjust.of_book(place, now_ns, self.whole_of(maker.market));
+    pub(crate) fn elastic_in_book(&self, place: (u32, u8), taker: u32, now_ns: i64) -> Elastic {
+        let market = &self.state.markets.list[place.0 as usize];
+        let adjustment_bp = self.state.fees.adjust.of_book(place, now_ns, self.whole_of(place.0));
         self.elastic_now(market.parameters.taker_fee_e6bp, adjustment_bp, (taker, now_ns))
     }
 

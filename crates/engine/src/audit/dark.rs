@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, HELD};
-use super::orders::fee_movements;
 use super::outcome::{ClaimsMove, OUTCOME};
 use super::records::check_movements;
 use super::{Auditor, Market};
@@ -460,7 +459,7 @@ impl Auditor {
         let (quote, base) = (market.quote, market.base);
         let spot = if market.kind == SPOT { sold } else { 0 };
         let fees = body.buyer_fee + body.seller_fee;
-        let [vault, stakers, maker_fund, insurance] = fee_movements(quote, fees);
+        let [vault, stakers, maker_fund, insurance, treasury] = self.fee_movements(quote, fees);
         let movements = [
             (buyer.0, buyer.1, quote, HELD, -freed),
             (buyer.0, buyer.1, quote, FREE, freed - body.paid - body.buyer_fee),
@@ -472,9 +471,10 @@ impl Auditor {
             stakers,
             maker_fund,
             insurance,
+            treasury,
         ];
         check_movements("I11", movements, postings)?;
-        self.collect_fees(quote, fees);
+        self.collect_charged(quote, fees, 0);
         if market.kind == SPOT {
             let slot = self.ledger.slot(seller.0, seller.1, base);
             self.ledger.reserve(slot, -sold);

@@ -292,11 +292,11 @@ mod tests {
             P::ListingOpen | P::ListingMarkets => (Reduces, Increases),
             P::ListingBond => (Increases, Reduces),
             P::ListingRewardPct => (Increases, Increases),
+            P::ShardCapacity => (Increases, Reduces),
+            P::MakerRebatePct | P::PostEmission => (Increases, Increases),
             P::ImpactNotional | P::FeedFallback | P::AssetFeed | P::DarkIntervalMs => (Increases, Increases),
             other if DARK_MARKETS.contains(&other) => (Increases, Increases),
             other => unreachable!("{other:?} has no row here"),
-            P::ShardCapacity => (Increases, Reduces),
-            P::MakerRebatePct | P::PostEmission => (Increases, Increases),
         }
     }
 

@@ -51,7 +51,7 @@ async def test_what_a_maker_shows_is_rewarded_by_the_hour_and_claimed_once(world
     for side, price in sides.items():
         body = {"account": "alice", "market": "BTC/USDT", "side": side, "quantity": "1", "price": price}
         await api.done("/orders", body)
-    assert (await world.rewards("alice")) == {"account": "alice", "claimable": {}, "hour": []}
+    assert (await world.rewards("alice"))["claimable"] == {}
     for _ in range(3):
         await world.pass_s(1)
     await world.pass_s(HOUR_S)
@@ -77,3 +77,33 @@ async def test_a_book_is_listed_once_and_taken_off(world: RewardWorld) -> None:
     assert again.json()["name"] == "ALREADY_EXISTS"
     await api.done("/token/rewards/books", {"market": "BTC/USDT", "rewarded": False})
     assert (await api.get("/token/rewards")).json()["books"] == []
+
+
+async def test_grants_of_the_launch_and_the_bootstrap_reward_are_shown_and_bounded(
+    world: RewardWorld,
+) -> None:
+    api = world.api
+    await api.done("/assets", {"symbol": "USDC", "settlement": True})
+    money = {"account": "alice", "asset": "USDC", "amount": "2000", "external_id": "alice-USDC"}
+    await api.done("/deposits", money)
+    unknown = await api.post("/token/launch", {"account": "alice", "amount": "100"})
+    assert unknown.json()["name"] == "SUITABILITY_REQUIRED"
+    await api.done("/suitability", {"account": "alice"})
+    await world.pass_s(HOUR_S)
+    await api.done("/token/launch", {"account": "alice", "amount": "100"})
+    again = await api.post("/token/launch", {"account": "alice", "amount": "1"})
+    assert again.json()["name"] == "ALREADY_EXISTS"
+    assert (await world.rewards("alice"))["launch"] == "100"
+    assert (await world.rewards("bob"))["bootstrap"] is None
+    await api.done("/vault/deposit", {"account": "alice", "amount": "1500"})
+    await world.pass_s(HOUR_S)
+    shown = (await world.rewards("alice"))["bootstrap"]
+    assert (shown["units"], shown["share"], shown["claimed"]) == ("2750", "2000000", "0")
+    early = await api.post("/token/bootstrap/claim", {"account": "alice"})
+    assert early.json()["name"] == "TOO_EARLY"
+    await world.pass_s(180 * 24 * HOUR_S)
+    await api.done("/token/bootstrap/claim", {"account": "alice"})
+    shown = (await world.rewards("alice"))["bootstrap"]
+    assert shown["claimed"] == shown["share"] == "2000000"
+    token = (await api.get("/token")).json()
+    assert (token["circulating"], token["season"]) == ("2000100", "0")

@@ -110,6 +110,8 @@ impl<B: Book> Engine<B> {
             Kind::StakeToken => self.stake_token(command, context, output),
             Kind::UnstakeToken => self.unstake_token(command, context, output),
             Kind::ClaimRewards => self.claim_rewards(command, context, output),
+            Kind::GrantLaunch => self.grant_launch(command, context.account, output),
+            Kind::ClaimBootstrap => self.claim_bootstrap(command, context, output),
             Kind::RewardMarket => self.reward_market(command, output),
             Kind::ClaimMakerRewards => self.claim_maker_rewards(command, context, output),
             Kind::ClaimVested => self.claim_vested(command, context, output),

@@ -334,6 +334,10 @@ impl<B: Book> Engine<B> {
             | Kind::AcceptAuthority
             | Kind::WithdrawOffer
             | Kind::RenounceAuthority => u32::MAX,
+            Kind::GrantLaunch => {
+                need(permission::TOKEN)?;
+                self.sub_of(command, handle)?
+            }
             Kind::AllocateVesting | Kind::RevokeVesting | Kind::OpenSeason => {
                 need(permission::TOKEN)?;
                 u32::MAX
@@ -423,6 +427,7 @@ impl<B: Book> Engine<B> {
             | Kind::UnstakeToken
             | Kind::ClaimRewards
             | Kind::ClaimMakerRewards
+            | Kind::ClaimBootstrap
             | Kind::ClaimVested
             | Kind::UnlistAddress => self.owned(command, handle, 0)?,
         };

@@ -319,6 +319,8 @@ pub const SAMPLED_ORDERS: usize = 512;
 pub const SAMPLED_PER_COMMAND: usize = 48;
 pub const COUNTED_PER_COMMAND: usize = 24;
 pub const REWARDED_PER_COMMAND: usize = 8;
+/// How long deposits of the vault earn units × time of the bootstrap reward (P9.11): 180 days from the first one on.
+pub const BOOTSTRAP_S: i64 = 15_552_000;
 pub const MAX_VESTING_SCHEDULES: usize = 65_536;
 /// A vesting schedule may start this far in the future.
 pub const MAX_VESTING_DELAY_NS: i64 = 365 * DAY_NS;

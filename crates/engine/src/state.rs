@@ -259,6 +259,9 @@ impl<B: Book> State<B> {
         put(&mut *self.questions, reader, crate::amm::question::Questions::decode)?;
         self.books.decode_prices(reader)?;
         put(&mut *self.token, reader, crate::token::Token::decode)?;
+        for (account, class) in self.token.rate_classes() {
+            self.flow.set_earned(account, class);
+        }
         put(&mut *self.resolutions, reader, crate::resolution::Resolutions::decode)?;
         self.resolutions.archives = archives;
         put(&mut *self.verses, reader, crate::verse::Verses::decode)?;

@@ -1,4 +1,4 @@
-"""Rewards of makers over HTTP: the list of books, what an hour gave, claims (protocol P11.4, P8.8)."""
+"""Rewards of makers, launch distribution, bootstrap reward over HTTP (P11.4, P8.8, P11.7, P9.11)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastapi import Request as HttpRequest
 
 from tradewind.api.desk import Desk
 from tradewind.api.desk_base import Done, client_key
-from tradewind.api.numbers import amount_text
-from tradewind.api.requests import Request
+from tradewind.api.numbers import amount_text, parse_amount
+from tradewind.api.requests import Number, Request
 from tradewind.api.route import CommandRoute
 from tradewind.core import commands as build
 from tradewind.core.event_types import MakerRewarded
@@ -38,8 +38,21 @@ class ClaimMakerRewards(Request, kw_only=True):
     account: str
 
 
+class ClaimBootstrap(Request, kw_only=True):
+    """Takes what the deposits of an account into the vault have earned, once the time is over."""
+
+    account: str
+
+
+class GrantLaunch(Request, kw_only=True):
+    """Gives 1 to 100 tokens of the launch distribution to an identity (TREASURER)."""
+
+    account: str
+    amount: Number
+
+
 class RewardDesk:
-    """Builds and submits the commands of makers' rewards."""
+    """Builds and submits the commands of makers' rewards and of the launch."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -58,13 +71,31 @@ class RewardDesk:
 
     async def claim(self, one: ClaimMakerRewards) -> Done:
         """The owner."""
+        return await self._claim("ClaimMakerRewards", one)
+
+    async def claim_bootstrap(self, one: ClaimBootstrap) -> Done:
+        """The owner."""
+        return await self._claim("ClaimBootstrap", one)
+
+    async def _claim(self, name: str, one: ClaimMakerRewards | ClaimBootstrap) -> Done:
         account = self._desk.account(one.account)
         return await self._desk._send(
-            "ClaimMakerRewards",
-            functools.partial(build.build, "ClaimMakerRewards"),
+            name,
+            functools.partial(build.build, name),
             client_key=client_key(one),
             principal=account.owner_key,
             account=account.account_id,
+        )
+
+    async def grant(self, one: GrantLaunch) -> Done:
+        """TREASURER; the account has a suitability flag and was not served, nor anybody linked to it."""
+        return await self._desk._send(
+            "GrantLaunch",
+            functools.partial(build.build, "GrantLaunch"),
+            client_key=client_key(one),
+            principal=self._desk._actor(one, "treasurer"),
+            account=self._desk.account(one.account).account_id,
+            amount=parse_amount(one.amount),
         )
 
 
@@ -131,6 +162,21 @@ class RewardReads:
             "account": self._name(account),
             "claimable": self._amounts(view.claimable(account)),
             "hour": [self._row(row) for row in view.rows if row.account == account],
+            "launch": amount_text(self._views.launch.grants.get(account, 0)),
+            "bootstrap": self._bootstrap(account),
+        }
+
+    def _bootstrap(self, account: int) -> dict[str, Any] | None:
+        """Units, what they come to by now, what of it was claimed; None for who never deposited in time."""
+        view = self._views.launch
+        one = view.depositors.get(account)
+        if one is None:
+            return None
+        return {
+            "units": amount_text(one.units),
+            "share": amount_text(view.share(account, self._desk.node.now_ns())),
+            "claimed": amount_text(one.claimed),
+            "claimable_from_ns": view.end_ns(),
         }
 
 
@@ -142,6 +188,15 @@ def reward_commands(desk: RewardDesk) -> list[CommandRoute]:
             RewardMarket,
             lambda _, body: desk.list_book(body),
             "Reward a book's makers",
+        ),
+        CommandRoute(
+            "/token/launch", GrantLaunch, lambda _, body: desk.grant(body), "Grant tokens of the launch"
+        ),
+        CommandRoute(
+            "/token/bootstrap/claim",
+            ClaimBootstrap,
+            lambda _, body: desk.claim_bootstrap(body),
+            "Take the bootstrap reward",
         ),
         CommandRoute(
             "/token/rewards/claim",

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from tradewind.api.desk import Desk
 from tradewind.api.numbers import amount_text
-from tradewind.node.projections.token import POOLS, SUPPLY, Lot, Schedule, tier
+from tradewind.node.projections.token import POOLS, STATUS, SUPPLY, Lot, Schedule, tier
 
 MAX_ROWS: Final = 1_000
 
@@ -114,6 +114,8 @@ class TokenReads:
             "account": self._name(account),
             "staked": amount_text(staked),
             "tier": tier(staked),
+            "fee_discount_bp": STATUS[tier(staked)][0],
+            "rate_class": STATUS[tier(staked)][1],
             "stakes": [self._lot_row(lots[number], now_ns) for number in sorted(lots)],
         }
 

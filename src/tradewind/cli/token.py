@@ -54,7 +54,9 @@ def show_token(
         if json:
             return show(document, json=True, title="")
         rows = [{**row, "pending": _pending(row["pending"])} for row in document["stakes"]]
-        title = f"{document['account']} has staked {document['staked']} ({document['tier']})"
+        title = f"{document['account']} has staked {document['staked']} ({document['tier']}: " + (
+            f"{document['fee_discount_bp']} bp off the fee, rate class {document['rate_class']})"
+        )
         return show_rows(rows, LOT_COLUMNS, json=False, title=title, empty="no stakes", name="stakes")
     document = client.get("/token")
     if json or not document["issued"]:
@@ -102,15 +104,16 @@ def claim(
     account: Account,
     *,
     lot: Annotated[int, Parameter(help="one lot instead of all")] = 0,
-    of: Annotated[Literal["stakes", "makers"], Parameter(help="what earned it")] = "stakes",
+    of: Annotated[Literal["stakes", "makers", "bootstrap"], Parameter(help="what earned it")] = "stakes",
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Take the rewards of stakes, or of making."""
-    if of == "makers":
+    """Take the rewards of stakes, of making, or of early deposits into the vault."""
+    if of != "stakes":
         if lot:
             raise CommandFailure(ExitCode.CANNOT, "PARAMETER_OUT_OF_BOUNDS", "only stakes have lots")
-        answer = Client(data).post("/token/rewards/claim", {"account": account})
+        route = "/token/rewards/claim" if of == "makers" else "/token/bootstrap/claim"
+        answer = Client(data).post(route, {"account": account})
         return show(answer, json=json, title=f"Rewards of {account} claimed")
     answer = Client(data).post("/token/claim", {"account": account, "lot": lot})
     return show(answer, json=json, title=f"Rewards of {account} claimed")
@@ -130,6 +133,8 @@ def rewards(
     if account is not None:
         document = client.get(f"/accounts/{account}/rewards")
         title = f"{document['account']} may claim {_pending(document['claimable'])}"
+        if bootstrap := document["bootstrap"]:
+            title += f"; bootstrap reward {bootstrap['share']}, claimed {bootstrap['claimed']}"
         rows = document["hour"]
     else:
         document = client.get("/token/rewards")
@@ -140,6 +145,20 @@ def rewards(
     if json:
         return show(document, json=True, title="")
     return show_rows(rows, REWARD_COLUMNS, json=False, title=title, empty=title, name="makers")
+
+
+@token.command
+def launch(
+    account: Account,
+    amount: Amount = "100",
+    *,
+    actor: Actor = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Give tokens of the launch distribution to an identity: at most 100, once (TREASURER)."""
+    body = {"account": account, "amount": amount, "actor": actor}
+    return show(Client(data).post("/token/launch", body), json=json, title=f"{amount} granted to {account}")
 
 
 @token.command

@@ -1989,6 +1989,29 @@ class MakerRewardsClaimed(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class LaunchGranted(Event, frozen=True, gc=False):
+    """LAUNCH_GRANTED."""
+
+    amount: int
+    total: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
+class BootstrapClaimed(Event, frozen=True, gc=False):
+    """BOOTSTRAP_CLAIMED."""
+
+    amount: int
+    claimed: int
+    share: int
+    points_low: int
+    points_high: int
+    all_low: int
+    all_high: int
+    asset: int
+    postings: tuple[Posting, ...]
+
+
 class ResolutionProposed(Event, frozen=True, gc=False):
     """RESOLUTION_PROPOSED."""
 
@@ -2936,6 +2959,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0a11: RewardHourClosed,
     0x0a12: MakerRewarded,
     0x0a13: MakerRewardsClaimed,
+    0x0a14: LaunchGranted,
+    0x0a15: BootstrapClaimed,
     0x0b01: ResolutionProposed,
     0x0b02: ResolutionDisputed,
     0x0b03: PayoutShown,

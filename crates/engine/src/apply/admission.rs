@@ -229,6 +229,7 @@ impl<B: Book> Engine<B> {
             | Kind::UnstakeToken
             | Kind::ClaimRewards
             | Kind::ClaimMakerRewards
+            | Kind::ClaimBootstrap
             | Kind::ClaimVested
             | Kind::RegisterKeeper
             | Kind::StakeKeeper
@@ -303,6 +304,7 @@ impl<B: Book> Engine<B> {
             | Kind::PublishRisk
             | Kind::LinkVenue
             | Kind::RewardMarket
+            | Kind::GrantLaunch
             | Kind::SetSuitability
             | Kind::SetRateClass
             | Kind::GrantRole

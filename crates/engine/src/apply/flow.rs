@@ -63,7 +63,8 @@ impl<B: Book> Engine<B> {
         if i64::from(request.rate_class) > highest {
             return reject(Code::PARAMETER_OUT_OF_BOUNDS, highest, i64::from(request.rate_class));
         }
-        self.state.flow.set_class(account, request.rate_class);
+        let earned = crate::token::rate_class(self.state.token.staked(account));
+        self.state.flow.set_class(account, request.rate_class, earned);
         self.cursor.rates.rest(account);
         let body = RateClassBody { rate_class: request.rate_class, reserved: 0, reserved2: 0, reserved3: 0 };
         output.emit(command, EventKind::RateClassSet, Subject::account(account, 0), &body);

@@ -27,6 +27,7 @@ mod governed;
 mod hooks;
 mod keeper_acts;
 mod keepers;
+mod launch;
 mod leverage;
 pub(crate) mod liquidation;
 mod listing;

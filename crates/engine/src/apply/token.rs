@@ -12,7 +12,7 @@ use crate::limits::*;
 use crate::output::{Output, Subject};
 use crate::token::season::LARGEST_BUDGET;
 use crate::token::staking::{pending, weight, MIN_STAKE};
-use crate::token::vesting::POOLS;
+use crate::token::vesting::{ECOSYSTEM, POOLS};
 use crate::token::{due_item, Fund, Issue, Lot, Schedule, Season, RESERVED, SEASON_BUDGET, SUPPLY};
 use crate::wire::command::{
     AllocateVesting, ClaimRewards, Command, Kind, OpenSeason, SettleSeason, StakeToken, UnstakeToken,
@@ -89,8 +89,10 @@ impl<B: Book> Engine<B> {
             return reject(Code::INVALID_AMOUNT, 1, request.amount);
         }
         let vesting = &self.state.token.vesting;
-        if request.amount > vesting.available(pool) {
-            return reject(Code::SUPPLY_EXCEEDED, vesting.available(pool), request.amount);
+        let waiting = if pool == ECOSYSTEM { self.state.token.bootstrap.committed() } else { 0 };
+        let available = (vesting.available(pool) - waiting).max(0);
+        if request.amount > available {
+            return reject(Code::SUPPLY_EXCEEDED, available, request.amount);
         }
         let start_ns = if request.start_ns == 0 { command.time_ns } else { request.start_ns };
         let (floor_ns, latest_ns) =
@@ -217,7 +219,11 @@ impl<B: Book> Engine<B> {
         let first = number == 1;
         let available = match first {
             true => self.state.system.get(line::SEASON, 0, asset),
-            false => self.state.token.vesting.drawable(issued_ns, command.time_ns).min(LARGEST_BUDGET),
+            false => {
+                let waiting = self.state.token.bootstrap.committed();
+                let free = self.state.token.vesting.drawable(issued_ns, command.time_ns) - waiting;
+                free.clamp(0, LARGEST_BUDGET)
+            }
         };
         if request.budget > available {
             return reject(Code::SUPPLY_EXCEEDED, available, request.budget);
@@ -324,6 +330,8 @@ impl<B: Book> Engine<B> {
         let lines = (line::FREE, line::BOND);
         post_between(&mut self.state.accounts, &mut output.postings, (account, 0), asset, lines, amount);
         self.emit_stake_lot(command, EventKind::Staked, (account, asset), &lot, output);
+        let staked = self.state.token.staked(account);
+        self.state.flow.set_earned(account, crate::token::rate_class(staked));
         self.after_collateral(command, account, 0, output);
         Ok(lot.number)
     }
@@ -350,6 +358,8 @@ impl<B: Book> Engine<B> {
         let lines = (line::BOND, line::FREE);
         post_between(&mut self.state.accounts, &mut output.postings, (account, 0), asset, lines, lot.amount);
         self.emit_stake_lot(command, EventKind::Unstaked, (account, asset), &lot, output);
+        let staked = self.state.token.staked(account);
+        self.state.flow.set_earned(account, crate::token::rate_class(staked));
         self.after_collateral(command, account, 0, output);
         Ok(lot.amount as u64)
     }

@@ -88,6 +88,7 @@ impl<B: Book> Engine<B> {
             nav: nav + amount,
             reward_units: reward_units(nav, amount),
         };
+        self.state.token.bootstrap.deposited(account, body.reward_units, command.time_ns);
         output.emit(command, EventKind::VaultDeposited, Subject::account(account, sub), &body);
         self.after_collateral(command, account, sub, output);
         Ok(shares as u64)
@@ -136,6 +137,7 @@ impl<B: Book> Engine<B> {
         let ticket_shares = ticket.shares;
         vault.by_owner.insert((account, cutoff_ns), number);
         let held_shares = vault.move_shares(account, -shares);
+        self.state.token.bootstrap.left(account, (shares, held), command.time_ns);
         let body =
             VaultExitBody { ticket: number, shares, ticket_shares, held_shares, cutoff_ns, cohort_shares };
         output.emit(command, EventKind::VaultExitQueued, Subject::account(account, command.sub), &body);

@@ -207,6 +207,11 @@ impl Values {
         };
     }
 
+    /// Whether an account has a suitability flag that has not run out.
+    pub fn is_suitable(&self, account: u32, now_ns: i64) -> bool {
+        self.suitable_until_ns.get(&account).is_some_and(|&until_ns| until_ns > now_ns)
+    }
+
     /// Largest leverage of an account's new risk in a market, in hundredths.
     pub fn allowed_e2(&self, account: u32, perp: &Perp, now_ns: i64) -> u32 {
         let cover = self.cover_e2.unwrap_or(u32::MAX).max(100);

@@ -201,6 +201,8 @@ impl Auditor {
             | Kind::SeasonOpened
             | Kind::SeasonSettled
             | Kind::MarketRewarded
+            | Kind::LaunchGranted
+            | Kind::BootstrapClaimed
             | Kind::RewardHourClosed
             | Kind::MakerRewarded
             | Kind::MakerRewardsClaimed => return self.check_token(kind, event, postings),

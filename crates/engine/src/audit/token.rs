@@ -2,6 +2,7 @@
 //!
 //! Amounts, curves, weights and accumulators are computed here again, from the table of P11.2 as it stands below.
 
+mod launch;
 mod makers;
 mod staking;
 
@@ -96,6 +97,7 @@ pub struct Token {
     funds: BTreeMap<u16, Fund>,
     total_weight: i64,
     makers: makers::Makers,
+    launch: launch::Launch,
 }
 
 /// Micro-units of `amount` that have vested by a row of the table.
@@ -214,6 +216,8 @@ impl Auditor {
             EventKind::VestingAllocated => self.vesting_allocated(event, postings)?,
             EventKind::VestedClaimed => self.vested_claimed(event, postings)?,
             EventKind::VestingRevoked => self.vesting_revoked(event, postings)?,
+            EventKind::LaunchGranted => self.launch_granted(event, postings)?,
+            EventKind::BootstrapClaimed => self.bootstrap_claimed(event, postings)?,
             EventKind::SeasonOpened | EventKind::SeasonSettled => self.season_moved(kind, event, postings)?,
             _ => {
                 self.makers_moved(kind, event, postings)?;
@@ -457,6 +461,7 @@ impl Auditor {
 
     pub(super) fn take_over_token<B: Book>(&mut self, engine: &Engine<B>) -> Check {
         self.take_over_makers(engine);
+        self.take_over_launch(engine);
         let state = &engine.state.token;
         let Some(issue) = state.issue else { return Ok(()) };
         let token = &mut self.token;

@@ -259,12 +259,15 @@ impl Auditor {
             body.supply,
             vault.supply
         );
+        self.bootstrap_deposited(account, (nav - amount, amount), body.reward_units, event.time_ns)?;
         self.check_left_enough(account, event.sub)
     }
 
     /// Requests move shares from their holder into the ticket of the first cut-off behind the notice.
     fn exit_queued(&mut self, event: &Event) -> Check {
         let body: VaultExitBody = event.body_as();
+        let known = self.vault.holders.get(&event.account).copied().unwrap_or(0);
+        self.bootstrap_left(event.account, body.shares, known, event.time_ns);
         let notice_ns = body.cutoff_ns - event.time_ns;
         ensure!(
             body.cutoff_ns % HOUR_NS == 0

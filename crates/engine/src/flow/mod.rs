@@ -34,8 +34,10 @@ pub struct AccountFlow {
 /// Business state of this concern.
 #[derive(Clone, Debug, Default)]
 pub struct Flow {
-    /// Rate class by account handle, as far as the last account that has another than 0.
+    /// Rate class by account handle that RISK has set, as far as the last account that has another than 0.
     classes: Vec<u8>,
+    /// The larger of that and of what the account's stake stands for (P11.7); derived.
+    effective: Vec<u8>,
     /// Outflow by asset.
     pub outflow: BTreeMap<u16, Window>,
     pub accounts: BTreeMap<u32, AccountFlow>,
@@ -54,10 +56,29 @@ impl Flow {
     /// Rate class of an account.
     #[inline]
     pub fn class(&self, account: u32) -> u8 {
-        self.classes.get(account as usize).copied().unwrap_or(0)
+        self.effective.get(account as usize).copied().unwrap_or(0)
     }
 
-    pub fn set_class(&mut self, account: u32, class: u8) {
+    /// The class that RISK sets, beside the one that the stake stands for.
+    pub fn set_class(&mut self, account: u32, class: u8, earned: u8) {
+        self.give_class(account, class);
+        self.set_earned(account, earned);
+    }
+
+    /// The class that an account's stake stands for.
+    pub fn set_earned(&mut self, account: u32, earned: u8) {
+        let index = account as usize;
+        let class = self.classes.get(index).copied().unwrap_or(0).max(earned);
+        if index >= self.effective.len() {
+            if class == 0 {
+                return;
+            }
+            self.effective.resize(index + 1, 0);
+        }
+        self.effective[index] = class;
+    }
+
+    fn give_class(&mut self, account: u32, class: u8) {
         let index = account as usize;
         if index >= self.classes.len() {
             self.classes.resize(index + 1, 0);
@@ -207,6 +228,7 @@ impl Flow {
         if class.is_some() || flow.classes.len() > MAX_ACCOUNTS || flow.classes.last() == Some(&0) {
             return Err(format!("rate classes of {} accounts, one {class:?}", flow.classes.len()));
         }
+        flow.effective.clone_from(&flow.classes);
         for _ in 0..reader.len(10)? {
             flow.outflow.insert(reader.u16()?, Window::decode(reader)?);
         }

@@ -4,6 +4,7 @@
 //! +10^13, `reserved` +9×10^13. No other path posts to `issuance`. What stands on neither `reserved` nor `season` and
 //! was not burnt circulates, whoever holds it; `circulating` is therefore a sum of the other lines and no line.
 
+pub mod launch;
 pub mod makers;
 mod makers_snapshot;
 pub mod season;
@@ -11,6 +12,7 @@ mod snapshot;
 pub mod staking;
 pub mod vesting;
 
+pub use launch::{Bootstrap, Launch};
 pub use makers::Makers;
 pub use season::{Season, Seasons};
 pub use staking::{Fund, Lot, Staking};
@@ -33,6 +35,15 @@ pub mod due_item {
     pub const KIND: u64 = 0xFF << 56;
 }
 
+/// Rate class that a stake of so many micro-tokens stands for: gold and platinum 1, diamond 2 (P11.7).
+pub const fn rate_class(staked: i64) -> u8 {
+    match staked {
+        1_000_000_000_000.. => 2,
+        10_000_000_000.. => 1,
+        _ => 0,
+    }
+}
+
 /// The moment at which the supply came into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issue {
@@ -48,12 +59,19 @@ pub struct Token {
     pub seasons: Seasons,
     pub staking: Staking,
     pub makers: Makers,
+    pub launch: Launch,
+    pub bootstrap: Bootstrap,
 }
 
 impl Token {
     /// The token's asset, once it is issued.
     pub fn asset(&self) -> Option<u16> {
         self.issue.map(|issue| issue.asset)
+    }
+
+    /// Rate classes that stakes stand for: account, class.
+    pub fn rate_classes(&self) -> impl Iterator<Item = (u32, u8)> + '_ {
+        self.staking.stakers.keys().map(|&account| (account, rate_class(self.staked(account))))
     }
 
     /// Micro-units that an account has staked: what its status tier and its fee discount stand on (P8.4, P11.7).

@@ -1,7 +1,7 @@
 //! The token in the canonical encoding.
 
 use super::vesting::POOLS;
-use super::{staking, Issue, Makers, Schedule, Season, Seasons, Staking, Token, Vesting};
+use super::{staking, Bootstrap, Issue, Launch, Makers, Schedule, Season, Seasons, Staking, Token, Vesting};
 use crate::codec::{Reader, Writer};
 use crate::limits::{MAX_REWARD_ASSETS, MAX_STAKE_LOTS};
 
@@ -16,6 +16,8 @@ impl Token {
         self.seasons.encode(writer);
         self.staking.encode(writer);
         self.makers.encode(writer);
+        self.launch.encode(writer);
+        self.bootstrap.encode(writer);
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -30,6 +32,8 @@ impl Token {
             seasons: Seasons::decode(reader)?,
             staking: Staking::decode(reader)?,
             makers: Makers::decode(reader)?,
+            launch: Launch::decode(reader)?,
+            bootstrap: Bootstrap::decode(reader)?,
         })
     }
 }

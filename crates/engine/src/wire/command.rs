@@ -13,7 +13,7 @@ pub use super::halts::*;
 pub use super::keepers::*;
 pub use super::listing::ListMarket;
 pub use super::loan::{CloseLeveraged, OpenLeveraged, RepayLoan};
-pub use super::makers::RewardMarket;
+pub use super::makers::{GrantLaunch, RewardMarket};
 pub use super::oracle::*;
 pub use super::orders::*;
 pub use super::outcome::OneSet;
@@ -248,6 +248,8 @@ kinds! {
     SettleSeason = (0x0A04, 1) SettleSeason;
     RewardMarket = (0x0A05, 0) RewardMarket;
     ClaimMakerRewards = (0x0A05, 1) Empty;
+    GrantLaunch = (0x0A05, 2) GrantLaunch;
+    ClaimBootstrap = (0x0A05, 3) Empty;
     ProposeResolution = (0x0B01, 0) ClaimPayout;
     DisputeResolution = (0x0B02, 0) ClaimPayout;
     VoteResolution = (0x0B03, 0) VoteResolution;

@@ -27,7 +27,9 @@ pub use super::loan::{
     loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
     LoanMovedBody,
 };
-pub use super::makers::{MakerRewardedBody, RewardHourBody, RewardedBody};
+pub use super::makers::{
+    BootstrapClaimBody, LaunchGrantBody, MakerRewardedBody, RewardHourBody, RewardedBody,
+};
 pub use super::oracle::{
     FeedBody, FeedSourceBody, FeedStateBody, IndexBody, OverrideBody, OverridePendingBody, SourceBody,
 };
@@ -322,6 +324,8 @@ event_kinds! {
     RewardHourClosed = 0x0A11 RewardHourBody;
     MakerRewarded = 0x0A12 MakerRewardedBody;
     MakerRewardsClaimed = 0x0A13 RewardsBody;
+    LaunchGranted = 0x0A14 LaunchGrantBody;
+    BootstrapClaimed = 0x0A15 BootstrapClaimBody;
     ResolutionProposed = 0x0B01 ClaimBody;
     ResolutionDisputed = 0x0B02 ClaimBody;
     PayoutShown = 0x0B03 PayoutBody;

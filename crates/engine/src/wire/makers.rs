@@ -57,3 +57,30 @@ record! {
         reserved3: u32,
     }
 }
+
+record! {
+    /// 0A05/2. Micro-tokens of the launch distribution for the envelope's account.
+    GrantLaunch: 8 { amount: i64 }
+}
+
+record! {
+    /// A grant of the launch distribution: `total` behind it, of all accounts.
+    LaunchGrantBody: 24 { amount: i64, total: i64, asset: u16, reserved: u16, reserved2: u32 }
+}
+
+record! {
+    /// What a depositor of the vault has taken of the bootstrap reward. `share` is what it has earned in all; points are
+    /// units × seconds, its own and everybody's, low words first.
+    BootstrapClaimBody: 64 {
+        amount: i64,
+        claimed: i64,
+        share: i64,
+        points_low: u64,
+        points_high: u64,
+        all_low: u64,
+        all_high: u64,
+        asset: u16,
+        reserved: u16,
+        reserved2: u32,
+    }
+}

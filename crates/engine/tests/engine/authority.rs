@@ -207,7 +207,9 @@ fn sender(kind: Kind) -> Sender {
         K::PublishPrice | K::PublishVenueBatch | K::VenueItem | K::RefreshVenue => {
             Sender::Role(roles::ORACLE)
         }
-        K::AllocateVesting | K::RevokeVesting | K::OpenSeason => Sender::Role(roles::TREASURER),
+        K::AllocateVesting | K::RevokeVesting | K::OpenSeason | K::GrantLaunch => {
+            Sender::Role(roles::TREASURER)
+        }
         K::SettleSeason | K::PruneMarket => Sender::Role(roles::SYSTEM),
         K::DecideAppeal | K::VoteResolution => Sender::Role(roles::ARBITER),
         K::FinaliseResolution => Sender::Anyone,

@@ -34,6 +34,7 @@ mod keeper_duty;
 mod keeper_rules;
 mod keepers;
 mod keepers_audit;
+mod launch;
 mod leveraged;
 mod leveraged_audit;
 mod leveraged_properties;

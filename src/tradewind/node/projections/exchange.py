@@ -15,6 +15,7 @@ from tradewind.node.projections.fees import FeesView
 from tradewind.node.projections.governance import GovernanceView, SuitabilityView
 from tradewind.node.projections.halts import BreakersView
 from tradewind.node.projections.keepers import KeepersView
+from tradewind.node.projections.launch import LaunchView
 from tradewind.node.projections.ledger import LedgerView
 from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.loans import LoansView
@@ -52,6 +53,7 @@ class ExchangeViews(Projections):
         self.suitability = SuitabilityView()
         self.token = TokenView()
         self.makers = MakersView()
+        self.launch = LaunchView()
         self.vault = VaultView()
         self.dark = DarkView()
         self.fees = FeesView()
@@ -82,6 +84,7 @@ class ExchangeViews(Projections):
                 self.suitability,
                 self.token,
                 self.makers,
+                self.launch,
                 self.vault,
                 self.dark,
                 self.fees,

@@ -67,6 +67,10 @@ def tier(staked: int) -> str:
     return next((name for least, name in TIERS if staked >= least), "bronze")
 
 
+STATUS: Final = {"bronze": (0, 0), "silver": (5, 0), "gold": (10, 1), "platinum": (15, 1), "diamond": (25, 2)}
+"""Basis points off the elastic fee (P8.4) and rate class (P11.7) by status."""
+
+
 class Schedule(msgspec.Struct):
     """One allocation of locked tokens."""
 

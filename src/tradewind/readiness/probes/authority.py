@@ -154,6 +154,7 @@ OWNED: Final[Mapping[str, Scope | None]] = {
     "ClaimRewards": None,
     "ClaimVested": None,
     "ClaimMakerRewards": None,
+    "ClaimBootstrap": None,
 }
 # Anybody may send these: what they name must exist, be due, or be the sender's own.
 OPEN_TO_ALL: Final = frozenset(

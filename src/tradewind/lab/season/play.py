@@ -36,6 +36,13 @@ EVIDENCE: Final = bytes([0xEF] * 32)
 MAX_BOND: Final = 100_000 * UNIT
 OUTCOME_COUNTS: Final = (2, 2, 2, 2, 3, 4, 8)
 POOL_FUNDING: Final = 200 * UNIT
+REWARDED: Final = 8
+"""Books whose makers the season rewards: of two outcomes, those that end last."""
+MAKERS: Final = 3
+QUOTED: Final = 500_000
+"""Lots that a maker shows on each side: more than $100 at any price that the walk reaches."""
+CLAIMABLE: Final = 1
+"""Key of the lines on which earned rewards wait."""
 TOKEN_SUPPLY: Final = 100_000_000 * UNIT
 
 
@@ -124,6 +131,7 @@ class Season:
             self._drain(market)
         world.send(row for market in due.get("trade", []) for row in self._episode(market))
         self._resolve(step, due)
+        self._quote(step)
         self._side_shows(step)
 
     # -- trading --------------------------------------------------------------------------------------
@@ -176,6 +184,41 @@ class Season:
             "CreatePool", **self.world.by_operator(), market=market, amm_kind=1, funding=POOL_FUNDING
         )
         self.world.must([row])
+
+    def _rewarded(self) -> list[int]:
+        """The books on the operator's list."""
+        binary = [market for market, fate in enumerate(self.fates) if fate.outcomes == 2]
+        return sorted(binary, key=lambda market: -self.fates[market].settles_at)[:REWARDED]
+
+    def _quote(self, step: int) -> None:
+        """Makers show both sides of the rewarded books, and are rewarded by the hour (P11.4)."""
+        world = self.world
+        rewarded = self._rewarded()
+        if step == 0:
+            world.must(
+                commands.build("RewardMarket", **world.by_operator(), market=market, outcome=0, rewarded=1)
+                for market in rewarded
+            )
+            for maker in range(MAKERS):
+                world.must(world.sets("MintSet", maker, market, 2 * QUOTED) for market in rewarded)
+        for market in rewarded if step % 3 == 0 else []:
+            if step + 2 >= self.fates[market].settles_at:
+                continue
+            for maker in range(MAKERS):
+                middle, away = self.prices.get((market, 0), 500), 3 + maker
+                world.send(
+                    [
+                        commands.cancel_all(**world.by(maker), market=market),
+                        world.order(maker, (market, 0), Side.BUY, middle - away, QUOTED),
+                        world.order(maker, (market, 0), Side.SELL, middle + away, QUOTED),
+                    ]
+                )
+        if step % 30 == 7:
+            self._claim_made()
+
+    def _claim_made(self) -> None:
+        world = self.world
+        world.send(commands.build("ClaimMakerRewards", **world.by(one)) for one in range(self.traders))
 
     def _drain(self, market: int) -> None:
         """The only provider takes everything out before the market ends, and so closes the pool."""
@@ -293,6 +336,15 @@ class Season:
         world.wait(4 * DAY_NS)
         if world.books.counts.get("SeasonSettled") != 1:
             self.faults.append("the season of the token did not end")
+        self._claim_made()
+        world.send(commands.build("ClaimBootstrap", **world.by(one)) for one in range(self.traders))
+        for line in (Line.SEASON, Line.MAKER_FUND):
+            for asset in (USDC, MMT):
+                if rest := world.books.system.get((asset, int(line), CLAIMABLE), 0):
+                    self.faults.append(f"{rest} of asset {asset} wait on {line.name} behind all claims")
+        for kind in ("MakerRewarded", "MakerRewardsClaimed", "BootstrapClaimed"):
+            if not world.books.counts.get(kind):
+                self.faults.append(f"the season has no {kind}")
         core = world.engine.core
         for asset in (USDC, MMT):
             self.faults += world.books.differences(core, asset)

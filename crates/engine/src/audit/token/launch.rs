@@ -117,7 +117,7 @@ impl Auditor {
             return Err(fault("I15", format_args!("account {} never deposited", event.account)));
         };
         let points = holder.points_at(end_s);
-        let share = if all == 0 { 0 } else { (BOOTSTRAP_POOL as u128 * points / all) as i64 };
+        let share = (BOOTSTRAP_POOL as u128 * points).checked_div(all).unwrap_or(0) as i64;
         holder.claimed += body.amount;
         let claimed = holder.claimed;
         ensure!(

@@ -11,6 +11,7 @@ use crate::fees::adjust::Volatility;
 use crate::fees::volume::Kept;
 use crate::output::Output;
 use crate::state::due;
+use crate::token::launch::Depositor;
 use crate::token::staking::{Fund, Staker};
 use crate::vault::exit::{cutoff_ns, Cohort, Ticket};
 use crate::vault::terms::InsuredWeek;
@@ -38,11 +39,13 @@ struct VaultPart {
     ticket: Option<(u64, Ticket)>,
 }
 
-/// What stakes change of the token.
+/// What stakes and deposits of the vault change of the token.
 struct TokenPart {
     total: i64,
     funds: Vec<Fund>,
     staker: Option<Staker>,
+    /// Of the bootstrap reward: its beginning, everybody, the owner.
+    bootstrap: (i64, Depositor, Option<Depositor>),
 }
 
 /// The moment before the first step.
@@ -75,6 +78,7 @@ impl<B: Book> Engine<B> {
         let cutoff_ns = cutoff_ns(now_ns);
         let number = vault.by_owner.get(&(owner.0, cutoff_ns)).copied();
         let staking = &self.state.token.staking;
+        let bootstrap = &self.state.token.bootstrap;
         Savepoint {
             owner,
             marks: (output.events.len(), output.postings.len()),
@@ -96,6 +100,7 @@ impl<B: Book> Engine<B> {
                 total: staking.total,
                 funds: staking.funds.clone(),
                 staker: staking.stakers.get(&owner.0).cloned(),
+                bootstrap: (bootstrap.start_s, bootstrap.all, bootstrap.depositors.get(&owner.0).copied()),
             },
         }
     }
@@ -124,6 +129,11 @@ impl<B: Book> Engine<B> {
         let staking = &mut self.state.token.staking;
         (staking.total, staking.funds) = (token.total, token.funds);
         put_back(&mut staking.stakers, owner.0, token.staker);
+        let bootstrap = &mut self.state.token.bootstrap;
+        (bootstrap.start_s, bootstrap.all) = (token.bootstrap.0, token.bootstrap.1);
+        put_back(&mut bootstrap.depositors, owner.0, token.bootstrap.2);
+        let earned = crate::token::rate_class(self.state.token.staked(owner.0));
+        self.state.flow.set_earned(owner.0, earned);
         output.take_back(marks);
     }
 

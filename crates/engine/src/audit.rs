@@ -11,6 +11,7 @@ mod chains;
 mod counts;
 mod credits;
 mod dark;
+mod early;
 mod fault;
 mod feeds;
 mod fees;
@@ -141,6 +142,7 @@ pub struct Auditor {
     sets: sets::Sets,
     resolutions: resolution::Resolutions,
     listings: listing::Listings,
+    early: early::Early,
     verses: verses::Verses,
     vault: vault::Vault,
     venues: venue::Shows,
@@ -185,6 +187,7 @@ impl Auditor {
             sets: sets::Sets::default(),
             resolutions: resolution::Resolutions::default(),
             listings: listing::Listings::default(),
+            early: early::Early::default(),
             verses: verses::Verses::default(),
             vault: vault::Vault::default(),
             venues: venue::Shows::default(),
@@ -484,6 +487,7 @@ impl Auditor {
             | EventKind::MarketPruned => self.check_resolution(kind, event, postings)?,
             EventKind::ListingBonded => self.listing_bonded(event, postings)?,
             EventKind::ListingEnded => self.listing_ended(event, postings)?,
+            EventKind::EarlyTriggered if postings.is_empty() => self.early_triggered(event)?,
             _ => self.check_record(kind, event, postings)?,
         }
         while let Some(position) = self.books.left.pop() {
@@ -511,6 +515,7 @@ impl Auditor {
         self.check_chains_end()?;
         self.check_credits_end()?;
         self.check_dark_end()?;
+        self.check_early_end()?;
         self.feeds.end_command(self.time_ns)?;
         self.check_coverage_end()?;
         self.check_burn_end()?;

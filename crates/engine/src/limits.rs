@@ -285,6 +285,9 @@ pub const PACKED_PAYOUTS: usize = 6;
 pub const ARBITER_QUORUM: usize = 3;
 pub const ARBITER_VOTES: usize = 5;
 pub const ARBITER_WINDOW_NS: i64 = 48 * HOUR_NS;
+/// Seconds within which a jump of a price triggers early (P15.5), and books whose moves are watched at once.
+pub const EARLY_WINDOW_S: i64 = 60;
+pub const MAX_EARLY_WINDOWS: usize = 4_096;
 /// From FINAL to the moment from which a market may be pruned (P1.6.5).
 pub const PRUNE_AFTER_NS: i64 = 48 * HOUR_NS;
 /// Items of evidence of one resolution (P15.4).

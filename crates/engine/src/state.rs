@@ -407,6 +407,12 @@ impl<B: Book> State<B> {
                 return Err(format!("the listing of market {handle} names an unknown market or account"));
             }
         }
+        for market in self.resolutions.early.triggered() {
+            let paused = self.markets.list.get(market as usize).is_some_and(|market| market.pause.is_some());
+            if !paused {
+                return Err(format!("market {market} is triggered early and not paused"));
+            }
+        }
         self.verses.attach(&self.markets.list)
     }
 

@@ -2151,6 +2151,17 @@ class ListingEnded(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class EarlyTriggered(Event, frozen=True, gc=False):
+    """EARLY_TRIGGERED."""
+
+    outcome: int
+    cause: int
+    price: int
+    jumped_from: int
+    payout_ticks: int
+    postings: tuple[Posting, ...]
+
+
 class RoleGranted(Event, frozen=True, gc=False):
     """ROLE_GRANTED."""
 
@@ -2974,6 +2985,7 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0b0b: MarketResolved,
     0x0b0c: ListingBonded,
     0x0b0d: ListingEnded,
+    0x0b0e: EarlyTriggered,
     0x0c01: RoleGranted,
     0x0c02: RoleRevoked,
     0x0c03: PrincipalSuspended,

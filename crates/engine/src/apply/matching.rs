@@ -566,6 +566,11 @@ impl<B: Book> Engine<B> {
             let previous = std::mem::replace(&mut market.status, status::CLOSED);
             let body = StatusBody { status: status::CLOSED, previous, reserved: 0, reserved2: 0 };
             output.emit(command, EventKind::MarketClosed, Subject::market(job.market), &body);
+            self.state.resolutions.early.forget(job.market);
+            if self.state.resolutions.get(job.market).is_some() {
+                // It was proposed before its time (P15.5).
+                self.begin_resolving(command, job.market, output);
+            }
         }
         None
     }

@@ -18,6 +18,7 @@ mod dark;
 mod dark_cross;
 mod detection;
 mod distribution;
+mod early;
 mod elastic;
 mod feasible;
 mod feeds;

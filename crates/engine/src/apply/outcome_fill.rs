@@ -72,9 +72,8 @@ impl<B: Book> Engine<B> {
         post_system(&mut self.state.system, postings, line::SET_ESCROW, maker.market + 1, quote, escrowed);
         self.post_fees(taking.fee + making.fee, quote, &mut output.postings);
         // Liquidation prints never enter the mark (P4.7).
-        if taker.order.sub < FIRST_PLEDGE || !self.is_liquidated(&taker.order) {
-            self.note_trade_price(maker, price);
-        }
+        let counts = taker.order.sub < FIRST_PLEDGE || !self.is_liquidated(&taker.order);
+        let previous = if counts { self.note_trade_price(maker, price) } else { price };
 
         taker.order.remaining -= lots;
         taker.order.reserve = taking.reserve;
@@ -116,6 +115,7 @@ impl<B: Book> Engine<B> {
             };
             self.after_trade(command, &print, output);
         }
+        self.watch_trade(command, (maker.market, maker.line()), (previous, price), output);
     }
 
     /// What `lots` at a price of the book move for an order.
@@ -162,12 +162,13 @@ impl<B: Book> Engine<B> {
         post_user(accounts, postings, account, sub, quote, line::FREE, returned);
     }
 
-    /// Keeps the last price of an order's book.
-    pub(super) fn note_trade_price(&mut self, order: &Order, price: i64) {
-        match order.line() {
-            0 => self.state.markets.list[order.market as usize].last_price = price,
-            line => self.state.books.line_mut(order.market, line).last_price = price,
-        }
+    /// Keeps the last price of an order's book; the one before.
+    pub(super) fn note_trade_price(&mut self, order: &Order, price: i64) -> i64 {
+        let last = match order.line() {
+            0 => &mut self.state.markets.list[order.market as usize].last_price,
+            line => &mut self.state.books.line_mut(order.market, line).last_price,
+        };
+        std::mem::replace(last, price)
     }
 
     /// Self-trade prevention by DECREMENT: both orders shrink, what secured them is free again.

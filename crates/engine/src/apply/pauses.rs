@@ -66,6 +66,9 @@ impl<B: Book> Engine<B> {
             &mut market.pause
         };
         let old = std::mem::replace(slot, pause);
+        if pause.is_none() && old.is_some() {
+            self.state.resolutions.early.release(scope as u32);
+        }
         if let Some(end_ns) = old.and_then(|old| old.ends_ns()) {
             self.state.due.remove(&(end_ns, due::PAUSE_END, scope));
         }

@@ -24,7 +24,8 @@ impl<B: Book> Engine<B> {
     /// 0B01: puts a bond behind what the market pays; the market is RESOLVING from then on.
     ///
     /// # Errors
-    /// `MARKET_NOT_FOUND`, `INVALID_MARKET_KIND`, `TOO_EARLY` while the market is not CLOSED (bound: its settle time),
+    /// `MARKET_NOT_FOUND`, `INVALID_MARKET_KIND`, `TOO_EARLY` while the market is neither CLOSED nor paused by an early
+    /// trigger (bound: its settle time),
     /// `ALREADY_PROPOSED`, `ALREADY_FINAL`, `INVALID_PAYOUT_VECTOR`, `EVIDENCE_INVALID`, `EVIDENCE_LIMIT`,
     /// `BOND_TOO_LOW` below the base bond, `CONFLICT_OF_INTEREST` below what the sender's exposure asks for,
     /// `INSUFFICIENT_BALANCE`.
@@ -40,8 +41,10 @@ impl<B: Book> Engine<B> {
         if request.round != 0 {
             return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.round));
         }
+        let early = market.status == status::PAUSED && self.is_triggered_early(request.market);
         match market.status {
             status::CLOSED => {}
+            status::PAUSED if early => {}
             status::RESOLVING => return Err(Code::ALREADY_PROPOSED.into()),
             status::SETTLED | status::PRUNED => return Err(Code::ALREADY_FINAL.into()),
             _ => return reject(Code::TOO_EARLY, market.settle_time_ns, command.time_ns),
@@ -59,8 +62,7 @@ impl<B: Book> Engine<B> {
             return reject(Code::CONFLICT_OF_INTEREST, bond, request.bond);
         }
         self.check_bond_money(context.account, command.sub, quote, bond)?;
-        let entry = &mut self.state.markets.list[request.market as usize];
-        let previous = std::mem::replace(&mut entry.status, status::RESOLVING);
+        let closing = early.then(|| self.close_before_time(command, request.market, output)).flatten();
         let party = Party { account: context.account, sub: command.sub, bond };
         let resolution =
             Resolution::propose(party, payout.clone(), request.evidence_items, terms, command.time_ns);
@@ -68,10 +70,31 @@ impl<B: Book> Engine<B> {
         self.show_payout(command, request.market, &payout, output);
         self.post_bond(request.market, quote, party, bond, output);
         self.emit_claim(command, EventKind::ResolutionProposed, &request, (&payout, exposure), output);
-        let body = StatusBody { status: status::RESOLVING, previous, reserved: 0, reserved2: 0 };
-        output.emit(command, EventKind::MarketResolving, Subject::market(request.market), &body);
         self.after_collateral(command, context.account, command.sub, output);
+        match closing {
+            Some(job) => self.do_work(command, command.seq, Work::CancelMarket(job), output),
+            None => self.begin_resolving(command, request.market, output),
+        }
         Ok(u64::from(request.market))
+    }
+
+    /// Ends the trading of a market that is proposed before its time (P15.5).
+    fn close_before_time(
+        &mut self,
+        command: &Command,
+        market: u32,
+        output: &mut Output,
+    ) -> Option<CancelMarket> {
+        self.unschedule_closing(market);
+        self.begin_closing(command, market, output)
+    }
+
+    /// CLOSED to RESOLVING, once there is a proposal and no order any more.
+    pub(super) fn begin_resolving(&mut self, command: &Command, market: u32, output: &mut Output) {
+        let entry = &mut self.state.markets.list[market as usize];
+        let previous = std::mem::replace(&mut entry.status, status::RESOLVING);
+        let body = StatusBody { status: status::RESOLVING, previous, reserved: 0, reserved2: 0 };
+        output.emit(command, EventKind::MarketResolving, Subject::market(market), &body);
     }
 
     /// 0B02: puts a bond behind another vector than the one that stands; arbiters decide from then on.

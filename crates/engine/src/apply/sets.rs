@@ -345,15 +345,18 @@ impl<B: Book> Engine<B> {
         let highest = self.state.markets.list[market as usize].payout_ticks() - 1;
         for (&slot, part) in set.slots().iter().zip(&round.making) {
             let maker = self.state.orders[slot];
-            self.note_trade_price(&maker, maker.price);
+            let previous = self.note_trade_price(&maker, maker.price);
             self.shrink_maker(command, (slot, &maker), round.lots, part.reserve, output);
             self.touch_reference(market, maker.line());
             self.note_book(market, maker.line());
             self.after_collateral(command, maker.account, maker.sub, output);
+            self.watch_trade(command, (market, maker.line()), (previous, maker.price), output);
         }
-        self.note_trade_price(&taker.order, round.price.clamp(1, highest));
+        let price = round.price.clamp(1, highest);
+        let previous = self.note_trade_price(&taker.order, price);
         self.touch_reference(market, taker.order.line());
         self.after_collateral(command, taker.order.account, taker.order.sub, output);
+        self.watch_trade(command, (market, taker.order.line()), (previous, price), output);
     }
 }
 

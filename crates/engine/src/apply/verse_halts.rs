@@ -180,7 +180,10 @@ impl<B: Book> Engine<B> {
             }
             Some(_) => false,
             // A market that may not resume yet keeps its pause, which two persons end alone.
-            None if of_ended.is_some() && self.unmet_for_resume(market, command.time_ns) == 0 => {
+            None if of_ended.is_some()
+                && !self.is_triggered_early(market)
+                && self.unmet_for_resume(market, command.time_ns) == 0 =>
+            {
                 let pause = of_ended.expect("looked at just now");
                 self.set_pause(u64::from(market), None);
                 let body = ResumeBody {

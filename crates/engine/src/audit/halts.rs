@@ -100,6 +100,9 @@ impl Auditor {
         let body: PauseBody = event.body_as();
         let set = kind == EventKind::PauseSet;
         ensure!(!set || body.level <= FREEZE, "I25", "a pause of level {}", body.level);
+        if !set {
+            self.early.triggered.remove(&event.market);
+        }
         self.halts.scope_mut(event.market).pause = set.then_some((body.level, body.categories));
         if event.market == NO_MARKET || (set && body.level < PARTIAL) {
             return Ok(());

@@ -43,6 +43,7 @@ impl Auditor {
 
     fn outcome_marked(&mut self, event: &Event) -> Check {
         let body: OutcomeMarkBody = event.body_as();
+        self.early.note(event.market, body.outcome, body.mark, self.time_ns);
         let market = *self.market(event.market)?;
         let ticks = market.payout_ticks();
         let lines = if market.outcome_count == 2 { 1 } else { market.outcome_count };

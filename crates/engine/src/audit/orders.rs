@@ -317,6 +317,9 @@ impl Auditor {
             self.books.check_is_next(taker_slot)?;
         }
         let market = *self.market(taker.market)?;
+        if market.kind == super::outcome::OUTCOME {
+            self.early.note(taker.market, body.outcome, body.price, self.time_ns);
+        }
         if market.kind == PERPETUAL {
             return self.perpetual_trade(event, &body, (taker_slot, maker_slot), postings);
         }

@@ -16,6 +16,7 @@ use crate::wire::event::{
 const WHOLE_PPM: u32 = 1_000_000;
 const INVALID: u8 = 0xFE;
 const VECTOR: u8 = 0xFD;
+const CLOSE_ONLY: u8 = 3;
 const CLOSED: u8 = 4;
 const RESOLVING: u8 = 5;
 const SETTLED: u8 = 6;
@@ -248,8 +249,10 @@ impl Auditor {
             [(account, sub, quote, FREE, -body.bond), (event.market + 1, 0, quote, BOND_ESCROW, body.bond)];
         check_movements("I23", movements, postings)?;
         if kind == EventKind::ResolutionProposed {
+            // Before its time only what an early trigger has paused, whose trading ends with the same command.
+            let early = market.status == CLOSE_ONLY && self.early.triggered.remove(&event.market);
             ensure!(
-                market.status == CLOSED && !self.resolutions.of_market.contains_key(&event.market),
+                (market.status == CLOSED || early) && !self.resolutions.of_market.contains_key(&event.market),
                 "I22",
                 "market {} with status {} is proposed",
                 event.market,

@@ -156,6 +156,8 @@ impl Auditor {
             };
             self.resolutions.load(market, restored);
         }
+        self.early.triggered = engine.state.resolutions.early.triggered().collect();
+        self.early.since_ns = engine.time_ns();
         let verses = &engine.state.verses;
         for verse in (0..verses.len() as u32).filter_map(|verse| verses.get(verse)) {
             let halt = verse.halt.map(|halt| super::verses::Halt {

@@ -6,6 +6,7 @@
 //! market or a clock: the engine gives moments and moves the money that a step names.
 
 pub mod bonds;
+pub mod early;
 pub mod listing;
 pub mod payout;
 mod snapshot;
@@ -364,6 +365,8 @@ pub struct Resolutions {
     of_market: BTreeMap<u32, Resolution>,
     /// Bonds behind markets that accounts have listed.
     pub listings: Listings,
+    /// Jumps of prices.
+    pub early: early::Early,
     /// Of markets that are pruned: encoded with their tombstones.
     pub archives: Archives,
 }

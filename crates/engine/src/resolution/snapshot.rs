@@ -14,6 +14,7 @@ impl Resolutions {
             encode_resolution(resolution, writer);
         }
         self.listings.encode(writer);
+        self.early.encode(writer);
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -25,6 +26,7 @@ impl Resolutions {
             resolutions.of_market.insert(market, resolution);
         }
         resolutions.listings = Listings::decode(reader)?;
+        resolutions.early = super::early::Early::decode(reader)?;
         Ok(resolutions)
     }
 }

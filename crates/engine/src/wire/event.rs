@@ -22,7 +22,7 @@ pub use super::liquidation::{
     LiquidationEndBody, LiquidationFlagBody, LiquidationStartBody, LiquidationStepBody, LossCoveredBody,
     LossSocialisedBody,
 };
-pub use super::listing::{ListingBody, ListingEndBody};
+pub use super::listing::{early_cause, EarlyBody, ListingBody, ListingEndBody};
 pub use super::loan::{
     loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
     LoanMovedBody,
@@ -339,6 +339,7 @@ event_kinds! {
     MarketResolved = 0x0B0B StatusBody;
     ListingBonded = 0x0B0C ListingBody;
     ListingEnded = 0x0B0D ListingEndBody;
+    EarlyTriggered = 0x0B0E EarlyBody;
     RoleGranted = 0x0C01 RoleBody;
     RoleRevoked = 0x0C02 RoleBody;
     PrincipalSuspended = 0x0C03 RoleBody;

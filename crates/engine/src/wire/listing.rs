@@ -1,4 +1,4 @@
-//! Payload and bodies of markets that accounts list themselves (P2.2 row 0101, P15.4).
+//! Payload and bodies of markets that accounts list themselves (P2.2 row 0101, P15.4), and of early triggers (P15.5).
 
 use crate::record;
 
@@ -48,4 +48,26 @@ record! {
         reserved2: u16,
         reserved3: i64,
     }
+}
+
+record! {
+    /// A jump of a price to an end of its range; the market's pause follows. Ticks of the book.
+    EarlyBody: 32 {
+        /// The book: of two outcomes 0.
+        outcome: u8,
+        /// `early_cause`: whether trades or marks tell the price.
+        cause: u8,
+        reserved: u16,
+        reserved2: u32,
+        price: i64,
+        /// Furthest price of the last 60 s.
+        jumped_from: i64,
+        payout_ticks: i64,
+    }
+}
+
+/// What told a price that has jumped.
+pub mod early_cause {
+    pub const TRADE: u8 = 1;
+    pub const MARK: u8 = 2;
 }

@@ -21,6 +21,7 @@ mod dark;
 mod detection;
 mod fee_adjustments;
 mod fee_burn;
+mod early;
 mod fee_tiers;
 mod fees;
 mod flow;

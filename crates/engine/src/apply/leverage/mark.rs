@@ -82,8 +82,10 @@ impl<B: Book> Engine<B> {
         let old = self.state.vault.loans.marks(market);
         let before = |at: usize| old.and_then(|old| old.lines.get(at)).map_or(0, |line| line.mark);
         let mut moved = old.map_or(state::VALID, |old| old.state) != marks.state;
+        let mut moves = Vec::new();
         for (at, line) in marks.lines.iter().enumerate().filter(|(at, line)| line.mark != before(*at)) {
             moved = true;
+            moves.push((at as u8, (before(at), line.mark)));
             let body = OutcomeMarkBody {
                 outcome: at as u8,
                 clamped: u8::from(line.mark != line.target),
@@ -108,6 +110,9 @@ impl<B: Book> Engine<B> {
             output.emit(command, EventKind::OutcomeMarksSet, subject, &body);
         }
         self.state.vault.loans.set_marks(market, marks);
+        for (book, change) in moves {
+            self.watch_loan_mark(command, (market, book), change, output);
+        }
     }
 
     /// Whether a pledge's order sells what a liquidation takes from it.

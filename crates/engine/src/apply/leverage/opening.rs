@@ -112,7 +112,7 @@ impl<B: Book> Engine<B> {
         self.check_loan_room()?;
         self.check_loan_leverage(account, market, asset, request.leverage_e2)?;
         let ramp = self.ramp(market, command.time_ns);
-        if ramp.is_over() {
+        if ramp.is_over() || self.is_about_to_resolve(request.market) {
             let last_ns = market.settle_time_ns - crate::outcome::leverage::DEBT_FREE_NS;
             return reject(Code::IN_RESOLUTION_BUFFER, last_ns, command.time_ns);
         }

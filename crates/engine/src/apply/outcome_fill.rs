@@ -90,8 +90,8 @@ impl<B: Book> Engine<B> {
             notional: notional(price, lots, unit).expect(FITS),
             taker_fee: taking.fee,
             maker_fee: making.fee,
-            maker_remaining: maker.remaining - lots,
-            taker_remaining: taker.order.remaining,
+            maker_remaining: maker.remaining - lots + self.state.triggers.hidden(maker),
+            taker_remaining: taker.order.remaining + self.state.triggers.hidden(&taker.order),
         };
         output.emit(command, EventKind::Trade, subject(&taker.order), &body);
         for (order, part) in [(&taker.order, &taking), (maker, &making)] {
@@ -138,7 +138,8 @@ impl<B: Book> Engine<B> {
         (fixed_e6bp, elastic_e8): Rates,
     ) -> Part {
         let buys = order.given_side() == side::BUY;
-        let reserve = self.outcome_reserve(order, order.remaining - lots).expect(FITS);
+        let left = order.remaining - lots + self.state.triggers.hidden(order);
+        let reserve = self.outcome_reserve(order, left).expect(FITS);
         let freed = order.reserve - reserve;
         let whole = match elastic_e8 {
             0 => fee_ceil(base, fixed_e6bp.min(order.fee_cap_e6bp)),
@@ -182,8 +183,10 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         const FITS: &str = "a rest is not larger than its accepted order";
-        let taking = self.outcome_reserve(&taker.order, taker.order.remaining - lots).expect(FITS);
-        let making = self.outcome_reserve(maker, maker.remaining - lots).expect(FITS);
+        let hidden = [&taker.order, maker].map(|order| self.state.triggers.hidden(order));
+        let taking =
+            self.outcome_reserve(&taker.order, taker.order.remaining - lots + hidden[0]).expect(FITS);
+        let making = self.outcome_reserve(maker, maker.remaining - lots + hidden[1]).expect(FITS);
         let releases = [(taker.order, taker.order.reserve - taking), (*maker, maker.reserve - making)];
         for (order, released) in &releases {
             self.hold_quote(order, -released, output);
@@ -194,8 +197,8 @@ impl<B: Book> Engine<B> {
         let body = PreventedBody {
             maker_order: maker.id,
             lots,
-            maker_remaining: maker.remaining - lots,
-            taker_remaining: taker.order.remaining,
+            maker_remaining: maker.remaining - lots + hidden[1],
+            taker_remaining: taker.order.remaining + hidden[0],
             price: maker.price,
         };
         output.emit(command, EventKind::SelfTradePrevented, subject(&taker.order), &body);

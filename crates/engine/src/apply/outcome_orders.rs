@@ -11,7 +11,7 @@ use crate::limits::{CLAIMS_ROOM, MAX_LOTS, MAX_OPEN_ORDERS, RESOLUTION_BUFFER_NS
 use crate::market::{median, Market};
 use crate::order::{flag, Order};
 use crate::output::Output;
-use crate::wire::command::{order_type, side, Command, PlaceOrder, ReplaceOrder};
+use crate::wire::command::{order_flag, order_type, side, Command, PlaceOrder, ReplaceOrder};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{cancel_reason, claims_cause, CancelBody, EventKind};
 
@@ -115,7 +115,12 @@ impl<B: Book> Engine<B> {
     }
 
     /// P2.4.1 (buffer) to P2.4.4; returns the limit in ticks of the outcome that the order names.
-    fn outcome_form(&self, request: &PlaceOrder, now_ns: i64, system: bool) -> Result<i64, Reject> {
+    pub(super) fn outcome_form(
+        &self,
+        request: &PlaceOrder,
+        now_ns: i64,
+        system: bool,
+    ) -> Result<i64, Reject> {
         let market = &self.state.markets.list[request.market as usize];
         let last_ns = market.settle_time_ns.saturating_sub(RESOLUTION_BUFFER_NS);
         if now_ns >= last_ns {
@@ -132,7 +137,8 @@ impl<B: Book> Engine<B> {
         let price = if is_market { self.outcome_protection(market, request)? } else { request.price };
         let highest = market.payout_ticks() - 1;
         let in_domain = (1..=highest).contains(&price);
-        if in_domain && !system {
+        // Claims of any worth may be sold.
+        if in_domain && !system && request.order_flags & order_flag::REDUCE_ONLY == 0 {
             check_value(market, price, request.lots)?;
         }
         check_type(request, now_ns, false)?;

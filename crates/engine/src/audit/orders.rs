@@ -113,6 +113,13 @@ impl Auditor {
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         let (book, flipped) = self.place_in_book(&market, event, body.outcome, body.price)?;
         let on_claims = market.has_outcomes() && body.side != BUY;
+        let reduces = body.order_flags & order_flag::REDUCE_ONLY != 0;
+        ensure!(
+            !reduces || on_claims || !market.has_outcomes(),
+            "I25",
+            "order {} only reduces and buys claims",
+            event.order
+        );
         let body = market.in_book_terms(&body);
         ensure!(body.remaining_lots == body.total_lots, "I26", "order {} starts partly filled", event.order);
         ensure!(body.total_lots > 0 && body.price > 0, "I26", "order {} has no size or price", event.order);

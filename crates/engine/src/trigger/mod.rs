@@ -227,11 +227,11 @@ impl Triggers {
     pub fn rebuild<'a>(&mut self, orders: impl Iterator<Item = &'a Order>) -> Result<(), String> {
         let mut marked = 0;
         for order in orders {
-            if order.flags & crate::wire::command::order_flag::REDUCE_ONLY != 0 {
-                self.set_reducing(order, true);
-            }
             if order.flags & flag::SPECIAL == 0 {
                 continue;
+            }
+            if order.flags & crate::wire::command::order_flag::REDUCE_ONLY != 0 {
+                self.set_reducing(order, true);
             }
             marked += 1;
             let Some(special) = self.specials.get(&order.id) else {

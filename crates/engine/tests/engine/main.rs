@@ -60,6 +60,7 @@ mod outcome;
 mod outcome_books;
 mod outcome_reference;
 mod outcome_rounds;
+mod outcome_specials;
 mod outcome_streams;
 mod pauses;
 mod pools;

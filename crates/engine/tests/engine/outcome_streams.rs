@@ -34,9 +34,13 @@ fn owner() -> impl Strategy<Value = Key> {
 
 fn placing() -> impl Strategy<Value = Command> {
     let form = (
-        prop_oneof![8 => Just(order_type::LIMIT), 2 => Just(order_type::MARKET)],
+        prop_oneof![
+            8 => Just(order_type::LIMIT), 2 => Just(order_type::MARKET), 2 => Just(order_type::ICEBERG)
+        ],
         prop_oneof![9 => Just(0_u8), 2 => Just(1_u8), 2 => Just(2_u8), 3 => Just(3_u8)],
-        prop_oneof![8 => Just(0_u16), 1 => Just(order_flag::POST_ONLY)],
+        prop_oneof![
+            8 => Just(0_u16), 1 => Just(order_flag::POST_ONLY), 1 => Just(order_flag::REDUCE_ONLY)
+        ],
         0..4_u8,
         1..100 * SECOND,
     );
@@ -199,12 +203,14 @@ fn the_streams_reach_every_kind_of_fill_and_the_codes_of_outcome_markets() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut kinds, mut codes) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    let mut shown = std::collections::BTreeSet::new();
     for _ in 0..30 {
         let steps = prop::collection::vec(step(), 300).new_tree(&mut runner).unwrap().current();
         let mut world = world::<FastBook>();
         for step in &steps {
             run(&mut world, std::slice::from_ref(step));
             for (kind, event) in world.events() {
+                shown.insert(kind as u16);
                 if kind == EventKind::Trade && event.market >= 2 {
                     kinds.insert(event.body_as::<TradeBody>().trade_kind);
                 }
@@ -212,9 +218,18 @@ fn the_streams_reach_every_kind_of_fill_and_the_codes_of_outcome_markets() {
             codes.extend(world.batch.results.iter().map(|result| result.code));
         }
     }
+    for kind in [EventKind::SetFilled, EventKind::IcebergShown, EventKind::SelfTradePrevented] {
+        assert!(shown.contains(&(kind as u16)), "{} is never reached", kind.name());
+    }
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2], "TRANSFER, MINT, MERGE");
-    let names =
-        ["INSUFFICIENT_SHARES", "SET_INCOMPLETE", "PRICE_TOO_HIGH", "FOK_NOT_FILLABLE", "NO_LIQUIDITY"];
+    let names = [
+        "INSUFFICIENT_SHARES",
+        "SET_INCOMPLETE",
+        "PRICE_TOO_HIGH",
+        "FOK_NOT_FILLABLE",
+        "NO_LIQUIDITY",
+        "REDUCE_ONLY_WOULD_INCREASE",
+    ];
     for name in names {
         let code = tradewind_engine::wire::error::CATALOGUE.iter().find(|entry| entry.name == name).unwrap();
         assert!(codes.contains(&code.number), "{name} is never reached");

@@ -27,7 +27,7 @@ impl<B: Book> Engine<B> {
         if order.flags & flag::WAITING != 0 {
             self.state.triggers.leave(&order);
         } else {
-            let was_best = self.state.books[order.market as usize].remove(&mut self.state.orders, slot);
+            let was_best = self.state.books.of_mut(&order).remove(&mut self.state.orders, slot);
             let hidden = self.state.triggers.hidden(&order);
             self.untrack(&order, order.remaining + hidden);
             if was_best {

@@ -35,11 +35,6 @@ impl<B: Book> Engine<B> {
         request: &PlaceOrder,
         now_ns: i64,
     ) -> Result<Form, Reject> {
-        // Claims are traded with plain orders only.
-        if market.has_outcomes() {
-            let latest = i64::from(order_type::MARKET);
-            return reject(Code::INVALID_ORDER_TYPE, latest, i64::from(request.order_type));
-        }
         if request.lots < 1 || request.lots > MAX_LOTS {
             return reject(Code::INVALID_SIZE, MAX_LOTS, request.lots);
         }
@@ -138,7 +133,7 @@ pub(super) fn is_reached(kind: u8, order_side: u8, trigger: i64, price: i64) -> 
 }
 
 /// Fields that another type needs are refused, never ignored.
-fn check_fields(request: &PlaceOrder) -> Result<(), Reject> {
+pub(super) fn check_fields(request: &PlaceOrder) -> Result<(), Reject> {
     let (kind, flags) = (request.order_type, request.order_flags);
     let at_market = kind == order_type::MARKET || (waits_for_price(kind) && request.price == 0);
     if kind > order_type::ICEBERG
@@ -172,7 +167,7 @@ fn check_fields(request: &PlaceOrder) -> Result<(), Reject> {
 }
 
 /// Which times in force a special order takes (P2.4.3): what fires at the market waits, then takes at once.
-fn takes_time_in_force(request: &PlaceOrder) -> bool {
+pub(super) fn takes_time_in_force(request: &PlaceOrder) -> bool {
     let tif = request.time_in_force;
     let post_only = request.order_flags & order_flag::POST_ONLY != 0;
     let lasting = matches!(tif, time_in_force::GTC | time_in_force::GTD);
@@ -199,7 +194,7 @@ fn check_trail(request: &PlaceOrder, now: i64) -> Result<(), Reject> {
 }
 
 /// The displayed part (P2.5.5): from a hundredth of the order to all of it; by default a tenth.
-fn display_of(request: &PlaceOrder) -> Result<i64, Reject> {
+pub(super) fn display_of(request: &PlaceOrder) -> Result<i64, Reject> {
     let part = |parts: i64| (request.lots + parts - 1) / parts;
     match request.display_lots {
         0 => Ok(part(ICEBERG_DEFAULT_PART)),

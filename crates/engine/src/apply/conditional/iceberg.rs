@@ -45,7 +45,7 @@ impl<B: Book> Engine<B> {
             return false;
         }
         special.hidden -= lots;
-        let book = &mut self.state.books[order.market as usize];
+        let book = self.state.books.of_mut(&order);
         book.remove(&mut self.state.orders, slot);
         let stored = &mut self.state.orders[slot];
         // What the record loses as remaining it has filled (or prevented); the refill adds to both counts.

@@ -1,6 +1,7 @@
 //! Orders that wait or come in parts: triggers, icebergs, slices, links, batches (protocol P2.5).
 
 mod batch;
+mod claims;
 mod ending;
 mod firing;
 mod form;

@@ -29,6 +29,9 @@ impl<B: Book> Engine<B> {
         let reduces = request.order_flags & order_flag::REDUCE_ONLY != 0;
         let market = self.market_for_orders(request.market, reduces)?;
         self.check_outcome(market, request.outcome)?;
+        if market.has_outcomes() {
+            return self.place_on_claims(command, context, request, output);
+        }
         let Form { price, special } = self.special_form(market, request, command.time_ns)?;
         let waiting = special.state != waits::NOT;
         if !waiting && !context.system {

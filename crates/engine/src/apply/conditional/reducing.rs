@@ -34,6 +34,10 @@ impl<B: Book> Engine<B> {
 
     /// Lots that an order of this side can take from the position.
     fn reducible(&self, order: &Order) -> i64 {
+        if self.has_outcomes(order.market) {
+            // It sells claims that it holds: these cannot become fewer.
+            return i64::MAX;
+        }
         let lots = self.position_lots((order.account, order.sub, order.market));
         if lots != 0 && reducing_side(lots) == order.side {
             lots.abs()

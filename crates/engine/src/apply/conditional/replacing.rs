@@ -29,9 +29,12 @@ impl<B: Book> Engine<B> {
     ) -> Result<u64, Reject> {
         let stored = self.state.orders[slot];
         let special = self.state.triggers.of(&stored);
-        let fixed = !matches!(special.state, waits::NOT | waits::PENDING) || stored.flags & flag::OFFER != 0;
+        let fixed = !matches!(special.state, waits::NOT | waits::PENDING)
+            || stored.flags & flag::OFFER != 0
+            || self.has_outcomes(stored.market);
         if fixed || special.entry != 0 || special.exits != [0; 2] {
-            // Slices, the orders of a bracket, whose sizes follow each other, and what a liquidation offers.
+            // Slices, the orders of a bracket, whose sizes follow each other, what a liquidation offers, and what is
+            // special on claims.
             return reject(Code::INVALID_ORDER_TYPE, 0, i64::from(stored.order_type));
         }
         let change = self.check_replacement(command, context, &stored, &special)?;

@@ -331,6 +331,15 @@ impl Market {
         self.payout_ticks() * i64::from(bp) / 10_000
     }
 
+    /// An absolute `bp` of a whole contract worse than a price of a claim, for an order of this side of its book (P2.4.4);
+    /// within the contract.
+    pub fn slipped_claim(&self, book_side: u8, price: i64, bp: u16) -> i64 {
+        match book_side {
+            side::BUY => (price + self.ticks_of_bp(bp)).min(self.payout_ticks() - 1),
+            _ => (price - self.ticks_of_bp(bp)).max(1),
+        }
+    }
+
     /// What the fee of a fill of an outcome market is charged on, in micro-quote: the cheaper side of the contract
     /// (P8.1).
     ///

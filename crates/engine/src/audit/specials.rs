@@ -170,8 +170,25 @@ impl Auditor {
     /// A fired order acts: it is secured now and takes, or rests.
     fn order_activated(&mut self, event: &Event) -> Check {
         let body: OrderBody = event.body_as();
-        let (slot, order) = self.parked(event)?;
+        let (slot, mut order) = self.parked(event)?;
+        let body = self.market(order.market)?.in_book_terms(&body);
         let special = self.special_of(&order)?;
+        let cut = order.remaining - body.remaining_lots;
+        if order.on_claims && order.reduces() && cut > 0 && body.remaining_lots > 0 {
+            // It sells whatever its owner has of what it was asked for.
+            let free = self.claim(order.account, order.sub, order.market, order.outcome).0;
+            let lots = free / self.market(order.market)?.lot_size;
+            ensure!(
+                lots == body.remaining_lots,
+                "I26",
+                "order {} is cut to {} lots, its owner has {lots}",
+                order.id,
+                body.remaining_lots
+            );
+            self.books.shrink(slot, body.remaining_lots);
+            self.books.orders[slot as usize].total -= cut;
+            order = self.books.orders[slot as usize];
+        }
         ensure!(special.fired, "I26", "order {} acts before it fired", order.id);
         ensure!(body.price == order.price, "I26", "order {} acts with the limit {}", order.id, body.price);
         let takes_only = special.limit == 0;
@@ -182,13 +199,13 @@ impl Auditor {
             order.id
         );
         let market = self.check_takes_risk(order.market, order.flags)?;
-        let reserve = market.reserve(order.side, body.price, order.remaining, market.fee_cap_e6bp())?;
         let entry = &mut self.books.orders[slot as usize];
         entry.price = body.price;
         entry.fee_cap_e6bp = market.fee_cap_e6bp();
+        let reserve = market.reserve_of(entry, order.remaining)?;
         entry.reserve = reserve;
         let changed = *entry;
-        self.ledger.reserve(order.balance, reserve - order.reserve);
+        self.secure(&order, reserve - order.reserve);
         self.books.park(slot, false);
         self.check_body(&changed, event, &body)?;
         self.check_acting(slot, changed.shown())?;

@@ -62,6 +62,7 @@ mod outcome_reference;
 mod outcome_rounds;
 mod outcome_specials;
 mod outcome_streams;
+mod outcome_triggers;
 mod pauses;
 mod pools;
 mod prices;

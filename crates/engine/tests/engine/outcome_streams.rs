@@ -69,6 +69,29 @@ fn placing() -> impl Strategy<Value = Command> {
     })
 }
 
+/// Orders of the binary market that wait for its last trade.
+fn waiting() -> impl Strategy<Value = Command> {
+    let kind = order_type::STOP..=order_type::TRAILING_STOP;
+    let place_at = (owner(), kind, 0..2_u8, 0..2_u8, 1..30_i64, 485..516_i64);
+    (place_at, 1..20_i64, prop::bool::ANY, prop::bool::ANY).prop_map(|(place_at, trail, limited, reduces)| {
+        let (owner, order_type, outcome, side, lots, trigger) = place_at;
+        let trails = order_type == order_type::TRAILING_STOP;
+        let limited = limited || order_type == order_type::STOP_LIMIT;
+        place(
+            owner,
+            PlaceOrder {
+                order_type,
+                trigger_source: trigger_source::LAST_TRADE,
+                trigger_price: if trails { 0 } else { trigger },
+                trail: if trails { trail } else { 0 },
+                price: if limited { trigger } else { 0 },
+                order_flags: if reduces { order_flag::REDUCE_ONLY } else { 0 },
+                ..on(MARKETS[0].0, outcome, side, 0, lots)
+            },
+        )
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let order = 1..120_u64;
     let market = 2..5_u32;
@@ -76,6 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
     let set = (owner(), market.clone(), 1..20_i64, prop::bool::ANY);
     prop_oneof![
         40 => placing().prop_map(|command| Step::Send(Box::new(command))),
+        6 => waiting().prop_map(|command| Step::Send(Box::new(command))),
         6 => changing.prop_map(|(owner, order, price, lots)| {
             Step::Send(Box::new(replace(owner, order, price, lots)))
         }),
@@ -218,7 +242,12 @@ fn the_streams_reach_every_kind_of_fill_and_the_codes_of_outcome_markets() {
             codes.extend(world.batch.results.iter().map(|result| result.code));
         }
     }
-    for kind in [EventKind::SetFilled, EventKind::IcebergShown, EventKind::SelfTradePrevented] {
+    for kind in [
+        EventKind::SetFilled,
+        EventKind::IcebergShown,
+        EventKind::SelfTradePrevented,
+        EventKind::OrderActivated,
+    ] {
         assert!(shown.contains(&(kind as u16)), "{} is never reached", kind.name());
     }
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2], "TRANSFER, MINT, MERGE");

@@ -161,8 +161,12 @@ impl<B: Book> Engine<B> {
         special.trigger_price = trigger_price;
         let Special { source, extreme, partner, entry, limit, slippage_bp, .. } = *special;
         if limit == 0 {
-            let protected = slipped(order.side, trigger_price.max(1), u32::from(slippage_bp));
-            self.state.orders[slot].price = protected.min(MAX_PRICE);
+            let market = &self.state.markets.list[order.market as usize];
+            self.state.orders[slot].price = if market.has_outcomes() {
+                market.slipped_claim(order.side, trigger_price, slippage_bp)
+            } else {
+                slipped(order.side, trigger_price.max(1), u32::from(slippage_bp)).min(MAX_PRICE)
+            };
         }
         self.state.triggers.market_mut(order.market).queue.insert(id);
         let body = FiredBody {
@@ -198,7 +202,13 @@ impl<B: Book> Engine<B> {
             return self.run_slice(command, slot, budget, output);
         }
         let mut live = self.live_order(&order);
-        let (row, takes) = match self.check_fired(&mut live, leverage_e2, command.time_ns) {
+        let on_claims = self.has_outcomes(live.market);
+        let checked = if on_claims {
+            self.check_fired_claims(&mut live, command.time_ns).map(|takes| (0, takes))
+        } else {
+            self.check_fired(&mut live, leverage_e2, command.time_ns)
+        };
+        let (row, takes) = match checked {
             Ok(checked) => checked,
             Err(refusal) => {
                 let reason = reason_of(refusal);
@@ -218,8 +228,14 @@ impl<B: Book> Engine<B> {
         if leverage_e2 != 0 {
             self.choose_leverage(command, &live, leverage_e2, output);
         }
-        self.hold(&live, row, live.reserve - order.reserve, output);
-        emit_order(command, EventKind::OrderActivated, &live, !takes, output);
+        if on_claims {
+            self.hold_quote(&live, live.reserve, output);
+            self.emit_given(command, EventKind::OrderActivated, &live, !takes, output);
+            self.hold_claims(command, &live, live.reserve, output);
+        } else {
+            self.hold(&live, row, live.reserve - order.reserve, output);
+            emit_order(command, EventKind::OrderActivated, &live, !takes, output);
+        }
         if !takes {
             self.rest_order(command, &live, true, output);
             return None;
@@ -268,7 +284,9 @@ impl<B: Book> Engine<B> {
 /// The reason with which a fired order ends that is refused.
 fn reason_of(refusal: Reject) -> u8 {
     match refusal.code {
-        Code::MARKET_NOT_ACTIVE | Code::MARKET_CLOSE_ONLY => cancel_reason::MARKET_CLOSED,
+        Code::MARKET_NOT_ACTIVE | Code::MARKET_CLOSE_ONLY | Code::IN_RESOLUTION_BUFFER => {
+            cancel_reason::MARKET_CLOSED
+        }
         Code::PRICE_TOO_HIGH | Code::PRICE_TOO_LOW => cancel_reason::BAND,
         Code::REDUCE_ONLY_WOULD_INCREASE => cancel_reason::REDUCE_ONLY,
         Code::POST_ONLY_WOULD_TAKE => cancel_reason::POST_ONLY,

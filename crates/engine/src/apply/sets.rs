@@ -197,7 +197,7 @@ impl<B: Book> Engine<B> {
                     Step::Goes => continue,
                 }
             }
-            self.fill_set(command, taker, &set, output);
+            self.fill_set(command, taker, &set, budget, output);
             budget.fills -= orders;
             budget.spend(effort);
         }
@@ -224,7 +224,14 @@ impl<B: Book> Engine<B> {
 
     /// One round: the smallest displayed quantity of all orders.
     #[inline(never)]
-    fn fill_set(&mut self, command: &Command, taker: &mut Taker, set: &Completion, output: &mut Output) {
+    fn fill_set(
+        &mut self,
+        command: &Command,
+        taker: &mut Taker,
+        set: &Completion,
+        budget: &mut Budget,
+        output: &mut Output,
+    ) {
         let lots = set.slots().iter().map(|&slot| self.state.orders[slot].remaining).min();
         let lots = lots.map_or(0, |least| least.min(taker.order.remaining));
         let elastic = self.elastic_of(&taker.order, taker.order.account, command.time_ns);
@@ -240,7 +247,30 @@ impl<B: Book> Engine<B> {
         taker.order.remaining -= lots;
         taker.order.reserve = round.taking.reserve;
         self.tell_round(command, taker, set, &round, output);
+        let linked = self.linked_in(taker, set, lots);
         self.end_round(command, taker, set, &round, output);
+        for (partner, filled) in linked.into_iter().flatten() {
+            self.after_linked_fill(command, partner, filled, budget, output);
+        }
+    }
+
+    /// Partners of the orders of a round (P2.5.7), with what each of these has filled and whether that was all of it.
+    fn linked_in(&self, taker: &Taker, set: &Completion, lots: i64) -> [Option<Linked>; OTHERS + 1] {
+        let link = |order: &Order, remaining: i64| {
+            if order.flags & flag::SPECIAL == 0 {
+                return None;
+            }
+            let record = self.state.triggers.of(order);
+            let whole = remaining + record.hidden == 0;
+            (record.partner != 0).then_some((record.partner, (order.id, lots, whole)))
+        };
+        let mut linked = [None; OTHERS + 1];
+        linked[OTHERS] = link(&taker.order, taker.order.remaining);
+        for (place, &slot) in linked.iter_mut().zip(set.slots()) {
+            let maker = &self.state.orders[slot];
+            *place = link(maker, maker.remaining - lots);
+        }
+        linked
     }
 
     /// What a round of `lots` moves for each of its orders.
@@ -359,6 +389,9 @@ impl<B: Book> Engine<B> {
         self.watch_trade(command, (market, taker.order.line()), (previous, price), output);
     }
 }
+
+/// The other order of a pair, and the fill that it feels: by which order, lots, whether it was filled as a whole.
+type Linked = (u64, (u64, i64, bool));
 
 /// The amounts of a round.
 struct Round {

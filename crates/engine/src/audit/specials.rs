@@ -401,7 +401,7 @@ impl Auditor {
         self.books.hide(slot, hidden);
         let market = *self.market(order.market)?;
         let secured = if order.reserve == 0 { 0 } else { remaining };
-        let reserve = market.reserve(order.side, order.price, secured, order.fee_cap_e6bp)?;
+        let reserve = market.reserve_of(&order, secured)?;
         ensure!(
             body.reserve == reserve,
             "I07",
@@ -417,7 +417,7 @@ impl Auditor {
         let entry = &mut self.books.orders[slot as usize];
         entry.total -= cut;
         entry.reserve = reserve;
-        self.ledger.reserve(order.balance, reserve - order.reserve);
+        self.secure(&order, reserve - order.reserve);
         Ok(())
     }
 }

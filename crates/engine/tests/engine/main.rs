@@ -58,6 +58,7 @@ mod oracle_marks;
 mod oracle_rules;
 mod outcome;
 mod outcome_books;
+mod outcome_pairs;
 mod outcome_reference;
 mod outcome_rounds;
 mod outcome_specials;

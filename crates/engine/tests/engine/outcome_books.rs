@@ -212,8 +212,8 @@ fn immediate_and_passive_orders_keep_their_rules_on_both_outcomes() {
     assert_eq!(world.kinds().last(), Some(&EventKind::OrderCancelled));
     assert_eq!(claim(&world, BOB, market, NO), (10_000, 0));
     world.refuse(bids(ALICE, market, 2, 400, 1), Code::INVALID_OUTCOME);
-    let linked = PlaceOrder { order_flags: order_flag::OCO, linked_order: 1, ..on(market, YES, 0, 400, 9) };
-    world.refuse(place(ALICE, linked), Code::INVALID_ORDER_TYPE);
+    let exit = PlaceOrder { order_flags: order_flag::BRACKET, linked_order: 1, ..on(market, YES, 0, 400, 9) };
+    world.refuse(place(ALICE, exit), Code::INVALID_ORDER_TYPE);
     world.refuse(
         by(ALICE, Kind::PlaceTwap).with(&twap(market, side::BUY, 10, 2, 1)),
         Code::INVALID_ORDER_TYPE,

@@ -39,14 +39,15 @@ fn placing() -> impl Strategy<Value = Command> {
         ],
         prop_oneof![9 => Just(0_u8), 2 => Just(1_u8), 2 => Just(2_u8), 3 => Just(3_u8)],
         prop_oneof![
-            8 => Just(0_u16), 1 => Just(order_flag::POST_ONLY), 1 => Just(order_flag::REDUCE_ONLY)
+            8 => Just(0_u16), 1 => Just(order_flag::POST_ONLY), 1 => Just(order_flag::REDUCE_ONLY),
+            2 => Just(order_flag::OCO)
         ],
         0..4_u8,
-        1..100 * SECOND,
+        (1..100 * SECOND, 1..120_u64),
     );
     let place_at = (0..10_usize, 0..10_u8, 0..2_u8, 1..30_i64, 0..24_i64);
     (owner(), place_at, form).prop_map(|(owner, (market, outcome, side, lots, price), form)| {
-        let (order_type, time_in_force, order_flags, self_trade_prevention, expiry) = form;
+        let (order_type, time_in_force, order_flags, self_trade_prevention, (expiry, linked)) = form;
         // A few orders go to a spot market.
         let (market, count) = if market == 9 { (0, 1) } else { MARKETS[market % 3] };
         let outcome = outcome % count.max(1);
@@ -61,6 +62,7 @@ fn placing() -> impl Strategy<Value = Command> {
                 time_in_force,
                 order_flags,
                 self_trade_prevention,
+                linked_order: if order_flags == order_flag::OCO { linked } else { 0 },
                 price: if at_market { 0 } else { middle - 12 + price },
                 expiry_ns: if gtd { BASE + expiry } else { 0 },
                 ..on(market, outcome, side, 0, lots)
@@ -73,7 +75,9 @@ fn placing() -> impl Strategy<Value = Command> {
 fn waiting() -> impl Strategy<Value = Command> {
     let kind = order_type::STOP..=order_type::TRAILING_STOP;
     let place_at = (owner(), kind, 0..2_u8, 0..2_u8, 1..30_i64, 485..516_i64);
-    (place_at, 1..20_i64, prop::bool::ANY, prop::bool::ANY).prop_map(|(place_at, trail, limited, reduces)| {
+    let form = (1..20_i64, prop::bool::ANY, 0..4_u8, 1..120_u64);
+    (place_at, form).prop_map(|(place_at, (trail, limited, flags, linked))| {
+        let order_flags = [0, order_flag::REDUCE_ONLY, order_flag::OCO, 0][usize::from(flags)];
         let (owner, order_type, outcome, side, lots, trigger) = place_at;
         let trails = order_type == order_type::TRAILING_STOP;
         let limited = limited || order_type == order_type::STOP_LIMIT;
@@ -85,7 +89,8 @@ fn waiting() -> impl Strategy<Value = Command> {
                 trigger_price: if trails { 0 } else { trigger },
                 trail: if trails { trail } else { 0 },
                 price: if limited { trigger } else { 0 },
-                order_flags: if reduces { order_flag::REDUCE_ONLY } else { 0 },
+                order_flags,
+                linked_order: if order_flags == order_flag::OCO { linked } else { 0 },
                 ..on(MARKETS[0].0, outcome, side, 0, lots)
             },
         )
@@ -247,6 +252,7 @@ fn the_streams_reach_every_kind_of_fill_and_the_codes_of_outcome_markets() {
         EventKind::IcebergShown,
         EventKind::SelfTradePrevented,
         EventKind::OrderActivated,
+        EventKind::OrderResized,
     ] {
         assert!(shown.contains(&(kind as u16)), "{} is never reached", kind.name());
     }

@@ -186,7 +186,9 @@ fn the_form_of_a_waiting_order_on_claims() {
     let stop = waiting(order_type::STOP, market, NO, side::SELL, 400, 5);
     let refused = [
         (PlaceOrder { market: categorical, ..stop }, Code::INVALID_ORDER_TYPE),
-        (PlaceOrder { order_flags: order_flag::OCO, linked_order: 1, ..stop }, Code::INVALID_ORDER_TYPE),
+        (PlaceOrder { order_flags: order_flag::BRACKET, linked_order: 1, ..stop }, Code::INVALID_ORDER_TYPE),
+        (PlaceOrder { order_flags: order_flag::OCO, linked_order: 999, ..stop }, Code::INVALID_LINK),
+        (PlaceOrder { order_flags: order_flag::OCO, ..stop }, Code::INVALID_LINK),
         (PlaceOrder { market: untraded, ..stop }, Code::INVALID_TRIGGER),
         (PlaceOrder { trigger_source: trigger_source::MARK, ..stop }, Code::INVALID_TRIGGER),
         (PlaceOrder { trigger_price: 1_000, ..stop }, Code::INVALID_TRIGGER),

@@ -16,7 +16,7 @@ use crate::wire::command::{order_flag, order_type, side, trigger_source, Command
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::EventKind;
 
-const PLAIN_FLAGS: u16 = order_flag::POST_ONLY | order_flag::REDUCE_ONLY;
+const KNOWN_FLAGS: u16 = order_flag::POST_ONLY | order_flag::REDUCE_ONLY | order_flag::OCO;
 
 impl<B: Book> Engine<B> {
     /// Checks and accepts an order on claims that is more than a plain limit or market order; its market and outcome are
@@ -33,7 +33,7 @@ impl<B: Book> Engine<B> {
         // A categorical market has a last trade for each outcome, and triggers watch one price of a market.
         let waits = waits_for_price(kind) && self.lines(request.market) == 1;
         let known = kind <= order_type::MARKET || kind == order_type::ICEBERG || waits;
-        if !known || request.order_flags & !PLAIN_FLAGS != 0 {
+        if !known || request.order_flags & !KNOWN_FLAGS != 0 {
             return reject(Code::INVALID_ORDER_TYPE, i64::from(order_type::MARKET), i64::from(kind));
         }
         if waits {
@@ -43,8 +43,8 @@ impl<B: Book> Engine<B> {
         if request.order_flags & order_flag::REDUCE_ONLY != 0 {
             request.lots = self.sellable(context.account, command.sub, &request)?;
         }
-        if kind == order_type::ICEBERG {
-            return self.place_iceberg(command, context, &request, output);
+        if kind == order_type::ICEBERG || request.order_flags & order_flag::OCO != 0 {
+            return self.place_special_claims(command, context, &request, output);
         }
         self.place_outcome(command, context, &request, output)
     }
@@ -87,10 +87,12 @@ impl<B: Book> Engine<B> {
             self.sellable(context.account, command.sub, request)?;
         }
         let mut order = self.in_book_terms(given);
+        let links = self.check_links(&order, request)?;
         self.take_id(&mut order);
         self.emit_given(command, EventKind::OrderAccepted, &order, false, output);
         self.store_waiting(&order, special);
         self.emit_trigger(command, &order, output);
+        self.link(command, &order, links, output);
         Ok(order.id)
     }
 
@@ -179,8 +181,8 @@ impl<B: Book> Engine<B> {
         self.check_outcome_execution(live, now_ns)
     }
 
-    /// An iceberg (P2.5.5): secured as a whole, displayed in parts.
-    fn place_iceberg(
+    /// An iceberg (P2.5.5), secured as a whole and displayed in parts, or one order of a pair (P2.5.7).
+    fn place_special_claims(
         &mut self,
         command: &Command,
         context: Context,
@@ -189,9 +191,13 @@ impl<B: Book> Engine<B> {
     ) -> Result<u64, Reject> {
         check_fields(request)?;
         check_time(request, takes_time_in_force(request), command.time_ns)?;
-        let plain = PlaceOrder { order_type: order_type::LIMIT, display_lots: 0, ..*request };
-        let price = self.outcome_form(&plain, command.time_ns, context.system)?;
-        let special = Special { limit: price, display: display_of(request)?, ..Special::PLAIN };
+        let form = PlaceOrder { order_type: order_type::LIMIT, display_lots: 0, linked_order: 0, ..*request };
+        let price = self.outcome_form(&form, command.time_ns, context.system)?;
+        let display = match request.order_type {
+            order_type::ICEBERG => display_of(request)?,
+            _ => 0,
+        };
+        let special = Special { limit: price, display, ..Special::PLAIN };
         if !context.system {
             self.check_outcome_band(request.market, request.outcome, request.side, price)?;
         }
@@ -202,6 +208,7 @@ impl<B: Book> Engine<B> {
         let mut given = self.new_order(command, context, request, price);
         given.flags |= flag::SPECIAL;
         let mut order = self.in_book_terms(given);
+        let links = self.check_links(&order, request)?;
         order.reserve = self.secure_outcome(&order, 0)?;
         let takes = self.check_outcome_execution(&order, command.time_ns)?;
 
@@ -211,6 +218,7 @@ impl<B: Book> Engine<B> {
         self.emit_given(command, EventKind::OrderAccepted, &order, !takes, output);
         self.hold_claims(command, &order, order.reserve, output);
         self.detect_order(&order);
+        self.link(command, &order, links, output);
         self.match_or_rest(command, order, (slot, false), takes, context.system, output);
         Ok(order.id)
     }

@@ -214,7 +214,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// After a fill of `lots`: the other order of the pair ends with a full fill, and shrinks with a partial one.
-    fn after_linked_fill(
+    pub(crate) fn after_linked_fill(
         &mut self,
         command: &Command,
         partner: u64,
@@ -243,24 +243,36 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) {
         self.take_lots(slot, lots);
-        self.free_reserve(slot, output);
+        let freed = self.free_reserve(slot, output);
         self.emit_resized(command, slot, cause, by, output);
+        let order = self.state.orders[slot];
+        if self.has_outcomes(order.market) {
+            self.hold_claims(command, &order, -freed, output);
+        }
     }
 
-    /// Returns what an order holds beyond what its lots need now.
-    fn free_reserve(&mut self, slot: u32, output: &mut Output) {
+    /// Returns what an order holds beyond what its lots need now, money at once; how much that is.
+    fn free_reserve(&mut self, slot: u32, output: &mut Output) -> i64 {
         let order = self.state.orders[slot];
         if order.reserve == 0 {
-            return;
+            return 0;
         }
         let market = &self.state.markets.list[order.market as usize];
         let lots = order.remaining + self.state.triggers.hidden(&order);
+        if market.has_outcomes() {
+            let needed = self.outcome_reserve(&order, lots).expect("a part is not larger than its order");
+            let freed = order.reserve - needed;
+            self.hold_quote(&order, -freed, output);
+            self.state.orders[slot].reserve = needed;
+            return freed;
+        }
         let needed = market.rules().reserve(market, order.side, order.price, lots, order.fee_cap_e6bp);
         let (asset, needed) = needed.expect("a part is not larger than its accepted order");
         let (owner, lines) = ((order.account, order.sub), (line::HELD, line::FREE));
         let freed = order.reserve - needed;
         post_between(&mut self.state.accounts, &mut output.postings, owner, asset, lines, freed);
         self.state.orders[slot].reserve = needed;
+        freed
     }
 
     pub(super) fn emit_resized(

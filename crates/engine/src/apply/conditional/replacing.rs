@@ -169,7 +169,7 @@ impl<B: Book> Engine<B> {
         if !resting {
             self.state.orders[slot].remaining -= shown;
         } else if shown > 0 {
-            self.state.books[order.market as usize].reduce(&mut self.state.orders, slot, shown);
+            self.state.books.of_mut(&order).reduce(&mut self.state.orders, slot, shown);
         }
         self.state.orders[slot].total -= shown;
         if resting {

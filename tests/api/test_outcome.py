@@ -212,3 +212,36 @@ async def test_purchases_of_all_outcomes_make_sets_in_every_view(api: ApiWorld, 
     assert [row.lots for row in rows] == [7_000] * 3
     assert (sum(row.notional for row in rows), sum(row.taker_fee for row in rows)) == (7_000_000, 4_900)
     assert (filled.filled_lots, filled.filled_notional, filled.fees) == (7_000, 1_750_000, 4_900)
+
+
+async def test_exits_of_claims_are_an_order_that_only_reduces_and_a_stop_that_replaces_it(api: ApiWorld) -> None:
+    name = str((await api.done("/markets", market(2)))["value"])
+    await api.done("/sets/mint", {"account": "alice", "market": name, "quantity": "20"})
+    await api.done("/sets/mint", {"account": "bob", "market": name, "quantity": "5"})
+    await api.done("/orders", order("alice", name, "no", "buy", "0.5", "1"))
+    await api.done("/orders", order("bob", name, "no", "sell", "0.5", "1"))
+    exit_ = {**order("alice", name, "no", "sell", "0.53", "100"), "reduce_only": True}
+    profit = (await api.done("/orders", exit_))["value"]
+    shown = (await api.get(f"/orders/{profit}")).json()
+    assert (shown["quantity"], shown["remaining"]) == ("21", "21")
+    stop = {
+        **order("alice", name, "no", "sell", "0.48", "21"),
+        "order_type": "stop_limit",
+        "trigger": "0.49",
+        "trigger_source": "last_trade",
+        "link": "oco",
+        "linked_order": profit,
+    }
+    waiting = (await api.done("/orders", stop))["value"]
+    assert (await api.get(f"/orders/{waiting}")).json()["status"] == "pending_trigger"
+    await api.done("/orders", order("bob", name, "no", "buy", "0.485", "3"))
+    await api.done("/orders", order("bob", name, "yes", "buy", "0.51", "1"))
+    await api.done("/orders", order("bob", name, "no", "sell", "0.485", "1"))
+    statuses = {one: (await api.get(f"/orders/{one}")).json()["status"] for one in (profit, waiting)}
+    assert statuses[profit] in ("open", "cancelled")
+    iceberg = {**order("bob", name, "no", "buy", "0.4", "10"), "order_type": "iceberg", "display": "2"}
+    await api.done("/orders", iceberg)
+    bids = (await api.get(f"/markets/{name}/book?outcome=no")).json()["bids"]
+    assert {"price": "0.4", "size": "2", "orders": 1} in bids
+    answer = await api.post("/orders", {**exit_, "account": "bob", "side": "buy"})
+    assert "REDUCE_ONLY_WOULD_INCREASE" in answer.text

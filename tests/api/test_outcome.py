@@ -214,7 +214,7 @@ async def test_purchases_of_all_outcomes_make_sets_in_every_view(api: ApiWorld, 
     assert (filled.filled_lots, filled.filled_notional, filled.fees) == (7_000, 1_750_000, 4_900)
 
 
-async def test_exits_of_claims_are_an_order_that_only_reduces_and_a_stop_that_replaces_it(api: ApiWorld) -> None:
+async def test_exits_of_claims_are_a_reducing_order_and_a_stop_that_replaces_it(api: ApiWorld) -> None:
     name = str((await api.done("/markets", market(2)))["value"])
     await api.done("/sets/mint", {"account": "alice", "market": name, "quantity": "20"})
     await api.done("/sets/mint", {"account": "bob", "market": name, "quantity": "5"})
@@ -235,10 +235,11 @@ async def test_exits_of_claims_are_an_order_that_only_reduces_and_a_stop_that_re
     waiting = (await api.done("/orders", stop))["value"]
     assert (await api.get(f"/orders/{waiting}")).json()["status"] == "pending_trigger"
     await api.done("/orders", order("bob", name, "no", "buy", "0.485", "3"))
-    await api.done("/orders", order("bob", name, "yes", "buy", "0.51", "1"))
-    await api.done("/orders", order("bob", name, "no", "sell", "0.485", "1"))
-    statuses = {one: (await api.get(f"/orders/{one}")).json()["status"] for one in (profit, waiting)}
-    assert statuses[profit] in ("open", "cancelled")
+    # Alice buys "yes" from the buyer of "no": the last trade of "no" is 0.485, the stop fires and sells to the same bid.
+    await api.done("/orders", order("alice", name, "yes", "buy", "0.515", "1"))
+    ended, sold = [(await api.get(f"/orders/{one}")).json() for one in (profit, waiting)]
+    assert (ended["status"], sold["status"], sold["filled"]) == ("cancelled", "partial", "2")
+    assert (await claims(api, "alice"))["yes"] == "21"
     iceberg = {**order("bob", name, "no", "buy", "0.4", "10"), "order_type": "iceberg", "display": "2"}
     await api.done("/orders", iceberg)
     bids = (await api.get(f"/markets/{name}/book?outcome=no")).json()["bids"]

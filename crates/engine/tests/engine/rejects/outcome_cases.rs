@@ -59,8 +59,16 @@ pub const OUTCOME_CASES: &[(Code, Build)] = cases! {
         buy(ALICE, market, 400, 9)
     };
     INVALID_ORDER_TYPE: |world| {
+        let market = with_outcomes(world, 3);
+        place(ALICE, stop(market, side::BUY, 400, 9))
+    };
+    INVALID_TRIGGER: |world| {
         let market = with_outcomes(world, 2);
         place(ALICE, stop(market, side::BUY, 400, 9))
+    };
+    REDUCE_ONLY_WOULD_INCREASE: |world| {
+        let market = with_outcomes(world, 2);
+        place(ALICE, PlaceOrder { order_flags: order_flag::REDUCE_ONLY, ..limit(market, side::SELL, 400, 9) })
     };
     PAUSED: |world| {
         let market = with_outcomes(world, 2);

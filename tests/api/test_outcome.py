@@ -235,7 +235,7 @@ async def test_exits_of_claims_are_a_reducing_order_and_a_stop_that_replaces_it(
     waiting = (await api.done("/orders", stop))["value"]
     assert (await api.get(f"/orders/{waiting}")).json()["status"] == "pending_trigger"
     await api.done("/orders", order("bob", name, "no", "buy", "0.485", "3"))
-    # Alice buys "yes" from the buyer of "no": the last trade of "no" is 0.485, the stop fires and sells to the same bid.
+    # Alice buys "yes" from the buyer of "no" at 0.485: the stop fires and sells to the same bid.
     await api.done("/orders", order("alice", name, "yes", "buy", "0.515", "1"))
     ended, sold = [(await api.get(f"/orders/{one}")).json() for one in (profit, waiting)]
     assert (ended["status"], sold["status"], sold["filled"]) == ("cancelled", "partial", "2")

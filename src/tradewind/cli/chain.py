@@ -95,7 +95,7 @@ def close(
     *,
     limit: Annotated[
         list[str] | None,
-        Parameter(help="one a step, in order: least or most money for undoing it, - where there is none"),
+        Parameter(help="one a step, in order: least or most money for undoing it, or none"),
     ] = None,
     release: Annotated[
         bool, Parameter(negative="", help="undo nothing: what the steps hold stays without the chain")
@@ -105,7 +105,7 @@ def close(
     json: Json = False,
 ) -> int:
     """Undo the steps, the last one first, all of them or none."""
-    limits = [None if one == "-" else one for one in limit or []]
+    limits = [None if one == "none" else one for one in limit or []]
     body = {"limits": limits, "release": release, "client_key": client_key}
     answer = Client(data).post(f"/chains/{number}/close", body)
     if json:

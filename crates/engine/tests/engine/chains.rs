@@ -348,6 +348,9 @@ fn p15_9_4_a_flash_loan_is_off_until_governance_allows_it_and_is_returned_with_t
     world.deposit(poor, USDC, 100 * DOLLAR);
     let answer = world.refuse(chain(poor, &[flash(500 * DOLLAR), mint(market, 500)]), Code::FLASH_NOT_REPAID);
     assert_eq!((answer.bound, answer.given), (510 * DOLLAR, 100 * DOLLAR));
+    // The principal would be there, its two per cent are not.
+    let answer = world.refuse(chain(poor, &[flash(100 * DOLLAR), mint(market, 99)]), Code::FLASH_NOT_REPAID);
+    assert_eq!((answer.bound, answer.given), (102 * DOLLAR, 101 * DOLLAR));
     // ceil: a micro-unit of interest on the smallest loan.
     world.accept(chain(poor, &[flash(1), mint(market, 1)]));
     assert_eq!(told::<FlashBody>(&world, EventKind::FlashRepaid)[0].fee, 1);

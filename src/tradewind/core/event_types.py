@@ -2776,6 +2776,70 @@ class CreditStaged(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class DarkAccepted(Event, frozen=True, gc=False):
+    """DARK_ACCEPTED."""
+
+    side: int
+    outcome: int
+    cap_e8: int
+    lots: int
+    min_lots: int
+    limit: int
+    reserve: int
+    postings: tuple[Posting, ...]
+
+
+class DarkCancelled(Event, frozen=True, gc=False):
+    """DARK_CANCELLED."""
+
+    side: int
+    outcome: int
+    reason: int
+    lots: int
+    released: int
+    postings: tuple[Posting, ...]
+
+
+class DarkCrossed(Event, frozen=True, gc=False):
+    """DARK_CROSSED."""
+
+    outcome: int
+    rounds: int
+    fills: int
+    bid: int
+    ask: int
+    lots: int
+    buy_lots: int
+    sell_lots: int
+    postings: tuple[Posting, ...]
+
+
+class DarkFilled(Event, frozen=True, gc=False):
+    """DARK_FILLED."""
+
+    seller_order: int
+    seller_account: int
+    seller_sub: int
+    outcome: int
+    midpoint: int
+    lots: int
+    paid: int
+    received: int
+    buyer_fee: int
+    seller_fee: int
+    postings: tuple[Posting, ...]
+
+
+class DarkPrinted(Event, frozen=True, gc=False):
+    """DARK_PRINTED."""
+
+    outcome: int
+    crossed_ns: int
+    midpoint: int
+    lots: int
+    postings: tuple[Posting, ...]
+
+
 class ContinuationRequired(Event, frozen=True, gc=False):
     """CONTINUATION_REQUIRED."""
 
@@ -3039,6 +3103,11 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0e21: CreditLocked,
     0x0e22: CreditReleased,
     0x0e23: CreditStaged,
+    0x0f01: DarkAccepted,
+    0x0f02: DarkCancelled,
+    0x0f03: DarkCrossed,
+    0x0f04: DarkFilled,
+    0x0f05: DarkPrinted,
     0xff01: ContinuationRequired,
     0xff02: TimeAdvanced,
     0xff03: StateHashed,

@@ -1,6 +1,7 @@
 //! Events of orders and fills: I06, I07, I11 and the facts of an order's life (I26).
 
 use super::book::{Order, BUY, NONE};
+use super::credits::FIRST_CREDIT;
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD};
 use super::perpetual::PERPETUAL;
@@ -113,9 +114,11 @@ impl Auditor {
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         let (book, flipped) = self.place_in_book(&market, event, body.outcome, body.price)?;
         let on_claims = market.has_outcomes() && body.side != BUY;
+        // A credit closes a short by buying the outcome back (P15.10).
+        let of_credit = event.sub >= FIRST_CREDIT;
         let reduces = body.order_flags & order_flag::REDUCE_ONLY != 0;
         ensure!(
-            !reduces || on_claims || !market.has_outcomes(),
+            !reduces || on_claims || of_credit || !market.has_outcomes(),
             "I25",
             "order {} only reduces and buys claims",
             event.order

@@ -56,8 +56,7 @@ impl<B: Book> Engine<B> {
         self.state.next_priority += 1;
         self.note_improvement(slot);
         let shown = self.state.orders[slot];
-        let book = &mut self.state.books[order.market as usize];
-        book.insert(&mut self.state.orders, slot);
+        self.state.books.of_mut(&shown).insert(&mut self.state.orders, slot);
         self.emit_shown(command, &shown, output);
         true
     }

@@ -42,9 +42,12 @@ pub fn fee_amount(base: i64, rate_e8: u64) -> PyResult<i64> {
     Ok(fees::amount(amount_of("base", base)?, rate_e8))
 }
 
-/// Tiers of P8.4 as (least micro-units, bp), ascending: by volume of 30 days, and by stake.
+/// Least micro-units and the basis points that they take off, ascending.
+type Tiers = Vec<(i64, u32)>;
+
+/// Tiers of P8.4: by volume of 30 days, and by stake.
 #[pyfunction]
-pub fn fee_tiers() -> (Vec<(i64, u32)>, Vec<(i64, u32)>) {
+pub fn fee_tiers() -> (Tiers, Tiers) {
     (fees::VOLUME_TIERS.to_vec(), fees::STAKE_TIERS.to_vec())
 }
 

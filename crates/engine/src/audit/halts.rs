@@ -278,7 +278,7 @@ impl Auditor {
         let scope = self.halts.scope(event.market);
         let level = self.halts.platform.level().max(scope.level());
         // Who takes what a liquidation offers trades like everybody.
-        let liquidates = body.trade_kind == TRADE_LIQUIDATION && !offered;
+        let liquidates = (body.trade_kind == TRADE_LIQUIDATION && !offered) || self.loans.sells(event.order);
         let stopped = if liquidates { level >= FREEZE } else { level >= FULL };
         ensure!(!stopped, "I25", "a trade in market {} under a pause of level {level}", event.market);
         if !scope.collects() || liquidates {

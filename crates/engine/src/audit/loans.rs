@@ -17,7 +17,7 @@ use crate::wire::event::{
 
 pub(super) const LOAN: u8 = 4;
 pub(super) const VAULT_LOANS: u8 = 0x84;
-const FIRST_PLEDGE: u8 = 128;
+pub const FIRST_PLEDGE: u8 = 128;
 const PPM: i128 = 1_000_000;
 const INDEX_ONE: i128 = 1_000_000_000_000_000_000;
 const SECOND_NS: i64 = 1_000_000_000;
@@ -60,17 +60,34 @@ pub struct Loans {
     index_e18: i128,
     /// J_min in ppm.
     jump_ppm: i64,
+    /// The pledge whose sale was told, and its order once it is given: a liquidation goes on where others wait (P7.5).
+    sold: Option<(u32, u8)>,
+    sold_order: u64,
 }
 
 impl Default for Loans {
     fn default() -> Self {
-        Loans { list: BTreeMap::new(), index_e18: 0, jump_ppm: 100_000 }
+        Loans { list: BTreeMap::new(), index_e18: 0, jump_ppm: 100_000, sold: None, sold_order: 0 }
     }
 }
 
 impl Loans {
     pub fn has_any(&self, market: u32) -> bool {
         self.list.values().any(|loan| loan.market == market)
+    }
+
+    /// Whether this order is the one of a sale that was told right before it.
+    pub(super) fn begins_sale(&mut self, event: &Event) -> bool {
+        let begins = self.sold == Some((event.account, event.sub));
+        if begins {
+            (self.sold, self.sold_order) = (None, event.order);
+        }
+        begins
+    }
+
+    /// Whether an order liquidates a pledge.
+    pub(super) fn sells(&self, order: u64) -> bool {
+        order != 0 && order == self.sold_order
     }
 
     pub fn set_jump(&mut self, jump_ppm: i64) {
@@ -379,6 +396,7 @@ impl Auditor {
         let equity = i128::from(value) - i128::from(loan.debt)
             + i128::from(self.ledger.line(event.account, event.sub, market.quote, FREE));
         self.check_mark(event, (loan.outcome, loan.short), body.mark, false)?;
+        self.loans.sold = Some((event.account, event.sub));
         ensure!(
             (body.lots_held, body.value, body.debt) == (lots, value, loan.debt)
                 && (i128::from(body.ramp_ppm), i128::from(body.maintenance)) == (w, needed)

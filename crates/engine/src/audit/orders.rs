@@ -1,9 +1,9 @@
 //! Events of orders and fills: I06, I07, I11 and the facts of an order's life (I26).
 
 use super::book::{Order, BUY, NONE};
-use super::credits::FIRST_CREDIT;
 use super::fault::{ensure, Check};
 use super::ledger::{FREE, HELD};
+use super::loans::FIRST_PLEDGE;
 use super::perpetual::PERPETUAL;
 use super::records::{check_movements, Movement};
 use super::specials::{secured_while_waiting, waits};
@@ -89,7 +89,8 @@ impl Auditor {
         if of_fund {
             self.check_fund_order(event, &body)?;
         }
-        let is_sale = offered || self.is_sale(event, body.price, body.total_lots);
+        let of_pledge = event.sub >= FIRST_PLEDGE && self.loans.begins_sale(event);
+        let is_sale = offered || of_pledge || self.is_sale(event, body.price, body.total_lots);
         let market = if is_sale {
             self.check_sale_in_halt(event.market)?
         } else {
@@ -114,11 +115,11 @@ impl Auditor {
         ensure!(body.side <= 1, "I26", "order {} has side {}", event.order, body.side);
         let (book, flipped) = self.place_in_book(&market, event, body.outcome, body.price)?;
         let on_claims = market.has_outcomes() && body.side != BUY;
-        // A credit closes a short by buying the outcome back (P15.10).
-        let of_credit = event.sub >= FIRST_CREDIT;
+        // Leveraged positions and credits close a short by buying the outcome back (P4.6.1, P15.10).
+        let bought_back = event.sub >= FIRST_PLEDGE;
         let reduces = body.order_flags & order_flag::REDUCE_ONLY != 0;
         ensure!(
-            !reduces || on_claims || of_credit || !market.has_outcomes(),
+            !reduces || on_claims || bought_back || !market.has_outcomes(),
             "I25",
             "order {} only reduces and buys claims",
             event.order

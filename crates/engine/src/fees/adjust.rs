@@ -219,7 +219,7 @@ impl Adjustments {
     /// The next book that changed and was not looked at within the last second.
     pub fn next_changed(&mut self, now_ns: i64) -> Option<Place> {
         let place = self.changed.pop_front()?;
-        let Some(book) = self.books.get_mut(&place) else { return None };
+        let book = self.books.get_mut(&place)?;
         if now_ns < book.looked_ns.saturating_add(SECOND_NS) {
             self.changed.push_back(place);
             return None;

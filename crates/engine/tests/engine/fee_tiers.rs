@@ -205,7 +205,7 @@ fn p8_7_t21_whoever_has_less_than_half_of_vault_and_stake_loses_by_trading_with_
             world.accept(sell(maker, market, price, 1_000_000));
             world.accept(buy(taker, market, price, 1_000_000));
             let told = charged(&world);
-            assert!(told.rebate_pct >= rebate_pct as u8 && i64::from(told.rebate) * 2 <= told.fee);
+            assert!(told.rebate_pct >= rebate_pct as u8 && told.rebate * 2 <= told.fee);
             let after = fortune(&world, lot);
             assert!(after < before, "{rebate_pct} % of {told:?} gain {}", after - before);
             before = after;

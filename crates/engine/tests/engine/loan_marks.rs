@@ -270,7 +270,7 @@ fn p4_6_2_governance_sets_the_least_margin_of_a_position() {
     world.wait(DAY);
     world.accept(by(ALICE, Kind::ExecuteAction).with(&OneAction { action }));
     let refused = world.refuse(open(CAROL, long(market, LOTS, 500, 700)), Code::INSUFFICIENT_MARGIN);
-    assert_eq!(refused.bound, 74_250_000);
+    assert_eq!(refused.given, 74_250_000);
     world.accept(open(CAROL, long(market, LOTS, 500, 500)));
     assert_eq!(told::<LoanBody>(&world, EventKind::LoanOpened)[0].initial_margin, 74_250_000);
     world.auditor.verify().unwrap();

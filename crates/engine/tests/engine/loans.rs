@@ -235,7 +235,7 @@ fn row_0402_refuses_in_the_order_of_the_protocol() {
     // At 0.495 the $500 of a tenfold purchase have an equity of $45, and need $49.50.
     let thin =
         world.refuse(open(ALICE, OpenLeveraged { leverage_e2: 1_000, ..good }), Code::INSUFFICIENT_MARGIN);
-    assert_eq!((thin.bound, thin.given), (49_500_000, 45_000_000));
+    assert_eq!((thin.bound, thin.given), (45_000_000, 49_500_000));
     world.accept(open(ALICE, OpenLeveraged { leverage_e2: 900, max_price: 500, ..good }));
     let slipped = OpenLeveraged { max_price: 499, ..good };
     let slipped = world.refuse(open(CAROL, slipped), Code::SLIPPAGE_EXCEEDED);

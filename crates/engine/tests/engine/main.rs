@@ -49,6 +49,7 @@ mod loan_marks;
 mod loan_shorts;
 mod loans;
 mod loans_audit;
+mod loans_halted;
 mod makers;
 mod matrix;
 mod offers;

@@ -61,6 +61,7 @@ impl<B: Book> Engine<B> {
             price,
             lots,
             self_trade_prevention: stp::CANCEL_OLDEST,
+            reduces: true,
         };
         if loan.short {
             wanted = basket_order(self.market_of_loan(request.market), &wanted);

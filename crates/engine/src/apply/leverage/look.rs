@@ -202,6 +202,7 @@ impl<B: Book> Engine<B> {
             price: valued.sale_limit(bankruptcy).min(market.payout_ticks() - 1),
             lots: valued.lots_to_sell(market.unit),
             self_trade_prevention: stp::CANCEL_OLDEST,
+            reduces: true,
         };
         if loan.short {
             sale.lots = sale.lots.min(self.bridged_lots(market));

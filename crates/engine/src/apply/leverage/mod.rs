@@ -20,7 +20,7 @@ use crate::outcome::loans::{Pledge, SHORT};
 use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
 use crate::output::{Output, Subject};
-use crate::wire::command::{order_type, time_in_force, Command, PlaceOrder};
+use crate::wire::command::{order_flag, order_type, time_in_force, Command, PlaceOrder};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::{EventKind, LoanMovedBody};
 
@@ -34,6 +34,8 @@ struct PledgeOrder {
     price: i64,
     lots: i64,
     self_trade_prevention: u8,
+    /// It closes a position: what a pause that only lets reduce takes (P7.5).
+    reduces: bool,
 }
 
 impl<B: Book> Engine<B> {
@@ -161,6 +163,7 @@ impl<B: Book> Engine<B> {
             time_in_force: time_in_force::IOC,
             price: wanted.price,
             lots: wanted.lots,
+            order_flags: if wanted.reduces { order_flag::REDUCE_ONLY } else { 0 },
             self_trade_prevention: wanted.self_trade_prevention,
             ..bytemuck::Zeroable::zeroed()
         };

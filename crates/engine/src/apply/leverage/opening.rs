@@ -63,6 +63,7 @@ impl<B: Book> Engine<B> {
             price: request.max_price,
             lots: request.lots,
             self_trade_prevention: stp::CANCEL_NEWEST,
+            reduces: false,
         };
         if short {
             wanted = basket_order(self.market_of_loan(request.market), &wanted);
@@ -143,7 +144,7 @@ impl<B: Book> Engine<B> {
         let needed = ramp.initial_margin(marked, cap_e2);
         if i128::from(marked) - i128::from(debt) < needed {
             let needed = i64::try_from(needed).unwrap_or(i64::MAX);
-            return reject(Code::INSUFFICIENT_MARGIN, needed, marked - debt);
+            return reject(Code::INSUFFICIENT_MARGIN, marked - debt, needed);
         }
         Ok(Opening { pledge, place, loan, margin, debt, marks, mark, initial_margin: needed as i64 })
     }

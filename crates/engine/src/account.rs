@@ -72,6 +72,12 @@ impl Account {
         self.others.iter().find(|sub| sub.index == index)
     }
 
+    /// Whether sub-account 0 is the only one.
+    #[inline]
+    pub fn has_one_sub(&self) -> bool {
+        self.others.is_empty()
+    }
+
     /// All sub-accounts, ascending by index.
     pub fn subs(&self) -> impl Iterator<Item = &SubAccount> {
         [&self.main].into_iter().chain(&self.others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -125,6 +126,16 @@ def test_random_bytes_never_raise_anything_but_decode_error(noise: bytes, which:
             decoder.decode(frame, NOW)
         except DecodeError:
             assert decoder.counters.errors.total() >= 1
+
+
+NO_UNICODE = [b'{"event":"\x80"}', b'{"\x80":1}', b'{"channel":"\xff"}', b'["\x80","a","b","c"]']
+
+
+@pytest.mark.parametrize("frame", NO_UNICODE)
+def test_text_that_is_no_unicode_is_a_decode_error(frame: bytes) -> None:
+    for decoder in (spot(), kraken(), KrakenV1Decoder()):
+        with suppress(DecodeError):
+            decoder.decode(frame, NOW)
 
 
 def test_extra_fields_are_ignored_and_unused_streams_are_counted_not_decoded() -> None:

@@ -17,6 +17,8 @@ use crate::wire::Code;
 
 /// Claims of a pool, by outcome.
 pub type Reserves = [i64; MAX_OUTCOMES];
+/// Outcomes that most markets do not exceed.
+const FEW: usize = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
@@ -96,8 +98,16 @@ impl Pool {
     /// As the kernels; `INSUFFICIENT_LIQUIDITY` when cash and complete sets do not suffice.
     pub fn price(&self, reserves: &Reserves, cash: i64, outcome: u8, ask: Ask) -> Result<Priced, Code> {
         let (traded, minted) = if self.kind == amm_kind::LMSR {
-            let mut space = [0; MAX_OUTCOMES];
-            let quantities = self.fill_quantities(reserves, &mut space);
+            // Space for few outcomes costs nothing to clear.
+            let (mut few, mut many);
+            let space: &mut [i64] = if usize::from(self.outcome_count) <= FEW {
+                few = [0; FEW];
+                &mut few
+            } else {
+                many = [0; MAX_OUTCOMES];
+                &mut many
+            };
+            let quantities = self.fill_quantities(reserves, space);
             let traded = Lmsr { b: self.liquidity, quantities }.trade(usize::from(outcome), ask)?;
             (traded, self.minted(reserves, cash, outcome, ask, &traded)?)
         } else {
@@ -136,7 +146,7 @@ impl Pool {
 
     /// An LMSR's quantities: prices depend on differences only, so what the pool misses of a set counts as sold.
     #[inline]
-    fn fill_quantities<'a>(&self, reserves: &[i64], quantities: &'a mut Reserves) -> &'a [i64] {
+    fn fill_quantities<'a>(&self, reserves: &[i64], quantities: &'a mut [i64]) -> &'a [i64] {
         let quantities = &mut quantities[..usize::from(self.outcome_count)];
         for (quantity, claims) in quantities.iter_mut().zip(reserves) {
             *quantity = -claims;

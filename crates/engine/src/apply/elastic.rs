@@ -147,15 +147,24 @@ impl<B: Book> Engine<B> {
     /// Counts a swap for its account (P8.4), unless that may trade with itself: as a provider of the pool, or through
     /// an owner that it is linked to.
     pub(crate) fn count_swap(&mut self, market: u32, account: u32, base: i64, fee: i64, now_ns: i64) -> bool {
-        let places = (market, account, 0)..=(market, account, u8::MAX);
         let counts = fee > 0
             && self.is_valued(market)
             && !self.state.detector.links.has_any(account)
-            && self.state.pools.providers.range(places).next().is_none();
+            && !self.provides(market, account);
         if counts {
             self.state.fees.volumes.add(account, base, now_ns);
         }
         counts
+    }
+
+    /// Whether an account has a part in a pool, under whichever of its sub-accounts.
+    #[inline]
+    fn provides(&self, market: u32, account: u32) -> bool {
+        let providers = &self.state.pools.providers;
+        if self.state.accounts.list[account as usize].has_one_sub() {
+            return providers.contains_key(&(market, account, 0));
+        }
+        providers.range((market, account, 0)..=(market, account, u8::MAX)).next().is_some()
     }
 
     /// The parts of a fee in the profile in force (P8.8, P8.9).

@@ -218,7 +218,7 @@ fn targets(fair: &[i64], ticks: i64) -> Option<Vec<i64>> {
     let mut marks: Vec<i64> = fair.iter().map(|&price| ((scaled(price) / sum) as i64).max(1)).collect();
     let mut order: Vec<usize> = (0..fair.len()).collect();
     // The largest remainders are rounded up, of equal ones the first.
-    order.sort_by_key(|&at| -(scaled(fair[at]) % sum));
+    order.sort_unstable_by_key(|&at| (-(scaled(fair[at]) % sum), at));
     let mut left = ticks - marks.iter().sum::<i64>();
     for at in order {
         if left > 0 {

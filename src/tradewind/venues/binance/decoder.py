@@ -83,7 +83,7 @@ class BinanceDecoder:
         try:
             parsed = decoder.decode(frame)
             return build(getattr(parsed, "data", parsed), instrument, scale, received)
-        except (msgspec.DecodeError, DecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError) as error:
             raise self._error(kind, str(error), instrument.symbol) from error
 
     def _error(self, channel: str, reason: str, symbol: str | None) -> DecodeError:
@@ -110,7 +110,7 @@ class BinanceDecoder:
     def _unwrapped(self, frame: bytes, received: Received) -> list[MarketMessage]:
         try:
             header = self._header.decode(frame)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._error("frame", str(error), None) from error
         if header.stream is not None:  # a combined frame with other key order or spacing
             return self._reordered(frame, header.stream, received)
@@ -125,7 +125,7 @@ class BinanceDecoder:
         _, decoder, build = self._kinds[kind]
         try:
             symbol = decoder.decode(frame).s
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._error(kind, str(error), None) from error
         known = self._by_venue_symbol.get(symbol)
         if known is None:

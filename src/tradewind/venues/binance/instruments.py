@@ -45,7 +45,7 @@ def parse_exchange_info(
     """
     try:
         rows = msgspec.json.decode(body, type=ExchangeInfo).symbols
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DecodeError("exchangeInfo", str(error)) from error
     instruments: dict[str, Instrument] = {}
     quarantined: list[str] = []

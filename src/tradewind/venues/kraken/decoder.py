@@ -62,7 +62,7 @@ class KrakenDecoder:
                 return self._tickers(self._ticker.decode(frame), received)
             self._control(header, frame)
             return []
-        except (msgspec.DecodeError, DecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError) as error:
             self.counters.error(channel, str(error))
             symbol = error.symbol if isinstance(error, DecodeError) else None
             raise DecodeError(channel, str(error), symbol or self._only_symbol()) from error

@@ -86,7 +86,7 @@ class KrakenV1Decoder:
             channel = self._text.decode(parts[-2]).partition("-")[0]
             symbol = canonical_symbol(self._text.decode(parts[-1]))
             return self._channel(channel, symbol, parts[1:-2], received)
-        except (msgspec.DecodeError, DecodeError, UnknownSymbol, IndexError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError, UnknownSymbol, IndexError) as error:
             self.counters.error(channel, str(error))
             raise DecodeError(channel, str(error), symbol) from error
 

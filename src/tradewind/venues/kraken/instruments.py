@@ -28,7 +28,7 @@ def parse_asset_pairs(body: bytes, as_of_ns: int) -> tuple[dict[str, Instrument]
     """
     try:
         answer = msgspec.json.decode(body, type=AssetPairs)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DecodeError("AssetPairs", str(error)) from error
     if answer.error:
         raise DecodeError("AssetPairs", "; ".join(answer.error)[:200])

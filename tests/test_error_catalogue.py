@@ -1,4 +1,4 @@
-"""The error catalogue against the sources (P20.3): a code that nothing raises or no test names is a promise, not a fact."""
+"""The error catalogue against the sources (P20.3): what nothing raises or no test names is only a promise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 RESERVED: dict[str, str] = {
     "CROSS_SHARD_CHAIN": "one shard has every market, account and pool that a step can name",
-    "PROBABILITY_SUM_INVALID": "the tolerance inside of the platform: quotes are normalised when they are taken",
+    "PROBABILITY_SUM_INVALID": "quotes are normalised when they are taken, so no sum is off inside",
 }
 """Numbers that this build never answers with, and why."""
 

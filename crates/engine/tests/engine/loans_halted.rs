@@ -30,8 +30,8 @@ fn p7_5_a_leveraged_position_can_be_closed_while_its_market_only_reduces() {
     }
 }
 
-/// Whether an unsound position is sold within two minutes of a pause of this level.
-fn is_sold_under(pause_level: u8) -> bool {
+/// A market with a position that its prices have left unsound.
+fn unsound() -> (World, u32) {
     let mut world = lending_world();
     let market = lent_market(&mut world, 2);
     world.accept(open(ALICE, long(market, LOTS, 500, 500)));
@@ -40,8 +40,11 @@ fn is_sold_under(pause_level: u8) -> bool {
     }
     world.accept(place(CAROL, on(market, 0, side::BUY, 405, 10 * LOTS)));
     world.accept(place(BOB, on(market, 0, side::SELL, 415, 10 * LOTS)));
-    let until_ns = world.now_ns + 24 * HOUR;
-    world.accept(pause(market, pause_level, until_ns));
+    (world, market)
+}
+
+/// Whether something is sold within two minutes.
+fn is_sold(world: &mut World) -> bool {
     let mut sold = false;
     for _ in 0..120 {
         world.advance(SECOND);
@@ -53,7 +56,21 @@ fn is_sold_under(pause_level: u8) -> bool {
 }
 
 #[test]
-fn p7_5_what_is_unsound_is_sold_while_its_market_only_reduces() {
-    assert!(is_sold_under(level::PARTIAL));
-    assert!(is_sold_under(level::FULL));
+fn p7_5_what_is_unsound_is_sold_under_every_pause_but_a_freeze() {
+    for pause_level in [level::PARTIAL, level::FULL] {
+        for whole_platform in [false, true] {
+            let (mut world, market) = unsound();
+            let scope = if whole_platform { ALL_MARKETS } else { market };
+            let until_ns = world.now_ns + 24 * HOUR;
+            world.accept(pause(scope, pause_level, until_ns));
+            assert!(is_sold(&mut world), "level {pause_level}, platform {whole_platform}");
+        }
+    }
+    for whole_platform in [false, true] {
+        let (mut world, market) = unsound();
+        let until_ns = world.now_ns + HOUR;
+        freeze(&mut world, if whole_platform { ALL_MARKETS } else { market }, until_ns);
+        assert!(!is_sold(&mut world), "platform {whole_platform}");
+        world.refuse(close(ALICE, market, 0, 405), Code::FROZEN);
+    }
 }

@@ -96,6 +96,7 @@ fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_coverage(module)?;
     module.add_function(wrap_pyfunction!(record520::market_record_encode, module)?)?;
     module.add_function(wrap_pyfunction!(record520::market_record_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(record520::number_record_decode, module)?)?;
     module.add_function(wrap_pyfunction!(record520::crc16, module)?)?;
     Ok(())
 }

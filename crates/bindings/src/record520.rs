@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tradewind_engine::record520::{self, ArchivedMarket, Link};
+use tradewind_engine::record_number::ArchivedNumber;
 
 use crate::errors;
 
@@ -87,6 +88,35 @@ pub fn market_record_decode<'py>(py: Python<'py>, records: &[u8]) -> PyResult<Bo
     fields.set_item("status", market.status)?;
     fields.set_item("pause_level", market.pause_level)?;
     fields.set_item("halt_reasons", market.halt_reasons)?;
+    Ok(fields)
+}
+
+/// The number of a market from its own record, held against the market's records.
+///
+/// Raises:
+///     TradewindError: what `market_record_decode` raises for either; `DERIVED_ID_MISMATCH`, `INVALID_AMM_KIND` or
+///     `PARAMETER_OUT_OF_BOUNDS` when the two contradict each other.
+#[pyfunction]
+pub fn number_record_decode<'py>(
+    py: Python<'py>,
+    number: &[u8],
+    records: &[u8],
+) -> PyResult<Bound<'py, PyDict>> {
+    let read = || {
+        let number = ArchivedNumber::decode(number)?;
+        number.check_of(&ArchivedMarket::decode(records)?)?;
+        Ok(number)
+    };
+    let number = read().map_err(|refusal| errors::from_reject(py, refusal))?;
+    let fields = PyDict::new(py);
+    fields.set_item("lower", number.lower)?;
+    fields.set_item("upper", number.upper)?;
+    fields.set_item("norm", number.norm)?;
+    fields.set_item("backing", number.backing)?;
+    fields.set_item("fees", number.fees)?;
+    fields.set_item("mean", number.mean)?;
+    fields.set_item("sigma", number.sigma)?;
+    fields.set_item("value", number.value)?;
     Ok(fields)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use tradewind_engine::ledger::line;
 use tradewind_engine::record520::{OutcomeMarketRecord, OutcomeOverflowRecord};
+use tradewind_engine::record_number::DistributionClaimRecord;
 use tradewind_engine::wire::command::{self, Command, Kind};
 use tradewind_engine::wire::error::{Code, CATALOGUE};
 use tradewind_engine::wire::event::{self, CommandResult, Event, EventKind, Posting};
@@ -27,6 +28,7 @@ pub fn field_tables() -> BTreeMap<&'static str, Vec<FieldRow>> {
         (Posting::NAME, rows(Posting::FIELDS)),
         (OutcomeMarketRecord::NAME, rows(OutcomeMarketRecord::FIELDS)),
         (OutcomeOverflowRecord::NAME, rows(OutcomeOverflowRecord::FIELDS)),
+        (DistributionClaimRecord::NAME, rows(DistributionClaimRecord::FIELDS)),
     ]);
     tables.extend(Kind::ALL.iter().map(|kind| (kind.payload_name(), rows(kind.payload_fields()))));
     tables.extend(EventKind::ALL.iter().map(|kind| (kind.body_name(), rows(kind.body_fields()))));
@@ -43,6 +45,7 @@ pub fn record_sizes() -> BTreeMap<&'static str, usize> {
         (Posting::NAME, Posting::SIZE),
         (OutcomeMarketRecord::NAME, OutcomeMarketRecord::SIZE),
         (OutcomeOverflowRecord::NAME, OutcomeOverflowRecord::SIZE),
+        (DistributionClaimRecord::NAME, DistributionClaimRecord::SIZE),
     ]);
     sizes.extend(Kind::ALL.iter().map(|kind| (kind.payload_name(), kind.payload_size())));
     sizes.extend(EventKind::ALL.iter().map(|kind| (kind.body_name(), kind.body_size())));

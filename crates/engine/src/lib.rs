@@ -39,6 +39,7 @@ mod output;
 pub mod perp;
 mod read_ahead;
 pub mod record520;
+pub mod record_number;
 pub mod replay;
 pub mod resolution;
 pub mod roles;

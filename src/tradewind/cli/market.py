@@ -250,7 +250,7 @@ def resume(
 def prune(
     name: Market, *, actor: Actor = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
 ) -> int:
-    """Archive a settled outcome market and release it (SYSTEM): 48 hours after its resolution was final.
+    """Archive a settled market of outcomes or of a number and release it (SYSTEM): 48 hours after FINAL.
 
     The records go to DATA/archive, are read back and compared; the log keeps their hash. They can be read
     with: tradewind record show FILE

@@ -12,9 +12,10 @@ from tradewind.cli.failure import CommandFailure
 from tradewind.cli.output import Json, print_json, print_rows
 
 record = App(name="record", help="The 520-byte records of outcome markets.")
-COLUMNS = ["market", "outcomes", "status", "winner", "prices", "liquidity", "settles"]
+COLUMNS = ["market", "outcomes", "status", "winner", "number", "prices", "liquidity", "settles"]
 WINNERS = {0xFE: "invalid", 0xFF: "unresolved"}
 SHOWN_PRICES = 8
+NUMBER_UNIT = 1_000_000
 
 
 @record.command
@@ -25,7 +26,8 @@ def show(
 ) -> int:
     """Every market of an archive file; a damaged record ends with exit 1 and its code.
 
-    Prices, volumes and liquidity are in micro-USDC, times in ns since the epoch.
+    Prices, volumes and liquidity are in micro-USDC, times in ns since the epoch. A market that asked for a number
+    shows what it was and its bounds; with --json in the question's unit times 10^6.
     """
     from tradewind.core.market_record import MAX_FILE_BYTES, read_records
 
@@ -58,7 +60,19 @@ def _row(market: dict[str, Any]) -> dict[str, Any]:
         "outcomes": len(market["prices"]),
         "status": market["status"],
         "winner": WINNERS.get(market["winner"], market["winner"]),
+        "number": _number(market.get("number")),
         "prices": " ".join(prices + more),
         "liquidity": market["liquidity"],
         "settles": market["settle_time_ns"],
     }
+
+
+def _number(number: dict[str, Any] | None) -> str:
+    """What a number was and the range that was asked about; nothing for a market of outcomes."""
+    if number is None:
+        return ""
+    value, lower, upper = (
+        "none" if scaled is None else f"{scaled / NUMBER_UNIT:.6f}"
+        for scaled in (number["value"], number["lower"], number["upper"])
+    )
+    return f"{value} in [{lower}, {upper}]"

@@ -1,4 +1,4 @@
-"""The 520-byte outcome-market record by its published layout (protocol P1.6).
+"""The 520-byte outcome-market record by its published layout (protocol P1.6), and the number behind it.
 
 Written from the field table alone, apart from the engine's own code: two readers that agree say more than
 one. Files of records are read with `read_records`.
@@ -10,16 +10,18 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tradewind.core.native import market_record_decode, market_record_encode
+from tradewind.core.native import market_record_decode, market_record_encode, number_record_decode
 from tradewind.core.records import field_tables, record_sizes
 
 RECORD_BYTES: Final = 520
-BASE, OVERFLOW = "OutcomeMarketRecord", "OutcomeOverflowRecord"
+NUMBER_BYTES: Final = 128
+BASE, OVERFLOW, NUMBER = "OutcomeMarketRecord", "OutcomeOverflowRecord", "DistributionClaimRecord"
 BASE_OUTCOMES: Final = 8
 OVERFLOW_OUTCOMES: Final = 28
 MAX_OUTCOMES: Final = 64
 MAX_LINKS: Final = 11
-BASE_TAG, OVERFLOW_TAG, VERSION = 0x08, 0x09, 1
+BASE_TAG, OVERFLOW_TAG, NUMBER_TAG, VERSION = 0x08, 0x09, 0x1B, 1
+NUMBER_MARK: Final = bytes([NUMBER_TAG])
 MAX_FILE_BYTES: Final = 65_536 * 3 * RECORD_BYTES
 """Most markets of a deployment, three records each."""
 
@@ -67,6 +69,24 @@ OVERFLOW_LAYOUT: Final[tuple[Field, ...]] = (
     ("reserved", 490, "28s"),
     ("crc16", 518, "H"),
 )
+NUMBER_LAYOUT: Final[tuple[Field, ...]] = (
+    ("tag", 0, "B"),
+    ("version", 1, "B"),
+    ("length", 2, "H"),
+    ("header_flags", 4, "I"),
+    ("market_id", 8, "32s"),
+    ("lower", 40, "q"),
+    ("upper", 48, "q"),
+    ("norm", 56, "q"),
+    ("backing", 64, "q"),
+    ("fees", 72, "q"),
+    ("mean", 80, "q"),
+    ("sigma", 88, "q"),
+    ("value", 96, "q"),
+    ("invalid", 104, "B"),
+    ("reserved", 105, "21s"),
+    ("crc16", 126, "H"),
+)
 
 
 def layout_size(layout: Sequence[Field]) -> int:
@@ -74,23 +94,24 @@ def layout_size(layout: Sequence[Field]) -> int:
     return sum(struct.calcsize("<" + form) for _, _, form in layout)
 
 
-def check_layout(name: str, layout: Sequence[Field]) -> None:
+def check_layout(name: str, layout: Sequence[Field], size: int = RECORD_BYTES) -> None:
     """
     Raises:
-        ImportError: the layout here is not the engine's, field by field, or not 520 bytes.
+        ImportError: the layout here is not the engine's, field by field, or not `size` bytes.
     """
     ours = [(field, offset, struct.calcsize("<" + form)) for field, offset, form in layout]
     ends = [offset + size for _, offset, size in ours]
     begins = [offset for _, offset, _ in ours]
     native = [(field, offset) for field, offset, _ in field_tables()[name]]
-    if begins != [0, *ends[:-1]] or ends[-1] != RECORD_BYTES or record_sizes()[name] != RECORD_BYTES:
-        raise ImportError(f"{name} is not {RECORD_BYTES} bytes without gaps")
+    if begins != [0, *ends[:-1]] or ends[-1] != size or record_sizes()[name] != size:
+        raise ImportError(f"{name} is not {size} bytes without gaps")
     if [(field, offset) for field, offset, _ in ours] != native:
         raise ImportError(f"the layout of {name} is not the engine's")
 
 
 check_layout(BASE, BASE_LAYOUT)
 check_layout(OVERFLOW, OVERFLOW_LAYOUT)
+check_layout(NUMBER, NUMBER_LAYOUT, NUMBER_BYTES)
 
 
 def crc16(data: bytes) -> int:
@@ -163,23 +184,48 @@ def encode_by_layout(
     return b"".join(records)
 
 
+def encode_number_by_layout(number: Mapping[str, Any]) -> bytes:
+    """The record of a number by the layout alone; `value` None is a question without an answer.
+
+    Raises:
+        struct.error: a value that does not fit. KeyError: a field is missing.
+    """
+    value = number["value"]
+    header = {"tag": NUMBER_TAG, "version": VERSION, "length": NUMBER_BYTES, "header_flags": 0}
+    rest = {"value": 0 if value is None else value, "invalid": int(value is None), "reserved": b""}
+    return pack(NUMBER_LAYOUT, {**number, **header, **rest})
+
+
 def _filled(values: list[int], places: int) -> list[int]:
     return values + [0] * (places - len(values))
 
 
 def read_records(data: bytes) -> Iterator[dict[str, Any]]:
-    """The markets of an archive file, one after the other.
+    """The markets of an archive file, one after the other; that of a number has its fields in `number`.
 
     Raises:
-        TradewindError: `INVALID_RECORD_LENGTH`, `CHECKSUM_MISMATCH` and so on.
+        TradewindError: `INVALID_RECORD_LENGTH`, `CHECKSUM_MISMATCH` and so on; what `number_record_decode`
+            raises for a number that is not its market's.
     """
     place = 0
     count_at = next(offset for name, offset, _ in BASE_LAYOUT if name == "overflow_count")
     while place < len(data):
         behind = data[place + count_at] if place + count_at < len(data) else 0
         size = RECORD_BYTES * (1 + behind)
-        yield market_record_decode(data[place : place + size])
+        records = data[place : place + size]
+        market = market_record_decode(records)
         place += size
+        if data[place : place + 1] == NUMBER_MARK:
+            market["number"] = number_record_decode(data[place : place + NUMBER_BYTES], records)
+            place += NUMBER_BYTES
+        yield market
 
 
-__all__ = ["encode_by_layout", "market_record_decode", "market_record_encode", "read_records"]
+__all__ = [
+    "encode_by_layout",
+    "encode_number_by_layout",
+    "market_record_decode",
+    "market_record_encode",
+    "number_record_decode",
+    "read_records",
+]

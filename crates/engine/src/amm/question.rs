@@ -55,6 +55,8 @@ pub struct Questions {
     pub pools: BTreeMap<u32, Question>,
     /// By market, account and sub-account, in the order of the trades.
     pub trades: BTreeMap<(u32, u32, u8), Vec<Trade>>,
+    /// Pools that have paid everything, for the archive of their market; at most one a market, until it is pruned.
+    pub ended: BTreeMap<u32, Question>,
 }
 
 impl Shape {
@@ -150,10 +152,61 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Shape, String> {
     Ok(shape)
 }
 
+fn write_pools(pools: &BTreeMap<u32, Question>, writer: &mut Writer) {
+    writer.len(pools.len());
+    for (&market, pool) in pools {
+        writer.u32(market);
+        for number in [pool.norm, pool.backing, pool.lower, pool.upper, pool.fees] {
+            writer.i64(number);
+        }
+        write_shape(writer, pool.shape);
+        writer.u32(pool.creator.0);
+        writer.raw(&[pool.creator.1, u8::from(pool.rest_paid)]);
+    }
+}
+
+fn read_pools(reader: &mut Reader<'_>) -> Result<BTreeMap<u32, Question>, String> {
+    let mut pools = BTreeMap::new();
+    for _ in 0..reader.len(66)? {
+        let market = reader.u32()?;
+        let mut numbers = [0; 5];
+        for number in &mut numbers {
+            *number = reader.i64()?;
+        }
+        let [norm, backing, lower, upper, fees] = numbers;
+        let shape = read_shape(reader)?;
+        let account = reader.u32()?;
+        let [sub, paid] = reader.array()?;
+        let creator = (account, sub);
+        let pool = Question { norm, backing, lower, upper, shape, creator, fees, rest_paid: paid == 1 };
+        let bounded = (lower..=upper).contains(&shape.mean);
+        if norm < 1 || backing < 1 || lower >= upper || !bounded || fees < 0 || paid > 1 {
+            return Err(format!("distribution market {market} is {pool:?}"));
+        }
+        if pools.last_key_value().is_some_and(|(&last, _)| last >= market) {
+            return Err(format!("distribution market {market} is out of order"));
+        }
+        pools.insert(market, pool);
+    }
+    Ok(pools)
+}
+
 impl Questions {
     /// Whether somebody has claims in a market that were not paid.
     pub fn has_claims(&self, market: u32) -> bool {
         self.trades.range((market, 0, 0)..).next().is_some_and(|(&(held_in, ..), _)| held_in == market)
+    }
+
+    /// The pool has paid everything. What it asked for stays until its market is archived.
+    pub fn end(&mut self, market: u32) {
+        if let Some(pool) = self.pools.remove(&market) {
+            self.ended.insert(market, pool);
+        }
+    }
+
+    /// What an archive says of a market's number, whether everything is paid or not.
+    pub fn of_archive(&self, market: u32) -> Option<&Question> {
+        self.pools.get(&market).or_else(|| self.ended.get(&market))
     }
 
     /// A bound of what a sub-account's claims in a market may pay, in micro-quote: its collateral and the peaks that it
@@ -168,16 +221,7 @@ impl Questions {
     }
 
     pub fn encode(&self, writer: &mut Writer) {
-        writer.len(self.pools.len());
-        for (&market, pool) in &self.pools {
-            writer.u32(market);
-            for number in [pool.norm, pool.backing, pool.lower, pool.upper, pool.fees] {
-                writer.i64(number);
-            }
-            write_shape(writer, pool.shape);
-            writer.u32(pool.creator.0);
-            writer.raw(&[pool.creator.1, u8::from(pool.rest_paid)]);
-        }
+        write_pools(&self.pools, writer);
         writer.len(self.trades.len());
         for (&(market, account, sub), trades) in &self.trades {
             writer.u32(market);
@@ -192,6 +236,7 @@ impl Questions {
                 writer.i64(trade.collateral);
             }
         }
+        write_pools(&self.ended, writer);
     }
 
     /// Reads what [`Questions::encode`] wrote.
@@ -199,27 +244,7 @@ impl Questions {
     /// # Errors
     /// A sentence that names the defect.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
-        let mut questions = Questions::default();
-        for _ in 0..reader.len(66)? {
-            let market = reader.u32()?;
-            let mut numbers = [0; 5];
-            for number in &mut numbers {
-                *number = reader.i64()?;
-            }
-            let [norm, backing, lower, upper, fees] = numbers;
-            let shape = read_shape(reader)?;
-            let account = reader.u32()?;
-            let [sub, paid] = reader.array()?;
-            let creator = (account, sub);
-            let pool = Question { norm, backing, lower, upper, shape, creator, fees, rest_paid: paid == 1 };
-            if norm < 1 || backing < 1 || lower >= upper || fees < 0 || paid > 1 {
-                return Err(format!("distribution market {market} is {pool:?}"));
-            }
-            if questions.pools.last_key_value().is_some_and(|(&last, _)| last >= market) {
-                return Err(format!("distribution market {market} is out of order"));
-            }
-            questions.pools.insert(market, pool);
-        }
+        let mut questions = Questions { pools: read_pools(reader)?, ..Questions::default() };
         for _ in 0..reader.len(10)? {
             let (market, account) = (reader.u32()?, reader.u32()?);
             let [sub, count] = reader.array()?;
@@ -235,6 +260,11 @@ impl Questions {
                 return Err(format!("claims of {place:?} are {trades:?}"));
             }
             questions.trades.insert(place, trades);
+        }
+        questions.ended = read_pools(reader)?;
+        let paid = |(market, pool): (&u32, &Question)| pool.rest_paid && !questions.pools.contains_key(market);
+        if !questions.ended.iter().all(paid) {
+            return Err("a distribution market is over and has not paid".into());
         }
         Ok(questions)
     }

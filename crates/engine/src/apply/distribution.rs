@@ -240,7 +240,7 @@ impl<B: Book> Engine<B> {
         let left = self.state.system.get(line::POOL_CASH, market + 1, quote);
         let swept = if is_last { left } else { 0 };
         if is_last {
-            self.state.questions.pools.remove(&market);
+            self.state.questions.end(market);
         }
         if swept > 0 {
             post_system(&mut self.state.system, postings, line::POOL_CASH, market + 1, quote, -swept);

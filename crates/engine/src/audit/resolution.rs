@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{ensure, fault, Check};
-use super::ledger::{BOND_ESCROW, FREE, INSURANCE, SET_ESCROW};
+use super::ledger::{BOND_ESCROW, FREE, INSURANCE, POOL_CASH, SET_ESCROW};
 use super::outcome::ClaimsMove;
 use super::records::check_movements;
 use super::Auditor;
@@ -566,11 +566,14 @@ impl Auditor {
             market.status,
             body.status
         );
-        let lines = [SET_ESCROW, BOND_ESCROW];
+        let lines = [SET_ESCROW, BOND_ESCROW, POOL_CASH];
         let money = lines.map(|line| self.ledger.line(event.market + 1, 0, market.quote, line));
         let claims: i64 = self.outcomes.supplies(event.market).iter().sum();
         ensure!(
-            claims == 0 && money == [0, 0] && body.archive_hash != [0; 32],
+            claims == 0
+                && money == [0; 3]
+                && !self.has_pool(event.market)
+                && body.archive_hash != [0; 32],
             "I22",
             "market {} is pruned with {claims} claims and {money:?}",
             event.market

@@ -43,7 +43,7 @@ field_types! {
     u8 => "|u1", u16 => "<u2", u32 => "<u4", u64 => "<u8", i64 => "<i8",
     [u8; 16] => "|V16", [u8; 32] => "|V32", [u8; 48] => "|V48", [u8; 56] => "|V56", [u8; 64] => "|V64", [u8; 72] => "|V72",
     [u8; 3] => "|V3", [u8; 24] => "|V24", [u8; 28] => "|V28", [u64; 8] => "|V64", [u64; 28] => "|V224", [u32; 5] => "|V20",
-    [crate::record520::Link; 11] => "|V176",
+    [u8; 21] => "|V21", [crate::record520::Link; 11] => "|V176",
 }
 
 /// Declares a record: struct, compile-time size assertion and field table in one place.

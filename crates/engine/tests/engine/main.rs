@@ -72,6 +72,7 @@ mod properties;
 mod pruning;
 mod questions;
 mod record520;
+mod record_number;
 mod rejects;
 mod resolution;
 mod resolution_audit;

@@ -13,13 +13,13 @@ use crate::outcome::{outcome_request, sets};
 use crate::resolution::{closed_market, decided, dispute, finalise, proposal, redeem, short_market};
 use crate::support::*;
 
-const RETENTION: i64 = 48 * HOUR;
+pub const RETENTION: i64 = 48 * HOUR;
 
-fn prune(market: u32, archive_hash: [u8; 32]) -> Command {
+pub fn prune(market: u32, archive_hash: [u8; 32]) -> Command {
     by(SYSTEM, Kind::PruneMarket).with(&PruneMarket { market, reserved: 0, archive_hash })
 }
 
-fn archive_of(world: &World, market: u32) -> (Vec<u8>, [u8; 32]) {
+pub fn archive_of(world: &World, market: u32) -> (Vec<u8>, [u8; 32]) {
     let bytes = world.engine.market_archive(market).expect("a settled market");
     let hash = *blake3::hash(&bytes).as_bytes();
     (bytes, hash)
@@ -60,7 +60,7 @@ fn p1_6_5_a_settled_market_leaves_its_id_and_the_hash_of_its_archive() {
 }
 
 /// The same state, restored; its auditor starts anew and every part is verified.
-fn restored(world: &mut World) {
+pub fn restored(world: &mut World) {
     let bytes = world.engine.snapshot();
     world.engine = Engine::<FastBook>::restore(&bytes).expect("a sound snapshot");
     assert_eq!(world.engine.snapshot(), bytes);
@@ -125,7 +125,7 @@ fn row_0107_every_other_status_and_kind_is_refused() {
     let settle_time_ns = world.now_ns + 3 * HOUR;
     let of_a_number = CreateMarket { market_kind: 3, settle_time_ns, ..outcome_request(700, 2) };
     let number = world.accept(by(OPERATOR, Kind::CreateMarket).with(&of_a_number)).value as u32;
-    world.refuse(prune(number, hash), Code::INVALID_MARKET_KIND);
+    world.refuse(prune(number, hash), Code::INVALID_TRANSITION);
     let market = short_market(&mut world, 2);
     world.refuse(prune(market, hash), Code::INVALID_TRANSITION);
     world.wait(2 * HOUR);

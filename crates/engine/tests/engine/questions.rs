@@ -18,11 +18,11 @@ use crate::resolution::{changed, escrow, finalise, insurance, proposal, redeem};
 use crate::support::*;
 
 const DOLLAR: i64 = 1_000_000;
-const UNIT: i64 = 1_000_000;
-const BACKING: i64 = 1_000 * DOLLAR;
+pub const UNIT: i64 = 1_000_000;
+pub const BACKING: i64 = 1_000 * DOLLAR;
 
 /// A market of a number between −10 and 10 that settles in two hours.
-fn number_market(world: &mut World) -> u32 {
+pub fn number_market(world: &mut World) -> u32 {
     let nonce = 700 + world.engine.sizes().1 as u64;
     let settle_time_ns = world.now_ns + 3 * HOUR;
     let request = CreateMarket { market_kind: 3, settle_time_ns, ..outcome_request(nonce, 2) };
@@ -47,13 +47,13 @@ fn create(request: CreatePool) -> Command {
     by(OPERATOR, Kind::CreatePool).with(&request)
 }
 
-fn with_question(world: &mut World) -> u32 {
+pub fn with_question(world: &mut World) -> u32 {
     let market = number_market(world);
     world.accept(create(pool_request(market)));
     market
 }
 
-fn towards(owner: Key, market: u32, mean: i64, sigma: i64) -> Command {
+pub fn towards(owner: Key, market: u32, mean: i64, sigma: i64) -> Command {
     by(owner, Kind::TradeDistribution).with(&TradeDistribution {
         market,
         mean,
@@ -64,7 +64,7 @@ fn towards(owner: Key, market: u32, mean: i64, sigma: i64) -> Command {
 }
 
 /// Closes the market and makes its number final: `high` ppm of the way up, or INVALID.
-fn settle(world: &mut World, market: u32, high: Option<u32>) {
+pub fn settle(world: &mut World, market: u32, high: Option<u32>) {
     world.wait(3 * HOUR);
     let named = proposal(CAROL, market, choice::INVALID);
     let said = match high {
@@ -86,7 +86,7 @@ fn cash(world: &World, market: u32) -> i64 {
     escrow(world, line::POOL_CASH, market)
 }
 
-fn body<T: Record>(world: &World, kind: EventKind) -> T {
+pub fn body<T: Record>(world: &World, kind: EventKind) -> T {
     let found = world.events().into_iter().find(|event| event.0 == kind);
     found.unwrap_or_else(|| panic!("no {}", kind.name())).1.body_as()
 }

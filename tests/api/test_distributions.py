@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 
 from tradewind.api.question_desk import payout_at
+from tradewind.cli.program import run
+from tradewind.core import commands as build
+from tradewind.core.hashing import blake3
+from tradewind.core.market_record import RECORD_BYTES, encode_number_by_layout, read_records
+from tradewind.node.archive import archive_path
 from tradewind.node.projections.exchange import ExchangeViews
 from tradewind.node.projections.questions import Question
 
@@ -74,6 +79,50 @@ async def test_a_number_is_traded_settled_and_paid_to_the_last_unit(world: PoolW
     assert paid["alice"] > Decimal(effect["collateral"])
     shown = await world.shown(f"/distributions/{name}")
     assert (shown["value"], shown["cash"], shown["claims"]) == ("1.25", "0", [])
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def test_a_number_that_is_paid_is_archived_with_what_it_was_and_pruned(
+    world: PoolWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = await market(world)
+    await world.api.done("/distributions", {"market": name, **POOL})
+    await moved(world, name, mean="1")
+    await world.pass_hours(3.1)
+    proposal = {"account": "carol", "payout": "value=1.25", "evidence": ["the published number"]}
+    await world.api.done(f"/markets/{name}/resolution/propose", proposal)
+    await world.pass_hours(2.1)
+    await world.api.done(f"/markets/{name}/resolution/finalise", {})
+    prune = f"/markets/{name}/prune"
+    await world.api.done(f"/markets/{name}/redeem", {"account": "alice"})
+    await world.refused(prune, {}, "TOO_EARLY")
+    for _ in range(49):
+        world.clock.pass_s(HOUR_NS // 10**9 - 10)
+        await world.api.node.submit(build.tick(principal=world.api.node.system_principal))
+    # The creator has still the backing.
+    await world.refused(prune, {}, "MARKET_HAS_OPEN_INTEREST")
+    await world.api.done(f"/markets/{name}/redeem", {"account": "operator"})
+    done = await world.api.done(prune, {})
+    market_id = world.api.views.markets.by_handle[int(name.split("-")[1])].market_id
+    archive = archive_path(tmp_path, market_id)
+    data = content(archive)
+    assert done["effect"] == {"archive": str(archive), "hash": blake3(data).hex()}
+    (record,) = read_records(data)
+    number = record["number"]
+    assert (record["amm_kind"], record["prices"]) == (4, [562_500, 437_500])
+    assert (number["lower"], number["upper"], number["value"]) == (-10_000_000, 10_000_000, 1_250_000)
+    assert (number["mean"], number["sigma"], number["backing"]) == (1_000_000, 1_000_000, 1_000_000_000)
+    assert data[RECORD_BYTES:] == encode_number_by_layout({**number, "market_id": market_id})
+    assert run(["record", "show", str(archive)]) == 0
+    assert "1.250000 in" in " ".join(capsys.readouterr().out.split())
+    await world.refused(prune, {}, "INVALID_TRANSITION")
+    # Its history stays, and the log alone tells it again.
+    views = ExchangeViews()
+    await world.api.node.attach(views.apply, name="again")
+    assert views.questions.by_market == world.api.views.questions.by_market
 
 
 async def test_bad_requests_change_nothing(world: PoolWorld) -> None:

@@ -14,10 +14,12 @@ from tradewind.core import market_record
 from tradewind.core.errors import TradewindError
 from tradewind.core.market_record import (
     BASE_LAYOUT,
+    NUMBER_LAYOUT,
     OVERFLOW_LAYOUT,
     RECORD_BYTES,
     check_layout,
     encode_by_layout,
+    encode_number_by_layout,
     layout_size,
     market_record_decode,
     market_record_encode,
@@ -60,6 +62,49 @@ def test_the_layout_and_the_engine_write_the_same_bytes_and_read_them_back(marke
     records = encode_by_layout(market)
     assert records == market_record_encode(market)
     assert market_record_decode(records) == market
+
+
+@st.composite
+def numbers(draw: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A number and the market that paid at it."""
+    lower, upper = sorted(draw(st.lists(st.integers(-(2**52), 2**52), min_size=2, max_size=2, unique=True)))
+    high = draw(st.integers(0, 1_000_000))
+    number = {
+        "market_id": draw(ID),
+        "lower": lower,
+        "upper": upper,
+        **{name: draw(st.integers(1, 2**63 - 1)) for name in ("norm", "backing", "sigma")},
+        "fees": draw(st.integers(0, 2**63 - 1)),
+        "mean": draw(st.integers(lower, upper)),
+        "value": draw(st.sampled_from([None, lower + (upper - lower) * high // 1_000_000])),
+    }
+    sides = {"prices": [high, 1_000_000 - high], "amm_kind": 4, "market_id": number["market_id"]}
+    return number, {**example(2), **sides}
+
+
+@settings(max_examples=150, deadline=None)
+@given(both=numbers())
+def test_a_number_is_read_back_behind_its_market_and_behind_no_other(
+    both: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    number, market = both
+    record = encode_number_by_layout(number)
+    assert len(record) == layout_size(NUMBER_LAYOUT) == market_record.NUMBER_BYTES
+    shown = {name: value for name, value in number.items() if name != "market_id"}
+    plain = example(3)
+    file = market_record_encode(plain) + market_record_encode(market) + record + market_record_encode(plain)
+    assert list(read_records(file)) == [plain, {**market, "number": shown}, plain]
+    other = bytes([market["market_id"][0] ^ 1, *market["market_id"][1:]])
+    wrong = {
+        "DERIVED_ID_MISMATCH": market_record_encode({**market, "market_id": other}) + record,
+        "INVALID_AMM_KIND": market_record_encode({**market, "amm_kind": 0}) + record,
+        "INVALID_RECORD_LENGTH": market_record_encode(market) + record[:-1],
+        "CHECKSUM_MISMATCH": market_record_encode(market) + record[:-1] + bytes([record[-1] ^ 1]),
+    }
+    for code, data in wrong.items():
+        with pytest.raises(TradewindError) as refused:
+            list(read_records(data))
+        assert refused.value.name == code
 
 
 @settings(max_examples=100, deadline=None)

@@ -26,7 +26,7 @@ def show(
 ) -> int:
     """Every market of an archive file; a damaged record ends with exit 1 and its code.
 
-    Prices, volumes and liquidity are in micro-USDC, times in ns since the epoch. A market that asked for a number
+    Prices, volumes and liquidity are in micro-USDC, times in ns since the epoch. A market of a number
     shows what it was and its bounds; with --json in the question's unit times 10^6.
     """
     from tradewind.core.market_record import MAX_FILE_BYTES, read_records

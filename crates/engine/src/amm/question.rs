@@ -262,7 +262,8 @@ impl Questions {
             questions.trades.insert(place, trades);
         }
         questions.ended = read_pools(reader)?;
-        let paid = |(market, pool): (&u32, &Question)| pool.rest_paid && !questions.pools.contains_key(market);
+        let paid =
+            |(market, pool): (&u32, &Question)| pool.rest_paid && !questions.pools.contains_key(market);
         if !questions.ended.iter().all(paid) {
             return Err("a distribution market is over and has not paid".into());
         }

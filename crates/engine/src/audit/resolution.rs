@@ -570,10 +570,7 @@ impl Auditor {
         let money = lines.map(|line| self.ledger.line(event.market + 1, 0, market.quote, line));
         let claims: i64 = self.outcomes.supplies(event.market).iter().sum();
         ensure!(
-            claims == 0
-                && money == [0; 3]
-                && !self.has_pool(event.market)
-                && body.archive_hash != [0; 32],
+            claims == 0 && money == [0; 3] && !self.has_pool(event.market) && body.archive_hash != [0; 32],
             "I22",
             "market {} is pruned with {claims} claims and {money:?}",
             event.market

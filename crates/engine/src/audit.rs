@@ -35,6 +35,7 @@ mod resolution;
 mod sets;
 mod slashes;
 mod specials;
+mod stakes;
 mod stress;
 mod takeover;
 mod token;
@@ -140,6 +141,7 @@ pub struct Auditor {
     halts: halts::Halts,
     outcomes: outcome::Outcomes,
     sets: sets::Sets,
+    stakes: stakes::Stakes,
     resolutions: resolution::Resolutions,
     listings: listing::Listings,
     early: early::Early,
@@ -185,6 +187,7 @@ impl Auditor {
             halts: halts::Halts::default(),
             outcomes: outcome::Outcomes::default(),
             sets: sets::Sets::default(),
+            stakes: stakes::Stakes::default(),
             resolutions: resolution::Resolutions::default(),
             listings: listing::Listings::default(),
             early: early::Early::default(),

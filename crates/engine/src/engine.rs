@@ -207,6 +207,9 @@ impl<B: Book> Engine<B> {
             _ => self.dispatch(command, kind, context, output)?,
         };
         self.after_money(command, output);
+        if !self.state.claims.left.is_empty() {
+            self.note_exits(command.time_ns);
+        }
         if self.state.triggers.has_work() && self.pending.is_none() {
             self.suspend(command, command.seq, Work::Triggers, output);
         }

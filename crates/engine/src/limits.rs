@@ -285,6 +285,9 @@ pub const PACKED_PAYOUTS: usize = 6;
 pub const ARBITER_QUORUM: usize = 3;
 pub const ARBITER_VOTES: usize = 5;
 pub const ARBITER_WINDOW_NS: i64 = 48 * HOUR_NS;
+/// Who held a market within this time has no vote in it (P15.3); how many have left which market that are remembered.
+pub const ARBITER_BAR_NS: i64 = 7 * DAY_NS;
+pub const MAX_EXITS: usize = 1_000_000;
 /// Seconds within which a jump of a price triggers early (P15.5), and books whose moves are watched at once.
 pub const EARLY_WINDOW_S: i64 = 60;
 pub const MAX_EARLY_WINDOWS: usize = 4_096;

@@ -407,6 +407,11 @@ impl<B: Book> State<B> {
                 return Err(format!("the listing of market {handle} names an unknown market or account"));
             }
         }
+        for (market, account, _) in self.resolutions.exits.iter() {
+            if market as usize >= self.markets.list.len() || account as usize >= self.accounts.list.len() {
+                return Err(format!("an exit of account {account} from market {market}, one is unknown"));
+            }
+        }
         for market in self.resolutions.early.triggered() {
             let paused = self.markets.list.get(market as usize).is_some_and(|market| market.pause.is_some());
             if !paused {

@@ -20,6 +20,7 @@ mod detection;
 mod distribution;
 mod early;
 mod elastic;
+mod exits;
 mod feasible;
 mod feeds;
 mod flow;

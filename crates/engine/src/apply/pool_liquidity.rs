@@ -220,6 +220,7 @@ impl<B: Book> Engine<B> {
         provider.owed.claims = [0; SIDES];
         if provider.shares == 0 {
             self.state.pools.providers.remove(&place);
+            self.state.claims.left.push((market, account));
         } else {
             self.state.pools.providers.insert(place, provider);
         }

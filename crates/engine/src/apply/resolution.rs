@@ -139,7 +139,7 @@ impl<B: Book> Engine<B> {
     ///
     /// # Errors
     /// `MARKET_NOT_FOUND`, `INVALID_MARKET_KIND`, `INVALID_PAYOUT_VECTOR`, those of [`Resolution::check_vote`], and
-    /// `CONFLICT_OF_INTEREST` for an arbiter who holds claims of the market.
+    /// `CONFLICT_OF_INTEREST` for an arbiter with a stake in the market within the last seven days.
     pub(crate) fn vote_resolution(&mut self, command: &Command, output: &mut Output) -> Result<u64, Reject> {
         let request: VoteResolution = command.payload_as();
         let market = self.market_of_outcomes(request.market)?;
@@ -153,10 +153,7 @@ impl<B: Book> Engine<B> {
         let account = self.state.accounts.find(&account_id(&command.principal));
         resolution.check_vote(request.round, &command.principal, account, command.time_ns)?;
         if let Some(account) = account {
-            let held = self.exposure(account, request.market, outcomes).1;
-            if held > 0 {
-                return reject(Code::CONFLICT_OF_INTEREST, 0, held);
-            }
+            self.check_arbiter(account, (request.market, outcomes), command.time_ns)?;
         }
         let payout = read_payout(request.choice, request.entries, &request.packed, outcomes)?;
         self.show_payout(command, request.market, &payout, output);
@@ -283,7 +280,7 @@ impl<B: Book> Engine<B> {
 
     /// What an account's claims pay at most beyond what they pay at least, over all its sub-accounts, and the largest
     /// holding of one outcome; micro-quote.
-    fn exposure(&self, account: u32, market: u32, outcomes: u8) -> (i64, i64) {
+    pub(super) fn exposure(&self, account: u32, market: u32, outcomes: u8) -> (i64, i64) {
         let claims = &self.state.claims;
         let entry = &self.state.accounts.list[account as usize];
         let held = (0..outcomes).map(|outcome| {

@@ -372,6 +372,9 @@ impl Auditor {
             return Err(fault("I05", format_args!("claims move without a cause: {shown:?}")));
         };
         self.outcomes.expected.swap_remove(at);
+        let before = body.free - body.delta_free != 0 || body.held - body.delta_held != 0;
+        let after = body.free != 0 || body.held != 0;
+        self.stakes.change(event.market, event.account, (before, after), event.time_ns);
         self.outcomes.shift(event, &body)
     }
 

@@ -154,6 +154,7 @@ impl Auditor {
         let provider =
             Provider { shares: body.shares, unlock_ns: event.time_ns + LOCK_NS, ..Provider::default() };
         self.pools.providers.insert(place, provider);
+        self.stakes.change(event.market, event.account, (false, true), event.time_ns);
         self.check_pool_money(event, postings, -body.funding, (body.funding, body.minted), (0, 0))?;
         for outcome in 0..market.outcome_count {
             self.expect_claims(event.market, (POOL_ACCOUNT, 0), outcome, body.minted);
@@ -265,6 +266,8 @@ impl Auditor {
         provider.shares += body.shares;
         provider.unlock_ns = event.time_ns + LOCK_NS;
         let held = *provider;
+        let before = held.shares != body.shares;
+        self.stakes.change(event.market, event.account, (before, true), event.time_ns);
         let new = Pool { liquidity, base, shares: pool.shares + body.shares, ..pool };
         self.set_pool(event.market, &body, new, &held)?;
         self.check_pool_money(event, postings, -body.money, (body.money, body.minted), (0, 0))?;
@@ -314,6 +317,7 @@ impl Auditor {
         self.pools.providers.insert(place, held);
         if held.shares == 0 {
             self.pools.providers.remove(&place);
+            self.stakes.change(event.market, event.account, (true, false), event.time_ns);
         }
         let mut new = Pool { shares: pool.shares - body.shares, ..pool };
         new.liquidity -= part_of(pool.liquidity, body.shares, pool.shares, true);

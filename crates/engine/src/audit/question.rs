@@ -58,6 +58,12 @@ impl Questions {
         self.pools.contains_key(&market)
     }
 
+    /// Whether an account has claims in a market, or what is left of its backing.
+    pub fn has_part(&self, market: u32, account: u32) -> bool {
+        let trades = self.trades.range((market, account, 0)..=(market, account, u8::MAX)).next().is_some();
+        trades || self.pools.get(&market).is_some_and(|pool| pool.creator.0 == account && !pool.rest_paid)
+    }
+
     /// Takes the distribution markets of a restored state over.
     pub fn load(&mut self, questions: &crate::amm::question::Questions) {
         let claim = |shape: crate::amm::question::Shape| (shape.mean, shape.sigma);

@@ -408,6 +408,7 @@ impl Auditor {
         if body.owner_key == super::fees::burner_key() {
             self.tiers.burn.account = Some(event.account);
         }
+        self.stakes.open_account(&body.account_id, event.account);
         self.records.accounts.push(Account { subs: 1, isolated: 0, addresses: 0 });
         Ok(())
     }

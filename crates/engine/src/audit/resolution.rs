@@ -304,6 +304,7 @@ impl Auditor {
         let outcomes = self.market(event.market)?.outcome_count;
         let vector = self.resolutions.vector(body.choice, outcomes)?;
         let (principal, time_ns) = (self.principal, self.time_ns);
+        self.check_vote_stake(event, &body.arbiter)?;
         let entry = self.resolution_of(event.market)?;
         let fresh = entry.votes.iter().all(|vote| vote.0 != body.arbiter);
         ensure!(

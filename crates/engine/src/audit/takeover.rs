@@ -97,6 +97,7 @@ impl Auditor {
         for claim in state.claims.ascending() {
             let (owner, part) = ((claim.market, claim.account), (claim.sub, claim.outcome));
             self.outcomes.load(owner, part, claim.free, claim.held);
+            self.stakes.change(claim.market, claim.account, (false, true), 0);
         }
         self.venues.load(&state.venues);
         for (&market, pool) in &state.pools.pools {
@@ -104,6 +105,7 @@ impl Auditor {
         }
         for (&place, provider) in &state.pools.providers {
             self.pools.load_provider(place, provider);
+            self.stakes.change(place.0, place.1, (false, true), 0);
         }
         self.questions.load(&state.questions);
         self.take_over_values(engine)?;
@@ -161,6 +163,9 @@ impl Auditor {
             };
             self.resolutions.load(market, restored);
         }
+        for (market, account, left_ns) in engine.state.resolutions.exits.iter() {
+            self.stakes.leave(market, account, left_ns);
+        }
         self.early.triggered = engine.state.resolutions.early.triggered().collect();
         self.early.since_ns = engine.time_ns();
         let verses = &engine.state.verses;
@@ -216,6 +221,7 @@ impl Auditor {
     fn take_over_accounts<B: Book>(&mut self, engine: &Engine<B>) {
         for (handle, account) in engine.state.accounts.list.iter().enumerate() {
             self.records.account_ids.insert(id32(&account.id));
+            self.stakes.open_account(&account.id, handle as u32);
             if account.owner_key == super::liquidation::fund_key() {
                 self.liquidations.fund = Some(handle as u32);
             }

@@ -54,6 +54,8 @@ pub struct Claims {
     supply: Vec<i64>,
     /// What the market's pool holds free, at the same places.
     of_pool: Vec<i64>,
+    /// Market and account of users' holdings that became zero in this command; empty between commands.
+    pub left: Vec<(u32, u32)>,
 }
 
 impl Claims {
@@ -159,6 +161,9 @@ impl Claims {
         if holding.free | holding.held == 0 {
             self.index.remove(hash, row);
             self.free_rows.push(row);
+            if account != POOL {
+                self.left.push((market, account));
+            }
         }
         holding
     }

@@ -7,6 +7,7 @@
 
 pub mod bonds;
 pub mod early;
+pub mod exits;
 pub mod listing;
 pub mod payout;
 mod snapshot;
@@ -367,6 +368,8 @@ pub struct Resolutions {
     pub listings: Listings,
     /// Jumps of prices.
     pub early: early::Early,
+    /// Who has left which market lately.
+    pub exits: exits::Exits,
     /// Of markets that are pruned: encoded with their tombstones.
     pub archives: Archives,
 }

@@ -15,6 +15,7 @@ impl Resolutions {
         }
         self.listings.encode(writer);
         self.early.encode(writer);
+        self.exits.encode(writer);
     }
 
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, String> {
@@ -27,6 +28,7 @@ impl Resolutions {
         }
         resolutions.listings = Listings::decode(reader)?;
         resolutions.early = super::early::Early::decode(reader)?;
+        resolutions.exits = super::exits::Exits::decode(reader)?;
         Ok(resolutions)
     }
 }

@@ -2,6 +2,7 @@
 
 mod amm;
 mod amm_properties;
+mod arbiter_bar;
 mod arena;
 mod auction;
 mod audit;

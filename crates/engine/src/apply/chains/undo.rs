@@ -53,6 +53,8 @@ pub(super) struct Savepoint {
     owner: (u32, u8),
     /// Numbers of events and postings.
     marks: (usize, usize),
+    /// Number of holdings that had become zero.
+    left: usize,
     pools: Vec<PoolPart>,
     vault: VaultPart,
     token: TokenPart,
@@ -82,6 +84,7 @@ impl<B: Book> Engine<B> {
         Savepoint {
             owner,
             marks: (output.events.len(), output.postings.len()),
+            left: self.state.claims.left.len(),
             pools: pools.collect(),
             vault: VaultPart {
                 supply: vault.supply,
@@ -107,7 +110,7 @@ impl<B: Book> Engine<B> {
 
     /// Puts everything back and forgets what was told since.
     pub(super) fn roll_back(&mut self, savepoint: Savepoint, output: &mut Output) {
-        let Savepoint { owner, marks, pools, vault, token, volume } = savepoint;
+        let Savepoint { owner, marks, left, pools, vault, token, volume } = savepoint;
         self.state.fees.volumes.put_back(&volume);
         for event in output.events[marks.0..].iter().rev() {
             if event.kind == EventKind::ClaimsMoved as u16 {
@@ -116,6 +119,7 @@ impl<B: Book> Engine<B> {
                 self.state.claims.shift((event.account, event.sub), event.market, body.outcome, back);
             }
         }
+        self.state.claims.left.truncate(left);
         for posting in output.postings[marks.1..].iter().rev() {
             crate::ledger::take_back(&mut self.state.accounts, &mut self.state.system, posting);
         }

@@ -11,6 +11,7 @@ use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{Engine, FastBook};
 
 use crate::audit::Recording;
+use crate::chains::{chain, chain_world, into_vault, mint};
 use crate::credits::{closing, deposit_credit, lock, three, LOTS};
 use crate::outcome::{outcome_request, sets};
 use crate::outcome_books::on;
@@ -227,4 +228,14 @@ fn i22_the_auditor_sees_a_vote_of_an_arbiter_with_a_stake() {
             });
         }
     }
+}
+
+#[test]
+fn p15_9_1_a_chain_that_is_refused_has_not_left_the_market() {
+    let (mut world, market) = chain_world();
+    world.accept(open_account(ARBITER));
+    world.deposit(ARBITER, USDC, 1_000 * USD);
+    world.refuse(chain(ARBITER, &[mint(market, 10), into_vault(2_000 * USD)]), Code::CHAIN_STEP_FAILED);
+    disputed(&mut world, market);
+    world.accept(vote(ARBITER, market, 0, 1));
 }

@@ -16,6 +16,7 @@ mod fault;
 mod feeds;
 mod fees;
 mod funding;
+mod groups;
 mod halts;
 mod index;
 mod ledger;

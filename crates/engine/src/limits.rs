@@ -379,6 +379,8 @@ pub const LOANS_SETTLED_PER_LOOK: usize = 2;
 pub const LOANS_PAID_PER_LOOK: usize = 1;
 pub const LOANS_VALUED_PER_LOOK: usize = 16;
 pub const LOANS_SEEN_PER_LEG: usize = 64;
+/// Of which this many may wait, for a buyer or because their group is sound (P4.6.6).
+pub const LOANS_PASSED_PER_LEG: usize = 1_024;
 pub const LOANS_CHARGED_PER_ITEM: usize = 4;
 /// Instructions of these, at most.
 pub const LOAN_LOOK_EFFORT: u32 = 1_000;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{ensure, fault, Check};
+use super::groups::Share;
 use super::ledger::{FREE, INSURANCE, LIQUIDATION_FEES, VAULT_CASH};
 use super::outcome::OUTCOME;
 use super::records::check_movements;
@@ -18,12 +19,13 @@ use crate::wire::event::{
 pub(super) const LOAN: u8 = 4;
 pub(super) const VAULT_LOANS: u8 = 0x84;
 pub const FIRST_PLEDGE: u8 = 128;
-const PPM: i128 = 1_000_000;
+pub(super) const PPM: i128 = 1_000_000;
 const INDEX_ONE: i128 = 1_000_000_000_000_000_000;
 const SECOND_NS: i64 = 1_000_000_000;
 const HOUR_NS: i64 = 3_600 * SECOND_NS;
 const DAY_S: i128 = 86_400;
 const REPAID: u8 = 2;
+pub(super) const CREDITED: u8 = 4;
 /// What insurance pays of one loss, in micro-units.
 const INSURANCE_LIMIT: i64 = 1_000_000_000_000;
 
@@ -48,7 +50,7 @@ pub(super) struct Loan {
 
 impl Loan {
     /// Whether its claims are paid when an outcome wins.
-    const fn pays(&self, winner: u8) -> bool {
+    pub(super) const fn pays(&self, winner: u8) -> bool {
         (winner == self.outcome) != self.short
     }
 }
@@ -56,10 +58,10 @@ impl Loan {
 /// All of them.
 #[derive(Clone, Debug)]
 pub struct Loans {
-    list: BTreeMap<(u32, u8), Loan>,
+    pub(super) list: BTreeMap<(u32, u8), Loan>,
     index_e18: i128,
     /// J_min in ppm.
-    jump_ppm: i64,
+    pub(super) jump_ppm: i64,
     /// The pledge whose sale was told, and its order once it is given: a liquidation goes on where others wait (P7.5).
     sold: Option<(u32, u8)>,
     sold_order: u64,
@@ -95,7 +97,7 @@ impl Loans {
     }
 
     /// `ceil(v · max(1/l(τ), J) · part)`, `part` in halves of a millionth.
-    fn margin(&self, value: i64, leverage_e2: u32, w: i128, part: i128) -> i128 {
+    pub(super) fn margin(&self, value: i64, leverage_e2: u32, w: i128, part: i128) -> i128 {
         let (value, least) = (i128::from(value), i128::from(self.jump_ppm));
         let leverage = 100 * PPM + (i128::from(leverage_e2.max(100)) - 100) * w;
         let jump = least * PPM + (PPM - least) * (PPM - w);
@@ -104,7 +106,7 @@ impl Loans {
     }
 }
 
-fn ceil(value: i128, by: i128) -> i128 {
+pub(super) fn ceil(value: i128, by: i128) -> i128 {
     value.div_euclid(by) + i128::from(value.rem_euclid(by) > 0)
 }
 
@@ -114,14 +116,14 @@ fn hundredth(claim: i64) -> i64 {
 }
 
 /// w of P4.6.2, as a numerator over a day in nanoseconds.
-fn ramp(now_ns: i64, settle_ns: i64) -> i128 {
+pub(super) fn ramp(now_ns: i64, settle_ns: i64) -> i128 {
     let day = DAY_S * i128::from(SECOND_NS);
     let left = i128::from(settle_ns) - i128::from(HOUR_NS) - i128::from(now_ns);
     // To a millionth, rounded down.
     (left * PPM).div_euclid(day).clamp(0, PPM)
 }
 
-const fn tier_e2(outcomes: u8) -> u32 {
+pub(super) const fn tier_e2(outcomes: u8) -> u32 {
     match outcomes {
         2 => 7_000,
         3..=4 => 2_500,
@@ -136,6 +138,9 @@ impl Auditor {
         match kind {
             EventKind::InterestIndexMoved => return self.interest_index_moved(event, postings),
             EventKind::LoanOpened => self.loan_opened(event, postings)?,
+            EventKind::LoanMoved if event.body_as::<LoanMovedBody>().cause == CREDITED => {
+                self.loan_credited(event, postings)?;
+            }
             EventKind::LoanMoved => self.loan_moved(event, postings)?,
             EventKind::LoanCharged => self.loan_charged(event, postings)?,
             EventKind::LoanLiquidated => self.loan_liquidated(event, postings)?,
@@ -273,8 +278,8 @@ impl Auditor {
         let loan = self.loan_at(event)?;
         let held = self.pledged(event, &loan)? / market.lot_size;
         let marked = market.value(body.mark, held + body.lots)?;
-        let needed = self.loans.margin(marked, cap_e2, w, 2 * PPM);
-        let equity = i128::from(marked) - i128::from(body.debt);
+        let own = Share { loan: Loan { debt: body.debt, ..loan }, lots: held + body.lots, value: marked };
+        let (equity, needed) = self.group_margin(event, own, (cap_e2, w, 2 * PPM))?;
         self.check_mark(event, (body.outcome, loan.short), body.mark, true)?;
         ensure!(
             w > 0 && body.mark > 0 && equity >= needed && i128::from(body.initial_margin) >= needed,
@@ -311,6 +316,7 @@ impl Auditor {
         let closed = debt == 0 && held == 0;
         ensure!(
             (body.debt, body.shares, body.closed) == (debt, held, u8::from(closed && !from_owner))
+                && body.payer == 0
                 && body.paid_in == paid_in
                 && body.repaid >= 0
                 && (body.returned == 0 || body.returned > 0 && debt == 0)
@@ -318,6 +324,7 @@ impl Auditor {
             "I24",
             "pledge {pledge} of account {account} pays {body:?} with {debt} owed and {left} kept"
         );
+        self.check_returned(event, &loan, &body)?;
         self.check_bridged(event, &loan, debt)?;
         let loan = Loan { bridge: None, ..loan };
         match body.closed {
@@ -392,18 +399,20 @@ impl Auditor {
         let lots = self.pledged(event, &loan)? / market.lot_size;
         let w = ramp(self.time_ns, market.settle_time_ns);
         let value = market.value(body.mark, lots)?;
-        let needed = self.loans.margin(value, tier_e2(market.outcome_count), w, 2 * PPM - w);
-        let equity = i128::from(value) - i128::from(loan.debt)
-            + i128::from(self.ledger.line(event.account, event.sub, market.quote, FREE));
+        let terms = (tier_e2(market.outcome_count), w, 2 * PPM - w);
+        let needed = self.loans.margin(value, terms.0, terms.1, terms.2);
+        // A position is sold for its group, which may lack what the position itself has.
+        let own = Share { loan, lots, value };
+        let (equity, lacking) = self.group_margin(event, own, terms)?;
         self.check_mark(event, (loan.outcome, loan.short), body.mark, false)?;
         self.loans.sold = Some((event.account, event.sub));
         ensure!(
             (body.lots_held, body.value, body.debt) == (lots, value, loan.debt)
                 && (i128::from(body.ramp_ppm), i128::from(body.maintenance)) == (w, needed)
                 && loan.debt > 0
-                && equity < needed,
+                && equity < lacking,
             "I10",
-            "pledge {} of account {} is sold with {equity} for a margin of {needed}",
+            "pledge {} of account {} is sold with {equity} for a margin of {lacking}",
             event.sub,
             event.account
         );

@@ -33,6 +33,13 @@ pub struct Marks {
     markets: BTreeMap<u32, Told>,
 }
 
+impl Marks {
+    /// The mark of an outcome, or of the first of two, as it was told.
+    pub(super) fn of(&self, market: u32, outcome: u8) -> Option<i64> {
+        self.markets.get(&market)?.marks.get(&outcome).map(|mark| mark.0)
+    }
+}
+
 impl Auditor {
     pub(super) fn check_marks(&mut self, kind: EventKind, event: &Event) -> Check {
         match kind {

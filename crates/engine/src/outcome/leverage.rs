@@ -72,6 +72,11 @@ impl Ramp {
         by_leverage.max(div_ceil(value * self.jump_e12(), ONE * ONE))
     }
 
+    /// `ceil(v · J / 2)`: what a position needs at least within a group (P4.6.6).
+    pub fn half_jump_margin(self, value: i64) -> i128 {
+        div_ceil(i128::from(value.max(0)) * self.jump_e12(), ONE * ONE * 2)
+    }
+
     /// `MM = ceil(v · max(1/l_base(τ), J) · (1 − w/2))`.
     pub fn maintenance_margin(self, value: i64, base_e2: u32) -> i128 {
         let (value, half) = (i128::from(value.max(0)), 2 * ONE - self.w_ppm);

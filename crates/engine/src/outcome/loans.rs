@@ -63,7 +63,7 @@ impl Loan {
     }
 
     /// Debt per micro-share: larger is nearer to liquidation. Debt without claims comes first.
-    fn weight(&self) -> u128 {
+    pub fn weight(&self) -> u128 {
         match self.shares {
             0 => u128::MAX,
             shares => ((self.debt as u128) << 62) / shares as u128,
@@ -85,7 +85,7 @@ impl Loan {
 type Rank = (u128, i64, u32, u8);
 
 /// Whether a place of a market is paid when an outcome wins.
-const fn pays(place: u8, winner: u8) -> bool {
+pub const fn pays(place: u8, winner: u8) -> bool {
     if place & SHORT == 0 {
         place == winner
     } else {
@@ -164,6 +164,13 @@ impl Loans {
     pub fn find(&self, account: u32, sub: u8, market: u32, place: u8) -> Option<Pledge> {
         let same = |loan: &Loan| (loan.sub, loan.market, loan.place()) == (sub, market, place) && !loan.taken;
         self.of_account(account).find(|(_, loan)| same(loan)).map(|(pledge, _)| (account, pledge))
+    }
+
+    /// The positions of a sub-account in a market, ascending (P4.6.6); at most 50.
+    pub fn group(&self, account: u32, sub: u8, market: u32) -> Vec<(Pledge, Loan)> {
+        let own = |loan: &Loan| (loan.sub, loan.market) == (sub, market) && !loan.taken;
+        let members = self.of_account(account).filter(|(_, loan)| own(loan));
+        members.map(|(pledge, loan)| ((account, pledge), *loan)).collect()
     }
 
     /// The lowest pledge of an account that is in no use.

@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod credits;
+pub mod groups;
 pub mod leverage;
 pub mod loans;
 pub mod marks;

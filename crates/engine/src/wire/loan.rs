@@ -60,8 +60,9 @@ record! {
         cause: u8,
         /// The position is no more.
         closed: u8,
-        reserved: u32,
-        /// To the vault: from the pledge's money, and out of the owner's.
+        /// When it is credited, the pledge of the same group that pays, else 0.
+        payer: u32,
+        /// To the vault: from the pledge's money, and out of the owner's, or of the payer's.
         repaid: i64,
         paid_in: i64,
         /// To the owner (or, of what insurance has taken over, to insurance).
@@ -136,7 +137,9 @@ pub mod loan_cause {
     pub const REPAID: u8 = 2;
     /// The market paid.
     pub const SETTLED: u8 = 3;
+    /// Another position of its group paid (P4.6.6).
+    pub const CREDITED: u8 = 4;
 
     /// Names in code order, starting with 1.
-    pub const NAMES: [&str; 3] = ["order", "repaid", "settled"];
+    pub const NAMES: [&str; 4] = ["order", "repaid", "settled", "credited"];
 }

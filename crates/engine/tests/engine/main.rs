@@ -46,6 +46,7 @@ mod links;
 mod liquidation;
 mod liquidation_halts;
 mod listing;
+mod loan_groups;
 mod loan_marks;
 mod loan_shorts;
 mod loans;

@@ -142,7 +142,7 @@ impl<B: Book> Engine<B> {
             owner_sub: loan.sub,
             cause: loan_cause::REPAID,
             closed: 0,
-            reserved: 0,
+            payer: 0,
             repaid: amount,
             paid_in: amount,
             returned: 0,

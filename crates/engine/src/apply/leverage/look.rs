@@ -3,6 +3,7 @@
 //! [`crate::outcome::loans`].
 
 use super::basket::basket_order;
+use super::group::Looked;
 use super::PledgeOrder;
 use crate::apply::work::{Budget, Work};
 use crate::book::Book;
@@ -76,12 +77,17 @@ impl<B: Book> Engine<B> {
             return false;
         }
         for _ in 0..LOANS_PAID_PER_LOOK {
-            let Some(pledge) = self.first_pledge(market) else { return false };
-            let loan = *self.state.vault.loans.get(pledge).expect("it was found just now");
+            let Some(first) = self.first_pledge(market) else { return false };
             budget.spend(LOAN_SETTLE_EFFORT * 2);
-            if loan.shares != 0 {
+            let (pledge, redeems) = self.next_of_group(first);
+            let loan = *self.state.vault.loans.get(pledge).expect("it was found just now");
+            if self.pledged_shares(pledge, &loan) != 0 {
                 self.redeem_for(command, pledge, market, output)
                     .expect("a settled market pays what a pledge holds");
+            }
+            // A group's losses are covered when all its claims have been paid (P4.6.6).
+            if redeems {
+                continue;
             }
             self.settle_pledge(command, pledge, loan_cause::SETTLED, output);
         }
@@ -148,10 +154,13 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Option<Work> {
         let leg = self.state.vault.loans.leg(market, outcome)?;
-        let worst: Vec<Pledge> = leg.worst_first().take(LOANS_SEEN_PER_LEG).collect();
+        // What found no buyer, or has credit, keeps nobody behind it from theirs.
+        let loans = &self.state.vault.loans;
+        let waits = |pledge: &Pledge| loans.get(*pledge).is_some_and(|loan| command.time_ns < loan.wait_ns);
+        let ready = leg.worst_first().take(LOANS_PASSED_PER_LEG).filter(|pledge| !waits(pledge));
+        let worst: Vec<Pledge> = ready.take(LOANS_SEEN_PER_LEG).collect();
         for pledge in worst {
             let loan = *self.state.vault.loans.get(pledge).expect("a leg ranks loans that exist");
-            // What found no buyer keeps nobody behind it from theirs.
             if command.time_ns < loan.wait_ns {
                 continue;
             }
@@ -167,6 +176,12 @@ impl<B: Book> Engine<B> {
                 }
                 return None;
             }
+            match self.look_at_group(command, pledge, budget, output) {
+                Looked::Single => {}
+                Looked::Credited => continue,
+                Looked::Unsound(Some(work)) => return Some(work),
+                Looked::Unsound(None) => continue,
+            }
             let stuck =
                 loan.since_ns != 0 && command.time_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
             let over = self.ramp(self.market_of_loan(market), command.time_ns).is_over();
@@ -181,7 +196,7 @@ impl<B: Book> Engine<B> {
     }
 
     /// Begins to sell pledged claims: nowhere below the price that pays the debt, nor far below the mark (P5.5).
-    fn start_sale(
+    pub(super) fn start_sale(
         &mut self,
         command: &Command,
         pledge: Pledge,

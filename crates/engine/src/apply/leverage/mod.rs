@@ -3,6 +3,7 @@
 
 mod basket;
 mod closing;
+mod group;
 mod interest;
 mod look;
 mod loss;
@@ -209,6 +210,7 @@ impl<B: Book> Engine<B> {
         let quote = self.market_of_loan(loan.market).quote;
         self.state.vault.loans.settle(loan.market, pledge);
         self.merge_pledged(command, pledge, &loan, output);
+        self.share_surplus(command, pledge, cause, output);
         let cash = self.pledged_cash(pledge, quote);
         let shares = self.pledged_shares(pledge, &loan);
         let repaid = cash.min(loan.debt);
@@ -231,7 +233,7 @@ impl<B: Book> Engine<B> {
             owner_sub: loan.sub,
             cause,
             closed: u8::from(closed),
-            reserved: 0,
+            payer: 0,
             repaid,
             paid_in: 0,
             returned,

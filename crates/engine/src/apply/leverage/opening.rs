@@ -11,6 +11,7 @@ use crate::market::Market;
 use crate::math::notional;
 use crate::oracle::{matrix, state};
 use crate::outcome::leverage::{loan_of, MAX_EXPOSURE_PCT, MAX_UTILISATION_PCT};
+use crate::outcome::groups::{Margin, Part};
 use crate::outcome::loans::{Pledge, HOUR_ITEM, SHORT};
 use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
@@ -141,10 +142,13 @@ impl<B: Book> Engine<B> {
         let marked = notional(mark, lots, market.unit)?;
         let debt = present.debt.checked_add(loan).ok_or(Reject::from(Code::MATH_OVERFLOW))?;
         let cap_e2 = self.loan_cap(market, asset).cap_e2;
-        let needed = ramp.initial_margin(marked, cap_e2);
-        if i128::from(marked) - i128::from(debt) < needed {
-            let needed = i64::try_from(needed).unwrap_or(i64::MAX);
-            return reject(Code::INSUFFICIENT_MARGIN, marked - debt, needed);
+        let shares = lots.saturating_mul(market.lot_size);
+        let part = Part { place, shares, value: marked, debt, cash: 0 };
+        let group = self.group_with(pledge, (sub, request.market), part, &marks);
+        let needed = group.requirement(ramp, Margin::Initial(cap_e2));
+        if group.equity() < needed {
+            let clamp = |amount: i128| amount.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+            return reject(Code::INSUFFICIENT_MARGIN, clamp(group.equity()), clamp(needed));
         }
         Ok(Opening { pledge, place, loan, margin, debt, marks, mark, initial_margin: needed as i64 })
     }

@@ -35,12 +35,18 @@ fn brute_force(group: &Group) -> i128 {
 
 fn any_group() -> impl Strategy<Value = Group> {
     (2_u8..9).prop_flat_map(|outcomes| {
-        let place = (0..outcomes, any::<bool>())
-            .prop_map(move |(outcome, short)| if short && outcomes > 2 { outcome | SHORT } else { outcome });
-        let any_part = (place, 1_i64..1_000, 1_i64..1_000, 0_i64..=1_000).prop_map(|(place, lots, price, owed)| {
-            let value = lots * price * 1_000;
-            part(place, lots * 1_000_000, value, value / 1_000 * owed)
+        let place = (0..outcomes, any::<bool>()).prop_map(move |(outcome, short)| {
+            if short && outcomes > 2 {
+                outcome | SHORT
+            } else {
+                outcome
+            }
         });
+        let any_part =
+            (place, 1_i64..1_000, 1_i64..1_000, 0_i64..=1_000).prop_map(|(place, lots, price, owed)| {
+                let value = lots * price * 1_000;
+                part(place, lots * 1_000_000, value, value / 1_000 * owed)
+            });
         proptest::collection::vec(any_part, 1..7)
             .prop_map(move |parts| Group { parts, outcome_count: outcomes })
     })

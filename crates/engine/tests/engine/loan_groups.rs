@@ -3,12 +3,13 @@
 use proptest::prelude::*;
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{loan_cause, EventKind, LoanLossBody, LoanMovedBody};
+use tradewind_engine::wire::record::Record;
 use tradewind_engine::wire::Code;
 use tradewind_engine::{id, ledger::line};
 
 use crate::loans::*;
 use crate::loans_audit::{drop_result, told_otherwise, Change};
-use crate::outcome_books::on;
+
 use crate::resolution::{finalise, proposal};
 use crate::support::*;
 
@@ -152,7 +153,7 @@ proptest! {
         let (mut world, market) = world();
         for (outcome, part, leverage_e2) in steps {
             let request = on_outcome(market, outcome, part * LOTS / 4, leverage_e2);
-            if world.send(open(ALICE, request)).code == 0 {
+            if world.send(open(ALICE, request)).accepted == 1 {
                 let health = world.engine.group_health((0, PLEDGE)).expect("it has marks");
                 prop_assert!(health.equity >= health.initial, "{:?}", health);
                 prop_assert!(health.maintenance <= health.initial);

@@ -128,19 +128,19 @@ impl<B: Book> Engine<B> {
             if mark == 0 || self.state.vault.loans.is_unsettled(loan.market, member) {
                 continue;
             }
-            let mut valued = self.valued(member, &loan, mark, now_ns);
+            let valued = self.valued(member, &loan, mark, now_ns);
             let stuck = loan.since_ns != 0 && now_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
             // Nobody pays for a position while its group has something.
             let lost = group.equity() <= 0 || ramp.is_over() && valued.equity >= 0;
             if stuck && lost && self.insure_loan(command, member, &valued, output) {
                 return Looked::Unsound(None);
             }
-            if valued.is_healthy() {
-                // It sells for the others: everything.
-                valued.maintenance = i128::from(valued.value);
-                valued.equity = 0;
-            }
-            if let Some(work) = self.start_sale(command, member, &loan, &valued, output) {
+            // A position that is healthy itself sells everything for the others.
+            let lots = match valued.is_healthy() {
+                true => valued.lots,
+                false => valued.lots_to_sell(self.market_of_loan(loan.market).unit),
+            };
+            if let Some(work) = self.start_sale(command, member, &loan, (&valued, lots), output) {
                 return Looked::Unsound(Some(work));
             }
         }
@@ -166,7 +166,13 @@ impl<B: Book> Engine<B> {
 
     /// What a position has beyond its debt pays the other positions of its group: when the market has paid, whatever they
     /// cannot pay themselves; before, what the others lack of their initial margin.
-    pub(super) fn share_surplus(&mut self, command: &Command, pledge: Pledge, cause: u8, output: &mut Output) {
+    pub(super) fn share_surplus(
+        &mut self,
+        command: &Command,
+        pledge: Pledge,
+        cause: u8,
+        output: &mut Output,
+    ) {
         let Some(&loan) = self.state.vault.loans.get(pledge) else { return };
         let market = self.market_of_loan(loan.market);
         let mut surplus = self.pledged_cash(pledge, market.quote) - loan.debt;

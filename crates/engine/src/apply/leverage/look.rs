@@ -188,7 +188,8 @@ impl<B: Book> Engine<B> {
             if stuck && (valued.equity <= 0 || over) && self.insure_loan(command, pledge, &valued, output) {
                 continue;
             }
-            if let Some(work) = self.start_sale(command, pledge, &loan, &valued, output) {
+            let lots = valued.lots_to_sell(self.market_of_loan(market).unit);
+            if let Some(work) = self.start_sale(command, pledge, &loan, (&valued, lots), output) {
                 return Some(work);
             }
         }
@@ -201,7 +202,7 @@ impl<B: Book> Engine<B> {
         command: &Command,
         pledge: Pledge,
         loan: &Loan,
-        valued: &Valued,
+        (valued, lots): (&Valued, i64),
         output: &mut Output,
     ) -> Option<Work> {
         let now_ns = command.time_ns;
@@ -215,7 +216,7 @@ impl<B: Book> Engine<B> {
             outcome: loan.outcome,
             side: side::SELL,
             price: valued.sale_limit(bankruptcy).min(market.payout_ticks() - 1),
-            lots: valued.lots_to_sell(market.unit),
+            lots,
             self_trade_prevention: stp::CANCEL_OLDEST,
             reduces: true,
         };

@@ -72,6 +72,18 @@ async def test_a_position_is_opened_shown_paid_back_and_closed(world: PoolWorld)
     await world.refused("/leveraged/close", close, "POSITION_NOT_FOUND")
 
 
+async def test_positions_of_one_market_are_shown_with_the_credit_between_them(world: PoolWorld) -> None:
+    name = await made(world)
+    await world.api.done("/leveraged/open", opening(name))
+    alone = (await world.shown("/accounts/alice/leveraged"))["groups"]
+    assert [(row["positions"], row["credit"]) for row in alone] == [(1, "0")]
+    await world.api.done("/leveraged/open", opening(name, outcome=1, max_price="0.51", leverage="10"))
+    (both,) = (await world.shown("/accounts/alice/leveraged"))["groups"]
+    assert (both["symbol"], both["sub"], both["positions"]) == (name, 0, 2)
+    assert (both["largest_loss"], both["maintenance"]) == ("0", "25.25")
+    assert Decimal(both["credit"]) == Decimal("24.75")
+
+
 async def test_what_is_refused_changes_nothing(world: PoolWorld) -> None:
     name = await made(world)
     three = await made(world, 3)

@@ -25,6 +25,7 @@ from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.requests import Number, Request
 from tradewind.api.route import CommandRoute
 from tradewind.core.errors import reject
+from tradewind.node.projections.loan_groups import Terms, group_of, groups_of
 from tradewind.node.projections.loans import Loan, liquidation_price, maintenance_fraction
 
 MICRO: Final = Decimal(1_000_000)
@@ -104,9 +105,22 @@ class LoanReads:
         return {
             "account": account.account,
             "positions": rows,
+            "groups": [self.group(group) for group in groups_of(loans.of_account(account.account))],
             "apr_ppm": None if interest is None else interest.apr_ppm,
             "utilisation_ppm": None if interest is None else interest.utilisation_ppm,
         }
+
+    def group(self, positions: list[Loan]) -> dict[str, Any]:
+        """Positions of one sub-account in one market together (P4.6.6); amounts are null without a mark."""
+        market, first = self._directory.named(positions[0].market), positions[0]
+        entry, loans = market.market, self._directory.views.loans
+        terms = Terms(
+            entry.outcome_count, entry.payout_ticks, self._now_ns(), entry.settle_time_ns, loans.jump_minimum
+        )
+        found = group_of(positions, loans.marks, terms)
+        amounts = ("largest_loss", "equity", "maintenance", "credit")
+        shown = {name: None if found is None else amount_text(getattr(found, name)) for name in amounts}
+        return {"symbol": market.symbol, "sub": first.sub, "positions": len(positions)} | shown
 
     def row(self, loan: Loan) -> dict[str, Any]:
         """A position as the API shows it."""

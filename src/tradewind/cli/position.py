@@ -18,6 +18,7 @@ Outcome = Annotated[str, Parameter(help="outcome: yes or no of two, else its num
 Direction = Annotated[Literal["long", "short"], Parameter(help="long buys the outcome; short all the others")]
 LEVERAGED = ["symbol", "sub", "side", "outcome", "name", "quantity", "debt", "bankruptcy_price",
              "liquidation_price", "maintenance_pct", "liquidations"]  # fmt: skip
+GROUPS = ["symbol", "sub", "positions", "largest_loss", "equity", "maintenance", "credit"]
 COLUMNS = ["sub", "symbol", "side", "quantity", "entry", "mark", "unrealised", "maintenance margin",
            "liquidation price", "leverage", "adl quintile"]  # fmt: skip
 HEALTH = ["equity", "equity_for_new_risk", "initial_margin", "maintenance_margin", "free_collateral", "ratio",
@@ -63,7 +64,8 @@ def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA
     """
     client = Client(data)
     document = client.get(f"/accounts/{segment(account)}/health", {"sub": sub})
-    document["leveraged"] = client.get(f"/accounts/{segment(account)}/leveraged")["positions"]
+    leveraged = client.get(f"/accounts/{segment(account)}/leveraged")
+    document["leveraged"], document["leveraged_groups"] = leveraged["positions"], leveraged["groups"]
     if json:
         print_json(document)
     else:
@@ -71,6 +73,9 @@ def health(account: Account, *, sub: Sub = 0, data: DataDirectory = DEFAULT_DATA
         rows = [row for row in document["leveraged"] if row["sub"] == sub]
         if rows:
             print_rows(rows, LEVERAGED, title="Leveraged outcomes", empty="none")
+        sets = [row for row in document["leveraged_groups"] if row["sub"] == sub and row["positions"] > 1]
+        if sets:
+            print_rows(sets, GROUPS, title="Leveraged outcomes of one market together", empty="none")
     return _verdict(document["liquidatable"])
 
 

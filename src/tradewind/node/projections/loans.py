@@ -19,6 +19,7 @@ from tradewind.core.event_types import (
     LoanLossCovered,
     LoanMoved,
     LoanOpened,
+    OutcomeMarked,
     ParameterSet,
 )
 from tradewind.core.events import Event
@@ -83,6 +84,8 @@ class LoansView:
         self.open: dict[tuple[int, int], Loan] = {}
         self.interest: InterestIndexMoved | None = None
         self.jump_minimum = JUMP
+        self.marks: dict[tuple[int, int], int] = {}
+        """Ticks by market and outcome; of two outcomes the first."""
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, InterestIndexMoved):
@@ -90,6 +93,8 @@ class LoansView:
         elif isinstance(event, ParameterSet):
             if event.parameter == JUMP_MINIMUM:
                 self.jump_minimum = Fraction(event.value, 1_000_000)
+        elif isinstance(event, OutcomeMarked):
+            self.marks[event.market, event.outcome] = event.mark
         elif isinstance(event, LoanOpened):
             self._opened(event)
         elif isinstance(event, LoanMoved):

@@ -1,4 +1,4 @@
-"""Margin credit inside one outcome set as views show it (P4.6.6): the engine's golden numbers, and brute force."""
+"""Margin credit inside one outcome set as views show it (P4.6.6), against the engine and brute force."""
 
 from __future__ import annotations
 

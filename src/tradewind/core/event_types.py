@@ -974,6 +974,7 @@ class LoanMoved(Event, frozen=True, gc=False):
     owner_sub: int
     cause: int
     closed: int
+    payer: int
     repaid: int
     paid_in: int
     returned: int

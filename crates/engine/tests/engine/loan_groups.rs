@@ -10,6 +10,7 @@ use tradewind_engine::{id, ledger::line};
 use crate::loans::*;
 use crate::loans_audit::{drop_result, told_otherwise, Change};
 
+use crate::outcome_books::on;
 use crate::resolution::{finalise, proposal};
 use crate::support::*;
 
@@ -161,4 +162,28 @@ proptest! {
         }
         world.auditor.verify().unwrap();
     }
+}
+
+#[test]
+fn p5_1_an_unsound_group_sells_its_worst_position_until_it_is_sound() {
+    let (mut world, market) = world();
+    world.accept(open(ALICE, on_outcome(market, 0, 4 * LOTS, 900)));
+    world.accept(open(ALICE, on_outcome(market, 1, LOTS / 2, 1_000)));
+    world.accept(cancel_all(BOB, market));
+    world.accept(cancel_all(CAROL, market));
+    world.accept(place(CAROL, on(market, 0, side::BUY, 450, 50 * LOTS)));
+    world.accept(place(BOB, on(market, 0, side::SELL, 454, 50 * LOTS)));
+    let mut sold = Vec::new();
+    for _ in 0..20 {
+        world.advance(SECOND);
+        world.tick();
+        let told = world.events();
+        let sales = told.iter().filter(|event| event.0 == EventKind::LoanLiquidated);
+        sold.extend(sales.map(|event| event.1.sub));
+    }
+    assert!(!sold.is_empty() && sold.iter().all(|&pledge| pledge == PLEDGE), "{sold:?}");
+    let health = world.engine.group_health((0, PLEDGE + 1)).expect("it has marks");
+    assert!(health.equity >= health.maintenance, "{health:?}");
+    world.auditor.verify().unwrap();
+    restored(&mut world);
 }

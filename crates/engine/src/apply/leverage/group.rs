@@ -11,6 +11,7 @@ use crate::ledger::{line, post_system, post_user};
 use crate::limits::{LOAN_RETRY_NS, LOAN_TAKEOVER_NS, LOAN_VALUE_EFFORT};
 use crate::math::notional;
 use crate::outcome::groups::{Group, Margin, Part};
+use crate::outcome::leverage::Valued;
 use crate::outcome::loans::Pledge;
 use crate::outcome::marks::Marks;
 use crate::outcome::Loan;
@@ -121,14 +122,8 @@ impl<B: Book> Engine<B> {
             self.state.vault.loans.put(pledge, Some(rested));
             return Looked::Credited;
         }
-        members.sort_by_key(|(pledge, loan)| (Reverse((loan.weight(), loan.shares)), *pledge));
         members.retain(|(_, loan)| loan.debt != 0 && now_ns >= loan.wait_ns);
-        for (member, loan) in members {
-            let mark = self.loan_mark(loan.market, loan.place());
-            if mark == 0 || self.state.vault.loans.is_unsettled(loan.market, member) {
-                continue;
-            }
-            let valued = self.valued(member, &loan, mark, now_ns);
+        for (member, loan, valued) in self.worst_of(&members, now_ns) {
             let stuck = loan.since_ns != 0 && now_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
             // Nobody pays for a position while its group has something.
             let lost = group.equity() <= 0 || ramp.is_over() && valued.equity >= 0;
@@ -145,6 +140,20 @@ impl<B: Book> Engine<B> {
             }
         }
         Looked::Unsound(None)
+    }
+
+    /// Positions of a group that are marked and have no order, by what they lack of their own margin: those of different
+    /// outcomes have different marks, so that debt per claim says nothing.
+    fn worst_of(&self, members: &[(Pledge, Loan)], now_ns: i64) -> Vec<(Pledge, Loan, Valued)> {
+        let valued = |&(pledge, loan): &(Pledge, Loan)| {
+            let mark = self.loan_mark(loan.market, loan.place());
+            let ready = mark != 0 && !self.state.vault.loans.is_unsettled(loan.market, pledge);
+            ready.then(|| (pledge, loan, self.valued(pledge, &loan, mark, now_ns)))
+        };
+        let mut worst: Vec<_> = members.iter().filter_map(valued).collect();
+        let lack = |valued: &Valued| valued.maintenance - i128::from(valued.equity);
+        worst.sort_by_key(|(pledge, _, valued)| (Reverse(lack(valued)), *pledge));
+        worst
     }
 
     /// What of a settled market's group comes next, and whether its claims are paid only: first every position's claims,

@@ -7,6 +7,8 @@ use tradewind_engine::wire::Code;
 use tradewind_engine::{Engine, FastBook};
 
 use crate::audit::Recording;
+use crate::loan_marks::quote;
+use crate::loans::{lending_world, lent_market_in_band, long, open, seconds, LOTS};
 use crate::outcome::{outcome_request, sets};
 use crate::outcome_books::on;
 use crate::resolution::{escrow, finalise, proposal, redeem};
@@ -190,4 +192,33 @@ fn i25_the_auditor_sees_a_trigger_without_a_jump_or_without_a_pause() {
     // A proposal before the time of a market that nothing has triggered.
     let early = || Recording::of(&mut world.clone(), proposal(CAROL, market, 0));
     early().breaks("I22", |r| r.drop_events(EventKind::MarketClosing));
+}
+
+#[test]
+fn p15_5_what_is_marked_is_watched_by_its_mark_and_no_single_trade_halts_it() {
+    let mut world = lending_world();
+    let market = lent_market_in_band(&mut world, 3, 9_000);
+    world.accept(open(ALICE, long(market, LOTS, 500, 300)));
+    let before = world.engine.outcome_marks(market).expect("marks").of(1, 1_000);
+    quote(&mut world, market, [(960, 970), (12, 16), (12, 16)]);
+    // One lot is traded at the new price: the mark has not moved yet.
+    world.accept(order(CAROL, market, 0, side::BUY, 970, LOTS));
+    assert!(!world.kinds().contains(&EventKind::EarlyTriggered));
+    assert!(!world.engine.is_triggered_early(market));
+    world.accept(place(BOB, on(market, 0, side::SELL, 970, LOTS)));
+    let mut told = None;
+    for _ in 0..58 {
+        seconds(&mut world, 1);
+        told = world.events().into_iter().find(|(kind, _)| *kind == EventKind::EarlyTriggered);
+        if told.is_some() {
+            break;
+        }
+    }
+    let shown: EarlyBody = told.expect("the mark follows within the minute").1.body_as();
+    // The second outcome falls below 0.05 before the first has risen to 0.95.
+    assert_eq!((shown.outcome, shown.cause, shown.jumped_from), (1, early_cause::MARK, before));
+    assert!(shown.price < 50 && before - shown.price > 200);
+    assert!(world.engine.is_triggered_early(market));
+    world.refuse(sets(ALICE, Kind::MintSet, market, 1), Code::PAUSED);
+    restored(&mut world);
 }

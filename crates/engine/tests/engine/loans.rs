@@ -50,8 +50,14 @@ pub fn lending_world() -> World {
 
 /// A market without fees in which BOB asks and CAROL bids for outcome 0: 0.50 and 0.49 for $5,000 each way.
 pub fn lent_market(world: &mut World, outcome_count: u8) -> u32 {
+    lent_market_in_band(world, outcome_count, outcome_request(0, outcome_count).band_bp)
+}
+
+/// The same with a band of its own around the reference.
+pub fn lent_market_in_band(world: &mut World, outcome_count: u8, band_bp: u16) -> u32 {
     let nonce = 300 + world.engine.sizes().1 as u64;
     let request = CreateMarket {
+        band_bp,
         taker_fee_e6bp: 0,
         settle_time_ns: world.now_ns + 30 * DAY,
         ..outcome_request(nonce, outcome_count)

@@ -52,9 +52,9 @@ def test_nobody_lists_a_market_before_governance_opens_the_listing(running: Runn
         "0.001",
     )
     listing = ("market", "create", "USDT", *terms, "--account", "bob")
-    before = running.json("collateral", "balances", "--account", "bob")
+    before = running.json("collateral", "balances", "--account", "bob")["account"]
     assert refusal(running, *listing, "--bond", "500") == "PERMISSION_DENIED"
-    assert running.json("collateral", "balances", "--account", "bob") == before
+    assert running.json("collateral", "balances", "--account", "bob")["account"] == before
     wrong = running.run(*listing, "--taker-bps", "28", "--json")
     assert wrong.code == 2 and wrong.json["error"]["code"] == "LISTING_TERMS"
     wrong = running.run("market", "create", "USDT", *terms, "--json")

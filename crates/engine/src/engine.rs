@@ -3,12 +3,13 @@
 use crate::apply::liquidation::Liquidation;
 use crate::apply::work::Work;
 use crate::book::{Book, FastBook, Level, ReferenceBook};
+use crate::cursor::Cursor;
 use crate::genesis::Genesis;
 use crate::idempotency::Known;
 use crate::limits::{DEFAULT_VALIDITY_NS, MAX_TIME_JUMP_NS, MAX_VALIDITY_NS};
 use crate::output::Output;
 use crate::roles::permission;
-use crate::state::{Cursor, State};
+use crate::state::State;
 use crate::wire::command::{scope, Command, Kind, COMMAND_SIZE, COMMAND_TAG, COMMAND_VERSION};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::event::CommandResult;

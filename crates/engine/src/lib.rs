@@ -12,6 +12,7 @@ pub mod book;
 pub mod chains;
 mod codec;
 pub mod coverage;
+mod cursor;
 pub mod dark;
 pub mod detect;
 mod dispatch;

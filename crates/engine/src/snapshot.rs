@@ -2,8 +2,9 @@
 
 use crate::book::Book;
 use crate::codec::{Reader, Writer};
+use crate::cursor::Cursor;
 use crate::engine::Engine;
-use crate::state::{put, Cursor};
+use crate::state::put;
 
 const SNAPSHOT_MAGIC: [u8; 8] = *b"TWSNAP\x02\0";
 

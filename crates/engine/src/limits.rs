@@ -399,6 +399,8 @@ pub const MAX_CHAIN_STEPS: usize = 3;
 pub const MAX_CHAINS_PER_ACCOUNT: usize = 5;
 pub const MAX_CHAINS: usize = 65_536;
 pub const MAX_CHAIN_VERSES: usize = 3;
+/// Fills of a chain's order in a book: what one command's effort admits.
+pub const CHAIN_BOOK_FILLS: u32 = EFFORT_PER_COMMAND / OUTCOME_FILL_EFFORT;
 /// Least base in micro-units, and the largest correlation of two markets of a chain in ppm.
 pub const MIN_CHAIN_BASE: i64 = 1_000_000;
 pub const MAX_CHAIN_CORRELATION_PPM: u32 = 500_000;

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
 use super::records::check_movements;
-use super::Auditor;
+use super::{Auditor, Market};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::governance::parameters::Parameter;
 use crate::wire::command::CloseChain;
 use crate::wire::event::{
     ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, Event, EventKind, FlashBody, LiquidityBody,
-    ParameterBody, Posting, RiskBody, SetBody, StakeBody, SwapBody, VaultDepositBody, VaultExitBody,
+    ParameterBody, Posting, RiskBody, SetBody, StakeBody, SwapBody, TradeBody, VaultDepositBody, VaultExitBody,
     VerseBody, VerseLinkBody,
 };
 
@@ -29,6 +29,8 @@ const ADD_LIQUIDITY: u8 = 3;
 const DEPOSIT: u8 = 4;
 const STAKE: u8 = 5;
 const MINT: u8 = 6;
+const BOOK_BUY: u8 = 7;
+const BOOK_SELL: u8 = 8;
 const FLASH: u8 = 10;
 
 /// A step as it was done: kind, outcome, market, the owner's numbers, and what undoing it gives back.
@@ -39,6 +41,45 @@ struct Chain {
     account: u32,
     sub: u8,
     steps: Vec<Step>,
+}
+
+/// Fills of one order: lots, those that are left, the side in the book, the book, lowest and highest price.
+#[derive(Clone, Copy, Debug, Default)]
+struct Filled {
+    lots: i64,
+    left: i64,
+    side: u8,
+    book: u8,
+    low: i64,
+    high: i64,
+}
+
+impl Filled {
+    fn take(&mut self, body: &TradeBody) {
+        let first = self.lots == 0;
+        let (low, high) = if first { (body.price, body.price) } else { (self.low, self.high) };
+        *self = Filled {
+            lots: self.lots + body.lots,
+            left: body.taker_remaining,
+            side: body.taker_side,
+            book: body.outcome,
+            low: low.min(body.price),
+            high: high.max(body.price),
+        };
+    }
+
+    /// The lots of a step (`undone`: of its way back) that was filled whole within its limit. A market of two outcomes has
+    /// one book, in which outcome 1 is outcome 0 from the other side.
+    fn whole(&self, step: &Step, limit: i64, undone: bool, market: &Market) -> Option<i64> {
+        let buys = (step.0 == BOOK_BUY) != undone;
+        let flips = market.outcome_count == 2 && step.1 == 1;
+        let book = if market.outcome_count == 2 { 0 } else { step.1 };
+        let ticks = market.payout_ticks();
+        let (low, high) = if flips { (ticks - self.high, ticks - self.low) } else { (self.low, self.high) };
+        let priced = if buys { high <= limit } else { low >= limit };
+        let whole = self.left == 0 && self.lots == step.4 && priced;
+        (whole && self.book == book && (self.side == BUY) == (buys != flips)).then_some(self.lots)
+    }
 }
 
 /// A chain that the present command opens or undoes.
@@ -53,8 +94,11 @@ struct Work {
     released: bool,
     told: ChainBody,
     base: i128,
-    charged: bool,
+    /// What it was charged, and the owner's free money behind it.
+    charged: Option<(ChainChargeBody, i128)>,
     flash: i64,
+    /// Fills of the owner's order since the last step.
+    filled: Filled,
     /// The event behind which a step may be told.
     last: Option<Event>,
 }
@@ -129,6 +173,9 @@ impl Chains {
     #[inline]
     pub fn watch(&mut self, kind: EventKind, event: &Event) {
         if let Some(work) = &mut self.work {
+            if kind == EventKind::Trade && (event.account, event.sub) == (work.chain.account, work.chain.sub) {
+                work.filled.take(&event.body_as());
+            }
             let acts = matches!(
                 kind,
                 EventKind::AmmSwapped
@@ -141,6 +188,7 @@ impl Chains {
                     | EventKind::SetMinted
                     | EventKind::SetMerged
                     | EventKind::FlashBorrowed
+                    | EventKind::Trade
             );
             if acts {
                 work.last = Some(*event);
@@ -150,7 +198,11 @@ impl Chains {
 }
 
 const fn is_in_market(kind: u8) -> bool {
-    matches!(kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY | MINT)
+    matches!(kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY | MINT) || is_in_book(kind)
+}
+
+const fn is_in_book(kind: u8) -> bool {
+    matches!(kind, BOOK_BUY | BOOK_SELL)
 }
 
 /// What the event of a step must be, and what it says was done.
@@ -260,8 +312,9 @@ impl Auditor {
             released: false,
             told: body,
             base: 0,
-            charged: false,
+            charged: None,
             flash: 0,
+            filled: Filled::default(),
             last: None,
         };
         self.chains.last = body.chain;
@@ -281,7 +334,8 @@ impl Auditor {
 
     fn chain_stepped(&mut self, event: &Event) -> Check {
         let body: ChainStepBody = event.body_as();
-        let lot_size = self.markets.get(event.market as usize).map_or(0, |market| market.lot_size);
+        let market = self.markets.get(event.market as usize).copied();
+        let (lot_size, unit) = market.map_or((0, 0), |market| (market.lot_size, market.unit));
         let work = self.chain_work(body.chain, event)?;
         let step: Step =
             (body.kind, body.outcome, event.market, body.detail, body.amount, body.limit, body.done);
@@ -289,7 +343,14 @@ impl Auditor {
         let twice = work.chain.steps.iter().any(|old| (old.0, old.1, old.2) == (step.0, step.1, step.2));
         let caused = work.last.take().filter(|last| (last.account, last.sub) == (event.account, event.sub));
         let caused = caused.filter(|last| !is_in_market(step.0) || last.market == event.market);
-        let done = caused.and_then(|last| done_by(&last, &step, false));
+        let filled = std::mem::take(&mut work.filled);
+        let in_book = is_in_book(step.0);
+        let done = caused.and_then(|last| match market {
+            Some(market) if in_book => filled.whole(&step, step.5, false, &market),
+            _ => done_by(&last, &step, false),
+        });
+        // An order in a book is the last step, and the only one behind the charge.
+        let in_order = in_order && in_book == work.charged.is_some();
         ensure!(
             in_order && !twice && done == Some(body.done),
             "I26",
@@ -302,10 +363,14 @@ impl Auditor {
             (POOL_BUY, 0) | (POOL_SELL, 1) | (ADD_LIQUIDITY | DEPOSIT, _) => i128::from(step.4),
             (POOL_BUY | POOL_SELL, _) => i128::from(step.5),
             (MINT, _) => i128::from(step.4) * i128::from(lot_size),
+            (BOOK_BUY | BOOK_SELL, _) => i128::from(step.4) * i128::from(step.5) * i128::from(unit),
             _ => 0,
         };
         work.chain.steps.push(step);
         work.left -= 1;
+        if in_book {
+            self.check_charge(event)?;
+        }
         Ok(())
     }
 
@@ -355,12 +420,25 @@ impl Auditor {
         ];
         check_movements("I11", movements, postings)?;
         self.collect_fees(asset, body.fee);
+        let free = i128::from(self.ledger.line(account, sub, asset, FREE));
         let work = self.chain_work(body.chain, event)?;
+        let once = work.opening && work.left <= 1 && work.flash == 0 && work.charged.is_none();
+        ensure!(once, "I11", "chain {} is charged at the wrong moment", body.chain);
+        work.charged = Some((body, free));
+        if work.left == 0 {
+            self.check_charge(event)?;
+        }
+        Ok(())
+    }
+
+    /// The charge of a chain whose steps are all told.
+    fn check_charge(&mut self, event: &Event) -> Check {
+        let Some(work) = &self.chains.work else { return Ok(()) };
+        let Some((body, free)) = work.charged else { return Ok(()) };
+        let (account, asset) = (event.account, body.asset);
         let (told, base, steps) = (work.told, work.base, work.chain.steps.clone());
-        let once = work.opening && work.left == 0 && work.flash == 0 && !work.charged;
-        work.charged = true;
         ensure!(
-            once && base == i128::from(told.base) && (told.fee, told.asset) == (body.fee, asset),
+            work.left == 0 && base == i128::from(told.base) && (told.fee, told.asset) == (body.fee, asset),
             "I11",
             "chain {} is charged {} on {base}, told {} on {}",
             body.chain,
@@ -368,8 +446,8 @@ impl Auditor {
             told.fee,
             told.base
         );
-        let held: i128 = base - sold(&steps);
-        let free = i128::from(self.ledger.line(account, sub, asset, FREE));
+        let unit = |market: u32| self.markets.get(market as usize).map_or(0, |market| market.unit);
+        let held: i128 = base - sold(&steps, unit);
         let (exposure, equity) = (i128::from(body.exposure), i128::from(body.equity));
         ensure!(
             exposure >= held && equity <= exposure + free,
@@ -423,17 +501,29 @@ impl Auditor {
 
     fn chain_unwound(&mut self, event: &Event) -> Check {
         let body: ChainStepBody = event.body_as();
+        let market = self.markets.get(event.market as usize).copied();
         let work = self.chain_work(body.chain, event)?;
-        let step = (!work.opening && work.left > 0).then(|| work.chain.steps[work.left - 1]);
+        // The last one first, but an order in a book, which is the last step, behind all others.
+        let last_in_book = work.chain.steps.last().is_some_and(|step| is_in_book(step.0));
+        let number = match work.left {
+            1 if last_in_book => work.chain.steps.len(),
+            left if last_in_book => left - 1,
+            left => left,
+        };
+        let step = (!work.opening && work.left > 0).then(|| work.chain.steps[number - 1]);
+        let filled = std::mem::take(&mut work.filled);
         let caused = work.last.take().filter(|last| (last.account, last.sub) == (event.account, event.sub));
         let Some(step) = step else {
             return Err(fault("I26", format_args!("chain {} is undone beyond its steps", body.chain)));
         };
         let caused = caused.filter(|last| !is_in_market(step.0) || last.market == step.2);
-        let undone = caused.and_then(|last| done_by(&last, &step, true));
+        let undone = caused.and_then(|last| match market {
+            Some(market) if is_in_book(step.0) => filled.whole(&step, body.limit, true, &market),
+            _ => done_by(&last, &step, true),
+        });
         let told = (body.kind, body.outcome, event.market, body.detail, body.amount, step.5, body.done);
         ensure!(
-            usize::from(body.step) == work.left
+            usize::from(body.step) == number
                 && told == step
                 && (step.0 == FLASH || undone == Some(step.6)),
             "I26",
@@ -481,7 +571,7 @@ impl Auditor {
     #[cold]
     fn keep_chain(&mut self, work: Work) -> Check {
         ensure!(
-            work.opening && work.left == 0 && work.charged && work.flash == 0,
+            work.opening && work.left == 0 && work.charged.is_some() && work.flash == 0,
             "I19",
             "chain {} is left with {} steps and {} of a flash loan",
             work.number,
@@ -507,8 +597,9 @@ impl Auditor {
                 released,
                 told,
                 base: 0,
-                charged: false,
+                charged: None,
                 flash: 0,
+                filled: Filled::default(),
                 last: None,
             };
             self.chains.work = Some(Box::new(work));
@@ -517,9 +608,13 @@ impl Auditor {
 }
 
 /// What steps sell: nothing of it is held behind them.
-fn sold(steps: &[Step]) -> i128 {
-    let sales = steps.iter().filter(|step| step.0 == POOL_SELL);
-    sales.map(|step| i128::from(if step.3 == 0 { step.5 } else { step.4 })).sum()
+fn sold(steps: &[Step], unit: impl Fn(u32) -> i64) -> i128 {
+    let worth = |step: &Step| match step.0 {
+        POOL_SELL => i128::from(if step.3 == 0 { step.5 } else { step.4 }),
+        BOOK_SELL => i128::from(step.4) * i128::from(step.5) * i128::from(unit(step.2)),
+        _ => 0,
+    };
+    steps.iter().map(worth).sum()
 }
 
 /// P8.8: vault, stakers, makers, buyback; parts floor, the remainder is the vault's.

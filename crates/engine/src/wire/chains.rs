@@ -129,6 +129,13 @@ pub mod chain_step {
     pub const STAKE: u8 = 5;
     /// Mints `amount` lots of complete sets. Undone by merging them.
     pub const MINT_SET: u8 = 6;
+    /// Buys `amount` lots of claims in the outcome's book for at most `limit` ticks each, all of them at once or none. Only
+    /// as the last step and without a flash loan. Undone behind all other steps, by selling the lots for at least the
+    /// closing's limit in ticks.
+    pub const BOOK_BUY: u8 = 7;
+    /// Sells `amount` lots of claims in the outcome's book for at least `limit` ticks each, as [`BOOK_BUY`]. Undone by
+    /// buying the lots back for at most the closing's limit in ticks.
+    pub const BOOK_SELL: u8 = 8;
     /// Borrows `amount` from the vault until the last step is done.
     pub const FLASH_BORROW: u8 = 10;
 
@@ -140,6 +147,8 @@ pub mod chain_step {
         ("vault_deposit", DEPOSIT_VAULT),
         ("stake", STAKE),
         ("mint_set", MINT_SET),
+        ("book_buy", BOOK_BUY),
+        ("book_sell", BOOK_SELL),
         ("flash_borrow", FLASH_BORROW),
     ];
 }

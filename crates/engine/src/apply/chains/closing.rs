@@ -1,5 +1,6 @@
 //! Closing a chain (P15.9.3): its steps are undone in reverse order, all of them or none.
 
+use super::book::order_of_undoing;
 use super::{failed, step_body};
 use crate::book::Book;
 use crate::chains::Chain;
@@ -79,7 +80,8 @@ impl<B: Book> Engine<B> {
         limits: [i64; 3],
         output: &mut Output,
     ) -> Result<(), Reject> {
-        for (at, step) in chain.steps.iter().enumerate().rev() {
+        for at in order_of_undoing(&chain.steps) {
+            let step = &chain.steps[at];
             let undone = self.undo_step(command, context, (&step.request, step.done), limits[at], output);
             undone.map_err(|refusal| failed(at, refusal))?;
             let body = step_body(number, at, &step.request, limits[at], step.done);

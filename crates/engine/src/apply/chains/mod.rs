@@ -2,8 +2,10 @@
 //!
 //! Steps are carried out by the handlers of the single commands, in order, on the state itself. When one of them, or the
 //! test behind the last one, refuses, [`undo`] puts back what the steps before it changed. Only steps whose changes can be
-//! put back exactly exist: nothing of a chain touches a book, so that no fill needs to be undone and no work is left over.
+//! put back exactly are done so; an order in a book is the last thing that a chain does, behind every check ([`book`]), so
+//! that no fill needs to be undone and no work is left over.
 
+mod book;
 mod closing;
 mod risk;
 mod steps;
@@ -120,6 +122,7 @@ impl<B: Book> Engine<B> {
         for (at, step) in steps.iter().enumerate() {
             self.check_step_form(step, asset).map_err(|refusal| failed(at, refusal))?;
         }
+        book::check_places(&steps).map_err(|(at, refusal)| failed(at, refusal))?;
         self.check_verses(account, &steps)?;
         self.check_correlation(&steps)?;
         let quote = self.price_chain(&steps)?;
@@ -175,8 +178,16 @@ impl<B: Book> Engine<B> {
         };
         output.emit(command, EventKind::ChainOpened, Subject::account(owner.0, owner.1), &body);
         let mut steps = Vec::with_capacity(opening.steps.len());
+        let mut charged = false;
         for (at, step) in opening.steps.iter().enumerate() {
+            if book::is_in_book(step) {
+                // Its fills are not taken back: whatever may refuse is asked before them.
+                let outlay = self.book_outlay(step).map_err(|refusal| failed(at, refusal))?;
+                self.charge_chain(command, opening, outlay, output)?;
+                charged = true;
+            }
             let done = match step.kind {
+                _ if charged => self.run_book_step(command, context, (step, false), step.limit, output),
                 chain_step::FLASH_BORROW => self.borrow_flash(command, opening, step.amount, output),
                 _ => self.run_step(command, context, step, output),
             };
@@ -186,8 +197,10 @@ impl<B: Book> Engine<B> {
             output.emit(command, EventKind::ChainStepped, subject, &body);
             steps.push(Step { request: *step, done });
         }
-        self.repay_flash(command, opening, output)?;
-        self.charge_chain(command, opening, output)?;
+        if !charged {
+            self.repay_flash(command, opening, output)?;
+            self.charge_chain(command, opening, 0, output)?;
+        }
         let Opening { owner: (account, sub), quote: Price { base, fee, .. }, .. } = *opening;
         Ok(Chain { account, sub, opened_ns: command.time_ns, base, fee, steps })
     }
@@ -250,20 +263,22 @@ impl<B: Book> Engine<B> {
         Ok(())
     }
 
-    /// The chain's fee, and P15.9.2 for the sub-account behind it.
+    /// The chain's fee, and P15.9.2 for the sub-account behind it, of which an order in a book may still take `outlay`.
     fn charge_chain(
         &mut self,
         command: &Command,
         opening: &Opening,
+        outlay: i64,
         output: &mut Output,
     ) -> Result<(), Reject> {
         let Opening { owner, asset, number, quote, .. } = *opening;
         let free = self.state.accounts.balance(owner.0, owner.1, asset, line::FREE);
-        if quote.fee > free {
-            return reject(Code::INSUFFICIENT_BALANCE, free, quote.fee);
+        let needed = quote.fee.saturating_add(outlay);
+        if needed > free {
+            return reject(Code::INSUFFICIENT_BALANCE, free, needed);
         }
         self.check_removal(owner.0, owner.1, asset, quote.fee)?;
-        let (exposure, equity) = self.chain_exposure(owner, &opening.steps, free - quote.fee);
+        let (exposure, equity) = self.chain_exposure(owner, &opening.steps, free - needed);
         let most = i128::from(quote.cap_e2) * i128::from(equity);
         if i128::from(exposure) * 100 > most {
             let given = i128::from(exposure) * 100 / i128::from(equity.max(1));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::book::is_in_book;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::limits::*;
@@ -13,13 +14,17 @@ use crate::wire::error::{reject, Code, Reject};
 /// Whether a step is about a market.
 fn has_market(step: &ChainStep) -> bool {
     use chain_step::{ADD_LIQUIDITY, MINT_SET, POOL_BUY, POOL_SELL};
-    matches!(step.kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY | MINT_SET)
+    matches!(step.kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY | MINT_SET) || is_in_book(step)
 }
 
 impl<B: Book> Engine<B> {
     /// Micro-units that a step moves, by its own bounds: what it spends at most, or asks at least.
     pub(super) fn base_of(&self, step: &ChainStep) -> i64 {
         use chain_step::{ADD_LIQUIDITY, DEPOSIT_VAULT, MINT_SET, POOL_BUY, POOL_SELL};
+        if is_in_book(step) {
+            let unit = self.state.markets.list.get(step.market as usize).map_or(0, |known| known.unit);
+            return crate::math::notional(step.limit, step.amount, unit).unwrap_or(MAX_BALANCE);
+        }
         match (step.kind, step.detail) {
             (POOL_BUY, 0) | (POOL_SELL, 1) | (ADD_LIQUIDITY | DEPOSIT_VAULT, _) => step.amount,
             (POOL_BUY | POOL_SELL, _) => step.limit,
@@ -81,7 +86,8 @@ impl<B: Book> Engine<B> {
     /// Exposure and equity of a sub-account with `free` money behind these steps: what they hold counts as what was put
     /// into them, and its leveraged positions as they are marked.
     pub(super) fn chain_exposure(&self, owner: (u32, u8), steps: &[ChainStep], free: i64) -> (i64, i64) {
-        let held = steps.iter().filter(|step| step.kind != chain_step::POOL_SELL);
+        let sells = |step: &&ChainStep| matches!(step.kind, chain_step::POOL_SELL | chain_step::BOOK_SELL);
+        let held = steps.iter().filter(|step| !sells(step));
         let held: i64 = held.map(|step| self.base_of(step)).fold(0, i64::saturating_add);
         let (mut exposure, mut equity) = (held, held.saturating_add(free));
         for (pledge, loan) in self.state.vault.loans.of_account(owner.0) {

@@ -1,5 +1,6 @@
 //! What a step is as a single command, and what undoes it.
 
+use super::book::is_in_book;
 use crate::book::Book;
 use crate::engine::{Context, Engine};
 use crate::output::Output;
@@ -15,7 +16,7 @@ use crate::wire::record::Record;
 const DAY_S: u32 = 86_400;
 
 /// The envelope of a chain with the kind and payload of one of its steps.
-fn as_command<P: Record>(command: &Command, kind: Kind, payload: &P) -> (Kind, Command) {
+pub(super) fn as_command<P: Record>(command: &Command, kind: Kind, payload: &P) -> (Kind, Command) {
     let (number, op) = kind.code();
     (kind, Command { kind: number, op, ..*command }.with(payload))
 }
@@ -30,9 +31,11 @@ impl<B: Book> Engine<B> {
     /// settles in the settlement asset.
     pub(super) fn check_step_form(&self, step: &ChainStep, asset: u16) -> Result<(), Reject> {
         use chain_step::{ADD_LIQUIDITY, DEPOSIT_VAULT, FLASH_BORROW, MINT_SET, POOL_BUY, POOL_SELL, STAKE};
+        let in_book = is_in_book(step);
         let ChainStep { kind, outcome, detail, market, amount, limit } = *step;
         let unknown = match kind {
             POOL_BUY | POOL_SELL => false,
+            _ if in_book => detail != 0,
             ADD_LIQUIDITY => outcome != 0 || detail != 0,
             MINT_SET => outcome != 0 || detail != 0 || limit != 0,
             STAKE => outcome != 0 || market != 0 || limit != 0,
@@ -53,6 +56,7 @@ impl<B: Book> Engine<B> {
         match self.state.markets.list.get(market as usize) {
             None => reject(Code::MARKET_NOT_FOUND, 0, i64::from(market)),
             Some(entry) if entry.quote != asset => reject(Code::ASSET_NOT_FOUND, 0, i64::from(entry.quote)),
+            Some(_) if in_book => self.check_book_form(step),
             Some(_) => Ok(()),
         }
     }
@@ -107,6 +111,9 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<(), Reject> {
         use chain_step::{ADD_LIQUIDITY, DEPOSIT_VAULT, MINT_SET, POOL_BUY, POOL_SELL, STAKE};
+        if is_in_book(step) {
+            return self.run_book_step(command, context, (step, true), limit, output).map(|_| ());
+        }
         let market = step.market;
         let bounded = matches!(step.kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY);
         if limit < 0 || limit != 0 && !bounded {

@@ -14,8 +14,8 @@ use crate::governance::parameters::Parameter;
 use crate::wire::command::CloseChain;
 use crate::wire::event::{
     ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, Event, EventKind, FlashBody, LiquidityBody,
-    ParameterBody, Posting, RiskBody, SetBody, StakeBody, SwapBody, TradeBody, VaultDepositBody, VaultExitBody,
-    VerseBody, VerseLinkBody,
+    ParameterBody, Posting, RiskBody, SetBody, StakeBody, SwapBody, TradeBody, VaultDepositBody,
+    VaultExitBody, VerseBody, VerseLinkBody,
 };
 
 const LOAN: u8 = 4;
@@ -173,7 +173,8 @@ impl Chains {
     #[inline]
     pub fn watch(&mut self, kind: EventKind, event: &Event) {
         if let Some(work) = &mut self.work {
-            if kind == EventKind::Trade && (event.account, event.sub) == (work.chain.account, work.chain.sub) {
+            if kind == EventKind::Trade && (event.account, event.sub) == (work.chain.account, work.chain.sub)
+            {
                 work.filled.take(&event.body_as());
             }
             let acts = matches!(
@@ -523,9 +524,7 @@ impl Auditor {
         });
         let told = (body.kind, body.outcome, event.market, body.detail, body.amount, step.5, body.done);
         ensure!(
-            usize::from(body.step) == number
-                && told == step
-                && (step.0 == FLASH || undone == Some(step.6)),
+            usize::from(body.step) == number && told == step && (step.0 == FLASH || undone == Some(step.6)),
             "I26",
             "step {} of chain {} is undone by {undone:?}, it did {}",
             body.step,

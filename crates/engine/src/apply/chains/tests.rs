@@ -96,7 +96,8 @@ impl Bench {
         self.send(OTHER, OTHER, Command::new(Kind::MintSet).with(&sets));
         let outcomes = if market == 1 { 3 } else { 1 };
         for (outcome, at) in (0..outcomes).flat_map(|outcome| (0..4).map(move |at| (outcome, at))) {
-            for (side, price) in [(side::SELL, 505 + 10 * at), (side::BUY, 495 - 10 * at)] {
+            let (ask, bid) = if market == 1 { (340, 325) } else { (505, 495) };
+            for (side, price) in [(side::SELL, ask + 10 * at), (side::BUY, bid - 10 * at)] {
                 let request =
                     PlaceOrder { market, outcome, side, price, lots: 15_000 + at, ..PlaceOrder::zero() };
                 self.send(OTHER, OTHER, Command::new(Kind::PlaceOrder).with(&request));
@@ -236,7 +237,8 @@ fn any_order() -> impl Strategy<Value = ChainStep> {
     let kind = prop_oneof![Just(chain_step::BOOK_BUY), Just(chain_step::BOOK_SELL)];
     let lots = prop_oneof![6 => 2_100..50_000_i64, 1 => 50_000..120_000_i64];
     (kind, 0..4_u32, 0..3_u8, lots, 0..60_i64).prop_map(|(kind, market, outcome, lots, beyond)| {
-        let limit = if kind == chain_step::BOOK_BUY { 500 + beyond } else { 500 - beyond };
+        let middle = if market == 1 { 333 } else { 500 };
+        let limit = if kind == chain_step::BOOK_BUY { middle + beyond } else { middle - beyond };
         step(kind, market, outcome % if market == 1 { 3 } else { 2 }, lots, limit)
     })
 }
@@ -338,7 +340,10 @@ proptest! {
             // What must be bought back may cost more than it brought.
             match step.request.kind {
                 chain_step::POOL_SELL => 100 * DOLLAR,
-                chain_step::BOOK_BUY | chain_step::BOOK_SELL => 440 + limits[at] % 120,
+                chain_step::BOOK_BUY | chain_step::BOOK_SELL => {
+                    let middle = if step.request.market == 1 { 333 } else { 500 };
+                    middle - 60 + limits[at] % 120
+                }
                 _ => limits[at],
             }
         });

@@ -17,11 +17,13 @@ KINDS: Final = {
     "vault_deposit": 4,
     "stake": 5,
     "mint_set": 6,
+    "book_buy": 7,
+    "book_sell": 8,
     "flash_borrow": 10,
 }
 """Steps by name: the numbers of the engine's `wire::chains::chain_step`."""
 NAMES: Final = {number: name for name, number in KINDS.items()}
-OF_MARKETS: Final = frozenset({"pool_buy", "pool_sell", "add_liquidity", "mint_set"})
+OF_MARKETS: Final = frozenset({"pool_buy", "pool_sell", "add_liquidity", "mint_set", "book_buy", "book_sell"})
 """Steps that name a market."""
 FEE_BP: Final = 50
 CROSS_VERSE_FEE_BP: Final = 100

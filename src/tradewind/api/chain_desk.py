@@ -9,9 +9,9 @@ import msgspec
 from fastapi import Request as HttpRequest
 
 from tradewind.api.desk_base import Done
-from tradewind.api.directory import Directory
+from tradewind.api.directory import Directory, NamedMarket
 from tradewind.api.exchange_desk import ExchangeDesk
-from tradewind.api.numbers import amount_text, parse_amount, parse_size
+from tradewind.api.numbers import amount_text, parse_amount, parse_price, parse_size, plain_text
 from tradewind.api.outcome_names import outcome_name, outcome_number
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.api.requests import Number, Request
@@ -30,6 +30,10 @@ from tradewind.node.projections.chains import (
 
 MAX_STEPS: Final = 3
 SWAPS: Final = frozenset({"pool_buy", "pool_sell"})
+ORDERS: Final = frozenset({"book_buy", "book_sell"})
+OF_OUTCOMES: Final = SWAPS | ORDERS
+IN_CONTRACTS: Final = ORDERS | {"mint_set"}
+"""Steps whose amount is a number of contracts."""
 
 
 class ChainStep(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -37,12 +41,21 @@ class ChainStep(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     `pool_buy` spends `amount` for at least `limit` shares, with `exact` it buys `amount` shares for at most
     `limit`; `pool_sell` the other way round, before the fee; `add_liquidity` adds `amount` for at least
-    `limit` pool shares; `mint_set` mints `amount` contracts; `stake` stakes `amount` of the token for
-    `lock_days`; `vault_deposit` and `flash_borrow` take an `amount` alone.
+    `limit` pool shares; `mint_set` mints `amount` contracts; `book_buy` and `book_sell`, only as the last
+    step, buy and sell `amount` contracts in the book, all at once, at a price of `limit` or better; `stake`
+    stakes `amount` of the token for `lock_days`; `vault_deposit` and `flash_borrow` take an `amount` alone.
     """
 
     kind: Literal[
-        "pool_buy", "pool_sell", "add_liquidity", "vault_deposit", "stake", "mint_set", "flash_borrow"
+        "pool_buy",
+        "pool_sell",
+        "add_liquidity",
+        "vault_deposit",
+        "stake",
+        "mint_set",
+        "book_buy",
+        "book_sell",
+        "flash_borrow",
     ]
     market: str | None = None
     outcome: str | int | None = None
@@ -61,10 +74,11 @@ class OpenChain(Request, kw_only=True):
 
 
 class CloseChain(Request, kw_only=True):
-    """Undoes a chain's steps, the last one first, all of them or none.
+    """Undoes a chain's steps, the last one first but an order in a book behind the others, all of them or none.
 
     `limits` by step, in the chain's order: least money for shares that are sold or liquidity that is taken
-    out, most money for shares that are bought back; absent or null where a step has no limit. With `release`
+    out, most money for shares that are bought back, the price at least or at most for what an order bought or
+    sold; absent or null where a step has no limit. With `release`
     nothing is undone: what the steps hold is the owner's without the chain.
     """
 
@@ -109,6 +123,8 @@ class ChainReads:
             return row["amount" if by_amount else "limit"]
         if step.kind == "mint_set":
             return row["amount"] * self._directory.named(row["market"]).market.lot_size
+        if step.kind in ORDERS:
+            return self._directory.named(row["market"]).scale.notional(row["limit"], row["amount"])
         return row["amount"] if step.kind in ("add_liquidity", "vault_deposit") else 0
 
     def fields(self, step: ChainStep) -> dict[str, int]:
@@ -121,22 +137,24 @@ class ChainReads:
         named = step.kind in OF_MARKETS
         wrong = (
             (step.market is not None) != named
-            or (step.outcome is not None) != (step.kind in SWAPS)
+            or (step.outcome is not None) != (step.kind in OF_OUTCOMES)
             or (step.limit is not None and not named)
-            or (step.kind in SWAPS and step.limit is None)
+            or (step.kind in OF_OUTCOMES and step.limit is None)
             or (step.kind == "mint_set" and step.limit is not None)
             or (step.exact and step.kind not in SWAPS)
             or (step.lock_days != 0 and step.kind != "stake")
         )
         if wrong:
-            needs = "market, outcome and limit" if step.kind in SWAPS else "market" if named else "amount"
+            bounded = step.kind in OF_OUTCOMES
+            needs = "market, outcome and limit" if bounded else "market" if named else "amount"
             raise ApiFailure(400, "MALFORMED_REQUEST", f"a step {step.kind} takes {needs}")
         if not 0 <= step.lock_days < 1 << 16:
             raise failure_of(reject("INVALID_LOCK", given=step.lock_days))
         market = self._directory.market(step.market) if step.market is not None else None
         amount = parse_amount(step.amount)
-        if step.kind == "mint_set" and market is not None:
+        if step.kind in IN_CONTRACTS and market is not None:
             amount = parse_size(step.amount, market.scale)
+        limit = 0 if step.limit is None else self._limit(step.kind, market, step.limit)
         outcome = 0
         if market is not None and step.outcome is not None:
             outcome = outcome_number(market, step.outcome)
@@ -146,8 +164,29 @@ class ChainReads:
             "detail": step.lock_days if step.kind == "stake" else int(step.exact),
             "market": 0 if market is None else market.handle,
             "amount": amount,
-            "limit": 0 if step.limit is None else parse_amount(step.limit),
+            "limit": limit,
         }
+
+    def _limit(self, kind: str, market: NamedMarket | None, limit: Number) -> int:
+        """Ticks of an order's price, else micro-units."""
+        return parse_price(limit, market.scale) if kind in ORDERS and market is not None else parse_amount(limit)
+
+    def limits(self, chain: Chain, limits: Sequence[Number | None]) -> dict[str, int]:
+        """The limits of a closing as the engine reads them.
+
+        Raises:
+            ApiFailure: CHAIN_STEP_COUNT for more than a chain can have, and those of numbers.
+        """
+        if len(limits) > MAX_STEPS:
+            raise failure_of(reject("CHAIN_STEP_COUNT", bound=MAX_STEPS, given=len(limits)))
+        fields = {}
+        for place, limit in enumerate(limits):
+            if limit is not None:
+                step = chain.steps[place] if place < len(chain.steps) else None
+                kind = "" if step is None else step.kind
+                market = self._directory.named(step.market) if step is not None and kind in ORDERS else None
+                fields[f"limit_{place + 1}"] = self._limit(kind, market, limit)
+        return fields
 
     def of_account(self, name: str) -> dict[str, Any]:
         """Open chains of an account."""
@@ -185,10 +224,16 @@ class ChainReads:
         if step.kind in OF_MARKETS:
             market = self._directory.named(step.market)
             row["market"] = market.symbol
-            if step.kind in SWAPS:
+            if step.kind in OF_OUTCOMES:
                 row["outcome"] = outcome_name(market, step.outcome)
             if step.kind == "mint_set":
                 return row | {"sets": amount_text(step.done * market.market.lot_size)}
+            if step.kind in ORDERS:
+                row["limit"] = plain_text(market.scale.price(step.limit))
+                return row | {
+                    "amount": plain_text(market.scale.size(step.amount)),
+                    "shares": plain_text(market.scale.size(step.done)),
+                }
         row["amount"] = amount_text(step.amount)
         if step.kind == "stake":
             return row | {"lot": step.done, "lock_days": step.detail}
@@ -225,13 +270,7 @@ class ChainDesk:
         chain = self._desk.views.chains.open.get(number)
         if chain is None:
             raise failure_of(reject("POSITION_NOT_FOUND", given=number))
-        if len(one.limits) > MAX_STEPS:
-            raise failure_of(reject("CHAIN_STEP_COUNT", bound=MAX_STEPS, given=len(one.limits)))
-        limits = {
-            f"limit_{place}": parse_amount(limit)
-            for place, limit in enumerate(one.limits, 1)
-            if limit is not None
-        }
+        limits = self._reads.limits(chain, one.limits)
         owner = self._desk._owner(str(chain.account), chain.sub)
         fields = {"chain": number, "release": int(one.release), **limits}
         done = await self._send("CloseChain", one, owner, fields)

@@ -20,7 +20,8 @@ Steps = Annotated[
     Parameter(
         help="one to three steps: 'buy MARKET OUTCOME MONEY min=SHARES', 'sell MARKET OUTCOME SHARES "
         "min=MONEY', 'liquidity MARKET MONEY', 'mint MARKET CONTRACTS', 'vault MONEY', "
-        "'stake TOKENS lock=30', 'flash MONEY'"
+        "'stake TOKENS lock=30', 'flash MONEY', and as the last one 'book-buy MARKET OUTCOME CONTRACTS "
+        "max=PRICE' or 'book-sell MARKET OUTCOME CONTRACTS min=PRICE'"
     ),
 ]
 Number = Annotated[int, Parameter(help="number of the chain")]
@@ -32,14 +33,18 @@ FORMS = {
     "vault": ("vault_deposit", ("amount",)),
     "stake": ("stake", ("amount",)),
     "flash": ("flash_borrow", ("amount",)),
+    "book-buy": ("book_buy", ("market", "outcome", "amount")),
+    "book-sell": ("book_sell", ("market", "outcome", "amount")),
 }
 OPTIONS = {"min": "limit", "max": "limit", "lock": "lock_days"}
-COLUMNS = ["kind", "market", "outcome", "amount", "shares", "sets", "lot"]
+PRICED = {"book-buy": {"max"}, "book-sell": {"min"}}
+"""What orders in books must say, and nothing else: their price."""
+COLUMNS = ["kind", "market", "outcome", "amount", "limit", "shares", "sets", "lot"]
 CHAINS = ["chain", "state", "base", "fee", "effective_leverage", "leverage_cap", "verses"]
 
 
 def step_of(text: str) -> dict[str, Any]:
-    """A step from its words. `max=` instead of `min=` makes the amount what is received.
+    """A step from its words. In pools `max=` instead of `min=` makes the amount what is received.
 
     Raises:
         CommandFailure: words that are no step.
@@ -49,13 +54,14 @@ def step_of(text: str) -> dict[str, Any]:
     plain = [word for word in words[1:] if "=" not in word]
     given = dict(word.split("=", 1) for word in words[1:] if "=" in word)
     form = FORMS.get(verb)
-    if form is None or len(plain) != len(form[1]) or not given.keys() <= OPTIONS.keys():
+    right = given.keys() == PRICED[verb] if verb in PRICED else given.keys() <= OPTIONS.keys()
+    if form is None or len(plain) != len(form[1]) or not right:
         known = ", ".join(f"{name} {' '.join(parts).upper()}" for name, (_, parts) in FORMS.items())
         raise CommandFailure(ExitCode.CANNOT, "MALFORMED_STEP", f"{text!r} is no step; steps are: {known}")
     kind, names = form
     step: dict[str, Any] = {"kind": kind, **dict(zip(names, plain, strict=True))}
     step |= {OPTIONS[name]: value for name, value in given.items()}
-    if "max" in given:
+    if "max" in given and verb not in PRICED:
         step["exact"] = True
     if "lock" in given:
         step["lock_days"] = int(given["lock"]) if given["lock"].isdecimal() else -1
@@ -95,7 +101,7 @@ def close(
     *,
     limit: Annotated[
         list[str] | None,
-        Parameter(help="one a step, in order: least or most money for undoing it, or none"),
+        Parameter(help="one a step, in order: least or most money for undoing it, an order's price, or none"),
     ] = None,
     release: Annotated[
         bool, Parameter(negative="", help="undo nothing: what the steps hold stays without the chain")
@@ -104,7 +110,7 @@ def close(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Undo the steps, the last one first, all of them or none."""
+    """Undo the steps, the last one first (an order in a book behind the others), all of them or none."""
     limits = [None if one == "none" else one for one in limit or []]
     body = {"limits": limits, "release": release, "client_key": client_key}
     answer = Client(data).post(f"/chains/{number}/close", body)

@@ -504,13 +504,7 @@ impl Auditor {
         let body: ChainStepBody = event.body_as();
         let market = self.markets.get(event.market as usize).copied();
         let work = self.chain_work(body.chain, event)?;
-        // The last one first, but an order in a book, which is the last step, behind all others.
-        let last_in_book = work.chain.steps.last().is_some_and(|step| is_in_book(step.0));
-        let number = match work.left {
-            1 if last_in_book => work.chain.steps.len(),
-            left if last_in_book => left - 1,
-            left => left,
-        };
+        let number = undone_at(&work.chain.steps, work.left);
         let step = (!work.opening && work.left > 0).then(|| work.chain.steps[number - 1]);
         let filled = std::mem::take(&mut work.filled);
         let caused = work.last.take().filter(|last| (last.account, last.sub) == (event.account, event.sub));
@@ -603,6 +597,22 @@ impl Auditor {
             };
             self.chains.work = Some(Box::new(work));
         }
+    }
+}
+
+/// The step, counted from 1, that is undone while so many are left: the last one first, but an order in a book, which is
+/// the last step, behind all others; only sets of the market that it sold claims of are merged behind it.
+fn undone_at(steps: &[Step], left: usize) -> usize {
+    let last = steps.last().filter(|step| is_in_book(step.0));
+    let Some(order) = last else { return left };
+    let merged_last = |step: &Step| order.0 == BOOK_SELL && (step.0, step.2) == (MINT, order.2);
+    let sets = steps.iter().position(merged_last);
+    match (sets, left) {
+        (None, 1) | (Some(_), 2) => steps.len(),
+        (None, left) => left.saturating_sub(1),
+        (Some(at), 1) => at + 1,
+        // Of three steps, one is left that is neither.
+        (Some(at), _) => (0..steps.len() - 1).find(|&other| other != at).map_or(0, |other| other + 1),
     }
 }
 

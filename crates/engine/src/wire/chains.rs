@@ -134,7 +134,8 @@ pub mod chain_step {
     /// closing's limit in ticks.
     pub const BOOK_BUY: u8 = 7;
     /// Sells `amount` lots of claims in the outcome's book for at least `limit` ticks each, as [`BOOK_BUY`]. Undone by
-    /// buying the lots back for at most the closing's limit in ticks.
+    /// buying the lots back for at most the closing's limit in ticks, behind all other steps but sets of its market: they
+    /// are merged behind it.
     pub const BOOK_SELL: u8 = 8;
     /// Borrows `amount` from the vault until the last step is done.
     pub const FLASH_BORROW: u8 = 10;

@@ -9,11 +9,12 @@ use crate::chains::Step;
 use crate::engine::{Context, Engine};
 use crate::halts::breaker::cause;
 use crate::limits::{CHAIN_BOOK_FILLS, MAX_LOTS, MAX_PRICE};
-use crate::math::notional;
+use crate::market::status;
+use crate::math::{notional, MAX_BALANCE};
 use crate::order::flag;
 use crate::output::Output;
 use crate::wire::chains::{chain_step, ChainStep};
-use crate::wire::command::{order_type, side, stp, time_in_force, Command, Kind, PlaceOrder};
+use crate::wire::command::{order_type, side, stp, time_in_force, Command, Kind, OneSet, PlaceOrder};
 use crate::wire::error::{reject, Code, Reject};
 use crate::wire::record::Record;
 
@@ -33,11 +34,20 @@ pub(super) fn check_places(steps: &[ChainStep]) -> Result<(), (usize, Reject)> {
     Ok(())
 }
 
-/// The order in which steps are undone: the last one first, but what fills in a book behind everything else.
+/// The order in which steps are undone: the last one first, but what fills in a book behind everything that may refuse.
+/// Sets whose claims a sale took are whole again only behind its purchase; they are asked before it
+/// ([`Engine::check_behind`]).
 pub(super) fn order_of_undoing(steps: &[Step]) -> Vec<usize> {
-    let (books, others): (Vec<usize>, Vec<usize>) =
-        (0..steps.len()).rev().partition(|&at| is_in_book(&steps[at].request));
-    others.into_iter().chain(books).collect()
+    let sold = steps.last().filter(|step| step.request.kind == chain_step::BOOK_SELL);
+    let sold = sold.map(|step| step.request.market);
+    let rank = |step: &ChainStep| match step.kind {
+        chain_step::BOOK_BUY | chain_step::BOOK_SELL => 1,
+        chain_step::MINT_SET if sold == Some(step.market) => 2,
+        _ => 0,
+    };
+    let mut order: Vec<usize> = (0..steps.len()).rev().collect();
+    order.sort_by_key(|&at| rank(&steps[at].request));
+    order
 }
 
 /// The step as the order that it is, or (`undone`) as the one that undoes it.
@@ -98,18 +108,50 @@ impl<B: Book> Engine<B> {
         let (kind, single) = as_command(command, Kind::PlaceOrder, &request);
         self.check_halts(&single, kind, &context)?;
         self.market_for_orders(request.market, false)?;
-        self.check_whole(&single, context, &request)?;
+        self.check_whole(&single, context, (&request, undone))?;
         self.dispatch(&single, kind, context, output)?;
         debug_assert!(self.pending.is_none(), "an order of a chain is filled in its command");
         Ok(request.lots)
     }
 
+    /// Whether sets may be merged behind an order that buys `bought` back, asked before its fills: they move only these
+    /// claims, and trip no breaker ([`Engine::check_whole`]).
+    pub(super) fn check_behind(
+        &self,
+        command: &Command,
+        context: Context,
+        (minted, bought): (&ChainStep, &ChainStep),
+    ) -> Result<(), Reject> {
+        let ChainStep { market, amount: lots, .. } = *minted;
+        let (kind, single) = as_command(command, Kind::MergeSet, &OneSet { market, lots, ..OneSet::zero() });
+        self.check_halts(&single, kind, &context)?;
+        let entry = &self.state.markets.list[market as usize];
+        if !(status::ACTIVE..status::SETTLED).contains(&entry.status) {
+            return reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(entry.status));
+        }
+        let owned = |outcome| {
+            let back = if outcome == bought.outcome { bought.amount * entry.lot_size } else { 0 };
+            back + self.state.claims.free(context.account, command.sub, market, outcome)
+        };
+        let complete = (0..entry.outcome_count).map(owned).min().unwrap_or(0);
+        match lots * entry.lot_size > complete {
+            true => reject(Code::SET_INCOMPLETE, complete, lots * entry.lot_size),
+            false => Ok(()),
+        }
+    }
+
     /// Walks the book as matching will: the order must be filled whole by plain orders of others, within its band, without
-    /// a breaker that ends it and without a continuation.
+    /// a breaker that ends it (`undone`: or that its last fill trips, as sets may be merged behind it) and without a
+    /// continuation.
     ///
     /// # Errors
     /// `BREAKER_ACTIVE` while orders are collected, `FOK_NOT_FILLABLE` (bound: lots that are certain).
-    fn check_whole(&self, command: &Command, context: Context, request: &PlaceOrder) -> Result<(), Reject> {
+    fn check_whole(
+        &self,
+        command: &Command,
+        context: Context,
+        (request, undone): (&PlaceOrder, bool),
+    ) -> Result<(), Reject> {
         if self.collects(request.market) {
             return reject(Code::BREAKER_ACTIVE, 0, i64::from(request.market));
         }
@@ -139,11 +181,15 @@ impl<B: Book> Engine<B> {
             }
             let taken = maker.remaining.min(order.remaining - lots);
             (lots, fills, slot) = (lots + taken, fills + 1, book.following(orders, present));
-            if feeds && lots < order.remaining {
+            if feeds && (undone || lots < order.remaining) {
                 // The first fill of a market makes its breakers: what they would say to a second one is not known.
-                let Some(halts) = &mut halts else { break };
-                halts.sample(command.time_ns, price);
-                if halts.volume_reading(command.time_ns, notional(price, taken, unit)?).is_some() {
+                let calm = halts.as_mut().is_some_and(|halts| {
+                    halts.sample(command.time_ns, price);
+                    let notional = notional(price, taken, unit).unwrap_or(MAX_BALANCE);
+                    halts.volume_reading(command.time_ns, notional).is_none()
+                });
+                if !calm {
+                    lots -= taken;
                     break;
                 }
             }

@@ -1,6 +1,8 @@
-//! Closing a chain (P15.9.3): its steps are undone in reverse order, all of them or none.
+//! Closing a chain (P15.9.3): its steps are undone in reverse order, all of them or none; an order in a book where nothing
+//! behind it can refuse.
 
-use super::book::order_of_undoing;
+use super::book::{is_in_book, order_of_undoing};
+use super::steps::check_limit;
 use super::{failed, step_body};
 use crate::book::Book;
 use crate::chains::Chain;
@@ -80,8 +82,19 @@ impl<B: Book> Engine<B> {
         limits: [i64; 3],
         output: &mut Output,
     ) -> Result<(), Reject> {
-        for at in order_of_undoing(&chain.steps) {
+        for (at, step) in chain.steps.iter().enumerate() {
+            check_limit(&step.request, limits[at]).map_err(|refusal| failed(at, refusal))?;
+        }
+        let order = order_of_undoing(&chain.steps);
+        for (place, &at) in order.iter().enumerate() {
             let step = &chain.steps[at];
+            if is_in_book(&step.request) {
+                // Its fills are not taken back: what comes behind them is asked before.
+                for &behind in &order[place + 1..] {
+                    let pair = (&chain.steps[behind].request, &step.request);
+                    self.check_behind(command, context, pair).map_err(|refusal| failed(behind, refusal))?;
+                }
+            }
             let undone = self.undo_step(command, context, (&step.request, step.done), limits[at], output);
             undone.map_err(|refusal| failed(at, refusal))?;
             let body = step_body(number, at, &step.request, limits[at], step.done);

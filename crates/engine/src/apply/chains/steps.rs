@@ -115,10 +115,6 @@ impl<B: Book> Engine<B> {
             return self.run_book_step(command, context, (step, true), limit, output).map(|_| ());
         }
         let market = step.market;
-        let bounded = matches!(step.kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY);
-        if limit < 0 || limit != 0 && !bounded {
-            return reject(Code::INVALID_AMOUNT, 0, limit);
-        }
         let (kind, single) = match step.kind {
             POOL_BUY => as_command(command, Kind::SwapAmm, &swap(step, side::SELL, 0, done, limit)),
             POOL_SELL => as_command(command, Kind::SwapAmm, &swap(step, side::BUY, 1, done, limit)),
@@ -146,6 +142,16 @@ impl<B: Book> Engine<B> {
         self.check_halts(single, kind, &context)?;
         self.dispatch(single, kind, context, output)
     }
+}
+
+/// A limit of a closing is one of its step; that of an order is looked at with its form.
+pub(super) fn check_limit(step: &ChainStep, limit: i64) -> Result<(), Reject> {
+    use chain_step::{ADD_LIQUIDITY, POOL_BUY, POOL_SELL};
+    let bounded = is_in_book(step) || matches!(step.kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY);
+    if limit < 0 || limit != 0 && !bounded {
+        return reject(Code::INVALID_AMOUNT, 0, limit);
+    }
+    Ok(())
 }
 
 /// Shares of the swap that was told last.

@@ -74,7 +74,7 @@ class OpenChain(Request, kw_only=True):
 
 
 class CloseChain(Request, kw_only=True):
-    """Undoes a chain's steps, the last one first but an order in a book behind the others, all of them or none.
+    """Undoes a chain's steps, all of them or none: the last one first, an order in a book behind the others.
 
     `limits` by step, in the chain's order: least money for shares that are sold or liquidity that is taken
     out, most money for shares that are bought back, the price at least or at most for what an order bought or
@@ -169,7 +169,9 @@ class ChainReads:
 
     def _limit(self, kind: str, market: NamedMarket | None, limit: Number) -> int:
         """Ticks of an order's price, else micro-units."""
-        return parse_price(limit, market.scale) if kind in ORDERS and market is not None else parse_amount(limit)
+        return (
+            parse_price(limit, market.scale) if kind in ORDERS and market is not None else parse_amount(limit)
+        )
 
     def limits(self, chain: Chain, limits: Sequence[Number | None]) -> dict[str, int]:
         """The limits of a closing as the engine reads them.

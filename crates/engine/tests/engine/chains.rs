@@ -5,16 +5,15 @@ use tradewind_engine::verse::{slug, NONE};
 use tradewind_engine::wire::chains::chain_step;
 use tradewind_engine::wire::command::*;
 use tradewind_engine::wire::event::{
-    ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, EventKind, FlashBody, TradeBody,
-    VaultDepositBody, VaultExitBody,
+    ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, EventKind, FlashBody, VaultDepositBody,
+    VaultExitBody,
 };
 use tradewind_engine::wire::record::Record;
 use tradewind_engine::wire::Code;
 use tradewind_engine::{fees, ledger::line};
 
 use crate::loans::{lending_world, restored, DOLLAR, LENT_FROM};
-use crate::outcome::{claim, outcome_request, sets};
-use crate::outcome_books::on;
+use crate::outcome::{claim, outcome_request};
 use crate::support::*;
 
 /// A market with a pool of $2,000.
@@ -74,13 +73,13 @@ pub fn release(owner: Key, chain: u64) -> Command {
     by(owner, Kind::CloseChain).with(&CloseChain { chain, release: 1, ..CloseChain::zero() })
 }
 
-fn told<T: Record>(world: &World, kind: EventKind) -> Vec<T> {
+pub fn told<T: Record>(world: &World, kind: EventKind) -> Vec<T> {
     world.events().iter().filter(|event| event.0 == kind).map(|event| event.1.body_as()).collect()
 }
 
 /// The chain is refused by this step with this code.
 #[track_caller]
-fn fails(world: &mut World, command: Command, step: i64, code: Code) {
+pub fn fails(world: &mut World, command: Command, step: i64, code: Code) {
     let result = world.refuse(command, Code::CHAIN_STEP_FAILED);
     let inner = Code::from_number(result.given as u16);
     assert_eq!((result.bound, inner), (step, Some(code)));
@@ -473,45 +472,8 @@ fn i11_i24_a_chain_that_is_told_otherwise_is_found() {
     otherwise::<ChainEndBody>(&world, &before, EventKind::ChainClosed, &[|body| body.released = 0]);
 }
 
-#[test]
-fn p15_9_an_order_in_a_book_is_the_last_step_filled_whole_and_undone_whole() {
-    let (mut world, market) = chain_world();
-    world.accept(sets(BOB, Kind::MintSet, market, 400_000));
-    // Six asks: one more than a chain's order fills.
-    for at in 0..6 {
-        world.accept(place(BOB, on(market, 0, side::SELL, 340 + at, 10_000)));
-    }
-    world.accept(place(BOB, on(market, 0, side::BUY, 320, 100_000)));
-    let buy = |lots| step(chain_step::BOOK_BUY, market, 0, lots, 350);
-    let one = into_vault(5 * DOLLAR);
-    fails(&mut world, chain(ALICE, &[one, buy(50_001)]), 2, Code::FOK_NOT_FILLABLE);
-    fails(&mut world, chain(ALICE, &[buy(10_000), one]), 1, Code::INVALID_ORDER_TYPE);
-    fails(&mut world, chain(ALICE, &[flash(5 * DOLLAR), buy(10_000)]), 2, Code::INVALID_ORDER_TYPE);
-    fails(&mut world, chain(BOB, &[one, buy(10_000)]), 2, Code::FOK_NOT_FILLABLE);
-    let before = world.auditor.clone();
-    let number = world.accept(chain(ALICE, &[one, buy(50_000)])).value;
-    assert_eq!(claim(&world, ALICE, market, 0), (50 * DOLLAR, 0));
-    // $5, and 50,000 lots at 350 of 1,000 ticks: $17.50.
-    let body: ChainBody = told(&world, EventKind::ChainOpened)[0];
-    assert_eq!(body.base, 22_500_000);
-    let changes: [fn(&mut TradeBody); 2] =
-        [|body| body.taker_remaining += 1, |body| body.taker_side = side::SELL];
-    otherwise::<TradeBody>(&world, &before, EventKind::Trade, &changes);
-    let step_changes: [fn(&mut ChainChargeBody); 2] = [|body| body.fee += 1, |body| body.exposure -= 1];
-    otherwise::<ChainChargeBody>(&world, &before, EventKind::ChainCharged, &step_changes);
-    restored(&mut world);
-    // The bid is at 320.
-    fails(&mut world, close(ALICE, number, [0, 321, 0]), 2, Code::FOK_NOT_FILLABLE);
-    world.accept(close(ALICE, number, [0, 320, 0]));
-    let undone: Vec<ChainStepBody> = told(&world, EventKind::ChainUnwound);
-    assert_eq!(undone.iter().map(|body| body.step).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(claim(&world, ALICE, market, 0), (0, 0));
-    world.auditor.verify().unwrap();
-    restored(&mut world);
-}
-
 /// The auditor of before finds each change of the first event of this kind.
-fn otherwise<T: Record>(world: &World, before: &Auditor, kind: EventKind, changes: &[fn(&mut T)]) {
+pub fn otherwise<T: Record>(world: &World, before: &Auditor, kind: EventKind, changes: &[fn(&mut T)]) {
     let output = &world.batch.output;
     let check = |events: &[_]| {
         let (commands, results) = (&world.batch.commands, &world.batch.results);

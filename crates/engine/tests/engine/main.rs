@@ -11,6 +11,7 @@ mod batch;
 mod brackets;
 mod breaker_rules;
 mod breakers;
+mod chain_orders;
 mod chains;
 mod conditional;
 mod continuation;

@@ -379,6 +379,25 @@ proptest! {
     }
 }
 
+#[test]
+fn p15_9_1_an_order_that_has_expired_fills_nothing_of_a_chain() {
+    let mut bench = BENCHES[0].clone();
+    let expiry_ns = bench.now_ns + 60 * SECOND_NS;
+    let time_in_force = time_in_force::GTD;
+    let order = PlaceOrder { market: 3, side: side::SELL, price: 500, lots: 10_000, ..PlaceOrder::zero() };
+    let order = PlaceOrder { time_in_force, expiry_ns, ..order };
+    bench.send(OTHER, OTHER, command(Kind::PlaceOrder, &order));
+    let buy = |lots| places(&[step(chain_step::BOOK_BUY, 3, 0, lots, 500)]);
+    assert_eq!(bench.open(buy(4_000)).accepted, 1);
+    // Nobody has taken it out of the book yet.
+    bench.now_ns = expiry_ns;
+    let before = bench.engine.state.encode();
+    let result = bench.open(buy(4_000));
+    let told = (Code::from_number(result.code), Code::from_number(result.given as u16));
+    assert_eq!(told, (Some(Code::CHAIN_STEP_FAILED), Some(Code::FOK_NOT_FILLABLE)));
+    assert_eq!(bench.engine.state.encode(), before);
+}
+
 /// What undoes a step as the command that it would be alone, written here again.
 fn undoing(step: &crate::chains::Step, limit: i64) -> Command {
     let (ChainStep { kind, outcome, market, .. }, done) = (step.request, step.done);

@@ -117,8 +117,78 @@ async def test_quotes_show_flash_loans_and_two_verses(world: PoolWorld) -> None:
     await world.refused("/chains", {"account": "alice", "steps": steps[:2]}, "CORRELATION_TOO_HIGH")
 
 
+def ordered(kind: str, market: str, limit: str, outcome: str | int = "no") -> dict[str, Any]:
+    return {"kind": kind, "market": market, "outcome": outcome, "amount": "10", "limit": limit}
+
+
+async def resting(world: PoolWorld, name: str, side: str, price: str, quantity: str = "10") -> None:
+    order = {"account": "bob", "market": name, "side": side, "price": price, "quantity": quantity}
+    await world.api.done("/orders", order | {"outcome": 1})
+
+
+async def test_an_order_in_a_book_is_quoted_filled_whole_shown_and_undone(world: PoolWorld) -> None:
+    name = await world.market(2)
+    await world.api.done("/sets/mint", {"account": "bob", "market": name, "quantity": "100"})
+    await resting(world, name, "sell", "0.44")
+    await resting(world, name, "buy", "0.4")
+    steps = [VAULT, ordered("book_buy", name, "0.45")]
+    quote = (await world.api.post("/chains/quote", {"steps": steps})).json()
+    # $50, and ten contracts at 0.45 or less.
+    assert (quote["base"], quote["fee"]) == ("54.5", "0.2725")
+    done = await opened(world, *steps)
+    effect = done["effect"]
+    assert (effect["base"], effect["fee"]) == (quote["base"], quote["fee"])
+    assert effect["steps"][1] == {
+        "kind": "book_buy", "market": name, "outcome": "no", "amount": "10", "limit": "0.45", "shares": "10",
+    }  # fmt: skip
+    assert await world.claims("alice", name) == {"no": "10"}
+    path = f"/chains/{done['value']}/close"
+    await world.refused(path, {"limits": [None, "0.4005"]}, "TICK_MISALIGNED")
+    await world.refused(path, {"limits": [None, "0.401"]}, "CHAIN_STEP_FAILED")
+    problem = (await world.api.post(path, {"limits": [None, "0.401"]})).json()
+    assert (problem["bound"], problem["codes"]) == (2, ["FOK_NOT_FILLABLE"])
+    closed = await world.api.done(path, {"limits": [None, "0.4"]})
+    assert closed["effect"]["state"] == "closed"
+    assert await world.claims("alice", name) == {}
+
+
+async def test_what_was_sold_in_a_book_is_bought_back_and_merged(world: PoolWorld) -> None:
+    name = await world.market(3)
+    await world.api.done("/sets/mint", {"account": "bob", "market": name, "quantity": "100"})
+    await resting(world, name, "buy", "0.3")
+    steps = [mint(name, "10"), ordered("book_sell", name, "0.3", outcome=1)]
+    done = await opened(world, *steps)
+    assert await world.claims("alice", name) == {"0": "10", "2": "10"}
+    await resting(world, name, "sell", "0.32")
+    path = f"/chains/{done['value']}/close"
+    assert (await world.api.done(path, {"limits": [None, "0.32"]}))["effect"]["state"] == "closed"
+    assert await world.claims("alice", name) == {}
+
+
+async def test_an_order_says_its_outcome_and_price_and_comes_last(world: PoolWorld) -> None:
+    name = await world.market(2)
+    order = ordered("book_buy", name, "0.45")
+    for steps, code in [
+        ([order | {"limit": None}], "MALFORMED_REQUEST"),
+        ([order | {"outcome": None}], "MALFORMED_REQUEST"),
+        ([order | {"exact": True}], "MALFORMED_REQUEST"),
+        ([order | {"limit": "0.4505"}], "TICK_MISALIGNED"),
+        ([order | {"amount": "1.0005"}], "LOT_MISALIGNED"),
+        ([order | {"outcome": 2}], "INVALID_OUTCOME"),
+        ([order, VAULT], "CHAIN_STEP_FAILED"),
+    ]:
+        await world.refused("/chains", {"account": "alice", "steps": steps}, code)
+    for steps, place, inner in [
+        ([order, VAULT], 1, "INVALID_ORDER_TYPE"),
+        ([VAULT, order], 2, "FOK_NOT_FILLABLE"),
+        ([order | {"limit": "1"}], 1, "INVALID_PRICE"),
+    ]:
+        problem = (await world.api.post("/chains", {"account": "alice", "steps": steps})).json()
+        assert (problem["bound"], problem["codes"]) == (place, [inner])
+
+
 def test_steps_have_the_numbers_of_the_engine() -> None:
     fields = [name for name, _, _ in _core.field_tables()["OpenChain"]]
     assert fields[:6] == ["kind_1", "outcome_1", "detail_1", "market_1", "amount_1", "limit_1"]
     assert len(fields) == 18
-    assert sorted(KINDS.values()) == [1, 2, 3, 4, 5, 6, 10]
+    assert sorted(KINDS.values()) == [1, 2, 3, 4, 5, 6, 7, 8, 10]

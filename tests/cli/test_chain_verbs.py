@@ -20,7 +20,11 @@ def test_words_are_steps_and_what_is_none_says_what_there_is() -> None:
     assert step_of("buy M yes 5 min=9") == bought | {"limit": "9"}
     assert step_of("buy M yes 5 max=3") == bought | {"limit": "3", "exact": True}
     assert step_of("stake 100 lock=30") == {"kind": "stake", "amount": "100", "lock_days": 30}
-    for text in ("", "mint M", "mint M 1 2", "short M yes 5", "vault 5 least=1"):
+    ordered = {"market": "M", "outcome": "yes", "amount": "5"}
+    assert step_of("book-buy M yes 5 max=0.4") == ordered | {"kind": "book_buy", "limit": "0.4"}
+    assert step_of("book-sell M yes 5 min=0.4") == ordered | {"kind": "book_sell", "limit": "0.4"}
+    unpriced = ("book-buy M yes 5", "book-buy M yes 5 min=0.4", "book-sell M yes 5 max=0.4 min=0.4")
+    for text in ("", "mint M", "mint M 1 2", "short M yes 5", "vault 5 least=1", *unpriced):
         with pytest.raises(CommandFailure, match="steps are: buy MARKET OUTCOME AMOUNT"):
             step_of(text)
 
@@ -58,6 +62,27 @@ def test_a_chain_is_quoted_opened_shown_closed_and_released(start: Callable[...,
     assert in_process("chain", "close", str(int(number) + 1), "--release", *data).code == 0
     held = platform.json("set", "list", "--account", "chain-alice", "--market", market)["claims"]
     assert [row["free"] for row in held] == ["100", "100"]
+    _order_in_a_book(platform, market, data)
     for verb in (("close", "99"), ("show", "99")):
         unknown = in_process("chain", *verb, *data, "--json")
         assert unknown.json["error"]["code"] == "POSITION_NOT_FOUND", unknown
+
+
+def _order_in_a_book(platform: Running, market: str, data: tuple[str, ...]) -> None:
+    """What alice sold to bob's order is bought back from it by the closing, and her sets are merged."""
+    platform.json("account", "open", "chain-bob")
+    money = ("--external-id", "chain-bob", "--account", "chain-bob")
+    platform.json("collateral", "deposit", "5000", "CUSD", *money)
+    platform.json("set", "mint", "100", market, "--account", "chain-bob")
+    bob = ("--outcome", "no", "--account", "chain-bob")
+    platform.json("order", "place", "buy", "10", market, "--price", "0.4", *bob)
+    steps = (f"mint {market} 10", f"book-sell {market} no 10 min=0.4")
+    assert platform.json("chain", "quote", *steps)["base"] == "14"
+    number = str(platform.json("chain", "open", "chain-alice", *steps)["value"])
+    shown = in_process("chain", "show", number, *data)
+    assert (shown.code, "book_sell" in shown.out, "0.4" in shown.out) == (0, True, True), shown
+    bounded = in_process("chain", "close", number, "--limit", "none", "--limit", "0.42", *data, "--json")
+    assert bounded.json["error"]["code"] == "CHAIN_STEP_FAILED", bounded
+    platform.json("order", "place", "sell", "10", market, "--price", "0.42", *bob)
+    closed = platform.json("chain", "close", number, "--limit", "none", "--limit", "0.42")
+    assert closed["effect"]["state"] == "closed"

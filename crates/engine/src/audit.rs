@@ -7,6 +7,7 @@
 mod bonds;
 mod book;
 mod bridges;
+mod chain_orders;
 mod chains;
 mod counts;
 mod credits;

@@ -4,82 +4,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chain_orders::{is_in_book, undone_at, Filled};
 use super::fault::{ensure, fault, Check};
 use super::ledger::{FREE, INSURANCE, MAKER_FUND, STAKER_POOL, VAULT_CASH};
 use super::records::check_movements;
-use super::{Auditor, Market};
+use super::Auditor;
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::governance::parameters::Parameter;
 use crate::wire::command::CloseChain;
 use crate::wire::event::{
     ChainBody, ChainChargeBody, ChainEndBody, ChainStepBody, Event, EventKind, FlashBody, LiquidityBody,
-    ParameterBody, Posting, RiskBody, SetBody, StakeBody, SwapBody, TradeBody, VaultDepositBody,
-    VaultExitBody, VerseBody, VerseLinkBody,
+    ParameterBody, Posting, RiskBody, SetBody, StakeBody, SwapBody, VaultDepositBody, VaultExitBody,
+    VerseBody, VerseLinkBody,
 };
 
 const LOAN: u8 = 4;
 const VAULT_LOANS: u8 = 0x84;
 const FLASH_BORROW: u32 = 160;
 const NONE: u32 = u32::MAX;
-const BUY: u8 = 0;
+pub(super) const BUY: u8 = 0;
 const POOL_BUY: u8 = 1;
 const POOL_SELL: u8 = 2;
 const ADD_LIQUIDITY: u8 = 3;
 const DEPOSIT: u8 = 4;
 const STAKE: u8 = 5;
-const MINT: u8 = 6;
-const BOOK_BUY: u8 = 7;
-const BOOK_SELL: u8 = 8;
+pub(super) const MINT: u8 = 6;
+pub(super) const BOOK_BUY: u8 = 7;
+pub(super) const BOOK_SELL: u8 = 8;
 const FLASH: u8 = 10;
 
 /// A step as it was done: kind, outcome, market, the owner's numbers, and what undoing it gives back.
-type Step = (u8, u8, u32, u16, i64, i64, i64);
+pub(super) type Step = (u8, u8, u32, u16, i64, i64, i64);
 
 #[derive(Clone, Debug, Default)]
 struct Chain {
     account: u32,
     sub: u8,
     steps: Vec<Step>,
-}
-
-/// Fills of one order: lots, those that are left, the side in the book, the book, lowest and highest price.
-#[derive(Clone, Copy, Debug, Default)]
-struct Filled {
-    lots: i64,
-    left: i64,
-    side: u8,
-    book: u8,
-    low: i64,
-    high: i64,
-}
-
-impl Filled {
-    fn take(&mut self, body: &TradeBody) {
-        let first = self.lots == 0;
-        let (low, high) = if first { (body.price, body.price) } else { (self.low, self.high) };
-        *self = Filled {
-            lots: self.lots + body.lots,
-            left: body.taker_remaining,
-            side: body.taker_side,
-            book: body.outcome,
-            low: low.min(body.price),
-            high: high.max(body.price),
-        };
-    }
-
-    /// The lots of a step (`undone`: of its way back) that was filled whole within its limit. A market of two outcomes has
-    /// one book, in which outcome 1 is outcome 0 from the other side.
-    fn whole(&self, step: &Step, limit: i64, undone: bool, market: &Market) -> Option<i64> {
-        let buys = (step.0 == BOOK_BUY) != undone;
-        let flips = market.outcome_count == 2 && step.1 == 1;
-        let book = if market.outcome_count == 2 { 0 } else { step.1 };
-        let ticks = market.payout_ticks();
-        let (low, high) = if flips { (ticks - self.high, ticks - self.low) } else { (self.low, self.high) };
-        let priced = if buys { high <= limit } else { low >= limit };
-        let whole = self.left == 0 && self.lots == step.4 && priced;
-        (whole && self.book == book && (self.side == BUY) == (buys != flips)).then_some(self.lots)
-    }
 }
 
 /// A chain that the present command opens or undoes.
@@ -200,10 +162,6 @@ impl Chains {
 
 const fn is_in_market(kind: u8) -> bool {
     matches!(kind, POOL_BUY | POOL_SELL | ADD_LIQUIDITY | MINT) || is_in_book(kind)
-}
-
-const fn is_in_book(kind: u8) -> bool {
-    matches!(kind, BOOK_BUY | BOOK_SELL)
 }
 
 /// What the event of a step must be, and what it says was done.
@@ -597,22 +555,6 @@ impl Auditor {
             };
             self.chains.work = Some(Box::new(work));
         }
-    }
-}
-
-/// The step, counted from 1, that is undone while so many are left: the last one first, but an order in a book, which is
-/// the last step, behind all others; only sets of the market that it sold claims of are merged behind it.
-fn undone_at(steps: &[Step], left: usize) -> usize {
-    let last = steps.last().filter(|step| is_in_book(step.0));
-    let Some(order) = last else { return left };
-    let merged_last = |step: &Step| order.0 == BOOK_SELL && (step.0, step.2) == (MINT, order.2);
-    let sets = steps.iter().position(merged_last);
-    match (sets, left) {
-        (None, 1) | (Some(_), 2) => steps.len(),
-        (None, left) => left.saturating_sub(1),
-        (Some(at), 1) => at + 1,
-        // Of three steps, one is left that is neither.
-        (Some(at), _) => (0..steps.len() - 1).find(|&other| other != at).map_or(0, |other| other + 1),
     }
 }
 

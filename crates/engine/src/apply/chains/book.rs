@@ -146,6 +146,7 @@ impl<B: Book> Engine<B> {
     ///
     /// # Errors
     /// `BREAKER_ACTIVE` while orders are collected, `FOK_NOT_FILLABLE` (bound: lots that are certain).
+    #[inline(never)]
     fn check_whole(
         &self,
         command: &Command,
@@ -161,7 +162,7 @@ impl<B: Book> Engine<B> {
         // market of three outcomes or more feed no breaker.
         let feeds = self.lines(request.market) == 1;
         let unit = self.state.markets.list[request.market as usize].unit;
-        let mut halts = self.state.halts.of_market(request.market).cloned();
+        let mut halts = self.state.halts.of_market(request.market).map(|known| Box::new(known.clone()));
         let (book, orders) = (self.state.books.of(&order), &self.state.orders);
         let (mut lots, mut fills, mut slot) = (0_i64, 0, book.first(1 - order.side));
         while let Some(present) = slot.filter(|_| lots < order.remaining && fills < CHAIN_BOOK_FILLS) {
@@ -176,7 +177,7 @@ impl<B: Book> Engine<B> {
             let trips = |halts: &mut crate::halts::MarketHalts| {
                 halts.price_reading(command.time_ns, price, cause::TRADE).is_some()
             };
-            if halts.as_mut().is_some_and(trips) {
+            if halts.as_deref_mut().is_some_and(trips) {
                 break;
             }
             let taken = maker.remaining.min(order.remaining - lots);

@@ -129,6 +129,8 @@ pub struct Loans {
     looks: BTreeMap<u32, i64>,
     /// Pledges whose money is to be shared out once their order is over, by market.
     unsettled: BTreeSet<(u32, Pledge)>,
+    /// Derived: positions of every market that are in a group of two or more (P4.6.6).
+    grouped: BTreeMap<u32, BTreeSet<Pledge>>,
     /// Sum of hourly rates in 1e-18.
     pub index_e18: i128,
     /// The hour up to which the index goes, and its next step; 0 before the first loan.
@@ -173,6 +175,42 @@ impl Loans {
         members.map(|(pledge, loan)| ((account, pledge), *loan)).collect()
     }
 
+    pub fn is_grouped(&self, market: u32, pledge: Pledge) -> bool {
+        self.grouped.get(&market).is_some_and(|members| members.contains(&pledge))
+    }
+
+    /// Positions of a market that are in groups.
+    pub fn grouped_count(&self, market: u32) -> usize {
+        self.grouped.get(&market).map_or(0, BTreeSet::len)
+    }
+
+    /// Positions of a market that would be in groups with one more of a sub-account.
+    pub fn grouped_with(&self, account: u32, sub: u8, market: u32) -> usize {
+        let more = match self.group(account, sub, market).len() {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        };
+        self.grouped_count(market) + more
+    }
+
+    /// Counts the group that a position came to or went from.
+    fn regroup(&mut self, pledge: Pledge, Loan { sub, market, .. }: Loan) {
+        let members = self.group(pledge.0, sub, market);
+        let grouped = self.grouped.entry(market).or_default();
+        grouped.remove(&pledge);
+        for &(member, _) in &members {
+            if members.len() > 1 {
+                grouped.insert(member);
+            } else {
+                grouped.remove(&member);
+            }
+        }
+        if grouped.is_empty() {
+            self.grouped.remove(&market);
+        }
+    }
+
     /// The lowest pledge of an account that is in no use.
     pub fn vacant(&self, account: u32) -> Option<u8> {
         (FIRST_PLEDGE..FIRST_CREDIT).find(|&pledge| !self.list.contains_key(&(account, pledge)))
@@ -208,6 +246,10 @@ impl Loans {
         }
         if let Some(loan) = loan {
             self.count(pledge, &loan, true);
+        }
+        let group = |loan: Loan| (loan.sub, loan.market, loan.taken);
+        if old.map(group) != loan.map(group) {
+            old.into_iter().chain(loan).for_each(|changed| self.regroup(pledge, changed));
         }
         // Not before: a market keeps its marks while its only position changes.
         if let Some(Loan { market, .. }) = old {

@@ -8,7 +8,9 @@ use crate::apply::work::{Budget, Work};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::{line, post_system, post_user};
-use crate::limits::{LOAN_RETRY_NS, LOAN_TAKEOVER_NS, LOAN_VALUE_EFFORT};
+use crate::limits::{
+    LOANS_GROUPED_PER_LOOK, LOAN_LOOK_NS, LOAN_RETRY_NS, LOAN_TAKEOVER_NS, LOAN_VALUE_EFFORT,
+};
 use crate::math::notional;
 use crate::outcome::groups::{Group, Margin, Part};
 use crate::outcome::leverage::Valued;
@@ -116,8 +118,8 @@ impl<B: Book> Engine<B> {
         let group = self.group_at(&members, loan.market, marks);
         let market = self.market_of_loan(loan.market);
         let ramp = self.ramp(market, now_ns);
-        let wait_ns = now_ns.saturating_add(LOAN_RETRY_NS);
         if group.lack(ramp, Margin::Maintenance(Self::loan_base_e2(market))) == 0 {
+            let wait_ns = now_ns.saturating_add(self.credited_rest_ns(loan.market));
             let rested = Loan { since_ns: 0, wait_ns, ..loan };
             self.state.vault.loans.put(pledge, Some(rested));
             return Looked::Credited;
@@ -140,6 +142,12 @@ impl<B: Book> Engine<B> {
             }
         }
         Looked::Unsound(None)
+    }
+
+    /// So long does a sound group's position wait for its next turn: until every other one of the market had its own.
+    fn credited_rest_ns(&self, market: u32) -> i64 {
+        let turns = self.state.vault.loans.grouped_count(market).div_ceil(LOANS_GROUPED_PER_LOOK);
+        LOAN_RETRY_NS.max(LOAN_LOOK_NS * turns as i64)
     }
 
     /// Positions of a group that are marked and have no order, by what they lack of their own margin: those of different

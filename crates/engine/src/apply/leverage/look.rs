@@ -18,6 +18,12 @@ use crate::output::Output;
 use crate::wire::command::{side, stp, Command};
 use crate::wire::event::{loan_cause, EventKind, LoanLiquidatedBody};
 
+/// Positions that a look still values: those of groups are counted apart, so that neither keep the others from theirs.
+struct Left {
+    single: usize,
+    grouped: usize,
+}
+
 impl<B: Book> Engine<B> {
     /// One look; the next is a second later, or at once while there is more to do.
     pub(super) fn look_at_loans(
@@ -115,13 +121,13 @@ impl<B: Book> Engine<B> {
         // Every look begins with another outcome, so that one whose positions find no buyer keeps none from theirs.
         let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len();
         outcomes.rotate_left(turn);
-        let mut left = LOANS_VALUED_PER_LOOK;
+        let mut left = Left { single: LOANS_VALUED_PER_LOOK, grouped: LOANS_GROUPED_PER_LOOK };
         budget.spend(LOAN_MARK_EFFORT * u32::from(self.lines(market)));
         let marks = self.marks_now(market, command.time_ns);
         self.keep_marks(command, market, marks, output);
         for outcome in outcomes {
             let mark = self.loan_mark(market, outcome);
-            if mark == 0 || !trades || left == 0 {
+            if mark == 0 || !trades {
                 continue;
             }
             if let Some(work) =
@@ -149,7 +155,7 @@ impl<B: Book> Engine<B> {
         &mut self,
         command: &Command,
         (market, outcome): (u32, u8),
-        (mark, left): (i64, &mut usize),
+        (mark, left): (i64, &mut Left),
         budget: &mut Budget,
         output: &mut Output,
     ) -> Option<Work> {
@@ -157,17 +163,27 @@ impl<B: Book> Engine<B> {
         // What found no buyer, or has credit, keeps nobody behind it from theirs.
         let loans = &self.state.vault.loans;
         let waits = |pledge: &Pledge| loans.get(*pledge).is_some_and(|loan| command.time_ns < loan.wait_ns);
+        let mut grouped = left.grouped;
+        let has_turn = |pledge: &Pledge| {
+            let turns = !loans.is_grouped(market, *pledge) || grouped > 0;
+            grouped -= usize::from(turns && loans.is_grouped(market, *pledge));
+            turns
+        };
         let ready = leg.worst_first().take(LOANS_PASSED_PER_LEG).filter(|pledge| !waits(pledge));
-        let worst: Vec<Pledge> = ready.take(LOANS_SEEN_PER_LEG).collect();
+        let worst: Vec<Pledge> = ready.filter(has_turn).take(LOANS_SEEN_PER_LEG).collect();
         for pledge in worst {
             let loan = *self.state.vault.loans.get(pledge).expect("a leg ranks loans that exist");
             if command.time_ns < loan.wait_ns {
                 continue;
             }
-            if *left == 0 {
-                return None;
+            let turns = match self.state.vault.loans.is_grouped(market, pledge) {
+                true => &mut left.grouped,
+                false => &mut left.single,
+            };
+            if *turns == 0 {
+                continue;
             }
-            *left -= 1;
+            *turns -= 1;
             budget.spend(LOAN_VALUE_EFFORT);
             let valued = self.valued(pledge, &loan, mark, command.time_ns);
             if valued.is_healthy() {

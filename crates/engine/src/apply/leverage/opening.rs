@@ -169,6 +169,10 @@ impl<B: Book> Engine<B> {
         if loans.len() >= MAX_LOANS {
             return reject(Code::CAPACITY_EXCEEDED, MAX_LOANS as i64, loans.len() as i64);
         }
+        let grouped = loans.grouped_with(account, sub, market);
+        if grouped > MAX_GROUPED_PER_MARKET {
+            return reject(Code::CAPACITY_EXCEEDED, MAX_GROUPED_PER_MARKET as i64, grouped as i64);
+        }
         match loans.vacant(account) {
             Some(pledge) => Ok((account, pledge)),
             None => reject(Code::TOO_MANY_POSITIONS, MAX_LOANS_PER_ACCOUNT as i64, held as i64),

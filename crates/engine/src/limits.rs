@@ -381,10 +381,10 @@ pub const LOANS_VALUED_PER_LOOK: usize = 16;
 pub const LOANS_SEEN_PER_LEG: usize = 64;
 /// Of which this many may wait, for a buyer or because their group is sound (P4.6.6).
 pub const LOANS_PASSED_PER_LEG: usize = 1_024;
-/// Positions of a market that may be in groups, and of those how many a look values, apart from the others: no credited
-/// position hides another one, and each gets its turn.
+/// Positions of a market that may be in groups, and how many groups a look values, apart from the other positions: no
+/// credited position hides another one, and each group gets its turn.
 pub const MAX_GROUPED_PER_MARKET: usize = 512;
-pub const LOANS_GROUPED_PER_LOOK: usize = 32;
+pub const GROUPS_VALUED_PER_LOOK: usize = 8;
 const _: () = assert!(MAX_GROUPED_PER_MARKET < LOANS_PASSED_PER_LEG);
 pub const LOANS_CHARGED_PER_ITEM: usize = 4;
 /// Instructions of these, at most.

@@ -538,6 +538,42 @@ mod tests {
     }
 
     #[test]
+    fn a_position_is_grouped_while_its_sub_account_has_another_one_in_the_market() {
+        let mut loans = Loans::default();
+        let counted = |loans: &Loans| {
+            let grouped = loans.iter().filter(|(pledge, loan)| {
+                let group = loans.group(pledge.0, loan.sub, loan.market).len();
+                let counts = !loan.taken && group > 1;
+                assert_eq!(loans.is_grouped(loan.market, *pledge), counts, "{pledge:?}");
+                counts
+            });
+            grouped.count()
+        };
+        // Every pledge comes, goes, is taken over or changes its debt, in an order without a pattern.
+        for step in 0..2_000_u32 {
+            let chosen = step.wrapping_mul(2_654_435_761) >> 16;
+            let pledge = (chosen % 3, 128 + (chosen / 3 % 5) as u8);
+            let place = loan(4 + u32::from(pledge.1 % 2), pledge.1 % 3, i64::from(chosen % 90), 100);
+            let opened = Loan { sub: pledge.1 / 2 % 2, ..place };
+            match (chosen / 15 % 4, loans.get(pledge).copied()) {
+                (0, Some(_)) => loans.put(pledge, None),
+                (1, Some(held)) => loans.put(pledge, Some(Loan { taken: true, debt: 0, ..held })),
+                (_, Some(held)) => loans.put(pledge, Some(Loan { debt: opened.debt, ..held })),
+                (_, None) => {
+                    let expected = loans.grouped_with(pledge.0, opened.sub, opened.market);
+                    loans.put(pledge, Some(opened));
+                    assert_eq!(loans.grouped_count(opened.market), expected);
+                }
+            }
+            assert_eq!(loans.grouped_count(4) + loans.grouped_count(5), counted(&loans));
+        }
+        let mut writer = Writer::default();
+        loans.encode(&mut writer);
+        let read = Loans::decode(&mut Reader::new(&writer.bytes)).expect("sound");
+        assert_eq!(read.grouped, loans.grouped);
+    }
+
+    #[test]
     fn what_is_written_is_read_again() {
         let mut loans = some();
         let mut due = BTreeSet::new();

@@ -29,7 +29,7 @@ fn on_outcome(market: u32, outcome: u8, lots: i64, leverage_e2: u32) -> OpenLeve
 }
 
 /// Ninefold on outcome 0, then 25-fold on the other one, which alone would need 10 %.
-fn hedged() -> (World, u32) {
+pub fn hedged() -> (World, u32) {
     let (mut world, market) = world();
     world.accept(open(ALICE, on_outcome(market, 0, LOTS, 900)));
     world.accept(open(ALICE, on_outcome(market, 1, LOTS, 2_500)));
@@ -45,14 +45,24 @@ fn owed(world: &World, market: u32) -> i64 {
     (0..2).filter_map(|outcome| loan(world, ALICE, market, outcome)).map(|loan| loan.debt).sum()
 }
 
-fn resolve(world: &mut World, market: u32, outcome: u8) -> (Vec<LoanMovedBody>, Vec<LoanLossBody>) {
-    // Nobody buys: the debts wait for the payout.
-    world.accept(cancel_all(BOB, market));
-    world.accept(cancel_all(CAROL, market));
+/// Nobody buys any more: debts wait for the payout.
+pub fn cancel_quotes(world: &mut World, market: u32) {
+    for owner in [ALICE, BOB, CAROL] {
+        world.accept(cancel_all(owner, market));
+    }
+}
+
+/// The settle time has come, an outcome is proposed, and nobody disputes it.
+pub fn proposed(world: &mut World, market: u32, outcome: u8) {
     world.wait(START + 30 * DAY + 122 * SECOND - world.now_ns);
-    let (mut moved, mut lost) = (Vec::new(), Vec::new());
     world.accept(proposal(CAROL, market, outcome));
     world.wait(2 * HOUR + SECOND);
+}
+
+fn resolve(world: &mut World, market: u32, outcome: u8) -> (Vec<LoanMovedBody>, Vec<LoanLossBody>) {
+    cancel_quotes(world, market);
+    let (mut moved, mut lost) = (Vec::new(), Vec::new());
+    proposed(world, market, outcome);
     world.accept(finalise(market));
     for _ in 0..12 {
         world.advance(SECOND);

@@ -47,6 +47,8 @@ mod links;
 mod liquidation;
 mod liquidation_halts;
 mod listing;
+mod loan_group_bounds;
+mod loan_group_payouts;
 mod loan_groups;
 mod loan_marks;
 mod loan_shorts;

@@ -9,7 +9,7 @@ use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::{line, post_system, post_user};
 use crate::limits::{
-    LOANS_GROUPED_PER_LOOK, LOAN_LOOK_NS, LOAN_RETRY_NS, LOAN_TAKEOVER_NS, LOAN_VALUE_EFFORT,
+    GROUPS_VALUED_PER_LOOK, LOAN_LOOK_NS, LOAN_RETRY_NS, LOAN_TAKEOVER_NS, LOAN_VALUE_EFFORT,
 };
 use crate::math::notional;
 use crate::outcome::groups::{Group, Margin, Part};
@@ -120,11 +120,14 @@ impl<B: Book> Engine<B> {
         let ramp = self.ramp(market, now_ns);
         if group.lack(ramp, Margin::Maintenance(Self::loan_base_e2(market))) == 0 {
             let wait_ns = now_ns.saturating_add(self.credited_rest_ns(loan.market));
-            let rested = Loan { since_ns: 0, wait_ns, ..loan };
-            self.state.vault.loans.put(pledge, Some(rested));
+            for (member, loan) in members {
+                let rested = Loan { since_ns: 0, wait_ns, ..loan };
+                self.state.vault.loans.put(member, Some(rested));
+            }
             return Looked::Credited;
         }
-        members.retain(|(_, loan)| loan.debt != 0 && now_ns >= loan.wait_ns);
+        // A rest that a sound group was given ends with its being sound; the wait for a buyer does not.
+        members.retain(|(_, loan)| loan.debt != 0 && (loan.since_ns == 0 || now_ns >= loan.wait_ns));
         for (member, loan, valued) in self.worst_of(&members, now_ns) {
             let stuck = loan.since_ns != 0 && now_ns >= loan.since_ns.saturating_add(LOAN_TAKEOVER_NS);
             // Nobody pays for a position while its group has something.
@@ -144,9 +147,10 @@ impl<B: Book> Engine<B> {
         Looked::Unsound(None)
     }
 
-    /// So long does a sound group's position wait for its next turn: until every other one of the market had its own.
+    /// So long does a sound group wait for its next turn: until every other one of the market had its own.
     fn credited_rest_ns(&self, market: u32) -> i64 {
-        let turns = self.state.vault.loans.grouped_count(market).div_ceil(LOANS_GROUPED_PER_LOOK);
+        let groups = self.state.vault.loans.grouped_count(market) / 2;
+        let turns = groups.div_ceil(GROUPS_VALUED_PER_LOOK);
         LOAN_RETRY_NS.max(LOAN_LOOK_NS * turns as i64)
     }
 

@@ -21,7 +21,7 @@ use crate::wire::event::{loan_cause, EventKind, LoanLiquidatedBody};
 /// Positions that a look still values: those of groups are counted apart, so that neither keep the others from theirs.
 struct Left {
     single: usize,
-    grouped: usize,
+    groups: usize,
 }
 
 impl<B: Book> Engine<B> {
@@ -121,7 +121,7 @@ impl<B: Book> Engine<B> {
         // Every look begins with another outcome, so that one whose positions find no buyer keeps none from theirs.
         let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len();
         outcomes.rotate_left(turn);
-        let mut left = Left { single: LOANS_VALUED_PER_LOOK, grouped: LOANS_GROUPED_PER_LOOK };
+        let mut left = Left { single: LOANS_VALUED_PER_LOOK, groups: GROUPS_VALUED_PER_LOOK };
         budget.spend(LOAN_MARK_EFFORT * u32::from(self.lines(market)));
         let marks = self.marks_now(market, command.time_ns);
         self.keep_marks(command, market, marks, output);
@@ -163,10 +163,11 @@ impl<B: Book> Engine<B> {
         // What found no buyer, or has credit, keeps nobody behind it from theirs.
         let loans = &self.state.vault.loans;
         let waits = |pledge: &Pledge| loans.get(*pledge).is_some_and(|loan| command.time_ns < loan.wait_ns);
-        let mut grouped = left.grouped;
+        let mut groups = left.groups;
         let has_turn = |pledge: &Pledge| {
-            let turns = !loans.is_grouped(market, *pledge) || grouped > 0;
-            grouped -= usize::from(turns && loans.is_grouped(market, *pledge));
+            let grouped = loans.is_grouped(market, *pledge);
+            let turns = !grouped || groups > 0;
+            groups -= usize::from(turns && grouped);
             turns
         };
         let ready = leg.worst_first().take(LOANS_PASSED_PER_LEG).filter(|pledge| !waits(pledge));
@@ -176,11 +177,10 @@ impl<B: Book> Engine<B> {
             if command.time_ns < loan.wait_ns {
                 continue;
             }
-            let turns = match self.state.vault.loans.is_grouped(market, pledge) {
-                true => &mut left.grouped,
-                false => &mut left.single,
-            };
-            if *turns == 0 {
+            let grouped = self.state.vault.loans.is_grouped(market, pledge);
+            let turns = if grouped { &mut left.groups } else { &mut left.single };
+            // Large groups cost much: the others wait for the next look.
+            if *turns == 0 || grouped && budget.is_spent() {
                 continue;
             }
             *turns -= 1;

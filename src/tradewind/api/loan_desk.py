@@ -123,7 +123,7 @@ class LoanReads:
         return {"symbol": market.symbol, "sub": first.sub, "positions": len(positions)} | shown
 
     def row(self, loan: Loan) -> dict[str, Any]:
-        """A position as the API shows it; its `liquidation_price` is that without the credit of its group (P4.6.6)."""
+        """A position as the API shows it; its liquidation price is that without its group (P4.6.6)."""
         market = self._directory.named(loan.market)
         entry = market.market
         least = self._directory.views.loans.jump_minimum

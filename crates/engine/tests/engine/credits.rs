@@ -222,6 +222,29 @@ fn p15_10_one_micro_unit_less_than_the_largest_loss_is_not_enough() {
 }
 
 #[test]
+fn p2_4_7_what_is_needed_counts_the_worst_fee() {
+    let mut world: World = World::new();
+    let verse = create_verse(&mut world, "election", NONE);
+    let market = quoted(&mut world, verse, &[310, 410, 270], 20_000_000);
+    world.accept(deposit_credit(verse, 3_200_000));
+    let wanted = [(market, 0, LONG, 320, LOTS)];
+    let short = world.refuse(lock(verse, &wanted), Code::CREDIT_INSUFFICIENT);
+    assert!(short.given > 3_200_000, "{short:?}");
+    world.accept(deposit_credit(verse, short.given - short.bound));
+    world.accept(lock(verse, &wanted));
+}
+
+#[test]
+fn p3_4_an_own_order_ends_what_a_leg_can_fill() {
+    let (mut world, verse, market) = three();
+    world.accept(deposit_credit(verse, 400 * DOLLAR));
+    // Behind BOB's bids for 50 lots of the first outcome stands one of the credit's owner.
+    world.accept(place(ALICE, on(market, 0, side::BUY, 295, LOTS)));
+    world.refuse(lock(verse, &[(market, 0, SHORT, 705, 50 * LOTS + 1)]), Code::SLIPPAGE_EXCEEDED);
+    world.accept(lock(verse, &[(market, 0, SHORT, 705, 50 * LOTS)]));
+}
+
+#[test]
 fn p15_10_legs_of_different_conditions_add_up_and_cannot_be_claimed_to_exclude_each_other() {
     let (mut world, verse, market) = three();
     let below = create_verse(&mut world, "senate", verse);

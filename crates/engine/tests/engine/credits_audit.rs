@@ -30,6 +30,11 @@ const SUMS: &[Change<CreditBody>] = &[
     ("locked", |body| body.locked -= 1),
     ("total", |body| body.total += 1),
     ("staged legs", |body| body.unstaged = 2),
+    ("larger loss in every sum", |body| {
+        for amount in [&mut body.outlay, &mut body.realised, &mut body.locked, &mut body.total] {
+            *amount += 1;
+        }
+    }),
 ];
 
 #[test]

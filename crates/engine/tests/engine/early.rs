@@ -86,7 +86,7 @@ fn p15_5_a_jump_to_an_end_pauses_the_market_with_the_trade_that_made_it() {
 
 #[test]
 fn p15_5_slow_or_small_moves_and_moves_to_the_middle_pause_nothing() {
-    for prices in [[600, 790], [760, 960], [600, 950], [240, 49]] {
+    for prices in [[600, 790], [760, 960], [600, 950], [240, 49], [600, 50]] {
         let mut world: World = World::new();
         let market = wide(&mut world, 3);
         trade(&mut world, market, 0, prices[0]);

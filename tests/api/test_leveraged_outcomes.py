@@ -148,3 +148,23 @@ def test_p4_6_4_golden_maintenance_along_the_ramp() -> None:
     assert liquidation_price(loan, Fraction(1, 5)) == Fraction(1, 2)
     assert liquidation_price(loan, Fraction(1)) is None
     assert liquidation_price(Loan(1, 128, 0, 0, 0, debt=0, shares=5), Fraction(1)) == 0
+
+
+async def test_a_position_is_bought_from_the_pool_and_closed_into_it(world: PoolWorld) -> None:
+    name = await made(world)
+    pooled = opening(name, source="pool", max_price="0.53", quantity="500")
+    await world.refused("/leveraged/open", pooled, "POOL_NOT_FOUND")
+    await world.api.done("/pools", {"market": name, "funding": "20000"})
+    await world.refused("/leveraged/open", pooled | {"max_price": "0.5"}, "SLIPPAGE_EXCEEDED")
+    await world.refused("/leveraged/open", pooled | {"max_impact_bp": 1}, "PRICE_IMPACT_TOO_HIGH")
+    await world.refused("/leveraged/open", pooled | {"max_impact_bp": 2_001}, "PARAMETER_OUT_OF_BOUNDS")
+    await world.refused("/leveraged/open", opening(name, max_impact_bp=100), "PARAMETER_OUT_OF_BOUNDS")
+    position = (await world.api.done("/leveraged/open", pooled))["effect"]["position"]
+    assert (position["quantity"], position["name"]) == ("500", "yes")
+    # A fifth of the largest price is the owner's; what the pool did not take paid the loan back.
+    assert Decimal(190) < Decimal(position["debt"]) < Decimal(212)
+    close = {"account": "alice", "market": name, "outcome": "yes", "limit": "0.47", "source": "pool"}
+    await world.refused("/leveraged/close", close | {"limit": "0.6"}, "SLIPPAGE_EXCEEDED")
+    done = await world.api.done("/leveraged/close", close)
+    assert done["effect"] == {"position": None, "left": "0"}
+    assert world.api.views.ledger.system_line(0x84, 0, 0) == 0

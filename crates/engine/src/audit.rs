@@ -23,6 +23,7 @@ mod index;
 mod ledger;
 mod liquidation;
 mod listing;
+mod loan_swaps;
 mod loans;
 mod margin;
 mod marks;
@@ -445,7 +446,8 @@ impl Auditor {
             | EventKind::InterestIndexMoved
             | EventKind::LoanLiquidated
             | EventKind::LoanLossCovered
-            | EventKind::LoanBridged => self.check_loans(kind, event, postings)?,
+            | EventKind::LoanBridged
+            | EventKind::LoanSwapped => self.check_loans(kind, event, postings)?,
             EventKind::OutcomeMarked | EventKind::OutcomeMarksSet => {
                 check_own_lines(event, postings)?;
                 self.check_marks(kind, event)?;

@@ -393,6 +393,11 @@ pub const LOAN_MARK_EFFORT: u32 = 200;
 pub const LOAN_VALUE_EFFORT: u32 = 300;
 pub const LOAN_SETTLE_EFFORT: u32 = 2_500;
 pub const LOAN_CHARGE_EFFORT: u32 = 1_200;
+/// Pricing a liquidation's sale into a pool, and the sizes that are tried for one position, each a quarter of the one
+/// before, and by one look.
+pub const LOAN_POOL_EFFORT: u32 = 6_000;
+pub const LOAN_POOL_TRIES: u32 = 4;
+pub const LOAN_POOL_TRIES_PER_LOOK: u32 = 8;
 /// After so long without a fill insurance may take over what is under water (P5.6), as in leveraged markets: at most this
 /// part of the fund and this much, in micro-units.
 pub const LOAN_TAKEOVER_NS: i64 = 5 * SECOND_NS;

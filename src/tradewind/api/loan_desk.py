@@ -29,6 +29,9 @@ from tradewind.node.projections.loan_groups import Terms, group_of, groups_of
 from tradewind.node.projections.loans import Loan, liquidation_price, maintenance_fraction
 
 MICRO: Final = Decimal(1_000_000)
+# P10.2.4: unless the caller allows more, and at most.
+DEFAULT_IMPACT_BP: Final = 500
+MAX_IMPACT_BP: Final = 2_000
 SIDES: Final = {"long": 0, "short": 1}
 
 
@@ -36,7 +39,8 @@ class OpenLeveraged(Request, kw_only=True):
     """Borrows from the vault to buy an outcome (long) or all others (short), and pledges it.
 
     `quantity` contracts at `max_price` (short: for one of each other outcome) or better, all or nothing.
-    `leverage` in steps of 0.01.
+    `leverage` in steps of 0.01. From the pool `max_price` includes its fee, and its price moves by at most
+    `max_impact_bp` (0: 500; at most 2,000).
     """
 
     account: str = "trader"
@@ -47,10 +51,15 @@ class OpenLeveraged(Request, kw_only=True):
     quantity: Number
     leverage: Number
     max_price: Number
+    source: Literal["book", "pool"] = "book"
+    max_impact_bp: int = 0
 
 
 class CloseLeveraged(Request, kw_only=True):
-    """Sells pledged claims: all, or `quantity`. The debt is paid first."""
+    """Sells pledged claims: all, or `quantity`. The debt is paid first.
+
+    Into the pool all or nothing; `limit` is what is left behind its fee.
+    """
 
     account: str = "trader"
     sub: int = 0
@@ -59,6 +68,8 @@ class CloseLeveraged(Request, kw_only=True):
     side: Literal["long", "short"] = "long"
     quantity: Number | None = None
     limit: Number | None = None
+    source: Literal["book", "pool"] = "book"
+    max_impact_bp: int = 0
 
 
 class RepayLoan(Request, kw_only=True):
@@ -82,6 +93,23 @@ def leverage_e2(text: Number) -> int:
     if hundredths != hundredths.to_integral_value() or not 0 < hundredths < 2**32:
         raise failure_of(reject("INVALID_LEVERAGE", bound=100, given=int(min(hundredths, Decimal(2**31)))))
     return int(hundredths)
+
+
+def pool_impact(one: OpenLeveraged | CloseLeveraged) -> int:
+    """By how much the pool's price may move, in basis points of the payout; 0 = the book is asked.
+
+    Raises:
+        ApiFailure: PARAMETER_OUT_OF_BOUNDS outside of 0 to 2,000, and for anything but 0 in a book.
+    """
+    impact, most = one.max_impact_bp, MAX_IMPACT_BP if one.source == "pool" else 0
+    if not 0 <= impact <= most:
+        raise ApiFailure(
+            422,
+            "PARAMETER_OUT_OF_BOUNDS",
+            f"max_impact_bp in the {one.source} is from 0 to {most}",
+            bound=most,
+        )
+    return impact or DEFAULT_IMPACT_BP if one.source == "pool" else 0
 
 
 def contract_price(price: Fraction) -> str:
@@ -163,14 +191,18 @@ class LoanDesk:
             lots=parse_size(one.quantity, market.scale),
             max_price=parse_price(one.max_price, market.scale),
             leverage_e2=leverage_e2(one.leverage),
+            pool_impact_bp=pool_impact(one),
         )
 
     async def close(self, one: CloseLeveraged) -> Done:
-        """Sells a position or a part of it; `effect.left` is what the book did not take."""
+        """Sells a position or a part of it; `effect.left` is what was not taken."""
         market, place = self._place(one)
         lots = 0 if one.quantity is None else parse_size(one.quantity, market.scale)
         limit = 0 if one.limit is None else parse_price(one.limit, market.scale)
-        done = await self._send("CloseLeveraged", one, market, place, lots=lots, limit=limit)
+        impact = pool_impact(one)
+        done = await self._send(
+            "CloseLeveraged", one, market, place, lots=lots, limit=limit, pool_impact_bp=impact
+        )
         done.effect["left"] = done.effect["position"]["quantity"] if done.effect["position"] else "0"
         return done
 

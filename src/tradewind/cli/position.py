@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from tradewind.cli.answers import show
 from tradewind.cli.client import Client, segment
 from tradewind.cli.exit_codes import ExitCode
+from tradewind.cli.failure import CommandFailure
 from tradewind.cli.options import Account, ClientKey, Market
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json, print_rows
 
@@ -16,6 +17,13 @@ position = App(name="position", help="Positions: list, health, simulate, open, c
 Sub = Annotated[int, Parameter(help="sub-account")]
 Outcome = Annotated[str, Parameter(help="outcome: yes or no of two, else its number")]
 Direction = Annotated[Literal["long", "short"], Parameter(help="long buys the outcome; short all the others")]
+Source = Annotated[
+    Literal["book", "pool"],
+    Parameter(name="--from", help="where a leveraged outcome position trades: book, or the market's pool"),
+]
+MaxImpact = Annotated[
+    int, Parameter(help="largest change of the pool's price in basis points; 0 is 500, at most 2000")
+]
 LEVERAGED = ["symbol", "sub", "side", "outcome", "name", "quantity", "debt", "bankruptcy_price",
              "liquidation_price", "maintenance_pct", "liquidations"]  # fmt: skip
 GROUPS = ["symbol", "sub", "positions", "largest_loss", "equity", "maintenance", "credit"]
@@ -143,12 +151,17 @@ def open_position(
         str, Parameter(help="most to pay for a contract, of a short for one of each other outcome")
     ],
     side: Direction = "long",
+    source: Source = "book",
+    max_impact_bp: MaxImpact = 0,
     sub: Sub = 0,
     client_key: ClientKey = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Buy an outcome with a loan of the vault: everything at the price or better, or nothing."""
+    """Buy an outcome with a loan of the vault: everything at the price or better, or nothing.
+
+    From the pool the price includes its fee.
+    """
     body = {
         "account": account,
         "sub": sub,
@@ -158,6 +171,8 @@ def open_position(
         "quantity": quantity,
         "leverage": leverage,
         "max_price": max_price,
+        "source": source,
+        "max_impact_bp": max_impact_bp,
         "client_key": client_key,
     }
     return show(Client(data).post("/leveraged/open", body), json=json, title=f"Position in {market} opened")
@@ -199,11 +214,19 @@ def close(
     sub: Sub = 0,
     quantity: Annotated[str | None, Parameter(help="part of it; all when absent")] = None,
     limit: Annotated[str | None, Parameter(help="worst price; the market's protection when absent")] = None,
+    source: Source = "book",
+    max_impact_bp: MaxImpact = 0,
     client_key: ClientKey = None,
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Close a position by an order that does not rest. Exit 1 when the book left a part of it."""
+    """Close a position by an order that does not rest. Exit 1 when the book left a part of it.
+
+    Into the pool a leveraged outcome position is sold as a whole or not at all, at the limit behind the fee.
+    """
+    if source == "pool" and outcome is None:
+        message = "--from pool is of leveraged outcome positions: name the outcome"
+        raise CommandFailure(ExitCode.CANNOT, "INVALID_COMMAND", message)
     body = {
         "account": account,
         "sub": sub,
@@ -215,6 +238,7 @@ def close(
     path = "/positions/close"
     if outcome is not None:
         path, body = "/leveraged/close", {**body, "outcome": outcome, "side": side}
+        body |= {"source": source, "max_impact_bp": max_impact_bp}
     answer = Client(data).post(path, body)
     left = answer["effect"]["left"]
     title = f"Position in {market} closed" if left == "0" else f"Position in {market}: {left} left"

@@ -1073,6 +1073,19 @@ class LoanBridged(Event, frozen=True, gc=False):
     postings: tuple[Posting, ...]
 
 
+class LoanSwapped(Event, frozen=True, gc=False):
+    """LOAN_SWAPPED."""
+
+    outcome: int
+    owner_sub: int
+    side: int
+    liquidates: int
+    impact_bp: int
+    lots: int
+    limit: int
+    postings: tuple[Posting, ...]
+
+
 class PoolCreated(Event, frozen=True, gc=False):
     """POOL_CREATED."""
 
@@ -2966,6 +2979,7 @@ EVENT_TYPES: dict[int, type[Event]] = {
     0x0426: OutcomeMarked,
     0x0427: OutcomeMarksSet,
     0x0428: LoanBridged,
+    0x0429: LoanSwapped,
     0x0501: PoolCreated,
     0x0502: AmmSwapped,
     0x0503: LiquidityAdded,

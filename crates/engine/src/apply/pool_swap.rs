@@ -11,6 +11,7 @@ use crate::ledger::line;
 use crate::limits::{DEFAULT_IMPACT_BP, MAX_IMPACT_BP, MAX_SWAP, MIN_SWAP, RESOLUTION_BUFFER_NS};
 use crate::market::status;
 use crate::math::MAX_BALANCE;
+use crate::outcome::loans::FIRST_PLEDGE;
 use crate::output::Output;
 use crate::wire::command::{side, Command, SwapAmm};
 use crate::wire::error::{reject, Code, Reject};
@@ -52,7 +53,7 @@ impl<B: Book> Engine<B> {
 
     /// What a swap gives and costs, after every check but that of the buyer's money.
     #[inline(never)]
-    fn price_swap(
+    pub(super) fn price_swap(
         &self,
         (owner, now_ns): ((u32, u8), i64),
         request: &SwapAmm,
@@ -79,7 +80,7 @@ impl<B: Book> Engine<B> {
     }
 
     #[inline(never)]
-    fn settle_swap(
+    pub(super) fn settle_swap(
         &mut self,
         command: &Command,
         (owner, request): ((u32, u8), &SwapAmm),
@@ -130,7 +131,7 @@ impl<B: Book> Engine<B> {
         self.after_collateral(command, owner.0, owner.1, output);
     }
 
-    fn check_swap(&self, request: &SwapAmm, pool: &Pool, now_ns: i64) -> Result<Ask, Reject> {
+    pub(super) fn check_swap(&self, request: &SwapAmm, pool: &Pool, now_ns: i64) -> Result<Ask, Reject> {
         let market = &self.state.markets.list[request.market as usize];
         if market.status != status::ACTIVE {
             return reject(Code::MARKET_NOT_ACTIVE, i64::from(status::ACTIVE), i64::from(market.status));
@@ -180,7 +181,8 @@ impl<B: Book> Engine<B> {
         if priced.cost > MAX_SWAP {
             return reject(Code::ABOVE_MAXIMUM, MAX_SWAP, priced.cost);
         }
-        if !buys {
+        // A pledge has what it sells, or makes it first.
+        if !buys && owner.1 < FIRST_PLEDGE {
             let owned = self.state.claims.free(owner.0, owner.1, request.market, request.outcome);
             if priced.shares > owned {
                 return reject(Code::INSUFFICIENT_SHARES, owned, priced.shares);
@@ -202,7 +204,7 @@ impl<B: Book> Engine<B> {
 }
 
 /// A priced swap.
-struct Swap {
+pub(super) struct Swap {
     quote: u16,
     priced: Priced,
     /// Micro-quote on which the fee is taken.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::fault::{ensure, fault, Check};
 use super::groups::Share;
 use super::ledger::{FREE, INSURANCE, LIQUIDATION_FEES, VAULT_CASH};
+use super::loan_swaps::PledgeSwaps;
 use super::outcome::OUTCOME;
 use super::records::check_movements;
 use super::Auditor;
@@ -65,11 +66,19 @@ pub struct Loans {
     /// The pledge whose sale was told, and its order once it is given: a liquidation goes on where others wait (P7.5).
     sold: Option<(u32, u8)>,
     sold_order: u64,
+    pub(super) swaps: PledgeSwaps,
 }
 
 impl Default for Loans {
     fn default() -> Self {
-        Loans { list: BTreeMap::new(), index_e18: 0, jump_ppm: 100_000, sold: None, sold_order: 0 }
+        Loans {
+            list: BTreeMap::new(),
+            index_e18: 0,
+            jump_ppm: 100_000,
+            sold: None,
+            sold_order: 0,
+            swaps: PledgeSwaps::default(),
+        }
     }
 }
 
@@ -85,6 +94,11 @@ impl Loans {
             (self.sold, self.sold_order) = (None, event.order);
         }
         begins
+    }
+
+    /// Whether a swap is the one of a sale that was told right before it.
+    pub(super) fn begins_pool_sale(&mut self, place: (u32, u8)) -> bool {
+        self.sold.take_if(|sold| *sold == place).is_some()
     }
 
     /// Whether an order liquidates a pledge.
@@ -145,6 +159,7 @@ impl Auditor {
             EventKind::LoanCharged => self.loan_charged(event, postings)?,
             EventKind::LoanLiquidated => self.loan_liquidated(event, postings)?,
             EventKind::LoanBridged => self.loan_bridged(event, postings)?,
+            EventKind::LoanSwapped => self.loan_swapped(event, postings)?,
             _ => self.loan_loss_covered(event, postings)?,
         }
         self.check_pledge(event)
@@ -246,6 +261,7 @@ impl Auditor {
         loan.opening = loan.short.then_some((body.lots, market.payout_ticks() - body.price));
         let debt = loan.debt;
         ensure!(same && debt == body.debt, "I26", "a loan adds to another position, or to {debt}");
+        self.loans.swaps.ask((account, pledge), body.lots, body.price);
         self.check_loan_risk(event, &body)
     }
 
@@ -326,6 +342,7 @@ impl Auditor {
         );
         self.check_returned(event, &loan, &body)?;
         self.check_bridged(event, &loan, debt)?;
+        self.loans.swaps.end((account, pledge))?;
         let loan = Loan { bridge: None, ..loan };
         match body.closed {
             1 => self.loans.list.remove(&(account, pledge)),
@@ -406,6 +423,7 @@ impl Auditor {
         let (equity, lacking) = self.group_margin(event, own, terms)?;
         self.check_mark(event, (loan.outcome, loan.short), body.mark, false)?;
         self.loans.sold = Some((event.account, event.sub));
+        self.loans.swaps.ask((event.account, event.sub), body.lots, body.limit);
         ensure!(
             (body.lots_held, body.value, body.debt) == (lots, value, loan.debt)
                 && (i128::from(body.ramp_ppm), i128::from(body.maintenance)) == (w, needed)

@@ -139,7 +139,8 @@ impl Auditor {
             remaining: body.remaining_lots,
             account: event.account,
             market: event.market,
-            fee_cap_e6bp: if is_sale || of_fund { 0 } else { market.fee_cap_e6bp() },
+            // What sells the claims of a loan pays the fee of the book as anybody does.
+            fee_cap_e6bp: if is_sale && !of_pledge || of_fund { 0 } else { market.fee_cap_e6bp() },
             balance,
             book,
             sub: event.sub,

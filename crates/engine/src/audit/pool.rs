@@ -207,6 +207,7 @@ impl Auditor {
         };
         self.check_pool_money(event, postings, to_user, (to_pool, body.minted), (fee, provider_fee))?;
         self.collect_charged(market.quote, fee, provider_fee);
+        self.check_pledge_swap(event, &body)?;
         self.expect_claims(event.market, (event.account, event.sub), body.outcome, bought);
         let change = |outcome| body.minted - if outcome == body.outcome { bought } else { 0 };
         for outcome in 0..market.outcome_count {

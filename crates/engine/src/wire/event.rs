@@ -27,6 +27,7 @@ pub use super::loan::{
     loan_cause, InterestIndexBody, LoanBody, LoanInterestBody, LoanLiquidatedBody, LoanLossBody,
     LoanMovedBody,
 };
+pub use super::loan_pool::LoanSwappedBody;
 pub use super::makers::{
     BootstrapClaimBody, LaunchGrantBody, MakerRewardedBody, RewardHourBody, RewardedBody,
 };
@@ -255,6 +256,7 @@ event_kinds! {
     OutcomeMarked = 0x0426 OutcomeMarkBody;
     OutcomeMarksSet = 0x0427 OutcomeMarksBody;
     LoanBridged = 0x0428 LoanBridgedBody;
+    LoanSwapped = 0x0429 LoanSwappedBody;
     PoolCreated = 0x0501 PoolBody;
     AmmSwapped = 0x0502 SwapBody;
     LiquidityAdded = 0x0503 LiquidityBody;

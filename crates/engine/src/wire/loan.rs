@@ -10,7 +10,9 @@ record! {
         market: u32,
         outcome: u8,
         side: u8,
-        reserved: u16,
+        /// 0: buys in the book. Else from the market's pool, whose price it moves by at most so many basis points of
+        /// the payout (P10.2.4); then `max_price` includes the pool's fee.
+        pool_impact_bp: u16,
         lots: i64,
         max_price: i64,
         leverage_e2: u32,
@@ -20,7 +22,16 @@ record! {
 
 record! {
     /// 0401/1. `lots` 0 = all; `limit` in ticks, 0 = the market's protective limit. Never below the bankruptcy price.
-    CloseLeveraged: 24 { market: u32, outcome: u8, side: u8, reserved: u16, lots: i64, limit: i64 }
+    CloseLeveraged: 24 {
+        market: u32,
+        outcome: u8,
+        side: u8,
+        /// 0: sells in the book. Else into the market's pool, all or nothing, whose price it moves by at most so many
+        /// basis points of the payout (P10.2.4); then `limit` is what is left behind the pool's fee.
+        pool_impact_bp: u16,
+        lots: i64,
+        limit: i64,
+    }
 }
 
 record! {

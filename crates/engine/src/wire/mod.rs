@@ -16,6 +16,7 @@ pub mod leverage;
 mod liquidation;
 pub mod listing;
 pub mod loan;
+pub mod loan_pool;
 mod makers;
 pub mod message;
 mod oracle;

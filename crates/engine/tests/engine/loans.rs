@@ -55,12 +55,21 @@ pub fn lent_market(world: &mut World, outcome_count: u8) -> u32 {
 
 /// The same with a band of its own around the reference.
 pub fn lent_market_in_band(world: &mut World, outcome_count: u8, band_bp: u16) -> u32 {
-    let nonce = 300 + world.engine.sizes().1 as u64;
+    lent_market_as(world, CreateMarket { band_bp, taker_fee_e6bp: 0, ..outcome_request(0, outcome_count) })
+}
+
+/// The same with a taker fee, in 1e-6 bp.
+pub fn lent_market_with_fee(world: &mut World, outcome_count: u8, taker_fee_e6bp: u32) -> u32 {
+    lent_market_as(world, CreateMarket { taker_fee_e6bp, ..outcome_request(0, outcome_count) })
+}
+
+/// The same with these terms, but for nonce and settlement.
+fn lent_market_as(world: &mut World, terms: CreateMarket) -> u32 {
+    let outcome_count = terms.outcome_count;
     let request = CreateMarket {
-        band_bp,
-        taker_fee_e6bp: 0,
+        nonce: 300 + world.engine.sizes().1 as u64,
         settle_time_ns: world.now_ns + 30 * DAY,
-        ..outcome_request(nonce, outcome_count)
+        ..terms
     };
     let market = world.accept(by(OPERATOR, Kind::CreateMarket).with(&request)).value as u32;
     for owner in [BOB, CAROL] {
@@ -218,7 +227,7 @@ fn row_0402_refuses_in_the_order_of_the_protocol() {
     world.refuse(open(ALICE, OpenLeveraged { market: 99, ..good }), Code::MARKET_NOT_FOUND);
     world.refuse(open(ALICE, OpenLeveraged { outcome: 2, ..good }), Code::INVALID_OUTCOME);
     world.refuse(open(ALICE, OpenLeveraged { side: 2, ..good }), Code::PARAMETER_OUT_OF_BOUNDS);
-    world.refuse(open(ALICE, OpenLeveraged { reserved: 1, ..good }), Code::RESERVED_NOT_ZERO);
+    world.refuse(open(ALICE, OpenLeveraged { reserved2: 1, ..good }), Code::RESERVED_NOT_ZERO);
     world.refuse(open(ALICE, OpenLeveraged { lots: 0, ..good }), Code::INVALID_SIZE);
     world.refuse(open(ALICE, OpenLeveraged { max_price: 1_000, ..good }), Code::INVALID_PRICE);
     // From here on every request fails all the later checks, too.

@@ -51,6 +51,7 @@ mod loan_group_bounds;
 mod loan_group_payouts;
 mod loan_groups;
 mod loan_marks;
+mod loan_pools;
 mod loan_shorts;
 mod loans;
 mod loans_audit;

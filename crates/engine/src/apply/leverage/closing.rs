@@ -23,7 +23,7 @@ impl<B: Book> Engine<B> {
     /// `MARKET_NOT_ACTIVE`, `IN_RESOLUTION_BUFFER`, `INVALID_SIZE`, `INSUFFICIENT_SHARES` (bound: lots held),
     /// `INVALID_PRICE`, `NO_LIQUIDITY` (no protective limit without a mark), `CAPACITY_EXCEEDED`, `BREAKER_ACTIVE`,
     /// `SLIPPAGE_EXCEEDED` when nothing can be sold at the limit (bound) or better, `INSUFFICIENT_LIQUIDITY` (of a short)
-    /// when the vault cannot bridge the purchase.
+    /// when the vault cannot bridge the purchase; into a pool also those of a swap (row 0501).
     pub(crate) fn close_leveraged(
         &mut self,
         command: &Command,
@@ -31,9 +31,6 @@ impl<B: Book> Engine<B> {
         output: &mut Output,
     ) -> Result<u64, Reject> {
         let request: CloseLeveraged = command.payload_as();
-        if request.reserved != 0 {
-            return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved));
-        }
         let place = (request.market, request.outcome, request.side);
         let (pledge, loan) = self.own_loan(context, command.sub, place)?;
         let market = self.market_for_orders(request.market, true)?;
@@ -66,6 +63,9 @@ impl<B: Book> Engine<B> {
         if loan.short {
             wanted = basket_order(self.market_of_loan(request.market), &wanted);
         }
+        if request.pool_impact_bp != 0 {
+            return self.close_into_pool(command, pledge, (&wanted, request.pool_impact_bp), output);
+        }
         let order = self.pledge_order(command, pledge, &wanted);
         if self.feasible_lots(&order, command.time_ns) == 0 {
             return reject(Code::SLIPPAGE_EXCEEDED, price, lots);
@@ -76,6 +76,25 @@ impl<B: Book> Engine<B> {
         }
         let taker = self.pledge_taker(command, pledge, &wanted, output)?;
         self.run_pledge(command, pledge, taker, loan_cause::ORDER, output);
+        Ok(u64::from(pledge.1))
+    }
+
+    /// The same into the market's pool, all or nothing; what the limit says is left behind the pool's fee.
+    #[inline(never)]
+    fn close_into_pool(
+        &mut self,
+        command: &Command,
+        pledge: Pledge,
+        (wanted, impact_bp): (&PledgeOrder, u16),
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let swap = self.price_pledge_swap(pledge, wanted, impact_bp, command.time_ns)?;
+        let short = self.state.vault.loans.get(pledge).is_some_and(|loan| loan.short);
+        if short {
+            let bridged = self.check_bridge(wanted, 0)?;
+            self.bridge(command, pledge, wanted, bridged, output);
+        }
+        self.swap_pledged(command, pledge, &swap, false, output);
         Ok(u64::from(pledge.1))
     }
 

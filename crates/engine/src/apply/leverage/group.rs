@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use crate::apply::work::{Budget, Work};
+use super::look::{Look, Sale};
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::ledger::{line, post_system, post_user};
@@ -28,7 +28,7 @@ pub(super) enum Looked {
     /// Its group has what it needs.
     Credited,
     /// It has not: what sells, if anything can be sold.
-    Unsound(Option<Work>),
+    Unsound(Option<Sale>),
 }
 
 /// A group at the kept marks: how its health is shown.
@@ -104,7 +104,7 @@ impl<B: Book> Engine<B> {
         &mut self,
         command: &Command,
         pledge: Pledge,
-        budget: &mut Budget,
+        look: &mut Look<'_>,
         output: &mut Output,
     ) -> Looked {
         let Some(&loan) = self.state.vault.loans.get(pledge) else { return Looked::Single };
@@ -112,7 +112,7 @@ impl<B: Book> Engine<B> {
         if loan.taken || members.len() < 2 {
             return Looked::Single;
         }
-        budget.spend(LOAN_VALUE_EFFORT * members.len() as u32);
+        look.budget.spend(LOAN_VALUE_EFFORT * members.len() as u32);
         let now_ns = command.time_ns;
         let Some(marks) = self.state.vault.loans.marks(loan.market) else { return Looked::Single };
         let group = self.group_at(&members, loan.market, marks);
@@ -140,8 +140,9 @@ impl<B: Book> Engine<B> {
                 true => valued.lots,
                 false => valued.lots_to_sell(self.market_of_loan(loan.market).unit),
             };
-            if let Some(work) = self.start_sale(command, member, &loan, (&valued, lots), output) {
-                return Looked::Unsound(Some(work));
+            let asked = (&loan, &valued, lots);
+            if let Some(sale) = self.start_sale(command, member, asked, look, output) {
+                return Looked::Unsound(Some(sale));
             }
         }
         Looked::Unsound(None)

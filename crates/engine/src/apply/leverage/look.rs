@@ -24,6 +24,23 @@ struct Left {
     groups: usize,
 }
 
+/// What one look may take, and what it has asked of the market's pool.
+pub(super) struct Look<'a> {
+    pub(super) budget: &'a mut Budget,
+    /// Sales that the pool may still price.
+    pub(super) tries: u32,
+    /// Prices of its outcomes in 1e-9 of the payout, once they were needed; none without a pool.
+    pub(super) prices: Option<Vec<i64>>,
+}
+
+/// What a look has done for the position that it found.
+pub(super) enum Sale {
+    /// An order that is to be matched.
+    Order(Work),
+    /// A swap with the pool: there is one of them at most in a look.
+    Swapped,
+}
+
 impl<B: Book> Engine<B> {
     /// One look; the next is a second later, or at once while there is more to do.
     pub(super) fn look_at_loans(
@@ -40,8 +57,9 @@ impl<B: Book> Engine<B> {
         if self.state.resolutions.payout(market).is_some() {
             more |= self.pay_pledges(command, market, budget, output);
         } else if !more {
-            sale = self.look_for_sale(command, market, budget, output);
-            more = sale.is_some();
+            if let Some(Sale::Order(taker)) = self.look_for_sale(command, market, budget, output) {
+                (sale, more) = (Some(taker), true);
+            }
         }
         let next_ns = if more { now_ns } else { now_ns.saturating_add(LOAN_LOOK_NS) };
         let any = self.state.vault.loans.outcomes(market).next().is_some();
@@ -111,7 +129,7 @@ impl<B: Book> Engine<B> {
         market: u32,
         budget: &mut Budget,
         output: &mut Output,
-    ) -> Option<Work> {
+    ) -> Option<Sale> {
         let mut outcomes: Vec<u8> =
             self.state.vault.loans.outcomes(market).map(|(outcome, _)| outcome).collect();
         if outcomes.is_empty() {
@@ -122,7 +140,8 @@ impl<B: Book> Engine<B> {
         let turn = command.time_ns.div_euclid(LOAN_LOOK_NS) as usize % outcomes.len();
         outcomes.rotate_left(turn);
         let mut left = Left { single: LOANS_VALUED_PER_LOOK, groups: GROUPS_VALUED_PER_LOOK };
-        budget.spend(LOAN_MARK_EFFORT * u32::from(self.lines(market)));
+        let mut look = Look { budget, tries: LOAN_POOL_TRIES_PER_LOOK, prices: None };
+        look.budget.spend(LOAN_MARK_EFFORT * u32::from(self.lines(market)));
         let marks = self.marks_now(market, command.time_ns);
         self.keep_marks(command, market, marks, output);
         for outcome in outcomes {
@@ -130,10 +149,10 @@ impl<B: Book> Engine<B> {
             if mark == 0 || !trades {
                 continue;
             }
-            if let Some(work) =
-                self.look_at_leg(command, (market, outcome), (mark, &mut left), budget, output)
+            if let Some(sale) =
+                self.look_at_leg(command, (market, outcome), (mark, &mut left), &mut look, output)
             {
-                return Some(work);
+                return Some(sale);
             }
         }
         None
@@ -156,9 +175,9 @@ impl<B: Book> Engine<B> {
         command: &Command,
         (market, outcome): (u32, u8),
         (mark, left): (i64, &mut Left),
-        budget: &mut Budget,
+        look: &mut Look<'_>,
         output: &mut Output,
-    ) -> Option<Work> {
+    ) -> Option<Sale> {
         let leg = self.state.vault.loans.leg(market, outcome)?;
         // What found no buyer, or has credit, keeps nobody behind it from theirs.
         let loans = &self.state.vault.loans;
@@ -180,11 +199,11 @@ impl<B: Book> Engine<B> {
             let grouped = self.state.vault.loans.is_grouped(market, pledge);
             let turns = if grouped { &mut left.groups } else { &mut left.single };
             // Large groups cost much: the others wait for the next look.
-            if *turns == 0 || grouped && budget.is_spent() {
+            if *turns == 0 || grouped && look.budget.is_spent() {
                 continue;
             }
             *turns -= 1;
-            budget.spend(LOAN_VALUE_EFFORT);
+            look.budget.spend(LOAN_VALUE_EFFORT);
             let valued = self.valued(pledge, &loan, mark, command.time_ns);
             if valued.is_healthy() {
                 if loan.since_ns != 0 {
@@ -192,10 +211,10 @@ impl<B: Book> Engine<B> {
                 }
                 return None;
             }
-            match self.look_at_group(command, pledge, budget, output) {
+            match self.look_at_group(command, pledge, look, output) {
                 Looked::Single => {}
                 Looked::Credited => continue,
-                Looked::Unsound(Some(work)) => return Some(work),
+                Looked::Unsound(Some(sale)) => return Some(sale),
                 Looked::Unsound(None) => continue,
             }
             let stuck =
@@ -205,22 +224,24 @@ impl<B: Book> Engine<B> {
                 continue;
             }
             let lots = valued.lots_to_sell(self.market_of_loan(market).unit);
-            if let Some(work) = self.start_sale(command, pledge, &loan, (&valued, lots), output) {
-                return Some(work);
+            let asked = (&loan, &valued, lots);
+            if let Some(sale) = self.start_sale(command, pledge, asked, look, output) {
+                return Some(sale);
             }
         }
         None
     }
 
-    /// Begins to sell pledged claims: nowhere below the price that pays the debt, nor far below the mark (P5.5).
+    /// Begins to sell pledged claims: nowhere below the price that pays the debt, nor far below the mark (P5.5). What the
+    /// book does not take at that price the pool may.
     pub(super) fn start_sale(
         &mut self,
         command: &Command,
         pledge: Pledge,
-        loan: &Loan,
-        (valued, lots): (&Valued, i64),
+        (loan, valued, lots): (&Loan, &Valued, i64),
+        look: &mut Look<'_>,
         output: &mut Output,
-    ) -> Option<Work> {
+    ) -> Option<Sale> {
         let now_ns = command.time_ns;
         let since_ns = if loan.since_ns == 0 { now_ns } else { loan.since_ns };
         let wait_ns = now_ns.saturating_add(LOAN_RETRY_NS);
@@ -240,18 +261,74 @@ impl<B: Book> Engine<B> {
             sale.lots = sale.lots.min(self.bridged_lots(market));
         }
         let wanted = if loan.short { basket_order(market, &sale) } else { sale };
-        let ramp_ppm = self.ramp(market, now_ns).w_ppm();
         let order = self.pledge_order(command, pledge, &wanted);
-        // Nothing to sell to: the next look tries again, and no order is told that could not fill.
+        // Nothing to sell to: no order is told that could not fill, and if the pool takes nothing the next look tries again.
         if sale.lots == 0 || self.feasible_lots(&order, now_ns) == 0 {
-            return None;
+            return self.sell_to_pool(command, pledge, (valued, &sale), look, output);
         }
         let bridged = if loan.short { self.check_bridge(&wanted, 0).ok()? } else { 0 };
+        self.tell_liquidation(command, pledge, (valued, &sale), output);
+        if loan.short {
+            self.bridge(command, pledge, &wanted, bridged, output);
+        }
+        let taker = self.pledge_taker(command, pledge, &wanted, output).expect("a pledge has what it sells");
+        let debt = loan.debt + bridged;
+        let selling = Loan { since_ns, wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), debt, ..*loan };
+        self.state.vault.loans.put(pledge, Some(selling));
+        self.state.vault.loans.unsettle(loan.market, pledge);
+        Some(Sale::Order(Work::Match(taker)))
+    }
+
+    /// The same into the market's pool, at once.
+    #[inline(never)]
+    fn sell_to_pool(
+        &mut self,
+        command: &Command,
+        pledge: Pledge,
+        (valued, sale): (&Valued, &PledgeOrder),
+        look: &mut Look<'_>,
+        output: &mut Output,
+    ) -> Option<Sale> {
+        let now_ns = command.time_ns;
+        let loan = *self.state.vault.loans.get(pledge).expect("a sale is of a loan");
+        if loan.short && !self.may_merge(loan.market) {
+            return None;
+        }
+        let market = self.market_of_loan(loan.market);
+        let asked = |sale: &PledgeOrder| if loan.short { basket_order(market, sale) } else { *sale };
+        if look.tries == 0 {
+            // The next look asks for it.
+            let wait_ns = now_ns.saturating_add(LOAN_LOOK_NS);
+            self.state.vault.loans.put(pledge, Some(Loan { wait_ns, ..loan }));
+            return None;
+        }
+        let swap = self.pool_sale(pledge, sale, asked, now_ns, look)?;
+        let sale = PledgeOrder { lots: swap.lots(), ..*sale };
+        let wanted = asked(&sale);
+        let bridged = if loan.short { self.check_bridge(&wanted, 0).ok()? } else { 0 };
+        self.tell_liquidation(command, pledge, (valued, &sale), output);
+        let selling = Loan { wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), ..loan };
+        self.state.vault.loans.put(pledge, Some(selling));
+        if loan.short {
+            self.bridge(command, pledge, &wanted, bridged, output);
+        }
+        self.swap_pledged(command, pledge, &swap, true, output);
+        Some(Sale::Swapped)
+    }
+
+    fn tell_liquidation(
+        &self,
+        command: &Command,
+        pledge: Pledge,
+        (valued, sale): (&Valued, &PledgeOrder),
+        output: &mut Output,
+    ) {
+        let loan = self.state.vault.loans.get(pledge).expect("a sale is of a loan");
         let body = LoanLiquidatedBody {
             outcome: loan.outcome,
             owner_sub: loan.sub,
             reserved: 0,
-            ramp_ppm,
+            ramp_ppm: self.ramp(self.market_of_loan(loan.market), command.time_ns).w_ppm(),
             mark: valued.mark,
             lots_held: valued.lots,
             value: valued.value,
@@ -261,14 +338,5 @@ impl<B: Book> Engine<B> {
             limit: sale.price,
         };
         output.emit(command, EventKind::LoanLiquidated, self.pledge_subject(pledge, loan.market), &body);
-        if loan.short {
-            self.bridge(command, pledge, &wanted, bridged, output);
-        }
-        let taker = self.pledge_taker(command, pledge, &wanted, output).expect("a pledge has what it sells");
-        let debt = loan.debt + bridged;
-        let selling = Loan { since_ns, wait_ns: now_ns.saturating_add(LOAN_LOOK_NS), debt, ..*loan };
-        self.state.vault.loans.put(pledge, Some(selling));
-        self.state.vault.loans.unsettle(loan.market, pledge);
-        Some(Work::Match(taker))
     }
 }

@@ -66,9 +66,7 @@ impl<B: Book> Engine<B> {
 
     /// The pool's price is the index of a native market whose book is wide or has a side missing.
     fn index_by_pool(&self, market: u32, ticks: i64, now_ns: i64, terms: &mut [Terms]) {
-        let mut reserves = [0; crate::amm::MAX_OUTCOMES];
-        let Ok(touched) = self.touched(market, now_ns, &mut reserves) else { return };
-        let Ok(prices) = touched.pool.prices_ppb(&reserves) else { return };
+        let Some(prices) = self.pool_prices(market, now_ns) else { return };
         for (terms, price_ppb) in terms.iter_mut().zip(prices).filter(|(terms, _)| terms.index_e6.is_none()) {
             let price_e6 = i128::from(price_ppb) * i128::from(ticks) * i128::from(PREMIUM_SCALE) / PPB;
             terms.index_e6 = Some(price_e6 as i64);

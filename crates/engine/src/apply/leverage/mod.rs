@@ -9,6 +9,7 @@ mod look;
 mod loss;
 mod mark;
 mod opening;
+mod pool;
 
 use super::work::{Budget, Taker, Work};
 use crate::book::Book;

@@ -47,7 +47,9 @@ impl<B: Book> Engine<B> {
     /// `INVALID_PRICE`, `TOO_MANY_POSITIONS`, `CAPACITY_EXCEEDED`; then those of P4.6 in the order of row 0402:
     /// `INVALID_LEVERAGE`, `LEVERAGE_TOO_HIGH` (`COVERAGE_TOO_LOW` and `STAGE_FORBIDS` below 1), `SUITABILITY_REQUIRED`,
     /// `IN_RESOLUTION_BUFFER`, `UTILISATION_CAP`, `EXPOSURE_LIMIT`, `INSUFFICIENT_MARGIN`, `NO_LIQUIDITY` (no mark),
-    /// `SLIPPAGE_EXCEEDED`, `INSUFFICIENT_LIQUIDITY` (the vault cannot bridge the sets of a short).
+    /// `SLIPPAGE_EXCEEDED`, `INSUFFICIENT_LIQUIDITY` (the vault cannot bridge the sets of a short). From a pool also
+    /// `POOL_NOT_FOUND`, `PARAMETER_OUT_OF_BOUNDS` (impact), `BELOW_MINIMUM`, `ABOVE_MAXIMUM`,
+    /// `PRICE_IMPACT_TOO_HIGH`, and halts of swaps.
     pub(crate) fn open_leveraged(
         &mut self,
         command: &Command,
@@ -69,6 +71,9 @@ impl<B: Book> Engine<B> {
         if short {
             wanted = basket_order(self.market_of_loan(request.market), &wanted);
         }
+        if request.pool_impact_bp != 0 {
+            return self.open_from_pool(command, &request, &opening, &wanted, output);
+        }
         // Everything, or nothing: what fills only in part would have another leverage than the one that was asked for.
         let order = self.pledge_order(command, opening.pledge, &wanted);
         self.check_outcome_band(request.market, wanted.outcome, wanted.side, wanted.price)?;
@@ -88,13 +93,36 @@ impl<B: Book> Engine<B> {
         Ok(u64::from(opening.pledge.1))
     }
 
+    /// The same from the market's pool, all or nothing; the largest price includes the pool's fee.
+    #[inline(never)]
+    fn open_from_pool(
+        &mut self,
+        command: &Command,
+        request: &OpenLeveraged,
+        opening: &Opening,
+        wanted: &PledgeOrder,
+        output: &mut Output,
+    ) -> Result<u64, Reject> {
+        let pledge = opening.pledge;
+        let swap = self.price_pledge_swap(pledge, wanted, request.pool_impact_bp, command.time_ns)?;
+        let short = opening.place & SHORT != 0;
+        let bridged = if short { self.check_bridge(wanted, opening.loan)? } else { 0 };
+        self.keep_marks(command, request.market, opening.marks.clone(), output);
+        self.lend(command, request, opening, output);
+        if short {
+            self.bridge(command, pledge, wanted, bridged, output);
+        }
+        self.swap_pledged(command, pledge, &swap, false, output);
+        Ok(u64::from(pledge.1))
+    }
+
     fn check_opening(
         &self,
         command: &Command,
         context: Context,
         request: &OpenLeveraged,
     ) -> Result<Opening, Reject> {
-        if request.reserved != 0 || request.reserved2 != 0 {
+        if request.reserved2 != 0 {
             return reject(Code::RESERVED_NOT_ZERO, 0, i64::from(request.reserved2));
         }
         let place = self.held_place(request.market, request.outcome, request.side)?;

@@ -132,6 +132,11 @@ fn p4_6_6_golden_opposite_positions_need_half_the_largest_and_the_same_twice_nee
     // 200 contracts of each outcome at 0.50 are complete sets: nothing can be lost, and the floor is left.
     let hedged = group(&[part(0, 2 * V, V, 90_000_000), part(1, 2 * V, V, 90_000_000)], 2);
     assert_eq!((hedged.largest_loss(), needs(&hedged)), (0, (5_000_000, 5_000_000)));
+    // In the last hour before settlement all that is owed would have to be covered, set or not (P4.6.3).
+    let over = ramp(0);
+    assert!(over.is_over());
+    assert_eq!(hedged.requirement(over, Margin::Initial(7_000)), i128::from(2 * V));
+    assert_eq!(hedged.requirement(over, Margin::Maintenance(7_000)), i128::from(2 * V));
     let same = group(&[part(0, 2 * V, V, 90_000_000), part(0, 2 * V, V, 90_000_000)], 2);
     assert_eq!((same.largest_loss(), needs(&same)), (2 * V, (20_000_000, 10_000_000)));
     // With a third outcome both may lose.

@@ -35,6 +35,18 @@ fn depths(world: &World) -> Vec<(i64, u8)> {
     told.map(|(_, event)| event.body_as::<FeeDepthBody>()).map(|body| (body.depth, body.bp)).collect()
 }
 
+#[test]
+fn p8_3_a_cancel_alone_makes_a_book_be_measured_again() {
+    let (mut world, market) = calm();
+    // Nothing has happened in the book for two looks.
+    second(&mut world);
+    second(&mut world);
+    assert_eq!(depths(&world), []);
+    world.accept(cancel_all(CAROL, market));
+    second(&mut world);
+    assert_eq!(depths(&world), [(0, 2)]);
+}
+
 /// A second later, with a Tick.
 fn second(world: &mut World) {
     world.advance(SECOND);

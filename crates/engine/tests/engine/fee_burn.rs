@@ -173,3 +173,24 @@ fn i11_i15_the_auditor_knows_what_a_purchase_may_spend_and_what_it_burns() {
         ],
     );
 }
+
+#[test]
+fn p8_8_purchases_are_a_minute_apart_and_end_with_less_than_a_dollar() {
+    let (mut world, market) = funded();
+    // Each purchase takes the first of these and leaves $0.30 less of the $2: the fifth finds $0.80.
+    for _ in 0..10 {
+        world.accept(sell(ALICE, market, 1_000, 300));
+    }
+    let mut moments = Vec::new();
+    for _ in 0..600 {
+        world.advance(SECOND);
+        world.tick();
+        if burnt(&world).is_some() {
+            moments.push(world.now_ns);
+        }
+    }
+    assert_eq!(moments.len(), 4);
+    assert!(moments.windows(2).all(|pair| pair[1] - pair[0] >= MINUTE), "{moments:?}");
+    assert!((DOLLAR * 3 / 4..DOLLAR).contains(&line(&world, BUYBACK, USDC)));
+    world.auditor.verify().unwrap();
+}

@@ -140,18 +140,21 @@ fn what_is_hidden_on_one_side_small_or_beyond_fifty_basis_points_scores_nothing(
 
 #[test]
 fn neither_a_mirror_nor_a_halted_market_is_sampled() {
-    let mut world = season_world(10);
-    quote(&mut world, SYSTEM, 1_000);
-    quote(&mut world, ALICE, 1_000);
-    seconds(&mut world, 4);
-    let until_ns = world.now_ns + HOUR;
-    let pause_id = world.accept(pause(0, 1, until_ns)).value as u32;
-    seconds(&mut world, 3);
-    world.accept(resume(RESUMER_A, 0, pause_id));
-    world.accept(resume(RESUMER_B, 0, pause_id));
-    seconds(&mut world, 3);
-    let found = rewarded(&world);
-    assert_eq!(found.iter().map(|(account, body)| (*account, body.seen)).collect::<Vec<_>>(), [(0, 7)]);
+    // The market, and the whole venue.
+    for paused in [0, u32::MAX] {
+        let mut world = season_world(10);
+        quote(&mut world, SYSTEM, 1_000);
+        quote(&mut world, ALICE, 1_000);
+        seconds(&mut world, 4);
+        let until_ns = world.now_ns + HOUR;
+        let pause_id = world.accept(pause(paused, 1, until_ns)).value as u32;
+        seconds(&mut world, 3);
+        world.accept(resume(RESUMER_A, paused, pause_id));
+        world.accept(resume(RESUMER_B, paused, pause_id));
+        seconds(&mut world, 3);
+        let found = rewarded(&world);
+        assert_eq!(found.iter().map(|(account, body)| (*account, body.seen)).collect::<Vec<_>>(), [(0, 7)]);
+    }
 }
 
 #[test]

@@ -219,6 +219,14 @@ fn p2_5_1_an_immediate_order_takes_sets_and_a_fill_or_kill_order_only_its_own_bo
     let fok = PlaceOrder { time_in_force: time_in_force::FOK, ..on(market, 2, side::BUY, 260, 2) };
     let refused = world.refuse(place(BOB, fok), Code::FOK_NOT_FILLABLE);
     assert_eq!((refused.bound, refused.given), (0, 2));
+    // Its own book has enough: it pays 0.26 there, though a set would give the outcome for 0.25.
+    let (alice, carol) = (claim(&world, ALICE, market, 0), world.free(CAROL, USDC));
+    world.accept(sets(CAROL, Kind::MintSet, market, 10));
+    world.accept(place(CAROL, on(market, 2, side::SELL, 260, 2)));
+    let before = world.free(CAROL, USDC);
+    world.accept(place(BOB, fok));
+    assert!(before < carol && world.free(CAROL, USDC) > before, "CAROL sold it");
+    assert_eq!((fills(&world).len(), claim(&world, ALICE, market, 0)), (0, alice));
     let ioc = PlaceOrder { time_in_force: time_in_force::IOC, lots: 5, ..fok };
     let order = world.accept(place(BOB, ioc)).value;
     assert_eq!(fills(&world)[0].1.lots, 3);

@@ -10,6 +10,7 @@ use tradewind_engine::wire::{Code, Record};
 use tradewind_engine::{Engine, FastBook};
 
 use crate::outcome::{outcome_request, sets};
+use crate::outcome_books::on;
 use crate::resolution::{closed_market, decided, dispute, finalise, proposal, redeem, short_market};
 use crate::support::*;
 
@@ -113,6 +114,26 @@ fn p1_6_5_claims_that_nobody_redeemed_keep_a_market() {
     let refused = world.refuse(prune(market, hash), Code::MARKET_HAS_OPEN_INTEREST);
     assert_eq!(refused.bound, 0);
     world.accept(redeem(BOB, market));
+    world.accept(prune(market, hash));
+}
+
+#[test]
+fn p1_6_5_claims_that_pay_nothing_keep_a_market_too_until_they_are_redeemed() {
+    let mut world: World = World::new();
+    let market = short_market(&mut world, 2);
+    world.accept(sets(ALICE, Kind::MintSet, market, 700));
+    // ALICE sells what wins to BOB: what she keeps pays nothing.
+    world.accept(place(ALICE, on(market, 0, side::SELL, 500, 700)));
+    world.accept(place(BOB, on(market, 0, side::BUY, 500, 700)));
+    world.wait(2 * HOUR);
+    world.accept(proposal(CAROL, market, 0));
+    world.wait(2 * HOUR);
+    world.accept(finalise(market));
+    world.accept(redeem(BOB, market));
+    world.wait(RETENTION);
+    let (_, hash) = archive_of(&world, market);
+    world.refuse(prune(market, hash), Code::MARKET_HAS_OPEN_INTEREST);
+    world.accept(redeem(ALICE, market));
     world.accept(prune(market, hash));
 }
 

@@ -8,7 +8,7 @@ use crate::codec::{Reader, Writer};
 use crate::genesis::Genesis;
 use crate::hash::{Id, Set};
 use crate::ledger::{line, SystemLines};
-use crate::market::{decode_pause, encode_pause, status, Archives, Market, Markets, Pause};
+use crate::market::{decode_pause, encode_pause, kind, status, Archives, Market, Markets, Pause};
 use crate::order::{decode_order, OrderStore};
 use crate::resolution::closing_due;
 use crate::roles::Roles;
@@ -407,6 +407,17 @@ impl<B: Book> State<B> {
         for (market, account, _) in self.resolutions.exits.iter() {
             if market as usize >= self.markets.list.len() || account as usize >= self.accounts.list.len() {
                 return Err(format!("an exit of account {account} from market {market}, one is unknown"));
+            }
+        }
+        for &handle in self.questions.ended.keys() {
+            let kept =
+                self.markets.list.get(handle as usize).is_some_and(|market| {
+                    market.kind == kind::DISTRIBUTION && market.status < status::PRUNED
+                });
+            if !kept {
+                return Err(format!(
+                    "the number of market {handle}, which is unknown, has none or is pruned"
+                ));
             }
         }
         for market in self.resolutions.early.triggered() {

@@ -92,7 +92,7 @@ catalogue! {
     WRONG_OWNER = 1009 403 false "the record belongs to another owner";
     ACCOUNT_NOT_FOUND = 1010 404 false "no such account";
     SUB_ACCOUNT_NOT_FOUND = 1011 404 false "sub-account {given} is not open";
-    ASSET_NOT_FOUND = 1012 404 false "asset {given} is not registered";
+    ASSET_NOT_FOUND = 1012 404 false "asset {given} is not registered, or not the settlement money or token that this needs";
     ALREADY_EXISTS = 1013 409 false "the record exists already (handle {given})";
     WRONG_SHARD = 1014 421 true "the command is for shard {given}, this is shard {bound}";
     UNAUTHORIZED_SIGNER = 1201 403 false "the signer may not act for this account";

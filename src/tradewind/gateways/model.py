@@ -1,7 +1,7 @@
 """What every gateway speaks about: markets, books, orders, fills and refusals in whole ticks and lots.
 
 A gateway translates between these types and the wire of its venue; `gateways.exchange.Exchange` is the only
-thing behind it. Prices are whole ticks, quantities whole lots of the market's `Instrument`, money is `Decimal`.
+thing behind it. Prices are whole ticks, quantities whole lots of the `Instrument`, money is `Decimal`.
 """
 
 from __future__ import annotations

@@ -44,14 +44,18 @@ class _Resting(msgspec.Struct):
 class Book:
     """Both sides of one market."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tracks_changes: bool = False) -> None:
         self.sides: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
         self.updated_seq = 0
         self.updated_ns = 0
+        self._before: dict[tuple[int, int], int] | None = {} if tracks_changes else None
+        """Lots of each level that was touched since `take_changes`, as they were before."""
 
     def add(self, side: int, price: int, lots: int, orders: int) -> None:
         """Changes a level; it disappears with its last order."""
         level = self.sides[side].setdefault(price, [0, 0])
+        if self._before is not None:
+            self._before.setdefault((side, price), level[0])
         level[0] += lots
         level[1] += orders
         if level[1] == 0:
@@ -61,6 +65,23 @@ class Book:
         """Levels from the best on."""
         prices = sorted(self.sides[side], reverse=side == Side.BUY)
         return [Level(price, *self.sides[side][price]) for price in prices[:depth]]
+
+    def take_changes(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(price, lots now) of levels whose lots differ from those at the last call: bids, asks; best first.
+
+        Empty for a book that does not track its changes.
+        """
+        changed: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+        for (side, price), before in (self._before or {}).items():
+            level = self.sides[side].get(price)
+            lots = 0 if level is None else level[0]
+            if lots != before:
+                changed[side].append((price, lots))
+        if self._before:
+            self._before.clear()
+        changed[Side.BUY].sort(reverse=True)
+        changed[Side.SELL].sort()
+        return changed
 
     def best(self, side: Side) -> int | None:
         """Best price in ticks; None for an empty side."""
@@ -76,8 +97,11 @@ class BookView:
     A market of two outcomes has one book in prices of outcome 0; one of three or more has a book per outcome.
     """
 
-    def __init__(self, markets: MarketsView | None = None) -> None:
+    def __init__(self, markets: MarketsView | None = None, *, tracks_changes: bool = False) -> None:
         self.books: dict[int, Book] = {}
+        self.touched: set[int] = set()
+        """Markets whose book changed since a reader emptied this set; only with `tracks_changes`."""
+        self._tracks_changes = tracks_changes
         self._further: dict[tuple[int, int], Book] = {}
         self._resting: dict[int, _Resting] = {}
         self._markets = markets
@@ -116,8 +140,12 @@ class BookView:
     def _touch(self, event: Event, resting: _Resting) -> Book:
         if resting.line:
             book = self._further.setdefault((resting.market, resting.line), Book())
+        elif (known := self.books.get(resting.market)) is not None:
+            book = known
         else:
-            book = self.books.setdefault(resting.market, Book())
+            book = self.books[resting.market] = Book(tracks_changes=self._tracks_changes)
+        if self._tracks_changes:
+            self.touched.add(resting.market)
         book.updated_seq, book.updated_ns = event.seq, event.time_ns
         return book
 

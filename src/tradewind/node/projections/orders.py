@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -75,8 +75,17 @@ class Order(msgspec.Struct):
 class OrdersView:
     """Open orders by id, account, market and client key, and the last ones that ended."""
 
-    def __init__(self, ended_kept: int = ENDED_ORDERS_KEPT, *, markets: MarketsView | None = None) -> None:
+    def __init__(
+        self,
+        ended_kept: int = ENDED_ORDERS_KEPT,
+        *,
+        markets: MarketsView | None = None,
+        on_forgotten: Callable[[Order], object] | None = None,
+    ) -> None:
         self._markets = markets
+        self.unkept_accounts: set[int] = set()
+        """Accounts (by handle) whose orders are forgotten when they end: they push nobody else's out."""
+        self._on_forgotten = on_forgotten
         self.open: dict[int, Order] = {}
         self.ended: deque[Order] = deque(maxlen=ended_kept)
         self._ended_by_id: dict[int, Order] = {}
@@ -235,6 +244,9 @@ class OrdersView:
         del orders[order.order]
         if not orders:
             del self._by_account[order.account]
+        if order.account in self.unkept_accounts:
+            self._forget(order)
+            return
         if self.ended.maxlen and len(self.ended) == self.ended.maxlen:
             self._forget(self.ended[0])
         self.ended.append(order)
@@ -245,6 +257,8 @@ class OrdersView:
         key = (order.account, order.client_key)
         if self._by_key.get(key) is order:
             del self._by_key[key]
+        if self._on_forgotten is not None:
+            self._on_forgotten(order)
 
 
 _CONDITIONS = (TriggerPlaced, OrderActivated, TwapPlaced, SliceSent, SliceEnded, OrderResized)

@@ -29,6 +29,8 @@ class TapeTrade(msgspec.Struct, frozen=True, gc=False):
     maker_order: int
     taker_account: int
     maker_account: int
+    number: int = 0
+    """Counts the trades of its market, from 1."""
 
 
 class Candle(msgspec.Struct):
@@ -42,14 +44,19 @@ class Candle(msgspec.Struct):
     lots: int
     notional: int
     trades: int
+    bought_lots: int = 0
+    """Lots of trades whose taker bought."""
+    bought_notional: int = 0
+    first_trade: int = 0
+    """Number of its first trade in the market."""
 
 
 class MarketTape:
     """Trades and candles of one market, bounded."""
 
-    def __init__(self, tape_kept: int, candles_kept: int) -> None:
+    def __init__(self, tape_kept: int, candles_kept: int, intervals_s: tuple[int, ...] = INTERVALS_S) -> None:
         self.trades: deque[TapeTrade] = deque(maxlen=tape_kept)
-        self.candles: dict[int, deque[Candle]] = {s: deque(maxlen=candles_kept) for s in INTERVALS_S}
+        self.candles: dict[int, deque[Candle]] = {s: deque(maxlen=candles_kept) for s in intervals_s}
         self.trade_count = 0
         self.total_lots = 0
         self.total_notional = 0
@@ -79,28 +86,42 @@ def _extend(candles: deque[Candle], trade: TapeTrade, interval_ns: int) -> None:
     start_ns = trade.time_ns - trade.time_ns % interval_ns
     price = trade.price
     if not candles or candles[-1].start_ns != start_ns:
-        candles.append(Candle(start_ns, price, price, price, price, 0, 0, 0))
+        candles.append(Candle(start_ns, price, price, price, price, 0, 0, 0, first_trade=trade.number))
     candle = candles[-1]
     candle.high, candle.low, candle.close = max(candle.high, price), min(candle.low, price), price
     candle.lots += trade.lots
     candle.notional += trade.notional
     candle.trades += 1
+    if trade.side == Side.BUY:
+        candle.bought_lots += trade.lots
+        candle.bought_notional += trade.notional
 
 
 class TradesView:
     """The tapes of all markets."""
 
-    def __init__(self, tape_kept: int = TAPE_KEPT, candles_kept: int = CANDLES_KEPT) -> None:
+    def __init__(
+        self,
+        tape_kept: int = TAPE_KEPT,
+        candles_kept: int = CANDLES_KEPT,
+        intervals_s: tuple[int, ...] = INTERVALS_S,
+    ) -> None:
         self.tapes: dict[int, MarketTape] = {}
-        self._kept = (tape_kept, candles_kept)
+        self._kept = (tape_kept, candles_kept, intervals_s)
 
     def tape(self, market: int) -> MarketTape:
         """The tape of a market; an empty one before its first trade."""
         return self.tapes.get(market) or MarketTape(*self._kept)
 
+    def _tape_of(self, market: int) -> MarketTape:
+        tape = self.tapes.get(market)
+        if tape is None:
+            tape = self.tapes[market] = MarketTape(*self._kept)
+        return tape
+
     def on_event(self, event: Event) -> None:
         if isinstance(event, Trade):
-            tape = self.tapes.setdefault(event.market, MarketTape(*self._kept))
+            tape = self._tape_of(event.market)
             trade = TapeTrade(
                 seq=event.seq,
                 time_ns=event.time_ns,
@@ -112,10 +133,11 @@ class TradesView:
                 maker_order=event.maker_order,
                 taker_account=event.account,
                 maker_account=event.maker_account,
+                number=tape.trade_count + 1,
             )
             tape.add(trade, event.taker_fee + event.maker_fee)
         elif isinstance(event, SetFilled):
-            tape = self.tapes.setdefault(event.market, MarketTape(*self._kept))
+            tape = self._tape_of(event.market)
             trade = TapeTrade(
                 seq=event.seq,
                 time_ns=event.time_ns,
@@ -128,5 +150,6 @@ class TradesView:
                 maker_order=event.order,
                 taker_account=event.taker_account,
                 maker_account=event.account,
+                number=tape.trade_count + 1,
             )
             tape.add(trade, event.fee)

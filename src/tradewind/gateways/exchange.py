@@ -1,0 +1,197 @@
+"""The one thing behind every gateway: an exchange on the engine, with its accounts, markets and journal.
+
+    exchange = await Exchange.open(Path("data"), ExchangeConfiguration())
+    wish = PlaceRequest(symbol="BTC/USD", side=Side.BUY, price_ticks=600_000, lots=100)
+    order = await exchange.place("demo", wish)
+
+Everything that a client was told survives a restart: orders, their names and kinds, executions, numbers of
+trades and of changes of the book are functions of the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tradewind.node.service import NodeService
+from tradewind.venues.protocol import VenueState
+
+from .exchange_orders import ExchangeOrders
+from .exchange_reads import bps
+from .exchange_records import GatewayViews
+from .exchange_setup import MAX_OPEN_ORDERS, ExchangeConfiguration, Listed, Parties, set_up
+from .exchange_streams import Streams, Subscription
+from .faults import FaultPlan
+from .keys import KeyStore, new_key
+from .model import AccountEvent, BookChange, Market, PublicTrade
+
+__all__ = ["Exchange", "ExchangeConfiguration", "Subscription"]
+
+KEY_FILE: Final = "keys.json"
+
+
+class Exchange(ExchangeOrders):
+    """Made by `open`; its methods belong to the loop that opened it."""
+
+    def __init__(
+        self,
+        *,
+        node: NodeService,
+        views: GatewayViews,
+        listed: Listed,
+        configuration: ExchangeConfiguration,
+        parties: Parties,
+        keys: KeyStore,
+    ) -> None:
+        self.node = node
+        self.views = views
+        self.listed = listed
+        self.configuration = configuration
+        self.parties = parties
+        self.keys = keys
+        self.faults = FaultPlan()
+        self.markets: dict[str, Market] = {}
+        self._modes: dict[str | None, VenueState] = {}
+        self._streams = Streams(views)
+        self._prepare()
+        self._refresh_markets()
+        views.on_state = self._refresh_markets
+
+    @classmethod
+    async def open(
+        cls,
+        data: Path,
+        configuration: ExchangeConfiguration | None = None,
+        *,
+        key_file: Path | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> Exchange:
+        """Creates the exchange in `data`, or reopens it; keys lie in `key_file` (default: `data/keys.json`).
+        An account without a key gets one.
+
+        Raises:
+            JournalLocked: another process has it open. SetupRefused: the engine refused a step.
+            JournalCorrupt, ReplayMismatch, InvariantBroken: the log cannot be trusted.
+            KeyFileError: the key file is damaged, or others may read it.
+        """
+        configuration = configuration or ExchangeConfiguration()
+        parties = Parties(configuration.key_seed)
+        keys = await asyncio.to_thread(_keys_of, data, key_file or data / KEY_FILE)
+        node = await NodeService.start(
+            data,
+            genesis=parties.genesis((clock or time.time_ns)()),
+            limits=configuration.limits,
+            clock=clock,
+            segment_bytes=16 << 20,
+            reserve_bytes=0,
+        )
+        try:
+            listed = await set_up(node, configuration, parties)
+            views = GatewayViews(configuration, parties)
+            await node.attach(views.apply, name="gateway")
+            for account in configuration.accounts:
+                if not keys.of_account(account):
+                    keys.add(new_key(account))
+        except BaseException:
+            await node.close()
+            raise
+        return cls(
+            node=node, views=views, listed=listed, configuration=configuration, parties=parties, keys=keys
+        )
+
+    async def close(self) -> None:
+        """Writes what waits and gives the directory free. May be called twice."""
+        await self.node.close()
+
+    async def __aenter__(self) -> Exchange:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def now_ns(self) -> int:
+        """The moment at which a command would be stamped now."""
+        return self.node.now_ns()
+
+    # ---- what is accepted --------------------------------------------------------------------------
+
+    def set_mode(self, state: VenueState, symbol: str | None = None) -> None:
+        """What is accepted from now on, beside what the engine accepts; None: in every market. Not durable.
+
+        Raises:
+            UnknownName: no such market.
+        """
+        if symbol is not None:
+            self._handle(symbol)
+        self._modes[symbol] = state
+        self._refresh_markets()
+
+    @property
+    def mode(self) -> VenueState:
+        """What the whole exchange accepts."""
+        return self._modes.get(None, VenueState.ONLINE)
+
+    def _refresh_markets(self) -> None:
+        for symbol, market in self.listed.markets.items():
+            parameters = self.views.markets.by_handle[market.handle]
+            states = (self.engine_state(symbol), self._modes.get(symbol), self._modes.get(None))
+            state = max((one for one in states if one is not None), key=_STRICTNESS.index)
+            self.markets[symbol] = Market(
+                symbol=symbol,
+                handle=market.handle,
+                instrument=msgspec.structs.replace(market.instrument, status=str(state)),
+                state=state,
+                maker_bps=bps(parameters.maker_fee_e6bp),
+                taker_bps=bps(parameters.taker_fee_e6bp),
+                max_open_orders=MAX_OPEN_ORDERS,
+            )
+
+    # ---- streams -----------------------------------------------------------------------------------
+
+    def listen_market(
+        self,
+        symbol: str,
+        on_book: Callable[[BookChange], None] | None,
+        on_trade: Callable[[PublicTrade], None] | None,
+    ) -> Subscription:
+        """Calls back on the loop, in order, exactly once, after durability. Callbacks must not block; one
+        that raises is closed. `update_id` of the first change follows that of `book()` at the same moment.
+
+        Raises:
+            UnknownName: no such market. QueueFull: too many listeners.
+        """
+        self._handle(symbol)
+        return self._streams.listen_market(symbol, on_book, on_trade)
+
+    def listen_account(self, account: str, on_event: Callable[[AccountEvent], None]) -> Subscription:
+        """As `listen_market`, for orders, executions and funds of an account. Events of a command come before
+        its answer.
+
+        Raises:
+            UnknownName: no such account. QueueFull: too many listeners.
+        """
+        self._history(account)
+        return self._streams.listen_account(account, on_event)
+
+
+def _keys_of(data: Path, path: Path) -> KeyStore:
+    data.mkdir(parents=True, exist_ok=True)
+    return KeyStore(path)
+
+
+_STRICTNESS: Final = (
+    VenueState.ONLINE,
+    VenueState.LIMIT_ONLY,
+    VenueState.POST_ONLY,
+    VenueState.REDUCE_ONLY,
+    VenueState.CANCEL_ONLY,
+    VenueState.UNKNOWN,
+    VenueState.MAINTENANCE,
+    VenueState.DELISTED,
+)
+"""Of several states the last one holds."""

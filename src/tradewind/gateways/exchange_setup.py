@@ -1,0 +1,324 @@
+"""What an exchange behind a gateway is made of: its configuration, and the commands that create it.
+
+Everything is created once and found again at the next start: the same configuration on the same directory
+changes nothing. A market or an account that a later configuration adds is created then; nothing is ever
+removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from tradewind.core import commands as build
+from tradewind.core.engine import GenesisConfig, Grant
+from tradewind.core.enums import MarketKind, Role
+from tradewind.core.events import Result
+from tradewind.core.native import derive_account_id
+from tradewind.core.units import to_micros
+from tradewind.node.limits import NodeLimits
+from tradewind.node.service import NodeService
+from tradewind.venues.market_data import Instrument
+from tradewind.venues.paper.schedule import fee_e6bp
+from tradewind.venues.paper.setup import market_nonce, paper_instrument
+
+MICRO: Final = 1_000_000
+GRANT_NS: Final = 360 * 86_400 * 10**9
+BAND_BP: Final = 1_000
+SLIPPAGE_BP: Final = 100
+ENGINE_MIN_NOTIONAL_MICRO: Final = 1
+ENGINE_MAX_NOTIONAL_MICRO: Final = 10**15
+MAX_OPEN_ORDERS: Final = 200
+"""Open orders of an account in one market: the engine's own bound."""
+RATE_CLASS: Final = 2
+"""50,000 commands a second: what a client may send is the business of its gateway."""
+HOUSE: Final = "house"
+HOUSE_TAKER: Final = "house-taker"
+HOUSE_ACCOUNTS: Final = (HOUSE, HOUSE_TAKER)
+HOUSE_FUNDS_MICRO: Final = 10**16
+
+
+class SetupRefused(Exception):
+    """The engine refused a step for another reason than that it was done already, or a figure is wrong."""
+
+    code = "SetupRefused"
+
+
+class SpotMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """A spot market to list: steps and bounds in units of the assets, fees in basis points."""
+
+    symbol: str
+    tick: Decimal
+    lot: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    min_notional: Decimal
+    max_notional: Decimal
+    maker_bps: Decimal
+    taker_bps: Decimal
+    start_price: Decimal
+    """Around which generated liquidity begins."""
+
+    def instrument(self, venue: str) -> Instrument:
+        """As the engine can hold it: where tick x lot is finer than a micro-unit, the lot is coarser."""
+        base, _, quote = self.symbol.partition("/")
+        wanted = Instrument(
+            venue=venue,
+            symbol=self.symbol,
+            venue_symbol=base + quote,
+            base=base,
+            quote=quote,
+            tick=self.tick,
+            lot=self.lot,
+            min_quantity=self.min_quantity,
+            max_quantity=self.max_quantity,
+            min_notional=self.min_notional,
+            max_notional=self.max_notional,
+            price_decimals=decimals_of(self.tick),
+            quantity_decimals=decimals_of(self.lot),
+            source="exchange",
+        )
+        held, _ = paper_instrument(wanted)
+        return msgspec.structs.replace(held, quantity_decimals=decimals_of(held.lot), source="exchange")
+
+
+def decimals_of(step: Decimal) -> int:
+    """Decimals that a multiple of `step` needs."""
+    return max(0, -int(step.normalize().as_tuple().exponent))
+
+
+def _spot(
+    symbol: str, steps: tuple[str, str], quantities: tuple[str, str], cost: str, price: str
+) -> SpotMarket:
+    """Tick and lot, least and most quantity, least value, opening price."""
+    (tick, lot), (low, high) = steps, quantities
+    return SpotMarket(
+        symbol=symbol,
+        tick=Decimal(tick),
+        lot=Decimal(lot),
+        min_quantity=Decimal(low),
+        max_quantity=Decimal(high),
+        min_notional=Decimal(cost),
+        max_notional=Decimal(9_000_000),
+        maker_bps=Decimal(10),
+        taker_bps=Decimal(10),
+        start_price=Decimal(price),
+    )
+
+
+DEFAULT_MARKETS: Final = (
+    _spot("BTC/USD", ("0.1", "0.00001"), ("0.00005", "10000"), "0.5", "60000"),
+    _spot("ETH/USD", ("0.01", "0.0001"), ("0.001", "100000"), "0.5", "3000"),
+    _spot("BTC/USDT", ("0.01", "0.0001"), ("0.0001", "9000"), "5", "60000"),
+    _spot("ETH/USDT", ("0.01", "0.0001"), ("0.0001", "9000"), "5", "3000"),
+    _spot("SOL/USDT", ("0.01", "0.001"), ("0.001", "90000"), "5", "150"),
+)
+
+DEMO_FUNDS: Final = {
+    "USD": Decimal(1_000_000),
+    "USDT": Decimal(1_000_000),
+    "BTC": Decimal(20),
+    "ETH": Decimal(300),
+    "SOL": Decimal(5_000),
+}
+
+
+class ExchangeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """Markets, accounts with their starting funds, bounds of what is kept for reading."""
+
+    venue: str = "tradewind"
+    markets: tuple[SpotMarket, ...] = DEFAULT_MARKETS
+    accounts: Mapping[str, Mapping[str, Decimal]] = msgspec.field(
+        default_factory=lambda: {"demo": dict(DEMO_FUNDS)}
+    )
+    """Account -> asset -> amount; every asset that is named here or in a market is listed."""
+    key_seed: str = "tradewind-exchange"
+    """Word from which the public keys of all parties derive. Nothing is signed with them."""
+    ended_orders_kept: int = 100_000
+    """Of all accounts together, the house excluded."""
+    fills_kept: int = 100_000
+    """Of each account."""
+    trades_kept: int = 10_000
+    """Public trades of each market."""
+    candles_kept: int = 10_080
+    """Candles of a second, a minute and an hour, of each market."""
+    limits: NodeLimits = NodeLimits()
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: a name is taken twice or belongs to the house, or there is no market.
+        """
+        symbols = [market.symbol for market in self.markets]
+        if not symbols or len(set(symbols)) != len(symbols):
+            raise ValueError(f"markets must be named and distinct: {symbols}")
+        if reserved := sorted(set(self.accounts) & set(HOUSE_ACCOUNTS)):
+            raise ValueError(f"accounts {reserved} belong to the house")
+
+
+class Parties:
+    """Public keys of everybody, by name."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+
+    def key(self, name: str) -> bytes:
+        """The owner's key of an account, or a principal of the exchange."""
+        return hashlib.blake2b(f"{self._seed}/{name}".encode(), digest_size=32).digest()
+
+    def genesis(self, now_ns: int) -> GenesisConfig:
+        """Who may do what from the start. The house is SYSTEM: no bound of number or rate."""
+        roles = {
+            "system": Role.SYSTEM,
+            HOUSE: Role.SYSTEM,
+            HOUSE_TAKER: Role.SYSTEM,
+            "operator": Role.OPERATOR,
+            "risk": Role.RISK,
+            "emergency": Role.EMERGENCY,
+        }
+        expiry_ns = now_ns + GRANT_NS
+        return GenesisConfig(
+            now_ns, [Grant(self.key(name), int(role), expiry_ns) for name, role in roles.items()]
+        )
+
+
+class ListedMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """A market that exists: the engine's handle and what it was configured with."""
+
+    handle: int
+    instrument: Instrument
+    base_asset: int
+    quote_asset: int
+    configuration: SpotMarket
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """Handles of everything."""
+
+    assets: dict[str, int]
+    accounts: dict[str, int]
+    markets: dict[str, ListedMarket]
+
+
+async def set_up(node: NodeService, configuration: ExchangeConfiguration, parties: Parties) -> Listed:
+    """Creates what is missing.
+
+    Raises:
+        SetupRefused: the engine refused a step; what was made stays. NodeStopped: the node failed.
+        ValueError: a market that cannot be held.
+    """
+    runner = _Runner(node, parties)
+    instruments = {one.symbol: one.instrument(configuration.venue) for one in configuration.markets}
+    traded = {name for one in instruments.values() for name in (one.base, one.quote)}
+    funded = {name for funds in configuration.accounts.values() for name in funds}
+    assets = {name: await runner.asset(name) for name in sorted(traded | funded)}
+    await runner.account("operator")
+    accounts = {}
+    for name in (*HOUSE_ACCOUNTS, *configuration.accounts):
+        accounts[name] = await runner.account(name)
+        funds = configuration.accounts.get(name)
+        for asset, number in assets.items():
+            amount = HOUSE_FUNDS_MICRO if funds is None else _micro(name, asset, funds)
+            if amount:
+                await runner.deposit(name, asset, number, amount)
+        if funds is not None:
+            await runner.rate_class(name)
+    markets = {}
+    for one in configuration.markets:
+        instrument = instruments[one.symbol]
+        markets[one.symbol] = ListedMarket(
+            handle=await runner.market(one, instrument, assets),
+            instrument=instrument,
+            base_asset=assets[instrument.base],
+            quote_asset=assets[instrument.quote],
+            configuration=one,
+        )
+    return Listed(assets=assets, accounts=accounts, markets=markets)
+
+
+def _micro(account: str, asset: str, funds: Mapping[str, Decimal]) -> int:
+    amount = to_micros(funds.get(asset, Decimal(0)))
+    if amount < 0:
+        raise SetupRefused(f"starting funds of {account} in {asset} are negative")
+    return amount
+
+
+class _Runner:
+    """Sends commands one by one; "done already" is a success that names the handle."""
+
+    def __init__(self, node: NodeService, parties: Parties) -> None:
+        self._node = node
+        self._parties = parties
+
+    async def _run(self, data: bytes, *done_already: str) -> Result:
+        [result] = await self._node.submit([data])
+        if not result.accepted and result.name not in done_already:
+            raise SetupRefused(f"{result.name}: {result.message}")
+        return result
+
+    async def _handle(self, data: bytes) -> int:
+        result = await self._run(data, "ALREADY_EXISTS")
+        return result.value if result.accepted else result.given
+
+    async def account(self, name: str) -> int:
+        owner, system = self._parties.key(name), self._parties.key("system")
+        return await self._handle(
+            build.open_account(principal=system, client_key=build.NO_KEY, owner_key=owner)
+        )
+
+    async def asset(self, symbol: str) -> int:
+        return await self._handle(
+            build.register_asset(
+                principal=self._parties.key("operator"), client_key=_key(f"asset/{symbol}"), symbol=symbol
+            )
+        )
+
+    async def deposit(self, name: str, asset: str, number: int, amount_micro: int) -> None:
+        reference = hashlib.blake2b(f"funds/{name}/{asset}".encode(), digest_size=32).digest()
+        data = build.deposit(
+            principal=self._parties.key("system"),
+            account=derive_account_id(self._parties.key(name)),
+            asset=number,
+            amount=amount_micro,
+            external_id=reference,
+        )
+        await self._run(data, "DUPLICATE_DEPOSIT")
+
+    async def rate_class(self, name: str) -> None:
+        data = build.build(
+            "SetRateClass",
+            principal=self._parties.key("risk"),
+            account=derive_account_id(self._parties.key(name)),
+            client_key=_key(f"rate/{name}/{self._node.now_ns()}"),
+            rate_class=RATE_CLASS,
+        )
+        await self._run(data)
+
+    async def market(self, one: SpotMarket, instrument: Instrument, assets: Mapping[str, int]) -> int:
+        data = build.create_market(
+            principal=self._parties.key("operator"),
+            account=derive_account_id(self._parties.key("operator")),
+            client_key=_key(f"market/{one.symbol}"),
+            nonce=market_nonce(one.symbol),
+            market_kind=int(MarketKind.SPOT),
+            outcome_count=1,
+            base=assets[instrument.base],
+            quote=assets[instrument.quote],
+            tick_size=int(instrument.tick * MICRO),
+            lot_size=int(instrument.lot * MICRO),
+            band_bp=BAND_BP,
+            slippage_bp=SLIPPAGE_BP,
+            taker_fee_e6bp=fee_e6bp(one.taker_bps),
+            maker_fee_e6bp=fee_e6bp(one.maker_bps),
+            min_notional=ENGINE_MIN_NOTIONAL_MICRO,
+            max_notional=ENGINE_MAX_NOTIONAL_MICRO,
+        )
+        return await self._handle(data)
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

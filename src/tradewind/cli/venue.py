@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -12,9 +13,10 @@ from tradewind.cli.failure import not_built
 from tradewind.cli.options import Actor
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 
-venue = App(name="venue", help="Status of the paper venue; catalogues of outside venues.")
+venue = App(name="venue", help="Status of the paper venue; local venues that speak the wire of outside ones.")
 Name = Annotated[str, Parameter(help="venue; only paper is built")]
 PAPER = "paper"
+CATALOGUE_PORT = 8700
 
 
 def _read(name: str, data: DataDirectory) -> Any:
@@ -97,15 +99,56 @@ def ingest(
 
 @venue.command
 def serve(
-    name: Annotated[Literal["catalogue"], Parameter(help="what to serve")] = "catalogue",
+    name: Annotated[
+        Literal["catalogue", "kraken", "binance", "polymarket"], Parameter(help="what to serve")
+    ] = "catalogue",
     *,
-    markets: Annotated[int, Parameter(help="markets of two outcomes, 1 to 65536")] = 21_000,
-    port: Annotated[int, Parameter(help="port on the loopback interface; 0 for any free one")] = 8700,
+    markets: Annotated[int, Parameter(help="catalogue: markets of two outcomes, 1 to 65536")] = 21_000,
+    port: Annotated[
+        int | None,
+        Parameter(help="port on the loopback interface, 0 for any free one; 8700 to 8703 by venue"),
+    ] = None,
     seed: Annotated[int, Parameter(help="seed of the markets")] = 1,
-    limit: Annotated[int, Parameter(help="requests in any 10 s that are answered; 0 = all")] = 50,
-    move: Annotated[float, Parameter(help="part of the markets that moves by a tick every second")] = 0.05,
+    limit: Annotated[int, Parameter(help="catalogue: requests in any 10 s that are answered; 0 = all")] = 50,
+    move: Annotated[
+        float, Parameter(help="catalogue: part of the markets that moves by a tick every second")
+    ] = 0.05,
+    data: DataDirectory = DEFAULT_DATA,
+    key_file: Annotated[
+        Path | None, Parameter(help="API keys of clients; default: keys.json beside the journal")
+    ] = None,
+    liquidity: Annotated[
+        Literal["generated", "none"], Parameter(help="whether the house makes the markets move")
+    ] = "generated",
+    misbehave: Annotated[Path | None, Parameter(help="plan of faults, TOML or JSON")] = None,
+    control: Annotated[
+        Path | None, Parameter(help="socket by which drills change the plan of faults")
+    ] = None,
+    json: Json = False,
 ) -> int:
-    """A catalogue on this machine that speaks the wire of the outside venue, until interrupted."""
-    from tradewind.cli.working import serve_catalogue
+    """A venue on this machine that speaks the wire of the outside one, until interrupted.
 
-    return serve_catalogue(markets, port=port, seed=seed, limit=limit, move=move)
+    kraken, binance, polymarket: real orders of unmodified clients on our own engine, with an exchange of
+    their own below the data directory. catalogue: prices of outcome markets to read.
+    """
+    if name == "catalogue":
+        from tradewind.cli.working import serve_catalogue
+
+        return serve_catalogue(
+            markets, port=CATALOGUE_PORT if port is None else port, seed=seed, limit=limit, move=move
+        )
+    from tradewind.cli.gateway_serving import PORTS, Serving, serve_gateway
+
+    return serve_gateway(
+        Serving(
+            venue=name,
+            port=PORTS[name] if port is None else port,
+            data=data,
+            key_file=key_file,
+            seed=seed,
+            generated=liquidity == "generated",
+            misbehave=misbehave,
+            control=control,
+            as_json=json,
+        )
+    )

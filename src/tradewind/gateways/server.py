@@ -14,6 +14,7 @@ frame itself refuses. Requests meet the exchange's fault plan here, so that no g
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -25,6 +26,7 @@ from multidict import CIMultiDictProxy
 
 from .exchange import Exchange
 from .faults import Action, Fault, FaultPlan
+from .keys import ApiKey
 from .sockets import Socket, SocketClosed
 
 __all__ = ["Answer", "Call", "Gateway", "Route", "Socket", "SocketClosed", "SocketRoute", "Why"]
@@ -114,6 +116,8 @@ class Gateway:
     """A venue's wire in front of an exchange. Start and close it on the exchange's loop."""
 
     venue: ClassVar[str] = "gateway"
+    secrets_are_text: ClassVar[bool] = False
+    """Whether clients of the venue take a secret as it is; else they take its base64 form."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
@@ -148,6 +152,12 @@ class Gateway:
 
     async def closing(self) -> None:
         """Called before the sockets are closed; a gateway ends its own tasks here."""
+
+    def credentials(self, key: ApiKey) -> dict[str, str]:
+        """What a client is configured with, by name. For a file that only its owner can read."""
+        secret = key.secret.decode() if self.secrets_are_text else base64.b64encode(key.secret).decode()
+        found = {"API_KEY": key.key, "API_SECRET": secret, "URL": self.url, "SOCKET_URL": self.socket_url}
+        return {**found, "API_PASSPHRASE": key.passphrase} if key.passphrase else found
 
     # ---- start and end -------------------------------------------------------------------------------
 

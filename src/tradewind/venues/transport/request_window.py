@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -60,25 +60,37 @@ class RequestWindow:
         self._last_ns = now_ns
         return now_ns
 
-    def enter(self) -> int:
+    def enter(self, ceiling: int | None = None) -> int:
         """Lets one request out and gives 0; else nanoseconds after which to ask again. Every entry needs a
-        `leave`.
+        `leave`. With a `ceiling` the request may only fill the window up to that many.
         """
         with self._lock:
-            now_ns = self._now_ns()
-            if self._held_until_ns is not None:
-                if now_ns < self._held_until_ns:
-                    return self._held_until_ns - now_ns
-                self._held_until_ns = None
-            while self._ended_ns and now_ns - self._ended_ns[0] >= self.span_ns:
-                self._ended_ns.popleft()
-            if self._open + len(self._ended_ns) < self.limit:
+            wait_ns = self._wait_ns(ceiling)
+            if wait_ns == 0:
                 self._open += 1
                 self.requests += 1
-                return 0
-            if not self._ended_ns:
-                return LOOK_AGAIN_NS
-            return max(1, self._ended_ns[0] + self.span_ns - now_ns)
+            return wait_ns
+
+    def peek(self, ceiling: int | None = None) -> int:
+        """What `enter` would answer now; nothing is let out."""
+        with self._lock:
+            return self._wait_ns(ceiling)
+
+    def _wait_ns(self, ceiling: int | None) -> int:
+        now_ns = self._now_ns()
+        if self._held_until_ns is not None:
+            if now_ns < self._held_until_ns:
+                return self._held_until_ns - now_ns
+            self._held_until_ns = None
+        while self._ended_ns and now_ns - self._ended_ns[0] >= self.span_ns:
+            self._ended_ns.popleft()
+        limit = self.limit if ceiling is None else min(ceiling, self.limit)
+        excess = self._open + len(self._ended_ns) + 1 - limit
+        if excess <= 0:
+            return 0
+        if excess > len(self._ended_ns):
+            return LOOK_AGAIN_NS
+        return max(1, self._ended_ns[excess - 1] + self.span_ns - now_ns)
 
     def leave(self) -> None:
         """The request of an entry has ended, with or without an answer.
@@ -104,6 +116,19 @@ class RequestWindow:
         with self._lock:
             now_ns = self._now_ns()
             return self._open + sum(now_ns - ended_ns < self.span_ns for ended_ns in self._ended_ns)
+
+    def ages_ns(self) -> list[int]:
+        """Ages of the requests that count now, oldest first; one under way is of age 0."""
+        with self._lock:
+            now_ns = self._now_ns()
+            ended = [now_ns - ended_ns for ended_ns in self._ended_ns if now_ns - ended_ns < self.span_ns]
+            return ended + [0] * self._open
+
+    def restore(self, ages_ns: Sequence[int]) -> None:
+        """Counts requests of a process before this one, oldest first."""
+        with self._lock:
+            now_ns = self._now_ns()
+            self._ended_ns = deque(sorted([*self._ended_ns, *(now_ns - max(0, age) for age in ages_ns)]))
 
     @asynccontextmanager
     async def request(self, sleep: Sleep = asyncio.sleep) -> AsyncIterator[None]:

@@ -296,6 +296,7 @@ SubmitResult = Acked | Rejected | Uncertain
 ChangeResult = Acked | Rejected | Uncertain | AlreadyFinal
 CancelAllResult = CancelledAll | Rejected | Uncertain
 QueryResult = Found | NotFound | Uncertain
+CancelAfterResult = Armed | Disarmed | Unsupported | Rejected | Uncertain
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -320,7 +321,7 @@ class Venue(Protocol):
     def capabilities(self) -> VenueCaps:
         """What the venue can do."""
 
-    async def instruments(self) -> list[Instrument]:
+    async def instruments(self) -> list[Instrument] | Incomplete:
         """Every symbol that may be traded, with its rules."""
 
     async def status(self) -> VenueStatus:
@@ -333,7 +334,11 @@ class Venue(Protocol):
         """Market data of these symbols, in order."""
 
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
-        """The account's orders, fills and balances, in order."""
+        """The account's orders, fills and balances, in order, from now on.
+
+        Starts with the present `StreamState`. Sequences of orders and fills never fall; a fill's key is
+        unique.
+        """
 
     async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
         """Send one order."""
@@ -356,10 +361,12 @@ class Venue(Protocol):
         """Every open order, or `Incomplete`."""
 
     async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
-        """Every fill after a sequence, or `Incomplete`."""
+        """Every fill after a sequence in order, or `Incomplete`. A venue whose sequences are times adds
+        older ones on purpose (overlap); the fills' keys tell which are known.
+        """
 
     async def balances(self) -> list[Balance] | Incomplete:
         """Every balance, or `Incomplete`."""
 
-    async def cancel_after(self, seconds: int, epoch: int) -> Armed | Disarmed | Unsupported | Rejected:
+    async def cancel_after(self, seconds: int, epoch: int) -> CancelAfterResult:
         """Arm (seconds > 0) or disarm (0) the venue's dead-man's switch."""

@@ -22,6 +22,7 @@ from .accounts import AccountBook, AccountState
 from .latency import LatencyConfig, LatencyModel, Path
 from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
 from .port import Port, PortRestricted, PortStopped
+from .published import Published
 from .queue_model import Entry
 from .setup import MarketSetup, PaperSetup
 from .wire import BatchLike
@@ -114,6 +115,7 @@ class MarketDriver:
         self._highest_epoch = 0
         self._listeners: list[Callable[[PrivateEvent], None]] = []
         self._replaying = False
+        self.published = Published()
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             engine.OrderAccepted: self._on_order,
             engine.OrderRested: self._on_order,
@@ -137,6 +139,7 @@ class MarketDriver:
         market = self.markets.get(event.symbol)
         if market is None:
             return
+        self.published.tell(event)
         await self._apply(market, self._plan(market, event, now_ns))
         await self._mirror_due(now_ns)
 
@@ -389,3 +392,4 @@ class MarketDriver:
     def _deliver(self, event: PrivateEvent) -> None:
         for listener in self._listeners:
             listener(event)
+        self.published.private.put(event)

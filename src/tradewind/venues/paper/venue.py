@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 from tradewind.core import commands as build
 from tradewind.core.enums import ALL_MARKETS, Line, OrderFlag
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
 
+from ..codes import RejectCode
 from ..market_data import (
+    BookSnapshot,
+    FeedEvent,
+    FeedState,
     Instrument,
     Known,
     Side,
@@ -29,6 +34,7 @@ from ..protocol import (
     AlreadyFinal,
     Armed,
     Balance,
+    CancelAfterResult,
     CancelAllResult,
     CancelledAll,
     ChangeResult,
@@ -42,12 +48,13 @@ from ..protocol import (
     OrderRef,
     OrderState,
     OrderType,
+    PrivateEvent,
     QueryResult,
     Rejected,
+    StreamState,
     SubmitResult,
     TimeInForce,
     Uncertain,
-    Unsupported,
     VenueCaps,
     VenueState,
     VenueStatus,
@@ -60,6 +67,31 @@ from .schedule import fee_e6bp
 from .setup import MICRO
 
 CANCEL_AFTER_RANGE_S = (5, 300)
+MAX_BOOK_LEVELS = 1_000
+"""Levels of one side in the snapshot with which a reader of market data starts."""
+_CODES = {
+    "POST_ONLY_WOULD_TAKE": RejectCode.POST_ONLY_WOULD_TAKE,
+    "FOK_NOT_FILLABLE": RejectCode.NOT_FILLABLE,
+    "NO_LIQUIDITY": RejectCode.NO_LIQUIDITY,
+    "INSUFFICIENT_BALANCE": RejectCode.INSUFFICIENT_FUNDS,
+    "IDEMPOTENCY_CONFLICT": RejectCode.DUPLICATE_CLIENT_ID,
+    "ORDER_NOT_FOUND": RejectCode.UNKNOWN_ORDER,
+    "REPLACE_BELOW_FILLED": RejectCode.AMEND_BELOW_FILLED,
+    "TOO_MANY_OPEN_ORDERS": RejectCode.TOO_MANY_ORDERS,
+    "SELF_TRADE_PREVENTED": RejectCode.SELF_TRADE,
+    "COMMAND_EXPIRED": RejectCode.DEADLINE_PASSED,
+    "PRICE_TOO_HIGH": RejectCode.OUTSIDE_BAND,
+    "PRICE_TOO_LOW": RejectCode.OUTSIDE_BAND,
+    "INVALID_SWITCH_WINDOW": RejectCode.INVALID_SWITCH_WINDOW,
+}
+"""The engine's refusals that have a code of their own in `RejectCode`; others keep the engine's name."""
+_MARKET_MOVED = frozenset({"POST_ONLY_WOULD_TAKE", "FOK_NOT_FILLABLE", "NO_LIQUIDITY", "COMMAND_EXPIRED"})
+"""Refusals that no check of ours could have foreseen."""
+
+
+def _refused(name: str, message: str) -> Rejected:
+    """The engine's refusal as every venue words it."""
+    return Rejected(_CODES.get(name, name), f"{name}: {message}", name not in _MARKET_MOVED)
 
 
 class PaperVenue(MarketDriver):
@@ -71,7 +103,7 @@ class PaperVenue(MarketDriver):
         """Queue a new order; `done` hears the answer after both latencies."""
 
         async def arrive() -> None:
-            self._report(done, await self._submit_now(order, epoch))
+            await self._answer(done, self._submit_now(order, epoch))
 
         self._request("entry", arrive, done)
 
@@ -86,7 +118,7 @@ class PaperVenue(MarketDriver):
         """Queue a change of price and total quantity."""
 
         async def arrive() -> None:
-            self._report(done, await self._amend_now(reference, epoch, price_ticks, lots))
+            await self._answer(done, self._amend_now(reference, epoch, price_ticks, lots))
 
         self._request("entry", arrive, done)
 
@@ -94,7 +126,7 @@ class PaperVenue(MarketDriver):
         """Queue a cancel."""
 
         async def arrive() -> None:
-            self._report(done, await self._cancel_now(reference, epoch))
+            await self._answer(done, self._cancel_now(reference, epoch))
 
         self._request("cancel", arrive, done)
 
@@ -108,15 +140,26 @@ class PaperVenue(MarketDriver):
 
         self._request("cancel", arrive, done)
 
+    async def _answer(self, done: Callable[[Any], None], work: Awaitable[Any]) -> None:
+        """Report the answer. An engine that stops leaves the request undecided: whoever asked hears that at
+        once, and the driver hears the reason, as for every other command.
+        """
+        try:
+            answer = await work
+        except PortStopped as stop:
+            done(Uncertain(str(stop), self.port.now_ns()))
+            raise
+        self._report(done, answer)
+
     # ---- requests as they arrive -------------------------------------------------------------------
 
-    def _refusal(self, symbol: str, epoch: int) -> Rejected | None:
+    def _refusal(self, symbol: str | None, epoch: int) -> Rejected | None:
         if epoch < self._highest_epoch:
-            return Rejected("StaleEpoch", f"epoch {epoch} after {self._highest_epoch}", True)
+            return Rejected(RejectCode.STALE_EPOCH, f"epoch {epoch} after {self._highest_epoch}", True)
         self._highest_epoch = epoch
-        if symbol not in self.markets:
+        if symbol is not None and symbol not in self.markets:
             known = ", ".join(sorted(self.markets)[:3])
-            return Rejected("UnknownSymbol", f"{symbol}: there are {known}", True)
+            return Rejected(RejectCode.UNKNOWN_SYMBOL, f"{symbol}: there are {known}", True)
         return None
 
     async def _submit_now(self, order: NewOrder, epoch: int) -> SubmitResult:
@@ -142,10 +185,10 @@ class PaperVenue(MarketDriver):
         try:
             outcome = (await self._apply(market, actions, [data]))[0]
         except PortRestricted as refusal:
-            return Rejected("EngineRestricted", str(refusal), False)
+            return Rejected(RejectCode.ENGINE_RESTRICTED, str(refusal), False)
         if outcome.accepted:
             return Acked(str(outcome.value))
-        return Rejected(outcome.name, outcome.message, preventable=outcome.name != "POST_ONLY_WOULD_TAKE")
+        return _refused(outcome.name, outcome.message)
 
     def _order_refusal(self, order: NewOrder) -> Rejected | None:
         """The venue's own filters, and rule 8: without a live book nothing trades."""
@@ -153,9 +196,9 @@ class PaperVenue(MarketDriver):
         try:
             client_key_of(order.client_id)
         except ValueError as error:
-            return Rejected("BadClientId", str(error), True)
+            return Rejected(RejectCode.BAD_CLIENT_ID, str(error), True)
         if not market.live:
-            return Rejected("StaleMarket", market.reason, False)
+            return Rejected(RejectCode.STALE_MARKET, market.reason, False)
         failures = check_order(market.setup.rules, order, self._filter_context(market, order.symbol))
         if failures:
             first, tick = failures[0], market.setup.instrument.tick
@@ -170,7 +213,7 @@ class PaperVenue(MarketDriver):
             order.price_ticks >= best if order.side is Side.BUY else order.price_ticks <= best
         )
         if order.post_only and crosses:
-            return Rejected("PostOnlyWouldTake", f"the other side shows {best}", False)
+            return Rejected(RejectCode.POST_ONLY_WOULD_TAKE, f"the other side shows {best}", False)
         return None
 
     def _filter_context(self, market: PaperMarket, symbol: str) -> OrderContext:
@@ -187,26 +230,29 @@ class PaperVenue(MarketDriver):
     def _amend_refusal(self, known: PaperOrder, price_ticks: int, lots: int) -> Rejected | None:
         market = self.markets[known.symbol]
         if not market.live:
-            return Rejected("StaleMarket", market.reason, False)
+            return Rejected(RejectCode.STALE_MARKET, market.reason, False)
         if lots <= known.filled_lots:
-            return Rejected("AmendBelowFilled", f"{lots} lots, {known.filled_lots} filled", True)
+            return Rejected(RejectCode.AMEND_BELOW_FILLED, f"{lots} lots, {known.filled_lots} filled", True)
         best = market.mirror.best(Side(1 - known.side))
         if best is not None and (price_ticks >= best if known.side is Side.BUY else price_ticks <= best):
-            return Rejected("AmendWouldTake", f"the other side shows {best}", False)
+            return Rejected(RejectCode.AMEND_WOULD_TAKE, f"the other side shows {best}", False)
         return None
 
     async def _amend_now(self, reference: OrderRef, epoch: int, price_ticks: int, lots: int) -> ChangeResult:
-        known = self.account.find(reference.client_id)
-        if known is None:
-            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
-        if known.phase in FINAL_PHASES:
-            return AlreadyFinal(known.state())
-        refusal = self._refusal(reference.symbol, epoch) or self._amend_refusal(known, price_ticks, lots)
+        refusal = self._refusal(reference.symbol, epoch)
         if refusal is not None:
             return refusal
+        known = self.account.find(reference.client_id)
+        if known is None:
+            return Rejected(RejectCode.UNKNOWN_ORDER, reference.client_id, False)
+        if known.phase in FINAL_PHASES:
+            return AlreadyFinal(known.state())
+        return self._amend_refusal(known, price_ticks, lots) or await self._replace(known, price_ticks, lots)
+
+    async def _replace(self, known: PaperOrder, price_ticks: int, lots: int) -> ChangeResult:
         market = self.markets[known.symbol]
         key = hashlib.blake2b(
-            f"amend|{reference.client_id}|{price_ticks}|{lots}|{self.port.now_ns()}".encode(), digest_size=16
+            f"amend|{known.client_id}|{price_ticks}|{lots}|{self.port.now_ns()}".encode(), digest_size=16
         ).digest()
         data = build.replace_order(
             principal=self._trader.principal,
@@ -220,10 +266,10 @@ class PaperVenue(MarketDriver):
         try:
             outcome = (await self._apply(market, actions, [data]))[0]
         except PortRestricted as refusal:
-            return Rejected("EngineRestricted", str(refusal), False)
+            return Rejected(RejectCode.ENGINE_RESTRICTED, str(refusal), False)
         if outcome.accepted:
             return Acked(str(known.order_id))
-        return Rejected(outcome.name, outcome.message, outcome.name != "POST_ONLY_WOULD_TAKE")
+        return _refused(outcome.name, outcome.message)
 
     async def _cancel_now(self, reference: OrderRef, epoch: int) -> ChangeResult:
         refusal = self._refusal(reference.symbol, epoch)
@@ -231,7 +277,7 @@ class PaperVenue(MarketDriver):
             return refusal
         known = self.account.find(reference.client_id)
         if known is None:
-            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
+            return Rejected(RejectCode.UNKNOWN_ORDER, reference.client_id, False)
         if known.phase in FINAL_PHASES:
             return AlreadyFinal(known.state())
         data = build.cancel_order(
@@ -243,7 +289,7 @@ class PaperVenue(MarketDriver):
         final = self.account.find(reference.client_id)
         if final is not None and final.phase in FINAL_PHASES:
             return AlreadyFinal(final.state())
-        return Rejected(outcome.name, outcome.message, False)
+        return Rejected(_CODES.get(outcome.name, outcome.name), outcome.message, False)
 
     # ---- Venue protocol ----------------------------------------------------------------------------
 
@@ -295,6 +341,53 @@ class PaperVenue(MarketDriver):
             )
         return Known(stated, self.port.now_ns(), stated.name)
 
+    def market(self, symbols: Sequence[str]) -> AsyncIterator[FeedEvent]:
+        """The outside market data of these symbols as this venue mirrors it: the present book, and what
+        changes from now on. Quantities are in lots of `instruments()`. Unknown symbols have no events.
+        """
+        wanted = {symbol: self.markets[symbol] for symbol in symbols if symbol in self.markets}
+        window = self.published.window(
+            {symbol: market.setup.mirror.lots_ratio for symbol, market in wanted.items()}
+        )
+        for symbol, market in wanted.items():
+            if market.live:
+                window.put(self._present_book(symbol, market))
+            window.put(
+                FeedState(
+                    symbol=symbol,
+                    state=market.book_state,
+                    reason=market.book_reason,
+                    since_ns=self.port.now_ns(),
+                    epoch=0,
+                )
+            )
+        return window.reader
+
+    def _present_book(self, symbol: str, market: PaperMarket) -> BookSnapshot:
+        now_ns = self.port.now_ns()
+        return BookSnapshot(
+            symbol=symbol,
+            bids=tuple(market.mirror.top(Side.BUY, MAX_BOOK_LEVELS)),
+            asks=tuple(market.mirror.top(Side.SELL, MAX_BOOK_LEVELS)),
+            sequence=0,
+            venue_ts_ns=None,
+            recv_ts_ns=market.book_as_of_ns or now_ns,
+            recv_mono_ns=now_ns,
+            epoch=0,
+        )
+
+    def private(self, account: str) -> AsyncIterator[PrivateEvent]:
+        """The paper account's events from now on, each after its latency. `account` names it for the
+        caller: this venue has one. The stream is as live as the engine.
+        """
+        return self.published.private.reader(
+            StreamState(
+                live=self.stopped_reason is None,
+                reason=self.stopped_reason or "",
+                since_ns=self.port.now_ns(),
+            )
+        )
+
     async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
         """Send one order and wait for the answer; somebody must drive `advance` meanwhile."""
         answer: asyncio.Future[SubmitResult] = asyncio.get_running_loop().create_future()
@@ -305,9 +398,12 @@ class PaperVenue(MarketDriver):
         self, reference: OrderRef, epoch: int, *, lots: int | None = None, price_ticks: int | None = None
     ) -> ChangeResult:
         """Change one order and wait for the answer."""
+        refusal = self._refusal(reference.symbol, epoch)
+        if refusal is not None:
+            return refusal
         known = self.account.find(reference.client_id)
         if known is None:
-            return Rejected("ORDER_NOT_FOUND", reference.client_id, False)
+            return Rejected(RejectCode.UNKNOWN_ORDER, reference.client_id, False)
         answer: asyncio.Future[ChangeResult] = asyncio.get_running_loop().create_future()
         self.send_amend(
             reference, epoch, price_ticks or known.price_ticks, lots or known.lots, answer.set_result
@@ -324,10 +420,9 @@ class PaperVenue(MarketDriver):
         """Cancel every open order of the account at once (no latency: the kill path must not wait for a
         model).
         """
-        if symbol is not None and symbol not in self.markets:
-            return Rejected("UnknownSymbol", symbol, True)
-        if epoch < self._highest_epoch:
-            return Rejected("StaleEpoch", f"epoch {epoch} after {self._highest_epoch}", True)
+        refusal = self._refusal(symbol, epoch)
+        if refusal is not None:
+            return refusal
         before = [order.client_id for order in self.account.open(symbol)]
         everywhere = ALL_MARKETS
         data = build.cancel_all(
@@ -373,19 +468,27 @@ class PaperVenue(MarketDriver):
             for asset, number in self.setup.assets.items()
         ]
 
-    async def cancel_after(self, seconds: int, epoch: int) -> Armed | Disarmed | Unsupported | Rejected:
+    async def cancel_after(self, seconds: int, epoch: int) -> CancelAfterResult:
         """The engine's dead-man's switch: cancels everything of the account unless refreshed."""
+        refusal = self._refusal(None, epoch)
+        if refusal is not None:
+            return refusal
         low, high = CANCEL_AFTER_RANGE_S
         if seconds and not low <= seconds <= high:
-            return Rejected("InvalidSwitchWindow", f"{seconds} s is outside {low}..{high}", True)
+            return Rejected(
+                RejectCode.INVALID_SWITCH_WINDOW, f"{seconds} s is outside {low}..{high}", True, low, high
+            )
         now_ns = self.port.now_ns()
         key = hashlib.blake2b(f"switch|{seconds}|{now_ns}".encode(), digest_size=16).digest()
         data = build.set_cancel_all_after(
             principal=self._trader.principal, account=self._trader.account, client_key=key, window_s=seconds
         )
-        outcome = (await self.port.submit([data]))[0]
+        try:
+            outcome = (await self.port.submit([data]))[0]
+        except PortStopped as stop:
+            return Uncertain(str(stop), now_ns)
         if not outcome.accepted:
-            return Rejected(outcome.name, outcome.message, False)
+            return _refused(outcome.name, outcome.message)
         return Armed(now_ns + seconds * 1_000_000_000) if seconds else Disarmed()
 
     def _line(self, asset: int, line: Line) -> Decimal:

@@ -1,0 +1,20 @@
+"""Every venue that the suite runs against."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from .bench import Bench
+from .paper_bench import PaperBench
+
+BENCHES: dict[str, type[Bench]] = {"paper": PaperBench}
+
+
+@pytest.fixture(params=sorted(BENCHES))
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """A venue with an empty outside market and funds in the quote asset."""
+    one = await BENCHES[request.param].open()
+    yield one
+    await one.close()

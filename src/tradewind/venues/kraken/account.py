@@ -1,0 +1,332 @@
+"""The account as the private channels tell it: orders, fills and balances, each event once and in order.
+
+`Mirror` holds what is known and hands out the events of the protocol. It hears of a thing from several
+sides (answers, `executions`, reconciliation); what it knows already makes no event.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import msgspec
+
+from tradewind.venues.kraken.directory import Directory, tradable
+from tradewind.venues.kraken.private_messages import BalanceRow, Execution
+from tradewind.venues.kraken.rows import (
+    MAX_REASON_CHARS,
+    SOCKET_PHASES,
+    TradeFact,
+    Unmapped,
+    lots_of,
+    side_of,
+    ticks_of,
+    working_phase,
+)
+from tradewind.venues.kraken.timestamps import rfc3339_ns
+from tradewind.venues.market_data import FeedError, Instrument, Side
+from tradewind.venues.protocol import (
+    FINAL_PHASES,
+    BalanceEvent,
+    FillEvent,
+    FundsEvent,
+    OrderEvent,
+    OrderPhase,
+    OrderState,
+    PrivateEvent,
+)
+
+MAX_FINISHED_ORDERS = 10_000
+MAX_KNOWN_FILLS = 100_000
+MAX_LEDGER_IDS = 10_000
+FUNDS_TYPES = frozenset({"deposit", "withdrawal", "transfer", "credit", "reward", "staking", "dividend"})
+SPOT_WALLET = "spot"
+EXECUTED = "trade"
+KNOWN_EXEC_TYPES = frozenset(
+    {
+        "pending_new", "new", EXECUTED, "filled", "iceberg_refill", "canceled", "expired", "amended",
+        "restated", "status",
+    }
+)  # fmt: skip
+
+
+class Mirror:
+    """Orders by the venue's id and by ours, fills by id, balances by asset.
+
+    `emit` hears every event. Sequences are nanoseconds of the venue's time, made strictly increasing here,
+    so that they can be compared over connections and restarts. Finished orders are kept up to
+    `MAX_FINISHED_ORDERS`, ids of fills up to `MAX_KNOWN_FILLS`.
+    """
+
+    def __init__(self, venue: str, account: str, emit: Callable[[PrivateEvent], None]) -> None:
+        self.venue, self.account = venue, account
+        self.directory = Directory()
+        self.working: dict[str, OrderState] = {}
+        self.finished: OrderedDict[str, OrderState] = OrderedDict()
+        self.totals: dict[str, Decimal] = {}
+        self.last_fill_ns = 0
+        self.repeated_fills = 0
+        self.unknown_words: dict[str, int] = {}
+        self._emit = emit
+        self._by_client: dict[str, str] = {}
+        self._fills: OrderedDict[str, None] = OrderedDict()
+        self._ledger_ids: OrderedDict[str, None] = OrderedDict()
+        self._sequence = 0
+
+    # ---- looking -----------------------------------------------------------------------------------------
+
+    def find(self, client_id: str) -> OrderState | None:
+        """The order of a client id: the working one, else the latest that ended."""
+        venue_id = self._by_client.get(client_id)
+        return self.get(venue_id) if venue_id is not None else None
+
+    def get(self, venue_id: str) -> OrderState | None:
+        """The order of a venue id."""
+        return self.working.get(venue_id) or self.finished.get(venue_id)
+
+    def open(self, symbol: str | None = None) -> list[OrderState]:
+        """Working orders, oldest first."""
+        return [one for one in self.working.values() if symbol in {None, one.symbol}]
+
+    def held(self, asset: str) -> Decimal:
+        """What working orders hold of an asset: the rest of sells, and the rest of buys at their limit."""
+        total = Decimal(0)
+        for order in self.working.values():
+            instrument = self.directory.instruments.get(order.symbol)
+            if instrument is None:
+                continue
+            rest = instrument.lot * (order.lots - order.filled_lots)
+            if order.side is Side.SELL and instrument.base == asset:
+                total += rest
+            elif order.side is Side.BUY and instrument.quote == asset:
+                total += rest * instrument.tick * order.price_ticks
+        return total
+
+    # ---- hearing -----------------------------------------------------------------------------------------
+
+    def acknowledged(self, state: OrderState) -> None:
+        """The venue answered a submit of ours. `executions` may have told more already; it wins."""
+        if self.get(state.venue_id) is None:
+            self.apply(state)
+
+    def apply(self, state: OrderState) -> None:
+        """An order is now so. Nothing is told when that is known, or when it is older than what is known."""
+        known = self.get(state.venue_id)
+        if known is not None and (known.phase in FINAL_PHASES or not _newer(known, state)):
+            return
+        if not state.client_id and known is not None:
+            state = msgspec.structs.replace(state, client_id=known.client_id)
+        self._put(state)
+        self._emit(
+            OrderEvent(state=state, sequence=self._next(state.updated_ns), venue_ts_ns=state.updated_ns)
+        )
+
+    def fill(self, fact: TradeFact, client_id: str, remaining_lots: int) -> bool:
+        """An execution. False when it is known already."""
+        if fact.trade_id in self._fills:
+            self.repeated_fills += 1
+            return False
+        self._fills[fact.trade_id] = None
+        if len(self._fills) > MAX_KNOWN_FILLS:
+            self._fills.popitem(last=False)
+        self.last_fill_ns = max(self.last_fill_ns, fact.time_ns)
+        self._emit(fill_event(self.venue, self.account, fact, client_id, remaining_lots,
+                              self._next(fact.time_ns)))  # fmt: skip
+        return True
+
+    def knows_fill(self, trade_id: str) -> bool:
+        """Whether an execution was told already."""
+        return trade_id in self._fills
+
+    def execution(self, row: Execution) -> str | None:
+        """One row of `executions`. Returns the venue's id of an order that has to be asked for, because the
+        row says too little about an order that we do not know. Raises `Unmapped`.
+        """
+        self._note_words(row)
+        known = self.get(row.order_id)
+        if known is None and (row.symbol is None or row.side is None or row.order_qty is None):
+            return row.order_id
+        instrument = self._instrument(row, known)
+        phase = SOCKET_PHASES.get(row.order_status)
+        if phase is None:
+            raise Unmapped(f"order {row.order_id[:40]}: status {row.order_status[:40]!r}")
+        time_ns = rfc3339_ns(row.timestamp)
+        lots = known.lots if row.order_qty is None and known is not None else None
+        lots = lots_of(instrument, row.order_qty) if row.order_qty is not None else lots
+        price = known.price_ticks if known is not None else 0
+        if row.limit_price is not None:
+            price = ticks_of(instrument, row.limit_price)
+        before = known.filled_lots if known is not None else 0
+        filled = lots_of(instrument, row.cum_qty) if row.cum_qty is not None else before
+        assert lots is not None
+        fact = None
+        if row.exec_type == EXECUTED:
+            fact = _fact(row, instrument, known, time_ns)
+            if row.cum_qty is None and not self.knows_fill(fact.trade_id):
+                filled = before + fact.lots
+        side = known.side if row.side is None and known is not None else side_of(row.side or "")
+        state = OrderState(
+            client_id=row.cl_ord_id or (known.client_id if known is not None else ""),
+            venue_id=row.order_id,
+            symbol=instrument.symbol,
+            side=side,
+            phase=working_phase(_closing(phase, row.exec_type), filled),
+            price_ticks=price,
+            lots=lots,
+            filled_lots=max(filled, before),
+            reason=(row.cancel_reason or row.reason or "")[:MAX_REASON_CHARS],
+            updated_ns=time_ns,
+        )
+        if fact is not None:
+            # the fill is the event; the order's new state is told with the next event of the order
+            if self.fill(fact, state.client_id, lots - state.filled_lots) and (
+                known is None or known.phase not in FINAL_PHASES
+            ):
+                self._put(state)
+            return None
+        self.apply(state)
+        return None
+
+    def balance(self, row: BalanceRow) -> None:
+        """One row of `balances`. Raises `Unmapped` for an asset that is not in Assets."""
+        if not tradable(row.asset) or row.wallet_type not in {None, SPOT_WALLET}:
+            return
+        try:
+            asset = self.directory.asset_of(row.asset)
+        except FeedError as error:
+            raise Unmapped(str(error)) from error
+        if row.ledger_id is not None:
+            if row.ledger_id in self._ledger_ids:
+                return
+            self._ledger_ids[row.ledger_id] = None
+            if len(self._ledger_ids) > MAX_LEDGER_IDS:
+                self._ledger_ids.popitem(last=False)
+        total = row.balance
+        if row.wallets is not None:
+            total = sum((one.balance for one in row.wallets if one.type == SPOT_WALLET), Decimal(0))
+        at_ns = rfc3339_ns(row.timestamp) if row.timestamp is not None else 0
+        if row.type in FUNDS_TYPES and row.amount is not None:
+            self._emit(
+                FundsEvent(
+                    asset=asset,
+                    amount=row.amount - row.fee,
+                    reference=row.ref_id or row.ledger_id or "",
+                    sequence=self._next(at_ns),
+                    venue_ts_ns=at_ns,
+                )
+            )
+        self.total(asset, total, at_ns)
+
+    def total(self, asset: str, total: Decimal, at_ns: int) -> None:
+        """The whole balance of an asset. What working orders hold of it is our own reckoning."""
+        self.totals[asset] = total
+        held = min(self.held(asset), max(total, Decimal(0)))
+        self._emit(
+            BalanceEvent(
+                asset=asset, free=total - held, held=held, sequence=self._next(at_ns), venue_ts_ns=at_ns
+            )
+        )
+
+    def missing(self, present: Iterable[str]) -> list[str]:
+        """Venue ids of working orders that are not among `present`."""
+        there = set(present)
+        return [venue_id for venue_id in self.working if venue_id not in there]
+
+    def forget(self, venue_id: str) -> None:
+        """An acknowledged order that is proven never to have been there."""
+        state = self.working.pop(venue_id, None)
+        if state is not None and self._by_client.get(state.client_id) == venue_id:
+            del self._by_client[state.client_id]
+
+    # ---- parts -------------------------------------------------------------------------------------------
+
+    def _instrument(self, row: Execution, known: OrderState | None) -> Instrument:
+        try:
+            symbol = self.directory.symbol_of(row.symbol) if row.symbol is not None else None
+        except FeedError as error:
+            raise Unmapped(str(error)) from error
+        return self.directory.instruments[symbol if symbol is not None else known.symbol if known else ""]
+
+    def _put(self, state: OrderState) -> None:
+        if state.client_id:
+            self._by_client[state.client_id] = state.venue_id
+        if state.phase not in FINAL_PHASES:
+            self.working[state.venue_id] = state
+            return
+        self.working.pop(state.venue_id, None)
+        self.finished[state.venue_id] = state
+        if len(self.finished) > MAX_FINISHED_ORDERS:
+            venue_id, oldest = self.finished.popitem(last=False)
+            if self._by_client.get(oldest.client_id) == venue_id:
+                del self._by_client[oldest.client_id]
+
+    def _next(self, at_ns: int) -> int:
+        self._sequence = max(self._sequence + 1, at_ns)
+        return self._sequence
+
+    def _note_words(self, row: Execution) -> None:
+        if row.exec_type not in KNOWN_EXEC_TYPES:
+            key = f"exec_type {row.exec_type[:40]}"
+            if key in self.unknown_words or len(self.unknown_words) < 256:
+                self.unknown_words[key] = self.unknown_words.get(key, 0) + 1
+
+
+def _closing(phase: OrderPhase, exec_type: str) -> OrderPhase:
+    """A `trade` never closes an order: what closes it is an event of its own (T6.5)."""
+    if exec_type == EXECUTED and phase is OrderPhase.FILLED:
+        return OrderPhase.PARTIALLY_FILLED
+    return phase
+
+
+def _newer(known: OrderState, state: OrderState) -> bool:
+    """Whether `state` says more than what is known: it ends the order, fills more, or changes it later."""
+    if state.phase in FINAL_PHASES or state.filled_lots > known.filled_lots:
+        return True
+    if state.filled_lots < known.filled_lots or state.updated_ns < known.updated_ns:
+        return False
+    return (state.price_ticks, state.lots, state.phase) != (known.price_ticks, known.lots, known.phase)
+
+
+def _fact(row: Execution, instrument: Instrument, known: OrderState | None, time_ns: int) -> TradeFact:
+    if row.exec_id is None or row.last_qty is None or row.last_price is None or row.liquidity_ind is None:
+        raise Unmapped(f"execution of {row.order_id[:40]} lacks its id, size, price or liquidity")
+    fees = row.fees or []
+    assets = {one.asset for one in fees}
+    if len(assets) > 1:
+        raise Unmapped(f"execution {row.exec_id[:40]} has fees in {len(assets)} assets")
+    return TradeFact(
+        trade_id=row.exec_id,
+        order_id=row.order_id,
+        symbol=instrument.symbol,
+        side=side_of(row.side) if row.side is not None or known is None else known.side,  # type: ignore[arg-type]
+        price_ticks=ticks_of(instrument, row.last_price),
+        lots=lots_of(instrument, row.last_qty),
+        fee=sum((one.qty for one in fees), Decimal(0)),
+        fee_asset=assets.pop() if assets else instrument.quote,
+        maker=row.liquidity_ind == "m",
+        time_ns=time_ns,
+    )
+
+
+def fill_event(
+    venue: str, account: str, fact: TradeFact, client_id: str, remaining_lots: int, sequence: int
+) -> FillEvent:
+    """An execution as an event."""
+    return FillEvent(
+        venue=venue,
+        account=account,
+        symbol=fact.symbol,
+        trade_id=fact.trade_id,
+        client_id=client_id,
+        venue_id=fact.order_id,
+        side=fact.side,
+        price_ticks=fact.price_ticks,
+        lots=fact.lots,
+        remaining_lots=max(0, remaining_lots),
+        fee=fact.fee,
+        fee_asset=fact.fee_asset,
+        maker=fact.maker,
+        sequence=sequence,
+        venue_ts_ns=fact.time_ns,
+    )

@@ -44,7 +44,7 @@ class Keys(Protocol):
     def find(self, key: str) -> ApiKey | None:
         """The key, or None."""
 
-    def count_failure(self, key: str, now_ns: int) -> None:
+    def count_failure(self, key: str, now_ns: int) -> bool:
         """A bad signature; the third within 60 s locks the key for 60 s."""
 
     def locked(self, key: str, now_ns: int) -> bool:

@@ -267,10 +267,7 @@ def _common(
         raise invalid(time_field)
     if post and (kind is not Kind.LIMIT or time is not TimeInForce.GTC):
         raise invalid(post_field)
-    return {
-        "post_only": post,
-        "time_in_force": TimeInForce.IOC if kind is Kind.MARKET and time is TimeInForce.GTC else time,
-    }
+    return {"post_only": post, "time_in_force": time}
 
 
 def _identity(fields: Fields, tag_field: str) -> dict[str, Any]:

@@ -58,7 +58,18 @@ TRIGGERED: Final = frozenset({Kind.STOP, Kind.STOP_LIMIT, Kind.TAKE_PROFIT, Kind
 LIMITED: Final = frozenset({Kind.LIMIT, Kind.STOP_LIMIT, Kind.TAKE_PROFIT_LIMIT})
 SIDES: Final = {Side.BUY: "buy", Side.SELL: "sell"}
 USER_REQUESTED: Final = "User requested"
-REASONS: Final = {OrderPhase.EXPIRED: "Order expired", OrderPhase.REJECTED: "Order rejected"}
+REASONS: Final = {
+    "": USER_REQUESTED,
+    "user": USER_REQUESTED,
+    "cancel_all": USER_REQUESTED,
+    "expiry": "Order expired",
+    "post_only": "Post only order",
+    "ioc": "Immediate or cancel order",
+    "fok": "Fill or kill order",
+    "self_trade": "Self trade prevention",
+    "switch": "Cancel all orders after timeout",
+}
+"""Why an order ended, by the exchange's reason. Only the first texts are known to be the venue's own."""
 ZERO: Final = Decimal(0)
 
 
@@ -147,10 +158,7 @@ def end_reason(order: Order) -> str | None:
     """Why an order ended without being filled, in the venue's words where they are known."""
     if order.phase in (OrderPhase.FILLED, OrderPhase.WORKING, OrderPhase.PARTIALLY_FILLED):
         return None
-    return REASONS.get(order.phase, USER_REQUESTED if order.reason in USER_REASONS else order.reason)
-
-
-USER_REASONS: Final = frozenset({"", "owner", "user", "requested", "cancelled"})
+    return REASONS.get(order.reason, order.reason.replace("_", " ").capitalize())
 
 
 def order_row(pair: PairFormat, order: Order, trade_ids: Iterable[str] | None) -> Row:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from zlib import crc32
 
 from tradewind.venues.feeds.book import Checksum, MirrorBook
-from tradewind.venues.feeds.levels import BookSide
-from tradewind.venues.market_data import Instrument
+from tradewind.venues.market_data import Instrument, Level
 
 CHECKSUM_LEVELS = 10
+
+LevelsChecksum = Callable[[Iterable[Level], Iterable[Level]], int]
+"""Checksum of the ten best asks and the ten best bids, both best first."""
 
 
 def _units_per_step(step: Decimal, decimals: int) -> int:
@@ -19,8 +22,8 @@ def _units_per_step(step: Decimal, decimals: int) -> int:
     return int(units)
 
 
-def kraken_checksum(instrument: Instrument) -> Checksum:
-    """Return the checksum function for one instrument.
+def kraken_levels_checksum(instrument: Instrument) -> LevelsChecksum:
+    """Return the checksum function for one instrument; its caller hands over at most ten levels a side.
 
     The venue formats a number with the instrument's decimals, then removes the dot and leading zeros. That is
     exactly the integer number of 10^-decimals units, so no text formatting of decimals is needed. Fewer
@@ -29,12 +32,20 @@ def kraken_checksum(instrument: Instrument) -> Checksum:
     price_units = _units_per_step(instrument.tick, instrument.price_decimals)
     quantity_units = _units_per_step(instrument.lot, instrument.quantity_decimals)
 
-    def side_text(side: BookSide) -> str:
-        return "".join(
-            f"{price * price_units}{lots * quantity_units}" for price, lots in side.top(CHECKSUM_LEVELS)
-        )
+    def side_text(levels: Iterable[Level]) -> str:
+        return "".join(f"{price * price_units}{lots * quantity_units}" for price, lots in levels)
+
+    def checksum(asks: Iterable[Level], bids: Iterable[Level]) -> int:
+        return crc32((side_text(asks) + side_text(bids)).encode())
+
+    return checksum
+
+
+def kraken_checksum(instrument: Instrument) -> Checksum:
+    """The same for a mirror book, which a feed verifies."""
+    of_levels = kraken_levels_checksum(instrument)
 
     def checksum(book: MirrorBook) -> int:
-        return crc32((side_text(book.asks) + side_text(book.bids)).encode())
+        return of_levels(book.asks.top(CHECKSUM_LEVELS), book.bids.top(CHECKSUM_LEVELS))
 
     return checksum

@@ -33,8 +33,27 @@ VOLUME_DAYS: Final = 30
 DAY_NS: Final = 86_400 * SECOND_NS
 TRADE_TYPES: Final = frozenset({"all", "any position", "closed position", "closing position", "no position"})
 POSITION_TYPES: Final = TRADE_TYPES - {"all", "no position"}
-LEDGER_TYPES: Final = frozenset({"all", "trade", "deposit", "withdrawal", "transfer", "margin", "adjustment",
-    "rollover", "credit", "settled", "staking", "dividend", "sale", "nft_rebate", "spend", "receive", "custodytransfer"})  # fmt: skip
+LEDGER_TYPES: Final = frozenset(
+    [
+        "all",
+        "trade",
+        "deposit",
+        "withdrawal",
+        "transfer",
+        "margin",
+        "adjustment",
+        "rollover",
+        "credit",
+        "settled",
+        "staking",
+        "dividend",
+        "sale",
+        "nft_rebate",
+        "spend",
+        "receive",
+        "custodytransfer",
+    ]
+)
 
 Handler = Callable[[ApiKey, Fields, bool], Any]
 
@@ -42,9 +61,15 @@ Handler = Callable[[ApiKey, Fields, bool], Any]
 def as_accepted(order: Order) -> Order:
     """An order as it was right behind its acceptance: what a stale read would show."""
     return msgspec.structs.replace(
-        order, phase=OrderPhase.WORKING, filled_lots=0, cost=Decimal(0), fee=Decimal(0), updated_ns=order.created_ns,
-        trade_ids=(), reason="",
-    )  # fmt: skip
+        order,
+        phase=OrderPhase.WORKING,
+        filled_lots=0,
+        cost=Decimal(0),
+        fee=Decimal(0),
+        updated_ns=order.created_ns,
+        trade_ids=(),
+        reason="",
+    )
 
 
 class AccountCalls:
@@ -68,7 +93,7 @@ class AccountCalls:
             "GetWebSocketsToken": self._token,
         }
 
-    # ---- funds ---------------------------------------------------------------------------------------------
+    # ---- funds -----------------------------------------------------------------------------------------
 
     def _balance(self, key: ApiKey, fields: Fields, stale: bool) -> Row:
         return {
@@ -93,10 +118,19 @@ class AccountCalls:
             worth = self._worth.of(one.free + one.held, one.asset, asset)
             total += worth or 0
         text = rounded(total, 4)
-        return {"eb": text, "tb": text, "m": "0.0000", "uv": "0.0000", "n": "0.0000", "c": "0.0000", "v": "0.0000",
-                "e": text, "mf": text}  # fmt: skip
+        return {
+            "eb": text,
+            "tb": text,
+            "m": "0.0000",
+            "uv": "0.0000",
+            "n": "0.0000",
+            "c": "0.0000",
+            "v": "0.0000",
+            "e": text,
+            "mf": text,
+        }
 
-    # ---- orders --------------------------------------------------------------------------------------------
+    # ---- orders ----------------------------------------------------------------------------------------
 
     def _order_rows(self, account: str, orders: Iterable[Order], trades: bool, stale: bool) -> Row:
         rows = {}
@@ -116,7 +150,9 @@ class AccountCalls:
 
     def _open_orders(self, key: ApiKey, fields: Fields, stale: bool) -> Row:
         named = self._named(fields)
-        orders = [one for one in self._exchange.orders(key.account, working=True, limit=MAX_ROWS) if named(one)]
+        orders = [
+            one for one in self._exchange.orders(key.account, working=True, limit=MAX_ROWS) if named(one)
+        ]
         return {"open": self._order_rows(key.account, orders, fields.flag("trades"), stale)}
 
     def _closed_orders(self, key: ApiKey, fields: Fields, stale: bool) -> Row:
@@ -129,9 +165,13 @@ class AccountCalls:
             times = {"open": (order.created_ns,), "close": (order.updated_ns,)}.get(
                 clock, (order.created_ns, order.updated_ns)
             )
-            return any((start is None or at > start) and (end is None or at <= end) for at in times) and named(order)
+            return any(
+                (start is None or at > start) and (end is None or at <= end) for at in times
+            ) and named(order)
 
-        found = [one for one in self._exchange.orders(key.account, working=False, limit=MAX_ROWS) if wanted(one)]
+        found = [
+            one for one in self._exchange.orders(key.account, working=False, limit=MAX_ROWS) if wanted(one)
+        ]
         offset = fields.whole("ofs", 0, 0, MAX_OFFSET)
         rows = self._order_rows(key.account, found[offset : offset + PAGE], fields.flag("trades"), stale)
         return {"closed": rows} if fields.flag("without_count") else {"closed": rows, "count": len(found)}
@@ -178,7 +218,7 @@ class AccountCalls:
         both = [self._exchange.orders(account, working=working, limit=MAX_ROWS) for working in (True, False)]
         return [one for orders in both for one in orders if named(one)][:MAX_QUERY_ORDERS]
 
-    # ---- trades and ledgers --------------------------------------------------------------------------------
+    # ---- trades and ledgers ----------------------------------------------------------------------------
 
     def _fills(self, key: ApiKey, fields: Fields) -> list[Fill]:
         """Fills between two bounds, newest first."""
@@ -222,7 +262,9 @@ class AccountCalls:
         if kind not in LEDGER_TYPES:
             raise invalid("type")
         asked = fields.text("asset", "all") or "all"
-        assets = None if asked == "all" else {self._desk.find_asset(one).canonical for one in asked.split(",")}
+        assets = (
+            None if asked == "all" else {self._desk.find_asset(one).canonical for one in asked.split(",")}
+        )
         total = {one.asset: one.free + one.held for one in self._exchange.funds(key.account)}
         start, end = self._bound(key.account, fields, "start"), self._bound(key.account, fields, "end")
         entries: list[tuple[str, Row]] = []
@@ -232,7 +274,12 @@ class AccountCalls:
             sign = 1 if fill.side is Side.BUY else -1
             for in_quote, asset, amount, fee in (
                 (True, quote, -sign * fill.cost, fill.fee if fill.fee_asset == quote else Decimal(0)),
-                (False, base, sign * pair.lot * fill.lots, fill.fee if fill.fee_asset == base else Decimal(0)),
+                (
+                    False,
+                    base,
+                    sign * pair.lot * fill.lots,
+                    fill.fee if fill.fee_asset == base else Decimal(0),
+                ),
             ):
                 after = total[asset]
                 total[asset] = after - amount + fee
@@ -240,18 +287,28 @@ class AccountCalls:
                     continue
                 if (start is not None and fill.time_ns <= start) or (end is not None and fill.time_ns > end):
                     continue
-                entries.append((ids.ledger_id(fill.fill_id, in_quote), {
-                    "aclass": "currency", "amount": at_least(amount, ASSET_DECIMALS), "asset": self._desk.asset(asset).code,
-                    "balance": at_least(after, ASSET_DECIMALS), "fee": at_least(fee, ASSET_DECIMALS),
-                    "refid": ids.trade_id(fill.fill_id), "time": seconds(fill.time_ns, 7), "type": "trade",
-                    "subtype": "tradespot",
-                }))  # fmt: skip
+                entries.append(
+                    (
+                        ids.ledger_id(fill.fill_id, in_quote),
+                        {
+                            "aclass": "currency",
+                            "amount": at_least(amount, ASSET_DECIMALS),
+                            "asset": self._desk.asset(asset).code,
+                            "balance": at_least(after, ASSET_DECIMALS),
+                            "fee": at_least(fee, ASSET_DECIMALS),
+                            "refid": ids.trade_id(fill.fill_id),
+                            "time": seconds(fill.time_ns, 7),
+                            "type": "trade",
+                            "subtype": "tradespot",
+                        },
+                    )
+                )
         found = entries if kind in ("all", "trade") else []
         offset = fields.whole("ofs", 0, 0, MAX_OFFSET)
         rows = dict(found[offset : offset + PAGE])
         return {"ledger": rows} if fields.flag("without_count") else {"ledger": rows, "count": len(found)}
 
-    # ---- the rest ------------------------------------------------------------------------------------------
+    # ---- the rest --------------------------------------------------------------------------------------
 
     def _trade_volume(self, key: ApiKey, fields: Fields, stale: bool) -> Row:
         since_ns = self._desk.now_ns() - VOLUME_DAYS * DAY_NS
@@ -279,5 +336,11 @@ class AccountCalls:
 
 def _fee_row(bps: Decimal) -> Row:
     percent = at_least(bps / 100, 4)
-    return {"fee": percent, "minfee": percent, "maxfee": percent, "nextfee": None, "nextvolume": None,
-            "tiervolume": "0.0000"}  # fmt: skip
+    return {
+        "fee": percent,
+        "minfee": percent,
+        "maxfee": percent,
+        "nextfee": None,
+        "nextvolume": None,
+        "tiervolume": "0.0000",
+    }

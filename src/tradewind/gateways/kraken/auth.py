@@ -1,4 +1,4 @@
-"""Who sends a private request: key, signature, lockout, nonce, right. In that order, as nothing else is safe."""
+"""Who sends a private request: key, lockout, signature, nonce, right, in that order."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Authenticator:
         self._nonces = nonces
 
     async def check(
-        self, method: str, path: str, key_name: str, given: str, nonce: str, body: bytes, now_ns: int
+        self, method: str, path: str, *, key_name: str, given: str, nonce: str, body: bytes, now_ns: int
     ) -> ApiKey:
         """The key of a request that may go on. Raises `KrakenError`.
 

@@ -1,4 +1,4 @@
-"""Market data of WebSocket v2: one board a market turns what the exchange publishes into frames for sessions."""
+"""Market data of WebSocket v2: a board a market turns what the exchange publishes into frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import msgspec
 from tradewind.gateways.exchange import Subscription
 from tradewind.gateways.kraken.desk import Desk
 from tradewind.gateways.kraken.numbers import rfc3339
-from tradewind.gateways.kraken.rows import PairFormat, Row, socket_candle, socket_levels, socket_ticker, socket_trade
+from tradewind.gateways.kraken.rows import (
+    PairFormat,
+    Row,
+    socket_candle,
+    socket_levels,
+    socket_ticker,
+    socket_trade,
+)
 from tradewind.gateways.model import BookChange, PublicTrade
 from tradewind.venues.feeds.checksum import CHECKSUM_LEVELS, kraken_levels_checksum
 from tradewind.venues.feeds.levels import BookSide
@@ -95,7 +102,7 @@ class Board:
         """Hears nothing more."""
         self._subscription.close()
 
-    # ---- the exchange moves ----------------------------------------------------------------------------------
+    # ---- the exchange moves ----------------------------------------------------------------------------
 
     def _on_book(self, change: BookChange) -> None:
         if change.update_id <= self._update_id:
@@ -144,7 +151,7 @@ class Board:
             if listeners:
                 send_all(listeners, "ohlc", self.candle_frame(interval, "update"))
 
-    # ---- what a subscriber begins with -------------------------------------------------------------------------
+    # ---- what a subscriber begins with -----------------------------------------------------------------
 
     def view(self, depth: int) -> DepthView:
         """The view of a depth, up to date."""
@@ -163,12 +170,16 @@ class Board:
 
     def trade_snapshot(self) -> bytes:
         """The last trades, oldest first."""
-        rows = [socket_trade(self._pair, one) for one in self._desk.exchange.trades(self.symbol, TRADES_SHOWN)]
+        rows = [
+            socket_trade(self._pair, one) for one in self._desk.exchange.trades(self.symbol, TRADES_SHOWN)
+        ]
         return data_frame("trade", "snapshot", rows)
 
     def ticker_frame(self, kind: str) -> bytes:
         """Best prices and the last 24 hours."""
-        return data_frame("ticker", kind, [socket_ticker(self._pair, self._desk.exchange.ticker(self.symbol))])
+        return data_frame(
+            "ticker", kind, [socket_ticker(self._pair, self._desk.exchange.ticker(self.symbol))]
+        )
 
     def candle_frame(self, interval: int, kind: str) -> bytes:
         """The last candles as a snapshot, the open one as an update."""
@@ -224,7 +235,7 @@ class Boards:
         return {symbol: self._desk.pair_status(symbol) for symbol in self._desk.exchange.markets}
 
     def notice(self, status_frame: Callable[[Listener], bytes]) -> None:
-        """Tells about states that changed since the last look. `status_frame` makes a connection's own frame."""
+        """Tells about states that changed. `status_frame` makes a connection's own frame."""
         if self._desk.system != self._system:
             self._system = self._desk.system
             for listener in tuple(self.statuses):

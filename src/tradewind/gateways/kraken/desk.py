@@ -1,4 +1,4 @@
-"""What REST and WebSocket share: names, formats, keys, tokens, limits, and the state of the whole exchange."""
+"""What REST and WebSocket share: names, formats, keys, tokens, limits, the state of the exchange."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tradewind.gateways.kraken.tokens import TokenStore
 from tradewind.gateways.model import AccountEvent, Fill, Kind, OrderChanged
 from tradewind.venues.protocol import FINAL_PHASES, VenueState
 
+NONCE_FILE: Final = "kraken-nonces"
 SYSTEM_STATES: Final = {
     VenueState.ONLINE: "online",
     VenueState.POST_ONLY: "post_only",
@@ -41,7 +42,7 @@ class KrakenOptions(msgspec.Struct, frozen=True, kw_only=True):
     limits_public: bool = True
     """Whether public REST calls are counted (1 a second, burst 5, per address)."""
     nonce_path: Path | None = None
-    """File of the highest nonces. None: in memory, so a restart forgets them (tests only)."""
+    """File of the highest nonces; None: `kraken-nonces` beside the key file."""
     heartbeat_s: float = 1.0
     version: str = "2.0.10"
 
@@ -52,7 +53,7 @@ class Desk:
     def __init__(self, exchange: Exchange, options: KrakenOptions) -> None:
         """Raises `UnknownTier`, `ValueError` (two markets share a name), `OSError` (nonce file)."""
         self.exchange, self.options = exchange, options
-        self.nonces = NonceStore(options.nonce_path)
+        self.nonces = NonceStore(options.nonce_path or exchange.keys.path.with_name(NONCE_FILE))
         self.authenticator = Authenticator(exchange.keys, self.nonces)
         self.tokens = TokenStore()
         self.limits = ServerLimits(options.tier, options.tiers)
@@ -71,7 +72,7 @@ class Desk:
         """Wall time of the exchange, ns since 1970."""
         return self.exchange.now_ns()
 
-    # ---- names ---------------------------------------------------------------------------------------------
+    # ---- names -----------------------------------------------------------------------------------------
 
     def pair(self, symbol: str) -> PairFormat:
         """Format of a market of the exchange by its canonical symbol; it follows changes of the market."""
@@ -109,7 +110,7 @@ class Desk:
             raise KrakenError(errors.INVALID_ORDER if len(txid) != ids.LENGTH else errors.UNKNOWN_ORDER)
         return number
 
-    # ---- state ---------------------------------------------------------------------------------------------
+    # ---- state -----------------------------------------------------------------------------------------
 
     @property
     def system(self) -> str:
@@ -120,7 +121,7 @@ class Desk:
         """The state of a pair, in the venue's words."""
         return SYSTEM_STATES[self.exchange.markets[symbol].state]
 
-    # ---- accounts ------------------------------------------------------------------------------------------
+    # ---- accounts --------------------------------------------------------------------------------------
 
     def watch(self, account: str) -> None:
         """Follows which orders of an account work, for its engine counters. Costs nothing the second time."""

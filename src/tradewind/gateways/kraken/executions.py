@@ -25,6 +25,15 @@ CAUSES: Final = {
 }
 """Cause -> (type, category) of a balance update that is not a trade."""
 
+ENDS: Final = {
+    "new": "new",
+    "filled": "filled",
+    "cancelled": "canceled",
+    "rejected": "canceled",
+    "expired": "expired",
+}
+"""What happened -> the message that is sent to everybody, whatever it subscribed."""
+
 Send = Callable[[str, bytes], None]
 
 
@@ -65,7 +74,9 @@ class Executions:
         if self._options.snap_orders:
             for order in reversed(exchange.orders(self._account, working=True, limit=MAX_ORDERS_SHOWN)):
                 status = "partially_filled" if order.filled_lots else "new"
-                rows.append(self._row(order, exec_type=status if status == "new" else "status", order_status=status))
+                rows.append(
+                    self._row(order, exec_type=status if status == "new" else "status", order_status=status)
+                )
         self._tell("snapshot", rows)
 
     def _row(self, order: Order, **more: object) -> Row:
@@ -85,30 +96,27 @@ class Executions:
                 self._tell("update", [row])
 
     def _rows(self, event: OrderChanged) -> list[Row]:
-        """Messages of one event: the venue announces an order before it is new, and ends one behind its trade."""
-        order, every = event.order, self._options.order_status
-        match event.what:
-            case "new":
-                first = [self._row(order, exec_type="pending_new", order_status="pending_new")] if every else []
-                return [*first, self._row(order, exec_type="new", order_status="new")]
-            case "fill" | "filled":
-                rows = [] if event.fill is None else [self._fill_row(order, event.fill, "partially_filled")]
-                done = [self._row(order, exec_type="filled", order_status="filled")] if event.what == "filled" else []
-                return [*rows, *done]
-            case "cancelled" | "rejected":
-                reason = end_reason(order)
-                return [self._row(order, exec_type="canceled", order_status="canceled", reason=reason, cancel_reason=reason)]
-            case "expired":
-                reason = end_reason(order)
-                return [self._row(order, exec_type="expired", order_status="expired", reason=reason)]
-            case "amended":
-                return [self._row(order, exec_type="amended", amended=True)] if every else []
-            case "triggered":
-                row = self._row(order, exec_type="status", order_status="triggered")
-                row["triggers"] = row.get("triggers", {}) | {"status": "triggered"}
-                return [row] if every else []
-            case _:
-                return [self._row(order, exec_type="restated")] if every else []
+        """Messages of one event: an order is announced before it is new, and ends behind its last trade."""
+        order, rows = event.order, []
+        if event.what == "new" and self._options.order_status:
+            rows.append(self._row(order, exec_type="pending_new", order_status="pending_new"))
+        if event.fill is not None:
+            rows.append(self._fill_row(order, event.fill, "partially_filled"))
+        if event.what in ENDS:
+            kind = ENDS[event.what]
+            row = self._row(order, exec_type=kind, order_status=kind)
+            if event.what in ("cancelled", "rejected"):
+                row["reason"] = row["cancel_reason"] = end_reason(order)
+            elif event.what == "expired":
+                row["reason"] = end_reason(order)
+            rows.append(row)
+        elif event.what == "triggered" and self._options.order_status:
+            row = self._row(order, exec_type="status", order_status="triggered")
+            row["triggers"] = row.get("triggers", {}) | {"status": "triggered"}
+            rows.append(row)
+        elif event.what == "amended" and self._options.order_status:
+            rows.append(self._row(order, exec_type="amended", amended=True))
+        return rows
 
 
 class Balances:
@@ -154,7 +162,9 @@ class Balances:
         self._totals[funds.asset] = total
         fill = self._fill if event.cause in ("trade", "fee") else None
         fee = fill.fee if fill is not None and fill.fee_asset == funds.asset else Decimal(0)
-        kind, category = CAUSES.get(event.cause, ("trade", "trade") if fill is not None else ("adjustment", "adjustment"))
+        kind, category = CAUSES.get(
+            event.cause, ("trade", "trade") if fill is not None else ("adjustment", "adjustment")
+        )
         row: Row = {
             "asset": funds.asset,
             "asset_class": "currency",

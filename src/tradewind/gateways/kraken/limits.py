@@ -101,7 +101,7 @@ class ServerLimits:
 
     def threshold(self, account: str) -> int:
         """Where the engine counter ends: `maxratecount`."""
-        return self._of(self._accounts, account, account).threshold
+        return int(self._of(self._accounts, account, account).threshold)
 
 
 __all__ = ["Action", "AddBatch", "CancelAll", "Engine", "ServerLimits"]

@@ -13,7 +13,13 @@ from tradewind.gateways.kraken.desk import Desk
 from tradewind.gateways.kraken.errors import KrakenError, invalid
 from tradewind.gateways.kraken.numbers import rfc3339
 from tradewind.gateways.kraken.parameters import Fields
-from tradewind.gateways.kraken.requests import MAX_USERREF, client_id, deadline_ns, socket_order_request, socket_trigger
+from tradewind.gateways.kraken.requests import (
+    MAX_USERREF,
+    client_id,
+    deadline_ns,
+    socket_order_request,
+    socket_trigger,
+)
 from tradewind.gateways.kraken.rows import Row
 from tradewind.gateways.kraken.trading import MAX_CANCEL_BATCH, Change, Placed, Trading
 from tradewind.gateways.model import Order
@@ -65,7 +71,9 @@ class Methods:
                 raise invalid("orders")
             one = socket_order_request(pair, Fields(row), self._desk.now_ns())
             requests.append(msgspec.structs.replace(one, valid_until_ns=moment or one.valid_until_ns))
-        placed = await self._trading.place_batch(key.account, requests, validate=fields.flag("validate"), lose=lose)
+        placed = await self._trading.place_batch(
+            key.account, requests, validate=fields.flag("validate"), lose=lose
+        )
         rows = [
             {"error": one} if isinstance(one, str) else _placed_row(one, wanted.client_id, wanted.tag)
             for one, wanted in zip(placed, requests, strict=True)
@@ -75,10 +83,16 @@ class Methods:
     async def _amend_order(self, key: ApiKey, fields: Fields, lose: bool) -> list[Ack]:
         txid, name = fields.text("order_id"), client_id(fields.text("cl_ord_id"))
         deadline_ns(fields, self._desk.now_ns())
-        if fields.text("limit_price_type", "static") != "static" or fields.text("trigger_price_type", "static") != "static":
+        if (
+            fields.text("limit_price_type", "static") != "static"
+            or fields.text("trigger_price_type", "static") != "static"
+        ):
             raise invalid("limit_price_type")
         order = self._trading.find_working(key.account, txid, name)
-        if "symbol" in fields.values and self._desk.find_pair(fields.required("symbol"))[0].canonical != order.symbol:
+        if (
+            "symbol" in fields.values
+            and self._desk.find_pair(fields.required("symbol"))[0].canonical != order.symbol
+        ):
             raise invalid("symbol")
         change = Change(
             quantity=fields.decimal("order_qty"),
@@ -109,7 +123,9 @@ class Methods:
         row: Row = {"original_order_id": ids.order_id(order.order_id)}
         return [Ack(row | ({"order_id": placed.txid} if placed is not None else {}))]
 
-    def _chosen(self, account: str, fields: Fields, names: tuple[str, str, str]) -> list[tuple[Row, Order | None, str]]:
+    def _chosen(
+        self, account: str, fields: Fields, names: tuple[str, str, str]
+    ) -> list[tuple[Row, Order | None, str]]:
         """(what the client named, the order or None, the error) of every order in three lists of names."""
         chosen: list[tuple[Row, Order | None, str]] = []
         for kind, name in zip(("order_id", "cl_ord_id", "order_userref"), names, strict=True):
@@ -134,7 +150,9 @@ class Methods:
     async def _cancel_order(self, key: ApiKey, fields: Fields, lose: bool) -> list[Ack]:
         """One acknowledgement an order."""
         acks = []
-        for row, order, error in self._chosen(key.account, fields, ("order_id", "cl_ord_id", "order_userref")):
+        for row, order, error in self._chosen(
+            key.account, fields, ("order_id", "cl_ord_id", "order_userref")
+        ):
             try:
                 if order is None:
                     raise KrakenError(error)

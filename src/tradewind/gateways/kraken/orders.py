@@ -25,7 +25,14 @@ Handler = Callable[[ApiKey, Fields, bool], Awaitable[Any]]
 def request_description(pair: PairFormat, request: PlaceRequest) -> str:
     """The order as the venue says it back."""
     volume = pair.size(request.lots) if request.lots else f"{request.quote_amount:f}"
-    return description(pair, request.side, request.kind, request.price_ticks, request.trigger_ticks, volume)
+    return description(
+        pair,
+        request.side,
+        request.kind,
+        price_ticks=request.price_ticks,
+        trigger_ticks=request.trigger_ticks,
+        volume=volume,
+    )
 
 
 class OrderCalls:
@@ -64,13 +71,17 @@ class OrderCalls:
                 raise invalid("orders")
             one = rest_order(pair, Fields(row), self._desk.now_ns())
             requests.append(msgspec.structs.replace(one, valid_until_ns=moment or one.valid_until_ns))
-        placed = await self._trading.place_batch(key.account, requests, validate=fields.flag("validate"), lose=lose)
+        placed = await self._trading.place_batch(
+            key.account, requests, validate=fields.flag("validate"), lose=lose
+        )
         rows = zip(placed, requests, strict=True)
         return {"orders": [_batch_row(request_description(pair, request), one) for one, request in rows]}
 
     async def _amend_order(self, key: ApiKey, fields: Fields, lose: bool) -> Row:
         deadline_ns(fields, self._desk.now_ns())
-        order = self._trading.find_working(key.account, fields.text("txid"), client_id(fields.text("cl_ord_id")))
+        order = self._trading.find_working(
+            key.account, fields.text("txid"), client_id(fields.text("cl_ord_id"))
+        )
         self._same_pair(fields, order)
         change = Change(
             quantity=fields.decimal("order_qty"),
@@ -116,7 +127,7 @@ class OrderCalls:
         }
         return row if placed is None else row | {"txid": placed.txid}
 
-    # ---- cancelling ----------------------------------------------------------------------------------------
+    # ---- cancelling ------------------------------------------------------------------------------------
 
     def _named(self, account: str, text: str) -> list[Order]:
         """Orders of an order id, or of a client's number."""
@@ -138,16 +149,18 @@ class OrderCalls:
         return {"count": len(orders)}
 
     async def _cancel_batch(self, key: ApiKey, fields: Fields, lose: bool) -> Row:
-        names = [str(one["txid"]) if isinstance(one, Mapping) and "txid" in one else str(one)
-                 for one in fields.many("orders", MAX_CANCEL_BATCH)]  # fmt: skip
-        clients = [client_id(str(one["cl_ord_id"]) if isinstance(one, Mapping) and "cl_ord_id" in one else str(one),
-                             "cl_ord_ids") for one in fields.many("cl_ord_ids", MAX_CANCEL_BATCH)]  # fmt: skip
+        names = _words(fields, "orders", "txid")
+        clients = [client_id(one, "cl_ord_ids") for one in _words(fields, "cl_ord_ids", "cl_ord_id")]
         if not 1 <= len(names) + len(clients) <= MAX_CANCEL_BATCH:
             raise invalid("orders")
         count = 0
         for name, by_client in [*((one, False) for one in names), *((one, True) for one in clients)]:
             try:
-                found = [self._trading.find(key.account, "", name)] if by_client else self._named(key.account, name)
+                found = (
+                    [self._trading.find(key.account, "", name)]
+                    if by_client
+                    else self._named(key.account, name)
+                )
                 for order in found:
                     if not lose:
                         await self._trading.cancel(key.account, order)
@@ -165,6 +178,12 @@ class OrderCalls:
         now_ns = self._desk.now_ns()
         at_ns = await self._trading.cancel_after(key.account, fields.whole("timeout", 0, 0, 86_400))
         return switch_row(now_ns, at_ns)
+
+
+def _words(fields: Fields, name: str, inner: str) -> list[str]:
+    """A list of names, or of objects that carry them."""
+    rows = fields.many(name, MAX_CANCEL_BATCH)
+    return [str(one[inner]) if isinstance(one, Mapping) and inner in one else str(one) for one in rows]
 
 
 def _batch_row(text: str, placed: Placed | str | None) -> Row:

@@ -10,7 +10,15 @@ from tradewind.gateways.kraken.desk import Desk
 from tradewind.gateways.kraken.errors import invalid
 from tradewind.gateways.kraken.numbers import SECOND_NS, at_least, number, rfc1123, rfc3339
 from tradewind.gateways.kraken.parameters import Fields
-from tradewind.gateways.kraken.rows import COST_DECIMALS, PairFormat, Row, candle_row, level_rows, ticker_row, trade_row
+from tradewind.gateways.kraken.rows import (
+    COST_DECIMALS,
+    PairFormat,
+    Row,
+    candle_row,
+    level_rows,
+    ticker_row,
+    trade_row,
+)
 from tradewind.gateways.kraken.symbols import ASSET_DECIMALS, AssetName, PairName
 
 MAX_PAIRS: Final = 256
@@ -126,7 +134,9 @@ class PublicCalls:
         for name, names, pair in self._pairs(fields):
             row = pair_row(pair, self._desk.pair_status(names.canonical))
             wanted = PAIR_PARTS[part]
-            rows[self._desk.names.key(name, names)] = row if wanted is None else {one: row[one] for one in wanted}
+            rows[self._desk.names.key(name, names)] = (
+                row if wanted is None else {one: row[one] for one in wanted}
+            )
         return rows
 
     def _ticker(self, fields: Fields) -> Row:
@@ -135,7 +145,9 @@ class PublicCalls:
         for name, names, pair in self._pairs(fields):
             candles = self._exchange.candles(names.canonical, DAY_S, 1)
             today = candles[-1] if candles and candles[-1].open_ns >= midnight_ns else None
-            rows[self._desk.names.key(name, names)] = ticker_row(pair, self._exchange.ticker(names.canonical), today)
+            rows[self._desk.names.key(name, names)] = ticker_row(
+                pair, self._exchange.ticker(names.canonical), today
+            )
         return rows
 
     def _depth(self, fields: Fields) -> Row:
@@ -145,7 +157,7 @@ class PublicCalls:
         return {key: {"asks": level_rows(pair, book.asks, at_s), "bids": level_rows(pair, book.bids, at_s)}}
 
     def _trades(self, fields: Fields) -> Row:
-        """`since` is a cursor in ns (exclusive), or seconds where it is short; `last` continues behind the page."""
+        """`since`: ns (exclusive), or seconds where it is short; `last` continues behind the page."""
         key, pair = self._one_pair(fields)
         since = _cursor_ns(fields)
         count = fields.whole("count", MAX_TRADES, 1, MAX_TRADES)
@@ -194,5 +206,3 @@ def _cursor_ns(fields: Fields) -> int | None:
         raise invalid("since")
     value = int(whole)
     return value if len(whole) > 12 else value * SECOND_NS
-
-

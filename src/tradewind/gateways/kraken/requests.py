@@ -1,6 +1,6 @@
 """Orders as clients ask for them, over REST and over WebSocket v2, as requests to the exchange.
 
-Anything that the exchange could not do exactly as asked is an error of the venue: no field is dropped.
+What the venue offers and the exchange could not do exactly as asked is an error, never left out in silence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LONG_CLIENT_ID: Final = re.compile(
 
 
 def client_id(text: str, field: str = "cl_ord_id") -> str:
-    """A client's id: a UUID with or without dashes, or up to 18 printable characters. Raises `KrakenError`."""
+    """A client's id: a UUID, dashes or not, or up to 18 printable characters. Raises `KrakenError`."""
     if text and not (SHORT_CLIENT_ID.fullmatch(text) or LONG_CLIENT_ID.fullmatch(text)):
         raise invalid(field)
     return text
@@ -123,7 +123,7 @@ def rest_order(pair: PairFormat, fields: Fields, now_ns: int) -> PlaceRequest:
         raise invalid("volume")
     time_name = fields.text("timeinforce", "GTC").upper()
     expires = expiry_ns(fields.text("expiretm"), now_ns, "expiretm")
-    common = _common(kind, "post" in flags, time_name, expires, "timeinforce", "oflags")
+    common = _common(kind, "post" in flags, time_name, expires, ("timeinforce", "oflags"))
     return PlaceRequest(
         symbol=pair.market.symbol,
         side=side,
@@ -142,7 +142,7 @@ def rest_order(pair: PairFormat, fields: Fields, now_ns: int) -> PlaceRequest:
 
 
 def _refuse_rest_extras(fields: Fields) -> None:
-    """What the exchange has nothing for: margin, scheduled starts, conditional closes, other reference prices."""
+    """What the exchange has nothing for: margin, scheduled starts, conditional closes, index prices."""
     if fields.text("leverage", "none") not in ("none", "", "0", "1", "1:1"):
         raise KrakenError(errors.MARGIN_NOT_ALLOWED)
     if fields.text("starttm", "0") not in ("", "0", "+0"):
@@ -207,7 +207,7 @@ def socket_order_request(pair: PairFormat, fields: Fields, now_ns: int) -> Place
     time_name = fields.text("time_in_force", "gtc").upper()
     expires = fields.moment_ns("expire_time")
     expires = 0 if expires is None else check_expiry(expires, now_ns, "expire_time")
-    common = _common(kind, fields.flag("post_only"), time_name, expires, "time_in_force", "post_only")
+    common = _common(kind, fields.flag("post_only"), time_name, expires, ("time_in_force", "post_only"))
     return PlaceRequest(
         symbol=pair.market.symbol,
         side=side,
@@ -257,9 +257,9 @@ def socket_trigger(fields: Fields) -> Decimal | None:
 # ---- both ----------------------------------------------------------------------------------------------
 
 
-def _common(
-    kind: Kind, post: bool, time_name: str, expires: int, time_field: str, post_field: str
-) -> dict[str, Any]:
+def _common(kind: Kind, post: bool, time_name: str, expires: int, names: tuple[str, str]) -> dict[str, Any]:
+    """Time in force and post-only; `names` are the fields that an error names."""
+    time_field, post_field = names
     time = TIMES.get(time_name)
     if time is None or (time_name == "GTD") != bool(expires):
         raise invalid(time_field)

@@ -130,7 +130,7 @@ class PairFormat:
 
 
 def description(
-    pair: PairFormat, side: Side, kind: Kind, price_ticks: int, trigger_ticks: int, volume: str
+    pair: PairFormat, side: Side, kind: Kind, *, price_ticks: int, trigger_ticks: int, volume: str
 ) -> str:
     """`buy 1.25000000 XBTUSD @ limit 27500.0`."""
     head = f"{SIDES[side]} {volume} {pair.name.alternative} @"
@@ -146,7 +146,14 @@ def description(
 def order_description(pair: PairFormat, order: Order) -> str:
     """The same of an order that exists."""
     volume = pair.size(order.lots)
-    return description(pair, order.side, order.kind, order.price_ticks, order.trigger_ticks, volume)
+    return description(
+        pair,
+        order.side,
+        order.kind,
+        price_ticks=order.price_ticks,
+        trigger_ticks=order.trigger_ticks,
+        volume=volume,
+    )
 
 
 def order_flags(order: Order) -> str:

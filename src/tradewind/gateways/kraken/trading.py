@@ -60,9 +60,11 @@ class Trading:
         self._desk = desk
         self._exchange = desk.exchange
 
-    # ---- placing -------------------------------------------------------------------------------------------
+    # ---- placing ---------------------------------------------------------------------------------------
 
-    async def place(self, account: str, request: PlaceRequest, *, validate: bool, lose: bool = False) -> Placed | None:
+    async def place(
+        self, account: str, request: PlaceRequest, *, validate: bool, lose: bool = False
+    ) -> Placed | None:
         """The accepted order; None when it was only to be validated. `lose`: acknowledge and forget."""
         desk, now_ns = self._desk, self._desk.now_ns()
         if validate:
@@ -120,7 +122,7 @@ class Trading:
                 results.append(self._accepted(account, symbol, sent_as, answer))
         return results
 
-    # ---- finding -------------------------------------------------------------------------------------------
+    # ---- finding ---------------------------------------------------------------------------------------
 
     def find(self, account: str, txid: str, client_id: str) -> Order:
         """The order of an id of the venue or of the client; exactly one of the two is given."""
@@ -145,7 +147,7 @@ class Trading:
             raise KrakenError(errors.UNKNOWN_ORDER)
         return order
 
-    # ---- changing ------------------------------------------------------------------------------------------
+    # ---- changing --------------------------------------------------------------------------------------
 
     async def amend(self, account: str, order: Order, change: Change) -> str:
         """The id of the amendment. A total at or below what is filled cancels the rest, as at the venue."""
@@ -177,8 +179,10 @@ class Trading:
             desk.limits.working(account, order.symbol, order.order_id, now_ns)
         return ids.amendment_id(order.order_id, now_ns)
 
-    def edited(self, pair: PairFormat, order: Order, change: Change, tag: int, deadline_ns: int) -> PlaceRequest:
-        """The order that takes another one's place; what is filled of the old one counts against the new size."""
+    def edited(
+        self, pair: PairFormat, order: Order, change: Change, tag: int, deadline_ns: int
+    ) -> PlaceRequest:
+        """The order that takes another one's place; what is filled of that counts against the new size."""
         total = order.lots if change.quantity is None else size_lots(pair, change.quantity, "volume")
         if total <= order.filled_lots:
             raise KrakenError(errors.INVALID_ORDER)
@@ -193,16 +197,22 @@ class Trading:
             post_only=order.post_only if change.post_only is None else change.post_only,
             reduce_only=order.reduce_only,
             price_ticks=limit if order.kind in LIMITED else 0,
-            trigger_ticks=order.trigger_ticks if change.trigger is None else price_ticks(pair, change.trigger),
+            trigger_ticks=order.trigger_ticks
+            if change.trigger is None
+            else price_ticks(pair, change.trigger),
             lots=total - order.filled_lots,
-            display_lots=order.display_lots if change.display is None else size_lots(pair, change.display, "displayvol"),
+            display_lots=order.display_lots
+            if change.display is None
+            else size_lots(pair, change.display, "displayvol"),
             tag=tag,
             expires_ns=order.expires_ns,
             valid_until_ns=deadline_ns,
         )
 
-    async def edit(self, account: str, order: Order, request: PlaceRequest, *, validate: bool) -> Placed | None:
-        """Cancels and places anew. Filters are checked first; only funds can still refuse the new order then."""
+    async def edit(
+        self, account: str, order: Order, request: PlaceRequest, *, validate: bool
+    ) -> Placed | None:
+        """Cancels and places anew. Filters are checked first; only funds can still refuse the new order."""
         desk = self._desk
         if order.client_id:
             raise invalid("cl_ord_id")  # the venue does not edit orders that have one
@@ -222,7 +232,7 @@ class Trading:
         answer = await settled(self._exchange.place(account, request))
         return self._accepted(account, order.symbol, sent_as, answer)
 
-    # ---- cancelling ----------------------------------------------------------------------------------------
+    # ---- cancelling ------------------------------------------------------------------------------------
 
     async def cancel(self, account: str, order: Order) -> Order:
         """The cancelled order."""

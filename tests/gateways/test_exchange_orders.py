@@ -9,7 +9,7 @@ import pytest
 from gateway_world import PRICE, SYMBOL, opened, placed, refusal, request
 
 from tradewind.gateways.exchange import Exchange
-from tradewind.gateways.model import CancelledCount, Kind, Order, Refusal, Refused
+from tradewind.gateways.model import CancelledCount, Kind, Order, Refusal, Refused, SelfTrade
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase, TimeInForce, VenueState
 
@@ -203,3 +203,56 @@ async def test_a_mode_lets_through_what_it_names(exchange: Exchange) -> None:
     exchange.set_mode(VenueState.ONLINE)
     exchange.set_mode(VenueState.ONLINE, SYMBOL)
     await placed(exchange, "demo", request(BUY, PRICE))
+
+
+async def test_of_a_pair_one_ends_when_the_other_fills_also_behind_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path) as exchange:
+        await placed(exchange, "other", request(SELL, PRICE, 50))
+        await placed(exchange, "demo", request(BUY, PRICE, 50))
+        limit = await placed(exchange, "demo", request(SELL, PRICE + 100, post_only=True, client_id="above"))
+        stop = await placed(
+            exchange,
+            "demo",
+            request(
+                SELL,
+                PRICE - 110,
+                kind=Kind.STOP_LIMIT,
+                trigger_ticks=PRICE - 100,
+                linked_order_id=limit.order_id,
+            ),
+        )
+        assert stop.waiting and stop.linked_order_id == limit.order_id
+    async with opened(tmp_path) as exchange:
+        again = exchange.order("demo", client_id="above")
+        assert again is not None and again.linked_order_id == stop.order_id
+        await placed(exchange, "other", request(BUY, PRICE + 100, 200))
+        ended = exchange.order("demo", order_id=stop.order_id)
+        assert ended is not None and (ended.phase, ended.reason) == (OrderPhase.CANCELLED, "linked")
+
+
+@pytest.mark.parametrize(
+    ("mode", "resting", "incoming"),
+    [
+        (SelfTrade.CANCEL_NEWEST, OrderPhase.WORKING, Refusal.SELF_TRADE),
+        (SelfTrade.CANCEL_OLDEST, OrderPhase.CANCELLED, OrderPhase.WORKING),
+        (SelfTrade.CANCEL_BOTH, OrderPhase.CANCELLED, None),
+        (SelfTrade.DECREMENT, OrderPhase.CANCELLED, OrderPhase.CANCELLED),
+    ],
+)
+async def test_nobody_trades_with_himself(
+    exchange: Exchange, mode: SelfTrade, resting: OrderPhase, incoming: object
+) -> None:
+    first = await placed(exchange, "demo", request(SELL, PRICE))
+    answer = await exchange.place("demo", request(BUY, PRICE, self_trade=mode))
+    after = exchange.order("demo", order_id=first.order_id)
+    assert after is not None and after.phase is resting
+    assert not exchange.trades(SYMBOL)
+    if incoming is not None:
+        assert (answer.refusal if isinstance(answer, Refused) else answer.phase) is incoming
+
+
+async def test_thousands_of_orders_of_one_account_in_a_second_are_taken(exchange: Exchange) -> None:
+    wishes = [request(BUY, PRICE - 1, 10, time_in_force=TimeInForce.IOC) for _ in range(200)]
+    for _ in range(15):
+        answers = await exchange.place_many("demo", wishes)
+        assert all(isinstance(answer, Order) for answer in answers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -22,6 +23,9 @@ GATEWAY_STREAM: Final = 3
 PLACED: Final = 1
 KEY_BYTES: Final = 16
 MAX_CLIENT_ID: Final = 64
+SECOND_NS: Final = 1_000_000_000
+VALIDITIES: Final = ((500, 5 * SECOND_NS), (1_000, SECOND_NS), (1 << 62, SECOND_NS // 4))
+"""Below so many keys in the window, a command is valid so long: 2,400 commands a second for ever."""
 
 
 class Placed(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,6 +56,33 @@ class KeyMaker:
         self._count += 1
         text = f"{self._count}/{account}/{client_id}".encode()
         return hashlib.blake2b(text, digest_size=KEY_BYTES, key=self._salt).digest()
+
+
+class KeyWindow:
+    """How long the keys of one account's commands stay valid.
+
+    The engine keeps 4,096 valid keys of an account. A short validity allows more commands a second, a long
+    one survives a slow disk: the fuller the window, the shorter.
+    """
+
+    def __init__(self) -> None:
+        self._by_second: deque[list[int]] = deque()
+        self._count = 0
+
+    def validity_ns(self, now_ns: int) -> int:
+        """Of the next command; counts it."""
+        now_s = now_ns // SECOND_NS
+        while self._by_second and self._by_second[0][0] < now_s:
+            self._count -= self._by_second.popleft()[1]
+        validity_ns = next(valid_ns for below, valid_ns in VALIDITIES if self._count < below)
+        end_s = (now_ns + validity_ns) // SECOND_NS
+        # Seconds ascend but for the few that a longer validity reached before: those count until then.
+        if self._by_second and self._by_second[-1][0] >= end_s:
+            self._by_second[-1][1] += 1
+        else:
+            self._by_second.append([end_s, 1])
+        self._count += 1
+        return validity_ns
 
 
 def placed_note(key: bytes, request: PlaceRequest) -> tuple[int, int, bytes]:

@@ -8,7 +8,15 @@ from typing import Final
 import msgspec
 
 from tradewind.core import commands as build
-from tradewind.core.enums import ALL_MARKETS, CancelReason, Line, OrderFlag, OrderType, TriggerSource
+from tradewind.core.enums import (
+    ALL_MARKETS,
+    CancelReason,
+    Line,
+    OrderFlag,
+    OrderType,
+    SelfTradePrevention,
+    TriggerSource,
+)
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
 from tradewind.core.events import Result
 from tradewind.core.native import derive_account_id
@@ -19,16 +27,12 @@ from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import TimeInForce
 
 from . import exchange_checks as checks
-from .exchange_notes import KeyMaker, placed_note
+from .exchange_notes import KeyMaker, KeyWindow, placed_note
 from .exchange_reads import ExchangeReads
 from .exchange_records import AccountHistory, Record, money
 from .exchange_setup import ListedMarket, Parties
-from .model import CancelledCount, Kind, Order, PlaceRequest, Refusal, Refused
+from .model import CancelledCount, Kind, Order, PlaceRequest, Refusal, Refused, SelfTrade
 
-VALIDITY_NS: Final = 2_000_000_000
-"""How long a command may wait for the engine. The engine keeps 4,096 keys of an account that are still valid:
-the shorter, the more orders a second.
-"""
 MAX_BATCH: Final = 256
 """Orders of one `place_many`."""
 ENGINE_TYPES: Final = {
@@ -40,6 +44,12 @@ ENGINE_TYPES: Final = {
     Kind.TAKE_PROFIT_LIMIT: OrderType.TAKE_PROFIT,
 }
 """A market order goes as an immediate limit order: its price is what the book needs and the funds allow."""
+ENGINE_SELF_TRADE: Final = {
+    SelfTrade.CANCEL_NEWEST: SelfTradePrevention.CANCEL_NEWEST,
+    SelfTrade.CANCEL_OLDEST: SelfTradePrevention.CANCEL_OLDEST,
+    SelfTrade.CANCEL_BOTH: SelfTradePrevention.CANCEL_BOTH,
+    SelfTrade.DECREMENT: SelfTradePrevention.DECREMENT,
+}
 ENGINE_TIMES: Final = {
     TimeInForce.GTC: EngineTimeInForce.GTC,
     TimeInForce.IOC: EngineTimeInForce.IOC,
@@ -66,6 +76,7 @@ class ExchangeOrders(ExchangeReads):
 
     def _prepare(self) -> None:
         self._keys = KeyMaker()
+        self._windows = {name: KeyWindow() for name in self.listed.accounts}
         self._in_flight: set[tuple[str, str]] = set()
         """(account, client id) of placements under way."""
         self._cancel_all_runs: list[tuple[AccountHistory, str | None, list[int]]] = []
@@ -223,6 +234,8 @@ class ExchangeOrders(ExchangeReads):
         flags = OrderFlag.POST_ONLY if request.post_only else 0
         if request.reduce_only:
             flags |= OrderFlag.REDUCE_ONLY
+        if request.linked_order_id:
+            flags |= OrderFlag.OCO
         return build.place_order(
             principal=self._owners[account],
             account=self._account_ids[account],
@@ -238,11 +251,14 @@ class ExchangeOrders(ExchangeReads):
             display_lots=request.display_lots,
             trigger_price=request.trigger_ticks,
             trigger_source=int(TriggerSource.LAST_TRADE) if waits else 0,
-            valid_until_ns=self._valid_until_ns(request.valid_until_ns),
+            linked_order=request.linked_order_id,
+            self_trade_prevention=ENGINE_SELF_TRADE[request.self_trade],
+            valid_until_ns=self._valid_until_ns(account, request.valid_until_ns),
         )
 
-    def _valid_until_ns(self, deadline_ns: int = 0) -> int:
-        latest_ns = self.now_ns() + VALIDITY_NS
+    def _valid_until_ns(self, account: str, deadline_ns: int = 0) -> int:
+        now_ns = self.now_ns()
+        latest_ns = now_ns + self._windows[account].validity_ns(now_ns)
         return min(deadline_ns, latest_ns) if deadline_ns else latest_ns
 
     # ---- changing and cancelling -------------------------------------------------------------------
@@ -278,7 +294,7 @@ class ExchangeOrders(ExchangeReads):
             order=order_id,
             price=price_ticks or 0,
             total_lots=lots or 0,
-            valid_until_ns=self._valid_until_ns(),
+            valid_until_ns=self._valid_until_ns(account),
         )
         return await self._changed(command, record)
 
@@ -292,7 +308,6 @@ class ExchangeOrders(ExchangeReads):
             principal=self._owners[account],
             account=self._account_ids[account],
             order=order_id,
-            valid_until_ns=self._valid_until_ns(),
         )
         return await self._changed(command, record)
 
@@ -320,7 +335,6 @@ class ExchangeOrders(ExchangeReads):
             principal=self._owners[account],
             account=self._account_ids[account],
             market=ALL_MARKETS if symbol is None else self._handle(symbol),
-            valid_until_ns=self._valid_until_ns(),
         )
         run: tuple[AccountHistory, str | None, list[int]] = (history, symbol, [])
         self._cancel_all_runs.append(run)
@@ -350,7 +364,7 @@ class ExchangeOrders(ExchangeReads):
             account=self._account_ids[account],
             client_key=self._keys.key(account, ""),
             window_s=seconds,
-            valid_until_ns=self._valid_until_ns(),
+            valid_until_ns=self._valid_until_ns(account),
         )
         results = await self._submit([command], [])
         if isinstance(results, Refused):

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.core import native
-from tradewind.core.enums import CancelReason, Line, OrderType
+from tradewind.core.enums import CancelReason, Line, OrderType, SelfTradePrevention
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
 from tradewind.core.event_types import (
     Deposited,
@@ -27,6 +27,7 @@ from tradewind.core.event_types import (
     OrderAccepted,
     OrderActivated,
     OrderCancelled,
+    OrderLinked,
     OrderReplaced,
     OrderResized,
     PauseSet,
@@ -57,7 +58,18 @@ from tradewind.venues.protocol import OrderPhase, TimeInForce
 
 from .exchange_notes import Placed, read_placed
 from .exchange_setup import ExchangeConfiguration, Parties
-from .model import AccountEvent, BookChange, Fill, Funds, FundsChanged, Kind, Order, OrderChanged, PublicTrade
+from .model import (
+    AccountEvent,
+    BookChange,
+    Fill,
+    Funds,
+    FundsChanged,
+    Kind,
+    Order,
+    OrderChanged,
+    PublicTrade,
+    SelfTrade,
+)
 
 CANDLE_INTERVALS_S: Final = (1, 60, 3_600)
 MICRO_EXPONENT: Final = -6
@@ -84,6 +96,12 @@ TIMES_IN_FORCE: Final = {
     EngineTimeInForce.GTD: TimeInForce.GTC,
     EngineTimeInForce.IOC: TimeInForce.IOC,
     EngineTimeInForce.FOK: TimeInForce.FOK,
+}
+SELF_TRADE: Final = {
+    SelfTradePrevention.CANCEL_NEWEST: SelfTrade.CANCEL_NEWEST,
+    SelfTradePrevention.CANCEL_OLDEST: SelfTrade.CANCEL_OLDEST,
+    SelfTradePrevention.CANCEL_BOTH: SelfTrade.CANCEL_BOTH,
+    SelfTradePrevention.DECREMENT: SelfTrade.DECREMENT,
 }
 POST_ONLY: Final = 1
 REDUCE_ONLY: Final = 2
@@ -125,6 +143,8 @@ class Record(msgspec.Struct):
     time_in_force: TimeInForce
     trigger_ticks: int
     display_lots: int
+    self_trade: SelfTrade
+    linked_order_id: int = 0
     fills: list[Fill] = []
 
 
@@ -162,6 +182,7 @@ class OrderRecords:
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             OrderAccepted: self._accepted,
             TriggerPlaced: self._waits,
+            OrderLinked: self._linked,
             Trade: self._traded,
             OrderCancelled: self._cancelled,
             OrderReplaced: self._changed_by("amended"),
@@ -220,6 +241,9 @@ class OrderRecords:
             updated_ns=found.updated_ns,
             expires_ns=found.expiry_ns,
             trade_ids=tuple(fill.trade_id for fill in record.fills),
+            waiting=found.status is OrderStatus.PENDING_TRIGGER,
+            linked_order_id=record.linked_order_id,
+            self_trade=record.self_trade,
         )
 
     def forget(self, order: engine_orders.Order) -> None:
@@ -250,6 +274,7 @@ class OrderRecords:
             ),
             trigger_ticks=0 if placed is None else placed.trigger_ticks,
             display_lots=0 if placed is None else placed.display_lots,
+            self_trade=SELF_TRADE[SelfTradePrevention(event.self_trade_prevention)],
         )
         history.orders[event.order] = record
         if record.client_id:
@@ -260,6 +285,12 @@ class OrderRecords:
         history, record = self._of(event)
         if history is not None and record is not None and not record.trigger_ticks:
             record.trigger_ticks = event.trigger_price
+
+    def _linked(self, event: OrderLinked) -> None:
+        history, record = self._of(event)
+        other = None if history is None else history.orders.get(event.other)
+        if record is not None and other is not None:
+            record.linked_order_id, other.linked_order_id = event.other, event.order
 
     def _changed_by(self, what: str) -> Callable[[Event], None]:
         def changed(event: Event) -> None:

@@ -26,6 +26,15 @@ class Kind(StrEnum):
     TAKE_PROFIT_LIMIT = "take_profit_limit"
 
 
+class SelfTrade(StrEnum):
+    """What ends when an order meets one of the same account; nothing is ever traded with oneself."""
+
+    CANCEL_NEWEST = "cancel_newest"
+    CANCEL_OLDEST = "cancel_oldest"
+    CANCEL_BOTH = "cancel_both"
+    DECREMENT = "decrement"
+
+
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """One market: its rules, the engine's handle, what it accepts now."""
 
@@ -135,6 +144,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     updated_ns: int
     expires_ns: int
     trade_ids: tuple[int, ...] = ()
+    waiting: bool = False
+    """A stop kind that has not fired: it rests outside of the book."""
+    linked_order_id: int = 0
+    """The other order of its pair, working or ended; 0 without one."""
+    self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +221,9 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str = ""
     tag: int = 0
     expires_ns: int = 0
+    linked_order_id: int = 0
+    """A working order of the same account and market: when one of the two fires or fills, the other ends."""
+    self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
     valid_until_ns: int = 0
     """The exchange must not accept the order behind this moment (deadline, recvWindow); 0: none."""
 

@@ -85,10 +85,10 @@ class NaiveExchange:
         against = self.crosses(buys, price)
         if how == "post" and against:
             return "would_take"
-        if how == "fok" and not self._fills_whole(account, against, lots):
-            return "not_fillable"
         if against and against[0].account == account:
             return "self_trade"
+        if how == "fok" and not self._fills_whole(account, against, lots):
+            return "not_fillable"
         self._count += 1
         order = NaiveOrder(number, account, buys, price, lots, lots, arrival=self._count)
         self.orders[number] = order

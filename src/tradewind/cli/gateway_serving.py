@@ -65,7 +65,10 @@ def _builder(venue: str) -> Any:
         raise not_built(f"gateway {venue!r}") from error
     build = getattr(module, "build", None)
     if build is None:
-        raise not_built(f"gateway {venue!r}")
+        try:
+            build = importlib.import_module(f"tradewind.gateways.{venue}.gateway").build
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise not_built(f"gateway {venue!r}") from error
     return build
 
 

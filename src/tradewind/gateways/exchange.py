@@ -91,9 +91,9 @@ class Exchange(ExchangeOrders):
             reserve_bytes=0,
         )
         try:
-            listed = await set_up(node, configuration, parties)
             views = GatewayViews(configuration, parties)
             await node.attach(views.apply, name="gateway")
+            listed = await set_up(node, configuration, parties, views)
             for account in configuration.accounts:
                 if not keys.of_account(account):
                     keys.add(new_key(account))

@@ -18,6 +18,7 @@ from tradewind.core import native
 from tradewind.core.enums import CancelReason, Line, OrderType, SelfTradePrevention
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
 from tradewind.core.event_types import (
+    AccountOpened,
     Deposited,
     MarketActivated,
     MarketClosed,
@@ -31,6 +32,7 @@ from tradewind.core.event_types import (
     OrderReplaced,
     OrderResized,
     PauseSet,
+    RateClassSet,
     Resumed,
     SelfTradePrevented,
     SwitchArmed,
@@ -449,6 +451,8 @@ class GatewayViews(Projections):
         self.on_state: Callable[[], None] | None = None
         """Called behind a batch in which a market's parameters or state changed."""
         self._states_changed = False
+        self.rate_classes: dict[int, int] = {}
+        """Account -> how many commands a second it may send."""
         self.on_book: Callable[[BookChange], None] | None = None
         self._parties = parties
         self._names = {parties.key(name): name for name in configuration.accounts}
@@ -479,15 +483,14 @@ class GatewayViews(Projections):
             self._states_changed = True
         elif isinstance(event, _STATE_EVENTS):
             self._states_changed = True
-        elif event.account not in self.records.by_handle:
-            account = self.accounts.by_handle.get(event.account)
-            if account is None:
-                return
-            name = self._names.get(account.owner_key)
+        elif isinstance(event, RateClassSet):
+            self.rate_classes[event.account] = event.rate_class
+        elif isinstance(event, AccountOpened):
+            name = self._names.get(event.owner_key)
             if name is not None:
-                self.records.add_account(name, account.account)
+                self.records.add_account(name, event.account)
             else:
-                self.orders.unkept_accounts.add(account.account)
+                self.orders.unkept_accounts.add(event.account)
 
     def apply(self, batch: native.Batch) -> None:
         """As `Projections.apply`; what changed in the books is published behind the events of the batch.

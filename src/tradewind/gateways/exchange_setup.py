@@ -8,19 +8,19 @@ removed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from tradewind.core import commands as build
 from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.core.enums import MarketKind, Role
-from tradewind.core.events import Result
 from tradewind.core.native import derive_account_id
 from tradewind.core.units import to_micros
 from tradewind.node.limits import NodeLimits
+from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
 from tradewind.node.service import NodeService
 from tradewind.venues.market_data import Instrument
 from tradewind.venues.paper.schedule import fee_e6bp
@@ -204,14 +204,25 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     markets: dict[str, ListedMarket]
 
 
-async def set_up(node: NodeService, configuration: ExchangeConfiguration, parties: Parties) -> Listed:
+class Known(Protocol):
+    """What the journal holds already: projections that are attached before anything is created."""
+
+    assets: AssetsView
+    accounts: AccountsView
+    markets: MarketsView
+    rate_classes: dict[int, int]
+
+
+async def set_up(
+    node: NodeService, configuration: ExchangeConfiguration, parties: Parties, known: Known
+) -> Listed:
     """Creates what is missing.
 
     Raises:
         SetupRefused: the engine refused a step; what was made stays. NodeStopped: the node failed.
         ValueError: a market that cannot be held.
     """
-    runner = _Runner(node, parties)
+    runner = _Runner(node, parties, known)
     instruments = {one.symbol: one.instrument(configuration.venue) for one in configuration.markets}
     traded = {name for one in instruments.values() for name in (one.base, one.quote)}
     funded = {name for funds in configuration.accounts.values() for name in funds}
@@ -221,12 +232,12 @@ async def set_up(node: NodeService, configuration: ExchangeConfiguration, partie
     for name in (*HOUSE_ACCOUNTS, *configuration.accounts):
         accounts[name] = await runner.account(name)
         funds = configuration.accounts.get(name)
-        for asset, number in assets.items():
-            amount = HOUSE_FUNDS_MICRO if funds is None else _micro(name, asset, funds)
-            if amount:
-                await runner.deposit(name, asset, number, amount)
+        amounts = {
+            asset: HOUSE_FUNDS_MICRO if funds is None else _micro(name, asset, funds) for asset in assets
+        }
+        await runner.deposits(name, {assets[asset]: (asset, amount) for asset, amount in amounts.items()})
         if funds is not None:
-            await runner.rate_class(name)
+            await runner.rate_class(name, accounts[name])
     markets = {}
     for one in configuration.markets:
         instrument = instruments[one.symbol]
@@ -250,45 +261,60 @@ def _micro(account: str, asset: str, funds: Mapping[str, Decimal]) -> int:
 class _Runner:
     """Sends commands one by one; "done already" is a success that names the handle."""
 
-    def __init__(self, node: NodeService, parties: Parties) -> None:
+    def __init__(self, node: NodeService, parties: Parties, known: Known) -> None:
         self._node = node
         self._parties = parties
+        self._known = known
 
-    async def _run(self, data: bytes, *done_already: str) -> Result:
-        [result] = await self._node.submit([data])
-        if not result.accepted and result.name not in done_already:
-            raise SetupRefused(f"{result.name}: {result.message}")
-        return result
-
-    async def _handle(self, data: bytes) -> int:
-        result = await self._run(data, "ALREADY_EXISTS")
-        return result.value if result.accepted else result.given
+    async def _run(self, commands: Sequence[bytes], *done_already: str) -> int:
+        """The handle that the last one created."""
+        value = 0
+        for result in await self._node.submit(commands):
+            if not result.accepted and result.name not in done_already:
+                raise SetupRefused(f"{result.name}: {result.message}")
+            value = result.value
+        return value
 
     async def account(self, name: str) -> int:
+        known = self._known.accounts.by_owner.get(self._parties.key(name))
+        if known is not None:
+            return known.account
         owner, system = self._parties.key(name), self._parties.key("system")
-        return await self._handle(
-            build.open_account(principal=system, client_key=build.NO_KEY, owner_key=owner)
+        return await self._run(
+            [build.open_account(principal=system, client_key=build.NO_KEY, owner_key=owner)]
         )
 
     async def asset(self, symbol: str) -> int:
-        return await self._handle(
-            build.register_asset(
-                principal=self._parties.key("operator"), client_key=_key(f"asset/{symbol}"), symbol=symbol
+        known = self._known.assets.by_symbol.get(symbol)
+        if known is not None:
+            return known.asset
+        return await self._run(
+            [
+                build.register_asset(
+                    principal=self._parties.key("operator"), client_key=_key(f"asset/{symbol}"), symbol=symbol
+                )
+            ]
+        )
+
+    async def deposits(self, name: str, amounts: Mapping[int, tuple[str, int]]) -> None:
+        """Asset number -> its symbol and micro-units. What was credited once is not credited again."""
+        commands = [
+            build.deposit(
+                principal=self._parties.key("system"),
+                account=derive_account_id(self._parties.key(name)),
+                asset=number,
+                amount=amount_micro,
+                external_id=hashlib.blake2b(f"funds/{name}/{asset}".encode(), digest_size=32).digest(),
             )
-        )
+            for number, (asset, amount_micro) in amounts.items()
+            if amount_micro
+        ]
+        if commands:
+            await self._run(commands, "DUPLICATE_DEPOSIT")
 
-    async def deposit(self, name: str, asset: str, number: int, amount_micro: int) -> None:
-        reference = hashlib.blake2b(f"funds/{name}/{asset}".encode(), digest_size=32).digest()
-        data = build.deposit(
-            principal=self._parties.key("system"),
-            account=derive_account_id(self._parties.key(name)),
-            asset=number,
-            amount=amount_micro,
-            external_id=reference,
-        )
-        await self._run(data, "DUPLICATE_DEPOSIT")
-
-    async def rate_class(self, name: str) -> None:
+    async def rate_class(self, name: str, handle: int) -> None:
+        if self._known.rate_classes.get(handle) == RATE_CLASS:
+            return
         data = build.build(
             "SetRateClass",
             principal=self._parties.key("risk"),
@@ -296,9 +322,13 @@ class _Runner:
             client_key=_key(f"rate/{name}/{self._node.now_ns()}"),
             rate_class=RATE_CLASS,
         )
-        await self._run(data)
+        await self._run([data])
 
     async def market(self, one: SpotMarket, instrument: Instrument, assets: Mapping[str, int]) -> int:
+        pair = (assets[instrument.base], assets[instrument.quote])
+        for market in self._known.markets.by_handle.values():
+            if (market.base, market.quote) == pair and market.kind is MarketKind.SPOT:
+                return market.market
         data = build.create_market(
             principal=self._parties.key("operator"),
             account=derive_account_id(self._parties.key("operator")),
@@ -317,7 +347,7 @@ class _Runner:
             min_notional=ENGINE_MIN_NOTIONAL_MICRO,
             max_notional=ENGINE_MAX_NOTIONAL_MICRO,
         )
-        return await self._handle(data)
+        return await self._run([data])
 
 
 def _key(text: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -256,3 +257,36 @@ async def test_thousands_of_orders_of_one_account_in_a_second_are_taken(exchange
     for _ in range(15):
         answers = await exchange.place_many("demo", wishes)
         assert all(isinstance(answer, Order) for answer in answers)
+
+
+async def test_history_is_read_in_pages(exchange: Exchange) -> None:
+    await placed(exchange, "other", request(SELL, PRICE, 1_000))
+    orders = [await placed(exchange, "demo", request(BUY, PRICE, 10, tag=one)) for one in range(9)]
+    newest = [one.order_id for one in reversed(orders)]
+    ended = exchange.orders("demo", working=False)
+    assert [one.order_id for one in ended] == newest
+    page = exchange.orders("demo", working=False, limit=3, before_id=newest[2])
+    assert [one.order_id for one in page] == newest[3:6]
+    since = exchange.orders("demo", working=False, since_ns=ended[4].created_ns, symbol=SYMBOL)
+    assert [one.order_id for one in since] == newest[:5]
+    assert exchange.orders("demo", working=False, symbol="ETH/USD") == []
+    fills = exchange.fills("demo")
+    assert [one.order_id for one in fills] == newest[::-1]
+    assert exchange.fills("demo", limit=2) == fills[-2:]
+    assert exchange.fills("demo", since_fill_id=fills[3].fill_id, limit=2) == fills[4:6]
+    assert exchange.fills("demo", since_ns=fills[7].time_ns) == fills[7:]
+    assert exchange.fills("demo", until_ns=fills[2].time_ns) == fills[:3]
+    assert exchange.fills("demo", order_id=newest[0]) == fills[-1:]
+    assert [one.trade_id for one in exchange.trades(SYMBOL, since_id=4)] == [5, 6, 7, 8, 9]
+    assert [one.trade_id for one in exchange.trades(SYMBOL, 2)] == [8, 9]
+    ticker = exchange.ticker(SYMBOL)
+    assert (ticker.lots, ticker.trades, ticker.first_trade_id) == (90, 9, 1)
+    for interval_s in (1, 60, 300, 3_600, 86_400):
+        end_ns = exchange.now_ns()
+        candles = exchange.candles(SYMBOL, interval_s, until_ns=end_ns)
+        assert sum(one.lots for one in candles) == sum(one.taker_buy_lots for one in candles) == 90
+        spans = {second.open_ns - first.open_ns for first, second in pairwise(candles)}
+        assert spans <= {interval_s * 10**9} and candles[0].open_ns % (interval_s * 10**9) == 0
+        assert exchange.candles(SYMBOL, interval_s, 1, until_ns=end_ns) == candles[-1:]
+        first_ns = candles[0].open_ns
+        assert exchange.candles(SYMBOL, interval_s, since_ns=first_ns, until_ns=end_ns) == candles

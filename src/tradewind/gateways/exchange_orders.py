@@ -75,6 +75,7 @@ class ExchangeOrders(ExchangeReads):
     parties: Parties
 
     def _prepare(self) -> None:
+        self._days = {}
         self._keys = KeyMaker()
         self._windows = {name: KeyWindow() for name in self.listed.accounts}
         self._in_flight: set[tuple[str, str]] = set()

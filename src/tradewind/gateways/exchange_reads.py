@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from tradewind.core.enums import Side as EngineSide
@@ -38,6 +38,8 @@ class ExchangeReads:
     views: GatewayViews
     listed: Listed
     markets: dict[str, Market]
+    _days: dict[str, tuple[tuple[int, int], TapeCandle | None]]
+    """Sums of the last 24 hours, with the trade and the minute behind which they were made."""
 
     def now_ns(self) -> int:
         """The moment at which a command would be stamped now."""
@@ -97,10 +99,11 @@ class ExchangeReads:
         tape, limit = self._tape(symbol), min(max(limit, 0), MAX_ROWS)
         base_s = next(one for one in (3_600, 60, 1) if interval_s % one == 0)
         interval_ns = interval_s * SECOND_NS
-        merged = list(_merged(tape.candles[base_s], interval_ns))
+        end_ns = min(until_ns or self.now_ns(), self.now_ns())
+        first_ns = since_ns or end_ns - end_ns % interval_ns - (limit - 1) * interval_ns
+        merged = list(_merged(_needed(tape.candles[base_s], first_ns, interval_ns), interval_ns))
         if not merged or not limit:
             return []
-        end_ns = min(until_ns or self.now_ns(), self.now_ns())
         filled = _without_holes(merged, interval_ns, end_ns, since_ns, limit)
         return [_candle(one) for one in filled]
 
@@ -111,20 +114,23 @@ class ExchangeReads:
             UnknownName: no such market.
         """
         handle, tape, now_ns = self._handle(symbol), self._tape(symbol), self.now_ns()
-        day = [one for one in _recent(tape.candles[60], now_ns - DAY_NS)]
-        book = self.views.books.book(handle)
+        kept = self._days.get(symbol)
+        place = (tape.trade_count, now_ns // MINUTE_NS)
+        if kept is None or kept[0] != place:
+            kept = self._days[symbol] = (place, _day_of(tape, now_ns))
+        day, book = kept[1], self.views.books.book(handle)
         return Ticker(
             symbol=symbol,
             bid=_best(book, EngineSide.BUY),
             ask=_best(book, EngineSide.SELL),
             last=_public(symbol, tape.trades[-1]) if tape.trades else None,
-            open_ticks=day[0].open if day else None,
-            high_ticks=max(one.high for one in day) if day else None,
-            low_ticks=min(one.low for one in day) if day else None,
-            lots=sum(one.lots for one in day),
-            quote_volume=money(sum(one.notional for one in day)),
-            trades=sum(one.trades for one in day),
-            first_trade_id=day[0].first_trade if day else None,
+            open_ticks=day.open if day else None,
+            high_ticks=day.high if day else None,
+            low_ticks=day.low if day else None,
+            lots=day.lots if day else 0,
+            quote_volume=money(day.notional if day else 0),
+            trades=day.trades if day else 0,
+            first_trade_id=day.first_trade if day else None,
             time_ns=now_ns,
         )
 
@@ -157,30 +163,24 @@ class ExchangeReads:
             UnknownName: no such account.
         """
         history = self._history(account)
-        found: list[Order] = []
-        for order in self._newest_first(history, working=working, before_id=before_id):
-            if symbol is not None and order.symbol != symbol:
+        orders, found = self.views.orders, []
+        for record in self._newest_first(history, working=working):
+            if symbol not in (None, record.symbol) or not (before_id is None or record.order_id < before_id):
                 continue
-            if order.created_ns < since_ns or (until_ns and order.created_ns > until_ns):
+            order = orders.get(record.order_id)
+            if order is None or order.accepted_ns < since_ns or (until_ns and order.accepted_ns > until_ns):
                 continue
-            found.append(order)
+            found.append(self.views.records.order(record))
             if len(found) >= min(limit, MAX_ROWS):
                 break
         return found
 
-    def _newest_first(
-        self, history: AccountHistory, *, working: bool, before_id: int | None
-    ) -> Iterator[Order]:
-        records = self.views.records
+    def _newest_first(self, history: AccountHistory, *, working: bool) -> Iterator[Record]:
+        orders, records = self.views.orders, history.orders
         if working:
-            open_orders = reversed(self.views.orders.of_account(history.handle))
-            numbers: Iterator[int] = (order.order for order in open_orders)
-        else:
-            numbers = (number for number in reversed(history.orders) if number not in self.views.orders.open)
-        for number in numbers:
-            record = history.orders.get(number)
-            if record is not None and (before_id is None or number < before_id):
-                yield records.order(record)
+            numbers = (one.order for one in reversed(orders.of_account(history.handle)))
+            return (records[number] for number in numbers if number in records)
+        return (record for number, record in reversed(records.items()) if number not in orders.open)
 
     def order(
         self, account: str, *, order_id: int | None = None, client_id: str | None = None
@@ -222,22 +222,21 @@ class ExchangeReads:
             UnknownName: no such account.
         """
         history, limit = self._history(account), min(max(limit, 0), MAX_ROWS)
-        rows: Iterator[Fill] | list[Fill] = iter(history.fills)
+        rows = history.fills
         if order_id is not None:
             record = history.orders.get(order_id)
-            rows = [] if record is None else record.fills
+            rows = deque() if record is None else record.fills
+        # Numbers and times ascend, so the way back ends where the start is passed.
+        recent = takewhile(
+            lambda fill: fill.time_ns >= since_ns and fill.fill_id > since_fill_id, reversed(rows)
+        )
         chosen = (
             fill
-            for fill in rows
-            if (symbol is None or fill.symbol == symbol)
-            and fill.time_ns >= since_ns
-            and (not until_ns or fill.time_ns <= until_ns)
-            and fill.fill_id > since_fill_id
+            for fill in recent
+            if symbol in (None, fill.symbol) and (not until_ns or fill.time_ns <= until_ns)
         )
-        if since_ns or since_fill_id:
-            return list(islice(chosen, limit))
-        found = list(chosen)
-        return found[max(len(found) - limit, 0) :]
+        found = list(chosen if since_ns or since_fill_id else islice(chosen, limit))
+        return found[::-1][:limit]
 
     def fees(self, account: str, symbol: str) -> tuple[Decimal, Decimal]:
         """Maker and taker fee of an account in a market, in basis points of the notional.
@@ -313,6 +312,23 @@ def _public(symbol: str, one: TapeTrade) -> PublicTrade:
         seller_order=one.maker_order if buys else one.taker_order,
         time_ns=one.time_ns,
     )
+
+
+def _day_of(tape: MarketTape, now_ns: int) -> TapeCandle | None:
+    """The last 24 hours as one candle."""
+    return next(_merged(_recent(tape.candles[60], now_ns - DAY_NS), 1 << 62), None)
+
+
+def _needed(candles: deque[TapeCandle], first_ns: int, interval_ns: int) -> list[TapeCandle]:
+    """Candles of the intervals from `first_ns` on, oldest first, and one before for its close."""
+    start_ns = first_ns - first_ns % interval_ns
+    rows = []
+    for candle in reversed(candles):
+        rows.append(candle)
+        if candle.start_ns < start_ns:
+            break
+    rows.reverse()
+    return rows
 
 
 def _recent(candles: deque[TapeCandle], since_ns: int) -> Iterator[TapeCandle]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -73,6 +74,10 @@ from .model import (
     SelfTrade,
 )
 
+FILLS_OF_ORDER: Final = 10_000
+"""Executions of an order that can be read by its id: the last ones."""
+TRADES_OF_ORDER: Final = 1_000
+"""Numbers of executions that an order names: the last ones."""
 CANDLE_INTERVALS_S: Final = (1, 60, 3_600)
 MICRO_EXPONENT: Final = -6
 PHASES: Final = {
@@ -147,7 +152,7 @@ class Record(msgspec.Struct):
     display_lots: int
     self_trade: SelfTrade
     linked_order_id: int = 0
-    fills: list[Fill] = []
+    fills: deque[Fill] = msgspec.field(default_factory=lambda: deque(maxlen=FILLS_OF_ORDER))
 
 
 class AccountHistory:
@@ -242,7 +247,7 @@ class OrderRecords:
             created_ns=found.accepted_ns,
             updated_ns=found.updated_ns,
             expires_ns=found.expiry_ns,
-            trade_ids=tuple(fill.trade_id for fill in record.fills),
+            trade_ids=tuple(fill.trade_id for fill in islice(reversed(record.fills), TRADES_OF_ORDER))[::-1],
             waiting=found.status is OrderStatus.PENDING_TRIGGER,
             linked_order_id=record.linked_order_id,
             self_trade=record.self_trade,

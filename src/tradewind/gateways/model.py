@@ -144,6 +144,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     updated_ns: int
     expires_ns: int
     trade_ids: tuple[int, ...] = ()
+    """Of its executions, oldest first; of very many the last thousand."""
     waiting: bool = False
     """A stop kind that has not fired: it rests outside of the book."""
     linked_order_id: int = 0

@@ -22,8 +22,10 @@ from tradewind.gateways.faults import FaultError, Plan
 from tradewind.gateways.keys import KeyFileError
 from tradewind.gateways.liquidity import Liquidity, LiquidityConfiguration
 from tradewind.gateways.server import Gateway
+from tradewind.observe.logs import configure_logs
 
 PORTS: Final = {"kraken": 8701, "binance": 8702, "polymarket": 8703}
+DIRECTORY_MODE: Final = 0o700
 STATUS_S: Final = 0.5
 """How often the failure of a part is looked for."""
 
@@ -92,6 +94,8 @@ async def _serve(wanted: Serving, build: Any, plan: Plan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     folder = folder_of(wanted)
+    await asyncio.to_thread(folder.mkdir, mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    configure_logs(folder)
     exchange = await Exchange.open(
         folder, ExchangeConfiguration(venue=wanted.venue), key_file=wanted.key_file
     )

@@ -19,12 +19,13 @@ def main(arguments: list[str] | None = None) -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    from tradewind.cli.program import run
+    from tradewind.cli import program
 
+    program.whole_process = True
     try:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        status = run(list(sys.argv[1:] if arguments is None else arguments))
+        status = program.run(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
         status = INTERRUPTED
     sys.exit(status)

@@ -11,6 +11,8 @@ from cyclopts import App, CycloptsError
 from tradewind.cli.exit_codes import MEANINGS, ExitCode
 from tradewind.cli.failure import CommandFailure
 
+# True in the process of the command itself, where `up` may fix the environment for good; not in tests.
+whole_process = False
 # Set to anything, it adds the trace of a defect of this program to its message.
 TRACEBACK = "TRADEWIND_TRACEBACK"
 # Verb → where it lives and what it is for. The text is here so that `--help` imports nothing.
@@ -68,6 +70,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "credit": ("tradewind.cli.credit:credit", OPERATE, "Verse credits: deposit, lock, release, withdraw."),
     "verse": ("tradewind.cli.verse:verse", OPERATE, "Groups of markets: create, move, link, show."),
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
+    "keys": ("tradewind.cli.keys:keys", OPERATE, "Venue keys: list, reseed nonces, migrate their unit."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
     "halt": (
         "tradewind.cli.kill:halt",

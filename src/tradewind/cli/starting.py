@@ -89,6 +89,12 @@ def run(configuration: UpConfiguration, *, as_json: bool) -> int:
     """Serves until stopped; the exit status."""
     import uvloop
 
+    from tradewind.cli import program
+    from tradewind.security.capability import declare
+
+    if program.whole_process:
+        # From here on nothing that signs can be loaded into this process (trading T1.11).
+        declare(configuration.env)
     return uvloop.run(_Run(configuration, as_json).main())
 
 

@@ -21,9 +21,25 @@ def translate(error: Exception) -> CommandFailure | None:
     if isinstance(error, TradewindError):
         name = error.name or type(error).__name__
         return CommandFailure(ExitCode.RED, name, str(error).removeprefix(f"{name} "))
-    if isinstance(error, OSError):
+    of_keys = _of_keys(error)
+    if of_keys is None and isinstance(error, OSError):
         return _of_system(error)
-    return _of_installation(error)
+    return of_keys or _of_installation(error)
+
+
+def _of_keys(error: Exception) -> CommandFailure | None:
+    """Venue keys, their nonces and the trading lease."""
+    from tradewind.security.capability import CapabilityDenied
+    from tradewind.venues.transport.keys import WrongPurpose
+    from tradewind.venues.transport.lease import KeyBusy, LeaseHeld, LeaseLost
+    from tradewind.venues.transport.nonce import NonceError
+
+    if isinstance(error, KeyBusy | LeaseHeld):
+        pid = None if error.holder is None else error.holder.pid
+        return CommandFailure(ExitCode.LOCKED, error.code, str(error), pid=pid)
+    if isinstance(error, WrongPurpose | NonceError | LeaseLost | CapabilityDenied):
+        return CommandFailure(ExitCode.CONFIG, error.code, str(error))
+    return None
 
 
 def _of_system(error: OSError) -> CommandFailure:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tradewind.security.capability import CapabilityDenied
 from tradewind.venues.market_data import Instrument
 from tradewind.venues.paper.latency import LatencyConfig
 from tradewind.venues.paper.mirror import MirrorConfig
@@ -33,12 +34,6 @@ SCHEDULES = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0", "gen
 name.
 """
 CAPABLE_ENVIRONMENTS = ("sim", "paper")
-
-
-class CapabilityDenied(PermissionError):
-    """This build can only trade in sim and paper: no object that could sign for a real venue exists."""
-
-    code = "CapabilityDenied"
 
 
 class PaperTrader(msgspec.Struct, frozen=True):

@@ -54,6 +54,9 @@ async def capability() -> int:
     """Trades a generated market in this process and reports sockets that were opened and code that could
     sign.
     """
+    from tradewind.security import capability as fixed
+
+    fixed.declare("paper")
     connections: list[str] = []
     sys.addaudithook(lambda event, arguments: _note_connection(connections, event, arguments))
     from tradewind.lab.preflight.exchange import simulate
@@ -70,6 +73,7 @@ def _note_connection(connections: list[str], event: str, arguments: tuple[Any, .
 
 def signers() -> list[str]:
     """Constructor parameters of venue and trader, and loaded modules, that smell of signing."""
+    from tradewind.security.capability import SIGNING_MODULES
     from tradewind.trader.service import TraderService
     from tradewind.trader.session import Session
     from tradewind.venues.paper.port import EnginePort, NodePort
@@ -85,6 +89,7 @@ def signers() -> list[str]:
     forbidden = (
         "tradewind.security.attesting",
         "tradewind.security.keyfiles",
+        *SIGNING_MODULES,
         "hvac",
         "boto3",
         "cryptography",

@@ -1,0 +1,270 @@
+"""What became of a request without an answer (trading T7.6): queries by client id until it is known.
+
+The state machine is pure: it is told moments and answers, and says when to ask and what is proven. The runner
+asks. Nothing is sent again before absence is proven, and never under another client id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+import structlog
+
+from tradewind.venues.protocol import (
+    FINAL_PHASES,
+    FillEvent,
+    Found,
+    Incomplete,
+    NotFound,
+    OrderState,
+    QueryResult,
+)
+
+log = structlog.get_logger("tradewind.venues.resolver")
+SECOND_NS: Final = 1_000_000_000
+ASK_AFTER_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+ASK_EVERY_S: Final = 5.0
+MARGIN_NS: Final = SECOND_NS
+FILLS_BEFORE_NS: Final = 60 * SECOND_NS
+PAGE_NS: Final = 60 * SECOND_NS
+MAX_INTENT_AGE_NS: Final = 5 * SECOND_NS
+MAX_RUNNING: Final = 1_000
+
+
+class AbsencePolicy(StrEnum):
+    """What follows when the order was never at the venue."""
+
+    ABANDON = "abandon"
+    RESEND = "resend"
+    """Default of reducing and protective intents: the same client id (or the same signed bytes) again."""
+
+
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
+    """A request whose outcome is unknown. Times are of one clock; `horizon_ns` bounds acceptance (T7.4)."""
+
+    client_id: str
+    symbol: str
+    sent_at_ns: int
+    created_ns: int
+    horizon_ns: int
+    policy: AbsencePolicy = AbsencePolicy.ABANDON
+    max_age_ns: int = MAX_INTENT_AGE_NS
+
+
+class Adopt(msgspec.Struct, frozen=True, tag=True):
+    """The order is (or was) at the venue: this is its state."""
+
+    state: OrderState
+
+
+class Resend(msgspec.Struct, frozen=True, tag=True):
+    """Proven absent, young enough: send it again under the same id, if it passes the risk checks again."""
+
+    client_id: str
+
+
+class Abandon(msgspec.Struct, frozen=True, tag=True):
+    """Proven absent, and not to be sent again."""
+
+    client_id: str
+    reason: str
+
+
+Resolution = Adopt | Resend | Abandon
+
+
+class Resolver:
+    """One doubt. Until `resolution` is there, its reservation stays and its worst case counts."""
+
+    def __init__(self, doubt: Doubt, skew_bound_ns: int = 0) -> None:
+        """`skew_bound_ns`: how far the venue's clock, by which it judges the horizon, may be off."""
+        self.doubt = doubt
+        self.resolution: Resolution | None = None
+        self.queries = 0
+        self._provable_ns = doubt.sent_at_ns + doubt.horizon_ns + MARGIN_NS + abs(skew_bound_ns)
+        self._absent_at_ns: int | None = None
+        self._lists_ns: int | None = None
+        self._paged = False
+
+    def next_query_ns(self, now_ns: int) -> int:
+        """When to ask next: quickly at first, at the moment from which absence can be proven, then every
+        five seconds, however long it takes.
+        """
+        if self.queries < len(ASK_AFTER_S):
+            planned_ns = self.doubt.sent_at_ns + int(ASK_AFTER_S[self.queries] * SECOND_NS)
+        else:
+            planned_ns = now_ns + int(ASK_EVERY_S * SECOND_NS)
+        return min(planned_ns, self._provable_ns) if now_ns < self._provable_ns else planned_ns
+
+    @property
+    def needs_lists(self) -> bool:
+        """Whether the last query said "not there" late enough that open orders and fills decide now."""
+        return self.resolution is None and self._absent_at_ns is not None and self._lists_ns is None
+
+    def answered(self, answer: QueryResult, asked_ns: int) -> Resolution | None:
+        """The answer to a query that was sent at `asked_ns`."""
+        self.queries += 1
+        match answer:
+            case Found(state):
+                return self._resolve(Adopt(state))
+            case NotFound() if asked_ns >= self._provable_ns:
+                self._absent_at_ns = asked_ns
+                self._lists_ns = None
+            case NotFound():
+                pass
+            case _:
+                # The endpoint is not healthy: what it denied before proves nothing either.
+                self._absent_at_ns = None
+        return self.resolution
+
+    def seen(self, state: OrderState) -> Resolution | None:
+        """The private stream (or an open-order list) showed the order."""
+        return self._resolve(Adopt(state)) if state.client_id == self.doubt.client_id else self.resolution
+
+    def listed(
+        self,
+        open_orders: Sequence[OrderState] | Incomplete,
+        fills: Sequence[FillEvent] | Incomplete,
+        asked_ns: int,
+        now_ns: int,
+    ) -> Resolution | None:
+        """Open orders, and fills since `fills_since_ns`, both asked for at `asked_ns`.
+
+        A list with missing rows proves nothing. A fill of ours without the order's state means: ask again.
+        """
+        if (
+            self.resolution is not None
+            or isinstance(open_orders, Incomplete)
+            or isinstance(fills, Incomplete)
+        ):
+            return self.resolution
+        for state in open_orders:
+            if state.client_id == self.doubt.client_id:
+                return self._resolve(Adopt(state))
+        if any(one.client_id == self.doubt.client_id for one in fills):
+            self._absent_at_ns = None
+            return None
+        if self._absent_at_ns is None or asked_ns < self._absent_at_ns:
+            return None
+        self._lists_ns = asked_ns
+        return self._resolve(self._absence(now_ns))
+
+    def _absence(self, now_ns: int) -> Resolution:
+        doubt = self.doubt
+        if doubt.policy is AbsencePolicy.ABANDON:
+            return Abandon(doubt.client_id, "NeverAtVenue")
+        if now_ns - doubt.created_ns >= doubt.max_age_ns:
+            return Abandon(doubt.client_id, "IntentTooOld")
+        return Resend(doubt.client_id)
+
+    def _resolve(self, resolution: Resolution) -> Resolution:
+        if self.resolution is None:
+            self.resolution = resolution
+        elif isinstance(resolution, Adopt):
+            # What the venue shows beats what was proven: proof of absence was wrong, and somebody must know.
+            if not isinstance(self.resolution, Adopt):
+                log.critical("absence_was_wrong", client_id=self.doubt.client_id)
+            elif self.resolution.state.phase in FINAL_PHASES:
+                return self.resolution
+            self.resolution = resolution
+        return self.resolution
+
+    @property
+    def fills_since_ns(self) -> int:
+        """From when on fills have to be listed."""
+        return self.doubt.sent_at_ns - FILLS_BEFORE_NS
+
+    def pages(self, now_ns: int) -> bool:
+        """True once, when a minute went by without a resolution: page, and reduce-only for the account."""
+        if self.resolution is None and not self._paged and now_ns - self.doubt.sent_at_ns > PAGE_NS:
+            self._paged = True
+            return True
+        return False
+
+
+Query = Callable[[Doubt], Awaitable[QueryResult]]
+Lists = Callable[[Doubt, int], Awaitable[tuple[list[OrderState] | Incomplete, list[FillEvent] | Incomplete]]]
+
+
+class ResolverRunner:
+    """Asks until every doubt is resolved. `lists(doubt, since_ns)` gives open orders and fills.
+
+    `clock_ns` is the clock of the doubts' times.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        lists: Lists,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        skew_bound_ns: Callable[[], int] = lambda: 0,
+        on_page: Callable[[Doubt], None] = lambda _: None,
+    ) -> None:
+        self._query, self._lists, self._clock_ns = query, lists, clock_ns
+        self._skew_bound_ns, self._on_page = skew_bound_ns, on_page
+        self._running: dict[str, tuple[Resolver, asyncio.Event]] = {}
+        self.resolved: dict[str, int] = {}
+        self.slowest_ns = 0
+
+    @property
+    def open_symbols(self) -> frozenset[str]:
+        """Symbols with an unknown order: no other risk-increasing order of the strategy there."""
+        return frozenset(one.doubt.symbol for one, _ in self._running.values())
+
+    def seen(self, state: OrderState) -> bool:
+        """An order of the private stream; True when it resolved a doubt."""
+        found = self._running.get(state.client_id)
+        if found is None:
+            return False
+        found[0].seen(state)
+        found[1].set()
+        return True
+
+    async def resolve(self, doubt: Doubt) -> Resolution:
+        """Returns when the outcome is known, however long that takes.
+
+        Raises:
+            ValueError: this doubt is being resolved already, or too many are.
+        """
+        if doubt.client_id in self._running or len(self._running) >= MAX_RUNNING:
+            raise ValueError(f"{doubt.client_id} is being resolved already, or {MAX_RUNNING} others are")
+        resolver, woken = Resolver(doubt, self._skew_bound_ns()), asyncio.Event()
+        self._running[doubt.client_id] = (resolver, woken)
+        try:
+            while resolver.resolution is None:
+                await self._wait(resolver, woken)
+                if resolver.resolution is None:
+                    await self._ask(resolver)
+                if resolver.pages(self._clock_ns()):
+                    log.critical("unknown_order_unresolved", client_id=doubt.client_id)
+                    self._on_page(doubt)
+        finally:
+            del self._running[doubt.client_id]
+        kind = type(resolver.resolution).__name__
+        self.resolved[kind] = self.resolved.get(kind, 0) + 1
+        self.slowest_ns = max(self.slowest_ns, self._clock_ns() - doubt.sent_at_ns)
+        return resolver.resolution
+
+    async def _wait(self, resolver: Resolver, woken: asyncio.Event) -> None:
+        now_ns = self._clock_ns()
+        delay_s = max(0.0, (resolver.next_query_ns(now_ns) - now_ns) / SECOND_NS)
+        try:
+            async with asyncio.timeout(delay_s):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        woken.clear()
+
+    async def _ask(self, resolver: Resolver) -> None:
+        asked_ns = self._clock_ns()
+        resolver.answered(await self._query(resolver.doubt), asked_ns)
+        if resolver.needs_lists:
+            asked_ns = self._clock_ns()
+            open_orders, fills = await self._lists(resolver.doubt, resolver.fills_since_ns)
+            resolver.listed(open_orders, fills, asked_ns, self._clock_ns())

@@ -1,0 +1,205 @@
+"""An unknown outcome is resolved by client id; absence is proven before anything is sent again (T7.6)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradewind.venues.market_data import Side
+from tradewind.venues.protocol import (
+    FillEvent,
+    Found,
+    Incomplete,
+    NotFound,
+    OrderPhase,
+    OrderState,
+    QueryResult,
+    Uncertain,
+)
+from tradewind.venues.transport.resolver import (
+    Abandon,
+    AbsencePolicy,
+    Adopt,
+    Doubt,
+    Resend,
+    Resolver,
+    ResolverRunner,
+)
+
+SECOND_NS = 1_000_000_000
+ABSENT = NotFound(proven_absent=False)
+UNHEALTHY = Uncertain("timeout", 0)
+
+
+def doubt(policy: AbsencePolicy = AbsencePolicy.ABANDON, max_age_s: int = 60) -> Doubt:
+    return Doubt(
+        client_id="tw1", symbol="BTC/USD", sent_at_ns=0, created_ns=0, horizon_ns=3 * SECOND_NS,
+        policy=policy, max_age_ns=max_age_s * SECOND_NS,
+    )  # fmt: skip
+
+
+def state(client_id: str = "tw1", phase: OrderPhase = OrderPhase.WORKING) -> OrderState:
+    return OrderState(
+        client_id=client_id, venue_id="v", symbol="BTC/USD", side=Side.BUY, phase=phase,
+        price_ticks=1, lots=1, filled_lots=0, updated_ns=0,
+    )  # fmt: skip
+
+
+def fill(client_id: str = "tw1") -> FillEvent:
+    from decimal import Decimal
+
+    return FillEvent(
+        venue="v", account="a", symbol="BTC/USD", trade_id="1", client_id=client_id, venue_id="v",
+        side=Side.BUY, price_ticks=1, lots=1, remaining_lots=0, fee=Decimal(0), fee_asset="USD",
+        maker=False, sequence=1, venue_ts_ns=0,
+    )  # fmt: skip
+
+
+def test_questions_come_quickly_at_first_and_one_exactly_when_absence_can_be_proven() -> None:
+    resolver, now_ns, asked = Resolver(doubt(), skew_bound_ns=SECOND_NS // 2), 0, list[float]()
+    while len(asked) < 9:
+        now_ns = max(now_ns, resolver.next_query_ns(now_ns))
+        asked.append(now_ns / SECOND_NS)
+        resolver.answered(UNHEALTHY, now_ns)
+    assert asked == [0.2, 0.5, 1, 2, 4, 4.5, 9.5, 14.5, 19.5]
+
+
+def test_absence_needs_the_horizon_the_margin_the_skew_and_both_lists() -> None:
+    resolver = Resolver(doubt(), skew_bound_ns=SECOND_NS)
+    assert resolver.answered(ABSENT, 5 * SECOND_NS - 1) is None and not resolver.needs_lists
+    assert resolver.answered(ABSENT, 5 * SECOND_NS) is None and resolver.needs_lists
+    late_ns = 6 * SECOND_NS
+    missing = Incomplete(reason="page 2", got=3)
+    assert resolver.listed(missing, [], late_ns, late_ns) is None
+    assert resolver.listed([], missing, late_ns, late_ns) is None
+    assert resolver.listed([], [], 4 * SECOND_NS, late_ns) is None, "lists older than the answer"
+    assert resolver.listed([state("other")], [fill("other")], late_ns, late_ns) == Abandon(
+        "tw1", "NeverAtVenue"
+    )
+    assert resolver.fills_since_ns == -60 * SECOND_NS
+
+
+def test_an_unhealthy_answer_takes_an_earlier_absence_back() -> None:
+    resolver = Resolver(doubt())
+    resolver.answered(ABSENT, 5 * SECOND_NS)
+    resolver.answered(UNHEALTHY, 6 * SECOND_NS)
+    assert not resolver.needs_lists
+    assert resolver.listed([], [], 7 * SECOND_NS, 7 * SECOND_NS) is None
+
+
+def test_a_fill_without_its_order_means_ask_again_and_an_open_order_is_adopted() -> None:
+    resolver = Resolver(doubt())
+    resolver.answered(ABSENT, 5 * SECOND_NS)
+    assert resolver.listed([], [fill()], 5 * SECOND_NS, 5 * SECOND_NS) is None
+    assert not resolver.needs_lists
+    resolver.answered(ABSENT, 10 * SECOND_NS)
+    assert resolver.listed([state()], [], 10 * SECOND_NS, 10 * SECOND_NS) == Adopt(state())
+
+
+def test_resending_is_only_for_young_intents_that_may() -> None:
+    for policy, max_age_s, expected in (
+        (AbsencePolicy.RESEND, 60, Resend("tw1")),
+        (AbsencePolicy.RESEND, 5, Abandon("tw1", "IntentTooOld")),
+        (AbsencePolicy.ABANDON, 60, Abandon("tw1", "NeverAtVenue")),
+    ):
+        resolver = Resolver(doubt(policy, max_age_s))
+        resolver.answered(ABSENT, 5 * SECOND_NS)
+        assert resolver.listed([], [], 5 * SECOND_NS, 5 * SECOND_NS) == expected
+
+
+def test_what_the_venue_shows_later_beats_a_proof_and_a_final_state_stays() -> None:
+    resolver = Resolver(doubt())
+    resolver.answered(ABSENT, 5 * SECOND_NS)
+    resolver.listed([], [], 5 * SECOND_NS, 5 * SECOND_NS)
+    filled = state(phase=OrderPhase.FILLED)
+    assert resolver.seen(filled) == Adopt(filled)
+    assert resolver.seen(state()) == Adopt(filled)
+    assert resolver.seen(state("other")) == Adopt(filled)
+
+
+def test_a_minute_without_a_resolution_pages_once() -> None:
+    resolver = Resolver(doubt())
+    assert not resolver.pages(60 * SECOND_NS)
+    assert resolver.pages(61 * SECOND_NS) and not resolver.pages(62 * SECOND_NS)
+
+
+ANSWERS = st.lists(
+    st.tuples(
+        st.integers(0, 4_000), st.sampled_from(["found", "absent", "sick"]), st.sampled_from(["ok", "short"])
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(arrives_ms=st.integers(0, 3_000), answers=ANSWERS, policy=st.sampled_from(list(AbsencePolicy)))
+def test_an_order_that_arrived_within_the_horizon_is_never_given_up(
+    arrives_ms: int, answers: list[tuple[int, str, str]], policy: AbsencePolicy
+) -> None:
+    """The venue answers truthfully or not at all; it knows the order from its arrival on."""
+    resolver, now_ns = Resolver(doubt(policy)), 0
+    for wait_ms, health, lists in answers:
+        now_ns = max(resolver.next_query_ns(now_ns), now_ns + wait_ms * 1_000_000)
+        there = now_ns >= arrives_ms * 1_000_000
+        answer: QueryResult = UNHEALTHY
+        if health != "sick":
+            answer = Found(state()) if there else ABSENT
+        resolver.answered(answer, now_ns)
+        if resolver.needs_lists:
+            listed = [state()] if there else []
+            rows = listed if lists == "ok" else Incomplete(reason="short", got=0)
+            resolver.listed(rows, [], now_ns, now_ns)
+        assert resolver.resolution in (None, Adopt(state()))
+
+
+class Venue:
+    """Answers queries from a script, then for good with the last one."""
+
+    def __init__(self, *answers: QueryResult) -> None:
+        self.answers, self.queries = list(answers), 0
+
+    async def query(self, _: Doubt) -> QueryResult:
+        self.queries += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def lists(self, _: Doubt, since_ns: int) -> tuple[list[OrderState], list[FillEvent]]:
+        assert since_ns == -60 * SECOND_NS
+        return [], []
+
+
+def fast() -> int:
+    """A thousand seconds to a second."""
+    return int(asyncio.get_running_loop().time() * 1_000 * SECOND_NS)
+
+
+async def test_the_runner_asks_until_it_is_known_and_the_stream_may_be_faster() -> None:
+    base_ns = fast()
+    pages: list[Doubt] = []
+    venue = Venue(UNHEALTHY, UNHEALTHY, Found(state()))
+    runner = ResolverRunner(venue.query, venue.lists, clock_ns=lambda: fast() - base_ns, on_page=pages.append)
+    assert await runner.resolve(doubt()) == Adopt(state())
+    silent = Venue(UNHEALTHY)
+    runner = ResolverRunner(
+        silent.query, silent.lists, clock_ns=lambda: fast() - base_ns, on_page=pages.append
+    )
+    task = asyncio.create_task(runner.resolve(doubt()))
+    async with asyncio.timeout(10):
+        while not pages:  # noqa: ASYNC110 the page is what is waited for
+            await asyncio.sleep(0.001)
+    assert runner.open_symbols == {"BTC/USD"}
+    with pytest.raises(ValueError, match="already"):
+        await runner.resolve(doubt())
+    assert not runner.seen(state("other")) and runner.seen(state())
+    assert await task == Adopt(state())
+    assert not runner.open_symbols and runner.resolved == {"Adopt": 1} and runner.slowest_ns > 0
+
+
+async def test_the_runner_proves_absence_with_the_lists() -> None:
+    base_ns = fast()
+    venue = Venue(ABSENT)
+    runner = ResolverRunner(venue.query, venue.lists, clock_ns=lambda: fast() - base_ns)
+    assert await runner.resolve(doubt()) == Abandon("tw1", "NeverAtVenue")
+    assert venue.queries >= 1

@@ -181,6 +181,7 @@ async def test_the_runner_asks_until_it_is_known_and_the_stream_may_be_faster() 
     venue = Venue(UNHEALTHY, UNHEALTHY, Found(state()))
     runner = ResolverRunner(venue.query, venue.lists, clock_ns=lambda: fast() - base_ns, on_page=pages.append)
     assert await runner.resolve(doubt()) == Adopt(state())
+    pages.clear()
     silent = Venue(UNHEALTHY)
     runner = ResolverRunner(
         silent.query, silent.lists, clock_ns=lambda: fast() - base_ns, on_page=pages.append

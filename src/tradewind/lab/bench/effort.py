@@ -34,6 +34,7 @@ class Effort:
     python_singles: int = 10_000
     replay_batches: int = 96
     idle_markets: int = 21_000
+    nonce_seconds: float = 10.0
     import_runs: int = 5
     up_seconds: int = 10
     peer_commands: int = 100_000
@@ -62,6 +63,7 @@ QUICK = Effort(
     python_singles=40,
     replay_batches=4,
     idle_markets=100,
+    nonce_seconds=0.2,
     import_runs=1,
     up_seconds=2,
     peer_commands=2_000,

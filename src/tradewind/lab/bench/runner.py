@@ -27,6 +27,7 @@ SUITES: Final[Sequence[str]] = (
     "python",
     "replay",
     "ingestion",
+    "nonce",
     "memory",
     "stack",
     "peers",

@@ -202,10 +202,12 @@ class Bench(ABC):
     async def until_true(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """Wait for a condition that has to ask."""
         give_up_s = time.monotonic() + DEADLINE_S
+        pause_s = 0.01
         while not await condition():
             if time.monotonic() > give_up_s:
                 raise AssertionError(f"not in {DEADLINE_S:g} s: {what}")
-            await self.step(0.01)
+            await self.step(pause_s)
+            pause_s = min(2 * pause_s, 0.5)  # questions cost points at a venue
 
     async def place(self, side: Side, price_ticks: int, lots: int | None = None) -> NewOrder:
         """A limit order that the venue accepted."""

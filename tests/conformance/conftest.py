@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from .bench import Bench
+from .kraken_bench import KrakenBench
 from .paper_bench import PaperBench
 
-BENCHES: dict[str, type[Bench]] = {"paper": PaperBench}
+BENCHES: dict[str, type[Bench]] = {"kraken": KrakenBench, "paper": PaperBench}
 
 
 @pytest.fixture(params=sorted(BENCHES))

@@ -47,16 +47,23 @@ async def resolve(bench: Bench, client_id: str) -> OrderState | None:
 
 
 async def agrees(bench: Bench, client_id: str) -> OrderState | None:
-    """The resolved order; equal to the venue's own."""
-    state, truth = await resolve(bench, client_id), await bench.true_order(client_id)
-    if state is None:
-        assert truth is None, f"absence was proven of {truth}"
-    else:
-        assert truth is not None
-        assert (state.phase, state.price_ticks, state.lots, state.filled_lots) == (
+    """The resolved order, once it is equal to the venue's own. A slow request may still land between the two
+    looks; what must never happen is a proof of absence of what is there.
+    """
+    states: list[OrderState | None] = []
+
+    async def equal() -> bool:
+        state, truth = await resolve(bench, client_id), await bench.true_order(client_id)
+        states.append(state)
+        if state is None:
+            assert truth is None, f"absence was proven of {truth}"
+            return True
+        return truth is not None and (state.phase, state.price_ticks, state.lots, state.filled_lots) == (
             truth.phase, truth.price_ticks, truth.lots, truth.filled_lots
         )  # fmt: skip
-    return state
+
+    await bench.until_true(equal, "query and venue agree")
+    return states[-1]
 
 
 async def finish(bench: Bench) -> None:

@@ -68,7 +68,9 @@ class Mirror:
         self.last_fill_ns = 0
         self.repeated_fills = 0
         self.unknown_words: dict[str, int] = {}
-        self._emit = emit
+        self.quiet = False
+        """While True nothing is told: what is heard is the account as it was when we came."""
+        self._listener = emit
         self._by_client: dict[str, str] = {}
         self._fills: OrderedDict[str, None] = OrderedDict()
         self._ledger_ids: OrderedDict[str, None] = OrderedDict()
@@ -131,9 +133,32 @@ class Mirror:
         if len(self._fills) > MAX_KNOWN_FILLS:
             self._fills.popitem(last=False)
         self.last_fill_ns = max(self.last_fill_ns, fact.time_ns)
-        self._emit(fill_event(self.venue, self.account, fact, client_id, remaining_lots,
-                              self._next(fact.time_ns)))  # fmt: skip
+        self._emit(self.fill_event(fact, client_id, remaining_lots, self._next(fact.time_ns)))
         return True
+
+    def fill_event(self, fact: TradeFact, client_id: str, remaining_lots: int, sequence: int) -> FillEvent:
+        """An execution as an event; nothing is remembered or told."""
+        return FillEvent(
+            venue=self.venue,
+            account=self.account,
+            symbol=fact.symbol,
+            trade_id=fact.trade_id,
+            client_id=client_id,
+            venue_id=fact.order_id,
+            side=fact.side,
+            price_ticks=fact.price_ticks,
+            lots=fact.lots,
+            remaining_lots=max(0, remaining_lots),
+            fee=fact.fee,
+            fee_asset=fact.fee_asset,
+            maker=fact.maker,
+            sequence=sequence,
+            venue_ts_ns=fact.time_ns,
+        )
+
+    def remember_fills(self, trade_ids: Iterable[str]) -> None:
+        """Executions that happened before we came: known, and not told."""
+        self._fills.update(dict.fromkeys(trade_ids))
 
     def knows_fill(self, trade_id: str) -> bool:
         """Whether an execution was told already."""
@@ -261,6 +286,10 @@ class Mirror:
             if self._by_client.get(oldest.client_id) == venue_id:
                 del self._by_client[oldest.client_id]
 
+    def _emit(self, event: PrivateEvent) -> None:
+        if not self.quiet:
+            self._listener(event)
+
     def _next(self, at_ns: int) -> int:
         self._sequence = max(self._sequence + 1, at_ns)
         return self._sequence
@@ -306,27 +335,4 @@ def _fact(row: Execution, instrument: Instrument, known: OrderState | None, time
         fee_asset=assets.pop() if assets else instrument.quote,
         maker=row.liquidity_ind == "m",
         time_ns=time_ns,
-    )
-
-
-def fill_event(
-    venue: str, account: str, fact: TradeFact, client_id: str, remaining_lots: int, sequence: int
-) -> FillEvent:
-    """An execution as an event."""
-    return FillEvent(
-        venue=venue,
-        account=account,
-        symbol=fact.symbol,
-        trade_id=fact.trade_id,
-        client_id=client_id,
-        venue_id=fact.order_id,
-        side=fact.side,
-        price_ticks=fact.price_ticks,
-        lots=fact.lots,
-        remaining_lots=max(0, remaining_lots),
-        fee=fact.fee,
-        fee_asset=fact.fee_asset,
-        maker=fact.maker,
-        sequence=sequence,
-        venue_ts_ns=fact.time_ns,
     )

@@ -4,10 +4,6 @@ floats.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,12 +23,6 @@ _UUID = re.compile(r"[0-9a-f]{32}\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z"
 _ENCODER = msgspec.json.Encoder()
 
 
-class BadSecret(ValueError):
-    """An API secret that is not base64. The message does not contain it."""
-
-    code = "BadSecret"
-
-
 def valid_client_id(client_id: str) -> bool:
     """Whether the venue takes it as `cl_ord_id`: at most 18 characters of free text, or a UUID."""
     return bool(_FREE_TEXT.match(client_id) or _UUID.match(client_id))
@@ -41,20 +31,6 @@ def valid_client_id(client_id: str) -> bool:
 def number(value: Decimal) -> msgspec.Raw:
     """A JSON number with all of its digits and no exponent."""
     return msgspec.Raw(format(value, "f").encode())
-
-
-def decode_secret(text: str) -> bytes:
-    """The bytes of an API secret as the venue hands it out. Raises `BadSecret`."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadSecret("the API secret is not base64") from error
-
-
-def sign(secret: bytes, path: str, nonce: int, body: bytes) -> str:
-    """API-Sign of a request (T3.11): HMAC-SHA512 over path and SHA-256 of nonce and body."""
-    digest = hashlib.sha256(str(nonce).encode() + body).digest()
-    return base64.b64encode(hmac.new(secret, path.encode() + digest, hashlib.sha512).digest()).decode()
 
 
 def form(nonce: int, fields: Sequence[tuple[str, str]]) -> bytes:

@@ -1,0 +1,516 @@
+"""`KrakenVenue`: Kraken spot behind the `Venue` protocol.
+
+Orders, cancels and the timer travel over the authenticated WebSocket; REST answers questions, gives tokens,
+and carries cancels while the WebSocket is away. New risk needs the private link `Live`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from decimal import Decimal
+
+import msgspec
+import structlog
+
+from tradewind.venues.kraken.account import Mirror
+from tradewind.venues.kraken.directory import Directory, state_of
+from tradewind.venues.kraken.encode import TIMES_IN_FORCE
+from tradewind.venues.kraken.history import History, Orders
+from tradewind.venues.kraken.live import KrakenEndpoints, KrakenFeed
+from tradewind.venues.kraken.private_messages import FeeRow, SystemStatus, TradeVolume
+from tradewind.venues.kraken.private_socket import SNAPSHOT_TRADES, PrivateSocket
+from tradewind.venues.kraken.rest import Failed, KrakenRest
+from tradewind.venues.kraken.rows import NS, balance_rows
+from tradewind.venues.kraken.trading import CANCEL_AFTER_RANGE_S, Trading
+from tradewind.venues.market_data import (
+    DecodeError,
+    FeedEvent,
+    Instrument,
+    Known,
+    Unknown,
+    UnknownSymbol,
+)
+from tradewind.venues.protocol import (
+    FINAL_PHASES,
+    Balance,
+    FeeSchedule,
+    FillEvent,
+    Found,
+    Incomplete,
+    NotFound,
+    OrderEvent,
+    OrderRef,
+    OrderState,
+    OrderType,
+    PrivateEvent,
+    QueryResult,
+    StreamState,
+    Uncertain,
+    VenueCaps,
+    VenueState,
+    VenueStatus,
+)
+from tradewind.venues.streams import Fanout
+from tradewind.venues.transport.backoff import BackoffPolicy
+from tradewind.venues.transport.private_link import PrivateLimits, Transition
+from tradewind.venues.transport.websocket import LinkLimits
+
+log = structlog.get_logger(__name__)
+INSTRUMENT_REFRESH_S = 3_600.0
+INSTRUMENT_REREAD_S = 60.0
+FEE_AGE_S = 3_600.0
+"""Longest age of a cached fee; a change of tier is seen within it."""
+
+
+class KrakenOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and addresses of one connector. Defaults are the venue's production hosts."""
+
+    endpoints: KrakenEndpoints = KrakenEndpoints()
+    private_url: str = "wss://ws-auth.kraken.com/v2"
+    deadline_s: float = 3.0
+    """Acceptance horizon of a submit (T7.4), 0.5 to 60 s."""
+    answer_timeout_s: float = 5.0
+    verify_timeout_s: float = 3.0
+    """How long a cancel waits for the event that proves it before it asks."""
+    clock_skew_s: float = 1.0
+    """Bound of the difference between our clock and the venue's, added to the horizon."""
+    absence_margin_s: float = 1.0
+    book_depth: int = 1_000
+    link: PrivateLimits = PrivateLimits()
+    socket: LinkLimits = LinkLimits()
+    reconnect: BackoffPolicy = BackoffPolicy(max_attempts=100, attempt_window_s=600.0)
+
+
+class KrakenVenue(Trading):
+    """One account at Kraken. Build it, `open` it, `close` it; one event loop.
+
+    `reconcile_hook(epoch)` is called at the end of every reconciliation, before the link goes live: the owner
+    compares its own books then and answers "" or what is wrong.
+    """
+
+    def __init__(
+        self,
+        rest: KrakenRest,
+        account: str,
+        options: KrakenOptions | None = None,
+        *,
+        name: str = "kraken",
+        reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
+        on_transition: Callable[[Transition], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.account = account
+        self.options = options or KrakenOptions()
+        self.rest = rest
+        self.mirror = Mirror(name, account, self._on_event)
+        self.history = History(rest, self.mirror)
+        self.socket = PrivateSocket(
+            self.options.private_url,
+            rest,
+            self.mirror,
+            self._reconcile,
+            self._on_transition,
+            limits=self.options.link,
+            socket_limits=self.options.socket,
+            policy=self.options.reconnect,
+        )
+        self.socket.on_unknown = self._ask_for_unknown
+        self.events: Fanout[PrivateEvent] = Fanout(
+            lambda count: StreamState(
+                live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns()
+            )
+        )
+        self.pulse = asyncio.Event()
+        self.opened_ns = self.mirror.last_fill_ns = time.time_ns()
+        self.sends: OrderedDict[str, int] = OrderedDict()
+        self.doubtful: set[str] = set()
+        self._hook = reconcile_hook
+        self._told_transition = on_transition
+        self._fees: dict[str, Known[FeeSchedule]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._read_at_s = 0.0
+        self._had_live = False
+
+    # ---- life --------------------------------------------------------------------------------------------
+
+    async def open(self, timeout_s: float = 20.0) -> bool:
+        """Read the instruments, connect, and wait until the private link is live. False: not in time; the
+        connector goes on trying.
+        """
+        if not self.mirror.directory.instruments:
+            await self.refresh_instruments()
+        self._spawn(self._keep_instruments())
+        self.socket.link.start()
+        return await self.socket.link.wait_live(timeout_s)
+
+    async def close(self) -> None:
+        """End the connection and every stream. The timer at the venue stays as it is."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.socket.link.close()
+        self.events.close()
+
+    async def refresh_instruments(self) -> str:
+        """Read Assets and AssetPairs again. "" when it worked, else why not (the old ones stay)."""
+        pairs = await self.rest.public("AssetPairs")
+        assets = await self.rest.public("Assets") if isinstance(pairs, bytes) else pairs
+        for answer in (pairs, assets):
+            if isinstance(answer, Failed):
+                return answer.reason
+        assert isinstance(pairs, bytes)
+        assert isinstance(assets, bytes)
+        try:
+            self.mirror.directory = Directory.parse(assets, pairs, time.time_ns())
+        except DecodeError as error:
+            return str(error)
+        self._read_at_s = time.monotonic()
+        unknown = self.mirror.directory.unknown_states()
+        if unknown or self.mirror.directory.quarantined:
+            log.warning(
+                "kraken_instruments_doubtful",
+                unknown_states=len(unknown),
+                quarantined=len(self.mirror.directory.quarantined),
+            )
+        return ""
+
+    async def _keep_instruments(self) -> None:
+        while True:
+            age_s = time.monotonic() - self._read_at_s
+            await asyncio.sleep(max(INSTRUMENT_REREAD_S, INSTRUMENT_REFRESH_S - age_s))
+            await self.refresh_instruments()
+
+    def filter_refused(self) -> None:
+        """A refusal says that our rules may be old: read them again, at most once a minute (T2.3)."""
+        if time.monotonic() - self._read_at_s > INSTRUMENT_REREAD_S:
+            self._read_at_s = time.monotonic()
+
+            async def again() -> None:
+                await self.refresh_instruments()
+
+            self._spawn(again())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ---- what the venue says about itself ----------------------------------------------------------------
+
+    def capabilities(self) -> VenueCaps:
+        """What this connector does at Kraken spot."""
+        return VenueCaps(
+            name=self.name,
+            order_types=frozenset({OrderType.LIMIT, OrderType.MARKET}),
+            times_in_force=frozenset(TIMES_IN_FORCE),
+            post_only=True,
+            amend=True,
+            client_ids=True,
+            cancel_after_range_s=CANCEL_AFTER_RANGE_S,
+            reduce_only=False,
+            native_iceberg=False,
+            max_batch_orders=1,
+            private_fill_stream=True,
+            sandbox=False,
+        )
+
+    async def instruments(self) -> list[Instrument] | Incomplete:
+        """Every pair. Incomplete before the first reading, or while a pair could not be mapped."""
+        directory = self.mirror.directory
+        if not directory.instruments:
+            problem = await self.refresh_instruments()
+            directory = self.mirror.directory
+            if problem:
+                return Incomplete(problem, 0)
+        return list(directory.instruments.values())
+
+    async def status(self) -> VenueStatus:
+        """The stricter of what REST and the WebSocket say; unknown while neither answers."""
+        now_ns = time.time_ns()
+        body = await self.rest.public("SystemStatus")
+        reason, states = "", []
+        if self.socket.link.can_send:
+            states.append(self.socket.system)
+        if isinstance(body, Failed):
+            reason = f"SystemStatus: {body.reason}"
+        else:
+            word = _status_word(body)
+            states.append(state_of(word))
+            if states[-1] is not VenueState.ONLINE:
+                reason = f"the venue says {word[:40]}"
+        state = max(states, key=_STRICTNESS.index) if states else VenueState.UNKNOWN
+        if self.socket.problems:
+            reason = f"unmapped: {self.socket.problems[0]}"
+        return VenueStatus(
+            state=state, symbols=dict(self.mirror.directory.states), reason=reason, as_of_ns=now_ns
+        )
+
+    async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:
+        """The account's own fees of a pair, from TradeVolume."""
+        if account != self.account:
+            return Unknown(f"this connector is for another account than {account[:40]!r}")
+        directory = self.mirror.directory
+        name = directory.rest_names.get(symbol)
+        if name is None:
+            return Unknown(f"no pair {symbol[:40]!r}")
+        cached = self._fees.get(symbol)
+        now_ns = time.time_ns()
+        if cached is not None and now_ns - cached.as_of_ns < FEE_AGE_S * NS:
+            return cached
+        answer = await self.rest.read("TradeVolume", TradeVolume, [("pair", name)])
+        if isinstance(answer, Failed):
+            return Unknown(f"TradeVolume: {answer.reason}")
+        taker, maker = (
+            _fee_bps(rows, directory, symbol) for rows in (answer.fees, answer.fees_maker or answer.fees)
+        )
+        if taker is None or maker is None:
+            return Unknown(f"TradeVolume names no fee of {symbol}")
+        known = Known(
+            FeeSchedule(
+                name=f"kraken {symbol}",
+                maker_bps=maker,
+                taker_bps=taker,
+                source="TradeVolume of the account",
+                checked_on=time.strftime("%Y-%m-%d", time.gmtime(now_ns // NS)),
+            ),
+            now_ns,
+            "kraken TradeVolume",
+        )
+        self._fees[symbol] = known
+        return known
+
+    # ---- streams -----------------------------------------------------------------------------------------
+
+    def market(self, symbols: Sequence[str]) -> AsyncIterator[FeedEvent]:
+        """Market data of these pairs over a connection of its own; ends with the reader."""
+        directory = self.mirror.directory
+        chosen = [directory.instruments[one] for one in symbols if one in directory.instruments]
+        return self._market(chosen)
+
+    async def _market(self, chosen: list[Instrument]) -> AsyncIterator[FeedEvent]:
+        if not chosen:
+            return
+        feed = KrakenFeed(chosen, self.options.endpoints, depth=self.options.book_depth)
+        try:
+            async for event in feed.events():
+                yield event
+        finally:
+            await feed.close()
+
+    def private(self, account: str) -> AsyncIterator[PrivateEvent]:
+        """The account's events from now on, after the link's present state."""
+        link = self.socket.link
+        mine = account == self.account
+        return self.events.reader(
+            StreamState(
+                live=link.live and mine,
+                reason=("" if link.live else f"{link.phase}: {link.reason}") if mine else "another account",
+                since_ns=time.time_ns(),
+            )
+        )
+
+    def _on_event(self, event: PrivateEvent) -> None:
+        if isinstance(event, OrderEvent):
+            self._order_changed(event.state)
+        self.events.put(event)
+        self.pulse.set()
+
+    def _order_changed(self, state: OrderState) -> None:
+        """Keep the limiter's picture of working orders, whose age decides what a cancel costs."""
+        key = state.client_id or state.venue_id
+        if state.phase in FINAL_PHASES:
+            self.rest.limits.gone(state.symbol, key)
+        else:
+            self.rest.limits.working(state.symbol, key, time.monotonic_ns())
+
+    def _on_transition(self, transition: Transition) -> None:
+        was, live = self._had_live, self.socket.link.live
+        self._had_live = live
+        if was is not live:
+            self.events.put(StreamState(live=live, reason=transition.reason, since_ns=transition.at_ns))
+        log.info(
+            "kraken_link",
+            before=transition.before,
+            after=transition.after,
+            reason=transition.reason,
+            epoch=transition.epoch,
+        )
+        self.pulse.set()
+        if self._told_transition is not None:
+            self._told_transition(transition)
+
+    # ---- reconciliation (T6.8, T7.9) ---------------------------------------------------------------------
+
+    async def _reconcile(self, epoch: int) -> str:
+        """Bring the mirror up to the venue. "" or the reason why it is not complete."""
+        if time.monotonic() - self._read_at_s > INSTRUMENT_REREAD_S:
+            problem = await self.refresh_instruments()
+            if problem and not self.mirror.directory.instruments:
+                return f"instruments: {problem}"
+        if self.socket.problems:
+            return f"rows that cannot be mapped: {self.socket.problems[0]}"
+        problem = await self._missed_fills() or await self._ended_orders()
+        if problem:
+            return problem
+        await self._adopt()
+        if self.socket.first:
+            self.socket.first = False
+            for order in self.mirror.open():
+                self._order_changed(order)
+        return await self._hook(epoch) if self._hook is not None else ""
+
+    async def _missed_fills(self) -> str:
+        snapshot = self.socket.snapshot_of.trade_ids
+        if self.socket.first:
+            self.mirror.remember_fills(snapshot)  # from before our time: `fills` lists them
+            return ""
+        known = {one for one in snapshot if self.mirror.knows_fill(one)}
+        if known == snapshot and (known or len(snapshot) < SNAPSHOT_TRADES):
+            return ""  # the latest executions are all known, so none was missed
+        rows = await self.history.fills(self.mirror.last_fill_ns)
+        if isinstance(rows, Incomplete):
+            return f"executions: {rows.reason}"
+        for fact, client_id, rest in rows:
+            self.mirror.fill(fact, client_id, rest)
+        return ""
+
+    async def _ended_orders(self) -> str:
+        """Orders that were working and are not in the snapshot: asked for, never assumed (T7.9)."""
+        missing = self.mirror.missing(self.socket.snapshot_of.open_ids)
+        if not missing:
+            return ""
+        answer = await self.history.query(missing)
+        if isinstance(answer, Failed):
+            return f"orders that are not open any more: {answer.reason}"
+        if answer.problems:
+            return f"orders that are not open any more: {answer.problems[0]}"
+        for venue_id in missing:
+            state = answer.rows.get(venue_id)
+            if state is not None:
+                self.mirror.apply(state)
+            elif self._proves_absence(self.mirror.working[venue_id].client_id):
+                self.mirror.forget(venue_id)
+            else:
+                return f"order {venue_id} is neither open nor known"
+        return ""
+
+    def _ask_for_unknown(self) -> None:
+        self._spawn(self._adopt())
+
+    async def _adopt(self) -> None:
+        """Orders that a row named without describing them."""
+        wanted, self.socket.unknown_orders[:] = list(self.socket.unknown_orders), []
+        if not wanted:
+            return
+        answer = await self.history.query(wanted)
+        if isinstance(answer, Orders):
+            for state in answer.rows.values():
+                self.mirror.apply(state)
+
+    # ---- reads -------------------------------------------------------------------------------------------
+
+    async def query(self, reference: OrderRef) -> QueryResult:
+        """One order by our id. Absence is proven only behind the horizon of its latest submit (T7.6)."""
+        sent_ns = self.sends.get(reference.client_id, self.opened_ns)
+        known = self.mirror.find(reference.client_id)
+        venue_id = known.venue_id if known is not None else reference.venue_id
+        asked_ns = time.time_ns()
+        if venue_id:
+            answer = await self.history.query([venue_id])
+            found = self._found(answer, reference.client_id)
+            if found is not None:
+                return found
+        for ask in (self.history.open_orders, self.history.closed_orders):
+            found = self._found(await ask(reference.client_id), reference.client_id)
+            if found is not None:
+                return found
+        proven = asked_ns >= sent_ns + self.horizon_ns
+        if proven and known is not None and known.phase not in FINAL_PHASES:
+            self.mirror.forget(known.venue_id)
+        return NotFound(proven)
+
+    @property
+    def horizon_ns(self) -> int:
+        """How long after a submit the venue may still accept it, with every margin."""
+        options = self.options
+        return int((options.deadline_s + options.absence_margin_s + options.clock_skew_s) * NS)
+
+    def _proves_absence(self, client_id: str) -> bool:
+        return time.time_ns() >= self.sends.get(client_id, self.opened_ns) + self.horizon_ns
+
+    def _found(self, answer: Orders | Failed, client_id: str) -> QueryResult | None:
+        if isinstance(answer, Failed):
+            return Uncertain(answer.reason, time.time_ns())
+        matching = [one for one in answer.rows.values() if one.client_id in {client_id, ""}]
+        if matching:
+            latest = max(matching, key=lambda one: (one.phase not in FINAL_PHASES, one.updated_ns))
+            if not latest.client_id:
+                latest = msgspec.structs.replace(latest, client_id=client_id)
+            self.doubtful.discard(client_id)
+            self.mirror.apply(latest)
+            return Found(latest)
+        return Uncertain(answer.problems[0], time.time_ns()) if answer.problems else None
+
+    async def open_orders(self, symbol: str | None) -> list[OrderState] | Incomplete:
+        """Every open order at the venue, ours or not."""
+        answer = await self.history.open_orders()
+        if isinstance(answer, Failed):
+            return Incomplete(answer.reason, 0)
+        if answer.problems:
+            return Incomplete("; ".join(answer.problems)[:200], len(answer.rows))
+        return [one for one in answer.rows.values() if symbol in {None, one.symbol}]
+
+    async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
+        """Executions since a sequence (a time in ns) less a minute: sequences of stream and list differ by
+        the venue's rounding of times.
+        """
+        return await self.history.fill_events(since_sequence)
+
+    async def balances(self) -> list[Balance] | Incomplete:
+        """Balances with what orders hold, from BalanceEx; staked and other variants are not in it."""
+        answer = await self.rest.read("BalanceEx", dict[str, msgspec.Raw])
+        if isinstance(answer, Failed):
+            return Incomplete(answer.reason, 0)
+        rows, problems = balance_rows(answer, self.mirror.directory, time.time_ns())
+        if problems:
+            return Incomplete("; ".join(problems)[:200], len(rows))
+        return rows
+
+
+_STRICTNESS = (
+    VenueState.ONLINE,
+    VenueState.LIMIT_ONLY,
+    VenueState.POST_ONLY,
+    VenueState.REDUCE_ONLY,
+    VenueState.CANCEL_ONLY,
+    VenueState.UNKNOWN,
+    VenueState.MAINTENANCE,
+    VenueState.DELISTED,
+)
+
+
+class _StatusBody(msgspec.Struct, gc=False):
+    error: list[str]
+    result: SystemStatus | None = None
+
+
+def _status_word(body: bytes) -> str:
+    try:
+        answer = msgspec.json.decode(body, type=_StatusBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "unreadable"
+    return answer.result.status if answer.result is not None else "error"
+
+
+def _fee_bps(rows: dict[str, FeeRow], directory: Directory, symbol: str) -> Decimal | None:
+    """The fee of a pair, whose key may be any of its names; percent to basis points."""
+    for name, row in rows.items():
+        try:
+            if directory.symbol_of(name) == symbol:
+                return row.fee * 100
+        except UnknownSymbol:
+            continue
+    return None

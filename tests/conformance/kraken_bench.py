@@ -30,6 +30,7 @@ from tradewind.venues.transport.signer import SignerLane
 
 from .bench import Act, Bench, Fault, TrueFill, TrueOrder
 
+Folder = tempfile.TemporaryDirectory
 FUNDS = {"USD": Decimal(100_000)}
 DEEP = {"USD": Decimal(10_000_000), "BTC": Decimal(500)}
 METHODS = {Act.PLACE: "add_order", Act.CANCEL: "cancel_order", Act.AMEND: "amend_order"}
@@ -56,7 +57,9 @@ class KrakenBench(Bench):
     middle_ticks = 600_000
     usual_lots = 100
 
-    def __init__(self, folder: tempfile.TemporaryDirectory, exchange: Exchange, gateway: KrakenGateway) -> None:  # type: ignore[type-arg]
+    def __init__(
+        self, folder: tempfile.TemporaryDirectory, exchange: Exchange, gateway: KrakenGateway
+    ) -> None:  # type: ignore[type-arg]
         self.folder, self.exchange, self.gateway = folder, exchange, gateway
         self.instrument = exchange.markets[self.symbol].instrument
         self.events = []
@@ -107,7 +110,7 @@ class KrakenBench(Bench):
                     websocket_url=f"{self.gateway.socket_url}/v2", rest_url=self.gateway.url
                 ),
                 private_url=f"{self.gateway.socket_url}/v2",
-                deadline_s=0.5,
+                deadline_s=1.0,
                 answer_timeout_s=ANSWER_TIMEOUT_S,
                 verify_timeout_s=1.0,
                 clock_skew_s=0.1,

@@ -33,6 +33,7 @@ from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.private_link import (
     LinkRefused,
     NoReply,
+    Phase,
     PrivateLimits,
     PrivateLink,
     Reply,
@@ -202,6 +203,8 @@ class PrivateSocket:
 
     def on_transition(self, transition: Transition) -> None:
         """The link moved."""
+        if self.link.phase is Phase.DOWN:
+            self.system = VenueState.UNKNOWN
         if not self.link.can_send:
             for timer in self._gap_timers.values():
                 timer.cancel()

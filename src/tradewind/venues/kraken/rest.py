@@ -28,7 +28,15 @@ OK = 200
 TOO_FAST = (418, 429)
 FORBIDDEN = 403
 SERVER_ERROR = 500
-POINTS = {"TradesHistory": 2, "Ledgers": 2, "AddOrder": 0, "AmendOrder": 0, "CancelOrder": 0}
+POINTS = {
+    "TradesHistory": 2,
+    "ClosedOrders": 2,
+    "QueryTrades": 2,
+    "Ledgers": 2,
+    "AddOrder": 0,
+    "AmendOrder": 0,
+    "CancelOrder": 0,
+}
 """Points of the calls that do not cost one (T4.2)."""
 LOCAL_REASONS = {
     "StaleEpoch": RejectCode.STALE_EPOCH,

@@ -370,6 +370,9 @@ class Trading(ABC):
             return Rejected(RejectCode.UNKNOWN_ORDER, "no order has such a client id", False)
         item = Engine(action=Action.CANCEL, pair=reference.symbol, order=reference.client_id)
         await self._admitted(Priority.P0, [item], reference.symbol)  # counted, and never held back
+        return await self._cancel_now(reference, epoch)
+
+    async def _cancel_now(self, reference: OrderRef, epoch: int) -> ChangeResult:
         sent_ns = time.time_ns()
         verdict = await self._send_cancel(reference, epoch, sent_ns)
         if isinstance(verdict, Uncertain):
@@ -419,16 +422,20 @@ class Trading(ABC):
     async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
         """Cancel every working order, or those of one pair. Done when the venue has shown that they ended."""
         refusal = self._epoch_refusal(epoch)
+        if refusal is None and symbol is not None and symbol not in self.mirror.directory.instruments:
+            refusal = Rejected(RejectCode.UNKNOWN_SYMBOL, symbol[:40], True)
         if refusal is not None:
             return refusal
-        if symbol is not None and symbol not in self.mirror.directory.instruments:
-            return Rejected(RejectCode.UNKNOWN_SYMBOL, symbol[:40], True)
         before = await self._open_now(symbol)
-        if symbol is not None:
-            if isinstance(before, Incomplete):
-                return Uncertain(f"open orders: {before.reason}", time.time_ns())
-            if not before:
-                return CancelledAll(())
+        if symbol is not None and not before:
+            return CancelledAll(())
+        if symbol is not None and isinstance(before, Incomplete):
+            return Uncertain(f"open orders: {before.reason}", time.time_ns())
+        return await self._cancel_all_now(symbol, before, epoch)
+
+    async def _cancel_all_now(
+        self, symbol: str | None, before: list[OrderState] | Incomplete, epoch: int
+    ) -> CancelAllResult:
         await self._admitted(Priority.P0, [CancelAll(symbol)], "")
         sent_ns = time.time_ns()
         verdict = await self._send_cancel_all(symbol, before, epoch, sent_ns)

@@ -315,7 +315,8 @@ class PrivateLink:
         while True:
             await self.socket.received.wait()
             for frame in self.socket.take(FRAMES_PER_YIELD):
-                if frame.epoch == self.socket.epoch:
+                # a greeting may come before the socket itself knows that it is up
+                if frame.epoch >= self.socket.epoch:
                     self._one_frame(frame)
             await asyncio.sleep(0)
 

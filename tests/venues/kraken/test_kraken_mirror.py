@@ -107,8 +107,13 @@ def test_a_trade_that_completes_an_order_does_not_close_it() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(range(5)), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_repetition_never_changes_what_is_told(picks: list[int], rolls: random.Random) -> None:
-    script = [placed(), row("new", "new", 2), trade(1, 3, "0.001"), trade(2, 4, "0.002"),
-              row("canceled", "canceled", 5, cum_qty=Decimal("0.002"), cancel_reason="User requested")]  # fmt: skip
+    script = [
+        placed(),
+        row("new", "new", 2),
+        trade(1, 3, "0.001"),
+        trade(2, 4, "0.002"),
+        row("canceled", "canceled", 5, cum_qty=Decimal("0.002"), cancel_reason="User requested"),
+    ]
     plain, told = mirror()
     for one in script:
         plain.execution(one)
@@ -144,7 +149,7 @@ def test_a_row_about_an_order_that_nobody_described_asks_for_it() -> None:
 )
 def test_a_row_that_says_what_we_do_not_know_is_never_guessed(bad: dict[str, Any]) -> None:
     one, events = mirror()
-    with pytest.raises(Exception, match=".+") as raised:
+    with pytest.raises(Exception, match=r".+") as raised:
         one.execution(msgspec.structs.replace(placed(), **bad))
     assert type(raised.value).__name__ in {"Unmapped", "DecodeError"}
     assert events == []
@@ -261,8 +266,10 @@ def test_a_rest_order_that_cannot_be_told_is_unmapped(change: dict[str, Any]) ->
 
 
 def test_an_execution_that_is_neither_maker_nor_taker_is_unmapped() -> None:
-    row_ = {"ordertxid": "O1", "pair": "XBTUSD", "time": 1.5, "type": "buy", "price": "60000.0", "vol": "0.001",
-            "fee": "0.1"}  # fmt: skip
+    row_ = {
+        "ordertxid": "O1", "pair": "XBTUSD", "time": 1.5, "type": "buy", "price": "60000.0", "vol": "0.001",
+        "fee": "0.1",
+    }  # fmt: skip
     with pytest.raises(Unmapped):
         trade_fact("T1", msgspec.Raw(json.dumps(row_).encode()), directory())
 

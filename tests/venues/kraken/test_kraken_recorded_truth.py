@@ -33,7 +33,8 @@ TYPED: dict[str, tuple[type, tuple[str, ...], set[str]]] = {
     "ws_book_snapshot": (public.BookMessage, (), {"channel"}),
     "ws_book_update": (public.BookMessage, (), {"channel"}),
     "ws_ticker_snapshot": (
-        public.TickerMessage, (), {"channel", "last", "volume", "vwap", "low", "high", "change", "change_pct"},
+        public.TickerMessage, (),
+        {"channel", "last", "volume", "vwap", "low", "high", "change", "change_pct"},
     ),
     "ws_trade_update": (public.TradeMessage, (), {"channel"}),
     "ws_pong": (private.Pong, (), {"method"}),
@@ -42,8 +43,8 @@ ORDER_LEFT_OUT = {"refid", "starttm", "expiretm", "price", "stopprice", "misc"}
 DESCRIPTION_LEFT_OUT = {"leverage", "order", "close"}
 TRADE_LEFT_OUT = {"postxid", "margin", "misc", "ledgers"}
 PAIR_LEFT_OUT = {
-    "aclass_base", "aclass_quote", "lot", "leverage_buy", "leverage_sell", "fee_volume_currency", "margin_call",
-    "margin_stop", "long_position_limit", "short_position_limit", "execution_venue",
+    "aclass_base", "aclass_quote", "lot", "leverage_buy", "leverage_sell", "fee_volume_currency",
+    "margin_call", "margin_stop", "long_position_limit", "short_position_limit", "execution_venue",
 }  # fmt: skip
 CARRIED_IN_OUR_REQUESTS = {
     "ws_add_order_request", "ws_amend_order_request", "ws_batch_add_request", "ws_cancel_order_request",

@@ -173,7 +173,7 @@ class Trading(ABC):
         known = self.mirror.find(order.client_id)
         if known is not None and known.phase not in FINAL_PHASES:
             return Rejected(RejectCode.DUPLICATE_CLIENT_ID, f"{known.venue_id} is working", True)
-        return self._state_refusal(order.symbol, order) or self._risk_refusal()
+        return self._risk_refusal() or self._state_refusal(order.symbol, order)
 
     async def _admitted(self, cls: Priority, items: Sequence[Item], scope: str) -> Rejected | None:
         verdict = await self.rest.gate.acquire(cls, items, scope=scope)

@@ -33,27 +33,11 @@ VOLUME_DAYS: Final = 30
 DAY_NS: Final = 86_400 * SECOND_NS
 TRADE_TYPES: Final = frozenset({"all", "any position", "closed position", "closing position", "no position"})
 POSITION_TYPES: Final = TRADE_TYPES - {"all", "no position"}
-LEDGER_TYPES: Final = frozenset(
-    [
-        "all",
-        "trade",
-        "deposit",
-        "withdrawal",
-        "transfer",
-        "margin",
-        "adjustment",
-        "rollover",
-        "credit",
-        "settled",
-        "staking",
-        "dividend",
-        "sale",
-        "nft_rebate",
-        "spend",
-        "receive",
-        "custodytransfer",
-    ]
-)
+LEDGER_TYPES: Final = frozenset([
+    "all", "trade", "deposit", "withdrawal", "transfer", "margin", "adjustment", "rollover",
+    "credit", "settled", "staking", "dividend", "sale", "nft_rebate", "spend", "receive",
+    "custodytransfer",
+])  # fmt: skip
 
 Handler = Callable[[ApiKey, Fields, bool], Any]
 

@@ -183,7 +183,6 @@ def order_row(pair: PairFormat, order: Order, trade_ids: Iterable[str] | None) -
         "expiretm": order.expires_ns // 1_000_000_000,
         "descr": {
             "pair": pair.name.alternative,
-            "aclass": "forex",
             "type": SIDES[order.side],
             "ordertype": KIND_NAMES[order.kind],
             "price": trigger if triggered else limit,
@@ -220,7 +219,6 @@ def fill_row(pair: PairFormat, fill: Fill, kind: Kind, ledgers: bool) -> Row:
         "ordertxid": ids.order_id(fill.order_id),
         "postxid": ids.encode("TP", fill.fill_id),
         "pair": pair.name.key,
-        "aclass": "forex",
         "time": seconds(fill.time_ns, 7),
         "type": SIDES[fill.side],
         "ordertype": KIND_NAMES[kind],
@@ -389,9 +387,10 @@ def socket_order(pair: PairFormat, order: Order) -> Row:
         "cum_qty": pair.size_number(order.filled_lots),
         "cum_cost": pair.cost_number(order.cost),
         "avg_price": pair.average_number(order.cost, order.filled_lots),
-        "fee_usd_equiv": pair.cost_number(order.fee),
         "timestamp": rfc3339(order.updated_ns),
     }
+    if pair.quote.canonical == "USD":  # in another currency the worth in dollars would be a guess
+        row["fee_usd_equiv"] = pair.cost_number(order.fee)
     if order.client_id:
         row["cl_ord_id"] = order.client_id
     if order.kind in LIMITED:
@@ -409,7 +408,7 @@ def socket_order(pair: PairFormat, order: Order) -> Row:
 
 def socket_fill(pair: PairFormat, fill: Fill) -> Row:
     """The parts of an `executions` row that are about one execution."""
-    return {
+    row: Row = {
         "exec_id": ids.trade_id(fill.fill_id),
         "trade_id": fill.trade_id,
         "last_qty": pair.size_number(fill.lots),
@@ -417,6 +416,8 @@ def socket_fill(pair: PairFormat, fill: Fill) -> Row:
         "cost": pair.cost_number(fill.cost),
         "liquidity_ind": "m" if fill.maker else "t",
         "fees": [{"asset": fill.fee_asset, "qty": pair.cost_number(fill.fee)}],
-        "fee_usd_equiv": pair.cost_number(fill.fee),
         "timestamp": rfc3339(fill.time_ns),
     }
+    if pair.quote.canonical == "USD":
+        row["fee_usd_equiv"] = pair.cost_number(fill.fee)
+    return row

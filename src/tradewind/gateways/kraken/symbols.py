@@ -19,59 +19,15 @@ FIAT: Final = FIAT_CODES | {"CHF"}
 ASSET_DECIMALS: Final = 6
 """Decimals of every asset: the exchange counts in millionths."""
 
-LONG_PAIRS: Final = frozenset(
-    [
-        "USDTZUSD",
-        "XETCXETH",
-        "XETCXXBT",
-        "XETCZEUR",
-        "XETCZUSD",
-        "XETHXXBT",
-        "XETHZCAD",
-        "XETHZEUR",
-        "XETHZGBP",
-        "XETHZJPY",
-        "XETHZUSD",
-        "XLTCXXBT",
-        "XLTCZEUR",
-        "XLTCZJPY",
-        "XLTCZUSD",
-        "XMLNXETH",
-        "XMLNXXBT",
-        "XMLNZEUR",
-        "XMLNZUSD",
-        "XREPXETH",
-        "XREPXXBT",
-        "XREPZEUR",
-        "XREPZUSD",
-        "XXBTZCAD",
-        "XXBTZEUR",
-        "XXBTZGBP",
-        "XXBTZJPY",
-        "XXBTZUSD",
-        "XXDGXXBT",
-        "XXLMXXBT",
-        "XXLMZAUD",
-        "XXLMZEUR",
-        "XXLMZGBP",
-        "XXLMZUSD",
-        "XXMRXXBT",
-        "XXMRZEUR",
-        "XXMRZUSD",
-        "XXRPXXBT",
-        "XXRPZCAD",
-        "XXRPZEUR",
-        "XXRPZJPY",
-        "XXRPZUSD",
-        "XZECXXBT",
-        "XZECZEUR",
-        "XZECZUSD",
-        "ZEURZUSD",
-        "ZGBPZUSD",
-        "ZUSDZCAD",
-        "ZUSDZJPY",
-    ]
-)
+LONG_PAIRS: Final = frozenset([
+    "USDTZUSD", "XETCXETH", "XETCXXBT", "XETCZEUR", "XETCZUSD", "XETHXXBT", "XETHZCAD",
+    "XETHZEUR", "XETHZGBP", "XETHZJPY", "XETHZUSD", "XLTCXXBT", "XLTCZEUR", "XLTCZJPY",
+    "XLTCZUSD", "XMLNXETH", "XMLNXXBT", "XMLNZEUR", "XMLNZUSD", "XREPXETH", "XREPXXBT",
+    "XREPZEUR", "XREPZUSD", "XXBTZCAD", "XXBTZEUR", "XXBTZGBP", "XXBTZJPY", "XXBTZUSD",
+    "XXDGXXBT", "XXLMXXBT", "XXLMZAUD", "XXLMZEUR", "XXLMZGBP", "XXLMZUSD", "XXMRXXBT",
+    "XXMRZEUR", "XXMRZUSD", "XXRPXXBT", "XXRPZCAD", "XXRPZEUR", "XXRPZJPY", "XXRPZUSD",
+    "XZECXXBT", "XZECZEUR", "XZECZUSD", "ZEURZUSD", "ZGBPZUSD", "ZUSDZCAD", "ZUSDZJPY",
+])  # fmt: skip
 """Pairs that existed before 2018 keep their long name; every newer one is named by its alternative name."""
 
 

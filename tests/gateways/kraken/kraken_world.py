@@ -32,7 +32,9 @@ def sign(secret: bytes, path: str, nonce: str, data: bytes) -> str:
 class Client:
     """Raw REST and WebSocket v2 of one key."""
 
-    def __init__(self, gateway: KrakenGateway, key: ApiKey, session: aiohttp.ClientSession, nonce: int = 1) -> None:
+    def __init__(
+        self, gateway: KrakenGateway, key: ApiKey, session: aiohttp.ClientSession, nonce: int = 1
+    ) -> None:
         self.gateway, self.key, self.session, self.nonce = gateway, key, session, nonce
 
     async def raw(self, method: str, path: str, **options: Any) -> tuple[int, bytes]:
@@ -70,7 +72,9 @@ class Client:
         assert "result" not in answer, answer
         return answer["error"]
 
-    async def order(self, side: str, price: str, volume: str = "0.001", pair: str = "XBTUSD", **fields: Any) -> str:
+    async def order(
+        self, side: str, price: str, volume: str = "0.001", pair: str = "XBTUSD", **fields: Any
+    ) -> str:
         """The id of a limit order."""
         wish = {"pair": pair, "type": side, "ordertype": "limit", "price": price, "volume": volume, **fields}
         [txid] = (await self.private("AddOrder", wish))["txid"]
@@ -122,8 +126,11 @@ class Wire:
 
     async def execution(self, exec_type: str) -> dict[str, Any]:
         """The row of the next `executions` update of this type."""
+
         def wanted(one: dict[str, Any]) -> bool:
-            return one.get("channel") == "executions" and any(row["exec_type"] == exec_type for row in one["data"])
+            return one.get("channel") == "executions" and any(
+                row["exec_type"] == exec_type for row in one["data"]
+            )
 
         return (await self.next(wanted))["data"][0]
 

@@ -1,35 +1,636 @@
+"""Every REST call of the Kraken gateway over real sockets: shapes, effects, refusals."""
+
 from __future__ import annotations
 
-from kraken_world import World
+import asyncio
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_world import opened
+from kraken_world import Client, World, served, sign
+
+from tradewind.gateways.keys import Right
+from tradewind.gateways.kraken import ids
+from tradewind.venues.protocol import VenueState
+
+PUBLIC = ("Time", "SystemStatus", "Assets", "AssetPairs", "Ticker", "Depth", "Trades", "OHLC", "Spread")
 
 
-async def test_smoke(world: World) -> None:
-    print(await world.demo.public("Time"))
-    print(await world.demo.public("AssetPairs"))
-    print(await world.demo.public("Ticker"))
-    print(await world.demo.private("BalanceEx"))
-    a = await world.demo.order("buy", "60000.0")
-    b = await world.other.order("sell", "59990.0", "0.0005")
-    for n in ("Balance","TradeBalance","OpenOrders","ClosedOrders","TradesHistory","Ledgers","TradeVolume"):
-        print(n, await world.demo.private(n))
-    print(await world.demo.private("QueryOrders", {"txid": a, "trades": "true"}))
-    for n in ("Depth","Trades","OHLC","Spread","Ticker"):
-        print(n, await world.demo.public(n, pair="XBTUSD"))
-    async with world.demo.socket() as s:
-        await s.request("subscribe", 1, channel="book", symbol=["BTC/USD"])
-        await s.request("subscribe", 2, channel="ticker", symbol=["BTC/USD"])
-        await s.request("subscribe", 3, channel="trade", symbol=["BTC/USD"])
-        await s.request("subscribe", 4, channel="ohlc", symbol=["BTC/USD"], interval=1)
-        await s.request("subscribe", 5, channel="instrument")
-        t = await world.demo.token()
-        await s.request("subscribe", 6, channel="executions", token=t, snap_trades=True, ratecounter=True)
-        await s.request("subscribe", 7, channel="balances", token=t)
-        await s.request("add_order", 8, token=t, order_type="limit", side="sell", symbol="BTC/USD", limit_price=60010.0, order_qty=0.001, cl_ord_id="abc")
-        print(await s.ack("add_order", 8))
-        await world.other.order("buy", "60010.0", "0.0015")
-        await s.request("cancel_all", 9, token=t)
-        print(await s.ack("cancel_all", 9))
-        await s.request("ping", 10)
-        await s.ack("pong", 10)
-        for x in s.texts: print(x)
-    assert 0
+async def traded(world: World) -> str:
+    """A half-filled buy order of demo, sold to by other."""
+    txid = await world.demo.order("buy", "60000.0", "0.00200")
+    await world.other.order("sell", "60000.0", "0.00050")
+    return txid
+
+
+# ---- public calls ----------------------------------------------------------------------------------------
+
+
+async def test_every_public_call_is_answered_by_get_and_post(world: World) -> None:
+    await traded(world)
+    for name in PUBLIC:
+        by_get = await world.demo.raw("GET", f"/0/public/{name}?pair=XBTUSD")
+        by_post = await world.demo.raw("POST", f"/0/public/{name}", data={"pair": "XBTUSD"})
+        for status, body in (by_get, by_post):
+            answer = json.loads(body)
+            assert status == 200 and answer["error"] == [] and answer["result"], name
+
+
+async def test_a_pair_is_found_by_every_name_and_keyed_as_the_venue_keys_it(world: World) -> None:
+    for asked, key in {
+        "XBTUSD": "XXBTZUSD", "XXBTZUSD": "XXBTZUSD", "XBT/USD": "XBT/USD", "BTC/USD": "BTC/USD", "SOLUSDT": "SOLUSDT",
+    }.items():  # fmt: skip
+        assert list(await world.demo.public("AssetPairs", pair=asked)) == [key]
+        assert list(await world.demo.public("Ticker", pair=asked)) == [key]
+    both = await world.demo.public("Ticker", pair="XBTUSD,ETHUSD")
+    assert set(both) == {"XXBTZUSD", "XETHZUSD"}
+    assert len(await world.demo.public("AssetPairs")) == len(world.exchange.markets)
+
+
+async def test_pairs_state_the_rules_that_are_enforced(world: World) -> None:
+    row = (await world.demo.public("AssetPairs", pair="XBTUSD"))["XXBTZUSD"]
+    instrument = world.exchange.markets["BTC/USD"].instrument
+    assert (Decimal(row["tick_size"]), row["pair_decimals"]) == (instrument.tick, instrument.price_decimals)
+    assert Decimal(10) ** -row["lot_decimals"] == instrument.lot
+    assert (
+        Decimal(row["ordermin"]) == instrument.min_quantity
+        and Decimal(row["costmin"]) == instrument.min_notional
+    )
+    assert row["fees"] == [[0, 0.1]] and row["leverage_buy"] == [] and row["status"] == "online"
+    assert set((await world.demo.public("AssetPairs", pair="XBTUSD", info="fees"))["XXBTZUSD"]) == {
+        "fees", "fees_maker", "fee_volume_currency",
+    }  # fmt: skip
+
+
+async def test_the_book_is_printed_to_the_last_digit(world: World) -> None:
+    await world.demo.order("buy", "59999.9", "0.12345")
+    await world.demo.order("sell", "60000.1", "0.00005")
+    book = (await world.demo.public("Depth", pair="XBTUSD"))["XXBTZUSD"]
+    assert [row[:2] for row in book["bids"]] == [["59999.90000", "0.12345"]]
+    assert [row[:2] for row in book["asks"]] == [["60000.10000", "0.00005"]]
+    assert isinstance(book["bids"][0][2], int)
+
+
+async def test_trades_page_by_their_cursor_without_loss(world: World) -> None:
+    await world.demo.order("buy", "60000.0", "0.01000")
+    for _ in range(5):
+        await world.other.order("sell", "60000.0", "0.00100")
+    every = (await world.demo.public("Trades", pair="XBTUSD"))["XXBTZUSD"]
+    assert [row[6] for row in every] == [1, 2, 3, 4, 5]
+    assert every[0][:2] == ["60000.00000", "0.00100"] and every[0][3:6] == ["s", "l", ""]
+    found, since = [], "0"
+    while True:
+        page = await world.demo.public("Trades", pair="XBTUSD", since=since, count="2")
+        if not page["XXBTZUSD"]:
+            break
+        found += [row[6] for row in page["XXBTZUSD"]]
+        since = page["last"]
+    assert found == [1, 2, 3, 4, 5]
+
+
+async def test_candles_and_ticker_agree_with_the_trades(world: World) -> None:
+    await traded(world)
+    [candle] = (await world.demo.public("OHLC", pair="XBTUSD", interval="1440"))["XXBTZUSD"]
+    assert candle[1:] == ["60000.0", "60000.0", "60000.0", "60000.0", "60000.0", "0.00050", 1]
+    ticker = (await world.demo.public("Ticker", pair="XBTUSD"))["XXBTZUSD"]
+    assert (
+        ticker["c"] == ["60000.00000", "0.00050"] and ticker["t"] == [1, 1] and ticker["o"] == "60000.00000"
+    )
+    assert ticker["b"] == ["60000.00000", "0", "0.0015"] and ticker["a"][0] == "0.00000"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "error"),
+    [
+        ("Ticker", {"pair": "NOPE"}, "EQuery:Unknown asset pair"),
+        ("Depth", {"pair": "NOPE"}, "EQuery:Unknown asset pair"),
+        ("Depth", {}, "EGeneral:Invalid arguments:pair"),
+        ("Depth", {"pair": "XBTUSD", "count": "501"}, "EGeneral:Invalid arguments:count"),
+        ("OHLC", {"pair": "XBTUSD", "interval": "7"}, "EGeneral:Invalid arguments:interval"),
+        ("OHLC", {"pair": "XBTUSD", "since": "soon"}, "EGeneral:Invalid arguments:since"),
+        ("Assets", {"asset": "NOPE"}, "EQuery:Unknown asset"),
+        ("AssetPairs", {"info": "all"}, "EGeneral:Invalid arguments:info"),
+        ("Trades", {"pair": "XBTUSD", "count": "0"}, "EGeneral:Invalid arguments:count"),
+    ],
+)
+async def test_bad_public_questions_get_the_venues_error(
+    world: World, name: str, fields: Any, error: str
+) -> None:
+    status, body = await world.demo.raw("GET", f"/0/public/{name}", params=fields)
+    assert status == 200 and json.loads(body) == {"error": [error]}
+
+
+async def test_what_is_not_built_is_an_unknown_method_and_is_counted(world: World) -> None:
+    for method, path in (
+        ("GET", "/0/public/Nothing"),
+        ("POST", "/0/private/Withdraw"),
+        ("GET", "/0/private/Balance"),
+    ):
+        status, body = await world.demo.raw(method, path)
+        assert status == 200 and json.loads(body) == {"error": ["EGeneral:Unknown method"]}
+        assert world.gateway.unknown_calls[f"{method} {path}"] == 1
+
+
+# ---- who asks --------------------------------------------------------------------------------------------
+
+
+async def test_form_json_and_query_bodies_are_all_verified(world: World) -> None:
+    assert await world.demo.private("Balance") == await world.demo.private("Balance", as_json=True)
+    world.demo.nonce += 1
+    nonce = str(world.demo.nonce)
+    query = f"nonce={nonce}&asset=ZUSD"
+    headers = {"API-Key": world.demo.key.key,
+               "API-Sign": sign(world.demo.key.secret, "/0/private/TradeBalance", nonce, query.encode())}  # fmt: skip
+    status, body = await world.demo.raw("POST", f"/0/private/TradeBalance?{query}", headers=headers)
+    assert status == 200 and json.loads(body)["error"] == []
+
+
+async def test_fields_beside_the_signed_body_are_not_read(world: World) -> None:
+    world.demo.nonce += 1
+    nonce = str(world.demo.nonce)
+    body = f"nonce={nonce}&txid=OAAAAA-AAAAA-AAAAAA".encode()
+    headers = {"API-Key": world.demo.key.key, "API-Sign": sign(world.demo.key.secret, "/0/private/CancelAll", nonce, body),
+               "Content-Type": "application/x-www-form-urlencoded"}  # fmt: skip
+    status, answer = await world.demo.raw("POST", "/0/private/CancelOrder?txid=x", data=body, headers=headers)
+    assert json.loads(answer) == {"error": ["EAPI:Invalid signature"]}, "a signature is for one path only"
+
+
+async def test_each_flipped_byte_of_a_signed_body_is_refused(world: World) -> None:
+    body = b"nonce=%d&pair=XBTUSD"
+    for place in range(6, 20, 5):
+        client = world.client("demo")
+        client.nonce = 10**15
+        spoiled = bytearray(body % (10**15 + 1))
+        spoiled[place] ^= 1
+        [error] = await client.errors("TradeVolume", {"pair": "XBTUSD"}, spoil=bytes(spoiled))
+        assert error in ("EAPI:Invalid signature", "EGeneral:Invalid arguments")
+
+
+async def test_keys_signatures_and_nonces_are_enforced_in_this_order(world: World) -> None:
+    demo = world.demo
+    assert await demo.errors("Balance", key="nobody", secret=b"wrong", nonce=0) == ["EAPI:Invalid key"]
+    assert await demo.errors("Balance", key="") == ["EAPI:Invalid key"]
+    assert await demo.errors("Balance", secret=b"wrong", nonce=10**9) == ["EAPI:Invalid signature"]
+    await demo.private("Balance", nonce=500)
+    for nonce in (500, 499, "", "-1", "abc", str(2**64), "5e2"):
+        assert await demo.errors("Balance", nonce=nonce) == ["EAPI:Invalid nonce"], nonce
+    await demo.private("Balance", nonce=501)
+
+
+async def test_a_nonce_is_used_up_even_when_the_call_fails(world: World) -> None:
+    assert await world.demo.errors("CancelOrder", {"txid": "x"}, nonce=77) == ["EOrder:Invalid order"]
+    assert await world.demo.errors("Balance", nonce=77) == ["EAPI:Invalid nonce"]
+
+
+async def test_nonces_outlive_the_gateway(tmp_path: Path) -> None:
+    async with opened(tmp_path / "data") as exchange:
+        async with served(exchange) as first:
+            key = first.demo.key
+            await first.demo.private("Balance", nonce=1_000)
+        async with served(exchange) as second:
+            again = Client(second.gateway, key, second.session)
+            assert await again.errors("Balance", nonce=1_000) == ["EAPI:Invalid nonce"]
+            await again.private("Balance", nonce=1_001)
+
+
+async def test_requests_at_the_same_time_never_share_a_nonce(world: World) -> None:
+    answers = await asyncio.gather(*(world.demo.private_raw("Balance", nonce=9_000) for _ in range(10)))
+    assert sum(json.loads(body)["error"] == [] for _, body in answers) == 1
+
+
+async def test_three_bad_signatures_lock_the_key_and_only_that_key(world: World) -> None:
+    for _ in range(3):
+        assert await world.demo.errors("Balance", secret=b"wrong") == ["EAPI:Invalid signature"]
+    assert await world.demo.errors("Balance") == ["EGeneral:Temporary lockout"]
+    await world.other.private("Balance")
+
+
+async def test_rights_are_per_key(world: World) -> None:
+    reader, canceller = world.client("demo", rights=[Right.READ]), world.client("demo", rights=[Right.CANCEL])
+    wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "60000", "volume": "0.001"}
+    denied = ["EGeneral:Permission denied"]
+    assert await reader.errors("AddOrder", wish) == denied
+    assert await reader.errors("CancelAll") == denied
+    assert await canceller.errors("AddOrder", wish) == denied
+    assert await canceller.errors("Balance") == denied
+    txid = await world.demo.order("buy", "60000.0")
+    assert await canceller.private("CancelOrder", {"txid": txid}) == {"count": 1}
+    assert await reader.private("OpenOrders") == {"open": {}}
+
+
+async def test_a_removed_key_is_unknown_at_once(world: World) -> None:
+    world.exchange.keys.remove(world.demo.key.key)
+    assert await world.demo.errors("Balance") == ["EAPI:Invalid key"]
+
+
+async def test_one_account_never_sees_or_ends_orders_of_another(world: World) -> None:
+    txid = await world.demo.order("buy", "60000.0")
+    for name, fields in (("QueryOrders", {"txid": txid}), ("CancelOrder", {"txid": txid}),
+                         ("AmendOrder", {"txid": txid, "order_qty": "0.002"})):  # fmt: skip
+        assert await world.other.errors(name, fields) == ["EOrder:Unknown order"]
+    assert (await world.other.private("OpenOrders"))["open"] == {}
+
+
+# ---- limits ----------------------------------------------------------------------------------------------
+
+
+async def test_public_calls_are_limited_to_one_a_second_with_a_burst_of_five(exchange: Any) -> None:
+    async with served(exchange, limits_public=True) as world:
+        answers = [json.loads((await world.demo.raw("GET", "/0/public/Time"))[1])["error"] for _ in range(7)]
+        assert answers[:5] == [[]] * 5 and ["EAPI:Rate limit exceeded"] in answers[5:]
+
+
+async def test_private_calls_of_a_key_are_limited_by_its_tier(exchange: Any) -> None:
+    async with served(exchange, tier="starter") as world:
+        passed = 0
+        while (await world.demo.private_raw("TradesHistory"))[1].startswith(b'{"error":[]'):
+            passed += 1
+            assert passed < 20
+        assert 7 <= passed <= 9, "15 points of 2 each, and what decays meanwhile"
+        assert await world.demo.errors("TradesHistory") == ["EAPI:Rate limit exceeded"]
+        await world.demo.order("buy", "60000.0")  # trading is not counted here
+        await world.other.private("Balance")
+
+
+async def test_fast_cancels_exhaust_the_engine_counter_of_one_pair_only(exchange: Any) -> None:
+    async with served(exchange, tier="starter") as world:
+        seen = []
+        for _ in range(9):
+            txid = await world.demo.order("buy", "50000.0")
+            seen.append(json.loads((await world.demo.private_raw("CancelOrder", {"txid": txid}))[1])["error"])
+            if seen[-1]:
+                break
+        assert seen[:6] == [[]] * 6 and seen[-1] == ["EOrder:Rate limit exceeded"], "60 points, 9 each"
+        other = await world.demo.order("buy", "2500.00", "0.01", "ETHUSD")
+        assert await world.demo.private("CancelOrder", {"txid": other}) == {"count": 1}
+        assert (await world.demo.private("CancelAll"))["count"] >= 1, (
+            "a cancel of everything is never held back"
+        )
+
+
+# ---- orders ----------------------------------------------------------------------------------------------
+
+
+async def test_an_order_is_said_back_and_found_by_every_question(world: World) -> None:
+    wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "60000.0", "volume": "0.00200",
+            "cl_ord_id": "my-order", "oflags": "post"}  # fmt: skip
+    answer = await world.demo.private("AddOrder", wish)
+    assert answer["descr"] == {"order": "buy 0.00200 XBTUSD @ limit 60000.0"}
+    [txid] = answer["txid"]
+    number = ids.order_number(txid)
+    assert number is not None and world.exchange.order("demo", order_id=number) is not None
+    await world.other.order("sell", "60000.0", "0.00050")
+    open_orders = (await world.demo.private("OpenOrders", {"trades": "true"}))["open"]
+    assert open_orders == await world.demo.private("QueryOrders", {"txid": txid, "trades": "true"})
+    row = open_orders[txid]
+    assert (row["status"], row["vol"], row["vol_exec"], row["cost"], row["price"]) == (
+        "open", "0.00200", "0.00050", "30.000000", "60000.00000",
+    )  # fmt: skip
+    assert row["cl_ord_id"] == "my-order" and row["oflags"] == "fciq,post" and len(row["trades"]) == 1
+    assert await world.demo.private("QueryOrders", {"cl_ord_id": "my-order", "trades": "true"}) == open_orders
+    trades = await world.demo.private("TradesHistory")
+    assert list(trades["trades"]) == row["trades"] and trades["count"] == 1
+    assert await world.demo.private("QueryTrades", {"txid": row["trades"][0]}) == trades["trades"]
+    assert await world.demo.private("CancelOrder", {"cl_ord_id": "my-order"}) == {"count": 1}
+    closed = await world.demo.private("ClosedOrders")
+    assert closed["count"] == 1 and closed["closed"][txid]["status"] == "canceled"
+    assert closed["closed"][txid]["reason"] == "User requested"
+
+
+async def test_validation_sends_nothing(world: World) -> None:
+    wish = {
+        "pair": "XBTUSD",
+        "type": "buy",
+        "ordertype": "limit",
+        "price": "60000.0",
+        "volume": "0.001",
+        "validate": "true",
+    }
+    assert await world.demo.private("AddOrder", wish) == {
+        "descr": {"order": "buy 0.00100 XBTUSD @ limit 60000.0"}
+    }
+    assert await world.demo.errors("AddOrder", wish | {"volume": "9"}) == ["EOrder:Insufficient funds"]
+    assert (await world.demo.private("OpenOrders"))["open"] == {}
+
+
+REFUSED = [
+    ({"ordertype": "iceberg"}, "EGeneral:Invalid arguments:ordertype"),
+    ({"ordertype": "trailing-stop"}, "EGeneral:Invalid arguments:ordertype"),
+    ({"type": "hold"}, "EGeneral:Invalid arguments:type"),
+    ({"pair": "NOPE"}, "EQuery:Unknown asset pair"),
+    ({"pair": ""}, "EGeneral:Invalid arguments:pair"),
+    ({"volume": ""}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "0"}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "-1"}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "1e-3"}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "0.000012"}, "EGeneral:Invalid arguments:volume"),
+    ({"volume": "0.00001"}, "EOrder:Order minimum not met"),
+    ({"volume": "0.00005", "price": "100.0"}, "EOrder:Cost minimum not met"),
+    ({"volume": "9"}, "EOrder:Insufficient funds"),
+    ({"price": ""}, "EOrder:Invalid price"),
+    ({"price": "+5%"}, "EOrder:Invalid price"),
+    ({"price": "60000.01"}, "EOrder:Invalid price:XBTUSD price can only be specified up to 1 decimals."),
+    ({"price2": "5"}, "EGeneral:Invalid arguments:price2"),
+    ({"ordertype": "market", "price": "5"}, "EGeneral:Invalid arguments:price"),
+    ({"ordertype": "market", "price": ""}, "EOrder:Invalid order:nothing to trade with"),
+    ({"ordertype": "stop-loss-limit"}, "EGeneral:Invalid arguments:price2"),
+    ({"oflags": "fcib"}, "EGeneral:Invalid arguments:oflags"),
+    ({"oflags": "viqc"}, "EGeneral:Invalid arguments:oflags"),
+    ({"oflags": "post", "timeinforce": "IOC"}, "EGeneral:Invalid arguments:oflags"),
+    ({"timeinforce": "GTD"}, "EGeneral:Invalid arguments:timeinforce"),
+    ({"timeinforce": "DAY"}, "EGeneral:Invalid arguments:timeinforce"),
+    ({"expiretm": "1", "timeinforce": "GTD"}, "EGeneral:Invalid arguments:expiretm"),
+    ({"leverage": "5:1"}, "EOrder:Cannot open position"),
+    ({"starttm": "+60"}, "EGeneral:Invalid arguments:starttm"),
+    ({"close[ordertype]": "limit"}, "EGeneral:Invalid arguments:close"),
+    ({"stptype": "cancel-all"}, "EGeneral:Invalid arguments:stptype"),
+    ({"trigger": "index"}, "EGeneral:Invalid arguments:trigger"),
+    ({"userref": "many"}, "EGeneral:Invalid arguments:userref"),
+    ({"userref": "5", "cl_ord_id": "a"}, "EGeneral:Invalid arguments:userref"),
+    ({"cl_ord_id": "longer than eighteen characters"}, "EGeneral:Invalid arguments:cl_ord_id"),
+    ({"deadline": "2020-01-01T00:00:00Z"}, "EService:Deadline elapsed"),
+    ({"deadline": "2999-01-01T00:00:00Z"}, "EGeneral:Invalid arguments:deadline"),
+    ({"validate": "perhaps"}, "EGeneral:Invalid arguments:validate"),
+]
+
+
+@pytest.mark.parametrize(("change", "error"), REFUSED)
+async def test_an_order_that_cannot_be_is_refused_in_the_venues_words(
+    world: World, change: Any, error: str
+) -> None:
+    wish = {
+        "pair": "XBTUSD",
+        "type": "buy",
+        "ordertype": "limit",
+        "price": "60000.0",
+        "volume": "0.001",
+    } | change
+    assert await world.demo.errors("AddOrder", wish) == [error]
+    assert world.exchange.orders("demo", working=True) == []
+
+
+async def test_what_the_book_decides_is_refused_too(world: World) -> None:
+    await world.other.order("sell", "60000.0", "0.001")
+    wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "60000.0", "volume": "0.002"}
+    assert await world.demo.errors("AddOrder", wish | {"oflags": "post"}) == ["EOrder:Post only order"]
+    await world.demo.order("buy", "50000.0", cl_ord_id="twice")
+    assert await world.demo.errors("AddOrder", wish | {"cl_ord_id": "twice"}) == [
+        "EOrder:Invalid order:cl_ord_id is in use"
+    ]
+
+
+async def test_markets_that_are_not_open_answer_in_the_venues_words(world: World) -> None:
+    txid = await world.demo.order("buy", "60000.0")
+    wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "60000.0", "volume": "0.002"}
+    for state, error, word in (
+        (VenueState.CANCEL_ONLY, "EService:Market in cancel_only mode", "cancel_only"),
+        (VenueState.POST_ONLY, "EService:Market in post_only mode", "post_only"),
+        (VenueState.MAINTENANCE, "EService:Unavailable", "maintenance"),
+    ):
+        world.exchange.set_mode(state)
+        assert await world.demo.errors("AddOrder", wish) == [error]
+        assert (await world.demo.public("SystemStatus"))["status"] == word
+        assert (await world.demo.public("AssetPairs", pair="XBTUSD"))["XXBTZUSD"]["status"] == word
+        if state is VenueState.CANCEL_ONLY:
+            assert await world.demo.private("CancelOrder", {"txid": txid}) == {"count": 1}
+    world.exchange.set_mode(VenueState.ONLINE)
+    await world.demo.order("buy", "60000.0")
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "price2", "text"),
+    [
+        ("stop-loss", "50000.0", "", "sell 0.00100 XBTUSD @ stop loss 50000.0"),
+        ("stop-loss-limit", "50000.0", "49000.0", "sell 0.00100 XBTUSD @ stop loss 50000.0 -> limit 49000.0"),
+        ("take-profit", "70000.0", "", "sell 0.00100 XBTUSD @ take profit 70000.0"),
+        (
+            "take-profit-limit",
+            "70000.0",
+            "69000.0",
+            "sell 0.00100 XBTUSD @ take profit 70000.0 -> limit 69000.0",
+        ),
+    ],
+)
+async def test_triggered_orders_rest_and_are_shown_as_such(
+    world: World, kind: str, price: str, price2: str, text: str
+) -> None:
+    await traded(world)
+    wish = {
+        "pair": "XBTUSD",
+        "type": "sell",
+        "ordertype": kind,
+        "price": price,
+        "price2": price2,
+        "volume": "0.001",
+    }
+    answer = await world.demo.private("AddOrder", wish)
+    assert answer["descr"]["order"] == text
+    row = (await world.demo.private("QueryOrders", {"txid": answer["txid"][0]}))[answer["txid"][0]]
+    assert row["status"] == "open" and row["trigger"] == "last"
+    assert (
+        row["descr"]["ordertype"] == kind
+        and row["descr"]["price"] == price
+        and row["descr"]["price2"] == (price2 or "0")
+    )
+    assert row["stopprice"] == f"{price}0000"
+
+
+async def test_market_orders_by_volume_and_by_cost(world: World) -> None:
+    await world.other.order("sell", "60000.0", "0.01000")
+    market = {"pair": "XBTUSD", "type": "buy", "ordertype": "market"}
+    first = await world.demo.private("AddOrder", market | {"volume": "0.00100"})
+    assert first["descr"]["order"] == "buy 0.00100 XBTUSD @ market"
+    second = await world.demo.private("AddOrder", market | {"volume": "120", "oflags": "viqc"})
+    rows = await world.demo.private("QueryOrders", {"txid": f"{first['txid'][0]},{second['txid'][0]}"})
+    assert [row["status"] for row in rows.values()] == ["closed", "closed"]
+    assert Decimal(rows[second["txid"][0]]["cost"]) <= 120
+
+
+async def test_immediate_orders_never_rest(world: World) -> None:
+    await world.other.order("sell", "60000.0", "0.00100")
+    wish = {
+        "pair": "XBTUSD",
+        "type": "buy",
+        "ordertype": "limit",
+        "price": "60000.0",
+        "volume": "0.003",
+        "timeinforce": "IOC",
+    }
+    [txid] = (await world.demo.private("AddOrder", wish))["txid"]
+    row = (await world.demo.private("QueryOrders", {"txid": txid}))[txid]
+    assert (row["status"], row["vol_exec"]) == ("canceled", "0.00100")
+
+
+async def test_orders_expire_when_they_said_they_would(world: World) -> None:
+    txid = await world.demo.order("buy", "50000.0", timeinforce="GTD", expiretm="+1")
+    assert (await world.demo.private("QueryOrders", {"txid": txid}))[txid]["expiretm"] > 0
+    async with asyncio.timeout(10):
+        while world.exchange.orders("demo", working=True):
+            await asyncio.sleep(0.02)
+    assert (await world.demo.private("ClosedOrders"))["closed"][txid]["status"] == "expired"
+
+
+async def test_an_amended_order_keeps_its_id_and_an_edited_one_gets_another(world: World) -> None:
+    txid = await world.demo.order("buy", "50000.0", "0.00200", userref="9")
+    amended = await world.demo.private(
+        "AmendOrder", {"txid": txid, "order_qty": "0.00300", "limit_price": "50001.0"}
+    )
+    assert amended["amend_id"][0] == "T" and len(amended["amend_id"]) == len(txid)
+    row = (await world.demo.private("OpenOrders"))["open"][txid]
+    assert (row["vol"], row["descr"]["price"]) == ("0.00300", "50001.0")
+    edited = await world.demo.private(
+        "EditOrder", {"txid": txid, "pair": "XBTUSD", "volume": "0.00400", "price": "50002.0"}
+    )
+    assert edited["originaltxid"] == txid and edited["status"] == "ok" and edited["orders_cancelled"] == 1
+    [(only, row)] = (await world.demo.private("OpenOrders"))["open"].items()
+    assert only == edited["txid"] and (row["vol"], row["descr"]["price"]) == ("0.00400", "50002.0")
+    assert await world.demo.errors("AmendOrder", {"txid": txid, "order_qty": "1"}) == ["EOrder:Unknown order"]
+
+
+async def test_amending_to_what_is_filled_cancels_the_rest(world: World) -> None:
+    txid = await traded(world)
+    await world.demo.private("AmendOrder", {"txid": txid, "order_qty": "0.00050"})
+    row = (await world.demo.private("QueryOrders", {"txid": txid}))[txid]
+    assert (row["status"], row["vol_exec"]) == ("canceled", "0.00050")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({}, "EGeneral:Invalid arguments"),
+        (
+            {"limit_price": "50000.05"},
+            "EOrder:Invalid price:XBTUSD price can only be specified up to 1 decimals.",
+        ),
+        ({"order_qty": "0.000001"}, "EGeneral:Invalid arguments:order_qty"),
+        ({"order_qty": "9"}, "EOrder:Insufficient funds"),
+        ({"display_qty": "0.001", "order_qty": "0.002"}, "EGeneral:Invalid arguments:display_qty"),
+        ({"post_only": "true", "order_qty": "0.002"}, "EGeneral:Invalid arguments:post_only"),
+        ({"order_qty": "0.002", "pair": "ETHUSD"}, "EGeneral:Invalid arguments:pair"),
+    ],
+)
+async def test_amendments_that_cannot_be_change_nothing(world: World, change: Any, error: str) -> None:
+    txid = await world.demo.order("buy", "50000.0", "0.00100")
+    before = await world.demo.private("OpenOrders")
+    assert await world.demo.errors("AmendOrder", {"txid": txid, **change}) == [error]
+    assert await world.demo.private("OpenOrders") == before
+
+
+async def test_batches_place_and_cancel_several(world: World) -> None:
+    rows = [
+        {"type": "buy", "ordertype": "limit", "price": price, "volume": "0.001"}
+        for price in ("50000.0", "50001.0")
+    ]
+    answer = await world.demo.private("AddOrderBatch", {"pair": "XBTUSD", "orders": rows}, as_json=True)
+    assert [one["descr"]["order"] for one in answer["orders"]] == [
+        "buy 0.00100 XBTUSD @ limit 50000.0", "buy 0.00100 XBTUSD @ limit 50001.0",
+    ]  # fmt: skip
+    txids = [one["txid"] for one in answer["orders"]]
+    assert set((await world.demo.private("OpenOrders"))["open"]) == set(txids)
+    gone = await world.demo.private(
+        "CancelOrderBatch", {"orders": [*txids, "OAAAAA-AAAAA-AAAAAA"]}, as_json=True
+    )
+    assert gone == {"count": 2}
+
+
+async def test_a_batch_with_a_bad_row_places_nothing_and_a_poor_row_fails_alone(world: World) -> None:
+    good = {"type": "buy", "ordertype": "limit", "price": "50000.0", "volume": "0.001"}
+    bad = await world.demo.errors(
+        "AddOrderBatch", {"pair": "XBTUSD", "orders": [good, good | {"price": "0.01"}]}, as_json=True
+    )
+    assert bad[0].startswith("EOrder:Invalid price") and world.exchange.orders("demo", working=True) == []
+    poor = await world.demo.private(
+        "AddOrderBatch", {"pair": "XBTUSD", "orders": [good, good | {"volume": "9"}]}, as_json=True
+    )
+    assert poor["orders"][0]["txid"] and poor["orders"][1] == {"error": "EOrder:Insufficient funds"}
+    for rows in ([good], [good] * 16):
+        assert await world.demo.errors("AddOrderBatch", {"pair": "XBTUSD", "orders": rows}, as_json=True) == [
+            "EGeneral:Invalid arguments:orders"
+        ]
+
+
+async def test_a_clients_number_names_all_its_orders(world: World) -> None:
+    for price in ("50000.0", "50001.0"):
+        await world.demo.order("buy", price, userref="42")
+    await world.demo.order("buy", "50002.0", userref="43")
+    assert len((await world.demo.private("OpenOrders", {"userref": "42"}))["open"]) == 2
+    assert await world.demo.private("CancelOrder", {"txid": "42"}) == {"count": 2}
+    assert await world.demo.private("CancelAll") == {"count": 1}
+    assert await world.demo.private("CancelAll") == {"count": 0}
+
+
+async def test_cancelling_what_is_not_there_says_so(world: World) -> None:
+    txid = await world.demo.order("buy", "50000.0")
+    await world.demo.private("CancelOrder", {"txid": txid})
+    for name in (txid, ids.order_id(123_456), "77"):
+        assert await world.demo.errors("CancelOrder", {"txid": name}) == ["EOrder:Unknown order"]
+    assert await world.demo.errors("CancelOrder", {"txid": "nonsense"}) == ["EOrder:Invalid order"]
+    assert await world.demo.errors("CancelOrder", {}) == ["EGeneral:Invalid arguments:txid"]
+    assert await world.demo.errors("QueryOrders", {"txid": ids.order_id(123_456)}) == ["EOrder:Unknown order"]
+
+
+async def test_the_dead_mans_switch_fires_and_can_be_disarmed(world: World) -> None:
+    armed = await world.demo.private("CancelAllOrdersAfter", {"timeout": "60"})
+    assert armed["triggerTime"] > armed["currentTime"] and armed["currentTime"].endswith("Z")
+    assert (await world.demo.private("CancelAllOrdersAfter", {"timeout": "0"}))["triggerTime"] == "0"
+    assert await world.demo.errors("CancelAllOrdersAfter", {"timeout": "86401"}) == [
+        "EGeneral:Invalid arguments:timeout"
+    ]
+    assert await world.demo.errors("CancelAllOrdersAfter", {}) == ["EGeneral:Invalid arguments:timeout"]
+
+
+# ---- funds -----------------------------------------------------------------------------------------------
+
+
+async def test_balances_are_the_exchanges_own_and_show_what_orders_hold(world: World) -> None:
+    await world.demo.order("buy", "50000.0", "0.00100")
+    await world.demo.order("sell", "70000.0", "0.50000")
+    funds = {one.asset: one for one in world.exchange.funds("demo")}
+    extended = await world.demo.private("BalanceEx")
+    plain = await world.demo.private("Balance")
+    for code, asset in (("ZUSD", "USD"), ("XXBT", "BTC")):
+        assert Decimal(extended[code]["hold_trade"]) == funds[asset].held > 0
+        assert (
+            Decimal(extended[code]["balance"])
+            == Decimal(plain[code])
+            == funds[asset].free + funds[asset].held
+        )
+
+
+async def test_ledgers_lead_from_the_first_balance_to_the_present_one(world: World) -> None:
+    await traded(world)
+    await world.other.order("sell", "60000.0", "0.00070")
+    rows = list((await world.demo.private("Ledgers", {"asset": "ZUSD"}))["ledger"].values())
+    assert len(rows) == 2 and {row["type"] for row in rows} == {"trade"}
+    newest, oldest = rows
+    assert Decimal(oldest["balance"]) - Decimal(oldest["amount"]) + Decimal(oldest["fee"]) == 100_000
+    assert Decimal(newest["balance"]) == Decimal((await world.demo.private("Balance"))["ZUSD"])
+    assert (await world.demo.private("Ledgers", {"type": "deposit"})) == {"ledger": {}, "count": 0}
+
+
+async def test_fees_of_a_pair_are_the_ones_that_are_charged(world: World) -> None:
+    await traded(world)
+    volume = await world.demo.private("TradeVolume", {"pair": "XBTUSD"})
+    assert volume["fees_maker"]["XXBTZUSD"]["fee"] == "0.1000" and volume["volume"] == "30.0000"
+    [trade] = (await world.demo.private("TradesHistory"))["trades"].values()
+    assert Decimal(trade["fee"]) == Decimal(trade["cost"]) * Decimal("0.001") and trade["maker"] is True
+    assert await world.demo.private("OpenPositions") == {}
+    balance = await world.demo.private("TradeBalance")
+    assert Decimal(balance["eb"]) > 600_000 and balance["m"] == "0.0000"
+
+
+async def test_histories_page_by_fifty(world: World) -> None:
+    await world.demo.order("buy", "60000.0", "0.10000")
+    for _ in range(55):
+        await world.other.order("sell", "60000.0", "0.00010")
+    first = await world.demo.private("TradesHistory")
+    second = await world.demo.private("TradesHistory", {"ofs": "50"})
+    assert (len(first["trades"]), len(second["trades"]), first["count"]) == (50, 5, 55)
+    assert not set(first["trades"]) & set(second["trades"])
+    assert next(iter(first["trades"].values()))["trade_id"] == 55, "newest first"
+    oldest = list(second["trades"])[-1]
+    since = await world.demo.private("TradesHistory", {"start": oldest})
+    assert since["count"] == 54, "a trade's id as a bound leaves itself out"

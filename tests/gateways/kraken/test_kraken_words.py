@@ -44,7 +44,9 @@ def test_a_mistyped_id_names_no_order(number: int, place: int, character: str) -
     assert ids.order_number(text[:place] + character + text[place + 1 :]) != number
 
 
-@pytest.mark.parametrize("text", ["", "O", "OAAAAA-AAAAA-AAAAA", "OAAAAA-AAAAA-AAAAA1", "oaaaaa-aaaaa-aaaaaa", "O" * 19])
+@pytest.mark.parametrize(
+    "text", ["", "O", "OAAAAA-AAAAA-AAAAA", "OAAAAA-AAAAA-AAAAA1", "oaaaaa-aaaaa-aaaaaa", "O" * 19]
+)
 def test_what_is_no_id_has_no_number(text: str) -> None:
     assert ids.order_number(text) is None
 
@@ -141,7 +143,9 @@ def test_json_numbers_keep_their_digits() -> None:
             read_json(body)
 
 
-@pytest.mark.parametrize(("name", "value"), [("volume", "-1"), ("volume", "1e3"), ("volume", [1]), ("n", "2.5"), ("n", "9999")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("volume", "-1"), ("volume", "1e3"), ("volume", [1]), ("n", "2.5"), ("n", "9999")]
+)
 def test_bad_values_name_their_field(name: str, value: object) -> None:
     fields = Fields({name: value})
     with pytest.raises(KrakenError) as caught:

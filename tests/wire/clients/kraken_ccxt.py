@@ -29,7 +29,8 @@ def must_raise(kind, call):
 def market_data(kraken):
     markets = kraken.load_markets()
     seen["markets"] = {
-        name: [one["precision"], one["limits"], one["active"], one["maker"], one["taker"]] for name, one in markets.items()
+        name: [one["precision"], one["limits"], one["active"], one["maker"], one["taker"]]
+        for name, one in markets.items()
     }
     assert kraken.fetch_status()["status"] == "ok"
     seen["time"] = kraken.fetch_time()
@@ -66,9 +67,13 @@ def trading(kraken, peer):
     found = kraken.fetch_order(order["id"], SYMBOL)
     assert found["status"] == "closed", found
     seen["filled"] = {name: found[name] for name in ("id", "filled", "average", "cost", "fee", "amount")}
-    seen["order_trades"] = len(kraken.fetch_order_trades(order["id"], SYMBOL, None, None, {"trades": found["info"]["trades"]}))
+    seen["order_trades"] = len(
+        kraken.fetch_order_trades(order["id"], SYMBOL, None, None, {"trades": found["info"]["trades"]})
+    )
     mine = kraken.fetch_my_trades(SYMBOL)
-    seen["my_trades"] = [[one["id"], one["order"], one["price"], one["amount"], one["fee"]["cost"]] for one in mine]
+    seen["my_trades"] = [
+        [one["id"], one["order"], one["price"], one["amount"], one["fee"]["cost"]] for one in mine
+    ]
     assert order["id"] in [one["id"] for one in kraken.fetch_closed_orders(SYMBOL)]
     stop = kraken.create_order(SYMBOL, "market", "sell", "0.001", None, {"stopLossPrice": "40000"})
     assert kraken.fetch_order(stop["id"], SYMBOL)["info"]["descr"]["ordertype"] == "stop-loss"
@@ -86,7 +91,10 @@ def more(kraken):
     kraken.cancel_all_orders_after(60_000)
     kraken.cancel_all_orders_after(0)
     many = kraken.create_orders(
-        [{"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": "0.001", "price": price} for price in ("50000", "50001")]
+        [
+            {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": "0.001", "price": price}
+            for price in ("50000", "50001")
+        ]
     )
     assert len(many) == 2
     kraken.cancel_all_orders()

@@ -19,7 +19,12 @@ def client(kind, name):
     api = exchange.urls["api"]
     api["public"] = api["private"] = URL
     if "ws" in api:
-        api["ws"] = {"public": SOCKET, "private": SOCKET, "publicV2": f"{SOCKET}/v2", "privateV2": f"{SOCKET}/v2"}
+        api["ws"] = {
+            "public": SOCKET,
+            "private": SOCKET,
+            "publicV2": f"{SOCKET}/v2",
+            "privateV2": f"{SOCKET}/v2",
+        }
     return exchange
 
 
@@ -54,7 +59,9 @@ async def private_streams(kraken):
     balances = asyncio.create_task(kraken.watch_balance())
     orders = asyncio.create_task(kraken.watch_orders())
     await balances
-    placed = await kraken.create_order_ws(SYMBOL, "limit", "sell", 0.00211, 60000.1, {"clientOrderId": "pro-1"})
+    placed = await kraken.create_order_ws(
+        SYMBOL, "limit", "sell", 0.00211, 60000.1, {"clientOrderId": "pro-1"}
+    )
     states = set()
     while "open" not in states:
         for one in await orders:
@@ -78,7 +85,9 @@ async def private_streams(kraken):
         found = [one for one in await fills if one["order"] == bought["id"]]
         fills = asyncio.create_task(kraken.watch_my_trades())
     fills.cancel()
-    seen["fill"] = {name: found[0][name] for name in ("id", "order", "price", "amount", "cost", "takerOrMaker", "fee")}
+    seen["fill"] = {
+        name: found[0][name] for name in ("id", "order", "price", "amount", "cost", "takerOrMaker", "fee")
+    }
     seen["states"] = sorted(states)
     await kraken.cancel_all_orders_ws()
 

@@ -55,9 +55,16 @@ def trading():
     )
     [txid] = placed["txid"]
     info = user.get_orders_info(txid=txid)[txid]
-    assert (info["status"], info["vol"], info["descr"]["price"], info["userref"]) == ("open", "0.00200", "50000.0", 7), info
+    assert (info["status"], info["vol"], info["descr"]["price"], info["userref"]) == (
+        "open",
+        "0.00200",
+        "50000.0",
+        7,
+    ), info
     assert list(user.get_open_orders()["open"]) == [txid]
-    assert trade.amend_order(order_qty="0.00300", limit_price="50001.0", txid=txid)["amend_id"].startswith("T")
+    assert trade.amend_order(order_qty="0.00300", limit_price="50001.0", txid=txid)["amend_id"].startswith(
+        "T"
+    )
     info = user.get_orders_info(txid=txid)[txid]
     assert (info["vol"], info["descr"]["price"]) == ("0.00300", "50001.0"), info
     edited = trade.edit_order(txid=txid, pair=PAIR, volume="0.00400", price="50002.0")
@@ -65,7 +72,9 @@ def trading():
     assert trade.cancel_order(txid=edited["txid"]) == {"count": 1}
     must_raise(exceptions.KrakenUnknownOrderError, lambda: trade.cancel_order(txid=edited["txid"]))
 
-    [txid] = trade.create_order(ordertype="limit", side="sell", volume="0.00300", pair=PAIR, price="60000.1")["txid"]
+    [txid] = trade.create_order(ordertype="limit", side="sell", volume="0.00300", pair=PAIR, price="60000.1")[
+        "txid"
+    ]
     seen["filled_order"] = txid
     peer.create_order(ordertype="limit", side="buy", volume="0.00100", pair=PAIR, price="60000.1")
     assert user.get_orders_info(txid=txid)[txid]["vol_exec"] == "0.00100"
@@ -78,7 +87,8 @@ def trading():
     seen["volume"] = user.get_trade_volume(pair=PAIR)
     batch = trade.create_order_batch(
         orders=[
-            {"ordertype": "limit", "type": "buy", "volume": "0.001", "price": price} for price in ("50000.0", "50001.0")
+            {"ordertype": "limit", "type": "buy", "volume": "0.001", "price": price}
+            for price in ("50000.0", "50001.0")
         ],
         pair=PAIR,
     )
@@ -92,14 +102,18 @@ def refusals():
     trade, user = signed(Trade, "main"), signed(User, "reader")
 
     def place(**wish):
-        return trade.create_order(**{"ordertype": "limit", "side": "buy", "pair": PAIR, "volume": "0.001", **wish})
+        return trade.create_order(
+            **{"ordertype": "limit", "side": "buy", "pair": PAIR, "volume": "0.001", **wish}
+        )
 
     must_raise(exceptions.KrakenInsufficientFundsError, lambda: place(volume="100", price="60000.0"))
     must_raise(exceptions.KrakenOrderMinimumNotMetError, lambda: place(volume="0.00001", price="60000.0"))
     must_raise(exceptions.KrakenInvalidPriceError, lambda: place(price="60000.01"))
-    must_raise(exceptions.KrakenInvalidArgumentsError, lambda: place(price="60000.0", stptype="cancel-both"))
+    must_raise(exceptions.KrakenInvalidArgumentsError, lambda: place(price="60000.0", stptype="cancel-all"))
     must_raise(exceptions.KrakenPermissionDeniedError, lambda: signed(Trade, "reader").cancel_all_orders())
-    must_raise(exceptions.KrakenUnknownMethodError, lambda: user.request("POST", "/0/private/Withdraw", auth=True))
+    must_raise(
+        exceptions.KrakenUnknownMethodError, lambda: user.request("POST", "/0/private/Withdraw", auth=True)
+    )
     wrong = User(key="nobody", secret=KEYS["main"][1], url=URL)
     must_raise(exceptions.KrakenInvalidAPIKeyError, wrong.get_account_balance)
     wrong = User(key=KEYS["lock"][0], secret=KEYS["main"][1], url=URL)
@@ -128,7 +142,11 @@ async def streams():
         return [row for one in messages if one.get("channel") == channel for row in one["data"]]
 
     client = SpotWSClient(
-        key=KEYS["socket"][0], secret=KEYS["socket"][1], callback=on_message, rest_url=URL, ws_url=SOCKET,
+        key=KEYS["socket"][0],
+        secret=KEYS["socket"][1],
+        callback=on_message,
+        rest_url=URL,
+        ws_url=SOCKET,
         auth_ws_url=SOCKET,
     )
     await client.start()
@@ -143,8 +161,12 @@ async def streams():
             {
                 "method": "add_order",
                 "params": {
-                    "order_type": "limit", "side": "buy", "symbol": SYMBOL, "order_qty": 0.00123,
-                    "limit_price": 50000.5, "cl_ord_id": "sdk-order-1",
+                    "order_type": "limit",
+                    "side": "buy",
+                    "symbol": SYMBOL,
+                    "order_qty": 0.00123,
+                    "limit_price": 50000.5,
+                    "cl_ord_id": "sdk-order-1",
                 },
                 "req_id": 11,
             }

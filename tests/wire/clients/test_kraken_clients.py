@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "gateways"), str(Path(__file__).parents[2] / "gateways" / "kraken")]
+sys.path[:0] = [
+    str(Path(__file__).parents[2] / "gateways"),
+    str(Path(__file__).parents[2] / "gateways" / "kraken"),
+]
 
 from gateway_world import opened, placed, request
 from kraken_world import World, served
@@ -30,7 +33,9 @@ TOP_ASK, TOP_BID = 600_011, 599_991
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A gateway on an exchange whose book moves all the time around 60,000."""
-    async with opened(tmp_path / "data", accounts={"demo": FUNDS, "other": FUNDS, "maker": FUNDS}) as exchange:
+    async with opened(
+        tmp_path / "data", accounts={"demo": FUNDS, "other": FUNDS, "maker": FUNDS}
+    ) as exchange:
         for step in range(LEVELS):
             await placed(exchange, "maker", request(Side.SELL, TOP_ASK + 2 * step, 1_011))
             await placed(exchange, "maker", request(Side.BUY, TOP_BID - 2 * step, 1_011))
@@ -54,7 +59,9 @@ async def move(world: World) -> None:
         step += 1
         ticks = TOP_ASK + 2 * (step % 9) + 2
         order = await world.exchange.place("maker", request(Side.SELL, ticks, 101 + 10 * (step % 7)))
-        trade = await world.exchange.place("other", request(Side.BUY, TOP_ASK, 11)) if step % 20 == 0 else None
+        trade = (
+            await world.exchange.place("other", request(Side.BUY, TOP_ASK, 11)) if step % 20 == 0 else None
+        )
         assert trade is None or isinstance(trade, Order)
         await asyncio.sleep(0.02)
         if isinstance(order, Order):
@@ -94,6 +101,8 @@ async def test_ccxt_trades_over_rest(world: World, run_client: Any) -> None:
     assert set(seen["markets"]) == set(world.exchange.markets)
 
 
-async def test_ccxt_asynchronous_and_pro_stream_books_orders_and_trades(world: World, run_client: Any) -> None:
+async def test_ccxt_asynchronous_and_pro_stream_books_orders_and_trades(
+    world: World, run_client: Any
+) -> None:
     seen = read(await run_client("kraken_ccxt_pro.py", **environment(world)))
     assert seen["states"] == ["canceled", "open"]

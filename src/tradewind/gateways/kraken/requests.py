@@ -15,11 +15,14 @@ from tradewind.gateways.kraken.errors import KrakenError, invalid
 from tradewind.gateways.kraken.numbers import decimals_of, parse_decimal
 from tradewind.gateways.kraken.parameters import Fields
 from tradewind.gateways.kraken.rows import KIND_NAMES, LIMITED, TRIGGERED, PairFormat
-from tradewind.gateways.model import Kind, PlaceRequest
+from tradewind.gateways.model import Kind, PlaceRequest, SelfTrade
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import TimeInForce
 
 KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
+SELF_TRADES: Final = {
+    str(one): one for one in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_OLDEST, SelfTrade.CANCEL_BOTH)
+}
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 TIMES: Final = {
     "GTC": TimeInForce.GTC,
@@ -134,6 +137,7 @@ def rest_order(pair: PairFormat, fields: Fields, now_ns: int) -> PlaceRequest:
         quote_amount=_quote_amount(volume, "volume") if in_quote else Decimal(0),
         display_lots=_display(pair, fields.decimal("displayvol"), kind, "displayvol"),
         reduce_only=fields.flag("reduce_only"),
+        self_trade=_self_trade(fields.text("stptype").replace("-", "_"), "stptype"),
         expires_ns=expires,
         valid_until_ns=deadline_ns(fields, now_ns),
         **_identity(fields, "userref"),
@@ -149,8 +153,6 @@ def _refuse_rest_extras(fields: Fields) -> None:
         raise invalid("starttm")
     if fields.text("trigger", "last") not in ("last", ""):
         raise invalid("trigger")
-    if fields.text("stptype", "cancel-newest") not in ("cancel-newest", "cancel_newest", ""):
-        raise invalid("stptype")
     for name, value in fields.values.items():
         if name.startswith("close") and value not in ("", None):
             raise invalid("close")
@@ -218,6 +220,7 @@ def socket_order_request(pair: PairFormat, fields: Fields, now_ns: int) -> Place
         quote_amount=_quote_amount(cash, "cash_order_qty") if cash is not None else Decimal(0),
         display_lots=_display(pair, fields.decimal("display_qty"), kind, "display_qty"),
         reduce_only=fields.flag("reduce_only"),
+        self_trade=_self_trade(fields.text("stp_type"), "stp_type"),
         expires_ns=expires,
         valid_until_ns=deadline_ns(fields, now_ns),
         **_identity(fields, "order_userref"),
@@ -228,9 +231,7 @@ def socket_order_request(pair: PairFormat, fields: Fields, now_ns: int) -> Place
 def _refuse_socket_extras(fields: Fields) -> None:
     if fields.flag("margin"):
         raise KrakenError(errors.MARGIN_NOT_ALLOWED)
-    for name, allowed in (
-        ("limit_price_type", "static"), ("fee_preference", "quote"), ("stp_type", "cancel_newest"),
-    ):  # fmt: skip
+    for name, allowed in (("limit_price_type", "static"), ("fee_preference", "quote")):
         if fields.text(name, allowed) != allowed:
             raise invalid(name)
     for name in ("effective_time", "conditional"):
@@ -277,6 +278,13 @@ def _identity(fields: Fields, tag_field: str) -> dict[str, Any]:
     if name and tag:
         raise invalid(tag_field)
     return {"client_id": name, "tag": tag}
+
+
+def _self_trade(text: str, field: str) -> SelfTrade:
+    found = SELF_TRADES.get(text or "cancel_newest")
+    if found is None:
+        raise invalid(field)
+    return found
 
 
 def _quote_amount(value: Decimal, field: str) -> Decimal:

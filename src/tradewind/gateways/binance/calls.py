@@ -1,0 +1,115 @@
+"""What a call is: its handler, who may make it, what it costs; and what a handler gets to know."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tradewind.gateways.keys import Right
+
+from .lists import OrderLists
+from .parameters import Parameters
+from .replies import Memory, Time
+from .symbols import Symbol, Symbols
+from .windows import Usage
+
+if TYPE_CHECKING:
+    from tradewind.gateways.exchange import Exchange
+
+
+class Security(StrEnum):
+    """What a call needs: nothing, a key, or a signed request of a key with a right."""
+
+    NONE = "none"
+    KEY = "key"
+    READ = "read"
+    TRADE = "trade"
+    CANCEL = "cancel"
+
+
+RIGHTS: Final = {
+    Security.READ: Right.READ,
+    Security.TRADE: Right.TRADE,
+    Security.CANCEL: Right.CANCEL,
+}
+
+
+class Venue:
+    """The state that all surfaces of one gateway share."""
+
+    def __init__(self, exchange: Exchange, usage: Usage | None = None) -> None:
+        self.exchange = exchange
+        self.symbols = Symbols(exchange.markets)
+        self.usage = usage if usage is not None else Usage()
+        self.memory = Memory()
+        self.lists = OrderLists()
+        self.lost_orders = 0
+        """Orders acknowledged and never executed, by the fault plan alone."""
+
+
+class Context:
+    """One request. Times are nanoseconds since 1970; `time` gives the unit the client asked for."""
+
+    __slots__ = ("account", "address", "lost", "now_ns", "stale", "time", "valid_until_ns", "venue")
+
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        now_ns: int,
+        time: Time,
+        address: str,
+        account: str = "",
+        valid_until_ns: int = 0,
+    ) -> None:
+        self.venue = venue
+        self.now_ns = now_ns
+        self.time = time
+        self.address = address
+        self.account = account
+        self.valid_until_ns = valid_until_ns
+        self.lost = False
+        """The fault plan wants the order acknowledged and forgotten."""
+        self.stale = False
+        """The fault plan wants orders shown as right behind their acceptance."""
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.venue.exchange
+
+    def symbol(self, name: str) -> Symbol:
+        """Raises -1121."""
+        return self.venue.symbols.find(name)
+
+
+Handler = Callable[[Context, Parameters], Awaitable[Any]]
+Weight = Callable[[Parameters], int]
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the venue, whichever way it arrives."""
+
+    name: str
+    handler: Handler
+    security: Security = Security.NONE
+    weight: Weight
+    orders: int = 0
+    """New orders that it counts as."""
+    counted: bool = False
+    """Whether replies carry order counts."""
+
+
+def fixed(weight: int) -> Weight:
+    """A weight that does not depend on the parameters."""
+    return lambda parameters: weight
+
+
+def milliseconds(time_ns: int) -> int:
+    return time_ns // 1_000_000
+
+
+def microseconds(time_ns: int) -> int:
+    return time_ns // 1_000

@@ -110,9 +110,7 @@ async def order_limits(context: Context, parameters: Parameters) -> Any:
 # ---- orders ----------------------------------------------------------------------------------------
 
 
-def find_order(
-    context: Context, symbol: Symbol, order_id: int | None, client_id: str | None
-) -> Order | None:
+def find_order(context: Context, symbol: Symbol, order_id: int | None, client_id: str | None) -> Order | None:
     """An order of this account and symbol: by number, which comes first, else by its present name."""
     exchange, memory = context.exchange, context.venue.memory
     if order_id is None and client_id is not None:

@@ -133,9 +133,7 @@ class Authenticator:
         sent_ns = sent * (1_000 if sent >= 10**MICROSECOND_DIGITS else 1_000_000)
         window_ns = receive_window_ns(parameters)
         if sent_ns >= now_ns + AHEAD_NS:
-            raise BinanceError(
-                -1021, "Timestamp for this request was 1000ms ahead of the server's time."
-            )
+            raise BinanceError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
         if now_ns - sent_ns > window_ns:
             raise outside_window()
         return Identity(key, sent_ns + window_ns)
@@ -152,4 +150,3 @@ def receive_window_ns(parameters: Parameters) -> int:
     if window > MAX_WINDOW_MS:
         raise BinanceError(-1131, "recvWindow must be less than 60000")
     return int(window * 1_000_000)
-

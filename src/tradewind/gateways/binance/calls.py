@@ -10,7 +10,7 @@ import msgspec
 
 from tradewind.gateways.keys import Right
 
-from .lists import OrderLists
+from .lists import OrderList, OrderLists
 from .parameters import Parameters
 from .replies import Memory, Time
 from .symbols import Symbol, Symbols
@@ -46,6 +46,8 @@ class Venue:
         self.usage = usage if usage is not None else Usage()
         self.memory = Memory()
         self.lists = OrderLists()
+        self.on_pair: Callable[[OrderList], None] = lambda pair: None
+        """Called when a pair was placed."""
         self.lost_orders = 0
         """Orders acknowledged and never executed, by the fault plan alone."""
 

@@ -43,9 +43,7 @@ def status_of(code: int) -> int:
 
 
 def missing(name: str) -> BinanceError:
-    return BinanceError(
-        -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-    )
+    return BinanceError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
 def one_of_missing(first: str, second: str) -> BinanceError:
@@ -57,9 +55,7 @@ def not_required(name: str) -> BinanceError:
 
 
 def illegal(name: str, legal: str) -> BinanceError:
-    return BinanceError(
-        -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
-    )
+    return BinanceError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
 
 def invalid_data(name: str) -> BinanceError:

@@ -30,9 +30,7 @@ class OrderList(msgspec.Struct, kw_only=True):
 
     def rename(self, order_id: int, client_id: str) -> None:
         """An amendment gave a leg a new name."""
-        self.legs = tuple(
-            (number, client_id if number == order_id else name) for number, name in self.legs
-        )
+        self.legs = tuple((number, client_id if number == order_id else name) for number, name in self.legs)
 
     def body(self, time: Time) -> dict[str, Any]:
         """As `orderList` writes it."""
@@ -59,22 +57,32 @@ class OrderLists:
         self._lists: OrderedDict[int, OrderList] = OrderedDict()
         self._next = 1
 
+    def reserve(self) -> int:
+        """The number of a pair that is about to be placed."""
+        self._next += 1
+        return self._next - 1
+
     def add(
-        self, account: str, symbol: str, client_id: str, time_ns: int, legs: tuple[tuple[int, str], ...]
+        self,
+        list_id: int,
+        account: str,
+        symbol: str,
+        client_id: str,
+        time_ns: int,
+        legs: tuple[tuple[int, str], ...],
     ) -> OrderList:
-        """Numbers a new pair."""
+        """A pair that was placed."""
         if len(self._lists) >= self._bound:
             done = next((number for number, one in self._lists.items() if one.done), None)
             self._lists.pop(done if done is not None else next(iter(self._lists)))
         one = OrderList(
-            list_id=self._next,
+            list_id=list_id,
             account=account,
             symbol=symbol,
             client_id=client_id,
             time_ns=time_ns,
             legs=legs,
         )
-        self._next += 1
         self._lists[one.list_id] = one
         return one
 

@@ -61,9 +61,7 @@ async def exchange_info(context: Context, parameters: Parameters) -> Any:
     parameters.flag("showPermissionSets", True)
     status = parameters.text("symbolStatus")
     parameters.finish()
-    symbols = (
-        context.venue.symbols.all() if wanted is None else [context.symbol(name) for name in wanted]
-    )
+    symbols = context.venue.symbols.all() if wanted is None else [context.symbol(name) for name in wanted]
     if permissions is not None and "SPOT" not in permissions:
         symbols = []
     if status is not None:

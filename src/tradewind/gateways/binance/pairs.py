@@ -26,10 +26,10 @@ from .orders import (
     refuse_unsupported,
 )
 from .parameters import Parameters
-from .replies import ack, full, result
+from .replies import Remembered, ack, full, result
 from .symbols import TRIGGERED, TYPES, Symbol
 from .text import new_client_id
-from .trading import cancel, cancelled_list, check_time, fills_of
+from .trading import cancel, cancelled_list, check_time, fills_of, place_known
 
 LEG_TYPES: Final = frozenset(
     {"LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"}
@@ -171,9 +171,7 @@ async def place_old_oco(context: Context, parameters: Parameters) -> Any:
             display_lots=display(parameters, "limitIcebergQty", symbol, lots, TimeInForce.GTC),
             client_id=parameters.client_id("limitClientOrderId") or new_client_id(),
         ),
-        extras=Extras(
-            type="LIMIT_MAKER", strategy_id=limit_strategy[0], strategy_type=limit_strategy[1]
-        ),
+        extras=Extras(type="LIMIT_MAKER", strategy_id=limit_strategy[0], strategy_type=limit_strategy[1]),
     )
     stop = Leg(
         request=msgspec.structs.replace(
@@ -215,15 +213,14 @@ async def place_pair(
         if not known.done:
             raise BinanceError(-2010, "Duplicate order sent.")
     first, second = (below, above) if below.request.kind in TRIGGERED else (above, below)
-    exchange, memory = context.exchange, context.venue.memory
-    one = await exchange.place(context.account, first.request)
+    list_id = context.venue.lists.reserve()
+    one = await place_known(context, first.request, Remembered(extras=first.extras, list_id=list_id))
     if isinstance(one, Refused):
         raise of_refusal(one, first.request.kind)
-    memory.about(one.order_id).extras = first.extras
     linked = msgspec.structs.replace(second.request, linked_order_id=one.order_id)
-    two = await exchange.place(context.account, linked)
+    two = await place_known(context, linked, Remembered(extras=second.extras, list_id=list_id))
     if isinstance(two, Refused):
-        undone = await exchange.cancel(context.account, one.order_id)
+        undone = await context.exchange.cancel(context.account, one.order_id)
         if isinstance(undone, Refused):
             # the waiting leg fired in between: something may have traded, and only a query tells
             raise BinanceError(
@@ -232,26 +229,17 @@ async def place_pair(
                 500,
             )
         raise of_refusal(two, second.request.kind)
-    memory.about(two.order_id).extras = second.extras
-    pair = context.venue.lists.add(
-        context.account,
-        symbol.name,
-        name,
-        two.updated_ns,
-        ((one.order_id, first.request.client_id), (two.order_id, second.request.client_id)),
-    )
-    for number, _ in pair.legs:
-        memory.about(number).list_id = pair.list_id
+    legs = ((one.order_id, first.request.client_id), (two.order_id, second.request.client_id))
+    pair = context.venue.lists.add(list_id, context.account, symbol.name, name, two.updated_ns, legs)
     settle(context, pair)
+    context.venue.on_pair(pair)
     return pair_reply(context, symbol, pair, response)
 
 
 def settle(context: Context, pair: OrderList) -> None:
     """A pair is done when both legs have ended."""
     orders = [context.exchange.order(context.account, order_id=number) for number, _ in pair.legs]
-    pair.done = not any(
-        order is not None and order.phase not in FINAL_PHASES for order in orders
-    )
+    pair.done = not any(order is not None and order.phase not in FINAL_PHASES for order in orders)
 
 
 def pair_reply(context: Context, symbol: Symbol, pair: OrderList, response: str) -> dict[str, Any]:
@@ -337,7 +325,8 @@ async def cancel_list(context: Context, parameters: Parameters) -> Any:
     for number, _ in pair.legs:
         order = context.exchange.order(context.account, order_id=number)
         if order is not None and order.phase not in FINAL_PHASES:
+            # takes the other leg along
             await cancel(context, symbol, number, None, cancel_id)
+            break
     settle(context, pair)
     return cancelled_list(context, pair, cancel_id)
-

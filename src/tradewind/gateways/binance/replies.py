@@ -66,6 +66,22 @@ class Memory:
         self._bound = bound
         self._orders: OrderedDict[int, Remembered] = OrderedDict()
         self._names: dict[tuple[str, str], int] = {}
+        self._expected: dict[tuple[str, str], Remembered] = {}
+
+    def expect(self, account: str, client_id: str, entry: Remembered) -> None:
+        """An order of this name is about to be placed: its first events already need what is known of it."""
+        self._expected[(account, client_id)] = entry
+
+    def adopt(self, account: str, client_id: str, order_id: int) -> None:
+        """The expected order has its number. May be called twice."""
+        entry = self._expected.pop((account, client_id), None)
+        if entry is not None:
+            self.about(order_id)
+            self._orders[order_id] = entry
+
+    def refused(self, account: str, client_id: str) -> None:
+        """The expected order was refused."""
+        self._expected.pop((account, client_id), None)
 
     def of(self, order_id: int) -> Remembered | None:
         return self._orders.get(order_id)

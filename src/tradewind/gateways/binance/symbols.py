@@ -41,9 +41,7 @@ TYPES: Final = {
     "TAKE_PROFIT": Kind.TAKE_PROFIT,
     "TAKE_PROFIT_LIMIT": Kind.TAKE_PROFIT_LIMIT,
 }
-TRIGGERED: Final = frozenset(
-    {Kind.STOP, Kind.STOP_LIMIT, Kind.TAKE_PROFIT, Kind.TAKE_PROFIT_LIMIT}
-)
+TRIGGERED: Final = frozenset({Kind.STOP, Kind.STOP_LIMIT, Kind.TAKE_PROFIT, Kind.TAKE_PROFIT_LIMIT})
 STP_MODE: Final = "EXPIRE_TAKER"
 
 

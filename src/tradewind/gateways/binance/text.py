@@ -1,4 +1,4 @@
-"""Numbers as the venue writes them: decimal strings with eight decimals, more only where a value needs them."""
+"""Numbers as the venue writes them: decimal strings with eight decimals, more where a value needs them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from .errors import (
 from .lists import OrderList
 from .orders import NewOrder, quantity_lots, read_order
 from .parameters import Parameters
-from .replies import ack, amended, cancelled, client_id_of, full, result
+from .replies import Remembered, ack, amended, cancelled, client_id_of, full, result
 from .symbols import Symbol
 from .text import new_client_id
 
@@ -47,10 +47,22 @@ async def place(context: Context, new: NewOrder) -> Order:
     check_time(context)
     if context.lost:
         return lost_order(context, new.request)
-    answer = await context.exchange.place(context.account, new.request)
+    answer = await place_known(context, new.request, Remembered(extras=new.extras))
     if isinstance(answer, Refused):
         raise of_refusal(answer, new.request.kind)
-    context.venue.memory.about(answer.order_id).extras = new.extras
+    return answer
+
+
+async def place_known(context: Context, request: PlaceRequest, entry: Remembered) -> Order | Refused:
+    """Places an order of which the wire knows more than the exchange."""
+    memory, name = context.venue.memory, request.client_id
+    memory.expect(context.account, name, entry)
+    try:
+        answer = await context.exchange.place(context.account, request)
+        if isinstance(answer, Order):
+            memory.adopt(context.account, name, answer.order_id)
+    finally:
+        memory.refused(context.account, name)
     return answer
 
 
@@ -193,6 +205,10 @@ async def cancel(
         for number, old in previous.items():
             memory.about(number).cancel_id = old
         raise of_cancel(answer)
+    for number in marked:
+        # the exchange ends the other leg when one fires or fills; a cancel has to name both
+        if number != order.order_id:
+            await context.exchange.cancel(context.account, number)
     return answer, before
 
 
@@ -359,4 +375,3 @@ async def amend_order(context: Context, parameters: Parameters) -> Any:
         kept = ("orderListId", "contingencyType", "listOrderStatus", "listClientOrderId", "symbol", "orders")
         body["listStatus"] = {field: status[field] for field in kept}
     return body
-

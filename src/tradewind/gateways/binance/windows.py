@@ -198,6 +198,11 @@ class Usage:
         for window in self._orders:
             window.add(account, orders, now_ns)
 
+    def not_placed(self, account: str, orders: int, now_ns: int) -> None:
+        """Orders that were counted and then refused."""
+        for window in self._orders:
+            window.add(account, -orders, now_ns)
+
     def filled(self, account: str, maker: bool, now_ns: int) -> None:
         """An order's first fill gives places back: one to a taker, five to a maker."""
         for window in self._orders:

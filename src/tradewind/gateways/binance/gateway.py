@@ -92,7 +92,11 @@ class BinanceGateway(Gateway):
             key = dispatcher.authenticator.key(
                 request.headers.get("X-MBX-APIKEY"), RIGHTS.get(call.security), context.now_ns
             )
-            if dispatcher.needs_signature(call):
+            if not dispatcher.needs_signature(call):
+                # clients sign these too; the venue looks at the key alone
+                for name in ("timestamp", "recvWindow", "signature"):
+                    parameters.values.pop(name, None)
+            else:
                 payload, signature = signed_payload(query, body)
                 parameters.values.pop("signature", None)
                 dispatcher.identify(

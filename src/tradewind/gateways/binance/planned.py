@@ -24,8 +24,8 @@ def fault_error(action: Action, usage: Usage, now_ns: int) -> BinanceError:
         usage.ban(ADDRESS, rule.seconds or BAN_S, now_ns)
         try:
             usage.request(ADDRESS, 0, now_ns)
-        except BinanceError as error:
-            return error
+        except BinanceError as banned:
+            return banned
     if rule.action is Fault.MAINTENANCE:
         return BinanceError(-1016, rule.message or "This service is no longer available.", 503)
     if rule.action is Fault.CANCEL_ONLY:

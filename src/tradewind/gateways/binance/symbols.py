@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from tradewind.gateways.exchange_setup import BAND_BP
 from tradewind.gateways.model import Kind, Market
 from tradewind.venues.protocol import VenueState
 
@@ -17,6 +18,9 @@ NAME: Final = re.compile(r"[A-Z0-9_.-]{1,20}")
 MAX_PRICE: Final = Decimal("9223372036.8")
 MAX_QUANTITY: Final = Decimal("92141578736")
 ICEBERG_PARTS: Final = 100
+NEAR_BAND: Final = Decimal(BAND_BP) / 10_000
+FAR_BAND: Final = Decimal("0.5")
+"""How far a price may lie from the reference: on its aggressive side, and on the other."""
 MAX_ALGO_ORDERS: Final = 200
 MAX_AMENDS: Final = 10
 SECURITY_MINUTES: Final = 5
@@ -131,6 +135,14 @@ class Symbol:
                 "minQty": decimal_text(minimum),
                 "maxQty": decimal_text(maximum),
                 "stepSize": decimal_text(self.lot),
+            },
+            {
+                "filterType": "PERCENT_PRICE_BY_SIDE",
+                "bidMultiplierUp": f"{1 + NEAR_BAND:f}",
+                "bidMultiplierDown": f"{1 - FAR_BAND:f}",
+                "askMultiplierUp": f"{1 + FAR_BAND:f}",
+                "askMultiplierDown": f"{1 - NEAR_BAND:f}",
+                "avgPriceMins": 0,
             },
             {"filterType": "ICEBERG_PARTS", "limit": ICEBERG_PARTS},
             {

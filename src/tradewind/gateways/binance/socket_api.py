@@ -147,15 +147,14 @@ class SocketApi:
             actions = await session.socket.before(method)
             if actions is None:
                 return
-            values = from_json(params)
-            show = values.pop("returnRateLimits", None)
-            if show is not None:
-                shown = show == "true"
+            parameters = Parameters(from_json(params))
+            # a part of what is signed, so it stays in the table
+            shown = parameters.flag("returnRateLimits", shown)
             self._refuse_by_plan(actions)
             context = self._dispatcher.context(session.time)
             self._dispatcher.mark(context, actions)
             call = SOCKET_CALLS.get(method.removeprefix("v3/"))
-            outcome = await self._do(session, context, method.removeprefix("v3/"), call, Parameters(values))
+            outcome = await self._do(session, context, method.removeprefix("v3/"), call, parameters)
             if any(action.fault is Fault.UNKNOWN_ENUM for action in actions):
                 outcome = disguised(outcome)
             self._fail_behind(actions)

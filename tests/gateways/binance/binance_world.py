@@ -14,8 +14,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway_world import opened
+from yarl import URL
 
 from tradewind.gateways.binance.authentication import client_secret
 from tradewind.gateways.binance.gateway import BinanceGateway
@@ -55,8 +57,6 @@ class Client:
         self, method: str, path: str, query: str = "", body: str | None = None, **headers: str
     ) -> tuple[int, Any, Any]:
         """Status, body, headers of a request as it is given."""
-        from yarl import URL
-
         url = URL(self.url + path + (f"?{query}" if query else ""), encoded=True)
         sent = {"X-MBX-APIKEY": self.key.key, **headers}
         if body is not None:
@@ -64,8 +64,6 @@ class Client:
         async with self.session.request(method, url, headers=sent, data=body) as reply:
             text = await reply.text()
             is_json = reply.headers["Content-Type"].startswith("application/json")
-            import msgspec
-
             return reply.status, msgspec.json.decode(text) if is_json else text, reply.headers
 
     async def signed(self, method: str, path: str, **parameters: Any) -> Any:

@@ -14,7 +14,14 @@ from tradewind.gateways.binance.table import REST_CALLS
 from tradewind.gateways.model import Refusal, Refused
 from tradewind.venues.protocol import VenueState
 
-ORDER = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1", "price": "59000"}
+ORDER = {
+    "symbol": SYMBOL,
+    "side": "BUY",
+    "type": "LIMIT",
+    "timeInForce": "GTC",
+    "quantity": "0.1",
+    "price": "59000",
+}
 
 
 def numbers_are_text(value: object) -> bool:
@@ -80,7 +87,11 @@ async def test_a_kline_covers_its_interval_and_holds_its_trades(binance: World, 
 
 async def test_exchange_info_states_limits_filters_and_states(binance: World) -> None:
     info = await binance.demo.public("/api/v3/exchangeInfo", symbol=SYMBOL)
-    assert {row["rateLimitType"] for row in info["rateLimits"]} == {"REQUEST_WEIGHT", "ORDERS", "RAW_REQUESTS"}
+    assert {row["rateLimitType"] for row in info["rateLimits"]} == {
+        "REQUEST_WEIGHT",
+        "ORDERS",
+        "RAW_REQUESTS",
+    }
     [symbol] = info["symbols"]
     filters = {row["filterType"]: row for row in symbol["filters"]}
     assert filters["PRICE_FILTER"]["tickSize"] == "0.01000000"
@@ -104,7 +115,11 @@ async def test_placing_asking_and_cancelling(binance: World) -> None:
     assert not {"positionSide", "cumQuote"} & set(placed)
     for reference in ({"orderId": placed["orderId"]}, {"origClientOrderId": "mine"}):
         seen = await client.signed("GET", "/api/v3/order", symbol=SYMBOL, **reference)
-        assert (seen["orderId"], seen["isWorking"], seen["price"]) == (placed["orderId"], True, "59000.00000000")
+        assert (seen["orderId"], seen["isWorking"], seen["price"]) == (
+            placed["orderId"],
+            True,
+            "59000.00000000",
+        )
     assert await client.signed("GET", "/api/v3/openOrders", symbol=SYMBOL) == [seen]
     assert await client.signed("GET", "/api/v3/openOrders") == [seen]
     assert await client.signed("GET", "/api/v3/allOrders", symbol=SYMBOL, orderId=placed["orderId"]) == [seen]
@@ -170,7 +185,9 @@ async def test_money_and_executions_add_up_to_the_last_digit(binance: World) -> 
     assert before["USDT"] - after["USDT"] == cost + fee and after["BTC"] - before["BTC"] == Decimal("0.3")
     assert trades == await binance.demo.signed("GET", "/api/v3/myTrades", symbol=SYMBOL, fromId=0)
     assert [last] == await binance.demo.signed("GET", "/api/v3/myTrades", symbol=SYMBOL, fromId=last["id"])
-    assert [last] == await binance.demo.signed("GET", "/api/v3/myTrades", symbol=SYMBOL, orderId=last["orderId"])
+    assert [last] == await binance.demo.signed(
+        "GET", "/api/v3/myTrades", symbol=SYMBOL, orderId=last["orderId"]
+    )
     assert account["permissions"] == ["SPOT"] and account["commissionRates"]["taker"] == "0.00100000"
     shown = await binance.demo.signed("GET", "/api/v3/account", omitZeroBalances="true")
     assert {row["asset"] for row in shown["balances"]} == {"BTC", "ETH", "USD", "USDT"}
@@ -184,7 +201,9 @@ async def test_an_immediate_order_expires_what_it_could_not_fill(binance: World)
     await binance.still_book()
     body = await binance.demo.order("BUY", "60100", "1.5", timeInForce="IOC")
     assert (body["status"], body["executedQty"]) == ("EXPIRED", "1.00000000")
-    assert (await binance.demo.refused("POST", "/api/v3/order", **{**ORDER, "timeInForce": "FOK"}))[1] == -2010
+    assert (await binance.demo.refused("POST", "/api/v3/order", **{**ORDER, "timeInForce": "FOK"}))[
+        1
+    ] == -2010
 
 
 async def test_every_trigger_type_waits_and_is_shown_as_it_was_placed(binance: World) -> None:
@@ -204,7 +223,13 @@ async def test_every_trigger_type_waits_and_is_shown_as_it_was_placed(binance: W
         assert (seen["type"], seen["isWorking"], seen["workingTime"]) == (kind, False, -1)
         assert Decimal(seen["stopPrice"]) == Decimal(fields["stopPrice"])
     status, code, text = await binance.demo.refused(
-        "POST", "/api/v3/order", symbol=SYMBOL, side="SELL", type="STOP_LOSS", quantity="0.1", stopPrice="61000"
+        "POST",
+        "/api/v3/order",
+        symbol=SYMBOL,
+        side="SELL",
+        type="STOP_LOSS",
+        quantity="0.1",
+        stopPrice="61000",
     )
     assert (status, code, text) == (400, -2010, "Order would trigger immediately.")
 
@@ -220,7 +245,9 @@ async def test_a_test_order_is_checked_and_not_placed(binance: World) -> None:
     assert await binance.demo.signed("POST", "/api/v3/order/test", **ORDER) == {}
     rates = await binance.demo.signed("POST", "/api/v3/order/test", **ORDER, computeCommissionRates="true")
     assert rates["standardCommissionForOrder"] == {"maker": "0.00100000", "taker": "0.00100000"}
-    assert (await binance.demo.refused("POST", "/api/v3/order/test", **{**ORDER, "quantity": "140"}))[1] == -2010
+    assert (await binance.demo.refused("POST", "/api/v3/order/test", **{**ORDER, "quantity": "140"}))[
+        1
+    ] == -2010
     assert await binance.demo.signed("GET", "/api/v3/openOrders") == []
 
 
@@ -264,7 +291,8 @@ WRONG = [
     ({"trailingDelta": "100"}, -2010, "Trailing stop orders are not supported for this symbol."),
     ({"icebergQty": "0.2"}, -1013, "IcebergQty exceeds QTY."),
     ({"icebergQty": "0.0001"}, -1013, "Filter failure: ICEBERG_PARTS"),
-    ({"selfTradePreventionMode": "EXPIRE_MAKER"}, -1013, None),
+    ({"selfTradePreventionMode": "NONE"}, -1013, None),
+    ({"selfTradePreventionMode": "ALWAYS"}, -1130, None),
     ({"unheard": "1"}, -1104, None),
 ]
 
@@ -316,7 +344,9 @@ async def test_a_smaller_order_keeps_its_number_and_gets_another_name(binance: W
     )
     name = amended["clientOrderId"]
     assert name != "first"
-    assert (await client.refused("GET", "/api/v3/order", symbol=SYMBOL, origClientOrderId="first"))[1] == -2013
+    assert (await client.refused("GET", "/api/v3/order", symbol=SYMBOL, origClientOrderId="first"))[
+        1
+    ] == -2013
     seen = await client.signed("GET", "/api/v3/order", symbol=SYMBOL, origClientOrderId=name)
     assert (seen["origQty"], seen["clientOrderId"]) == ("0.40000000", name)
     kept = await client.signed(
@@ -335,9 +365,7 @@ async def test_a_smaller_order_keeps_its_number_and_gets_another_name(binance: W
 
 async def replace(world_: World, mode: str, order_id: int, **change: str) -> tuple[int, dict]:
     fields = {**ORDER, "cancelReplaceMode": mode, "cancelOrderId": order_id, **change}
-    status, body, _ = await world_.demo.raw(
-        "POST", "/api/v3/order/cancelReplace", world_.demo.query(fields)
-    )
+    status, body, _ = await world_.demo.raw("POST", "/api/v3/order/cancelReplace", world_.demo.query(fields))
     return status, body
 
 
@@ -378,7 +406,9 @@ async def test_cancel_restrictions_hold(binance: World) -> None:
         "DELETE", "/api/v3/order", **reference, cancelRestrictions="ONLY_PARTIALLY_FILLED"
     )
     assert refusal == (400, -2011, "Order was not canceled due to cancel restrictions.")
-    assert (await binance.demo.refused("DELETE", "/api/v3/order", **reference, cancelRestrictions="NEVER"))[1] == -1145
+    assert (await binance.demo.refused("DELETE", "/api/v3/order", **reference, cancelRestrictions="NEVER"))[
+        1
+    ] == -1145
     await binance.demo.signed("DELETE", "/api/v3/order", **reference, cancelRestrictions="ONLY_NEW")
 
 
@@ -396,12 +426,17 @@ async def test_all_orders_of_a_symbol_are_cancelled_and_only_those(binance: Worl
 async def test_limits_fees_and_commission_are_those_of_the_account(binance: World) -> None:
     await binance.demo.order("BUY", "59000", "0.1")
     rows = await binance.demo.signed("GET", "/api/v3/rateLimit/order")
-    assert [(row["intervalNum"], row["interval"], row["count"]) for row in rows] == [(10, "SECOND", 1), (1, "DAY", 1)]
+    assert [(row["intervalNum"], row["interval"], row["count"]) for row in rows] == [
+        (10, "SECOND", 1),
+        (1, "DAY", 1),
+    ]
     commission = await binance.demo.signed("GET", "/api/v3/account/commission", symbol=SYMBOL)
     assert commission["standardCommission"]["taker"] == "0.00100000"
-    assert {"symbol": SYMBOL, "makerCommission": "0.001", "takerCommission": "0.001"} in await binance.demo.signed(
-        "GET", "/sapi/v1/asset/tradeFee"
-    )
+    assert {
+        "symbol": SYMBOL,
+        "makerCommission": "0.001",
+        "takerCommission": "0.001",
+    } in await binance.demo.signed("GET", "/sapi/v1/asset/tradeFee")
     coins = await binance.demo.signed("GET", "/sapi/v1/capital/config/getall")
     assert {row["coin"]: row["free"] for row in coins}["ETH"] == "100.00000000"
     assert await binance.demo.signed("GET", "/sapi/v1/margin/isolated/allPairs") == []
@@ -462,7 +497,9 @@ async def test_spans_and_limits_of_lists_are_checked(binance: World) -> None:
             "GET", f"/api/v3/{path}", symbol=SYMBOL, startTime=1, endTime=day + 2
         )
         assert refusal[1] == -1127
-        assert (await binance.demo.refused("GET", f"/api/v3/{path}", symbol=SYMBOL, startTime=2, endTime=1))[1] == -1128
+        assert (await binance.demo.refused("GET", f"/api/v3/{path}", symbol=SYMBOL, startTime=2, endTime=1))[
+            1
+        ] == -1128
         assert (await binance.demo.refused("GET", f"/api/v3/{path}", symbol=SYMBOL, limit=0))[1] == -1130
     status, body, _ = await binance.demo.raw("GET", "/api/v3/klines", f"symbol={SYMBOL}&interval=2m")
     assert (status, body["code"]) == (400, -1120)

@@ -92,12 +92,34 @@ assert rest["status"] == "expired" and 0 < rest["filled"] < 2, rest
 refused(ccxt.InsufficientFunds, one.create_order, SYMBOL, "limit", "buy", 150, 59000)
 refused(ccxt.OrderNotFound, one.cancel_order, "123", SYMBOL)
 refused(ccxt.OrderNotFound, one.fetch_order, "123", SYMBOL)
-refused(ccxt.BadRequest, one.private_post_order, {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT",
-        "timeInForce": "GTC", "quantity": "0.0001", "price": "40000"})
-refused(ccxt.InvalidOrder, one.private_post_order, {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT",
-        "timeInForce": "GTC", "quantity": "0.1", "price": "59000.001"})
+refused(
+    ccxt.BadRequest,
+    one.private_post_order,
+    {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": "0.0001",
+        "price": "40000",
+    },
+)
+refused(
+    ccxt.InvalidOrder,
+    one.private_post_order,
+    {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": "0.1",
+        "price": "59000.001",
+    },
+)
 two.create_order(SYMBOL, "limit", "sell", 1, 60200)
-refused(ccxt.OrderImmediatelyFillable, one.create_order, SYMBOL, "limit", "buy", 0.01, 60200, {"postOnly": True})
+refused(
+    ccxt.OrderImmediatelyFillable, one.create_order, SYMBOL, "limit", "buy", 0.01, 60200, {"postOnly": True}
+)
 refused(ccxt.BadSymbol, one.public_get_depth, {"symbol": "NOPE"})
 refused(ccxt.BadRequest, one.private_post_order, {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT"})
 stranger = connected("x" * 64, "y")

@@ -72,7 +72,9 @@ async def talk(one, two) -> None:
     assert (await best)[SYMBOL]["ask"] == 60100.0
     # the book follows every change
     await two.create_order(SYMBOL, "limit", "buy", 0.7, 59950)
-    await until(one.watch_order_book, lambda value: [59950.0, 0.7] in [row[:2] for row in value["bids"]], SYMBOL)
+    await until(
+        one.watch_order_book, lambda value: [59950.0, 0.7] in [row[:2] for row in value["bids"]], SYMBOL
+    )
 
     # private streams and orders over the socket
     orders = asyncio.create_task(until(one.watch_orders, lambda rows: rows[-1]["status"] == "open", SYMBOL))
@@ -90,7 +92,10 @@ async def talk(one, two) -> None:
     await two.create_order_ws(SYMBOL, "limit", "buy", 0.2, 60050)
     part = (await mine)[-1]
     assert (part["order"], part["amount"], part["price"], part["takerOrMaker"]) == (
-        order["id"], 0.2, 60050.0, "maker",
+        order["id"],
+        0.2,
+        60050.0,
+        "maker",
     ), part
     assert part["fee"] == {"currency": "USDT", "cost": 12.01}, part
     assert (await one.fetch_order_ws(order["id"], SYMBOL))["filled"] == 0.2

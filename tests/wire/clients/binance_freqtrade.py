@@ -43,8 +43,12 @@ config = {
     "fiat_display_currency": "",
     "db_url": f"sqlite:///{FOLDER}/trades.sqlite",
     "cancel_open_orders_on_exit": True,
-    "entry_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1,
-                      "check_depth_of_market": {"enabled": False}},
+    "entry_pricing": {
+        "price_side": "other",
+        "use_order_book": True,
+        "order_book_top": 1,
+        "check_depth_of_market": {"enabled": False},
+    },
     "exit_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
     "unfilledtimeout": {"entry": 1, "exit": 1, "unit": "minutes"},
     "exchange": {
@@ -77,7 +81,9 @@ def rows(query: str) -> list:
 log = (FOLDER / "freqtrade.log").open("wb")
 bot = subprocess.Popen(
     [sys.executable, "-m", "freqtrade", "trade", "--config", str(FOLDER / "config.json")],
-    stdout=log, stderr=subprocess.STDOUT, cwd=FOLDER,
+    stdout=log,
+    stderr=subprocess.STDOUT,
+    cwd=FOLDER,
 )
 deadline = time.monotonic() + LIMIT_S
 try:

@@ -30,8 +30,15 @@ def refused(code: int, call, **fields) -> None:
 
 
 def limit(side: str, quantity: str, price: str, **more) -> dict:
-    return {"symbol": SYMBOL, "side": side, "type": "LIMIT", "timeInForce": "GTC",
-            "quantity": quantity, "price": price, **more}
+    return {
+        "symbol": SYMBOL,
+        "side": side,
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": quantity,
+        "price": price,
+        **more,
+    }
 
 
 def rest() -> None:
@@ -40,7 +47,10 @@ def rest() -> None:
     assert one.ping() == {}
     info = one.get_symbol_info(SYMBOL)
     assert info["status"] == "TRADING" and {row["filterType"] for row in info["filters"]} >= {
-        "PRICE_FILTER", "LOT_SIZE", "NOTIONAL", "MAX_NUM_ORDERS",
+        "PRICE_FILTER",
+        "LOT_SIZE",
+        "NOTIONAL",
+        "MAX_NUM_ORDERS",
     }
     assert one.get_order_book(symbol=SYMBOL)["bids"] == [["59900.00000000", "1.00000000"]]
     assert one.get_recent_trades(symbol=SYMBOL)[0]["price"] == "60000.00000000"
@@ -59,16 +69,22 @@ def rest() -> None:
     assert (order["status"], order["clientOrderId"], order["fills"]) == ("NEW", "pb-one", [])
     assert one.get_asset_balance(asset="BTC")["locked"] == "0.50000000"
     taken = two.order_limit_buy(symbol=SYMBOL, quantity="0.2", price="60050")
-    assert taken["fills"] == [{
-        "price": "60050.00000000", "qty": "0.20000000", "commission": "12.01000000",
-        "commissionAsset": "USDT", "tradeId": 2,
-    }], taken
+    assert taken["fills"] == [
+        {
+            "price": "60050.00000000",
+            "qty": "0.20000000",
+            "commission": "12.01000000",
+            "commissionAsset": "USDT",
+            "tradeId": 2,
+        }
+    ], taken
     assert one.get_order(symbol=SYMBOL, orderId=order["orderId"])["executedQty"] == "0.20000000"
     two.order_market_buy(symbol=SYMBOL, quantity="0.3")
     done = one.get_order(symbol=SYMBOL, origClientOrderId="pb-one")
     assert (done["status"], done["cummulativeQuoteQty"]) == ("FILLED", "30025.00000000")
     assert [row["qty"] for row in one.get_my_trades(symbol=SYMBOL, orderId=order["orderId"])] == [
-        "0.20000000", "0.30000000",
+        "0.20000000",
+        "0.30000000",
     ]
     assert float(one.get_asset_balance(asset="BTC")["free"]) == free - 0.5
     assert order["orderId"] in [row["orderId"] for row in one.get_all_orders(symbol=SYMBOL)]
@@ -83,8 +99,15 @@ def rest() -> None:
     assert moved["newOrderResult"] == "SUCCESS"
     assert len(one.get_open_orders(symbol=SYMBOL)) == 1
     pair = one.create_oco_order(
-        symbol=SYMBOL, side="SELL", quantity="0.1", aboveType="LIMIT_MAKER", abovePrice="61000",
-        belowType="STOP_LOSS_LIMIT", belowPrice="58000", belowStopPrice="58500", belowTimeInForce="GTC",
+        symbol=SYMBOL,
+        side="SELL",
+        quantity="0.1",
+        aboveType="LIMIT_MAKER",
+        abovePrice="61000",
+        belowType="STOP_LOSS_LIMIT",
+        belowPrice="58000",
+        belowStopPrice="58500",
+        belowTimeInForce="GTC",
     )
     assert pair["contingencyType"] == "OCO" and len(pair["orderReports"]) == 2
     assert len(one.get_open_oco_orders()) == 1
@@ -127,17 +150,24 @@ async def sockets() -> None:
         both = asyncio.gather(hear(), hear_user())
         order = await one.ws_create_order(**limit("SELL", "0.5", "60050", newClientOrderId="ws-one"))
         await two.ws_create_order(**limit("BUY", "0.2", "60050"))
-        assert (await one.ws_get_order(symbol=SYMBOL, orderId=order["orderId"]))["executedQty"] == "0.20000000"
+        assert (await one.ws_get_order(symbol=SYMBOL, orderId=order["orderId"]))[
+            "executedQty"
+        ] == "0.20000000"
         replaced = await one.ws_cancel_order(symbol=SYMBOL, orderId=order["orderId"], newClientOrderId="stop")
         assert replaced["origClientOrderId"] == "ws-one"
         await one.ws_create_order(**limit("BUY", "0.1", "50000"))
         await both
         reports = [event for event in events if event["e"] == "executionReport"]
         assert [(one["x"], one["X"]) for one in reports] == [
-            ("NEW", "NEW"), ("TRADE", "PARTIALLY_FILLED"), ("CANCELED", "CANCELED"), ("NEW", "NEW"),
+            ("NEW", "NEW"),
+            ("TRADE", "PARTIALLY_FILLED"),
+            ("CANCELED", "CANCELED"),
+            ("NEW", "NEW"),
         ], reports
         assert (reports[2]["c"], reports[2]["C"]) == ("stop", "ws-one")
-        assert reports[1]["l"] == "0.20000000" and reports[1]["n"] == "12.01000000" and reports[1]["m"] is True
+        assert (
+            reports[1]["l"] == "0.20000000" and reports[1]["n"] == "12.01000000" and reports[1]["m"] is True
+        )
         assert any(event["e"] == "outboundAccountPosition" for event in events)
         assert seen["btcusdt@trade"][0]["p"] == "60050.00000000"
         depth = seen["btcusdt@depth@100ms"]

@@ -78,13 +78,17 @@ async def test_freqtrade_trades_with_money_until_it_is_stopped(
     folder = tmp_path / "bot"
     folder.mkdir()
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment = kept | addresses(venue) | {
-        "KEY": bot.key.key,
-        "SECRET": bot.secret,
-        "FOLDER": str(folder),
-        "WANTED": str(CLOSED_TRADES),
-        "LIMIT_S": str(FREQTRADE_LIMIT_S - 60),
-    }
+    environment = (
+        kept
+        | addresses(venue)
+        | {
+            "KEY": bot.key.key,
+            "SECRET": bot.secret,
+            "FOLDER": str(folder),
+            "WANTED": str(CLOSED_TRADES),
+            "LIMIT_S": str(FREQTRADE_LIMIT_S - 60),
+        }
+    )
     market = asyncio.create_task(keep_trading(venue))
     try:
         process = await asyncio.create_subprocess_exec(

@@ -7,20 +7,20 @@ from typing import Final
 
 import msgspec
 
-from tradewind.gateways.model import Kind, PlaceRequest
+from tradewind.gateways.model import Kind, PlaceRequest, SelfTrade
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import TimeInForce
 
 from .errors import BinanceError, filter_failure, invalid_data, missing, not_required, one_of_missing
 from .parameters import Parameters
-from .symbols import ICEBERG_PARTS, STP_MODE, TRIGGERED, TYPES, Symbol, decimals_of
+from .symbols import ICEBERG_PARTS, STP_MODES, TRIGGERED, TYPES, Symbol, decimals_of
 from .text import new_client_id
 
 MIN_STRATEGY_TYPE: Final = 1_000_000
 SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
 TIMES: Final = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
 RESPONSES: Final = ("ACK", "RESULT", "FULL")
-STP_MODES: Final = frozenset({"NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"})
+REFUSED_STP: Final = frozenset({"NONE", "TRANSFER"})
 PRICED: Final = frozenset({Kind.LIMIT, Kind.STOP_LIMIT, Kind.TAKE_PROFIT_LIMIT})
 
 
@@ -87,15 +87,17 @@ def read_time_in_force(parameters: Parameters, name: str = "timeInForce") -> Tim
     return found
 
 
-def read_stp(parameters: Parameters) -> None:
-    """Accepts the mode that the exchange applies, and no other."""
+def read_stp(parameters: Parameters) -> SelfTrade:
+    """What happens when the order meets one of the same account. Raises -1013 for NONE and TRANSFER."""
     mode = parameters.text("selfTradePreventionMode")
     if mode is None:
-        return
-    if mode not in STP_MODES:
-        raise invalid_data("selfTradePreventionMode")
-    if mode != STP_MODE:
+        return SelfTrade.CANCEL_NEWEST
+    if mode in REFUSED_STP:
         raise BinanceError(-1013, "This symbol does not allow the specified self-trade prevention mode.")
+    found = next((one for one, name in STP_MODES.items() if name == mode), None)
+    if found is None:
+        raise invalid_data("selfTradePreventionMode")
+    return found
 
 
 def read_strategy(parameters: Parameters, id_name: str, type_name: str) -> tuple[int | None, int | None]:
@@ -147,7 +149,7 @@ def read_order(parameters: Parameters, symbol: Symbol, valid_until_ns: int) -> N
         raise BinanceError(-1116, "Invalid orderType.")
     response = read_response(parameters, "FULL" if name in {"LIMIT", "MARKET"} else "ACK")
     refuse_unsupported(parameters)
-    read_stp(parameters)
+    self_trade = read_stp(parameters)
     strategy_id, strategy_type = read_strategy(parameters, "strategyId", "strategyType")
     client_id = parameters.client_id("newClientOrderId") or new_client_id()
     check_combination(parameters, name, kind)
@@ -175,6 +177,7 @@ def read_order(parameters: Parameters, symbol: Symbol, valid_until_ns: int) -> N
         quote_amount=quote if quote is not None else Decimal(0),
         display_lots=display_lots,
         client_id=client_id,
+        self_trade=self_trade,
         valid_until_ns=valid_until_ns,
     )
     extras = Extras(

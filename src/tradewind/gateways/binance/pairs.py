@@ -63,18 +63,22 @@ async def place_oco(context: Context, parameters: Parameters) -> Any:
         raise missing("quantity")
     lots = quantity_lots(parameters, "quantity", symbol)
     name = parameters.client_id("listClientOrderId") or new_client_id()
-    read_stp(parameters)
+    base = PlaceRequest(
+        symbol=symbol.market.symbol,
+        side=side,
+        lots=lots,
+        self_trade=read_stp(parameters),
+        valid_until_ns=context.valid_until_ns,
+    )
     response = read_response(parameters, "FULL")
-    above = read_leg(context, parameters, symbol, side, lots, "above")
-    below = read_leg(context, parameters, symbol, side, lots, "below")
+    above = read_leg(parameters, symbol, base, "above")
+    below = read_leg(parameters, symbol, base, "below")
     parameters.finish()
     check_types(side, above, below)
     return await place_pair(context, symbol, name, above, below, response)
 
 
-def read_leg(
-    context: Context, parameters: Parameters, symbol: Symbol, side: Side, lots: int, which: str
-) -> Leg:
+def read_leg(parameters: Parameters, symbol: Symbol, base: PlaceRequest, which: str) -> Leg:
     """The leg whose parameters begin with `above` or `below`."""
     type_name = parameters.required(f"{which}Type")
     if type_name not in LEG_TYPES:
@@ -95,18 +99,15 @@ def read_leg(
         raise not_required(f"{which}TimeInForce")
     strategy = read_strategy(parameters, f"{which}StrategyId", f"{which}StrategyType")
     return Leg(
-        request=PlaceRequest(
-            symbol=symbol.market.symbol,
-            side=side,
+        request=msgspec.structs.replace(
+            base,
             kind=kind,
             time_in_force=tif,
             post_only=type_name == "LIMIT_MAKER",
             price_ticks=price_ticks(parameters, f"{which}Price", symbol),
             trigger_ticks=price_ticks(parameters, f"{which}StopPrice", symbol),
-            lots=lots,
-            display_lots=display(parameters, f"{which}IcebergQty", symbol, lots, tif),
+            display_lots=display(parameters, f"{which}IcebergQty", symbol, base.lots, tif),
             client_id=parameters.client_id(f"{which}ClientOrderId") or new_client_id(),
-            valid_until_ns=context.valid_until_ns,
         ),
         extras=Extras(type=type_name, strategy_id=strategy[0], strategy_type=strategy[1]),
     )
@@ -148,7 +149,7 @@ async def place_old_oco(context: Context, parameters: Parameters) -> Any:
             raise missing(name)
     lots = quantity_lots(parameters, "quantity", symbol)
     name = parameters.client_id("listClientOrderId") or new_client_id()
-    read_stp(parameters)
+    self_trade = read_stp(parameters)
     refuse_unsupported(parameters)
     response = read_response(parameters, "FULL")
     stop_limit = price_ticks(parameters, "stopLimitPrice", symbol)
@@ -161,7 +162,11 @@ async def place_old_oco(context: Context, parameters: Parameters) -> Any:
     limit_strategy = read_strategy(parameters, "limitStrategyId", "limitStrategyType")
     stop_strategy = read_strategy(parameters, "stopStrategyId", "stopStrategyType")
     base = PlaceRequest(
-        symbol=symbol.market.symbol, side=side, lots=lots, valid_until_ns=context.valid_until_ns
+        symbol=symbol.market.symbol,
+        side=side,
+        lots=lots,
+        self_trade=self_trade,
+        valid_until_ns=context.valid_until_ns,
     )
     limit = Leg(
         request=msgspec.structs.replace(

@@ -14,7 +14,7 @@ from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase, TimeInForce
 
 from .orders import Extras
-from .symbols import STP_MODE, TRIGGERED, Symbol
+from .symbols import STP_MODES, TRIGGERED, Symbol
 from .text import ZERO, decimal_text
 
 Time = Callable[[int], int]
@@ -141,7 +141,7 @@ def type_of(order: Order, entry: Remembered | None) -> str:
 
 def waits(order: Order) -> bool:
     """Whether a stop has not fired: it rests outside of the book."""
-    return bool(getattr(order, "waiting", False))
+    return order.waiting
 
 
 def working_ns(order: Order, entry: Remembered | None) -> int:
@@ -202,7 +202,7 @@ def result(order: Order, symbol: Symbol, entry: Remembered | None, time: Time) -
     body.update(optional_fields(order, symbol, entry))
     since_ns = working_ns(order, entry)
     body["workingTime"] = -1 if since_ns < 0 else time(since_ns)
-    body["selfTradePreventionMode"] = STP_MODE
+    body["selfTradePreventionMode"] = STP_MODES[order.self_trade]
     return body
 
 
@@ -257,7 +257,7 @@ def queried(order: Order, symbol: Symbol, entry: Remembered | None, time: Time) 
     since_ns = working_ns(order, entry)
     body["workingTime"] = -1 if since_ns < 0 else time(since_ns)
     body["origQuoteOrderQty"] = quote
-    body["selfTradePreventionMode"] = STP_MODE
+    body["selfTradePreventionMode"] = STP_MODES[order.self_trade]
     for name, value in optional_fields(order, symbol, entry).items():
         body.setdefault(name, value)
     return body
@@ -277,7 +277,7 @@ def cancelled(
     }
     body.update(amounts(order, symbol, entry))
     body.update(optional_fields(order, symbol, entry))
-    body["selfTradePreventionMode"] = STP_MODE
+    body["selfTradePreventionMode"] = STP_MODES[order.self_trade]
     return body
 
 
@@ -304,7 +304,7 @@ def amended(
         "side": SIDE_NAMES[order.side],
         **optional_fields(order, symbol, entry),
         "workingTime": -1 if since_ns < 0 else time(since_ns),
-        "selfTradePreventionMode": STP_MODE,
+        "selfTradePreventionMode": STP_MODES[order.self_trade],
     }
     return {"transactTime": time(order.updated_ns), "executionId": execution_id, "amendedOrder": body}
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tradewind.gateways.exchange_setup import BAND_BP
-from tradewind.gateways.model import Kind, Market
+from tradewind.gateways.model import Kind, Market, SelfTrade
 from tradewind.venues.protocol import VenueState
 
 from .errors import unknown_symbol
@@ -46,7 +46,13 @@ TYPES: Final = {
     "TAKE_PROFIT_LIMIT": Kind.TAKE_PROFIT_LIMIT,
 }
 TRIGGERED: Final = frozenset({Kind.STOP, Kind.STOP_LIMIT, Kind.TAKE_PROFIT, Kind.TAKE_PROFIT_LIMIT})
-STP_MODE: Final = "EXPIRE_TAKER"
+STP_MODES: Final = {
+    SelfTrade.CANCEL_NEWEST: "EXPIRE_TAKER",
+    SelfTrade.CANCEL_OLDEST: "EXPIRE_MAKER",
+    SelfTrade.CANCEL_BOTH: "EXPIRE_BOTH",
+    SelfTrade.DECREMENT: "DECREMENT",
+}
+"""What the exchange can do; NONE is not among it: nobody trades with oneself."""
 
 
 class Symbol:
@@ -112,8 +118,8 @@ class Symbol:
             "filters": self.filters(),
             "permissions": [],
             "permissionSets": [["SPOT"]],
-            "defaultSelfTradePreventionMode": STP_MODE,
-            "allowedSelfTradePreventionModes": [STP_MODE],
+            "defaultSelfTradePreventionMode": STP_MODES[SelfTrade.CANCEL_NEWEST],
+            "allowedSelfTradePreventionModes": list(STP_MODES.values()),
         }
 
     def filters(self) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from .replies import (
     waits,
     working_ns,
 )
-from .symbols import STP_MODE, Symbol
+from .symbols import STP_MODES, Symbol
 from .text import ZERO, decimal_text
 
 MAX_WATCHERS: Final = 1_000
@@ -101,7 +101,7 @@ def execution_report(
         report["J"] = extras.strategy_type
     if since_ns >= 0:
         report["W"] = time(since_ns)
-    report["V"] = STP_MODE
+    report["V"] = STP_MODES[order.self_trade]
     return report
 
 

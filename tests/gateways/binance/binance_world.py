@@ -133,6 +133,9 @@ class World:
 async def world(data: Path, **changes: Any) -> AsyncIterator[World]:
     options = changes.pop("gateway", {"options": QUICK})
     accounts = {"demo": FUNDS, "other": FUNDS}
-    async with opened(data, accounts=accounts, **changes) as exchange:
-        async with BinanceGateway(exchange, **options) as gateway, aiohttp.ClientSession() as session:
-            yield World(exchange, gateway, session)
+    async with (
+        opened(data, accounts=accounts, **changes) as exchange,
+        BinanceGateway(exchange, **options) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        yield World(exchange, gateway, session)

@@ -529,9 +529,9 @@ def test_every_call_of_the_venue_is_in_the_table() -> None:
     wanted = """GET ping time exchangeInfo depth trades aggTrades klines avgPrice ticker/24hr ticker/price
         ticker/bookTicker account myTrades order openOrders allOrders rateLimit/order account/commission
         POST order order/test order/cancelReplace orderList/oco PUT order/amend/keepPriority
-        DELETE order openOrders""".split()
+        DELETE order openOrders"""
     method = ""
-    for word in wanted:
+    for word in wanted.split():
         if word.isupper():
             method = word
         else:

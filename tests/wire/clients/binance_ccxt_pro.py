@@ -80,11 +80,8 @@ async def talk(one, two) -> None:
     orders = asyncio.create_task(until(one.watch_orders, lambda rows: rows[-1]["status"] == "open", SYMBOL))
     mine = asyncio.create_task(one.watch_my_trades(SYMBOL))
     money = asyncio.create_task(until(one.watch_balance, lambda value: value["BTC"]["used"] == 0.5))
-    while not one.clients or not any(
-        "ws-api" in url and client.subscriptions for url, client in one.clients.items()
-    ):
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
+    # the client's own way to wait until its subscription is confirmed
+    await one.ensure_user_data_stream_ws_subscribe_signature("spot")
     order = await one.create_order_ws(SYMBOL, "limit", "sell", 0.5, 60050)
     assert order["status"] == "open", order
     assert (await orders)[-1]["id"] == order["id"]

@@ -1,7 +1,7 @@
 """Starts freqtrade, unmodified and trading for real (dry_run false), against a Binance gateway.
 
-Runs until it has closed WANTED trades and opened another, stops it with SIGINT as an operator would, and prints
-what its own database says. Environment: URL, SOCKET_URL, KEY, SECRET, FOLDER, WANTED, LIMIT_S.
+Runs until it has closed WANTED trades, stops it with SIGINT as an operator would, and prints what its own
+database says. Environment: URL, SOCKET_URL, KEY, SECRET, FOLDER, WANTED, LIMIT_S.
 """
 
 import json

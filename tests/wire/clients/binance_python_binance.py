@@ -5,6 +5,7 @@ Environment: URL, SOCKET_URL, KEY, SECRET, OTHER_KEY, OTHER_SECRET.
 
 import asyncio
 import os
+from itertools import pairwise
 
 from binance import AsyncClient, BinanceSocketManager, Client
 from binance.exceptions import BinanceAPIException
@@ -171,7 +172,7 @@ async def sockets() -> None:
         assert any(event["e"] == "outboundAccountPosition" for event in events)
         assert seen["btcusdt@trade"][0]["p"] == "60050.00000000"
         depth = seen["btcusdt@depth@100ms"]
-        assert all(after["U"] == before["u"] + 1 for before, after in zip(depth, depth[1:]))
+        assert all(after["U"] == before["u"] + 1 for before, after in pairwise(depth))
     await one.ws_cancel_all_open_orders(symbol=SYMBOL) if hasattr(one, "ws_cancel_all_open_orders") else None
     await one.close_connection()
     await two.close_connection()

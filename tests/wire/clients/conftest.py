@@ -23,9 +23,7 @@ def client_python() -> str:
     named = os.environ.get(INTERPRETER)
     found = Path(named) if named else ROOT / ".venv-clients" / "bin" / "python"
     if not found.is_file():
-        pytest.skip(
-            f"no environment with third-party clients: {found} (set {INTERPRETER}, or docs/venues.md)"
-        )
+        pytest.skip(f"no environment with third-party clients: {found} (set {INTERPRETER}, or docs/venues.md)")
     return str(found)
 
 

@@ -1,5 +1,7 @@
 """A strategy of a test: enters whenever it may and leaves as soon as it may. Loaded by freqtrade itself."""
 
+from typing import ClassVar
+
 from freqtrade.strategy import IStrategy
 
 
@@ -8,10 +10,10 @@ class Always(IStrategy):
     timeframe = "1m"
     startup_candle_count = 1
     process_only_new_candles = False
-    minimal_roi = {"0": 100}
+    minimal_roi: ClassVar = {"0": 100}
     stoploss = -0.5
     use_exit_signal = True
-    order_types = {"entry": "limit", "exit": "limit", "stoploss": "market", "stoploss_on_exchange": False}
+    order_types: ClassVar = {"entry": "limit", "exit": "limit", "stoploss": "market", "stoploss_on_exchange": False}
 
     def populate_indicators(self, dataframe, metadata):
         return dataframe

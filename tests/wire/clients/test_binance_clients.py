@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[2]
-sys.path[:0] = [str(TESTS / "gateways"), str(TESTS / "gateways" / "binance")]
+sys.path.insert(0, str(TESTS / "gateways"))
+sys.path.insert(0, str(TESTS / "gateways" / "binance"))
 
 from binance_world import World, world
 

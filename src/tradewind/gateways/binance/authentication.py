@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tradewind.gateways.keys import ApiKey, Right
 
-from .errors import BinanceError, bad_key, illegal, missing, outside_window
+from .errors import BinanceError, ahead_of_time, bad_key, illegal, missing, outside_window
 from .parameters import DECIMAL_LEGAL, DECIMAL_PATTERN, Parameters
 
 DEFAULT_WINDOW_MS: Final = 5_000
@@ -94,7 +94,7 @@ def client_secret(key: ApiKey) -> str:
 
 
 class Authenticator:
-    """Checks callers against the exchange's key store; a lock after repeated bad signatures is the store's."""
+    """Checks callers against the exchange's key store, which also locks keys after bad signatures."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -133,7 +133,7 @@ class Authenticator:
         sent_ns = sent * (1_000 if sent >= 10**MICROSECOND_DIGITS else 1_000_000)
         window_ns = receive_window_ns(parameters)
         if sent_ns >= now_ns + AHEAD_NS:
-            raise BinanceError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+            raise ahead_of_time()
         if now_ns - sent_ns > window_ns:
             raise outside_window()
         return Identity(key, sent_ns + window_ns)

@@ -86,6 +86,10 @@ def outside_window() -> BinanceError:
     return BinanceError(-1021, "Timestamp for this request is outside of the recvWindow.")
 
 
+def ahead_of_time() -> BinanceError:
+    return BinanceError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+
+
 def bad_key() -> BinanceError:
     return BinanceError(-2015, "Invalid API-key, IP, or permissions for action.")
 

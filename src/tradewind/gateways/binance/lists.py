@@ -66,6 +66,7 @@ class OrderLists:
         self,
         list_id: int,
         account: str,
+        *,
         symbol: str,
         client_id: str,
         time_ns: int,

@@ -167,12 +167,12 @@ async def klines(context: Context, parameters: Parameters) -> Any:
     parameters.finish()
     if zone not in {None, "0", "00:00", "+00:00"}:
         raise invalid_data("timeZone")
-    found = candles(context, symbol, interval, limit, start_ns, end_ns)
+    found = candles(context, symbol, interval, limit, start_ns=start_ns, end_ns=end_ns)
     return [kline_row(candle, interval, symbol, context.time) for candle in found]
 
 
 def candles(
-    context: Context, symbol: Symbol, interval: str, limit: int, start_ns: int = 0, end_ns: int = 0
+    context: Context, symbol: Symbol, interval: str, limit: int, *, start_ns: int = 0, end_ns: int = 0
 ) -> list[Candle]:
     """Candles that open in [start_ns, end_ns], oldest first; the last `limit` without a start."""
     name = symbol.market.symbol

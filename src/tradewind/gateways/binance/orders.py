@@ -189,6 +189,14 @@ def read_order(parameters: Parameters, symbol: Symbol, valid_until_ns: int) -> N
     return NewOrder(symbol=symbol, request=request, extras=extras, response=response)
 
 
+def wanted(parameters: Parameters, name: str, needed: bool) -> None:
+    """Raises -1102 for what is needed and missing, -1106 for what must not be there."""
+    if needed and not parameters.has(name):
+        raise missing(name)
+    if not needed and parameters.has(name):
+        raise not_required(name)
+
+
 def check_combination(parameters: Parameters, name: str, kind: Kind) -> None:
     """Which parameters a type needs (-1102) and which it must not have (-1106)."""
     if kind is Kind.MARKET:
@@ -196,20 +204,11 @@ def check_combination(parameters: Parameters, name: str, kind: Kind) -> None:
             raise one_of_missing("quantity", "quoteOrderQty")
         if parameters.has("quantity") and parameters.has("quoteOrderQty"):
             raise BinanceError(-1128, "Combination of optional parameters invalid.")
-    elif not parameters.has("quantity"):
-        raise missing("quantity")
-    elif parameters.has("quoteOrderQty"):
-        raise not_required("quoteOrderQty")
-    if kind in PRICED:
-        if not parameters.has("price"):
-            raise missing("price")
-    elif parameters.has("price"):
-        raise not_required("price")
-    if kind in TRIGGERED:
-        if not parameters.has("stopPrice"):
-            raise missing("stopPrice")
-    elif parameters.has("stopPrice"):
-        raise not_required("stopPrice")
+    else:
+        wanted(parameters, "quantity", True)
+        wanted(parameters, "quoteOrderQty", False)
+    wanted(parameters, "price", kind in PRICED)
+    wanted(parameters, "stopPrice", kind in TRIGGERED)
     if parameters.has("timeInForce") and (kind not in PRICED or name == "LIMIT_MAKER"):
         raise not_required("timeInForce")
     if parameters.has("icebergQty") and kind not in PRICED:

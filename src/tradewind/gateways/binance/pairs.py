@@ -24,6 +24,7 @@ from .orders import (
     read_strategy,
     read_time_in_force,
     refuse_unsupported,
+    wanted,
 )
 from .parameters import Parameters
 from .replies import Remembered, ack, full, result
@@ -75,7 +76,7 @@ async def place_oco(context: Context, parameters: Parameters) -> Any:
     below = read_leg(parameters, symbol, base, "below")
     parameters.finish()
     check_types(side, above, below)
-    return await place_pair(context, symbol, name, above, below, response)
+    return await place_pair(context, symbol, name, response, above=above, below=below)
 
 
 def read_leg(parameters: Parameters, symbol: Symbol, base: PlaceRequest, which: str) -> Leg:
@@ -90,8 +91,8 @@ def read_leg(parameters: Parameters, symbol: Symbol, base: PlaceRequest, which: 
             raise BinanceError(-2010, "Pegged orders are not supported for this symbol.")
     kind = TYPES[type_name]
     priced = type_name == "LIMIT_MAKER" or type_name in LIMITED
-    check_leg(parameters, which, "Price", priced)
-    check_leg(parameters, which, "StopPrice", kind in TRIGGERED)
+    wanted(parameters, f"{which}Price", priced)
+    wanted(parameters, f"{which}StopPrice", kind in TRIGGERED)
     tif = TimeInForce.GTC
     if type_name in LIMITED:
         tif = read_time_in_force(parameters, f"{which}TimeInForce")
@@ -111,13 +112,6 @@ def read_leg(parameters: Parameters, symbol: Symbol, base: PlaceRequest, which: 
         ),
         extras=Extras(type=type_name, strategy_id=strategy[0], strategy_type=strategy[1]),
     )
-
-
-def check_leg(parameters: Parameters, which: str, field: str, wanted: bool) -> None:
-    if wanted and not parameters.has(f"{which}{field}"):
-        raise missing(f"{which}{field}")
-    if not wanted and parameters.has(f"{which}{field}"):
-        raise not_required(f"{which}{field}")
 
 
 def check_types(side: Side, above: Leg, below: Leg) -> None:
@@ -196,11 +190,11 @@ async def place_old_oco(context: Context, parameters: Parameters) -> Any:
     )
     parameters.finish()
     above, below = (stop, limit) if side is Side.BUY else (limit, stop)
-    return await place_pair(context, symbol, name, above, below, response)
+    return await place_pair(context, symbol, name, response, above=above, below=below)
 
 
 async def place_pair(
-    context: Context, symbol: Symbol, name: str, above: Leg, below: Leg, response: str
+    context: Context, symbol: Symbol, name: str, response: str, *, above: Leg, below: Leg
 ) -> Any:
     """Places both legs or none.
 
@@ -235,7 +229,14 @@ async def place_pair(
             )
         raise of_refusal(two, second.request.kind)
     legs = ((one.order_id, first.request.client_id), (two.order_id, second.request.client_id))
-    pair = context.venue.lists.add(list_id, context.account, symbol.name, name, two.updated_ns, legs)
+    pair = context.venue.lists.add(
+        list_id,
+        context.account,
+        symbol=symbol.name,
+        client_id=name,
+        time_ns=two.updated_ns,
+        legs=legs,
+    )
     settle(context, pair)
     context.venue.on_pair(pair)
     return pair_reply(context, symbol, pair, response)
@@ -331,7 +332,7 @@ async def cancel_list(context: Context, parameters: Parameters) -> Any:
         order = context.exchange.order(context.account, order_id=number)
         if order is not None and order.phase not in FINAL_PHASES:
             # takes the other leg along
-            await cancel(context, symbol, number, None, cancel_id)
+            await cancel(context, symbol, number, None, cancel_id=cancel_id)
             break
     settle(context, pair)
     return cancelled_list(context, pair, cancel_id)

@@ -282,7 +282,7 @@ def cancelled(
 
 
 def amended(
-    order: Order, symbol: Symbol, entry: Remembered | None, before: str, execution_id: int, time: Time
+    order: Order, symbol: Symbol, entry: Remembered | None, before: str, time: Time
 ) -> dict[str, Any]:
     """The reply of an amendment; `before` is the name that the order had."""
     since_ns = working_ns(order, entry)
@@ -306,7 +306,11 @@ def amended(
         "workingTime": -1 if since_ns < 0 else time(since_ns),
         "selfTradePreventionMode": STP_MODES[order.self_trade],
     }
-    return {"transactTime": time(order.updated_ns), "executionId": execution_id, "amendedOrder": body}
+    return {
+        "transactTime": time(order.updated_ns),
+        "executionId": order.updated_ns // 1_000,
+        "amendedOrder": body,
+    }
 
 
 def my_trade(fill: Fill, symbol: Symbol, entry: Remembered | None, time: Time) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tradewind.gateways.sockets import Socket
 from .authentication import sorted_payload
 from .calls import RIGHTS, Call, Context, Venue, milliseconds
 from .dispatch import ADDRESS, Dispatcher, disguised, time_unit
-from .errors import BinanceError, bad_key, missing, unsupported
+from .errors import BinanceError, bad_key, invalid_data, missing, unsupported
 from .parameters import Parameters, from_json, split_pairs
 from .planned import fault_error
 from .replies import Time
@@ -92,6 +92,15 @@ class SocketApi:
         self._dispatcher = dispatcher
         self._options = options
         self._sessions: set[Session] = set()
+        self._own: dict[str, Callable[[Session, Context, Parameters], Any]] = {
+            "session.logon": self._logon,
+            "session.status": self._show,
+            "session.logout": self._logout,
+            "session.subscriptions": self._list,
+            "userDataStream.subscribe": self._listen,
+            "userDataStream.subscribe.signature": self._listen_signed,
+            "userDataStream.unsubscribe": self._leave,
+        }
 
     async def talk(self, socket: Socket, call: server.Call) -> None:
         """Reads requests until the connection ends; several may be under way at once."""
@@ -208,41 +217,48 @@ class SocketApi:
                 self._identify(session, context, parameters, RIGHTS.get(call.security), call)
             return await self._dispatcher.run(call, context, parameters)
         usage.request(ADDRESS, SESSION_WEIGHT, context.now_ns)
-        match method:
-            case "session.logon":
-                return self._logon(session, context, parameters)
-            case "session.status":
-                parameters.finish()
-                return self._status(session, context)
-            case "session.logout":
-                parameters.finish()
-                session.key, session.authorised_ns = None, 0
-                return self._status(session, context)
-            case "session.subscriptions":
-                parameters.finish()
-                return [{"subscriptionId": number} for number in session.subscriptions]
-            case "userDataStream.subscribe":
-                parameters.finish()
-                key = self._session_key(session, Right.READ)
-                if key is None:
-                    raise BinanceError(-2015, "Invalid API-key, IP, or permissions for action.")
-                return self._subscribe(session, context, key)
-            case "userDataStream.subscribe.signature":
-                key = self._signed(context, parameters, Right.READ)
-                parameters.finish()
-                return self._subscribe(session, context, key)
-            case "userDataStream.unsubscribe":
-                number = parameters.whole("subscriptionId")
-                parameters.finish()
-                if number is not None and number not in session.subscriptions:
-                    raise BinanceError(-1130, "Data sent for parameter 'subscriptionId' is not valid.")
-                session.unsubscribe(number)
-                return {}
-            case _ if method in REMOVED:
-                error = unsupported()
-                error.status = 410
-                raise error
-        raise unsupported()
+        own = self._own.get(method)
+        if own is not None:
+            return own(session, context, parameters)
+        error = unsupported()
+        if method in REMOVED:
+            error.status = 410
+        raise error
+
+    # ---- sessions and subscriptions ----------------------------------------------------------------------
+
+    def _show(self, session: Session, context: Context, parameters: Parameters) -> Any:
+        parameters.finish()
+        return self._status(session, context)
+
+    def _logout(self, session: Session, context: Context, parameters: Parameters) -> Any:
+        parameters.finish()
+        session.key, session.authorised_ns = None, 0
+        return self._status(session, context)
+
+    def _list(self, session: Session, context: Context, parameters: Parameters) -> Any:
+        parameters.finish()
+        return [{"subscriptionId": number} for number in session.subscriptions]
+
+    def _listen(self, session: Session, context: Context, parameters: Parameters) -> Any:
+        parameters.finish()
+        key = self._session_key(session, Right.READ)
+        if key is None:
+            raise bad_key()
+        return self._subscribe(session, key)
+
+    def _listen_signed(self, session: Session, context: Context, parameters: Parameters) -> Any:
+        key = self._signed(context, parameters, Right.READ)
+        parameters.finish()
+        return self._subscribe(session, key)
+
+    def _leave(self, session: Session, context: Context, parameters: Parameters) -> Any:
+        number = parameters.whole("subscriptionId")
+        parameters.finish()
+        if number is not None and number not in session.subscriptions:
+            raise invalid_data("subscriptionId")
+        session.unsubscribe(number)
+        return {}
 
     # ---- who asks --------------------------------------------------------------------------------------
 
@@ -321,7 +337,7 @@ class SocketApi:
             ),
         }
 
-    def _subscribe(self, session: Session, context: Context, key: ApiKey) -> dict[str, Any]:
+    def _subscribe(self, session: Session, key: ApiKey) -> dict[str, Any]:
         try:
             return {"subscriptionId": session.subscribe(self._dispatcher, key)}
         except KeyError:

@@ -412,7 +412,9 @@ class KlineTopic(SymbolTopic):
         if not self.connections:
             return
         if open_ns is not None:
-            found = candles(self.context(milliseconds), self.symbol, self._interval, 1, open_ns, open_ns)
+            found = candles(
+                self.context(milliseconds), self.symbol, self._interval, 1, start_ns=open_ns, end_ns=open_ns
+            )
             if found:
                 self._tell(found[0], closed=True)
         self._schedule()

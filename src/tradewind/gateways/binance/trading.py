@@ -167,7 +167,9 @@ async def cancel_order(context: Context, parameters: Parameters) -> Any:
     cancel_id = parameters.client_id("newClientOrderId") or new_client_id()
     restriction = read_restriction(parameters)
     parameters.finish()
-    order, before = await cancel(context, symbol, order_id, client_id, cancel_id, restriction)
+    order, before = await cancel(
+        context, symbol, order_id, client_id, cancel_id=cancel_id, restriction=restriction
+    )
     pair = list_of(context, order)
     if pair is not None:
         return cancelled_list(context, pair, cancel_id)
@@ -181,6 +183,7 @@ async def cancel(
     symbol: Symbol,
     order_id: int | None,
     client_id: str | None,
+    *,
     cancel_id: str,
     restriction: OrderPhase | None = None,
 ) -> tuple[Order, str]:
@@ -310,7 +313,9 @@ async def cancel_replace(context: Context, parameters: Parameters) -> Any:
         raise of_refusal(refused, new.request.kind)
     data: dict[str, Any] = {}
     try:
-        order, before = await cancel(context, symbol, order_id, client_id, cancel_id, restriction)
+        order, before = await cancel(
+            context, symbol, order_id, client_id, cancel_id=cancel_id, restriction=restriction
+        )
         entry = context.venue.memory.of(order.order_id)
         data["cancelResult"], data["cancelResponse"] = (
             "SUCCESS",
@@ -367,7 +372,7 @@ async def amend_order(context: Context, parameters: Parameters) -> Any:
         entry.amended_to = ""
         raise of_amend(answer)
     memory.rename(context.account, order.order_id)
-    body = amended(answer, symbol, entry, before, answer.updated_ns // 1_000, context.time)
+    body = amended(answer, symbol, entry, before, context.time)
     pair = list_of(context, answer)
     if pair is not None:
         pair.rename(answer.order_id, client_id_of(answer, entry))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from tradewind.gateways.exchange import Subscription
 from tradewind.gateways.model import AccountEvent, Fill, FundsChanged, Order, OrderChanged
 from tradewind.venues.protocol import FINAL_PHASES
@@ -24,7 +26,7 @@ from .replies import (
     waits,
     working_ns,
 )
-from .symbols import STP_MODES, Symbol
+from .symbols import STP_MODES, TRIGGERED, Symbol
 from .text import ZERO, decimal_text
 
 MAX_WATCHERS: Final = 1_000
@@ -215,6 +217,10 @@ class AccountWatch:
         order, memory = changed.order, self._venue.memory
         if changed.what == "new":
             memory.adopt(self.account, order.client_id, order.order_id)
+            if order.kind in TRIGGERED and not order.waiting:
+                # the engine says first that it took the order, then that the order waits
+                order = msgspec.structs.replace(order, waiting=True)
+                changed = msgspec.structs.replace(changed, order=order)
         if changed.fill is not None and changed.fill.lots == order.filled_lots:
             self._venue.usage.filled(self.account, changed.fill.maker, changed.fill.time_ns)
         if changed.what == "triggered":

@@ -196,7 +196,7 @@ class FixedWindow(RequestWindow):
     _began_ns = 0
     _count = 0
 
-    def enter(self) -> int:
+    def enter(self, ceiling: int | None = None) -> int:
         """See `RequestWindow`."""
         now_ns = self._clock_ns()
         if not 0 <= now_ns - self._began_ns < self.span_ns:

@@ -22,7 +22,9 @@ from tradewind.cli.output import Json, print_json
 def bench(
     suite: Annotated[
         str | None,
-        Parameter(help="engine, journal, node, python, replay, nonce, memory, stack, peers; default all"),
+        Parameter(
+            help="engine, journal, node, gateway, python, replay, nonce, memory, stack, peers; default all"
+        ),
     ] = None,
     /,
     *,

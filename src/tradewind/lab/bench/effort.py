@@ -30,6 +30,8 @@ class Effort:
     node_batches: int = 256
     node_acknowledgements: int = 2_000
     node_paced: int = 10_000
+    gateway_orders: int = 150
+    """Orders of each of the clients of a gateway; a venue allows an account so many at once."""
     python_batches: int = 128
     python_singles: int = 10_000
     replay_batches: int = 96
@@ -59,6 +61,7 @@ QUICK = Effort(
     node_batches=4,
     node_acknowledgements=20,
     node_paced=40,
+    gateway_orders=4,
     python_batches=4,
     python_singles=40,
     replay_batches=4,

@@ -132,12 +132,12 @@ class _Driver:
 
 def run(context: Context) -> Figures:
     """Durable throughput with four submissions in flight, and the time to one durable acknowledgement."""
-    with _quiet_log():
+    with quiet_log():
         return uvloop.run(_measure(context))
 
 
 @contextlib.contextmanager
-def _quiet_log() -> Iterator[None]:
+def quiet_log() -> Iterator[None]:
     """Only errors are logged, to standard error: standard output is for the figures."""
     before = structlog.get_config()
     structlog.configure(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from aiohttp import web
 
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure, not_built
@@ -21,8 +22,10 @@ from tradewind.gateways.fault_control import FaultControl
 from tradewind.gateways.faults import FaultError, Plan
 from tradewind.gateways.keys import KeyFileError
 from tradewind.gateways.liquidity import Liquidity, LiquidityConfiguration
-from tradewind.gateways.server import Gateway
+from tradewind.gateways.server import LOOPBACK, Gateway
+from tradewind.observe.gateways import GatewayCollector, render
 from tradewind.observe.logs import configure_logs
+from tradewind.observe.metrics import CONTENT_TYPE
 
 PORTS: Final = {"kraken": 8701, "binance": 8702, "polymarket": 8703}
 DIRECTORY_MODE: Final = 0o700
@@ -41,6 +44,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     generated: bool
     misbehave: Path | None
     control: Path | None
+    metrics: int | None
     as_json: bool
 
 
@@ -113,6 +117,8 @@ async def _serve(wanted: Serving, build: Any, plan: Plan) -> int:
             control = FaultControl(exchange.faults, wanted.control)
             closing.append(control)
             await control.start()
+        if wanted.metrics is not None:
+            closing.append(await _serve_metrics(wanted.metrics, GatewayCollector(gateway, house)))
         _announce(wanted, gateway, await asyncio.to_thread(_write_credentials, folder, gateway))
         return await _until(stop, exchange, house)
     finally:
@@ -125,6 +131,33 @@ async def _started(gateway: Gateway, port: int) -> None:
         await gateway.start(port)
     except OSError as error:
         raise CommandFailure(ExitCode.CANNOT, "PORT_TAKEN", f"port {port}: {error.strerror}") from error
+
+
+class _MetricsServer:
+    """`GET /metrics` on a port of its own: a venue has no such path."""
+
+    def __init__(self, runner: web.AppRunner) -> None:
+        self._runner = runner
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+
+async def _serve_metrics(port: int, collector: GatewayCollector) -> _MetricsServer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=render(collector), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CommandFailure(ExitCode.CANNOT, "PORT_TAKEN", f"port {port}: {error.strerror}") from error
+    note(f"metrics at http://{LOOPBACK}:{runner.addresses[0][1]}/metrics")
+    return _MetricsServer(runner)
 
 
 def _write_credentials(folder: Path, gateway: Gateway) -> Path:

@@ -124,6 +124,7 @@ def serve(
     control: Annotated[
         Path | None, Parameter(help="socket by which drills change the plan of faults")
     ] = None,
+    metrics: Annotated[int | None, Parameter(help="port of /metrics; 0 for any free one")] = None,
     json: Json = False,
 ) -> int:
     """A venue on this machine that speaks the wire of the outside one, until interrupted.
@@ -149,6 +150,7 @@ def serve(
             generated=liquidity == "generated",
             misbehave=misbehave,
             control=control,
+            metrics=metrics,
             as_json=json,
         )
     )

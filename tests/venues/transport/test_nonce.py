@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradewind.readiness.probes import nonce_child
 from tradewind.venues.transport import durable
 from tradewind.venues.transport.lease import KeyLock
 from tradewind.venues.transport.nonce import (
@@ -38,7 +39,7 @@ from tradewind.venues.transport.nonce import (
 
 START_NS = 1_800_000_000 * SECOND_NS
 HOUR_NS = 3_600 * SECOND_NS
-CHILD = Path(__file__).with_name("nonce_child.py")
+CHILD = Path(nonce_child.__file__)
 US = NonceUnit.US
 
 

@@ -44,6 +44,9 @@ MODULES: Final = (
     "settings",
     "structure",
     "token",
+    "venue_limits",
+    "venue_nonce",
+    "venue_pooling",
 )
 
 

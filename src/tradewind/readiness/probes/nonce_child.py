@@ -1,7 +1,7 @@
-"""Gives out nonces of one key from several threads until it is killed.
+"""Helper process of `venue_nonce`: gives out nonces of one key from several threads until it is killed.
 
-Usage: nonce_child.py FOLDER THREADS WALL_OFFSET_S [UNIT]. Prints one nonce a line, in the order in which each
-thread got them; exit status 75 when another process has the key.
+Usage: python -m tradewind.readiness.probes.nonce_child FOLDER THREADS WALL_OFFSET_S [UNIT]. Prints nonce, 1
+if the mark on the disk covers it, and the thread; exit status 75 when another process has the key.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from .metrics import Metrics, SystemFacts, resident_bytes
 from .outcome_rows import outcomes_of
 from .shortfall import alarms_of as shortfall_alarms
 from .shortfall import shortfall_of
+from .venue_rows import VenueConnection
 from .view import (
     MAX_CANDLES,
     MAX_LEVELS,
@@ -100,6 +101,8 @@ class ViewCollector:
         self.failure: str | None = None
         """Why the last refresh failed, None when it worked."""
         self._log_suppressed = log_suppressed
+        self.venues: list[VenueConnection] = []
+        """Connections to outside venues that `/metrics` shows."""
         self._started_s = time.monotonic()
         self._blocks_seen = 0
         self._loop_lag_s: float | None = None
@@ -452,6 +455,7 @@ class ViewCollector:
             loop_lag_s=self._loop_lag_s,
             leveraged=self._leveraged(self.node.now_ns()),
             shortfall=shortfall_of(self.views),
+            venues=tuple(self.venues),
         )
 
     def _leveraged(self, engine_ns: int) -> LeveragedFacts:

@@ -26,6 +26,7 @@ from tradewind.core.errors import name_of
 from .counting import OTHER_MARKETS, SECONDS_BOUNDS, BatchCounters, Histogram
 from .leveraged import LeveragedFacts
 from .shortfall import Shortfall
+from .venue_rows import VenueConnection, samples_of
 from .view import FeedState, PlatformView, Reading, ViewSource
 
 MICRO = Decimal(1_000_000)
@@ -67,6 +68,7 @@ class SystemFacts(msgspec.Struct, kw_only=True):
     loop_lag_s: float | None = None
     leveraged: LeveragedFacts = msgspec.field(default_factory=LeveragedFacts)
     shortfall: Shortfall | None = None
+    venues: Sequence[VenueConnection] = ()
 
 
 Samples = Iterable[tuple[Sequence[str], float | None]]
@@ -127,6 +129,7 @@ class MetricsCollector(Collector):
         yield from self._workers(view)
         yield from self._leveraged(facts.leveraged)
         yield from self._shortfall(facts.shortfall)
+        yield from self._venues(facts.venues)
         yield from self._process(view, facts)
 
     def _from_batches(self, facts: SystemFacts) -> Iterator[Metric]:
@@ -265,6 +268,13 @@ class MetricsCollector(Collector):
         yield self._gauge("tradewind_vault_expected_shortfall_micro", sources)
         yield self._gauge("tradewind_vault_nav_micro", [((), one.nav) for one in known])
         yield self._gauge("tradewind_vault_short", [((), float(one.is_short)) for one in known])
+
+    def _venues(self, connections: Sequence[VenueConnection]) -> Iterator[Metric]:
+        found = samples_of(connections)
+        for name, samples in found.gauges.items():
+            yield self._gauge(name, samples)
+        for name, samples in found.counters.items():
+            yield self._counter(name, samples)
 
     def _process(self, view: PlatformView, facts: SystemFacts) -> Iterator[Metric]:
         lag_s = max(0.0, (self._now_ns() - view.taken_ns) / 1e9)

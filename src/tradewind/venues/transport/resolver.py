@@ -213,6 +213,11 @@ class ResolverRunner:
         self.slowest_ns = 0
 
     @property
+    def running(self) -> int:
+        """Doubts that are being resolved."""
+        return len(self._running)
+
+    @property
     def open_symbols(self) -> frozenset[str]:
         """Symbols with an unknown order: no other risk-increasing order of the strategy there."""
         return frozenset(one.doubt.symbol for one, _ in self._running.values())

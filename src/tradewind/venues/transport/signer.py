@@ -20,7 +20,16 @@ import structlog
 
 from tradewind.security.capability import require_signing
 from tradewind.venues.limits.gate import Gate
-from tradewind.venues.limits.verdicts import Denied, Priority
+from tradewind.venues.limits.verdicts import (
+    ABOVE_BUDGET,
+    LIMITS_STALE,
+    LIMITS_UNKNOWN,
+    OPEN_ORDERS_LIMIT,
+    RATE_LIMITED_LOCAL,
+    TABLE_FULL,
+    Denied,
+    Priority,
+)
 from tradewind.venues.transport.lease import KeyLock, TradingLease
 from tradewind.venues.transport.nonce import (
     ALARM_AHEAD_S,
@@ -43,6 +52,10 @@ KEY_LOST: Final = "KeyLockLost"
 KEY_QUARANTINED: Final = "KeyQuarantined"
 LANE_FULL: Final = "LaneFull"
 LANE_CLOSED: Final = "LaneClosed"
+LIMITED: Final = frozenset(
+    {RATE_LIMITED_LOCAL, ABOVE_BUDGET, OPEN_ORDERS_LIMIT, LIMITS_UNKNOWN, LIMITS_STALE, TABLE_FULL}
+)
+NOT_CONNECTED: Final = frozenset({"ConnectFailed", "ConnectTimeout", "Timeout", "Closed"})
 
 
 class Nonce(msgspec.Struct, frozen=True):
@@ -87,9 +100,23 @@ class LaneFacts(msgspec.Struct, frozen=True, kw_only=True):
     sync_refills: int
     quarantined: str
     waiting: int
+    outcomes: dict[tuple[str, str], int]
+    """By class and outcome: ok, unknown (sent, no answer), rate, transport, refused."""
     connects: int
     reused: int
+    reuse: float | None
     open_connections: int
+
+
+def _outcome(reply: Reply) -> str:
+    """One of a few words for a counter."""
+    if not isinstance(reply, NoAnswer):
+        return "ok"
+    if reply.sent:
+        return "unknown"
+    if reply.reason in LIMITED:
+        return "rate"
+    return "transport" if reply.reason.partition(":")[0] in NOT_CONNECTED else "refused"
 
 
 class SignerLane:
@@ -126,6 +153,7 @@ class SignerLane:
         """Why the key is out of use, "" while it is in use."""
         self.calls = self.answers = self.unanswered = self.invalid_nonces = 0
         self.refused: dict[str, int] = {}
+        self.outcomes: dict[tuple[str, str], int] = {}
 
     # ---- calling -----------------------------------------------------------------------------------
 
@@ -145,6 +173,20 @@ class SignerLane:
         and the reason: StaleEpoch, LeaseExpired, KeyQuarantined, RateLimitedLocal, …
         """
         self.calls += 1
+        reply = await self._call(build, cls, epoch, cost, scope, timeout_s)
+        key = (cls.name, _outcome(reply))
+        self.outcomes[key] = self.outcomes.get(key, 0) + 1
+        return reply
+
+    async def _call(  # noqa: PLR0917 - the arguments of `call`, in its order
+        self,
+        build: Callable[[Nonce], SignedRequest],
+        cls: Priority,
+        epoch: int,
+        cost: Sequence[Any],
+        scope: str,
+        timeout_s: float,
+    ) -> Reply:
         refusal = self._refusal(epoch)
         if refusal is not None:
             return self._refuse(refusal)
@@ -335,8 +377,10 @@ class SignerLane:
             sync_refills=0 if nonces is None else nonces.sync_refills,
             quarantined=self.quarantined,
             waiting=sum(not turn.done() for _, _, turn in self._waiting),
+            outcomes=dict(self.outcomes),
             connects=self.http.connects,
             reused=self.http.reused,
+            reuse=self.http.reuse,
             open_connections=self.http.open_connections,
         )
 

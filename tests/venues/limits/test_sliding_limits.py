@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from bisect import bisect_left
 
@@ -174,3 +175,24 @@ def test_a_restart_remembers_the_window_and_a_lost_one_is_70_percent_full() -> N
     lost = SlidingLimits(polymarket_rules())
     lost.restore(None, 0, 0)
     assert lost.levels(0)["reads"] == (35, 50)
+
+
+@pytest.mark.slow
+def test_a_million_random_arrivals_with_clock_jumps_never_exceed_the_window() -> None:
+    """The clock goes back now and then. It is a steady one: forward it only goes with the time."""
+    chance, limits = random.Random(50), SlidingLimits(polymarket_rules())
+    true_ns, error_ns, sent, under_way = 0, 0, list[int](), 0
+    classes = list(Priority)
+    for _ in range(1_000_000):
+        draw = chance.random()
+        if draw < 0.15:
+            true_ns += int(chance.expovariate(1 / (SECOND_NS // 4)))
+        elif draw < 0.15001:
+            error_ns -= chance.randint(0, 3_600 * SECOND_NS)
+        if under_way and draw > 0.7:
+            limits.done(READ, true_ns + error_ns)
+            under_way -= 1
+        if limits.admit(chance.choice(classes), READ, true_ns + error_ns) == GRANTED:
+            sent.append(true_ns)
+            under_way += 1
+    assert len(sent) > 10_000 and most(sent) <= 50

@@ -39,7 +39,7 @@ from tradewind.venues.transport.nonce import (
 
 START_NS = 1_800_000_000 * SECOND_NS
 HOUR_NS = 3_600 * SECOND_NS
-CHILD = Path(nonce_child.__file__)
+CHILD = ("-m", nonce_child.__name__)
 US = NonceUnit.US
 
 
@@ -135,7 +135,7 @@ def test_nonces_grow_over_crashes_at_any_step_restarts_and_clock_jumps(
 
 def kill_after(folder: Path, lines: int, offset_s: int, threads: int = 3) -> list[int]:
     """Nonces of a child that was killed with SIGKILL after so many lines."""
-    arguments = [sys.executable, str(CHILD), str(folder), str(threads), str(offset_s)]
+    arguments = [sys.executable, *CHILD, str(folder), str(threads), str(offset_s)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         found = [child.stdout.readline() for _ in range(lines)]
@@ -155,7 +155,7 @@ def test_processes_killed_at_random_points_never_repeat_or_go_back(tmp_path: Pat
 
 
 def test_a_second_process_leaves_with_75_and_names_the_holder_and_the_first_goes_on(tmp_path: Path) -> None:
-    arguments = [sys.executable, str(CHILD), str(tmp_path), "1", "0"]
+    arguments = [sys.executable, *CHILD, str(tmp_path), "1", "0"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline()

@@ -272,3 +272,91 @@ async def test_a_closed_lane_answers_its_waiters_and_gives_the_key_back(tmp_path
 def test_what_a_request_shows_of_itself_has_no_signature() -> None:
     request = SignedRequest(method="GET", target="/x?signature=hidden", headers={"API-Sign": "hidden"})
     assert "hidden" not in repr(request)
+
+
+async def until_waiting(lane: SignerLane, server: RawServer, number: int) -> None:
+    async with asyncio.timeout(5):
+        while not server.requests or lane.facts().waiting != number:  # noqa: ASYNC110 no event for this
+            await asyncio.sleep(0)
+
+
+async def test_a_lane_bounds_its_waiters_and_their_patience_and_survives_cancelled_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = asyncio.Event()
+
+    async def reply(_: bytes, __: int) -> bytes:
+        await release.wait()
+        return OK
+
+    async with RawServer(reply) as server, lane_to(server, tmp_path) as lane:
+        first = asyncio.create_task(lane.call(build, cls=Priority.P2))
+        await until_waiting(lane, server, 0)
+        late = await lane.call(build, cls=Priority.P2, timeout_s=0.02)
+        assert late == NoAnswer(reason="Timeout", sent=False)
+        cancelled = asyncio.create_task(lane.call(build, cls=Priority.P0))
+        waiting = asyncio.create_task(lane.call(build, cls=Priority.P2))
+        await until_waiting(lane, server, 2)
+        monkeypatch.setattr("tradewind.venues.transport.signer.MAX_WAITING", 2)
+        assert await lane.call(build, cls=Priority.P0) == NoAnswer(reason="LaneFull", sent=False)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        release.set()
+        assert isinstance(await first, Answer) and isinstance(await waiting, Answer)
+        assert isinstance(await lane.call(build, cls=Priority.P2), Answer), "the place came back"
+        outcomes = lane.facts().outcomes
+        assert outcomes["P2", "ok"] == 3 and outcomes["P2", "transport"] == 1
+        assert outcomes["P0", "refused"] == 1
+        assert "127.0.0.1" in repr(lane)
+
+
+async def test_a_turn_given_to_a_cancelled_caller_goes_to_the_next(tmp_path: Path) -> None:
+    release = asyncio.Event()
+
+    async def reply(_: bytes, __: int) -> bytes:
+        await release.wait()
+        return OK
+
+    async with RawServer(reply) as server, lane_to(server, tmp_path) as lane:
+        first = asyncio.create_task(lane.call(build, cls=Priority.P2))
+        await until_waiting(lane, server, 0)
+        second = asyncio.create_task(lane.call(build, cls=Priority.P2))
+        third = asyncio.create_task(lane.call(build, cls=Priority.P2))
+        await until_waiting(lane, server, 2)
+        lane._give_turn()  # the first one's turn ends in the same moment in which
+        second.cancel()  # its successor is cancelled
+        release.set()
+        assert isinstance(await first, Answer) and isinstance(await third, Answer)
+        with pytest.raises(asyncio.CancelledError):
+            await second
+
+
+async def test_an_epoch_that_cannot_be_made_durable_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    lease = TradingLease.acquire(tmp_path / "lease")
+    async with RawServer() as server, lane_to(server, tmp_path, lease=lease) as lane:
+        monkeypatch.setattr(nonce_module, "write_mark", full)
+        assert await lane.call(build, cls=Priority.P0, epoch=1) == NoAnswer(
+            reason="NonceStorageFailed", sent=False
+        )
+        assert not server.requests
+
+
+async def test_nonces_a_little_ahead_are_an_alarm_and_still_used(tmp_path: Path) -> None:
+    async with RawServer() as server, lane_to(server, tmp_path) as lane:
+        assert lane._nonces is not None
+        lane._nonces.skip_ahead(20)
+        assert isinstance(await lane.call(build, cls=Priority.P2), Answer)
+        monitored = lane.facts().ahead_s
+        assert monitored is not None and monitored > 15
+
+
+async def test_a_wrong_number_of_digits_is_told_as_the_cause(tmp_path: Path) -> None:
+    async with RawServer() as server, lane_to(server, tmp_path) as lane:
+        assert lane._nonces is not None
+        lane._nonces.unit = NonceUnit.NS
+        assert lane._cause() is InvalidNonceCause.UNIT

@@ -55,7 +55,10 @@ def _killed(folder: Path, lines: int, offset_s: int) -> list[int]:
         found = [child.stdout.readline() for _ in range(lines)]
         child.send_signal(signal.SIGKILL)
         found += child.stdout.readlines()
-    return [int(line.split()[0]) for line in found if line.endswith("\n")]
+    given = [int(line.split()[0]) for line in found if line.endswith("\n")]
+    if len(given) < lines:
+        raise CannotMeasureError(f"a child gave out {len(given)} nonces instead of {lines}")
+    return given
 
 
 def _incarnations(folder: Path) -> list[int]:

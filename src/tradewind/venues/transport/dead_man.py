@@ -27,6 +27,8 @@ STEADY_NS: Final = 10 * SECOND_NS
 """So long control has to hold before an outage's reduce-only ends by itself."""
 MISSED_ALARM: Final = 2
 LOOK_EVERY_S: Final = 0.25
+LOOK_NS: Final = SECOND_NS // 4
+"""A rung is taken a look early, so that it is in force when its time has come."""
 ACTION_TIMEOUT_S: Final = 5.0
 """An action that takes longer is begun again, and a higher rung is told in time."""
 
@@ -96,7 +98,7 @@ class Ladder:
     def look(self, now_ns: int, *, reconciled: bool) -> Rung:
         """The rung now. Down again only from an outage's reduce-only (or cancel), reconciled and steady."""
         outage_ns = self.outage_ns(now_ns)
-        if outage_ns > REDUCE_ONLY_NS:
+        if outage_ns > REDUCE_ONLY_NS - LOOK_NS:
             self.uncontrolled_ns += max(0, now_ns - self._looked_ns)
         self._looked_ns = max(self._looked_ns, now_ns)
         for limit_ns, rung in (
@@ -104,7 +106,7 @@ class Ladder:
             (CANCEL_NS, Rung.CANCEL),
             (REDUCE_ONLY_NS, Rung.REDUCE_ONLY),
         ):
-            if outage_ns > limit_ns:
+            if outage_ns > limit_ns - LOOK_NS:
                 self._held_since_ns = now_ns
                 self.rung = max(self.rung, rung)
                 return self.rung

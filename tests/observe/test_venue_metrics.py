@@ -45,7 +45,7 @@ async def test_every_part_of_a_connection_is_shown(tmp_path: Path) -> None:
 
     model = KrakenLimits("pro")
     gate = Gate(model, clock_ns=lambda: 0, patience_s={Priority.P3: 0.0})
-    lease = TradingLease.acquire(tmp_path / "lease")
+    lease = TradingLease.acquire(tmp_path / "lease", lambda: SECOND_NS, lambda: SECOND_NS)
     lane = SignerLane(
         PrivateHttp("http://127.0.0.1:9"), lock=KeyLock(tmp_path, "k"), lease=lease, gate=gate,
         nonces=NonceAllocator.open(tmp_path / "k.nonce", NonceUnit.US, used=False),

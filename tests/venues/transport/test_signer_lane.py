@@ -25,6 +25,11 @@ def build(nonce: Nonce) -> SignedRequest:
     return SignedRequest(method="POST", target="/0/private/X", headers={}, body=f"nonce={nonce}".encode())
 
 
+def frozen_lease(path: Path) -> TradingLease:
+    """A lease in a time that stands still: it does not run out while a test is slow."""
+    return TradingLease.acquire(path, lambda: SECOND_NS, lambda: SECOND_NS)
+
+
 def nonces_of(server: RawServer) -> list[int]:
     return [int(one.partition(b"nonce=")[2]) for one in server.requests]
 
@@ -98,7 +103,7 @@ async def test_a_cancel_overtakes_everything_that_waits(tmp_path: Path) -> None:
 
 
 async def test_an_epoch_below_the_highest_seen_sends_no_byte(tmp_path: Path) -> None:
-    lease = TradingLease.acquire(tmp_path / "lease")
+    lease = frozen_lease(tmp_path / "lease")
     async with RawServer() as server:
         async with lane_to(server, tmp_path, lease=lease) as lane:
             assert isinstance(await lane.call(build, cls=Priority.P0, epoch=1), Answer)
@@ -107,7 +112,7 @@ async def test_an_epoch_below_the_highest_seen_sends_no_byte(tmp_path: Path) -> 
             future = await lane.call(build, cls=Priority.P0, epoch=2)
             assert future == NoAnswer(reason="LeaseExpired", sent=False)
             lease.release()
-            successor = TradingLease.acquire(tmp_path / "lease")
+            successor = frozen_lease(tmp_path / "lease")
             lost = await lane.call(build, cls=Priority.P0, epoch=1)
             assert lost == NoAnswer(reason="LeaseExpired", sent=False)
             assert not lane.new_risk_allowed
@@ -115,7 +120,7 @@ async def test_an_epoch_below_the_highest_seen_sends_no_byte(tmp_path: Path) -> 
             assert isinstance(await lane.call(build, cls=Priority.P0, epoch=2), Answer)
             assert lane.facts().refused == {}
         before = len(server.requests)
-        back = TradingLease.acquire(tmp_path / "another lease")
+        back = frozen_lease(tmp_path / "another lease")
         async with lane_to(server, tmp_path, lease=back) as lane:
             stale = await lane.call(build, cls=Priority.P0, epoch=1)
             assert stale == NoAnswer(reason="StaleEpoch", sent=False), "the key has seen epoch 2"
@@ -337,7 +342,7 @@ async def test_an_epoch_that_cannot_be_made_durable_is_not_used(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    lease = TradingLease.acquire(tmp_path / "lease")
+    lease = frozen_lease(tmp_path / "lease")
     async with RawServer() as server, lane_to(server, tmp_path, lease=lease) as lane:
         monkeypatch.setattr(nonce_module, "write_mark", full)
         assert await lane.call(build, cls=Priority.P0, epoch=1) == NoAnswer(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradewind.venues.limits import kraken
 from tradewind.venues.limits.kraken import (
     Action,
     AddBatch,
@@ -300,3 +301,36 @@ def test_threads_together_never_exceed_the_counter() -> None:
     for thread in threads:
         thread.join()
     assert sum(granted) == min(20, 180 // 9) and limits.levels(0)["rest"][0] == sum(granted)
+
+
+def test_the_table_of_pairs_is_bounded_and_idle_pairs_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kraken, "MAX_PAIRS", 3)
+    limits = KrakenLimits("pro")
+    for name in ("A", "B", "C"):
+        assert limits.admit(Priority.P3, [act(Action.ADD, "o", name)], 0) == GRANTED
+    assert limits.admit(Priority.P3, [act(Action.ADD, "o", "D")], 0) == Denied("LimiterTableFull")
+    with pytest.raises(kraken.LimiterTableFull):
+        limits.working("D", "o", 0)
+    limits.gone("A", "o")
+    limits.gone("never", "o")
+    assert limits.admit(Priority.P3, [act(Action.ADD, "o", "D")], 0) == Denied("LimiterTableFull"), "1 point"
+    assert limits.admit(Priority.P3, [act(Action.ADD, "o", "D")], SECOND_NS) == GRANTED
+    assert limits.open_orders("A") == ()
+
+
+def test_what_can_never_fit_is_denied_and_a_nameless_throttle_is_a_minute() -> None:
+    limits = KrakenLimits("starter")
+    assert limits.admit(Priority.P5, [RestCall(5)], 0) == Denied("AboveBudget")
+    fresh = [act(Action.ADD, f"o{number}") for number in range(6)]
+    assert limits.admit(Priority.P3, fresh, 0) == Denied("AboveBudget"), "6 adds and 48 to cancel them"
+    block = limits.refused("EService:Throttled", 0, 0)
+    assert block is not None and block.until_ns == 60 * SECOND_NS
+
+
+def test_a_pair_used_before_its_state_was_lost_is_70_percent_full_too() -> None:
+    limits = KrakenLimits("pro")
+    limits.working(PAIR, "a", 0)
+    limits.restore(None, 0, 0)
+    assert limits.levels(0)[f"engine:{PAIR}"][0] == 126
+    limits.admit(Priority.P0, [CancelAll("NEW/PAIR")], 0)
+    assert limits.levels(0)["engine:NEW/PAIR"][0] == 126

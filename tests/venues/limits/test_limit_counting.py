@@ -95,6 +95,22 @@ def test_shares_of_a_budget_fall_with_the_class_and_the_reserve_stays_free() -> 
 def test_a_counter_refuses_what_it_cannot_hold_exactly(maximum: int, decay: str) -> None:
     with pytest.raises(ValueError, match="at least"):
         DecayingCounter(maximum, Decimal(decay))
+    with pytest.raises(ValueError, match="positive"):
+        TokenBucket(Decimal(decay) * 0, 1)
+
+
+def test_more_blocks_than_the_table_holds_become_one_of_the_whole_venue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tradewind.venues.limits.blocks.MAX_SCOPES", 1)
+    blocks = Blocks()
+    blocks.add("a", Block(until_ns=10, reason="a"))
+    blocks.add("b", Block(until_ns=20, reason="b"))
+    assert blocks.find((), 0) == Block(until_ns=20, reason="b")
+    saved = blocks.state(5)
+    after = Blocks()
+    after.restore(saved, 100, 7)
+    assert after.find((), 100) == Block(until_ns=108, reason="b") and after.find(("a",), 108) is None
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,18 @@ async def test_a_read_is_repeated_until_it_stands_and_three_times_at_most() -> N
 
 def test_the_package_offers_the_models() -> None:
     assert BinanceLimits and KrakenLimits
+
+
+async def test_scopes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.venues.limits.gate.MAX_SCOPES", 1)
+    gate = Gate(Shut())
+    waiting = asyncio.create_task(gate.acquire(Priority.P1, ["a"], scope="a"))
+    await settle(gate, 1)
+    assert await gate.acquire(Priority.P1, ["b"], scope="b") == LOCAL
+    gate.close()
+    assert await waiting == LOCAL
+
+
+def test_a_machine_without_a_boot_id_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.venues.limits.store.BOOT_ID", tmp_path / "none")
+    assert this_moment().boot_id == ""

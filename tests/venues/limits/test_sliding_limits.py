@@ -196,3 +196,10 @@ def test_a_million_random_arrivals_with_clock_jumps_never_exceed_the_window() ->
             sent.append(true_ns)
             under_way += 1
     assert len(sent) > 10_000 and most(sent) <= 50
+
+
+def test_few_samples_are_no_throttling_and_old_ones_are_forgotten() -> None:
+    limits = SlidingLimits(polymarket_rules())
+    assert not any(limits.round_trip(10**9, number) for number in range(30))
+    assert not limits.round_trip(10**9, 301 * SECOND_NS)
+    assert len(limits._round_trips._samples) == 1

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.venues.transport.lease import LeaseHeld, LeaseLost, TradingLease, holder_of
+from tradewind.venues.transport.lease import (
+    KeyBusy,
+    KeyLock,
+    LeaseHeld,
+    LeaseLost,
+    TradingLease,
+    holder_of,
+)
 from tradewind.venues.transport.nonce import SECOND_NS
 
 HOLDER = """
@@ -148,3 +155,46 @@ def test_a_paused_process_refuses_everything_after_its_successor_began(tmp_path:
 
 def test_nobody_holds_a_lock_that_does_not_exist(tmp_path: Path) -> None:
     assert holder_of(tmp_path, "none") is None
+
+
+async def test_a_disk_that_fails_once_does_not_end_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = TradingLease.acquire(tmp_path / "lease", lambda: 0, lambda: 0)
+    monkeypatch.setattr("tradewind.venues.transport.lease.RENEW_EVERY_S", 0.001)
+    tried = 0
+
+    def renew() -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise OSError(28, "No space left on device")
+        raise LeaseLost("enough")
+
+    monkeypatch.setattr(lease, "renew", renew)
+    async with asyncio.timeout(10):
+        await lease.keep()
+    assert tried == 2
+
+
+def test_a_holder_that_said_nothing_and_a_lock_that_is_free(tmp_path: Path) -> None:
+    lock = KeyLock(tmp_path, "key")
+    holder = holder_of(tmp_path, "key")
+    assert holder is not None and holder.pid == os.getpid()
+    lock.path.write_bytes(b"")
+    with pytest.raises(KeyBusy, match="unknown") as busy:
+        KeyLock(tmp_path, "key")
+    assert busy.value.holder is None and busy.value.status == 75
+    lock.release()
+    lock.release()
+    assert holder_of(tmp_path, "key") is None
+
+
+def test_a_machine_without_a_boot_id_still_counts_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.venues.transport.lease.BOOT_ID", tmp_path / "none")
+    first = TradingLease.acquire(tmp_path / "lease", lambda: 0, lambda: 0)
+    first.release()
+    first.release()
+    assert TradingLease.acquire(tmp_path / "lease", lambda: 0, lambda: 0).epoch == 2

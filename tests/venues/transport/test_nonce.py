@@ -341,3 +341,31 @@ def test_a_lock_whose_file_was_replaced_is_no_longer_held(tmp_path: Path) -> Non
     lock.release()
     other.release()
     assert not other.held
+
+
+def test_the_background_gives_up_with_the_disk_and_an_orderly_stop_survives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nonces = NonceAllocator.open(tmp_path / "key.nonce", US, used=False)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tradewind.venues.transport.nonce.write_mark", full)
+        nonces._wake.set()
+        nonces._refiller.join(10)
+        assert not nonces._refiller.is_alive() and nonces._failed
+        assert nonces.next() <= nonces.high_water, "what was reserved before is still good"
+        nonces.close()
+    nonces.close()
+    nonces.refill()
+    healthy = NonceAllocator.open(tmp_path / "other.nonce", US, used=False, background=False)
+    monkeypatch.setattr("tradewind.venues.transport.nonce.write_mark", full)
+    healthy.close()
+    with pytest.raises(NonceStorageFailed):
+        migrate_unit_of(tmp_path / "other.nonce")
+
+
+def migrate_unit_of(path: Path) -> None:
+    migrate_unit(path)

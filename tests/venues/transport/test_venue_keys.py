@@ -124,3 +124,25 @@ def test_the_command_lists_reseeds_and_migrates(tmp_path: Path, capsys: pytest.C
     assert keys("migrate-unit", KEY)[0] == 0
     code, text = keys("migrate-unit", KEY)
     assert code == 78 and "NonceUnitMismatch" in text
+
+
+def test_a_damaged_record_and_a_full_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = KeyFolder(tmp_path)
+    folder.register("kraken", "public-id")
+    monkeypatch.setattr("tradewind.venues.transport.keys.MAX_KEYS", 1)
+    with pytest.raises(ValueError, match="at most 1 keys"):
+        folder.register("kraken", "another")
+    (folder.folder / f"{KEY}.key").write_text("{")
+    with pytest.raises(NonceStateLost, match="damaged"):
+        folder.records()
+
+
+def test_a_key_that_cannot_be_opened_is_given_back(tmp_path: Path) -> None:
+    folder = KeyFolder(tmp_path)
+    used(folder)
+    (folder.folder / f"{KEY}.nonce").write_text("{}")
+    for _ in range(2):
+        with pytest.raises(NonceStateLost):
+            folder.open(KEY)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,18 +17,15 @@ from tradewind.gateways.kraken.desk import KrakenOptions as GatewayOptions
 from tradewind.gateways.kraken.gateway import KrakenGateway, build
 from tradewind.gateways.model import Order, PlaceRequest
 from tradewind.node.limits import NodeLimits
+from tradewind.venues.kraken.assemble import Credentials, open_kraken
 from tradewind.venues.kraken.connector import KrakenOptions, KrakenVenue
 from tradewind.venues.kraken.live import KrakenEndpoints
-from tradewind.venues.kraken.rest import KrakenRest
-from tradewind.venues.limits import Gate, KrakenLimits
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FillEvent, TimeInForce
 from tradewind.venues.transport.backoff import BackoffPolicy
-from tradewind.venues.transport.lease import KeyLock
-from tradewind.venues.transport.nonce import NonceAllocator, NonceUnit
-from tradewind.venues.transport.private_http import PrivateHttp
+from tradewind.venues.transport.keys import KeyFolder
+from tradewind.venues.transport.lease import TradingLease
 from tradewind.venues.transport.private_link import PrivateLimits
-from tradewind.venues.transport.signer import SignerLane
 
 from .bench import Act, Bench, Fault, TrueFill, TrueOrder
 
@@ -54,6 +53,8 @@ class KrakenBench(Bench):
 
     faults = frozenset({*RULES, Fault.DUPLICATE, Fault.REORDER})
     symbol = "BTC/USD"
+    venue: KrakenVenue
+    lease: TradingLease | None = None
     middle_ticks = 600_000
     usual_lots = 100
 
@@ -64,6 +65,7 @@ class KrakenBench(Bench):
         self.instrument = exchange.markets[self.symbol].instrument
         self.events = []
         self.market_events = []
+        self.stack = AsyncExitStack()
         self._readers: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -78,7 +80,7 @@ class KrakenBench(Bench):
         gateway = build(exchange, GatewayOptions(limits_public=False))
         await gateway.start()
         bench = cls(folder, exchange, gateway)
-        bench.connect(data)
+        await bench.connect(data)
         assert await bench.venue.open(), bench.venue.socket.link.transitions
         listed = await bench.venue.instruments()
         bench.instrument = next(one for one in listed if one.symbol == cls.symbol)
@@ -89,46 +91,40 @@ class KrakenBench(Bench):
         await bench.step()
         return bench
 
-    def connect(self, data: Path) -> None:
+    async def connect(self, data: Path) -> None:
         """Build the connector, with a key, nonces and limits of its own."""
         key = self.exchange.keys.of_account(self.account)[0]
-        limits = KrakenLimits("pro")
-        gate = Gate(limits)
-        self.lane = SignerLane(
-            PrivateHttp(self.gateway.url, max_connections=1),
-            lock=KeyLock(data / "keys", "test"),
-            nonces=NonceAllocator.open(data / "keys" / "test.nonce", NonceUnit.US, used=False),
-            gate=gate,
-        )
-        self.public = PrivateHttp(self.gateway.url)
-        rest = KrakenRest(self.lane, self.public, key=key.key, secret=key.secret, limits=limits, gate=gate)
-        self.venue = KrakenVenue(
-            rest,
-            self.account,
-            KrakenOptions(
-                endpoints=KrakenEndpoints(
-                    websocket_url=f"{self.gateway.socket_url}/v2", rest_url=self.gateway.url
-                ),
-                private_url=f"{self.gateway.socket_url}/v2",
-                deadline_s=1.0,
-                answer_timeout_s=ANSWER_TIMEOUT_S,
-                verify_timeout_s=1.0,
-                clock_skew_s=0.1,
-                absence_margin_s=0.2,
-                book_depth=100,
-                link=PrivateLimits(step_timeout_s=5.0),
-                reconnect=BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000),
+        secret = base64.b64encode(key.secret).decode()
+        options = KrakenOptions(
+            endpoints=KrakenEndpoints(
+                websocket_url=f"{self.gateway.socket_url}/v2", rest_url=self.gateway.url
             ),
+            private_url=f"{self.gateway.socket_url}/v2",
+            deadline_s=1.0,
+            answer_timeout_s=ANSWER_TIMEOUT_S,
+            verify_timeout_s=1.0,
+            clock_skew_s=0.1,
+            absence_margin_s=0.2,
+            book_depth=100,
+            link=PrivateLimits(step_timeout_s=5.0),
+            reconnect=BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000),
         )
+        self.venue = await self.stack.enter_async_context(
+            open_kraken(
+                Credentials(key.key, secret),
+                KeyFolder(data),
+                account=self.account,
+                tier="pro",
+                options=options,
+            )
+        )
+        self.lane = self.venue.rest.lane
 
     async def close(self) -> None:
         for task in self._readers:
             task.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
-        await self.venue.close()
-        self.venue.rest.gate.close()
-        await self.lane.close()
-        await self.public.close()
+        await self.stack.aclose()
         await self.gateway.close()
         await self.exchange.close()
         self.folder.cleanup()

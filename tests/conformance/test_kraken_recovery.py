@@ -227,6 +227,33 @@ async def test_a_key_out_of_use_sends_nothing(bench: KrakenBench) -> None:
     assert isinstance(await bench.run(bench.venue.balances()), Incomplete)
 
 
+async def test_a_core_that_was_paused_beyond_its_lease_sends_nothing_not_even_a_cancel(
+    bench: KrakenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await bench.place(Side.BUY, bench.middle_ticks)
+
+    class Expired:
+        epoch = 1
+        may_sign = True
+
+    lease = Expired()
+    monkeypatch.setattr(bench.venue.rest, "_lease", lease)
+    reference = bench.reference(order.client_id)
+    assert isinstance(await bench.run(bench.venue.amend(reference, 1, lots=200)), Acked)
+    sent = bench.gateway.exchange.faults
+    rules(bench, Rule(action=WireFault.DELAY, surface="ws-api", delay_ms=1))
+    lease.may_sign = False
+    answers = [
+        await bench.run(bench.venue.submit(bench.order(Side.BUY, bench.middle_ticks), 1)),
+        await bench.run(bench.venue.amend(reference, 1, lots=300)),
+        await bench.run(bench.venue.cancel(reference, 1)),
+        await bench.run(bench.venue.cancel_all(None, 1)),
+        await bench.run(bench.venue.cancel_after(60, 1)),
+    ]
+    assert {(one.code, type(one)) for one in answers} == {(RejectCode.STALE_EPOCH, Rejected)}  # type: ignore[union-attr]
+    assert [one.name for one in sent.log] == [], "not one request left"
+
+
 async def test_an_order_that_would_come_too_late_is_not_sent(bench: KrakenBench) -> None:
     order = bench.order(Side.BUY, bench.middle_ticks)
     fields = {name: getattr(order, name) for name in order.__struct_fields__}

@@ -55,7 +55,7 @@ from tradewind.venues.protocol import (
 )
 from tradewind.venues.streams import Fanout
 from tradewind.venues.transport.backoff import BackoffPolicy
-from tradewind.venues.transport.private_link import PrivateLimits, Transition
+from tradewind.venues.transport.private_link import Phase, PrivateLimits, Transition
 from tradewind.venues.transport.websocket import LinkLimits
 
 log = structlog.get_logger(__name__)
@@ -82,6 +82,30 @@ class KrakenOptions(msgspec.Struct, frozen=True, kw_only=True):
     link: PrivateLimits = PrivateLimits()
     socket: LinkLimits = LinkLimits()
     reconnect: BackoffPolicy = BackoffPolicy(max_attempts=100, attempt_window_s=600.0)
+
+
+class ConnectorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What operators watch of a connector. Ages in seconds; an offset that was never measured is None."""
+
+    phase: Phase
+    reason: str
+    outage_s: float
+    reconnects: int
+    bad_frames: int
+    late_replies: int
+    gaps: int
+    repeated_messages: int
+    unmapped_rows: int
+    unknown_words: dict[str, int]
+    repeated_fills: int
+    working_orders: int
+    doubtful_orders: int
+    server_errors: int
+    isolated: tuple[str, ...]
+    clock_offset_ns: int | None
+    instruments: int
+    quarantined_rows: int
+    control_age_s: float
 
 
 class KrakenVenue(Trading):
@@ -352,6 +376,7 @@ class KrakenVenue(Trading):
                 return f"instruments: {problem}"
         if self.socket.problems:
             return f"rows that cannot be mapped: {self.socket.problems[0]}"
+        await self.socket.ping()  # the venue's time, before anything depends on it
         problem = await self._missed_fills() or await self._ended_orders()
         if problem:
             return problem
@@ -409,6 +434,33 @@ class KrakenVenue(Trading):
         if isinstance(answer, Orders):
             for state in answer.rows.values():
                 self.mirror.apply(state)
+
+    # ---- looking -----------------------------------------------------------------------------------------
+
+    def facts(self) -> ConnectorFacts:
+        """Counters and gauges as they are now."""
+        socket, offset = self.socket, self.socket.clock.offset()
+        return ConnectorFacts(
+            phase=socket.link.phase,
+            reason=socket.link.reason,
+            outage_s=socket.link.outage_s,
+            reconnects=socket.link.reconnects,
+            bad_frames=socket.link.bad_frames,
+            late_replies=socket.link.late_replies,
+            gaps=socket.gaps,
+            repeated_messages=socket.repeated_messages,
+            unmapped_rows=self.history.unmapped_rows + len(socket.problems),
+            unknown_words=dict(self.mirror.unknown_words),
+            repeated_fills=self.mirror.repeated_fills,
+            working_orders=len(self.mirror.working),
+            doubtful_orders=len(self.doubtful),
+            server_errors=self.rest.server_errors,
+            isolated=self.rest.isolators.blocked,
+            clock_offset_ns=None if offset is None else offset.offset_ns,
+            instruments=len(self.mirror.directory.instruments),
+            quarantined_rows=len(self.mirror.directory.quarantined),
+            control_age_s=(time.monotonic_ns() - socket.control_proof_ns) / NS,
+        )
 
     # ---- reads -------------------------------------------------------------------------------------------
 

@@ -224,6 +224,8 @@ class Execution(msgspec.Struct, gc=False):
     fees: list[ExecutionFee] | None = None
     reason: str | None = None
     cancel_reason: str | None = None
+    ratecount: Decimal | None = None
+    """The engine's counter of this pair, which our model follows."""
 
 
 class ExecutionsMessage(msgspec.Struct, gc=False):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,10 +27,12 @@ from tradewind.venues.kraken.private_messages import (
 from tradewind.venues.kraken.refusals import INVALID_SESSION
 from tradewind.venues.kraken.rest import Failed, KrakenRest
 from tradewind.venues.kraken.rows import Unmapped
+from tradewind.venues.kraken.timestamps import rfc3339_ns
 from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.protocol import VenueState
 from tradewind.venues.transport.backoff import BackoffPolicy
+from tradewind.venues.transport.clock import ClockGuard
 from tradewind.venues.transport.private_link import (
     LinkRefused,
     NoReply,
@@ -115,8 +118,13 @@ class PrivateSocket:
         """Orders that a row named without describing them: they have to be asked for."""
         self.first = True
         """Until the first reconciliation, snapshots tell how things are, not what happens."""
+        self.clock = ClockGuard(resolution_ns=1_000)
         self.repeated_messages = 0
         self.gaps = 0
+        self.control_proof_ns = time.monotonic_ns()
+        """When the venue last answered a request of ours on this path (T8.2), on the steady clock."""
+        self.events_proof_ns = time.monotonic_ns()
+        """When the private channels last said anything, on the steady clock."""
         self.on_unknown: Callable[[], None] = lambda: None
         self.link = PrivateLink(
             "kraken private", lambda: url, self, limits=limits, socket_limits=socket_limits, policy=policy
@@ -134,9 +142,14 @@ class PrivateSocket:
     # ---- requests ----------------------------------------------------------------------------------------
 
     async def call(
-        self, name: str, make: Callable[[str], dict[str, Any]], timeout_s: float
+        self, name: str, make: Callable[[str], dict[str, Any]], timeout_s: float, epoch: int | None = None
     ) -> MethodAnswer | NoReply:
-        """One method of the authenticated connection; `make(token)` gives its parameters."""
+        """One method of the authenticated connection; `make(token)` gives its parameters. What changes
+        something names its epoch, which must hold in the moment of the write.
+        """
+        fence = "" if epoch is None else self._rest.fence(epoch)
+        if fence:
+            return NoReply(fence, False)
         reply = await self.link.request(
             lambda number: encode.method(name, number, make(self._token)), timeout_s
         )
@@ -146,6 +159,7 @@ class PrivateSocket:
             answer = msgspec.json.decode(reply.frame, type=MethodAnswer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return NoReply(f"{name}: {error}"[:200], True)
+        self.control_proof_ns = time.monotonic_ns()
         if answer.error is not None and answer.error.startswith(INVALID_SESSION):
             self.link.degrade("the token is not valid any more")
         return answer
@@ -193,13 +207,19 @@ class PrivateSocket:
         return await self._reconcile(epoch)
 
     async def ping(self) -> None:
-        """An application ping; its pong proves that the venue's own loop answers (T6.5)."""
+        """An application ping; its pong proves that the venue's own loop answers, and tells its time (T6.5,
+        T10.5).
+        """
+        begin_ns = self.clock.begin()
         reply = await self.link.request(
             lambda number: msgspec.json.encode({"method": "ping", "req_id": number}),
             self.link.limits.pong_within_s,
         )
         if not isinstance(reply, Reply):
             raise LinkRefused(reply.reason)
+        pong = msgspec.json.decode(reply.frame, type=Pong)
+        if pong.time_out is not None:
+            self.clock.measured(rfc3339_ns(pong.time_out), begin_ns)
 
     def on_transition(self, transition: Transition) -> None:
         """The link moved."""
@@ -234,6 +254,7 @@ class PrivateSocket:
 
     def _in_order(self, header: SocketHeader, message: ExecutionsMessage | BalancesMessage) -> None:
         channel = header.channel or ""
+        self.events_proof_ns = time.monotonic_ns()
         order = self._order[channel]
         before = order.repeated
         try:
@@ -283,6 +304,10 @@ class PrivateSocket:
 
         def tell() -> None:
             unknown = self.mirror.execution(row)
+            known = self.mirror.get(row.order_id)
+            if row.ratecount is not None and known is not None:
+                now_ns = time.monotonic_ns()
+                self._rest.limits.engine_report(known.symbol, row.ratecount, now_ns, now_ns)
             if unknown is not None and len(self.unknown_orders) < MAX_HELD_MESSAGES:
                 self.unknown_orders.append(unknown)
                 self.on_unknown()

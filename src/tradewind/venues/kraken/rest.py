@@ -7,7 +7,7 @@ venue states not to have executed (T3.9).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -19,9 +19,17 @@ from tradewind.venues.kraken.refusals import meaning_of, refusal_of
 from tradewind.venues.limits import Denied, Gate, KrakenLimits, Priority
 from tradewind.venues.limits.kraken import Item, PublicCall, RestCall
 from tradewind.venues.protocol import Rejected, Uncertain
-from tradewind.venues.transport.private_http import Answer, NoAnswer, PrivateHttp
+from tradewind.venues.transport.isolators import Isolators
+from tradewind.venues.transport.lease import TradingLease
+from tradewind.venues.transport.private_http import Answer, NoAnswer, PrivateHttp, Reply
 from tradewind.venues.transport.signatures import kraken as signature
-from tradewind.venues.transport.signer import Nonce, SignedRequest, SignerLane
+from tradewind.venues.transport.signer import (
+    LEASE_EXPIRED,
+    STALE_EPOCH,
+    Nonce,
+    SignedRequest,
+    SignerLane,
+)
 
 T = TypeVar("T")
 OK = 200
@@ -39,7 +47,8 @@ POINTS = {
 }
 """Points of the calls that do not cost one (T4.2)."""
 LOCAL_REASONS = {
-    "StaleEpoch": RejectCode.STALE_EPOCH,
+    STALE_EPOCH: RejectCode.STALE_EPOCH,
+    LEASE_EXPIRED: RejectCode.STALE_EPOCH,
     "KeyQuarantined": RejectCode.KEY_QUARANTINED,
     "RateLimitedLocal": RejectCode.RATE_LIMITED_LOCAL,
 }
@@ -75,14 +84,30 @@ class KrakenRest:
         secret: bytes,
         limits: KrakenLimits,
         gate: Gate,
+        lease: TradingLease | None = None,
     ) -> None:
         self.lane, self.limits, self.gate = lane, limits, gate
         self._public, self._key, self._secret = public, key, secret
-        self.epoch = 0
+        self.epoch = 0 if lease is None else lease.epoch
+        self._lease = lease
         self.server_errors = 0
+        self.isolators = Isolators()
+        """One for each class of calls: public, account (reads), orders (changes)."""
 
     def __repr__(self) -> str:
         return f"KrakenRest({self._public.host})"
+
+    def fence(self, epoch: int) -> str:
+        """Why nothing may leave under this epoch now (T1.1); "" when it may. Asked right before a write: a
+        core that was paused beyond its lease sends nothing, not even a cancel.
+        """
+        if epoch < self.epoch:
+            return STALE_EPOCH
+        if self._lease is None:
+            return ""
+        if epoch < self._lease.epoch:
+            return STALE_EPOCH
+        return "" if epoch == self._lease.epoch and self._lease.may_sign else LEASE_EXPIRED
 
     # ---- public ------------------------------------------------------------------------------------------
 
@@ -93,8 +118,12 @@ class KrakenRest:
         verdict = await self.gate.acquire(cls, [PublicCall()], scope="public", patience_s=timeout_s)
         if isinstance(verdict, Denied):
             return Failed(reason=verdict.reason)
-        reply = await self._public.request(
-            "GET", f"/0/public/{name}", {"User-Agent": USER_AGENT}, timeout_s=timeout_s
+        reply = await self._guarded(
+            "public",
+            cls,
+            lambda: self._public.request(
+                "GET", f"/0/public/{name}", {"User-Agent": USER_AGENT}, timeout_s=timeout_s
+            ),
         )
         if isinstance(reply, NoAnswer):
             return Failed(reason=reply.reason)
@@ -114,7 +143,11 @@ class KrakenRest:
         timeout_s: float = 10.0,
     ) -> T | Failed:
         """A private call that changes nothing."""
-        answer = await self._send(name, fields, cls=cls, epoch=self.epoch, items=(), timeout_s=timeout_s)
+        answer = await self._guarded(
+            "account",
+            cls,
+            lambda: self._send(name, fields, cls=cls, epoch=self.epoch, items=(), timeout_s=timeout_s),
+        )
         if isinstance(answer, NoAnswer):
             return Failed(reason=answer.reason)
         if answer.status != OK:
@@ -133,7 +166,11 @@ class KrakenRest:
     ) -> T | Rejected | Uncertain:  # fmt: skip
         """A private call that may change something."""
         sent_ns = time.time_ns()
-        answer = await self._send(name, fields, cls=cls, epoch=epoch, items=items, timeout_s=timeout_s)
+        answer = await self._guarded(
+            "orders",
+            cls,
+            lambda: self._send(name, fields, cls=cls, epoch=epoch, items=items, timeout_s=timeout_s),
+        )
         if isinstance(answer, NoAnswer):
             return Uncertain(answer.reason, sent_ns) if answer.sent else local_refusal(answer.reason)
         if answer.status in TOO_FAST or answer.status == FORBIDDEN:
@@ -150,6 +187,19 @@ class KrakenRest:
             return msgspec.json.decode(envelope.result, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return Uncertain(f"{name}: {error}"[:200], sent_ns)
+
+    async def _guarded(self, name: str, cls: Priority, send: Callable[[], Awaitable[Reply]]) -> Reply:
+        """A class of calls that keeps failing is left alone for a while; cancels go anyway (T10.4)."""
+        isolator = self.isolators.of(name)
+        leave = isolator.ask(cls, time.monotonic_ns())
+        if leave is None:
+            return NoAnswer(reason=f"Isolated:{name}", sent=False)
+        reply: Reply = NoAnswer(reason="Cancelled", sent=True)
+        try:
+            reply = await send()
+        finally:
+            isolator.reply(leave, reply, time.monotonic_ns())
+        return reply
 
     async def _send(
         self, name: str, fields: Sequence[tuple[str, str]], *, cls: Priority, epoch: int,

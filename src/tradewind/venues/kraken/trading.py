@@ -107,8 +107,9 @@ class Trading(ABC):
     # ---- checks ------------------------------------------------------------------------------------------
 
     def _epoch_refusal(self, epoch: int) -> Rejected | None:
-        if epoch < self.rest.epoch:
-            return Rejected(RejectCode.STALE_EPOCH, f"epoch {epoch} after {self.rest.epoch}", True)
+        fence = self.rest.fence(epoch)
+        if fence:
+            return Rejected(RejectCode.STALE_EPOCH, f"{fence}: epoch {epoch} after {self.rest.epoch}", True)
         self.rest.epoch = epoch
         return None
 
@@ -124,6 +125,8 @@ class Trading(ABC):
             return Rejected(RejectCode.KEY_QUARANTINED, lane.quarantined, False)
         if not lane.new_risk_allowed:
             return Rejected(RejectCode.NOT_LIVE, "the lane allows no new risk", False)
+        if not self.socket.clock.new_risk_allowed:
+            return Rejected(RejectCode.NOT_LIVE, f"clock: {self.socket.clock.verdict()}", False)
         return None
 
     def _state_refusal(self, symbol: str, order: NewOrder | None) -> Rejected | None:
@@ -191,26 +194,26 @@ class Trading(ABC):
         item = Engine(action=Action.ADD, pair=order.symbol, order=order.client_id)
         refusal = await self._admitted(Priority.P3, [item], order.symbol)
         # waiting took time: what was true before may not be true now
-        if refusal is None and epoch < self.rest.epoch:
-            refusal = Rejected(RejectCode.STALE_EPOCH, f"epoch {epoch} after {self.rest.epoch}", True)
-        refusal = refusal or self._risk_refusal()
+        refusal = refusal or self._epoch_refusal(epoch) or self._risk_refusal()
         if refusal is not None:
             self.rest.limits.gone(order.symbol, order.client_id)
             return refusal
         instrument = self.mirror.directory.instruments[order.symbol]
         now_ns = time.time_ns()
-        deadline_ns = now_ns + int(self.options.deadline_s * NS)
+        horizon_ns = int(self.options.deadline_s * NS)
         if order.valid_until_ns:
-            deadline_ns = min(deadline_ns, order.valid_until_ns)
+            horizon_ns = min(horizon_ns, order.valid_until_ns - now_ns)
         least_s = facts_of(__package__)["deadline_s"].value[0]
-        if deadline_ns < now_ns + int(float(least_s) * NS):
+        if horizon_ns < int(float(least_s) * NS):
             self.rest.limits.gone(order.symbol, order.client_id)
             return Rejected(RejectCode.DEADLINE_PASSED, f"less than {least_s} s are left", False)
+        deadline_ns = self.socket.clock.venue_ns() + horizon_ns  # the venue looks at its own clock
         self._remember_send(order.client_id, now_ns)
         answer = await self.socket.call(
             "add_order",
             lambda token: encode.add_order(order, instrument, deadline_ns, token),
             self.options.answer_timeout_s,
+            epoch,
         )
         return self._submitted(order, answer, now_ns)
 
@@ -295,10 +298,9 @@ class Trading(ABC):
         sent_ns = time.time_ns()
         answer = await self.socket.call(
             "amend_order",
-            lambda token: encode.amend_order(
-                change, instrument, sent_ns + int(self.options.deadline_s * NS), token
-            ),
+            lambda token: encode.amend_order(change, instrument, self._deadline_ns(), token),
             self.options.answer_timeout_s,
+            epoch,
         )
         return await self._amended(reference, known, change, self._verdict(answer, sent_ns, known.symbol))
 
@@ -395,6 +397,7 @@ class Trading(ABC):
             "cancel_order",
             lambda token: {"cl_ord_id": [reference.client_id], "token": token},
             self.options.answer_timeout_s,
+            epoch,
         )
         return self._verdict(answer, sent_ns, reference.symbol)
 
@@ -463,7 +466,7 @@ class Trading(ABC):
             return await self.rest.change("CancelAll", CountResult, [], epoch=epoch)
         if symbol is None:
             answer = await self.socket.call(
-                "cancel_all", lambda token: {"token": token}, self.options.answer_timeout_s
+                "cancel_all", lambda token: {"token": token}, self.options.answer_timeout_s, epoch
             )
             return self._verdict(answer, sent_ns)
         assert isinstance(before, list)
@@ -476,6 +479,7 @@ class Trading(ABC):
                     "batch_cancel",
                     lambda token, ids=ids: {"orders": ids, "token": token},  # type: ignore[misc]
                     self.options.answer_timeout_s,
+                    epoch,
                 )
                 verdict = self._verdict(answer, sent_ns, symbol)
             else:
@@ -528,6 +532,7 @@ class Trading(ABC):
                 "cancel_all_orders_after",
                 lambda token: {"timeout": seconds, "token": token},
                 self.options.answer_timeout_s,
+                epoch,
             )
             verdict = self._verdict(answer, sent_ns)
             result = _timer(verdict, sent_ns) if isinstance(verdict, MethodAnswer) else verdict
@@ -544,6 +549,9 @@ class Trading(ABC):
             return Uncertain(f"the timer was answered with {result.trigger_time[:40]!r}", sent_ns)
 
     # ---- parts -------------------------------------------------------------------------------------------
+
+    def _deadline_ns(self) -> int:
+        return self.socket.clock.venue_ns() + int(self.options.deadline_s * NS)
 
     def _change_refusal(self, reference: OrderRef, epoch: int) -> Rejected | None:
         refusal = self._epoch_refusal(epoch)

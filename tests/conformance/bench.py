@@ -150,6 +150,13 @@ class Bench(ABC):
         """No fault any more."""
         return
 
+    misbehaves = False
+    """Whether `misbehave` works."""
+
+    async def misbehave(self, seed: int) -> None:
+        """From now on anything may go wrong anywhere, drawn from the seed."""
+        raise NotImplementedError
+
     # ---- what the tests use ------------------------------------------------------------------------------
 
     _ids = 0

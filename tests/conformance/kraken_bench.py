@@ -48,6 +48,38 @@ RULES = {
 }
 
 
+CHANGES = ("add_order", "amend_order", "cancel_order", "cancel_all")
+CHANGE_FAULTS = (
+    (WireFault.DROP_REPLY, "before", 20_000),
+    (WireFault.MALFORMED, "before", 10_000),
+    (WireFault.LOSE_ORDER, "before", 10_000),
+    (WireFault.STATUS, "before", 10_000),
+    (WireFault.STATUS, "after", 10_000),
+    (WireFault.RESET, "before", 10_000),
+    (WireFault.RESET, "after", 10_000),
+)
+CHAOS = (
+    *(
+        Rule(surface="ws-api", name=name, action=action, when=when, status=502, probability_ppm=ppm)  # type: ignore[arg-type]
+        for name in CHANGES
+        for action, when, ppm in CHANGE_FAULTS
+    ),
+    Rule(surface="ws-api", name="*", action=WireFault.DELAY, delay_ms=150, probability_ppm=30_000),
+    Rule(surface="ws-api", name="add_order", action=WireFault.RATE_BAN, probability_ppm=10_000),
+    Rule(surface="stream", name="executions", action=WireFault.DROP_FRAME, probability_ppm=5_000),
+    Rule(surface="stream", name="*", action=WireFault.DUPLICATE, probability_ppm=30_000),
+    Rule(surface="stream", name="*", action=WireFault.REORDER, probability_ppm=30_000),
+    Rule(surface="stream", name="executions", action=WireFault.CORRUPT, probability_ppm=3_000),
+    Rule(surface="stream", name="balances", action=WireFault.CLOSE, probability_ppm=3_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.STATUS, status=503, probability_ppm=30_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.RESET, when="after", probability_ppm=10_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.MALFORMED, probability_ppm=10_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.DELAY, delay_ms=150, probability_ppm=30_000),
+    Rule(surface="rest", name="*Orders", action=WireFault.UNKNOWN_ENUM, probability_ppm=10_000),
+)
+"""Everything at once, each rarely enough that work gets done."""
+
+
 class KrakenBench(Bench):
     """Exchange, gateway and connector in one loop, talking over loopback sockets."""
 
@@ -185,6 +217,11 @@ class KrakenBench(Bench):
         else:
             rules = (Rule(surface="ws-api", name=METHODS[act], times=1, **RULES[fault]),)  # type: ignore[arg-type]
         self.exchange.faults.replace(Plan(rules=rules))
+
+    misbehaves = True
+
+    async def misbehave(self, seed: int) -> None:
+        self.exchange.faults.replace(Plan(seed=seed, rules=CHAOS))
 
     async def heal(self) -> None:
         self.exchange.faults.replace(Plan())

@@ -65,7 +65,13 @@ CHAOS = (
         for action, when, ppm in CHANGE_FAULTS
     ),
     Rule(surface="ws-api", name="*", action=WireFault.DELAY, delay_ms=150, probability_ppm=30_000),
-    Rule(surface="ws-api", name="add_order", action=WireFault.RATE_BAN, probability_ppm=10_000),
+    Rule(
+        surface="ws-api",
+        name="add_order",
+        action=WireFault.RATE_BAN,
+        probability_ppm=10_000,
+        message="EOrder:Rate limit exceeded",
+    ),
     Rule(surface="stream", name="executions", action=WireFault.DROP_FRAME, probability_ppm=5_000),
     Rule(surface="stream", name="*", action=WireFault.DUPLICATE, probability_ppm=30_000),
     Rule(surface="stream", name="*", action=WireFault.REORDER, probability_ppm=30_000),

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from tradewind.gateways.faults import Fault as WireFault
@@ -23,6 +24,7 @@ from tradewind.venues.protocol import (
     FillEvent,
     Found,
     Incomplete,
+    NotFound,
     OrderEvent,
     OrderPhase,
     Rejected,
@@ -132,6 +134,47 @@ async def test_without_a_live_link_nothing_new_is_sent_and_cancels_go_over_rest(
     assert isinstance(answer, CancelledAll), answer
     assert second.client_id in answer.client_ids
     assert all(one.phase is OrderPhase.CANCELLED for one in await bench.true_orders())
+
+
+async def test_a_cancel_that_was_taken_while_the_order_filled_tells_that_it_filled(
+    bench: KrakenBench,
+) -> None:
+    order = await bench.place(Side.BUY, bench.middle_ticks)
+    rules(bench, Rule(action=WireFault.LOSE_ORDER, surface="ws-api", name="cancel_order", times=1))
+    cancel = asyncio.ensure_future(bench.venue.cancel(bench.reference(order.client_id), 1))
+    await bench.until(lambda: bool(bench.exchange.faults.log), "the cancel is acknowledged and forgotten")
+    await bench.take(Side.SELL, bench.middle_ticks, bench.usual_lots)
+    answer = await bench.run(cancel)
+    assert isinstance(answer, AlreadyFinal), answer
+    assert (answer.state.phase, answer.state.filled_lots) == (OrderPhase.FILLED, bench.usual_lots)
+
+
+async def test_absence_of_what_may_still_be_accepted_is_never_proven(bench: KrakenBench) -> None:
+    slow = msgspec.structs.replace(bench.venue.options, deadline_s=3.0, answer_timeout_s=0.1)
+    bench.venue.options = slow
+    rules(bench, Rule(action=WireFault.DELAY, surface="ws-api", name="add_order", delay_ms=1_500))
+    order = bench.order(Side.BUY, bench.middle_ticks)
+    answer = await bench.run(bench.venue.submit(order, 1))
+    assert isinstance(answer, Uncertain), answer
+    reference = bench.reference(order.client_id)
+    early = await bench.run(bench.venue.query(reference))
+    assert early == NotFound(proven_absent=False)
+
+    async def there() -> bool:
+        answer = await bench.run(bench.venue.query(reference))
+        assert answer != NotFound(proven_absent=True)
+        return isinstance(answer, Found)
+
+    await bench.until_true(there, "the late order is found")
+
+
+async def test_an_id_that_is_sent_again_names_the_new_order(bench: KrakenBench) -> None:
+    order = await bench.place(Side.BUY, bench.middle_ticks)
+    await bench.run(bench.venue.cancel(bench.reference(order.client_id), 1))
+    assert isinstance(await bench.run(bench.venue.submit(order, 1)), Acked)
+    found = await bench.run(bench.venue.query(bench.reference(order.client_id)))
+    assert isinstance(found, Found)
+    assert found.state.phase is OrderPhase.WORKING
 
 
 async def test_a_missing_message_is_noticed_and_healed_by_a_new_connection(bench: KrakenBench) -> None:

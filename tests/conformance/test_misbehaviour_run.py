@@ -25,6 +25,7 @@ from tradewind.venues.protocol import (
     Found,
     Incomplete,
     NewOrder,
+    OrderEvent,
     OrderState,
     Rejected,
     Uncertain,
@@ -52,6 +53,7 @@ class Run:
         self.counts: Counter[str] = Counter()
         self.doubts: set[asyncio.Task[None]] = set()
         self.resolver = ResolverRunner(self._query, self._lists)
+        self._heard = 0
 
     async def _query(self, doubt: Doubt) -> object:
         return await self.bench.venue.query(self.bench.reference(doubt.client_id))
@@ -84,7 +86,15 @@ class Run:
         self.doubts.add(task)
         task.add_done_callback(self.doubts.discard)
 
+    def hear(self) -> None:
+        """The private stream may resolve a doubt before any query does."""
+        for event in self.bench.events[self._heard :]:
+            if isinstance(event, OrderEvent):
+                self.resolver.seen(event.state)
+        self._heard = len(self.bench.events)
+
     async def step(self) -> None:
+        self.hear()
         kind = self.rolls.choice(("place", "place", "place", "cancel", "amend", "take", "take", "all"))
         price = self.bench.middle_ticks - self.rolls.randrange(1, 20)
         if kind == "take":
@@ -100,7 +110,8 @@ class Run:
         order = self.bench.order(Side.BUY, price, self.rolls.randrange(1, 4) * self.bench.usual_lots)
         self.sent[order.client_id] = order
         answer = await self.bench.run(self.bench.venue.submit(order, 1))
-        self.counts[f"place {type(answer).__name__}"] += 1
+        code = f" {answer.code}" if isinstance(answer, Rejected) else ""
+        self.counts[f"place {type(answer).__name__}{code}"] += 1
         if isinstance(answer, Acked):
             self.working.append(order.client_id)
         elif isinstance(answer, Rejected):
@@ -133,6 +144,7 @@ class Run:
         give_up_s = time.monotonic() + HEAL_S
         while self.doubts:
             assert time.monotonic() < give_up_s, [task.get_name() for task in self.doubts]
+            self.hear()
             await self.bench.step(0.05)
         while not isinstance(await self.bench.venue.cancel_all(None, 1), CancelledAll):
             assert time.monotonic() < give_up_s, "cancel-all never went through"

@@ -258,6 +258,10 @@ class Mirror:
         there = set(present)
         return [venue_id for venue_id in self.working if venue_id not in there]
 
+    def reuse(self, client_id: str) -> None:
+        """This id is sent again: from now on it does not name the order that ended under it."""
+        self._by_client.pop(client_id, None)
+
     def forget(self, venue_id: str) -> None:
         """An acknowledged order that is proven never to have been there."""
         state = self.working.pop(venue_id, None)

@@ -465,9 +465,13 @@ class KrakenVenue(Trading):
     # ---- reads -------------------------------------------------------------------------------------------
 
     async def query(self, reference: OrderRef) -> QueryResult:
-        """One order by our id. Absence is proven only behind the horizon of its latest submit (T7.6)."""
+        """One order by our id. An end that the venue has told is not asked for again. Absence is proven only
+        behind the horizon of its latest submit (T7.6).
+        """
         sent_ns = self.sends.get(reference.client_id, self.opened_ns)
         known = self.mirror.find(reference.client_id)
+        if known is not None and known.phase in FINAL_PHASES:
+            return Found(known)
         venue_id = known.venue_id if known is not None else reference.venue_id
         asked_ns = time.time_ns()
         if venue_id:

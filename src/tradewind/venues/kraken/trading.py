@@ -209,6 +209,7 @@ class Trading(ABC):
             return Rejected(RejectCode.DEADLINE_PASSED, f"less than {least_s} s are left", False)
         deadline_ns = self.socket.clock.venue_ns() + horizon_ns  # the venue looks at its own clock
         self._remember_send(order.client_id, now_ns)
+        self.mirror.reuse(order.client_id)  # it names no working order, see `_order_refusal`
         answer = await self.socket.call(
             "add_order",
             lambda token: encode.add_order(order, instrument, deadline_ns, token),

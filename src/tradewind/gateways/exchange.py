@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +22,27 @@ import msgspec
 from tradewind.node.service import NodeService
 from tradewind.venues.protocol import VenueState
 
+from .exchange_notes import leverage_note
 from .exchange_orders import ExchangeOrders
-from .exchange_reads import bps
+from .exchange_prices import WARM_UP_NS, LeapClock, Prices
+from .exchange_reads import UnknownName, bps
 from .exchange_records import GatewayViews
-from .exchange_setup import MAX_OPEN_ORDERS, ExchangeConfiguration, Listed, Parties, set_up
+from .exchange_setup import MAX_OPEN_ORDERS, ExchangeConfiguration, Listed, Parties, is_perpetual, set_up
 from .exchange_streams import Streams, Subscription
 from .faults import FaultPlan
 from .keys import KeyStore, new_key
-from .model import AccountEvent, BookChange, Market, PublicTrade
+from .model import (
+    AccountEvent,
+    BookChange,
+    MarginSummary,
+    Market,
+    PerpetualPrices,
+    Position,
+    PositionMoved,
+    PublicTrade,
+    Refusal,
+    Refused,
+)
 
 __all__ = ["Exchange", "ExchangeConfiguration", "Subscription"]
 
@@ -55,6 +69,8 @@ class Exchange(ExchangeOrders):
         self.parties = parties
         self.keys = keys
         self.faults = FaultPlan()
+        self.house_prices: Prices | None = None
+        """Who publishes the prices of perpetual markets; None without such markets."""
         self.markets: dict[str, Market] = {}
         self._modes: dict[str | None, VenueState] = {}
         self._streams = Streams(views)
@@ -80,32 +96,48 @@ class Exchange(ExchangeOrders):
             KeyFileError: the key file is damaged, or others may read it.
         """
         configuration = configuration or ExchangeConfiguration()
+        leap = LeapClock(clock) if configuration.perpetuals else None
         parties = Parties(configuration.key_seed)
         keys = await asyncio.to_thread(_keys_of, data, key_file or data / KEY_FILE)
+        begin_ns = (clock or time.time_ns)() - (WARM_UP_NS if leap is not None else 0)
+        if leap is not None:
+            leap.leap_ns = begin_ns
         node = await NodeService.start(
             data,
-            genesis=parties.genesis((clock or time.time_ns)()),
+            genesis=parties.genesis(begin_ns),
             limits=configuration.limits,
-            clock=clock,
+            clock=leap or clock,
             segment_bytes=16 << 20,
             reserve_bytes=0,
         )
         try:
             views = GatewayViews(configuration, parties)
             await node.attach(views.apply, name="gateway")
+            if leap is not None and not node.open_report["created"]:
+                leap.leap_ns = None if node.now_ns() >= leap.real_ns() else node.now_ns()
             listed = await set_up(node, configuration, parties, views)
+            prices = None if leap is None else Prices(node, views, listed, parties)
+            if leap is not None and prices is not None:
+                await prices.catch_up(leap)
             for account in configuration.accounts:
                 if not keys.of_account(account):
                     keys.add(new_key(account))
         except BaseException:
             await node.close()
             raise
-        return cls(
+        found = cls(
             node=node, views=views, listed=listed, configuration=configuration, parties=parties, keys=keys
         )
+        if prices is not None:
+            found.house_prices = prices
+            if configuration.publishes_prices:
+                prices.start()
+        return found
 
     async def close(self) -> None:
         """Writes what waits and gives the directory free. May be called twice."""
+        if self.house_prices is not None:
+            await self.house_prices.close()
         await self.node.close()
 
     async def __aenter__(self) -> Exchange:
@@ -149,7 +181,66 @@ class Exchange(ExchangeOrders):
                 maker_bps=bps(parameters.maker_fee_e6bp),
                 taker_bps=bps(parameters.taker_fee_e6bp),
                 max_open_orders=MAX_OPEN_ORDERS,
+                perpetual=is_perpetual(market),
             )
+
+    # ---- perpetual markets -------------------------------------------------------------------------
+
+    def positions(self, account: str, symbol: str | None = None) -> list[Position]:
+        """Positions with lots; of one market also the one without.
+
+        Raises:
+            UnknownName: no such account or perpetual market.
+        """
+        history = self._history(account)
+        if symbol is None:
+            return self.views.positions.positions(history)
+        return [self.views.positions.position(history, self._perpetual(symbol))]
+
+    def margin(self, account: str) -> MarginSummary:
+        """All margin of an account. Raises `UnknownName`, also without perpetual markets."""
+        settlement = self.configuration.settlement
+        if settlement is None:
+            raise UnknownName("this exchange has no perpetual markets")
+        return self.views.positions.summary(self._history(account), self.listed.assets[settlement])
+
+    def perpetual_prices(self, symbol: str) -> PerpetualPrices:
+        """Mark, index and funding. Raises `UnknownName`."""
+        return self.views.positions.prices(symbol, self._perpetual(symbol), self.now_ns())
+
+    def leverage(self, account: str, symbol: str) -> Decimal:
+        """What the account chose for its next orders; 0: the most that is allowed. Raises `UnknownName`."""
+        self._history(account)
+        self._perpetual(symbol)
+        return Decimal(self.views.positions.chosen.get((account, symbol), 0)) / 100
+
+    async def set_leverage(self, account: str, symbol: str, leverage: Decimal) -> Refused | None:
+        """For the account's next orders in a market; it holds across restarts. Between 1 and what the market
+        allows, in steps of 0.01; the engine takes it with the next order.
+
+        Raises:
+            UnknownName: no such account or perpetual market. NodeStopped: nobody knows whether it is kept.
+        """
+        self._history(account)
+        most = self.views.leverage.markets[self._perpetual(symbol)].max_leverage_e2
+        hundredths = leverage * 100
+        if hundredths != int(hundredths) or not 100 <= hundredths <= most:
+            text = f"leverage {leverage} is no step of 0.01 from 1 to {Decimal(most) / 100}"
+            return Refused(Refusal.POSITION_LIMIT, text)
+        stream, kind, payload = leverage_note(account, symbol, int(hundredths))
+        await self.node.record(stream, kind, payload)
+        return None
+
+    def _perpetual(self, symbol: str) -> int:
+        handle = self._handle(symbol)
+        if handle not in self.views.leverage.markets:
+            raise UnknownName(symbol)
+        return handle
+
+    def listen_positions(self, account: str, on_move: Callable[[PositionMoved], None]) -> Subscription:
+        """As `listen_account`, for positions. Raises `UnknownName`, `QueueFull`."""
+        self._history(account)
+        return self._streams.listen_positions(account, on_move)
 
     # ---- streams -----------------------------------------------------------------------------------
 

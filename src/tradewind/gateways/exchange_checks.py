@@ -51,6 +51,16 @@ REFUSALS: Final = {
     "REDUCE_ONLY_WOULD_INCREASE": Refusal.REDUCE_ONLY,
     "POSITION_TOO_LARGE": Refusal.POSITION_LIMIT,
     "OPEN_INTEREST_CAP": Refusal.POSITION_LIMIT,
+    "LEVERAGE_TOO_HIGH": Refusal.POSITION_LIMIT,
+    "SUITABILITY_REQUIRED": Refusal.POSITION_LIMIT,
+    "EXPOSURE_LIMIT": Refusal.POSITION_LIMIT,
+    "COVERAGE_TOO_LOW": Refusal.MARKET_CLOSED,
+    "STAGE_FORBIDS": Refusal.MARKET_CLOSED,
+    "STALE_PRICE": Refusal.MARKET_CLOSED,
+    "LOW_CONFIDENCE": Refusal.MARKET_CLOSED,
+    "INSUFFICIENT_SOURCES": Refusal.MARKET_CLOSED,
+    "SOURCE_DIVERGENCE": Refusal.MARKET_CLOSED,
+    "NON_POSITIVE_PRICE": Refusal.MARKET_CLOSED,
     "MARKET_CLOSE_ONLY": Refusal.CANCEL_ONLY,
     "MARKET_NOT_ACTIVE": Refusal.MARKET_CLOSED,
     "PAUSED": Refusal.MARKET_CLOSED,
@@ -199,8 +209,11 @@ def reference_ticks(book: Book, last_ticks: int | None) -> int | None:
     return sum(prices) // len(prices) if prices else None
 
 
-def market_limit(book: Book, last_ticks: int | None, side: Side, lots: int) -> int | None:
-    """The limit with which a market order of `lots` goes to the engine; None without an opposite side."""
+def market_limit(book: Book, reference_ticks: int | None, side: Side, lots: int) -> int | None:
+    """The limit with which a market order of `lots` goes to the engine; None without an opposite side.
+
+    `reference_ticks` is the price around which the engine's band lies.
+    """
     opposite = EngineSide.SELL if side is Side.BUY else EngineSide.BUY
     worst, left = None, lots
     for level in book.levels(opposite):
@@ -209,7 +222,7 @@ def market_limit(book: Book, last_ticks: int | None, side: Side, lots: int) -> i
             break
     if worst is None:
         return None
-    reference = reference_ticks(book, last_ticks) or worst
+    reference = reference_ticks or worst
     inside_bp = BAND_BP - BAND_MARGIN_BP
     if side is Side.BUY:
         limit = worst * (BP + MARKET_MARGIN_BP) // BP

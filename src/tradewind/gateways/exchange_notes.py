@@ -21,6 +21,7 @@ from .model import Kind, PlaceRequest
 
 GATEWAY_STREAM: Final = 3
 PLACED: Final = 1
+LEVERAGE: Final = 2
 KEY_BYTES: Final = 16
 MAX_CLIENT_ID: Final = 64
 SECOND_NS: Final = 1_000_000_000
@@ -40,8 +41,17 @@ class Placed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     display_lots: int
 
 
+class Chosen(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The leverage that an owner chose for the orders of a market, in hundredths."""
+
+    account: str
+    symbol: str
+    leverage_e2: int
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Placed)
+_CHOSEN = msgspec.msgpack.Decoder(Chosen)
 
 
 class KeyMaker:
@@ -99,12 +109,19 @@ def placed_note(key: bytes, request: PlaceRequest) -> tuple[int, int, bytes]:
     return GATEWAY_STREAM, PLACED, _ENCODER.encode(placed)
 
 
-def read_placed(note: Note) -> Placed | None:
-    """The placement of a note; None for notes of other writers and kinds.
+def leverage_note(account: str, symbol: str, leverage_e2: int) -> tuple[int, int, bytes]:
+    """The note of a choice: stream, kind, bytes."""
+    return GATEWAY_STREAM, LEVERAGE, _ENCODER.encode(Chosen(account, symbol, leverage_e2))
+
+
+def read_note(note: Note) -> Placed | Chosen | None:
+    """What a note says; None for notes of other writers and kinds.
 
     Raises:
         msgspec.DecodeError: a damaged note of our own.
     """
-    if (note.stream, note.kind) != (GATEWAY_STREAM, PLACED):
+    if note.stream != GATEWAY_STREAM:
         return None
-    return _DECODER.decode(note.payload)
+    if note.kind == PLACED:
+        return _DECODER.decode(note.payload)
+    return _CHOSEN.decode(note.payload) if note.kind == LEVERAGE else None

@@ -30,8 +30,8 @@ from . import exchange_checks as checks
 from .exchange_notes import KeyMaker, KeyWindow, placed_note
 from .exchange_reads import ExchangeReads
 from .exchange_records import AccountHistory, Record, money
-from .exchange_setup import ListedMarket, Parties
-from .model import CancelledCount, Kind, Order, PlaceRequest, Refusal, Refused, SelfTrade
+from .exchange_setup import ListedMarket, Parties, is_perpetual
+from .model import CancelledCount, Kind, Order, PlaceRequest, Refusal, Refused, SelfTrade, TriggerOn
 
 MAX_BATCH: Final = 256
 """Orders of one `place_many`."""
@@ -49,6 +49,10 @@ ENGINE_SELF_TRADE: Final = {
     SelfTrade.CANCEL_OLDEST: SelfTradePrevention.CANCEL_OLDEST,
     SelfTrade.CANCEL_BOTH: SelfTradePrevention.CANCEL_BOTH,
     SelfTrade.DECREMENT: SelfTradePrevention.DECREMENT,
+}
+ENGINE_TRIGGERS: Final = {
+    TriggerOn.LAST: TriggerSource.LAST_TRADE,
+    TriggerOn.MARK: TriggerSource.MARK,
 }
 ENGINE_TIMES: Final = {
     TimeInForce.GTC: EngineTimeInForce.GTC,
@@ -89,7 +93,7 @@ class ExchangeOrders(ExchangeReads):
 
     def check(self, account: str, request: PlaceRequest) -> Refused | None:
         """Whether filters and funds allow an order now; nothing is sent. What only the book decides
-        (post-only, fill-or-kill) is not looked at.
+        (post-only, fill-or-kill) is not looked at, nor the margin of perpetual markets.
         """
         history = self._history(account)
         sized = self._sized(history, request)
@@ -97,6 +101,8 @@ class ExchangeOrders(ExchangeReads):
             return sized
         market = self.listed.markets[request.symbol]
         parameters = self.views.markets.by_handle[market.handle]
+        if is_perpetual(market):
+            return None
         if request.side is Side.SELL:
             needed, asset = sized.lots * parameters.lot_size, market.base_asset
         else:
@@ -200,6 +206,8 @@ class ExchangeOrders(ExchangeReads):
         free = self.views.ledger.line(history.handle, market.quote_asset, Line.FREE)
         book = self.views.books.book(market.handle)
         lots, buys = request.lots, request.side is Side.BUY
+        if not lots and is_perpetual(market):
+            return checks.refused(Refusal.UNSUPPORTED, "perpetual markets take sizes, not amounts")
         if not lots:
             amount = checks.micro_floor(request.quote_amount)
             if buys and amount > free:
@@ -209,8 +217,10 @@ class ExchangeOrders(ExchangeReads):
                 # The fee comes on top; who spends everything pays it out of the amount.
                 amount = min(amount, free * checks.E6BP_WHOLE // (checks.E6BP_WHOLE + fee))
             lots = checks.lots_for_amount(book, request.side, amount, unit)
-        last = self._tape(request.symbol).last_price
-        limit = checks.market_limit(book, last, request.side, max(lots, 1))
+        perpetual = self.views.leverage.markets.get(market.handle)
+        index = None if perpetual is None else perpetual.index or perpetual.mark
+        reference = index or checks.reference_ticks(book, self._tape(request.symbol).last_price)
+        limit = checks.market_limit(book, reference, request.side, max(lots, 1))
         if limit is None:
             return checks.refused(Refusal.NO_LIQUIDITY, "the opposite side is empty")
         if not lots:
@@ -218,7 +228,7 @@ class ExchangeOrders(ExchangeReads):
         refusal = checks.check_size(market, limit, lots)
         if refusal is not None:
             return refusal
-        if buys:
+        if buys and not is_perpetual(market):
             # What the margin above the book would hold beyond the funds is not asked for.
             best = min(limit, checks.affordable_ticks(free, lots, unit, fee))
             limit = best if best > 0 else limit
@@ -251,7 +261,8 @@ class ExchangeOrders(ExchangeReads):
             expiry_ns=request.expires_ns,
             display_lots=request.display_lots,
             trigger_price=request.trigger_ticks,
-            trigger_source=int(TriggerSource.LAST_TRADE) if waits else 0,
+            trigger_source=int(ENGINE_TRIGGERS[request.trigger_on]) if waits else 0,
+            leverage_e2=self.views.positions.chosen.get((account, request.symbol), 0),
             linked_order=request.linked_order_id,
             self_trade_prevention=ENGINE_SELF_TRADE[request.self_trade],
             valid_until_ns=self._valid_until_ns(account, request.valid_until_ns),
@@ -378,13 +389,13 @@ class ExchangeOrders(ExchangeReads):
 
     async def _submit(self, commands: list[bytes], notes: list[Note]) -> list[Result] | Refused:
         """Results in order, or why nothing was queued. Raises `NodeStopped` when nobody knows."""
-        if self.node.stop_reason is not None:
+        if self.node.stop_reason is not None or self.node.detached:
             return checks.refused(Refusal.STOPPED, "the exchange has stopped")
         try:
-            if notes:
-                return await self.node.submit_with_notes(commands, notes)
-            return await self.node.submit(commands)
+            results = await self.node.submit_with_notes(commands, notes)
         except (QueueFull, SpaceReserved) as error:
             return checks.refused(Refusal.BUSY, str(error))
-        except NodeStopped:
-            raise
+        if self.node.detached:
+            # The log has the command, and no read shows it any more.
+            raise NodeStopped(f"views were detached: {self.node.detached}")
+        return results

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.core import native
-from tradewind.core.enums import CancelReason, Line, OrderType, SelfTradePrevention
+from tradewind.core.enums import CancelReason, Line, MarketKind, OrderType, SelfTradePrevention
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
 from tradewind.core.event_types import (
     AccountOpened,
@@ -36,6 +36,7 @@ from tradewind.core.event_types import (
     RateClassSet,
     Resumed,
     SelfTradePrevented,
+    SuitabilitySet,
     SwitchArmed,
     SwitchDisarmed,
     SwitchFired,
@@ -50,16 +51,20 @@ from tradewind.core.event_types import (
 )
 from tradewind.core.events import Event, decode_notes
 from tradewind.node.projections import orders as engine_orders
-from tradewind.node.projections.base import Projections
+from tradewind.node.projections.base import Projections, View
 from tradewind.node.projections.book import BookView as BooksView
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
+from tradewind.node.projections.feeds import FeedsView
 from tradewind.node.projections.ledger import LedgerView
+from tradewind.node.projections.leverage import LeverageView
 from tradewind.node.projections.orders import OrderStatus, OrdersView
 from tradewind.node.projections.trades import TradesView
+from tradewind.node.projections.vault import VaultView
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase, TimeInForce
 
-from .exchange_notes import Placed, read_placed
+from .exchange_notes import Placed, read_note
+from .exchange_positions import PositionRecords
 from .exchange_setup import ExchangeConfiguration, Parties
 from .model import (
     AccountEvent,
@@ -456,25 +461,29 @@ class GatewayViews(Projections):
         self.on_state: Callable[[], None] | None = None
         """Called behind a batch in which a market's parameters or state changed."""
         self._states_changed = False
+        self.feeds = FeedsView()
+        self.leverage = LeverageView()
+        self.vault = VaultView()
+        self.positions = PositionRecords(self)
+        self.suitable: set[int] = set()
+        """Accounts that may use more than tenfold leverage."""
         self.rate_classes: dict[int, int] = {}
         """Account -> how many commands a second it may send."""
         self.on_book: Callable[[BookChange], None] | None = None
         self._parties = parties
         self._names = {parties.key(name): name for name in configuration.accounts}
-        self._symbols = {one.symbol for one in configuration.markets}
-        super().__init__(
-            [
-                self.assets,
-                self.accounts,
-                self.markets,
-                self.ledger,
-                self.orders,
-                self.books,
-                self.trades,
-                self,
-                self.records,
-            ]
-        )
+        views: list[View] = [
+            self.assets,
+            self.accounts,
+            self.markets,
+            self.ledger,
+            self.orders,
+            self.books,
+            self.trades,
+        ]
+        leveraged: list[View] = [self.feeds, self.leverage, self.vault] if configuration.perpetuals else []
+        behind: list[View] = [self.positions] if configuration.perpetuals else []
+        super().__init__([*views, *leveraged, self, self.records, *behind])
 
     def _on_forgotten(self, order: engine_orders.Order) -> None:
         self.records.forget(order)
@@ -484,10 +493,14 @@ class GatewayViews(Projections):
         if isinstance(event, MarketCreated):
             assets = self.assets.by_number
             base, quote = assets[event.base].symbol, assets[event.quote].symbol
-            self.records.markets[event.market] = MarketNames(f"{base}/{quote}", base, quote)
+            perpetual = event.market_kind == MarketKind.PERPETUAL
+            symbol = f"{base}/{quote}:{quote}" if perpetual else f"{base}/{quote}"
+            self.records.markets[event.market] = MarketNames(symbol, base, quote)
             self._states_changed = True
         elif isinstance(event, _STATE_EVENTS):
             self._states_changed = True
+        elif isinstance(event, SuitabilitySet):
+            (self.suitable.add if event.level else self.suitable.discard)(event.account)
         elif isinstance(event, RateClassSet):
             self.rate_classes[event.account] = event.rate_class
         elif isinstance(event, AccountOpened):
@@ -505,9 +518,11 @@ class GatewayViews(Projections):
         """
         if len(batch.notes):
             for note in decode_notes(batch.notes):
-                placed = read_placed(note)
-                if placed is not None:
+                placed = read_note(note)
+                if isinstance(placed, Placed):
                     self.records.placed[placed.key] = placed
+                elif placed is not None:
+                    self.positions.chosen[placed.account, placed.symbol] = placed.leverage_e2
         super().apply(batch)
         # What is left belongs to refused commands.
         self.records.placed.clear()

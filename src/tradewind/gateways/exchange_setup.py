@@ -10,21 +10,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from tradewind.core import commands as build
 from tradewind.core.engine import GenesisConfig, Grant
-from tradewind.core.enums import MarketKind, Role
+from tradewind.core.enums import AssetFlag, MarketKind, Role
 from tradewind.core.native import derive_account_id
 from tradewind.core.units import to_micros
 from tradewind.node.limits import NodeLimits
 from tradewind.node.projections.directory import AccountsView, AssetsView, MarketsView
+from tradewind.node.projections.feeds import NO_FEED, FeedsView
+from tradewind.node.projections.vault import VaultView
 from tradewind.node.service import NodeService
 from tradewind.venues.market_data import Instrument
 from tradewind.venues.paper.schedule import fee_e6bp
 from tradewind.venues.paper.setup import market_nonce, paper_instrument
+
+if TYPE_CHECKING:
+    from tradewind.security.attesting import Signer
 
 MICRO: Final = 1_000_000
 GRANT_NS: Final = 360 * 86_400 * 10**9
@@ -40,6 +45,13 @@ HOUSE: Final = "house"
 HOUSE_TAKER: Final = "house-taker"
 HOUSE_ACCOUNTS: Final = (HOUSE, HOUSE_TAKER)
 HOUSE_FUNDS_MICRO: Final = 10**16
+ORACLES: Final = ("oracle-1", "oracle-2", "oracle-3")
+COVER: Final = "vault-provider"
+"""Whose money covers leveraged positions: without a vault the engine takes no leveraged risk."""
+COVER_MICRO: Final = 500_000_000 * MICRO
+MAX_LEVERAGE_FIELD: Final = 1
+POSITION_LIMIT_FIELD: Final = 16
+NEVER_NS: Final = 2**63 - 1
 
 
 class SetupRefused(Exception):
@@ -66,6 +78,41 @@ class SpotMarket(msgspec.Struct, frozen=True, kw_only=True):
     def instrument(self, venue: str) -> Instrument:
         """As the engine can hold it: where tick x lot is finer than a micro-unit, the lot is coarser."""
         base, _, quote = self.symbol.partition("/")
+        wanted = Instrument(
+            venue=venue,
+            symbol=self.symbol,
+            venue_symbol=base + quote,
+            base=base,
+            quote=quote,
+            tick=self.tick,
+            lot=self.lot,
+            min_quantity=self.min_quantity,
+            max_quantity=self.max_quantity,
+            min_notional=self.min_notional,
+            max_notional=self.max_notional,
+            price_decimals=decimals_of(self.tick),
+            quantity_decimals=decimals_of(self.lot),
+            source="exchange",
+        )
+        held, _ = paper_instrument(wanted)
+        return msgspec.structs.replace(held, quantity_decimals=decimals_of(held.lot), source="exchange")
+
+
+class PerpetualMarket(SpotMarket, frozen=True, kw_only=True):
+    """A perpetual market, named `BTC/USDT:USDT`: it settles in its quote asset.
+
+    The engine allows at most what its coverage, the size of the position and the account's suitability do.
+    """
+
+    max_leverage: int = 20
+    position_limit: Decimal = Decimal(10_000_000)
+
+    def instrument(self, venue: str) -> Instrument:
+        """As the engine can hold it."""
+        pair, _, settles = self.symbol.partition(":")
+        base, _, quote = pair.partition("/")
+        if not base or quote != settles:
+            raise ValueError(f"a perpetual market is named BASE/QUOTE:QUOTE, not {self.symbol!r}")
         wanted = Instrument(
             venue=venue,
             symbol=self.symbol,
@@ -118,6 +165,29 @@ DEFAULT_MARKETS: Final = (
     _spot("SOL/USDT", ("0.01", "0.001"), ("0.001", "90000"), "5", "150"),
 )
 
+
+def _perpetual(symbol: str, steps: tuple[str, str], price: str) -> PerpetualMarket:
+    (tick, lot) = steps
+    return PerpetualMarket(
+        symbol=symbol,
+        tick=Decimal(tick),
+        lot=Decimal(lot),
+        min_quantity=Decimal(lot),
+        max_quantity=Decimal(1_000),
+        min_notional=Decimal(5),
+        max_notional=Decimal(9_000_000),
+        maker_bps=Decimal(2),
+        taker_bps=Decimal(5),
+        start_price=Decimal(price),
+    )
+
+
+DEFAULT_PERPETUALS: Final = (
+    _perpetual("BTC/USDT:USDT", ("0.1", "0.001"), "60000"),
+    _perpetual("ETH/USDT:USDT", ("0.01", "0.001"), "3000"),
+)
+"""For an exchange of its own: the settlement asset of an exchange is chosen when it is made."""
+
 DEMO_FUNDS: Final = {
     "USD": Decimal(1_000_000),
     "USDT": Decimal(1_000_000),
@@ -132,10 +202,14 @@ class ExchangeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
 
     venue: str = "tradewind"
     markets: tuple[SpotMarket, ...] = DEFAULT_MARKETS
+    perpetuals: tuple[PerpetualMarket, ...] = ()
+    """All of one quote asset, which is then the settlement asset of the exchange."""
     accounts: Mapping[str, Mapping[str, Decimal]] = msgspec.field(
         default_factory=lambda: {"demo": dict(DEMO_FUNDS)}
     )
     """Account -> asset -> amount; every asset that is named here or in a market is listed."""
+    publishes_prices: bool = True
+    """Whether the house says a price of perpetual markets every second; tests do it themselves."""
     key_seed: str = "tradewind-exchange"
     """Word from which the public keys of all parties derive. Nothing is signed with them."""
     ended_orders_kept: int = 100_000
@@ -153,11 +227,24 @@ class ExchangeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: a name is taken twice or belongs to the house, or there is no market.
         """
-        symbols = [market.symbol for market in self.markets]
+        symbols = [market.symbol for market in self.listed]
         if not symbols or len(set(symbols)) != len(symbols):
             raise ValueError(f"markets must be named and distinct: {symbols}")
         if reserved := sorted(set(self.accounts) & set(HOUSE_ACCOUNTS)):
             raise ValueError(f"accounts {reserved} belong to the house")
+        quotes = {one.symbol.partition(":")[2] for one in self.perpetuals}
+        if len(quotes) > 1:
+            raise ValueError(f"perpetual markets settle in one asset, not in {sorted(quotes)}")
+
+    @property
+    def listed(self) -> tuple[SpotMarket, ...]:
+        """Every market."""
+        return (*self.markets, *self.perpetuals)
+
+    @property
+    def settlement(self) -> str | None:
+        """The asset in which perpetual markets settle."""
+        return self.perpetuals[0].symbol.partition(":")[2] if self.perpetuals else None
 
 
 class Parties:
@@ -168,6 +255,8 @@ class Parties:
 
     def key(self, name: str) -> bytes:
         """The owner's key of an account, or a principal of the exchange."""
+        if name in ORACLES:
+            return self.signer(name).source
         return hashlib.blake2b(f"{self._seed}/{name}".encode(), digest_size=32).digest()
 
     def genesis(self, now_ns: int) -> GenesisConfig:
@@ -180,10 +269,26 @@ class Parties:
             "risk": Role.RISK,
             "emergency": Role.EMERGENCY,
         }
+        roles |= dict.fromkeys(ORACLES, Role.ORACLE)
         expiry_ns = now_ns + GRANT_NS
         return GenesisConfig(
-            now_ns, [Grant(self.key(name), int(role), expiry_ns) for name, role in roles.items()]
+            now_ns,
+            [
+                Grant(self.key(name), int(role), NEVER_NS if role is Role.SYSTEM else expiry_ns)
+                for name, role in roles.items()
+            ],
         )
+
+    def signer(self, name: str) -> Signer:
+        """The key with which a price source of the house signs. It derives from the same word as everything
+        else: the prices are generated, and whoever may read the configuration may make others.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        from tradewind.security.attesting import Signer
+
+        seed = hashlib.blake2b(f"{self._seed}/{name}/private".encode(), digest_size=32).digest()
+        return Signer(Ed25519PrivateKey.from_private_bytes(seed))
 
 
 class ListedMarket(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +299,11 @@ class ListedMarket(msgspec.Struct, frozen=True, kw_only=True):
     base_asset: int
     quote_asset: int
     configuration: SpotMarket
+
+
+def is_perpetual(market: ListedMarket) -> bool:
+    """Whether a market has positions."""
+    return isinstance(market.configuration, PerpetualMarket)
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +320,9 @@ class Known(Protocol):
     assets: AssetsView
     accounts: AccountsView
     markets: MarketsView
+    feeds: FeedsView
+    vault: VaultView
+    suitable: set[int]
     rate_classes: dict[int, int]
 
 
@@ -223,10 +336,13 @@ async def set_up(
         ValueError: a market that cannot be held.
     """
     runner = _Runner(node, parties, known)
-    instruments = {one.symbol: one.instrument(configuration.venue) for one in configuration.markets}
+    instruments = {one.symbol: one.instrument(configuration.venue) for one in configuration.listed}
     traded = {name for one in instruments.values() for name in (one.base, one.quote)}
     funded = {name for funds in configuration.accounts.values() for name in funds}
-    assets = {name: await runner.asset(name) for name in sorted(traded | funded)}
+    assets = {
+        name: await runner.asset(name, settles=name == configuration.settlement)
+        for name in sorted(traded | funded)
+    }
     await runner.account("operator")
     accounts = {}
     for name in (*HOUSE_ACCOUNTS, *configuration.accounts):
@@ -239,7 +355,11 @@ async def set_up(
         if funds is not None:
             await runner.rate_class(name, accounts[name])
     markets = {}
-    for one in configuration.markets:
+    if configuration.settlement is not None:
+        await runner.cover(assets[configuration.settlement])
+        for account in configuration.accounts:
+            await runner.suitable(account, accounts[account])
+    for one in configuration.listed:
         instrument = instruments[one.symbol]
         markets[one.symbol] = ListedMarket(
             handle=await runner.market(one, instrument, assets),
@@ -284,17 +404,85 @@ class _Runner:
             [build.open_account(principal=system, client_key=build.NO_KEY, owner_key=owner)]
         )
 
-    async def asset(self, symbol: str) -> int:
+    async def asset(self, symbol: str, *, settles: bool) -> int:
         known = self._known.assets.by_symbol.get(symbol)
         if known is not None:
+            if settles and not known.settles:
+                raise SetupRefused(f"{symbol} was listed without being the settlement asset")
             return known.asset
-        return await self._run(
-            [
-                build.register_asset(
-                    principal=self._parties.key("operator"), client_key=_key(f"asset/{symbol}"), symbol=symbol
-                )
-            ]
+        flags = AssetFlag.SETTLEMENT | AssetFlag.STABLE if settles else AssetFlag(0)
+        data = build.register_asset(
+            principal=self._parties.key("operator"),
+            client_key=_key(f"asset/{symbol}"),
+            symbol=symbol,
+            asset_flags=int(flags),
         )
+        return await self._run([data])
+
+    async def cover(self, settlement: int) -> None:
+        """A vault that covers what leveraged positions may lose, and money in the insurance fund."""
+        handle = await self.account(COVER)
+        if self._known.vault.shares.get(handle):
+            return
+        await self.deposits(COVER, {settlement: ("settlement", 2 * COVER_MICRO)})
+        owner = self._parties.key(COVER)
+        account = derive_account_id(owner)
+        insurance = build.build(
+            "FundInsurance",
+            principal=owner,
+            account=account,
+            client_key=_key("insurance"),
+            asset=settlement,
+            amount=COVER_MICRO // 10,
+        )
+        vault = build.build(
+            "DepositVault", principal=owner, account=account, client_key=_key("vault"), amount=COVER_MICRO
+        )
+        await self._run([insurance, vault])
+
+    async def suitable(self, name: str, handle: int) -> None:
+        """Lets an account use more than tenfold leverage."""
+        if handle in self._known.suitable:
+            return
+        data = build.build(
+            "SetSuitability",
+            principal=self._parties.key("risk"),
+            account=derive_account_id(self._parties.key(name)),
+            client_key=_key(f"suitable/{name}/{self._node.now_ns()}"),
+            level=1,
+            expiry_ns=self._node.now_ns() + GRANT_NS,
+        )
+        await self._run([data])
+
+    async def _feed(self, base: str) -> int:
+        """The feed of a base asset's price, with the three sources of the house."""
+        known = self._known.feeds.find(base)
+        risk = self._parties.key("risk")
+        if known is None:
+            register = build.build(
+                "RegisterFeed",
+                principal=risk,
+                client_key=_key(f"feed/{base}"),
+                symbol=base,
+                quorum=2,
+                interval_ms=1_000,
+                max_confidence_ppm=10_000,
+                max_deviation_bp=200,
+                fallback=NO_FEED,
+            )
+            feed = await self._run([register])
+        else:
+            feed = known.feed
+        sources = () if known is None else known.sources
+        for name, weight in zip(ORACLES, (34, 33, 33), strict=True):
+            source = self._parties.key(name)
+            if source not in sources:
+                key = _key(f"source/{base}/{name}")
+                add = build.build(
+                    "SetFeedSource", principal=risk, client_key=key, source=source, feed=feed, weight=weight
+                )
+                await self._run([add])
+        return feed
 
     async def deposits(self, name: str, amounts: Mapping[int, tuple[str, int]]) -> None:
         """Asset number -> its symbol and micro-units. What was credited once is not credited again."""
@@ -325,17 +513,20 @@ class _Runner:
         await self._run([data])
 
     async def market(self, one: SpotMarket, instrument: Instrument, assets: Mapping[str, int]) -> int:
-        pair = (assets[instrument.base], assets[instrument.quote])
+        perpetual = isinstance(one, PerpetualMarket)
+        kind = MarketKind.PERPETUAL if perpetual else MarketKind.SPOT
+        wanted = (assets[instrument.base], assets[instrument.quote], kind)
         for market in self._known.markets.by_handle.values():
-            if (market.base, market.quote) == pair and market.kind is MarketKind.SPOT:
+            if (market.base, market.quote, market.kind) == wanted:
                 return market.market
         data = build.create_market(
             principal=self._parties.key("operator"),
             account=derive_account_id(self._parties.key("operator")),
             client_key=_key(f"market/{one.symbol}"),
             nonce=market_nonce(one.symbol),
-            market_kind=int(MarketKind.SPOT),
+            market_kind=int(kind),
             outcome_count=1,
+            feed=await self._feed(instrument.base) if perpetual else 0,
             base=assets[instrument.base],
             quote=assets[instrument.quote],
             tick_size=int(instrument.tick * MICRO),
@@ -347,7 +538,22 @@ class _Runner:
             min_notional=ENGINE_MIN_NOTIONAL_MICRO,
             max_notional=ENGINE_MAX_NOTIONAL_MICRO,
         )
-        return await self._run([data])
+        handle = await self._run([data])
+        if isinstance(one, PerpetualMarket):
+            await self._run([self._risk(one, handle)])
+        return handle
+
+    def _risk(self, one: PerpetualMarket, handle: int) -> bytes:
+        return build.build(
+            "UpdateMarketRisk",
+            principal=self._parties.key("risk"),
+            client_key=_key(f"risk/{one.symbol}"),
+            market=handle,
+            config_version=self._known.markets.by_handle[handle].config_version,
+            field_mask=MAX_LEVERAGE_FIELD | POSITION_LIMIT_FIELD,
+            max_leverage_e2=one.max_leverage * 100,
+            position_limit=to_micros(one.position_limit),
+        )
 
 
 def _key(text: str) -> bytes:

@@ -10,7 +10,7 @@ import structlog
 from tradewind.node.errors import QueueFull
 
 from .exchange_records import GatewayViews
-from .model import AccountEvent, BookChange, PublicTrade
+from .model import AccountEvent, BookChange, PositionMoved, PublicTrade
 
 Heard = TypeVar("Heard")
 log = structlog.get_logger("tradewind.gateway")
@@ -77,6 +77,14 @@ class Streams:
         undo: list[Callable[[], None]] = []
         subscription = self._new(f"account {account}", undo)
         undo.append(_add(listeners, _guarded(on_event, subscription)))
+        return subscription
+
+    def listen_positions(self, account: str, on_move: Callable[[PositionMoved], None]) -> Subscription:
+        """Raises `QueueFull` at `MAX_LISTENERS`."""
+        undo: list[Callable[[], None]] = []
+        subscription = self._new(f"positions {account}", undo)
+        listeners = self._views.positions.listeners.setdefault(account, [])
+        undo.append(_add(listeners, _guarded(on_move, subscription)))
         return subscription
 
     def _new(self, name: str, undo: list[Callable[[], None]]) -> Subscription:

@@ -25,7 +25,7 @@ from tradewind.venues.feeds.generated import GeneratedFeed, GeneratedMarket
 from tradewind.venues.market_data import BookDelta, BookSnapshot, FeedEvent, Side, TradePrint
 
 from .exchange import Exchange
-from .exchange_setup import HOUSE, HOUSE_TAKER, ListedMarket
+from .exchange_setup import HOUSE, HOUSE_TAKER, ListedMarket, is_perpetual
 
 log = structlog.get_logger("tradewind.gateway.liquidity")
 
@@ -115,6 +115,11 @@ class Liquidity:
             if ladder is not None:
                 ladder.hear(event)
         self.steps += 1
+        prices = self.exchange.house_prices
+        for symbol, ladder in self._ladders.items():
+            middle = ladder.middle_ticks()
+            if prices is not None and ladder.perpetual and middle is not None:
+                prices.set_index(symbol, middle)
         for ladder in self._ladders.values():
             commands = ladder.commands()
             if not commands:
@@ -152,6 +157,7 @@ class _Ladder:
 
     def __init__(self, exchange: Exchange, market: ListedMarket) -> None:
         self.market = market
+        self.perpetual = is_perpetual(market)
         self._exchange = exchange
         self._maker = exchange.parties.key(HOUSE)
         self._taker = exchange.parties.key(HOUSE_TAKER)
@@ -164,8 +170,16 @@ class _Ladder:
     def start_ticks(self) -> int:
         """Where the model begins: at the last trade, so that a restart is no jump, else as configured."""
         last = self._exchange.views.trades.tape(self.market.handle).last_price
+        if self.perpetual:
+            # The band lies around the index.
+            last = self._exchange.views.leverage.markets[self.market.handle].index or last
         configured = self.market.configuration.start_price / self.market.instrument.tick
         return last or int(configured)
+
+    def middle_ticks(self) -> int | None:
+        """Between the best prices that the model wants."""
+        bids, asks = self._wanted
+        return (max(bids) + min(asks)) // 2 if bids and asks else None
 
     def hear(self, event: FeedEvent) -> None:
         """A step of the model."""

@@ -35,6 +35,13 @@ class SelfTrade(StrEnum):
     DECREMENT = "decrement"
 
 
+class TriggerOn(StrEnum):
+    """The price that a trigger watches. A mark is known in perpetual markets only."""
+
+    LAST = "last"
+    MARK = "mark"
+
+
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """One market: its rules, the engine's handle, what it accepts now."""
 
@@ -46,6 +53,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     maker_bps: Decimal
     taker_bps: Decimal
     max_open_orders: int
+    perpetual: bool = False
 
 
 class BookView(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +213,64 @@ class FundsChanged(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 AccountEvent = OrderChanged | FundsChanged
 
 
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """A position in a perpetual market; money in the quote asset, margins as the engine asks for them now."""
+
+    account: str
+    symbol: str
+    lots: int
+    """Negative: short. 0: none."""
+    entry_price: Decimal | None
+    mark_ticks: int
+    unrealised: Decimal
+    realised: Decimal
+    """Since the account was opened, without fees and funding."""
+    funding_paid: Decimal
+    """Since the account was opened; negative: received."""
+    leverage: Decimal
+    """As the owner chose it; 0: the most that the market allows."""
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+    liquidation_ticks: int | None
+    """Mark at which the account reaches maintenance when nothing else moves; None: no such price."""
+
+
+class MarginSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """All of an account's margin, in the settlement asset."""
+
+    asset: str
+    wallet: Decimal
+    unrealised: Decimal
+    equity: Decimal
+    initial_margin: Decimal
+    """Of positions and working orders."""
+    maintenance_margin: Decimal
+    available: Decimal
+
+
+class PerpetualPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices and funding of a perpetual market; None where nothing is known yet."""
+
+    symbol: str
+    mark_ticks: int | None
+    index_ticks: int | None
+    funding_rate: Decimal
+    """Of the last hour that was charged, as a part of the position's value at the index."""
+    next_funding_ns: int
+    open_interest_lots: int
+    time_ns: int
+
+
+class PositionMoved(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A position changed; `cause`: trade, funding, liquidation, adl, settlement, socialised, takeover,
+    leverage.
+    """
+
+    position: Position
+    cause: str
+    time_ns: int
+
+
 class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An order that a client wants. Exactly one of `lots` and `quote_amount` (market orders) is positive."""
 
@@ -225,6 +291,7 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     linked_order_id: int = 0
     """A working order of the same account and market: when one of the two fires or fills, the other ends."""
     self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
+    trigger_on: TriggerOn = TriggerOn.LAST
     valid_until_ns: int = 0
     """The exchange must not accept the order behind this moment (deadline, recvWindow); 0: none."""
 

@@ -85,6 +85,11 @@ class LeverageView:
         elif isinstance(event, MarketSettled) and event.market in self.markets:
             self.markets[event.market].open_interest_lots = 0
 
+    def find(self, account: int, sub: int, market: int) -> Position | None:
+        """A position, also one that has no lots any more; None for one that never was."""
+        key = (account, sub, market)
+        return self.positions.get(key) or self._flat.get(key)
+
     def of_account(self, account: int, sub: int | None = None) -> list[Position]:
         """Positions with lots of an account (by handle), by sub-account and market."""
         found = self._of_account.get(account, {})

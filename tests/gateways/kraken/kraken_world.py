@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 import aiohttp
 
 from tradewind.gateways.exchange import Exchange
+from tradewind.gateways.keys import ApiKey, new_key
 from tradewind.gateways.kraken.desk import KrakenOptions
 from tradewind.gateways.kraken.gateway import KrakenGateway, build
-from tradewind.gateways.keys import ApiKey, new_key
 
 DEADLINE_S = 10.0
 
@@ -105,7 +105,7 @@ class Wire:
         await self.send(method=method, params=params, **({} if req_id is None else {"req_id": req_id}))
 
     async def next(self, wanted: Any = lambda frame: True) -> dict[str, Any]:
-        """The next frame that is wanted, behind the last one that was taken; it must come within a deadline."""
+        """The next wanted frame behind the last one that was taken; it must come within a deadline."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 while self.seen < len(self.frames):
@@ -141,6 +141,16 @@ def result_of(answer: tuple[int, bytes]) -> Any:
     decoded = json.loads(body)
     assert decoded["error"] == [], decoded
     return decoded["result"]
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for a condition; fails behind a deadline."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"{what}: not within {DEADLINE_S} s") from None
 
 
 class World:

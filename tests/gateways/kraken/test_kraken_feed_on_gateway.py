@@ -7,7 +7,7 @@ import random
 
 import pytest
 from gateway_world import placed, request
-from kraken_world import World
+from kraken_world import World, until
 
 from tradewind.gateways.exchange import Exchange
 from tradewind.gateways.faults import Fault, Plan, Rule
@@ -51,17 +51,20 @@ async def run(world: World, steps: int) -> KrakenFeed:
     reading = asyncio.create_task(read())
     book = feed.book(SYMBOL)
     try:
-        async with asyncio.timeout(30):
-            while book.state is not BookState.LIVE:
-                await asyncio.sleep(0.01)
-            await flow(world.exchange, steps)
-            world.exchange.faults.replace(Plan())
-            await placed(world.exchange, "demo", request(Side.BUY, 500_000, 7))  # a last frame behind the faults
-            while True:
-                view = world.exchange.book(SYMBOL, 10)
-                if book.state is BookState.LIVE and (book.bids.top(), book.asks.top()) == (view.bids, view.asks):
-                    return feed
-                await asyncio.sleep(0.01)
+        await until(lambda: book.state is BookState.LIVE, "the book is live")
+        await flow(world.exchange, steps)
+        world.exchange.faults.replace(Plan())
+        await placed(world.exchange, "demo", request(Side.BUY, 500_000, 7))  # a last frame behind the faults
+
+        def equal() -> bool:
+            view = world.exchange.book(SYMBOL, 10)
+            return book.state is BookState.LIVE and (book.bids.top(), book.asks.top()) == (
+                view.bids,
+                view.asks,
+            )
+
+        await until(equal, "the book equals the exchange's")
+        return feed
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The gateway's messages beside real ones: same fields, same kinds of values. Skipped without the recordings."""
+"""The gateway's messages beside real ones: same fields, same kinds of values. Skips without them."""
 
 from __future__ import annotations
 
@@ -68,19 +68,30 @@ async def test_public_answers_have_the_fields_of_real_ones(world: World) -> None
         ("http_server_time", "Time", {}), ("http_system_status", "SystemStatus", {}),
     ):  # fmt: skip
         compare(real(f"recorded/{name}.json")["result"], await world.demo.public(call, **fields), name)
-    for name, call in (("http_ticker", "Ticker"), ("http_order_book", "Depth"), ("http_asset_pairs", "AssetPairs")):
+    for name, call in (
+        ("http_ticker", "Ticker"),
+        ("http_order_book", "Depth"),
+        ("http_asset_pairs", "AssetPairs"),
+    ):
         ours = await world.demo.public(call, pair="XBTUSD")
         compare(first(real(f"recorded/{name}.json")["result"]), first(ours), name, NOT_SPOT)
 
 
 async def test_the_digits_of_prices_and_sizes_are_printed_as_there(world: World) -> None:
     await busy(world)
-    theirs, ours = first(real("recorded/http_ticker.json")["result"]), first(await world.demo.public("Ticker", pair="XBTUSD"))
+    theirs, ours = (
+        first(real("recorded/http_ticker.json")["result"]),
+        first(await world.demo.public("Ticker", pair="XBTUSD")),
+    )
     for name in ("a", "b", "c", "p", "l", "h"):
-        assert [len(one.partition(".")[2]) for one in theirs[name][:1]] == [len(one.partition(".")[2]) for one in ours[name][:1]]
+        assert [len(one.partition(".")[2]) for one in theirs[name][:1]] == [
+            len(one.partition(".")[2]) for one in ours[name][:1]
+        ]
     level = first(real("recorded/http_order_book.json")["result"])["asks"][0]
     mine = first(await world.demo.public("Depth", pair="XBTUSD"))["asks"][0]
-    assert [len(one.partition(".")[2]) for one in level[:2]] == [len(one.partition(".")[2]) for one in mine[:2]]
+    assert [len(one.partition(".")[2]) for one in level[:2]] == [
+        len(one.partition(".")[2]) for one in mine[:2]
+    ]
 
 
 async def test_trades_and_candles_have_the_rows_of_captured_ones(world: World) -> None:
@@ -100,7 +111,7 @@ async def test_private_answers_have_the_fields_of_the_venues_examples(world: Wor
     txid = await busy(world)
     orders = (await world.demo.private("OpenOrders"))["open"]
     compare(first(real("examples/http_open_orders.json")["result"]["open"]), orders[txid], "OpenOrders")
-    trades = (await world.demo.private("TradesHistory", {"ledgers": "true"}))
+    trades = await world.demo.private("TradesHistory", {"ledgers": "true"})
     theirs = real("examples/http_trades_history.json")["result"]
     assert set(theirs) == set(trades)
     compare(first(theirs["trades"]), first(trades["trades"]), "TradesHistory")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gateway_world import opened
-from kraken_world import Client, World, served, sign
+from kraken_world import Client, World, served, sign, until
 
 from tradewind.gateways.keys import Right
 from tradewind.gateways.kraken import ids
@@ -41,8 +41,12 @@ async def test_every_public_call_is_answered_by_get_and_post(world: World) -> No
 
 async def test_a_pair_is_found_by_every_name_and_keyed_as_the_venue_keys_it(world: World) -> None:
     for asked, key in {
-        "XBTUSD": "XXBTZUSD", "XXBTZUSD": "XXBTZUSD", "XBT/USD": "XBT/USD", "BTC/USD": "BTC/USD", "SOLUSDT": "SOLUSDT",
-    }.items():  # fmt: skip
+        "XBTUSD": "XXBTZUSD",
+        "XXBTZUSD": "XXBTZUSD",
+        "XBT/USD": "XBT/USD",
+        "BTC/USD": "BTC/USD",
+        "SOLUSDT": "SOLUSDT",
+    }.items():
         assert list(await world.demo.public("AssetPairs", pair=asked)) == [key]
         assert list(await world.demo.public("Ticker", pair=asked)) == [key]
     both = await world.demo.public("Ticker", pair="XBTUSD,ETHUSD")
@@ -142,8 +146,10 @@ async def test_form_json_and_query_bodies_are_all_verified(world: World) -> None
     world.demo.nonce += 1
     nonce = str(world.demo.nonce)
     query = f"nonce={nonce}&asset=ZUSD"
-    headers = {"API-Key": world.demo.key.key,
-               "API-Sign": sign(world.demo.key.secret, "/0/private/TradeBalance", nonce, query.encode())}  # fmt: skip
+    headers = {
+        "API-Key": world.demo.key.key,
+        "API-Sign": sign(world.demo.key.secret, "/0/private/TradeBalance", nonce, query.encode()),
+    }
     status, body = await world.demo.raw("POST", f"/0/private/TradeBalance?{query}", headers=headers)
     assert status == 200 and json.loads(body)["error"] == []
 
@@ -152,9 +158,12 @@ async def test_fields_beside_the_signed_body_are_not_read(world: World) -> None:
     world.demo.nonce += 1
     nonce = str(world.demo.nonce)
     body = f"nonce={nonce}&txid=OAAAAA-AAAAA-AAAAAA".encode()
-    headers = {"API-Key": world.demo.key.key, "API-Sign": sign(world.demo.key.secret, "/0/private/CancelAll", nonce, body),
-               "Content-Type": "application/x-www-form-urlencoded"}  # fmt: skip
-    status, answer = await world.demo.raw("POST", "/0/private/CancelOrder?txid=x", data=body, headers=headers)
+    headers = {
+        "API-Key": world.demo.key.key,
+        "API-Sign": sign(world.demo.key.secret, "/0/private/CancelAll", nonce, body),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    _, answer = await world.demo.raw("POST", "/0/private/CancelOrder?txid=x", data=body, headers=headers)
     assert json.loads(answer) == {"error": ["EAPI:Invalid signature"]}, "a signature is for one path only"
 
 
@@ -467,9 +476,7 @@ async def test_immediate_orders_never_rest(world: World) -> None:
 async def test_orders_expire_when_they_said_they_would(world: World) -> None:
     txid = await world.demo.order("buy", "50000.0", timeinforce="GTD", expiretm="+1")
     assert (await world.demo.private("QueryOrders", {"txid": txid}))[txid]["expiretm"] > 0
-    async with asyncio.timeout(10):
-        while world.exchange.orders("demo", working=True):
-            await asyncio.sleep(0.02)
+    await until(lambda: not world.exchange.orders("demo", working=True), "the order has expired")
     assert (await world.demo.private("ClosedOrders"))["closed"][txid]["status"] == "expired"
 
 

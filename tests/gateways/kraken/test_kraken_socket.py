@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from decimal import Decimal
@@ -10,7 +9,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from kraken_world import Wire, World, served
+from kraken_world import Wire, World, served, until
 
 from tradewind.gateways.keys import Right
 from tradewind.gateways.kraken import ids
@@ -494,8 +493,6 @@ async def test_a_connection_that_ends_leaves_nothing_behind(world: World) -> Non
         await wire.request("subscribe", 3, channel="balances", token=token)
         await settled(wire)
     board = world.gateway.boards.board(SYMBOL)
-    async with asyncio.timeout(10):
-        while world.gateway._sessions:
-            await asyncio.sleep(0.01)
+    await until(lambda: not world.gateway._sessions, "the connection has ended")
     assert not board.trades and not board.views[10].listeners and not any(board.tickers.values())
     assert world.exchange._streams.count == before + 1, "only the watch of the account stays, for its limits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -184,6 +185,19 @@ async def test_nonces_survive_a_crash_with_a_torn_record(tmp_path: Path) -> None
         await again.accept("a", 11)
     await again.accept("a", 12)
     assert NonceStore(path).last("a") == 12
+
+
+async def test_the_nonce_file_is_written_anew_while_it_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.gateways.kraken.nonces.COMPACT_RECORDS", 5)
+    path = tmp_path / "nonces"
+    store = NonceStore(path)
+    for nonce in range(1, 40):
+        await asyncio.gather(*(store.accept(key, nonce) for key in "abc"))
+        assert path.stat().st_size <= 6 * RECORD.size
+    again = NonceStore(path)
+    assert [again.last(key) for key in "abc"] == [39, 39, 39]
 
 
 async def test_the_nonce_file_stays_small(tmp_path: Path) -> None:

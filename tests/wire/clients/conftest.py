@@ -31,7 +31,7 @@ def client_python() -> str:
 def run_client(client_python: str) -> RunClient:
     """`await run_client("kraken_ccxt.py", *arguments, NAME="value")`: the script's output; it must succeed.
 
-    Keyword arguments are its whole environment besides PATH and HOME: nothing of ours is imported by accident.
+    Keyword arguments are its whole environment besides PATH and HOME: nothing of ours is imported.
     """
 
     async def run(script: str, *arguments: str, **environment: str) -> str:

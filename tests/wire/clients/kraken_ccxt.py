@@ -1,4 +1,4 @@
-"""ccxt (synchronous), unmodified, against a Kraken gateway: only host addresses and keys come from outside."""
+"""ccxt (synchronous), unmodified, against a Kraken gateway: only addresses and keys are set."""
 
 import json
 import os

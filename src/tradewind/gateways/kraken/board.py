@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
@@ -10,6 +11,7 @@ import msgspec
 
 from tradewind.gateways.exchange import Subscription
 from tradewind.gateways.kraken.desk import Desk
+from tradewind.gateways.kraken.level3 import OrderView
 from tradewind.gateways.kraken.numbers import rfc3339
 from tradewind.gateways.kraken.rows import (
     PairFormat,
@@ -79,6 +81,7 @@ class Board:
     def __init__(self, desk: Desk, symbol: str) -> None:
         self._desk, self.symbol = desk, symbol
         self.views: dict[int, DepthView] = {}
+        self.order_views: dict[int, OrderView] = {}
         self.trades: dict[Listener, None] = {}
         self.tickers: dict[str, dict[Listener, None]] = {"trades": {}, "bbo": {}}
         self.candles: dict[int, dict[Listener, None]] = {}
@@ -91,6 +94,7 @@ class Board:
         self._sides[Side.BUY].replace(book.bids)
         self._sides[Side.SELL].replace(book.asks)
         self._checksum = kraken_levels_checksum(self._pair.market.instrument)
+        self._summary_due = False
         self._top: tuple[Level | None, Level | None] = (None, None)
         self._note_top()
 
@@ -116,8 +120,16 @@ class Board:
             if view.listeners and (changed_bids or changed_asks):
                 frame = data_frame("book", "update", [self._book_row(changed_bids, changed_asks)])
                 send_all(view.listeners, "book", frame)
+        for orders in self.order_views.values():
+            if orders.listeners:
+                self._tell_orders(orders)
         if self._note_top() and self.tickers["bbo"]:
             send_all(self.tickers["bbo"], "ticker", self.ticker_frame("update"))
+
+    def _tell_orders(self, view: OrderView) -> None:
+        bids, asks = view.refresh()
+        if bids or asks:
+            send_all(view.listeners, "level3", data_frame("level3", "update", [view.row(bids, asks)]))
 
     def _book_row(self, bids: Iterable[Level], asks: Iterable[Level]) -> Row:
         pair = self._pair
@@ -145,6 +157,13 @@ class Board:
     def _on_trade(self, trade: PublicTrade) -> None:
         if self.trades:
             send_all(self.trades, "trade", data_frame("trade", "update", [socket_trade(self._pair, trade)]))
+        if not self._summary_due and (self.tickers["trades"] or any(self.candles.values())):
+            self._summary_due = True
+            asyncio.get_running_loop().call_soon(self._summarise)
+
+    def _summarise(self) -> None:
+        """Ticker and candles once for all trades of a moment: they only show where the market is."""
+        self._summary_due = False
         if self.tickers["trades"]:
             send_all(self.tickers["trades"], "ticker", self.ticker_frame("update"))
         for interval, listeners in self.candles.items():
@@ -167,6 +186,17 @@ class Board:
         shown = self.view(depth).shown
         row = self._book_row(shown[Side.BUY].items(), shown[Side.SELL].items())
         return data_frame("book", "snapshot", [row])
+
+    def order_view(self, depth: int) -> OrderView:
+        """The orders of a depth, up to date for everybody who listens already."""
+        view = self.order_views.setdefault(depth, OrderView(self._desk, self.symbol, depth))
+        self._tell_orders(view)
+        return view
+
+    def order_snapshot(self, depth: int) -> bytes:
+        """Every order down to a depth."""
+        view = self.order_views[depth]
+        return data_frame("level3", "snapshot", [view.row(*view.orders())])
 
     def trade_snapshot(self) -> bytes:
         """The last trades, oldest first."""
@@ -191,7 +221,8 @@ class Board:
     def forget(self, listener: Listener) -> None:
         """A connection ended."""
         tables = [self.trades, *self.tickers.values(), *self.candles.values()]
-        for table in [*tables, *(view.listeners for view in self.views.values())]:
+        tables += [view.listeners for view in self.views.values()]
+        for table in [*tables, *(view.listeners for view in self.order_views.values())]:
             table.pop(listener, None)
 
 

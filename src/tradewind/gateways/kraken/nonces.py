@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import struct
+import threading
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -44,6 +45,7 @@ class NonceStore:
         self._locks: dict[bytes, asyncio.Lock] = {}
         self._records = 0
         self._file = -1
+        self._writing = threading.Lock()
         if path is not None:
             self._read(path)
             self._rewrite()
@@ -62,8 +64,8 @@ class NonceStore:
     def _rewrite(self) -> None:
         assert self._path is not None
         new = self._path.with_suffix(".new")
-        content = b"".join(_pack(identity, nonce) for identity, nonce in self._last.items())
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        content = b"".join(_pack(identity, nonce) for identity, nonce in list(self._last.items()))
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
             os.write(file, content)
             os.fsync(file)
@@ -102,14 +104,19 @@ class NonceStore:
                 await asyncio.to_thread(self._append, _pack(identity, nonce))
 
     def _append(self, record: bytes) -> None:
-        if os.write(self._file, record) != len(record):
-            raise OSError("short write of a nonce")
-        os.fdatasync(self._file)
-        self._records += 1
+        with self._writing:
+            if self._records >= COMPACT_RECORDS:
+                self._rewrite()  # holds this nonce as well: it was taken before
+                return
+            if os.write(self._file, record) != len(record):
+                raise OSError("short write of a nonce")
+            os.fdatasync(self._file)
+            self._records += 1
 
     def close(self) -> None:
         """Write the marks compactly and close the file."""
-        if self._file >= 0:
-            self._rewrite()
-            os.close(self._file)
-            self._file = -1
+        with self._writing:
+            if self._file >= 0:
+                self._rewrite()
+                os.close(self._file)
+                self._file = -1

@@ -58,8 +58,6 @@ class OrderCalls:
         row: Row = {"descr": {"order": request_description(pair, request)}}
         if placed is not None:
             row["txid"] = [placed.txid]
-            if request.client_id:
-                row["cl_ord_id"] = request.client_id
         return row
 
     async def _add_batch(self, key: ApiKey, fields: Fields, lose: bool) -> Row:

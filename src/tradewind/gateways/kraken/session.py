@@ -19,6 +19,7 @@ from tradewind.gateways.kraken.board import DEPTHS, INTERVALS, Board, Boards, da
 from tradewind.gateways.kraken.desk import Desk
 from tradewind.gateways.kraken.errors import KrakenError, invalid
 from tradewind.gateways.kraken.executions import Balances, ExecutionOptions, Executions
+from tradewind.gateways.kraken.level3 import DEPTHS as ORDER_DEPTHS
 from tradewind.gateways.kraken.methods import Ack, Methods
 from tradewind.gateways.kraken.numbers import rfc3339
 from tradewind.gateways.kraken.parameters import Fields
@@ -30,7 +31,7 @@ HEARTBEAT: Final = b'{"channel":"heartbeat"}'
 MALFORMED: Final = "Malformed request"
 ALREADY: Final = "Already subscribed"
 NOT_SUBSCRIBED: Final = "Subscription Not Found"
-SYMBOL_CHANNELS: Final = frozenset({"book", "ticker", "trade", "ohlc"})
+SYMBOL_CHANNELS: Final = frozenset({"book", "ticker", "trade", "ohlc", "level3"})
 PRIVATE_CHANNELS: Final = frozenset({"executions", "balances"})
 PLAIN_CHANNELS: Final = frozenset({"instrument", "status"})
 UNKNOWN_STATE: Final = b"frozen"
@@ -229,6 +230,9 @@ class Session:
             self._subscribe_private(channel, fields, answer)
             return
         place, result = _place(channel, symbol, fields)
+        if channel == "level3":
+            key, token = self._key(fields)
+            self._tokens[token] = key.key
         if place in self._closers:
             raise KrakenError(ALREADY)
         if len(self._closers) >= MAX_SUBSCRIPTIONS:
@@ -253,6 +257,9 @@ class Session:
         if channel == "book":
             depth = result["depth"]
             return board.view(depth).listeners, lambda: board.book_snapshot(depth)
+        if channel == "level3":
+            depth = result["depth"]
+            return board.order_view(depth).listeners, lambda: board.order_snapshot(depth)
         if channel == "trade":
             return board.trades, board.trade_snapshot
         if channel == "ticker":
@@ -320,9 +327,10 @@ def _stands_in(action: Action, when: str) -> bool:
 def _place(channel: str, symbol: str, fields: Fields) -> tuple[tuple[str, str], Row]:
     """(name of a public subscription on a connection, its result). Raises `KrakenError`."""
     result: Row = {"channel": channel} | ({"symbol": symbol} if symbol else {})
-    if channel == "book":
-        depth = fields.whole("depth", 10, 1, max(DEPTHS))
-        if depth not in DEPTHS:
+    if channel in ("book", "level3"):
+        depths = DEPTHS if channel == "book" else ORDER_DEPTHS
+        depth = fields.whole("depth", 10, 1, max(depths))
+        if depth not in depths:
             raise KrakenError("Subscription depth not supported")
         return (channel, symbol), result | {"depth": depth}
     if channel == "ohlc":

@@ -31,6 +31,15 @@ class Level(msgspec.Struct, frozen=True):
     orders: int
 
 
+class RestingOrder(msgspec.Struct, frozen=True):
+    """An order in the book as the public may see it: nothing of its owner, nothing of its hidden part."""
+
+    order: int
+    side: Side
+    price: int
+    lots: int
+
+
 class _Resting(msgspec.Struct):
     market: int
     line: int
@@ -110,6 +119,12 @@ class BookView:
         """The book of a market, or of a further outcome; an empty one where nobody has placed an order."""
         found = self._further.get((market, outcome)) if outcome else self.books.get(market)
         return found or Book()
+
+    def orders(self, market: int) -> Iterator[RestingOrder]:
+        """Orders of a market (outcome 0), in the order in which they came to rest where they are."""
+        for order, one in self._resting.items():
+            if one.market == market and not one.line:
+                yield RestingOrder(order, Side(one.side), one.price, one.lots)
 
     def markets(self) -> Iterator[int]:
         return iter(self.books)

@@ -397,14 +397,19 @@ async def test_markets_that_are_not_open_answer_in_the_venues_words(world: World
     for state, error, word in (
         (VenueState.CANCEL_ONLY, "EService:Market in cancel_only mode", "cancel_only"),
         (VenueState.POST_ONLY, "EService:Market in post_only mode", "post_only"),
+        (VenueState.LIMIT_ONLY, "EService:Market in limit_only mode", "limit_only"),
         (VenueState.MAINTENANCE, "EService:Unavailable", "maintenance"),
     ):
         world.exchange.set_mode(state)
-        assert await world.demo.errors("AddOrder", wish) == [error]
+        asked = wish | {"ordertype": "market", "price": ""} if state is VenueState.LIMIT_ONLY else wish
+        assert await world.demo.errors("AddOrder", asked) == [error]
         assert (await world.demo.public("SystemStatus"))["status"] == word
         assert (await world.demo.public("AssetPairs", pair="XBTUSD"))["XXBTZUSD"]["status"] == word
         if state is VenueState.CANCEL_ONLY:
+            assert await world.demo.errors("AmendOrder", {"txid": txid, "order_qty": "0.002"}) == [error]
             assert await world.demo.private("CancelOrder", {"txid": txid}) == {"count": 1}
+    for name in ("CancelAll", "AddOrder"):
+        assert await world.demo.errors(name, wish) == ["EService:Unavailable"]
     world.exchange.set_mode(VenueState.ONLINE)
     await world.demo.order("buy", "60000.0")
 

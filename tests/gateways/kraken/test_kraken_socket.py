@@ -102,6 +102,8 @@ async def test_what_cannot_be_read_is_answered_and_the_connection_goes_on(
         answer = await wire.next(lambda one: "success" in one)
         assert (answer["success"], answer["error"]) == (False, error) and TIME.fullmatch(answer["time_out"])
         await settled(wire)
+    assert set(world.gateway.unknown_calls) <= {"ws dance", "ws subscribe gossip"}
+    assert ("dance" in text or "gossip" in text) == bool(world.gateway.unknown_calls)
 
 
 async def test_each_symbol_is_acknowledged_on_its_own(world: World) -> None:

@@ -54,14 +54,14 @@ FUNDS = {"USD": Decimal(1_000_000), "BTC": Decimal(20)}
 
 
 async def move(world: World) -> None:
-    """Orders come and go behind the best prices."""
+    """Orders come and go behind the best prices; now and then somebody sells to the best bid."""
     step = 0
     while True:
         step += 1
         ticks = TOP_ASK + 2 * (step % 9) + 2
         order = await world.exchange.place("maker", request(Side.SELL, ticks, 101 + 10 * (step % 7)))
         trade = (
-            await world.exchange.place("other", request(Side.BUY, TOP_ASK, 11)) if step % 20 == 0 else None
+            await world.exchange.place("other", request(Side.SELL, TOP_BID, 11)) if step % 20 == 0 else None
         )
         assert trade is None or isinstance(trade, Order)
         await asyncio.sleep(0.02)

@@ -28,6 +28,7 @@ UNAVAILABLE: Final = "EService:Unavailable"
 BUSY: Final = "EService:Busy"
 CANCEL_ONLY: Final = "EService:Market in cancel_only mode"
 POST_ONLY: Final = "EService:Market in post_only mode"
+LIMIT_ONLY: Final = "EService:Market in limit_only mode"
 MARGIN_NOT_ALLOWED: Final = "EOrder:Cannot open position"
 
 TEXTS: Final[dict[Refusal, str]] = {

@@ -24,9 +24,10 @@ from tradewind.gateways.kraken.parameters import Fields, read_form, read_json
 from tradewind.gateways.kraken.public import PublicCalls
 from tradewind.gateways.kraken.session import Session, fault_text, with_unknown_state
 from tradewind.gateways.kraken.trading import Trading
-from tradewind.gateways.server import Answer, Call, Gateway, Route, Socket, SocketRoute, Why
+from tradewind.gateways.server import MAX_COUNTED, Answer, Call, Gateway, Route, Socket, SocketRoute, Why
 
 LOOKS_PER_BEAT: Final = 4
+MAX_NAME: Final = 200
 CLIENT: Final = "loopback"
 """All clients of the loopback interface share one public budget, as they would behind one address."""
 STATUS_PATH: Final = "/0/public/SystemStatus"
@@ -171,8 +172,13 @@ class KrakenGateway(Gateway):
 
     # ---- WebSocket -------------------------------------------------------------------------------------
 
+    def _count_unknown(self, method: str) -> None:
+        name = f"ws {method}"[:MAX_NAME]
+        if name in self.unknown_calls or len(self.unknown_calls) < MAX_COUNTED:
+            self.unknown_calls[name] = self.unknown_calls.get(name, 0) + 1
+
     async def _talk_v2(self, socket: Socket, call: Call) -> None:
-        session = Session(self.desk, self.boards, self._methods, socket)
+        session = Session(self.desk, self.boards, self._methods, socket, self._count_unknown)
         self._sessions.add(session)
         try:
             await session.run()

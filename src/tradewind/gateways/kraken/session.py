@@ -62,8 +62,11 @@ def fault_text(action: Action, now_ns: int) -> str:
 class Session:
     """One connection. `send` is what boards and private channels call."""
 
-    def __init__(self, desk: Desk, boards: Boards, methods: Methods, socket: Socket) -> None:
+    def __init__(
+        self, desk: Desk, boards: Boards, methods: Methods, socket: Socket, unknown: Callable[[str], None]
+    ) -> None:
         self._desk, self._boards, self._methods, self._socket = desk, boards, methods, socket
+        self._unknown = unknown
         self.connection_id = secrets.randbits(63)
         self._closers: dict[tuple[str, str], Callable[[], None]] = {}
         """(channel, symbol or key) -> how to end the subscription."""
@@ -149,6 +152,7 @@ class Session:
     async def _method(self, method: str, fields: Fields, lose: bool) -> list[Ack]:
         found = self._methods.handlers.get(method)
         if found is None:
+            self._unknown(method)
             return [Ack(error=errors.UNKNOWN_METHOD)]
         rights, handler = found
         try:
@@ -212,6 +216,7 @@ class Session:
             elif channel in PRIVATE_CHANNELS or channel in PLAIN_CHANNELS:
                 symbols = [""]
             else:
+                self._unknown(f"{method} {channel}")
                 raise KrakenError(f"Channel not supported: {channel[:64]}")
         except KrakenError as error:
             answer(Ack(error=error.text))

@@ -17,13 +17,15 @@ from tradewind.gateways.kraken.requests import price_ticks, size_lots
 from tradewind.gateways.kraken.rows import LIMITED, PairFormat
 from tradewind.gateways.model import Order, PlaceRequest, Refusal, Refused
 from tradewind.node.errors import NodeStopped
-from tradewind.venues.protocol import FINAL_PHASES
+from tradewind.venues.protocol import FINAL_PHASES, VenueState
 
 MIN_BATCH: Final = 2
 MAX_BATCH: Final = 15
 MAX_CANCEL_BATCH: Final = 50
 MIN_TIMEOUT_S: Final = 5
 MAX_TIMEOUT_S: Final = 86_400
+SHUT: Final = frozenset({VenueState.MAINTENANCE, VenueState.UNKNOWN})
+CANCELS_ONLY: Final = frozenset({VenueState.CANCEL_ONLY, VenueState.REDUCE_ONLY, VenueState.DELISTED})
 
 Answer = TypeVar("Answer")
 
@@ -70,7 +72,7 @@ class Trading:
         if validate:
             refused = self._exchange.check(account, request)
             if refused is not None:
-                raise of_refusal(refused)
+                raise KrakenError(self._text(request.symbol, refused))
             return None
         if lose:
             return Placed(ids.order_id(secrets.randbits(62) | 1 << 62), None)
@@ -84,7 +86,7 @@ class Trading:
         limits = self._desk.limits
         if isinstance(answer, Refused):
             limits.gone(account, symbol, sent_as)
-            raise of_refusal(answer)
+            raise KrakenError(self._text(symbol, answer))
         if answer.phase in FINAL_PHASES:
             limits.gone(account, symbol, sent_as)
         else:
@@ -103,7 +105,7 @@ class Trading:
         for request in requests:
             refused = self._exchange.check(account, request)
             if refused is not None and (validate or refused.refusal is not Refusal.INSUFFICIENT_FUNDS):
-                raise of_refusal(refused)
+                raise KrakenError(self._text(request.symbol, refused))
         if validate:
             return [None] * len(requests)
         if lose:
@@ -117,10 +119,24 @@ class Trading:
         for sent_as, answer in zip(names, answers, strict=True):
             if isinstance(answer, Refused):
                 self._desk.limits.gone(account, symbol, sent_as)
-                results.append(refusal_text(answer))
+                results.append(self._text(symbol, answer))
             else:
                 results.append(self._accepted(account, symbol, sent_as, answer))
         return results
+
+    def _text(self, symbol: str, refused: Refused) -> str:
+        """The venue's text; what only a mode of the market forbids is said to be that."""
+        limited = self._exchange.markets[symbol].state is VenueState.LIMIT_ONLY
+        if refused.refusal is Refusal.UNSUPPORTED and limited:
+            return errors.LIMIT_ONLY
+        return refusal_text(refused)
+
+    def _open_for(self, state: VenueState, *, cancelling: bool) -> None:
+        """The venue answers nothing during maintenance, and changes no order when only cancels are taken."""
+        if state in SHUT:
+            raise KrakenError(errors.UNAVAILABLE)
+        if state in CANCELS_ONLY and not cancelling:
+            raise KrakenError(errors.CANCEL_ONLY)
 
     # ---- finding ---------------------------------------------------------------------------------------
 
@@ -152,6 +168,7 @@ class Trading:
     async def amend(self, account: str, order: Order, change: Change) -> str:
         """The id of the amendment. A total at or below what is filled cancels the rest, as at the venue."""
         desk, pair = self._desk, self._desk.pair(order.symbol)
+        self._open_for(pair.market.state, cancelling=False)
         if change.post_only and not order.post_only:
             raise invalid("post_only")  # only the engine itself could promise it
         if change.display is not None and change.display != pair.lot * order.display_lots:
@@ -239,6 +256,7 @@ class Trading:
         desk = self._desk
         if order.phase in FINAL_PHASES:
             raise KrakenError(errors.UNKNOWN_ORDER)
+        self._open_for(self._exchange.markets[order.symbol].state, cancelling=True)
         desk.watch(account)
         action = Engine(action=Action.CANCEL, pair=order.symbol, order=str(order.order_id))
         desk.limits.engine(account, [action], desk.now_ns())
@@ -249,6 +267,7 @@ class Trading:
 
     async def cancel_all(self, account: str) -> int:
         """Cancels every working order; how many there were. Never held back by the engine counter."""
+        self._open_for(self._exchange.mode, cancelling=True)
         self._desk.watch(account)
         self._desk.limits.engine(account, [CancelAll()], self._desk.now_ns())
         answer = await settled(self._exchange.cancel_all(account))

@@ -8,10 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from gateway_world import opened
 from kraken_world import Client, World, served, sign, until
 
+from tradewind.gateways.exchange_setup import DEFAULT_MARKETS
 from tradewind.gateways.keys import Right
 from tradewind.gateways.kraken import ids
 from tradewind.venues.protocol import VenueState
@@ -461,6 +463,44 @@ async def test_market_orders_by_volume_and_by_cost(world: World) -> None:
     rows = await world.demo.private("QueryOrders", {"txid": f"{first['txid'][0]},{second['txid'][0]}"})
     assert [row["status"] for row in rows.values()] == ["closed", "closed"]
     assert Decimal(rows[second["txid"][0]]["cost"]) <= 120
+
+
+async def test_an_iceberg_shows_a_part_and_trades_whole(world: World) -> None:
+    txid = await world.demo.order("sell", "60000.0", "0.01000", displayvol="0.00200")
+    book = (await world.demo.public("Depth", pair="XBTUSD"))["XXBTZUSD"]
+    assert book["asks"][0][:2] == ["60000.00000", "0.002"]
+    await world.other.order("buy", "60000.0", "0.01000")
+    assert (await world.demo.private("QueryOrders", {"txid": txid}))[txid]["status"] == "closed"
+    wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "stop-loss", "price": "61000.0", "volume": "0.01"}
+    assert await world.demo.errors("AddOrder", wish | {"displayvol": "0.002"}) == [
+        "EGeneral:Invalid arguments:displayvol"
+    ]
+
+
+async def test_an_order_never_trades_with_its_own_account(world: World) -> None:
+    first = await world.demo.order("sell", "60000.0", "0.00100")
+    wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "60000.0", "volume": "0.001"}
+    answer = await world.demo.private_raw("AddOrder", wish)
+    assert b"self trade" in answer[1] or json.loads(answer[1])["error"] == []
+    [second] = (await world.demo.private("AddOrder", wish | {"stptype": "cancel-oldest"}))["txid"]
+    rows = await world.demo.private("QueryOrders", {"txid": f"{first},{second}"})
+    assert [row["status"] for row in rows.values()] == ["canceled", "open"]
+    assert (await world.demo.private("TradesHistory"))["count"] == 0
+
+
+async def test_a_tick_that_is_no_power_of_ten_is_checked_as_one(tmp_path: Path) -> None:
+    half = msgspec.structs.replace(DEFAULT_MARKETS[0], tick=Decimal("0.5"))
+    async with opened(tmp_path / "data", markets=(half,)) as exchange, served(exchange) as world:
+        await world.demo.order("buy", "60000.5")
+        wish = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "60000.3", "volume": "0.001"}
+        assert await world.demo.errors("AddOrder", wish) == ["EOrder:Tick size check failed"]
+        row = (await world.demo.public("AssetPairs", pair="XBTUSD"))["XXBTZUSD"]
+        assert (row["tick_size"], row["pair_decimals"]) == ("0.5", 1)
+
+
+async def test_a_request_that_is_too_large_is_not_read(world: World) -> None:
+    status, body = await world.demo.private_raw("Balance", {"padding": "x" * 70_000})
+    assert status == 200 and json.loads(body) == {"error": ["EGeneral:Invalid arguments"]}
 
 
 async def test_immediate_orders_never_rest(world: World) -> None:

@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.gateways.kraken import errors, ids, numbers
+from tradewind.gateways.kraken.auth import signature, signature_matches
 from tradewind.gateways.kraken.errors import KrakenError
 from tradewind.gateways.kraken.nonces import RECORD, NonceError, NonceStore
 from tradewind.gateways.kraken.parameters import Fields, read_form, read_json
 from tradewind.gateways.kraken.symbols import Names, asset_name, pair_name
 from tradewind.gateways.kraken.tokens import LIFETIME_NS, MAX_TOKENS_PER_KEY, TokenStore
 from tradewind.gateways.model import Refusal
+from tradewind.venues.transport.signatures import kraken as kraken_signature
 
 MESSAGES = Path(__file__).resolve().parents[4] / "shared" / "data" / "venue-messages" / "kraken"
 U64 = st.integers(0, 2**64 - 1)
@@ -227,3 +229,25 @@ def test_a_key_has_a_bounded_number_of_tokens() -> None:
     last = [tokens.issue("key", 0) for _ in range(MAX_TOKENS_PER_KEY)][-1]
     assert tokens.key_of(first, 1) is None
     assert tokens.key_of(last, 1) == "key" and tokens.key_of(other, 1) == "other"
+
+
+# ---- signatures ------------------------------------------------------------------------------------------
+
+
+@given(
+    st.binary(min_size=1, max_size=80),
+    st.sampled_from(["/0/private/AddOrder", "/0/private/Balance"]),
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=200),
+)
+def test_server_and_connector_sign_alike_and_any_change_is_noticed(
+    secret: bytes, path: str, nonce: int, body: bytes
+) -> None:
+    given_ = signature(secret, path, str(nonce), body)
+    assert given_ == kraken_signature(secret, path, str(nonce), body)
+    assert signature_matches(secret, path, str(nonce), body, given_)
+    assert not signature_matches(secret, path, str(nonce), body + b"&", given_)
+    assert not signature_matches(secret, path + "s", str(nonce), body, given_)
+    assert not signature_matches(secret + b"x", path, str(nonce), body, given_)
+    for bad in ("", "not base64!", given_[:-4], "A" * len(given_), "ü"):
+        assert not signature_matches(secret, path, str(nonce), body, bad)

@@ -18,6 +18,7 @@ import ccxt.pro
 FOLDER = Path(os.environ["FOLDER"])
 HERE = Path(__file__).parent
 WANTED, LIMIT_S = int(os.environ["WANTED"]), float(os.environ["LIMIT_S"])
+STOP_S = 90
 
 
 def replaced(urls: dict) -> dict:
@@ -93,7 +94,7 @@ try:
             break
         time.sleep(0.5)
     bot.send_signal(signal.SIGINT)
-    bot.wait(30)
+    bot.wait(STOP_S)
 finally:
     if bot.poll() is None:
         bot.kill()

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 ROOT = TESTS.parent
 FREQTRADE = "TRADEWIND_FREQTRADE_PYTHON"
 CLOSED_TRADES = 2
-FREQTRADE_LIMIT_S = 240
+FREQTRADE_LIMIT_S = 330
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_freqtrade_trades_with_money_until_it_is_stopped(
             "SECRET": bot.secret,
             "FOLDER": str(folder),
             "WANTED": str(CLOSED_TRADES),
-            "LIMIT_S": str(FREQTRADE_LIMIT_S - 60),
+            "LIMIT_S": str(FREQTRADE_LIMIT_S - 120),
         }
     )
     market = asyncio.create_task(keep_trading(venue))

@@ -200,7 +200,10 @@ class FaultPlan:
         place, frames = (surface, channel), [frame]
         held = self._held.pop(place, [])
         for number, rule in self._for_frames:
-            if not rule.matches(surface, channel) or not self._acts(number, rule, surface, channel):
+            # `closes` asks about CLOSE: a rule must not be counted twice for one frame
+            if rule.action is Fault.CLOSE or not rule.matches(surface, channel):
+                continue
+            if not self._acts(number, rule, surface, channel):
                 continue
             match rule.action:
                 case Fault.DROP_FRAME:

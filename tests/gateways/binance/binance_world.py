@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway_world import opened
 from yarl import URL
 
-from tradewind.gateways.binance.authentication import client_secret
 from tradewind.gateways.binance.gateway import BinanceGateway
 from tradewind.gateways.binance.streams import StreamOptions
 from tradewind.gateways.exchange import Exchange
@@ -37,7 +36,7 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession, url: str, key: ApiKey, signer: Any = None) -> None:
         self.session, self.url, self.key = session, url, key
         self.signer = signer
-        self.secret = client_secret(key)
+        self.secret = key.secret.decode() if signer is None else ""
         self.clock_offset_ms = 0
 
     def signature(self, payload: bytes) -> str:

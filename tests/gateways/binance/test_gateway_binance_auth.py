@@ -16,7 +16,6 @@ from hypothesis import strategies as some
 
 from tradewind.gateways.binance.authentication import (
     Authenticator,
-    client_secret,
     signature_holds,
     signed_payload,
     sorted_payload,
@@ -77,7 +76,7 @@ EDWARDS_KEY = ApiKey(
 def sign(key: ApiKey, payload: bytes) -> str:
     if key.algorithm == "ed25519":
         return base64.b64encode(PRIVATE.sign(payload)).decode()
-    return hmac.new(client_secret(key).encode(), payload, hashlib.sha256).hexdigest()
+    return hmac.new(key.secret, payload, hashlib.sha256).hexdigest()
 
 
 @given(

@@ -81,16 +81,8 @@ def signature_holds(key: ApiKey, payload: bytes, signature: str) -> bool:
         except (binascii.Error, ValueError, InvalidSignature):
             return False
         return True
-    expected = hmac.new(client_secret(key).encode(), payload, hashlib.sha256).hexdigest()
+    expected = hmac.new(key.secret, payload, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected.encode(), signature.lower().encode(errors="surrogatepass"))
-
-
-def client_secret(key: ApiKey) -> str:
-    """The secret of an HMAC key as its owner types it: base64 text, whose characters are the HMAC's key.
-
-    The same text serves at gateways whose clients decode it first.
-    """
-    return base64.b64encode(key.secret).decode()
 
 
 class Authenticator:

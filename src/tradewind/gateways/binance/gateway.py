@@ -36,6 +36,7 @@ class BinanceGateway(Gateway):
     """Binance spot. `limits` are what `exchangeInfo` says and what is enforced."""
 
     venue: ClassVar[str] = "binance"
+    secrets_are_text = True
 
     def __init__(
         self,

@@ -131,7 +131,7 @@ class World:
 @asynccontextmanager
 async def world(data: Path, **changes: Any) -> AsyncIterator[World]:
     options = changes.pop("gateway", {"options": QUICK})
-    accounts = {"demo": FUNDS, "other": FUNDS}
+    accounts = {"demo": FUNDS, "other": FUNDS, "third": FUNDS}
     async with (
         opened(data, accounts=accounts, **changes) as exchange,
         BinanceGateway(exchange, **options) as gateway,

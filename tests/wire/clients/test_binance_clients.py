@@ -64,10 +64,11 @@ def freqtrade_python() -> str:
 
 
 async def keep_trading(venue: World) -> None:
-    """A trade each half second, so that there are candles."""
+    """A trade each half second, so that there are candles; one account only buys there, the other only sells."""
+    third = venue.client("third")
     while True:
         await venue.other.order("BUY", "60000", "0.001")
-        await venue.demo.order("SELL", "60000", "0.001")
+        await third.order("SELL", "60000", "0.001")
         await asyncio.sleep(0.5)
 
 

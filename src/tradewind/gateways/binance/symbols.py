@@ -21,8 +21,6 @@ ICEBERG_PARTS: Final = 100
 NEAR_BAND: Final = Decimal(BAND_BP) / 10_000
 FAR_BAND: Final = Decimal("0.5")
 """How far a price may lie from the reference: on its aggressive side, and on the other."""
-MAX_ALGO_ORDERS: Final = 200
-MAX_AMENDS: Final = 10
 SECURITY_MINUTES: Final = 5
 
 STATUS: Final = {
@@ -170,8 +168,8 @@ class Symbol:
                 }
             )
         rows.append({"filterType": "MAX_NUM_ORDERS", "maxNumOrders": self.market.max_open_orders})
-        rows.append({"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": MAX_ALGO_ORDERS})
-        rows.append({"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": MAX_AMENDS})
+        # orders that wait for a price count like all others
+        rows.append({"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": self.market.max_open_orders})
         return rows
 
 

@@ -19,6 +19,7 @@ from .errors import (
     of_refusal,
     outside_window,
     unknown_order,
+    unsupported,
 )
 from .lists import OrderList
 from .orders import NewOrder, quantity_lots, read_order
@@ -303,7 +304,9 @@ async def cancel_replace(context: Context, parameters: Parameters) -> Any:
     cancel_id = parameters.client_id("cancelNewClientOrderId") or new_client_id()
     restriction = read_restriction(parameters)
     limit_mode = parameters.text("orderRateLimitExceededMode")
-    if limit_mode not in {None, "DO_NOTHING", "CANCEL_ONLY"}:
+    if limit_mode == "CANCEL_ONLY":
+        raise unsupported()
+    if limit_mode not in {None, "DO_NOTHING"}:
         raise invalid_data("orderRateLimitExceededMode")
     new = read_order(parameters, symbol, context.valid_until_ns)
     parameters.finish()

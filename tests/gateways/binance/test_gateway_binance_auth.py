@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 from urllib.parse import quote
 
-import msgspec
 import pytest
 from binance_world import SYMBOL, World
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +23,7 @@ from tradewind.gateways.binance.authentication import (
 from tradewind.gateways.binance.errors import BinanceError
 from tradewind.gateways.binance.parameters import Parameters
 from tradewind.gateways.keys import ApiKey, Right, new_key
+from tradewind.gateways.model import PlaceRequest, Refusal, Refused
 
 ORDER = {
     "symbol": SYMBOL,
@@ -220,23 +221,33 @@ async def test_an_edwards_key_signs_percent_encoded_payloads(binance: World) -> 
     ] == (placed["orderId"])
     # what was signed unescaped and sent escaped is another payload
     plain = f'symbols=["{SYMBOL}"]&timestamp={client.stamp()}'
-    sent = f"symbols=%5B%22{SYMBOL}%22%5D&timestamp={plain.rpartition('=')[2]}&signature={quote(client.signature(plain.encode()), safe='')}"
+    escaped = plain.replace('["', "%5B%22").replace('"]', "%22%5D")
+    sent = f"{escaped}&signature={quote(client.signature(plain.encode()), safe='')}"
     status, body, _ = await client.raw("GET", "/api/v3/account", sent)
     assert (status, body["code"]) == (400, -1022)
 
 
 async def test_an_order_that_waited_out_its_window_is_not_matched(binance: World) -> None:
-    exchange, taken = binance.exchange, []
+    exchange = binance.exchange
     place = exchange.place
 
-    async def late(account: str, request: object) -> object:
+    async def late(account: str, request: PlaceRequest) -> object:
         # the exchange gets the order when the window has passed: its own check is the last
-        taken.append(request)
-        return await place(account, msgspec.structs.replace(request, valid_until_ns=exchange.now_ns() - 1))
+        while exchange.now_ns() <= request.valid_until_ns:
+            await asyncio.sleep(0.01)
+        return await place(account, request)
 
     exchange.place = late  # type: ignore[method-assign,assignment]
-    assert (await binance.demo.refused("POST", "/api/v3/order", **ORDER))[1] == -1021
-    assert taken[0].valid_until_ns > 0 and exchange.orders("demo", working=True) == []  # type: ignore[attr-defined]
+    refusal = await binance.demo.refused("POST", "/api/v3/order", **ORDER, recvWindow=1_000)
+    assert refusal[1] == -1021 and exchange.orders("demo", working=True) == []
+
+
+async def test_an_order_that_we_held_up_within_its_window_is_not_called_late(binance: World) -> None:
+    async def busy(account: str, request: PlaceRequest) -> object:
+        return Refused(Refusal.DEADLINE_PASSED, "waited too long", "COMMAND_EXPIRED")
+
+    binance.exchange.place = busy  # type: ignore[method-assign,assignment]
+    assert (await binance.demo.refused("POST", "/api/v3/order", **ORDER))[:2] == (503, -1008)
 
 
 async def test_secrets_are_in_no_answer_and_no_name(binance: World) -> None:

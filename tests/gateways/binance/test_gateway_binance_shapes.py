@@ -35,7 +35,7 @@ def kind(value: Any) -> str:
 
 
 def differences(ours: Any, real: Any, where: str = "", *, may_add: frozenset[str] = frozenset()) -> list[str]:
-    """Fields that one has and the other has not, and fields of another kind; lists are compared by their first."""
+    """Fields that only one has, and fields of another kind; lists are compared by their first row."""
     if kind(ours) != kind(real):
         # an amount that is whole is written without decimals in some of the documentation's examples
         return (
@@ -167,8 +167,8 @@ async def test_user_events(binance: World) -> None:
         position = await api.event(lambda event: event["e"] == "outboundAccountPosition")
         assert differences(position, read("examples/spot_user_account_position.json")) == []
         await binance.demo.signed(
-            "POST", "/api/v3/orderList/oco", symbol=SYMBOL, side="SELL", quantity="0.1", aboveType="LIMIT_MAKER",
-            abovePrice="61000", belowType="STOP_LOSS", belowStopPrice="58500",
+            "POST", "/api/v3/orderList/oco", symbol=SYMBOL, side="SELL", quantity="0.1",
+            aboveType="LIMIT_MAKER", abovePrice="61000", belowType="STOP_LOSS", belowStopPrice="58500",
         )  # fmt: skip
         listed = await api.event(lambda event: event["e"] == "listStatus")
         assert differences(listed, read("examples/spot_user_list_status_wrapped.json")["event"]) == []

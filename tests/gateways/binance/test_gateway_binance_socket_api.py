@@ -310,9 +310,9 @@ async def test_a_trigger_that_fires_is_reported(binance: World) -> None:
 
 async def pair(world: World, **more: Any) -> dict[str, Any]:
     return await world.demo.signed(
-        "POST", "/api/v3/orderList/oco", symbol=SYMBOL, side="SELL", quantity="0.1", aboveType="LIMIT_MAKER",
-        abovePrice="61000", belowType="STOP_LOSS_LIMIT", belowPrice="58000", belowStopPrice="58500",
-        belowTimeInForce="GTC", **more,
+        "POST", "/api/v3/orderList/oco", symbol=SYMBOL, side="SELL", quantity="0.1",
+        aboveType="LIMIT_MAKER", abovePrice="61000", belowType="STOP_LOSS_LIMIT",
+        belowPrice="58000", belowStopPrice="58500", belowTimeInForce="GTC", **more,
     )  # fmt: skip
 
 
@@ -328,8 +328,9 @@ async def test_a_pair_is_told_and_one_leg_ends_the_other(binance: World) -> None
         started = await api.event(lambda event: event["e"] == "listStatus")
         assert (started["l"], started["L"], started["C"]) == ("EXEC_STARTED", "EXECUTING", "both")
         refusal = await binance.demo.refused(
-            "POST", "/api/v3/orderList/oco", symbol=SYMBOL, side="SELL", quantity="0.1", aboveType="LIMIT_MAKER",
-            abovePrice="61000", belowType="STOP_LOSS", belowStopPrice="58500", listClientOrderId="both",
+            "POST", "/api/v3/orderList/oco", symbol=SYMBOL, side="SELL", quantity="0.1",
+            aboveType="LIMIT_MAKER", abovePrice="61000", belowType="STOP_LOSS",
+                belowStopPrice="58500", listClientOrderId="both",
         )  # fmt: skip
         assert refusal == (400, -2010, "Duplicate order sent.")
         await binance.other.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
@@ -383,8 +384,9 @@ PAIRS = [
 async def test_a_wrong_pair_leaves_nothing_behind(binance: World, change: dict[str, Any], code: int) -> None:
     await binance.still_book()
     fields = {
-        "symbol": SYMBOL, "side": "SELL", "quantity": "0.1", "aboveType": "LIMIT_MAKER", "abovePrice": "61000",
-        "belowType": "STOP_LOSS_LIMIT", "belowPrice": "58000", "belowStopPrice": "58500", "belowTimeInForce": "GTC",
+        "symbol": SYMBOL, "side": "SELL", "quantity": "0.1", "aboveType": "LIMIT_MAKER",
+        "abovePrice": "61000", "belowType": "STOP_LOSS_LIMIT", "belowPrice": "58000",
+        "belowStopPrice": "58500", "belowTimeInForce": "GTC",
         **change,
     }  # fmt: skip
     kept = {name: value for name, value in fields.items() if value is not None}
@@ -395,8 +397,8 @@ async def test_a_wrong_pair_leaves_nothing_behind(binance: World, change: dict[s
 async def test_the_older_form_of_a_pair_works(binance: World) -> None:
     await binance.still_book()
     body = await binance.demo.signed(
-        "POST", "/api/v3/order/oco", symbol=SYMBOL, side="BUY", quantity="0.1", price="59000", stopPrice="61000",
-        stopLimitPrice="61500", stopLimitTimeInForce="GTC",
+        "POST", "/api/v3/order/oco", symbol=SYMBOL, side="BUY", quantity="0.1", price="59000",
+        stopPrice="61000", stopLimitPrice="61500", stopLimitTimeInForce="GTC",
     )  # fmt: skip
     assert [row["type"] for row in body["orderReports"]] == ["STOP_LOSS_LIMIT", "LIMIT_MAKER"]
 

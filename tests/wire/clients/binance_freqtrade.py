@@ -93,6 +93,8 @@ try:
         if closed and closed[0][0] >= WANTED:
             break
         time.sleep(0.5)
+    # the signal may interrupt the bot in its own database too: what it complains of then is not ours
+    complaints = (FOLDER / "freqtrade.log").read_text(errors="replace")
     bot.send_signal(signal.SIGINT)
     bot.wait(STOP_S)
 finally:
@@ -101,7 +103,7 @@ finally:
 trades = rows("select id, is_open, open_rate, close_rate, amount, close_profit_abs from trades")
 orders = rows("select order_id, status, ft_order_side, filled, average from orders")
 text = (FOLDER / "freqtrade.log").read_text(errors="replace")
-problems = [line for line in text.splitlines() if " - ERROR - " in line or "Traceback" in line]
+problems = [line for line in complaints.splitlines() if " - ERROR - " in line or "Traceback" in line]
 print(json.dumps({"trades": trades, "orders": orders, "problems": problems, "code": bot.returncode}))
 if len([trade for trade in trades if not trade[1]]) < WANTED:
     print(text[-6_000:])

@@ -13,7 +13,12 @@ class Always(IStrategy):
     minimal_roi: ClassVar = {"0": 100}
     stoploss = -0.5
     use_exit_signal = True
-    order_types: ClassVar = {"entry": "limit", "exit": "limit", "stoploss": "market", "stoploss_on_exchange": False}
+    order_types: ClassVar = {
+        "entry": "limit",
+        "exit": "limit",
+        "stoploss": "market",
+        "stoploss_on_exchange": False,
+    }
 
     def populate_indicators(self, dataframe, metadata):
         return dataframe

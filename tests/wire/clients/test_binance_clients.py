@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[2]
-sys.path.insert(0, str(TESTS / "gateways"))
-sys.path.insert(0, str(TESTS / "gateways" / "binance"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "gateways"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "gateways" / "binance"))
 
 from binance_world import World, world
 
 from tradewind.gateways.binance.streams import StreamOptions
 
 HERE = Path(__file__).parent
-ROOT = TESTS.parent
+ROOT = HERE.parents[2]
 FREQTRADE = "TRADEWIND_FREQTRADE_PYTHON"
 CLOSED_TRADES = 2
 FREQTRADE_LIMIT_S = 330
@@ -64,7 +63,7 @@ def freqtrade_python() -> str:
 
 
 async def keep_trading(venue: World) -> None:
-    """A trade each half second, so that there are candles; one account only buys there, the other only sells."""
+    """A trade each half second, for candles; one account only buys there, the other only sells."""
     third = venue.client("third")
     while True:
         await venue.other.order("BUY", "60000", "0.001")

@@ -11,7 +11,7 @@ from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FINAL_PHASES, TimeInForce
 
 from .calls import Context
-from .errors import BinanceError, missing, not_required, of_refusal, one_of_missing
+from .errors import BinanceError, missing, not_required, one_of_missing
 from .lists import OrderList
 from .orders import (
     Extras,
@@ -30,7 +30,7 @@ from .parameters import Parameters
 from .replies import Remembered, ack, full, result
 from .symbols import TRIGGERED, TYPES, Symbol
 from .text import new_client_id
-from .trading import cancel, cancelled_list, check_time, fills_of, place_known
+from .trading import cancel, cancelled_list, check_time, fills_of, place_known, refusal_of
 
 LEG_TYPES: Final = frozenset(
     {"LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"}
@@ -215,7 +215,7 @@ async def place_pair(
     list_id = context.venue.lists.reserve()
     one = await place_known(context, first.request, Remembered(extras=first.extras, list_id=list_id))
     if isinstance(one, Refused):
-        raise of_refusal(one, first.request.kind)
+        raise refusal_of(context, one, first.request)
     linked = msgspec.structs.replace(second.request, linked_order_id=one.order_id)
     two = await place_known(context, linked, Remembered(extras=second.extras, list_id=list_id))
     if isinstance(two, Refused):
@@ -227,7 +227,7 @@ async def place_pair(
                 "An unexpected response was received from the message bus. Execution status unknown.",
                 500,
             )
-        raise of_refusal(two, second.request.kind)
+        raise refusal_of(context, two, second.request)
     legs = ((one.order_id, first.request.client_id), (two.order_id, second.request.client_id))
     pair = context.venue.lists.add(
         list_id,

@@ -50,8 +50,15 @@ async def place(context: Context, new: NewOrder) -> Order:
         return lost_order(context, new.request)
     answer = await place_known(context, new.request, Remembered(extras=new.extras))
     if isinstance(answer, Refused):
-        raise of_refusal(answer, new.request.kind)
+        raise refusal_of(context, answer, new.request)
     return answer
+
+
+def refusal_of(context: Context, refused: Refused, request: PlaceRequest) -> BinanceError:
+    """The venue's error. A command that waited too long within its window was held up here, not sent late."""
+    if refused.refusal is Refusal.DEADLINE_PASSED and context.exchange.now_ns() <= context.valid_until_ns:
+        refused = Refused(Refusal.BUSY, refused.message, refused.engine)
+    return of_refusal(refused, request.kind)
 
 
 async def place_known(context: Context, request: PlaceRequest, entry: Remembered) -> Order | Refused:

@@ -422,6 +422,24 @@ async def test_subscriptions_are_separate_and_end_alone(binance: World) -> None:
         assert await api.result("session.subscriptions") == []
 
 
+async def test_a_defect_in_the_events_of_an_account_ends_the_connections_that_hear_them(
+    binance: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(binance) as api, asyncio.timeout(DEADLINE_S):
+        await api.result("userDataStream.subscribe.signature", signed(binance.demo))
+        with monkeypatch.context() as broken:
+            broken.setattr("tradewind.gateways.binance.user_events.account_position", None)
+            await binance.demo.order("BUY", "59000", "0.1")
+        while (message := await api.socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert message.type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+    # who comes back hears again
+    async with connected(binance) as api:
+        await api.result("userDataStream.subscribe.signature", signed(binance.demo))
+        await binance.demo.order("BUY", "59001", "0.1")
+        assert (await api.event(lambda event: event["e"] == "executionReport"))["p"] == "59001.00000000"
+
+
 async def test_a_key_that_may_not_read_hears_nothing(binance: World) -> None:
     blind = binance.client("demo", rights=(Right.TRADE,))
     async with connected(binance) as api:

@@ -12,6 +12,7 @@ import pytest
 from binance_world import CANONICAL, QUICK, SYMBOL, World, world
 
 from tradewind.gateways.binance.streams import StreamOptions
+from tradewind.gateways.binance.topics import TradeTopic
 from tradewind.gateways.binance.windows import Limit
 
 DEADLINE_S = 20
@@ -228,6 +229,25 @@ async def test_too_many_messages_streams_or_connections_are_refused(tmp_path: Pa
             pass
         async with one.socket("/ws") as socket:
             assert (await socket.receive()).data == 1008
+
+
+async def test_a_defect_of_one_stream_ends_its_connections_and_no_others(
+    binance: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(topic: TradeTopic, trade: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(TradeTopic, "on_trade", defect)
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        binance.socket("/ws/btcusdt@trade") as bad,
+        binance.socket("/ws/btcusdt@aggTrade") as good,
+    ):
+        await ask(bad, "LIST_SUBSCRIPTIONS")
+        await ask(good, "LIST_SUBSCRIPTIONS")
+        await binance.still_book()
+        assert (await heard(good))["e"] == "aggTrade"
+        assert (await bad.receive()).type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
 
 
 async def test_closing_the_gateway_is_announced(tmp_path: Path) -> None:

@@ -53,11 +53,8 @@ class Session:
         number = self._next
         self._next += 1
 
-        def hear(kind: str, event: Event) -> None:
-            self.send_event(number, event(self.time))
-
         try:
-            end = dispatcher.watches.of(key.account).add(hear)
+            end = dispatcher.watches.of(key.account).add(Listener(self, number))
         except OverflowError:
             raise too_many_subscriptions() from None
         self.subscriptions[number] = (key.key, end)
@@ -75,6 +72,19 @@ class Session:
 
     def end(self) -> None:
         self.unsubscribe(None)
+
+
+class Listener:
+    """One subscription of a session."""
+
+    def __init__(self, session: Session, number: int) -> None:
+        self._session, self._number = session, number
+
+    def hear(self, kind: str, event: Event) -> None:
+        self._session.send_event(self._number, event(self._session.time))
+
+    def broken(self) -> None:
+        self._session.socket.abort("account events failed")
 
 
 def too_many_subscriptions() -> BinanceError:

@@ -80,11 +80,11 @@ class Feed:
 
     def _book(self, change: BookChange) -> None:
         for topic in tuple(self.topics.values()):
-            topic.on_book(change)
+            topic.guarded(topic.on_book, change)
 
     def _trade(self, trade: PublicTrade) -> None:
         for topic in tuple(self.topics.values()):
-            topic.on_trade(trade)
+            topic.guarded(topic.on_trade, trade)
 
     @property
     def failed(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import structlog
 
 from tradewind.gateways.model import BookChange, Candle, PublicTrade
 from tradewind.venues.market_data import Side
@@ -29,6 +30,8 @@ from .text import ZERO, cut_text, decimal_text
 
 if TYPE_CHECKING:
     from .streams import Connection
+
+log = structlog.get_logger("tradewind.gateway")
 
 SLOW_MS: Final = 1_000
 FAST_MS: Final = 100
@@ -77,7 +80,16 @@ class Topic:
     def _due(self) -> None:
         self._timer = None
         if self.connections:
-            self.flush()
+            self.guarded(self.flush)
+
+    def guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        """A defect of one stream ends its own connections: they must not go on with a hole in them."""
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001 - the other streams go on
+            log.error("gateway_stream_failed", name=self.name, error=f"{type(error).__name__}: {error}")
+            for connection in tuple(self.connections):
+                connection.socket.abort("stream failed")
 
     def flush(self) -> None:
         """Sends what has gathered."""
@@ -409,8 +421,10 @@ class KlineTopic(SymbolTopic):
 
     def _over(self, open_ns: int | None) -> None:
         self._closing = None
-        if not self.connections:
-            return
+        if self.connections:
+            self.guarded(self._close_candle, open_ns)
+
+    def _close_candle(self, open_ns: int | None) -> None:
         if open_ns is not None:
             found = candles(
                 self.context(milliseconds), self.symbol, self._interval, 1, start_ns=open_ns, end_ns=open_ns

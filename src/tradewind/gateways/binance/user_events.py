@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -45,8 +45,16 @@ KIND: Final = {
 
 Event = Callable[[Time], dict[str, Any]]
 """An event, given the time unit of the one who hears it."""
-Watcher = Callable[[str, Event], None]
-"""Gets the event's type and the event."""
+
+
+class Watcher(Protocol):
+    """Somebody who hears an account."""
+
+    def hear(self, kind: str, event: Event) -> None:
+        """The event's type and the event."""
+
+    def broken(self) -> None:
+        """There is a hole in what was heard; nothing more comes."""
 
 
 def execution_type(changed: OrderChanged, status: str) -> str:
@@ -205,13 +213,20 @@ class AccountWatch:
 
     def tell(self, kind: str, event: Event) -> None:
         for watcher in tuple(self._watchers):
-            watcher(kind, event)
+            watcher.hear(kind, event)
 
     def _on_event(self, event: AccountEvent) -> None:
-        if isinstance(event, OrderChanged):
-            self._order(event)
-        else:
-            self._funds(event)
+        try:
+            if isinstance(event, OrderChanged):
+                self._order(event)
+            else:
+                self._funds(event)
+        except Exception:
+            # the exchange ends the listening: whoever heard until here must know that
+            watchers, self._watchers = self._watchers, []
+            for watcher in watchers:
+                watcher.broken()
+            raise
 
     def _order(self, changed: OrderChanged) -> None:
         order, memory = changed.order, self._venue.memory

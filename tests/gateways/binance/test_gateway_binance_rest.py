@@ -505,12 +505,65 @@ async def test_spans_and_limits_of_lists_are_checked(binance: World) -> None:
     assert (status, body["code"]) == (400, -1120)
 
 
-async def test_orders_and_names_survive_a_restart(tmp_path: Path) -> None:
+async def known(one: World) -> list[object]:
+    """Everything that a client can ask about its orders."""
+    return [
+        await one.demo.signed("GET", "/api/v3/allOrders", symbol=SYMBOL),
+        await one.demo.signed("GET", "/api/v3/allOrderList"),
+        await one.demo.signed("GET", "/api/v3/myTrades", symbol=SYMBOL),
+        await one.demo.public("/api/v3/aggTrades", symbol=SYMBOL),
+        await one.demo.public("/api/v3/depth", symbol=SYMBOL),
+    ]
+
+
+async def test_a_restart_shows_the_same_orders_names_lists_and_amounts(tmp_path: Path) -> None:
     async with world(tmp_path) as before:
-        placed = await before.demo.order("BUY", "59000", "0.1", newClientOrderId="lasting")
-    async with world(tmp_path) as after:
-        seen = await after.demo.signed("GET", "/api/v3/order", symbol=SYMBOL, origClientOrderId="lasting")
-        assert (seen["orderId"], seen["status"]) == (placed["orderId"], "NEW")
+        await before.still_book()
+        await before.demo.order("BUY", "59000", "0.1", newClientOrderId="lasting")
+        await before.demo.order("BUY", "58000", "0.5", newClientOrderId="first", strategyId=7)
+        for name in ("second", "third"):
+            quantity = "0.4" if name == "second" else "0.3"
+            await before.demo.signed(
+                "PUT",
+                "/api/v3/order/amend/keepPriority",
+                symbol=SYMBOL,
+                origClientOrderId="first" if name == "second" else "second",
+                newQty=quantity,
+                newClientOrderId=name,
+            )
+        await before.demo.signed(
+            "POST", "/api/v3/order", symbol=SYMBOL, side="BUY", type="MARKET", quoteOrderQty="100"
+        )
+        pair = await before.demo.signed(
+            "POST",
+            "/api/v3/order/oco",
+            symbol=SYMBOL,
+            side="SELL",
+            quantity="0.1",
+            price="61000",
+            stopPrice="58500",
+        )
+        told = await known(before)
+        notes = before.gateway.state.notebook.path
+    # a crash cut the last line
+    with notes.open("ab") as file:
+        file.write(b'{"kind":"Named","order_id":1')
+    for _ in range(2):
+        async with world(tmp_path) as after:
+            assert await known(after) == told
+            for name, found in (("lasting", 200), ("third", 200), ("second", 400), ("first", 400)):
+                status, _, _ = await after.demo.raw(
+                    "GET",
+                    "/api/v3/order",
+                    after.demo.query({"symbol": SYMBOL, "origClientOrderId": name}),
+                )
+                assert status == found, name
+    async with world(tmp_path) as last:
+        gone = await last.demo.signed(
+            "DELETE", "/api/v3/orderList", symbol=SYMBOL, orderListId=pair["orderListId"]
+        )
+        assert [row["status"] for row in gone["orderReports"]] == ["CANCELED", "CANCELED"]
+    assert notes.stat().st_mode & 0o077 == 0
 
 
 def test_every_refusal_of_the_exchange_has_a_code_and_a_definite_status() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from tradewind.gateways.keys import Right
 
 from .lists import OrderList, OrderLists
+from .notebook import FILE_NAME, MAX_LINES, Listed, Notebook
 from .parameters import Parameters
 from .replies import Memory, Time
 from .symbols import Symbol, Symbols
@@ -44,12 +45,36 @@ class Venue:
         self.exchange = exchange
         self.symbols = Symbols(exchange.markets)
         self.usage = usage if usage is not None else Usage()
-        self.memory = Memory()
-        self.lists = OrderLists()
+        self.notebook = Notebook(exchange.keys.path.with_name(FILE_NAME))
+        self.memory = Memory(self.notebook)
+        self.lists = OrderLists(self.notebook)
+        self._recall()
         self.on_pair: Callable[[OrderList], None] = lambda pair: None
         """Called when a pair was placed."""
         self.lost_orders = 0
         """Orders acknowledged and never executed, by the fault plan alone."""
+
+    def _recall(self) -> None:
+        """Reads what was known before a restart of orders that are still kept, and writes that anew."""
+        lines = self.notebook.read()
+        kept: set[int] = set()
+        for records in self.exchange.views.records.accounts.values():
+            kept.update(records.orders)
+        for line in lines:
+            if isinstance(line, Listed):
+                if any(number in kept for number, _ in line.legs):
+                    self.lists.recall(line)
+                    for number, _ in line.legs:
+                        self.memory.about(number).list_id = line.list_id
+            elif line.order_id in kept:
+                self.memory.recall(line)
+        if lines:
+            self.notebook.rewrite([*self.lists.lines(), *self.memory.lines()])
+
+    def tidy(self) -> None:
+        """Writes the notebook anew when it has grown too long."""
+        if self.notebook.lines > MAX_LINES:
+            self.notebook.rewrite([*self.lists.lines(), *self.memory.lines()])
 
 
 class Context:

@@ -1,16 +1,18 @@
 """Order lists (one cancels the other): which two orders belong together, and how a list stands.
 
 The exchange itself ends one leg when the other fires or fills; this table only gives the pair its number and
-its names. It is of this process: after a restart the legs still end each other, and are shown with list -1.
+its names, and keeps them in the notebook.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
+from .notebook import Listed, Notebook
 from .replies import Time
 
 MAX_LISTS: Final = 10_000
@@ -49,10 +51,15 @@ class OrderList(msgspec.Struct, kw_only=True):
         }
 
 
+def line_of(one: OrderList) -> Listed:
+    return Listed(one.list_id, one.account, one.symbol, one.client_id, one.time_ns, one.legs)
+
+
 class OrderLists:
     """Bounded: the oldest finished list is forgotten first."""
 
-    def __init__(self, bound: int = MAX_LISTS) -> None:
+    def __init__(self, notebook: Notebook, bound: int = MAX_LISTS) -> None:
+        self._notebook = notebook
         self._bound = bound
         self._lists: OrderedDict[int, OrderList] = OrderedDict()
         self._next = 1
@@ -85,7 +92,24 @@ class OrderLists:
             legs=legs,
         )
         self._lists[one.list_id] = one
+        self._notebook.write(line_of(one), durable=True)
         return one
+
+    def recall(self, line: Listed) -> None:
+        """What was written before a restart."""
+        self._next = max(self._next, line.list_id + 1)
+        self._lists[line.list_id] = OrderList(
+            list_id=line.list_id,
+            account=line.account,
+            symbol=line.symbol,
+            client_id=line.client_id,
+            time_ns=line.time_ns,
+            legs=line.legs,
+        )
+
+    def lines(self) -> Iterator[Listed]:
+        """What a restart has to know."""
+        return (line_of(one) for one in self._lists.values())
 
     def find(self, account: str, list_id: int | None, client_id: str | None) -> OrderList | None:
         """By number, else by name (the newest of it)."""

@@ -32,6 +32,11 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     strategy_id: int | None = None
     strategy_type: int | None = None
 
+    @property
+    def unusual(self) -> bool:
+        """Whether it says more than the order itself does."""
+        return bool(self.quote_order_qty) or self.strategy_id is not None or self.strategy_type is not None
+
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed order: for the exchange, for the replies, and how the client wants its answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from tradewind.gateways.model import Fill, Kind, Order, PublicTrade
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase, TimeInForce
 
+from .notebook import Named, Notebook, Said
 from .orders import Extras
 from .symbols import STP_MODES, TRIGGERED, Symbol
 from .text import ZERO, decimal_text
@@ -51,6 +52,8 @@ class Remembered(msgspec.Struct):
     extras: Extras | None = None
     client_id: str = ""
     """The name an amendment gave it, "" while it has its first one."""
+    account: str = ""
+    """Whose it is, once it has another name."""
     amended_to: str = ""
     """The name that an amendment under way will give it."""
     list_id: int = -1
@@ -59,10 +62,15 @@ class Remembered(msgspec.Struct):
     working_ns: int = 0
 
 
+def said(order_id: int, extras: Extras) -> Said:
+    return Said(order_id, extras.type, extras.quote_order_qty, extras.strategy_id, extras.strategy_type)
+
+
 class Memory:
     """Bounded: the oldest order is forgotten first and then shown without what only the wire knew."""
 
-    def __init__(self, bound: int = MAX_REMEMBERED) -> None:
+    def __init__(self, notebook: Notebook, bound: int = MAX_REMEMBERED) -> None:
+        self._notebook = notebook
         self._bound = bound
         self._orders: OrderedDict[int, Remembered] = OrderedDict()
         self._names: dict[tuple[str, str], int] = {}
@@ -78,6 +86,8 @@ class Memory:
         if entry is not None:
             self.about(order_id)
             self._orders[order_id] = entry
+            if entry.extras is not None and entry.extras.unusual:
+                self._notebook.write(said(order_id, entry.extras), durable=False)
 
     def refused(self, account: str, client_id: str) -> None:
         """The expected order was refused."""
@@ -96,9 +106,9 @@ class Memory:
         return found
 
     def _forget(self) -> None:
-        order_id, old = self._orders.popitem(last=False)
-        if old.client_id:
-            self._names = {name: one for name, one in self._names.items() if one != order_id}
+        _, old = self._orders.popitem(last=False)
+        if old.account:
+            self._names.pop((old.account, old.client_id), None)
 
     def rename(self, account: str, order_id: int) -> None:
         """The amendment under way has happened: the order has its new name. May be called twice."""
@@ -107,8 +117,33 @@ class Memory:
             return
         if entry.client_id:
             self._names.pop((account, entry.client_id), None)
-        entry.client_id, entry.amended_to = entry.amended_to, ""
+        entry.account, entry.client_id, entry.amended_to = account, entry.amended_to, ""
         self._names[(account, entry.client_id)] = order_id
+        self._notebook.write(Named(order_id, account, entry.client_id), durable=True)
+
+    def recall(self, line: Named | Said) -> None:
+        """What was written before a restart."""
+        entry = self.about(line.order_id)
+        if isinstance(line, Said):
+            entry.extras = Extras(
+                type=line.type,
+                quote_order_qty=line.quote_order_qty,
+                strategy_id=line.strategy_id,
+                strategy_type=line.strategy_type,
+            )
+            return
+        if entry.client_id:
+            self._names.pop((entry.account, entry.client_id), None)
+        entry.account, entry.client_id = line.account, line.client_id
+        self._names[(line.account, line.client_id)] = line.order_id
+
+    def lines(self) -> Iterator[Named | Said]:
+        """What a restart has to know."""
+        for order_id, entry in self._orders.items():
+            if entry.extras is not None and entry.extras.unusual:
+                yield said(order_id, entry.extras)
+            if entry.client_id:
+                yield Named(order_id, entry.account, entry.client_id)
 
     def renamed(self, account: str, client_id: str) -> int | None:
         """The order that an amendment gave this name."""

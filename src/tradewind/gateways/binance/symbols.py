@@ -21,7 +21,6 @@ ICEBERG_PARTS: Final = 100
 NEAR_BAND: Final = Decimal(BAND_BP) / 10_000
 FAR_BAND: Final = Decimal("0.5")
 """How far a price may lie from the reference: on its aggressive side, and on the other."""
-SECURITY_MINUTES: Final = 5
 
 STATUS: Final = {
     VenueState.ONLINE: "TRADING",
@@ -164,7 +163,7 @@ class Symbol:
                     "applyMinToMarket": True,
                     "maxNotional": decimal_text(instrument.max_notional or MAX_PRICE),
                     "applyMaxToMarket": False,
-                    "avgPriceMins": SECURITY_MINUTES,
+                    "avgPriceMins": 0,
                 }
             )
         rows.append({"filterType": "MAX_NUM_ORDERS", "maxNumOrders": self.market.max_open_orders})

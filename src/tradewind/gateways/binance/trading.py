@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from tradewind.gateways.model import Fill, Order, PlaceRequest, Refusal, Refused
@@ -69,6 +70,7 @@ async def place_known(context: Context, request: PlaceRequest, entry: Remembered
         answer = await context.exchange.place(context.account, request)
         if isinstance(answer, Order):
             memory.adopt(context.account, name, answer.order_id)
+            context.venue.tidy()
     finally:
         memory.refused(context.account, name)
     return answer
@@ -99,8 +101,8 @@ def lost_order(context: Context, request: PlaceRequest) -> Order:
         lots=request.lots,
         display_lots=request.display_lots,
         filled_lots=0,
-        cost=request.quote_amount * 0,
-        fee=request.quote_amount * 0,
+        cost=Decimal(0),
+        fee=Decimal(0),
         phase=OrderPhase.WORKING,
         reason="",
         created_ns=context.now_ns,
@@ -378,6 +380,7 @@ async def amend_order(context: Context, parameters: Parameters) -> Any:
             raise BinanceError(-2010, "Duplicate order sent.")
         entry.amended_to = name
     answer = await context.exchange.amend(context.account, order.order_id, lots=lots)
+    context.venue.tidy()
     if isinstance(answer, Refused):
         entry.amended_to = ""
         raise of_amend(answer)

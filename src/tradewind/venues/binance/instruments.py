@@ -53,13 +53,14 @@ def parse_exchange_info(
         try:
             info = msgspec.json.decode(row, type=SymbolInfo)
             if wanted is None or info.symbol in wanted:
-                instruments[info.symbol] = _instrument(info, market, as_of_ns)
+                instruments[info.symbol] = instrument_of(info, market, as_of_ns)
         except (msgspec.DecodeError, KeyError, InvalidOperation, ValueError) as error:
             quarantined.append(f"{bytes(row)[:80]!r}: {error}")
     return instruments, quarantined
 
 
-def _instrument(info: SymbolInfo, market: BinanceMarket, as_of_ns: int) -> Instrument:
+def instrument_of(info: SymbolInfo, market: BinanceMarket, as_of_ns: int) -> Instrument:
+    """The instrument of a row. Raises `KeyError`, `ValueError` or `InvalidOperation` for rules that are none."""
     filters = {row["filterType"]: row for row in info.filters}
     tick = _positive(filters["PRICE_FILTER"], "tickSize")
     lot = _positive(filters["LOT_SIZE"], "stepSize")

@@ -1,0 +1,601 @@
+"""Orders at Binance: submit, amend, cancel, cancel-all, each to a typed result (T7.5 to T7.7).
+
+Orders travel over REST with a receive window of 3 s as their acceptance horizon. A smaller quantity keeps the
+place in the queue (`amend/keepPriority`); every other change is a new order in place of the old one. An
+untouched order is replaced in one call that the venue refuses once anything has filled; a partly filled one is
+cancelled first, because only the answer of the cancel says how much is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tradewind.venues.binance import encode
+from tradewind.venues.binance.history import Absent, History, Orders
+from tradewind.venues.binance.private_messages import (
+    AmendAnswer,
+    CancelledRow,
+    ErrorBody,
+    OrderRow,
+    ReplaceAnswer,
+)
+from tradewind.venues.binance.refusals import (
+    REPLACE_FAILED,
+    REPLACE_PARTIAL,
+    REREAD_CODES,
+    of_failure,
+    refusal_of,
+)
+from tradewind.venues.binance.rest import BinanceRest, Failed, Replied, error_of
+from tradewind.venues.binance.rows import order_state
+from tradewind.venues.codes import RejectCode
+from tradewind.venues.limits import Priority
+from tradewind.venues.limits.binance import Call
+from tradewind.venues.market_data import Instrument
+from tradewind.venues.paper.filters import OrderContext
+from tradewind.venues.protocol import (
+    FINAL_PHASES,
+    Acked,
+    AlreadyFinal,
+    CancelAllResult,
+    CancelledAll,
+    ChangeResult,
+    NewOrder,
+    OrderPhase,
+    OrderRef,
+    OrderState,
+    OrderType,
+    Rejected,
+    SubmitResult,
+    TimeInForce,
+    Uncertain,
+    VenueState,
+)
+from tradewind.venues.transport.account_mirror import Unmapped
+
+if TYPE_CHECKING:
+    from tradewind.venues.binance.account import Mirror
+
+MAX_REMEMBERED_SENDS = 10_000
+MAX_SKEW_NS = 500_000_000
+"""More than this between our clock and the venue's, and nothing new is risked (T10.5)."""
+NO_CONTEXT = OrderContext(reference_price=None, open_orders=0, position=0)  # type: ignore[arg-type]
+SUCCESS = "SUCCESS"
+
+
+class Trading:
+    """The changing half of the connector. `BinanceVenue` fills in the attributes."""
+
+    rest: BinanceRest
+    mirror: Mirror
+    history: History
+    sends: OrderedDict[str, int]
+    """Client id -> venue's time of its latest submit, in ns."""
+    doubtful: set[str]
+    """Client ids with a submit whose effect is not known."""
+    answer_timeout_s: float
+    horizon_ns: int
+    _changing: dict[str, asyncio.Lock]
+
+    @property
+    def live(self) -> bool:
+        """Whether private events are proven."""
+        raise NotImplementedError
+
+    def filter_refused(self) -> None:
+        """A refusal says that our rules may be old."""
+        raise NotImplementedError
+
+    # ---- what every change has to pass -------------------------------------------------------------------
+
+    def _stale(self, epoch: int) -> Rejected | None:
+        if epoch < self.rest.epoch:
+            return Rejected(
+                RejectCode.STALE_EPOCH, f"epoch {epoch}, {self.rest.epoch} was seen", preventable=True
+            )
+        self.rest.epoch = epoch
+        return None
+
+    def _instrument(self, symbol: str) -> Instrument | Rejected:
+        one = self.mirror.directory.instruments.get(symbol)
+        if one is None:
+            return Rejected(RejectCode.UNKNOWN_SYMBOL, f"no symbol {symbol[:40]!r}", preventable=True)
+        return one
+
+    def _judged(self, answer: Replied) -> Rejected | Uncertain:
+        judged = self.rest.judged(answer)
+        if isinstance(judged, Rejected) and judged.code in REREAD_CODES:
+            self.filter_refused()
+        return judged
+
+    def _may_risk(self, symbol: str) -> Rejected | None:
+        """Whether anything new may be risked in a symbol now."""
+        directory = self.mirror.directory
+        state = directory.states.get(symbol, VenueState.UNKNOWN)
+        if state is VenueState.CANCEL_ONLY:
+            return Rejected(RejectCode.CANCEL_ONLY, "the symbol only takes cancels", preventable=False)
+        if state is not VenueState.ONLINE:
+            word = directory.instruments[symbol].status
+            return Rejected(RejectCode.SYMBOL_CLOSED, f"the symbol is {word[:40]}", preventable=True)
+        if directory.rules[symbol].no_new_risk:
+            return Rejected(RejectCode.SYMBOL_CLOSED, directory.rules[symbol].no_new_risk, preventable=True)
+        if not self.live:
+            return Rejected(RejectCode.NOT_LIVE, "private events are not live", preventable=False)
+        skew_ns = self.rest.clock.skew_ns
+        if abs(skew_ns) > MAX_SKEW_NS:
+            return Rejected(RejectCode.NOT_LIVE, f"the clock is off by {skew_ns // 1_000_000} ms", False)
+        return None
+
+    def _check(self, order: NewOrder, instrument: Instrument) -> Rejected | None:
+        """Our own look at an order (T2.5)."""
+        if order.price_ticks <= 0 or order.lots <= 0:
+            return Rejected(
+                RejectCode.BAD_NUMBER, f"price {order.price_ticks} ticks, {order.lots} lots", preventable=True
+            )
+        rules = self.mirror.directory.rules[instrument.symbol]
+        if order.post_only and (
+            not rules.post_only
+            or order.time_in_force is not TimeInForce.GTC
+            or order.order_type is OrderType.MARKET
+        ):
+            return Rejected(RejectCode.TYPE_UNSUPPORTED, "post-only orders rest", preventable=True)
+        context = msgspec.structs.replace(
+            NO_CONTEXT, open_orders=len(self.mirror.open(instrument.symbol)), position=instrument.lot * 0
+        )
+        failures = rules.failures(order, context)
+        return of_failure(failures[0], instrument) if failures else None
+
+    # ---- submit ------------------------------------------------------------------------------------------
+
+    async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
+        """Send one order. `Acked` once the venue named it."""
+        refusal = self._stale(epoch)
+        if refusal is not None:
+            return refusal
+        if not encode.valid_client_id(order.client_id):
+            return Rejected(
+                RejectCode.BAD_CLIENT_ID, "1 to 36 characters of . A-Z : / a-z 0-9 _ -", preventable=True
+            )
+        instrument = self._instrument(order.symbol)
+        if isinstance(instrument, Rejected):
+            return instrument
+        if self.mirror.find(order.client_id) is not None:
+            return Rejected(
+                RejectCode.DUPLICATE_CLIENT_ID, "the venue has an order of this client id", preventable=True
+            )
+        if order.client_id in self.doubtful:
+            return Uncertain("an earlier submit of this client id is undecided", self.sends[order.client_id])
+        refusal = self._check(order, instrument) or self._may_risk(order.symbol)
+        if refusal is not None:
+            return refusal
+        fields = encode.new_order(order, instrument)
+        return await self._send_order(order, fields, epoch, Priority.P3)
+
+    async def _send_order(
+        self, order: NewOrder, fields: encode.Fields, epoch: int, cls: Priority, carried: int = 0
+    ) -> SubmitResult:
+        cost = Call(
+            weight=self.history.weight("new_order"), orders=1, symbol=order.symbol, placed=(order.client_id,)
+        )
+        self._remember(order.client_id)
+        answer = await self.rest.change(
+            "POST",
+            "order",
+            OrderRow,
+            fields,
+            epoch=epoch,
+            cls=cls,
+            cost=cost,
+            timeout_s=self.answer_timeout_s,
+        )
+        self._remember(order.client_id)
+        return self._placed(order, self._judged(answer) if isinstance(answer, Replied) else answer, carried)
+
+    def _placed(self, order: NewOrder, answer: OrderRow | Rejected | Uncertain, carried: int) -> SubmitResult:
+        """What the venue said about a new order, or a new leg of one."""
+        if isinstance(answer, OrderRow):
+            self.doubtful.discard(order.client_id)
+            try:
+                state = order_state(answer, self.mirror.directory)
+            except Unmapped as error:
+                self.doubtful.add(order.client_id)
+                return Uncertain(str(error), self.sends[order.client_id])
+            # the answer of a submit does not repeat the tag of a continued order on every venue build
+            if carried and state.lots < order.lots:
+                state = msgspec.structs.replace(
+                    state, lots=state.lots + carried, filled_lots=state.filled_lots + carried
+                )
+            self.mirror.acknowledged(state, carried)
+            return Acked(state.venue_id)
+        if isinstance(answer, Uncertain):
+            self.doubtful.add(order.client_id)
+            return answer
+        if not carried and self.mirror.find(order.client_id) is None:
+            self.rest.limits.gone(order.client_id)
+        return answer
+
+    def _remember(self, client_id: str) -> None:
+        """The latest moment at which a submit of this id may have left."""
+        self.sends[client_id] = self.rest.clock.now_ns()
+        self.sends.move_to_end(client_id)
+        if len(self.sends) > MAX_REMEMBERED_SENDS:
+            oldest, _ = self.sends.popitem(last=False)
+            self.doubtful.discard(oldest)
+
+    # ---- cancel ------------------------------------------------------------------------------------------
+
+    async def cancel(self, reference: OrderRef, epoch: int) -> ChangeResult:
+        """Cancel one order. `Acked` only when the venue says that it is cancelled."""
+        refusal = self._stale(epoch)
+        if refusal is not None:
+            return refusal
+        instrument = self._instrument(reference.symbol)
+        if isinstance(instrument, Rejected):
+            return instrument
+        answer = await self._cancel_row(reference, instrument, epoch)
+        if isinstance(answer, OrderState):
+            if answer.phase not in FINAL_PHASES:
+                return Uncertain(f"the cancel left the order {answer.phase}", self.rest.clock.now_ns())
+            if self._swap_undecided(reference.client_id, answer.venue_id):
+                return Uncertain("what replaces it may still arrive", self.sends[reference.client_id])
+            return Acked(answer.venue_id)
+        return answer
+
+    def _swap_undecided(self, client_id: str, venue_id: str) -> bool:
+        """Whether a replacement of this leg may still come to the venue."""
+        swap = self.mirror.replacing.get(client_id)
+        return swap is not None and swap.venue_id == venue_id and client_id in self.doubtful
+
+    async def _cancel_row(
+        self, reference: OrderRef, instrument: Instrument, epoch: int
+    ) -> OrderState | Rejected | Uncertain | AlreadyFinal:
+        """The order as the cancel left it."""
+        which = self._which(reference)
+        if isinstance(which, Rejected):
+            return which
+        answer = await self.rest.change(
+            "DELETE", "order", OrderRow, [("symbol", instrument.venue_symbol), which], epoch=epoch,
+            cls=Priority.P0, cost=Call(weight=self.history.weight("cancel")), timeout_s=self.answer_timeout_s,
+        )  # fmt: skip
+        if isinstance(answer, OrderRow):
+            try:
+                state = order_state(answer, self.mirror.directory)
+            except Unmapped as error:
+                return Uncertain(str(error), self.rest.clock.now_ns())
+            self.mirror.apply(state)
+            return state
+        if isinstance(answer, Replied):
+            judged = self._judged(answer)
+            if isinstance(judged, Rejected) and judged.code == RejectCode.UNKNOWN_ORDER:
+                return await self._true_end(reference, judged)
+            return judged
+        return answer
+
+    def _which(self, reference: OrderRef) -> tuple[str, str] | Rejected:
+        """How the venue is told which order is meant: by our id, so that a replaced one is found too."""
+        if encode.valid_client_id(reference.client_id):
+            return ("origClientOrderId", reference.client_id)
+        if reference.venue_id and reference.venue_id.isascii() and reference.venue_id.isdigit():
+            return ("orderId", reference.venue_id)
+        return Rejected(RejectCode.BAD_CLIENT_ID, "not an id that the venue could know", preventable=True)
+
+    async def _true_end(self, reference: OrderRef, refusal: Rejected) -> Rejected | Uncertain | AlreadyFinal:
+        """A change met "unknown order": the order has ended, or never was, and a query tells which (T7.7)."""
+        answer = await self.history.order(reference.symbol, client_id=reference.client_id, cls=Priority.P0)
+        if isinstance(answer, Failed):
+            return Uncertain(answer.reason, self.rest.clock.now_ns())
+        if isinstance(answer, Absent):
+            if reference.client_id in self.doubtful:
+                return Uncertain("its submit is undecided", self.sends[reference.client_id])
+            return refusal
+        self.mirror.apply(answer)
+        if self._swap_undecided(reference.client_id, answer.venue_id):
+            return Uncertain("what replaces it may still arrive", self.sends[reference.client_id])
+        if answer.phase in FINAL_PHASES:
+            return AlreadyFinal(answer)
+        return Uncertain(
+            f"refused ({refusal.raw}), and the order is {answer.phase}", self.rest.clock.now_ns()
+        )
+
+    async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
+        """Cancel every working order, symbol by symbol, until the venue lists none."""
+        refusal = self._stale(epoch)
+        if refusal is not None:
+            return refusal
+        if symbol is not None:
+            instrument = self._instrument(symbol)
+            if isinstance(instrument, Rejected):
+                return instrument
+        symbols = await self._symbols_with_orders(symbol)
+        cancelled: dict[str, None] = {}
+        for one in symbols:
+            answer = await self._cancel_symbol(one, epoch)
+            if not isinstance(answer, list):
+                return answer
+            cancelled |= dict.fromkeys(answer)
+        return CancelledAll(tuple(cancelled))
+
+    async def _symbols_with_orders(self, symbol: str | None) -> list[str]:
+        """Where to cancel. If the venue does not say, where we know of orders, and where we trade."""
+        if symbol is not None:
+            return [symbol]
+        answer = await self.history.open_orders(None, cls=Priority.P0)
+        known = [one.symbol for one in self.mirror.working.values()]
+        if isinstance(answer, Orders) and not answer.problems:
+            known += [one.symbol for one in answer.rows.values()]
+        else:
+            known += self.history.traded()
+        return list(dict.fromkeys(known))
+
+    async def _cancel_symbol(self, symbol: str, epoch: int) -> list[str] | Rejected | Uncertain:
+        name = self.mirror.directory.instruments[symbol].venue_symbol
+        answer = await self.rest.change(
+            "DELETE", "openOrders", list[msgspec.Raw], [("symbol", name)], epoch=epoch, cls=Priority.P0,
+            cost=Call(weight=self.history.weight("cancel_all")), timeout_s=self.answer_timeout_s,
+        )  # fmt: skip
+        if isinstance(answer, Replied):
+            judged = self._judged(answer)
+            if isinstance(judged, Rejected) and judged.code == RejectCode.UNKNOWN_ORDER:
+                return []
+            return judged
+        if not isinstance(answer, list):
+            return answer
+        ended: list[str] = []
+        for raw in answer:
+            for row in rows_of(raw):
+                if row is None:
+                    return Uncertain("a row of the answer cannot be read", self.rest.clock.now_ns())
+                try:
+                    state = order_state(row, self.mirror.directory)
+                except Unmapped as error:
+                    return Uncertain(str(error), self.rest.clock.now_ns())
+                self.mirror.apply(state)
+                if state.phase not in FINAL_PHASES:
+                    return Uncertain(f"{state.client_id} is {state.phase}", self.rest.clock.now_ns())
+                ended.append(state.client_id)
+        return ended
+
+    # ---- amend -------------------------------------------------------------------------------------------
+
+    async def amend(
+        self, reference: OrderRef, epoch: int, *, lots: int | None = None, price_ticks: int | None = None
+    ) -> ChangeResult:
+        """Change price or total quantity (fills so far included). See the module for how."""
+        refusal = self._stale(epoch)
+        if refusal is not None:
+            return refusal
+        instrument = self._instrument(reference.symbol)
+        if isinstance(instrument, Rejected):
+            return instrument
+        if not encode.valid_client_id(reference.client_id):
+            return Rejected(RejectCode.BAD_CLIENT_ID, "not an id that the venue could know", preventable=True)
+        lock = self._changing.setdefault(reference.client_id, asyncio.Lock())
+        try:
+            async with lock:
+                return await self._amend(reference, instrument, epoch, lots, price_ticks)
+        finally:
+            if not lock.locked():
+                self._changing.pop(reference.client_id, None)
+
+    async def _amend(
+        self, reference: OrderRef, instrument: Instrument, epoch: int, lots: int | None, price: int | None
+    ) -> ChangeResult:
+        if reference.client_id in self.mirror.replacing or reference.client_id in self.doubtful:
+            return Rejected(RejectCode.NOT_LIVE, "an earlier change of this order is undecided", False)
+        answer = await self.history.order(reference.symbol, client_id=reference.client_id, cls=Priority.P1)
+        if isinstance(answer, Failed):
+            # nothing was sent that could change anything
+            return Rejected(RejectCode.NOT_LIVE, f"the order cannot be read: {answer.reason}"[:200], False)
+        if isinstance(answer, Absent):
+            return Rejected(RejectCode.UNKNOWN_ORDER, "the venue has no such order", preventable=False)
+        self.mirror.apply(answer)
+        if answer.phase in FINAL_PHASES:
+            return AlreadyFinal(answer)
+        target = NewOrder(
+            client_id=reference.client_id,
+            symbol=reference.symbol,
+            side=answer.side,
+            time_in_force=TimeInForce.GTC,
+            price_ticks=answer.price_ticks if price is None else price,
+            lots=answer.lots if lots is None else lots,
+        )
+        if 0 < target.lots <= answer.filled_lots:
+            return Rejected(
+                RejectCode.AMEND_BELOW_FILLED, f"{answer.filled_lots} lots are filled", preventable=True
+            )
+        refusal = self._check_leg(target, answer, instrument)
+        if refusal is not None:
+            return refusal
+        if (target.price_ticks, target.lots) == (answer.price_ticks, answer.lots):
+            return Acked(answer.venue_id)
+        rules = self.mirror.directory.rules[instrument.symbol]
+        if rules.amend and target.price_ticks == answer.price_ticks and target.lots < answer.lots:
+            return await self._keep_priority(target, answer, instrument, epoch)
+        refusal = self._may_risk(instrument.symbol)
+        if refusal is not None:
+            return refusal
+        if answer.reason:
+            return Rejected(RejectCode.TYPE_UNSUPPORTED, f"an order of type {answer.reason}", True)
+        return await self._replace(target, answer, instrument, epoch)
+
+    def _check_leg(self, target: NewOrder, now: OrderState, instrument: Instrument) -> Rejected | None:
+        """Our own look at what will rest: the part that is not filled."""
+        if target.lots <= 0:
+            return Rejected(RejectCode.BAD_NUMBER, f"{target.lots} lots", preventable=True)
+        rest = msgspec.structs.replace(target, lots=target.lots - now.filled_lots)
+        return self._check(rest, instrument)
+
+    async def _keep_priority(
+        self, target: NewOrder, now: OrderState, instrument: Instrument, epoch: int
+    ) -> ChangeResult:
+        leg_lots = target.lots - self.mirror.carried(now.venue_id)
+        fields = [
+            ("symbol", instrument.venue_symbol),
+            ("orderId", now.venue_id),
+            ("newClientOrderId", target.client_id),
+            ("newQty", encode.number(instrument.lot * leg_lots)),
+        ]
+        answer = await self.rest.change(
+            "PUT", "order/amend/keepPriority", AmendAnswer, fields, epoch=epoch, cls=Priority.P1,
+            cost=Call(weight=self.history.weight("amend")), timeout_s=self.answer_timeout_s,
+        )  # fmt: skip
+        if isinstance(answer, AmendAnswer):
+            self.mirror.apply(
+                msgspec.structs.replace(
+                    now, lots=target.lots, updated_ns=max(now.updated_ns, answer.transactTime * 1_000_000)
+                )
+            )
+            return Acked(str(answer.amendedOrder.orderId))
+        if isinstance(answer, Replied):
+            judged = self._judged(answer)
+            if isinstance(judged, Rejected) and judged.code == RejectCode.UNKNOWN_ORDER:
+                return await self._true_end(_reference(target), judged)
+            return judged
+        return answer
+
+    # ---- a new order in place of an old one --------------------------------------------------------------
+
+    async def _replace(
+        self, target: NewOrder, now: OrderState, instrument: Instrument, epoch: int
+    ) -> ChangeResult:
+        """`ended` in the two-step way, or one call while nothing of this leg has filled."""
+        client_id = target.client_id
+        if not self.mirror.begin_replace(client_id, now.venue_id, self.rest.clock.now_ns()):
+            return Rejected(RejectCode.RATE_LIMITED_LOCAL, "too many changes are under way", False)
+        decided = True
+        try:
+            carried = self.mirror.carried(now.venue_id)
+            untouched = now.filled_lots == carried
+            if untouched and self.mirror.directory.rules[instrument.symbol].replace:
+                result = await self._in_one_call(target, now, instrument, epoch, carried)
+            else:
+                result = await self._in_two_steps(target, now, instrument, epoch)
+            decided = not isinstance(result, Uncertain)
+            return result
+        finally:
+            if decided:
+                self.mirror.end_replace(client_id)
+
+    async def _in_one_call(
+        self, target: NewOrder, now: OrderState, instrument: Instrument, epoch: int, carried: int
+    ) -> ChangeResult:
+        fields = [
+            *encode.new_order(target, instrument, lots=target.lots - carried, carried_lots=carried),
+            ("cancelReplaceMode", "STOP_ON_FAILURE"),
+            ("cancelOrderId", now.venue_id),
+            ("cancelRestrictions", "ONLY_NEW"),
+        ]
+        self._remember(target.client_id)
+        answer = await self.rest.change(
+            "POST", "order/cancelReplace", ReplaceAnswer, fields, epoch=epoch, cls=Priority.P3,
+            cost=Call(weight=self.history.weight("replace"), orders=1), timeout_s=self.answer_timeout_s,
+        )  # fmt: skip
+        self._remember(target.client_id)
+        if isinstance(answer, Uncertain):
+            self.doubtful.add(target.client_id)
+        if isinstance(answer, Replied):
+            if answer.error.code not in {REPLACE_PARTIAL, REPLACE_FAILED} or not bytes(answer.error.data):
+                return self._undecided(target, self._judged(answer))
+            try:
+                legs = msgspec.json.decode(answer.error.data, type=ReplaceAnswer)
+            except msgspec.DecodeError as error:
+                return self._undecided(target, Uncertain(str(error)[:200], self.sends[target.client_id]))
+            return await self._legs(target, now, instrument, legs, carried)
+        if isinstance(answer, ReplaceAnswer):
+            return await self._legs(target, now, instrument, answer, carried)
+        return answer
+
+    def _undecided(self, target: NewOrder, result: Rejected | Uncertain) -> Rejected | Uncertain:
+        if isinstance(result, Uncertain):
+            self.doubtful.add(target.client_id)
+        return result
+
+    async def _legs(
+        self, target: NewOrder, now: OrderState, instrument: Instrument, legs: ReplaceAnswer, carried: int
+    ) -> ChangeResult:
+        """Each leg by itself (T7.7)."""
+        if legs.cancelResult != SUCCESS:
+            error = error_of(bytes(legs.cancelResponse))
+            refusal = refusal_of(error.code, error.msg) if error is not None else None
+            if refusal is None or legs.newOrderResult == SUCCESS:
+                return self._undecided(target, Uncertain("the cancel's leg is not clear", self._sent(target)))
+            if refusal.code != RejectCode.UNKNOWN_ORDER:
+                return refusal
+            # filled meanwhile, in part or whole: the query tells which
+            return await self._touched(target, refusal)
+        if legs.newOrderResult == SUCCESS:
+            try:
+                row = msgspec.json.decode(legs.newOrderResponse, type=OrderRow)
+            except msgspec.DecodeError as problem:
+                return self._undecided(target, Uncertain(str(problem)[:200], self._sent(target)))
+            result = self._placed(target, row, carried)
+            return result if isinstance(result, Acked | Uncertain) else self._ended(now, result.raw)
+        error = error_of(bytes(legs.newOrderResponse))
+        return self._after_cancel(target, now, error)
+
+    def _sent(self, target: NewOrder) -> int:
+        return self.sends[target.client_id]
+
+    def _after_cancel(self, target: NewOrder, now: OrderState, error: ErrorBody | None) -> ChangeResult:
+        """The old leg is gone; what happened to the new one."""
+        refusal = refusal_of(error.code, error.msg) if error is not None else None
+        if refusal is None:
+            return self._undecided(target, Uncertain("the new order's leg is not clear", self._sent(target)))
+        return self._ended(now, refusal.raw)
+
+    def _ended(self, now: OrderState, reason: str) -> AlreadyFinal:
+        """The order was cancelled and what should replace it was refused: it has ended."""
+        swap = self.mirror.replacing.get(now.client_id)
+        end = swap.end if swap is not None and swap.end is not None else now
+        state = msgspec.structs.replace(
+            end, phase=OrderPhase.CANCELLED, reason=f"replacement refused: {reason}"[:100]
+        )
+        if swap is not None:
+            swap.end = state
+        return AlreadyFinal(state)
+
+    async def _touched(self, target: NewOrder, refusal: Rejected) -> ChangeResult:
+        """The one-call way met an order with fills: say what it is now. The caller decides anew."""
+        result = await self._true_end(_reference(target), refusal)
+        if isinstance(result, Uncertain):
+            # the venue refused to cancel, so the old leg is what it was; nothing new was tried
+            return Rejected(RejectCode.VENUE_REJECTED, "filled in part meanwhile: ask again", False)
+        return result
+
+    async def _in_two_steps(
+        self, target: NewOrder, now: OrderState, instrument: Instrument, epoch: int
+    ) -> ChangeResult:
+        """Cancel, then place exactly what is left."""
+        ended = await self._cancel_row(_reference(target), instrument, epoch)
+        if not isinstance(ended, OrderState):
+            return ended
+        if ended.phase not in FINAL_PHASES:
+            return Uncertain(f"the cancel left the order {ended.phase}", self.rest.clock.now_ns())
+        left = target.lots - ended.filled_lots
+        if ended.phase is not OrderPhase.CANCELLED or left <= 0:
+            return AlreadyFinal(ended)
+        refusal = self._check(msgspec.structs.replace(target, lots=left), instrument)
+        if refusal is not None:
+            return self._ended(ended, refusal.raw)
+        fields = encode.new_order(target, instrument, lots=left, carried_lots=ended.filled_lots)
+        result = await self._send_order(target, fields, epoch, Priority.P3, carried=ended.filled_lots)
+        return self._ended(ended, result.raw) if isinstance(result, Rejected) else result
+
+
+def _reference(order: NewOrder) -> OrderRef:
+    return OrderRef(client_id=order.client_id, symbol=order.symbol)
+
+
+def rows_of(raw: msgspec.Raw) -> list[OrderRow | None]:
+    """Orders of one row of a cancel of everything; None for what cannot be read."""
+    try:
+        pair = msgspec.json.decode(raw, type=CancelledRow)
+        if pair.orderReports is not None:
+            return list(pair.orderReports)
+        return [msgspec.json.decode(raw, type=OrderRow)]
+    except msgspec.DecodeError:
+        return [None]

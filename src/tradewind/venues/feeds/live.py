@@ -138,8 +138,11 @@ class LiveFeed(PipelineFeed):
         next_tick_s = 0.0
         while True:
             if not self.link.pending:
-                with contextlib.suppress(TimeoutError):  # nothing arrived: ages still have to be judged
-                    await asyncio.wait_for(self.link.received.wait(), TICK_S)
+                # nothing arrived: ages still have to be judged. Not `wait_for`: in Python 3.11 it forgets a
+                # cancellation that comes together with a frame, and closing would wait for ever.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_S):
+                        await self.link.received.wait()
             out: list[FeedEvent] = []
             for raw in self.link.take(FRAMES_PER_YIELD):
                 self._receive(raw, out)

@@ -166,14 +166,12 @@ class SupervisedWebSocket:
         self._partial.clear()
         epoch = self.epoch + 1
         self._anchor = (time.time_ns(), time.monotonic_ns())
-        transport, _ = await asyncio.wait_for(
-            ws_connect(
+        async with asyncio.timeout(self.limits.connect_timeout_s):
+            transport, _ = await ws_connect(
                 lambda: make_listener(self, epoch), self._url(),
                 websocket_handshake_timeout=self.limits.connect_timeout_s,
                 max_frame_size=self.limits.max_frame_bytes, max_redirects=0,
-            ),
-            self.limits.connect_timeout_s,
-        )  # fmt: skip
+            )  # fmt: skip
         self.epoch = epoch
         self.connects += 1
         self._transport = transport

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,7 +38,7 @@ class BinanceBench(GatewayBench):
     middle_ticks = 6_000_000
     usual_lots = 100
     request_surface = "rest"
-    request_names = {
+    request_names: ClassVar = {
         Act.PLACE: "POST /api/v3/order",
         Act.CANCEL: "DELETE /api/v3/order",
         Act.AMEND: "POST /api/v3/order/cancelReplace",
@@ -102,9 +104,7 @@ class BinanceBench(GatewayBench):
                 before = legs.pop().filled_lots
                 one = TrueOrder(  # noqa: PLW2901
                     one.client_id,
-                    OrderPhase.PARTIALLY_FILLED
-                    if before and one.phase is OrderPhase.WORKING
-                    else one.phase,
+                    OrderPhase.PARTIALLY_FILLED if before and one.phase is OrderPhase.WORKING else one.phase,
                     one.price_ticks,
                     one.lots + before,
                     one.filled_lots + before,

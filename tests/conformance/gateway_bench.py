@@ -1,4 +1,4 @@
-"""The half of a bench that is the same behind every gateway: a real exchange, its outside market, the truth."""
+"""The half of a bench that is the same behind every gateway: an exchange, its outside market, the truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from abc import abstractmethod
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tradewind.gateways.exchange import Exchange, ExchangeConfiguration
 from tradewind.gateways.faults import Fault as WireFault
@@ -43,7 +43,7 @@ class GatewayBench(Bench):
 
     faults = frozenset({*RULES, Fault.DUPLICATE, Fault.REORDER})
     request_surface: str
-    request_names: dict[Act, str]
+    request_names: ClassVar[dict[Act, str]]
     """Pattern of the fault plan that hits a request of a kind."""
     private_channel: str
 

@@ -1,8 +1,8 @@
 """The account as Binance's events tell it.
 
-The venue changes the price of an order only by cancelling it and placing another one. Both have our one client
-id, so for everybody outside they are one order: `legs` knows how much the earlier ones had filled, the end of
-a leg that is being replaced is held back, and an earlier leg is never told again.
+The venue changes the price of an order only by cancelling it and placing another one. Both have our one
+client id, so for everybody outside they are one order: a `Leg` knows how much the earlier ones had filled,
+the end of a leg that is being replaced is held back, and an earlier leg is never told again.
 """
 
 from __future__ import annotations

@@ -163,9 +163,9 @@ class BinanceVenue(Trading):
             self.options.private_url,
             self.rest,
             self.mirror,
-            self._reconcile,
-            self._on_transition,
-            self._on_shutdown,
+            reconcile=self._reconcile,
+            on_transition=self._on_transition,
+            on_shutdown=self._on_shutdown,
             name=f"{self.name} private",
             limits=self.options.link,
             socket_limits=self.options.socket,
@@ -503,10 +503,8 @@ class BinanceVenue(Trading):
         list of open orders does not show it either.
         """
         client_id = reference.client_id
-        if reference.symbol not in self.mirror.directory.instruments:
-            return NotFound(False)
         which = self._which(reference)
-        if not isinstance(which, tuple):
+        if reference.symbol not in self.mirror.directory.instruments or not isinstance(which, tuple):
             return NotFound(False)
         late = self._past_horizon(client_id)
         by_name = which[0] == "origClientOrderId"
@@ -517,15 +515,18 @@ class BinanceVenue(Trading):
             return Uncertain(answer.reason, self.rest.clock.now_ns())
         if isinstance(answer, OrderState):
             return self._found(answer, late)
-        if not late:
-            return NotFound(False)
+        return await self._listed(reference) if late else NotFound(False)
+
+    async def _listed(self, reference: OrderRef) -> QueryResult:
+        """The second look at an order that the venue said not to have, in the list of what is open."""
+        client_id = reference.client_id
         listed = await self.history.open_orders(reference.symbol)
         if isinstance(listed, Failed) or listed.problems:
             reason = listed.reason if isinstance(listed, Failed) else listed.problems[0]
             return Uncertain(reason, self.rest.clock.now_ns())
         for state in listed.rows.values():
             if state.client_id == client_id:
-                return self._found(state, late)
+                return self._found(state, late=True)
         known = self.mirror.find(client_id)
         if known is not None and known.phase not in FINAL_PHASES:
             self._forget(known)

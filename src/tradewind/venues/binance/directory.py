@@ -41,7 +41,7 @@ def state_of(word: str) -> VenueState:
 class SymbolRow(SymbolInfo, gc=False):
     """One row of `exchangeInfo` with what trading needs beyond market data."""
 
-    orderTypes: list[str] = []
+    orderTypes: tuple[str, ...] = ()
     cancelReplaceAllowed: bool = False
     amendAllowed: bool = False
     isSpotTradingAllowed: bool = True

@@ -1,4 +1,4 @@
-"""Our requests in Binance's words: parameters in a fixed order, percent-encoded once, signed as they are sent.
+"""Our requests in Binance's words: parameters in a fixed order, percent-encoded once, signed as sent.
 
 A market order goes out as an immediate-or-cancel limit at its collar: the venue's own market order has no
 limit at all.

@@ -60,7 +60,7 @@ def parse_exchange_info(
 
 
 def instrument_of(info: SymbolInfo, market: BinanceMarket, as_of_ns: int) -> Instrument:
-    """The instrument of a row. Raises `KeyError`, `ValueError` or `InvalidOperation` for rules that are none."""
+    """The instrument of a row. Raises `KeyError`, `ValueError` or `InvalidOperation` for unreadable rules."""
     filters = {row["filterType"]: row for row in info.filters}
     tick = _positive(filters["PRICE_FILTER"], "tickSize")
     lot = _positive(filters["LOT_SIZE"], "stepSize")

@@ -1,7 +1,7 @@
 """Binance's trading messages as typed structs: answers of REST and of the WebSocket API, events of accounts.
 
-Numbers of money are decimal strings on this wire and are decoded as `Decimal`; times are milliseconds. Unknown
-fields are ignored, missing ones are decode errors.
+Numbers of money are decimal strings on this wire and are decoded as `Decimal`; times are milliseconds.
+Unknown fields are ignored, missing ones are decode errors.
 """
 
 from __future__ import annotations
@@ -51,6 +51,11 @@ class OrderRow(msgspec.Struct, gc=False):
     transactTime: int | None = None
     strategyId: int | None = None
     strategyType: int | None = None
+    workingTime: int | None = None
+    isWorking: bool = True
+    stopPrice: Decimal = Decimal(0)
+    icebergQty: Decimal = Decimal(0)
+    origQuoteOrderQty: Decimal = Decimal(0)
     selfTradePreventionMode: str = "NONE"
     preventedQuantity: Decimal = Decimal(0)
     expiryReason: str | int | None = None
@@ -227,6 +232,7 @@ class ExecutionReport(msgspec.Struct, gc=False):
     j: int | None = None
     J: int | None = None
     V: str = ""
+    W: int | None = None
 
 
 class PositionRow(msgspec.Struct, gc=False):

@@ -1,7 +1,7 @@
 """Binance's REST API: public reads, and signed calls through the key's signer lane.
 
-A change that was answered badly is never sent again here; the one exception is a refused time stamp, which the
-venue states not to have executed (T10.5): the clock is measured and the request signed anew, once.
+A change that was answered badly is never sent again here; the one exception is a refused time stamp, which
+the venue states not to have executed (T10.5): the clock is measured and the request signed anew, once.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Orders travel over REST with a receive window of 3 s as their acceptance horizon. A smaller quantity keeps the
 place in the queue (`amend/keepPriority`); every other change is a new order in place of the old one. An
-untouched order is replaced in one call that the venue refuses once anything has filled; a partly filled one is
-cancelled first, because only the answer of the cancel says how much is left.
+untouched order is replaced in one call that the venue refuses once anything has filled; a partly filled one
+is cancelled first, because only the answer of the cancel says how much is left.
 """
 
 from __future__ import annotations
@@ -156,24 +156,30 @@ class Trading:
         refusal = self._stale(epoch)
         if refusal is not None:
             return refusal
-        if not encode.valid_client_id(order.client_id):
-            return Rejected(
-                RejectCode.BAD_CLIENT_ID, "1 to 36 characters of . A-Z : / a-z 0-9 _ -", preventable=True
-            )
         instrument = self._instrument(order.symbol)
         if isinstance(instrument, Rejected):
             return instrument
-        if self.mirror.find(order.client_id) is not None:
-            return Rejected(
-                RejectCode.DUPLICATE_CLIENT_ID, "the venue has an order of this client id", preventable=True
-            )
-        if order.client_id in self.doubtful:
-            return Uncertain("an earlier submit of this client id is undecided", self.sends[order.client_id])
+        taken = self._taken(order.client_id)
+        if taken is not None:
+            return taken
         refusal = self._check(order, instrument) or self._may_risk(order.symbol)
         if refusal is not None:
             return refusal
-        fields = encode.new_order(order, instrument)
-        return await self._send_order(order, fields, epoch, Priority.P3)
+        return await self._send_order(order, encode.new_order(order, instrument), epoch, Priority.P3)
+
+    def _taken(self, client_id: str) -> Rejected | Uncertain | None:
+        """Whether a client id cannot be used (again)."""
+        if not encode.valid_client_id(client_id):
+            return Rejected(
+                RejectCode.BAD_CLIENT_ID, "1 to 36 characters of . A-Z : / a-z 0-9 _ -", preventable=True
+            )
+        if self.mirror.find(client_id) is not None:
+            return Rejected(
+                RejectCode.DUPLICATE_CLIENT_ID, "the venue has an order of this client id", preventable=True
+            )
+        if client_id in self.doubtful:
+            return Uncertain("an earlier submit of this client id is undecided", self.sends[client_id])
+        return None
 
     async def _send_order(
         self, order: NewOrder, fields: encode.Fields, epoch: int, cls: Priority, carried: int = 0
@@ -342,10 +348,12 @@ class Trading:
             if isinstance(judged, Rejected) and judged.code == RejectCode.UNKNOWN_ORDER:
                 return []
             return judged
-        if not isinstance(answer, list):
-            return answer
+        return self._ended_rows(answer) if isinstance(answer, list) else answer
+
+    def _ended_rows(self, rows: list[msgspec.Raw]) -> list[str] | Uncertain:
+        """Client ids of the orders that a cancel of everything ended."""
         ended: list[str] = []
-        for raw in answer:
+        for raw in rows:
             for row in rows_of(raw):
                 if row is None:
                     return Uncertain("a row of the answer cannot be read", self.rest.clock.now_ns())
@@ -384,17 +392,9 @@ class Trading:
     async def _amend(
         self, reference: OrderRef, instrument: Instrument, epoch: int, lots: int | None, price: int | None
     ) -> ChangeResult:
-        if reference.client_id in self.mirror.replacing or reference.client_id in self.doubtful:
-            return Rejected(RejectCode.NOT_LIVE, "an earlier change of this order is undecided", False)
-        answer = await self.history.order(reference.symbol, client_id=reference.client_id, cls=Priority.P1)
-        if isinstance(answer, Failed):
-            # nothing was sent that could change anything
-            return Rejected(RejectCode.NOT_LIVE, f"the order cannot be read: {answer.reason}"[:200], False)
-        if isinstance(answer, Absent):
-            return Rejected(RejectCode.UNKNOWN_ORDER, "the venue has no such order", preventable=False)
-        self.mirror.apply(answer)
-        if answer.phase in FINAL_PHASES:
-            return AlreadyFinal(answer)
+        answer = await self._present(reference)
+        if not isinstance(answer, OrderState):
+            return answer
         target = NewOrder(
             client_id=reference.client_id,
             symbol=reference.symbol,
@@ -410,6 +410,24 @@ class Trading:
         refusal = self._check_leg(target, answer, instrument)
         if refusal is not None:
             return refusal
+        return await self._carry_out(target, answer, instrument, epoch)
+
+    async def _present(self, reference: OrderRef) -> OrderState | Rejected | AlreadyFinal:
+        """The order as it is at the venue; nothing that could change it was sent when this is a refusal."""
+        if reference.client_id in self.mirror.replacing or reference.client_id in self.doubtful:
+            return Rejected(RejectCode.NOT_LIVE, "an earlier change of this order is undecided", False)
+        answer = await self.history.order(reference.symbol, client_id=reference.client_id, cls=Priority.P1)
+        if isinstance(answer, Failed):
+            return Rejected(RejectCode.NOT_LIVE, f"the order cannot be read: {answer.reason}"[:200], False)
+        if isinstance(answer, Absent):
+            return Rejected(RejectCode.UNKNOWN_ORDER, "the venue has no such order", preventable=False)
+        self.mirror.apply(answer)
+        return AlreadyFinal(answer) if answer.phase in FINAL_PHASES else answer
+
+    async def _carry_out(
+        self, target: NewOrder, answer: OrderState, instrument: Instrument, epoch: int
+    ) -> ChangeResult:
+        """The way that keeps most: nothing to do, the place in the queue, or a new order."""
         if (target.price_ticks, target.lots) == (answer.price_ticks, answer.lots):
             return Acked(answer.venue_id)
         rules = self.mirror.directory.rules[instrument.symbol]

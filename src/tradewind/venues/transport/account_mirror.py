@@ -1,7 +1,7 @@
 """An account as its private stream tells it, the same for every venue: orders, fills and balances, each event
-once and in order. A venue's own mirror reads that venue's rows and calls `apply`, `fill` and `total`.
+once and in order. A venue's own mirror reads that venue's rows and calls `apply`, `fill` and `balance`.
 
-A thing is heard of from several sides (answers, stream, reconciliation); what is known already makes no event.
+A thing is heard of from several sides (answers, stream, reconciliation); what is known makes no event.
 """
 
 from __future__ import annotations

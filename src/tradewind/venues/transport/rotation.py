@@ -1,4 +1,4 @@
-"""Private links that hand over to each other: the new connection is live before the old one is given up (T6.2).
+"""Private links that hand over to each other: the new one is live before the old one is given up (T6.2).
 
 Reasons are the age of the connection (the venue closes it after a fixed time anyway) and word from the venue
 that a server goes. While both are up every event is heard twice: the mirror tells it once.

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from .bench import Bench
+from .binance_bench import BinanceBench
 from .kraken_bench import KrakenBench
 from .paper_bench import PaperBench
 
-BENCHES: dict[str, type[Bench]] = {"kraken": KrakenBench, "paper": PaperBench}
+BENCHES: dict[str, type[Bench]] = {"binance": BinanceBench, "kraken": KrakenBench, "paper": PaperBench}
 
 
 @pytest.fixture(params=sorted(BENCHES))

@@ -15,10 +15,10 @@ from tradewind.venues.binance.connector import BinanceOptions, BinanceVenue
 from tradewind.venues.binance.encode import BinanceKey
 from tradewind.venues.binance.live import SPOT
 from tradewind.venues.binance.rest import BinanceRest
-from tradewind.venues.binance.server_time import ServerTime
 from tradewind.venues.limits import BinanceLimits, Gate
 from tradewind.venues.protocol import OrderPhase
 from tradewind.venues.transport.backoff import BackoffPolicy
+from tradewind.venues.transport.clock import ClockGuard
 from tradewind.venues.transport.lease import KeyLock
 from tradewind.venues.transport.private_http import PrivateHttp
 from tradewind.venues.transport.private_link import PrivateLimits
@@ -56,13 +56,13 @@ class BinanceBench(GatewayBench):
             self.exchange, options=StreamOptions(interval_scale=0.02, messages_per_s=1_000)
         )
         await self.gateway.start()
-        clock = ServerTime()
+        clock = ClockGuard()
         limits = BinanceLimits()
-        gate = Gate(limits, clock.now_ns)
+        gate = Gate(limits, clock.venue_ns)
         self.lane = SignerLane(
             PrivateHttp(self.gateway.url, max_connections=4),
             lock=KeyLock(self.data / "keys", "test"),
-            stamp_ms=clock.now_ms,
+            stamp_ms=lambda: clock.venue_ns() // 1_000_000,
             gate=gate,
         )
         self.public = PrivateHttp(self.gateway.url)

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.venues.binance import encode, refusals
-from tradewind.venues.binance.server_time import Sample, ServerTime
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.facts import facts_of
 from tradewind.venues.transport.signatures import check_ed25519
@@ -107,17 +106,6 @@ def test_numbers_have_all_digits_and_no_exponent(value: Decimal) -> None:
     text = encode.number(value)
     assert "e" not in text.lower()
     assert Decimal(text) == value
-
-
-def test_the_clock_takes_the_median_and_knows_its_bound() -> None:
-    clock = ServerTime(wall_ns=lambda: 0, steady_ns=lambda: 0)
-    offsets_ms = [100, 101, 5_000, 99, 100]
-    clock.measured([Sample(0, 2_000_000, one) for one in offsets_ms])
-    assert clock.now_ms() == 99  # the middle of the question, half a ms of resolution
-    assert clock.bound_ns == 2_000_000
-    assert clock.skew_ns == -clock.now_ns()
-    clock.measured([])
-    assert clock.now_ms() == 99, "no answer changes nothing"
 
 
 def test_every_fact_has_source_and_date() -> None:

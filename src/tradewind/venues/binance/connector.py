@@ -124,7 +124,7 @@ class BinanceVenue(Trading):
         self.sends = OrderedDict()
         self.doubtful = set()
         self.answer_timeout_s = self.options.answer_timeout_s
-        self.opened_ns = rest.clock.now_ns()
+        self.opened_ns = rest.clock.venue_ns()
         self._changing = {}
         self._hook = reconcile_hook
         self._told_transition = on_transition
@@ -189,7 +189,7 @@ class BinanceVenue(Trading):
             return body.reason
         try:
             directory = Directory.parse(body, time.time_ns())
-            self.rest.limits.load(directory.limits, self.rest.clock.now_ns())
+            self.rest.limits.load(directory.limits, self.rest.clock.venue_ns())
         except (DecodeError, BadLimits) as error:
             return str(error)
         self.mirror.directory = directory
@@ -211,7 +211,7 @@ class BinanceVenue(Trading):
             await asyncio.sleep(CLOCK_REFRESH_S)
             await self.rest.measure_clock()
             old = time.monotonic() - self._read_at_s > INSTRUMENT_REFRESH_S
-            if old or self.rest.limits.needs_load(self.rest.clock.now_ns()):
+            if old or self.rest.limits.needs_load(self.rest.clock.venue_ns()):
                 await self.refresh_instruments()
 
     def filter_refused(self) -> None:
@@ -446,7 +446,7 @@ class BinanceVenue(Trading):
         if answer.problems:
             return f"open orders: {answer.problems[0]}"
         if first:
-            self.mirror.last_fill_ns = self.mirror.last_fill_ns or self.rest.clock.now_ns()
+            self.mirror.last_fill_ns = self.mirror.last_fill_ns or self.rest.clock.venue_ns()
         else:
             fills = await self.history.fills(self.mirror.last_fill_ns)
             if isinstance(fills, Incomplete):
@@ -493,10 +493,11 @@ class BinanceVenue(Trading):
         """How long after a submit the venue may still accept it, with every margin (T7.6)."""
         options = self.options
         margin_ns = int((options.absence_margin_s + options.clock_skew_s) * NS)
-        return self.rest.window_ms * MS + margin_ns + (self.rest.clock.bound_ns or 0)
+        offset = self.rest.clock.offset()
+        return self.rest.window_ms * MS + margin_ns + (0 if offset is None else offset.bound_ns)
 
     def _past_horizon(self, client_id: str) -> bool:
-        return self.rest.clock.now_ns() >= self.sends.get(client_id, self.opened_ns) + self.horizon_ns
+        return self.rest.clock.venue_ns() >= self.sends.get(client_id, self.opened_ns) + self.horizon_ns
 
     async def query(self, reference: OrderRef) -> QueryResult:
         """One order by our id. Absence is proven only behind the horizon of its latest submit, and when the
@@ -512,7 +513,7 @@ class BinanceVenue(Trading):
             reference.symbol, client_id=which[1] if by_name else "", venue_id="" if by_name else which[1]
         )
         if isinstance(answer, Failed):
-            return Uncertain(answer.reason, self.rest.clock.now_ns())
+            return Uncertain(answer.reason, self.rest.clock.venue_ns())
         if isinstance(answer, OrderState):
             return self._found(answer, late)
         return await self._listed(reference) if late else NotFound(False)
@@ -523,7 +524,7 @@ class BinanceVenue(Trading):
         listed = await self.history.open_orders(reference.symbol)
         if isinstance(listed, Failed) or listed.problems:
             reason = listed.reason if isinstance(listed, Failed) else listed.problems[0]
-            return Uncertain(reason, self.rest.clock.now_ns())
+            return Uncertain(reason, self.rest.clock.venue_ns())
         for state in listed.rows.values():
             if state.client_id == client_id:
                 return self._found(state, late=True)
@@ -560,7 +561,7 @@ class BinanceVenue(Trading):
 
     async def balances(self) -> list[Balance] | Incomplete:
         """Balances with what orders hold; assets in savings are not in it."""
-        asked_ns = self.rest.clock.now_ns()
+        asked_ns = self.rest.clock.venue_ns()
         answer = await self.rest.read("account", AccountBody, weight=self.history.weight("account"))
         if isinstance(answer, Failed):
             return Incomplete(answer.reason, 0)

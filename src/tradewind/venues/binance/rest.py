@@ -18,16 +18,18 @@ from tradewind.venues.binance.encode import BinanceKey, Fields
 from tradewind.venues.binance.private_messages import ErrorBody, LimitRow
 from tradewind.venues.binance.private_messages import ServerTime as TimeBody
 from tradewind.venues.binance.refusals import BAD_TIME, KEY_CODES, refusal_of
-from tradewind.venues.binance.server_time import SAMPLES, Sample, ServerTime
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.limits import BinanceLimits, Denied, Gate, Priority
 from tradewind.venues.limits.binance import Call
 from tradewind.venues.protocol import Rejected, Uncertain
+from tradewind.venues.transport.clock import SAMPLES, ClockGuard
+from tradewind.venues.transport.isolators import Isolators
 from tradewind.venues.transport.private_http import Answer, NoAnswer, PrivateHttp
 from tradewind.venues.transport.signer import Nonce, SignedRequest, SignerLane
 
 T = TypeVar("T")
 OK = 200
+MS = 1_000_000
 CONFLICT = 409
 STOPPED = frozenset({403, 418, 429})
 SERVER_ERROR = 500
@@ -76,14 +78,14 @@ class BinanceRest:
         public: PrivateHttp,
         *,
         key: BinanceKey,
-        clock: ServerTime,
+        clock: ClockGuard,
         limits: BinanceLimits,
         gate: Gate,
         prefix: str = "/api/v3",
         window_ms: int = 3_000,
         epoch: int = 0,
     ) -> None:
-        """`gate` and `lane` run on `clock`: `Gate(limits, clock.now_ns)`, `stamp_ms=clock.now_ms`.
+        """`gate` and `lane` run on `clock`: `Gate(limits, clock.venue_ns)`, and its milliseconds for stamps.
 
         Raises:
             ValueError: a window outside of 1 to 60,000 ms.
@@ -94,6 +96,7 @@ class BinanceRest:
         self.key = key
         self.prefix, self.window_ms = prefix, window_ms
         self.epoch = epoch
+        self.isolators = Isolators()
         self.server_errors = 0
         self.clock_refusals = 0
         self._public = public
@@ -117,7 +120,12 @@ class BinanceRest:
         if isinstance(verdict, Denied):
             return Failed(reason=verdict.reason)
         target = f"{self.prefix}/{path}" + (f"?{urlencode(list(fields))}" if fields else "")
+        isolator = self.isolators.of("public")
+        leave = isolator.ask(cls, time.monotonic_ns())
+        if leave is None:
+            return Failed(reason="Isolated")
         reply = await self._public.request("GET", target, {"User-Agent": USER_AGENT}, timeout_s=timeout_s)
+        isolator.reply(leave, reply, time.monotonic_ns())
         if isinstance(reply, NoAnswer):
             return Failed(reason=reply.reason)
         self._note(reply)
@@ -125,24 +133,24 @@ class BinanceRest:
 
     async def measure_clock(self, timeout_s: float = 2.0) -> bool:
         """Ask for the venue's time, `SAMPLES` times (weight 1 each). False when nothing was answered."""
-        samples: list[Sample] = []
+        taken = 0
         for _ in range(SAMPLES):
             verdict = await self.gate.acquire(Priority.P2, [Call(weight=1)], patience_s=timeout_s)
             if isinstance(verdict, Denied):
                 break
+            begin_ns = self.clock.begin()
             reply = await self._public.request(
                 "GET", f"{self.prefix}/time", {"User-Agent": USER_AGENT}, timeout_s=timeout_s
             )
             if isinstance(reply, NoAnswer):
                 break
-            self._note(reply)
             try:
                 body = msgspec.json.decode(reply.body, type=TimeBody)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 break
-            samples.append(Sample(reply.sent_ns, reply.received_ns, body.serverTime))
-        self.clock.measured(samples)
-        return bool(samples)
+            taken += self.clock.measured(body.serverTime * MS, begin_ns)
+            self._note(reply)
+        return taken > 0
 
     # ---- signed ------------------------------------------------------------------------------------------
 
@@ -182,7 +190,7 @@ class BinanceRest:
         timeout_s: float = 5.0,
     ) -> T | Replied | Rejected | Uncertain:
         """A signed call that may change something. `Replied`: the venue's own error; `judged` reads it."""
-        sent_ns = self.clock.now_ns()
+        sent_ns = self.clock.venue_ns()
         reply = await self._send(method, path, fields, cls=cls, epoch=epoch, cost=cost, timeout_s=timeout_s)
         if isinstance(reply, NoAnswer):
             return Uncertain(reply.reason, sent_ns) if reply.sent else local_refusal(reply.reason)
@@ -200,7 +208,7 @@ class BinanceRest:
     def judged(self, answer: Replied) -> Rejected | Uncertain:
         """What an error of a change means."""
         refusal = refusal_of(answer.error.code, answer.error.msg)
-        return refusal or Uncertain(f"{answer.error.code} {answer.error.msg}"[:200], self.clock.now_ns())
+        return refusal or Uncertain(f"{answer.error.code} {answer.error.msg}"[:200], self.clock.venue_ns())
 
     async def _send(
         self, method: str, path: str, fields: Fields, *, cls: Priority, epoch: int, cost: Call,
@@ -219,13 +227,19 @@ class BinanceRest:
                 )  # fmt: skip
             return SignedRequest(method=method, target=f"{target}?{text}", headers=headers)
 
+        isolator = self.isolators.of("account" if method == "GET" else "orders")
         for attempt in (1, 2):
+            leave = isolator.ask(cls, time.monotonic_ns())
+            if leave is None:
+                return NoAnswer(reason="Isolated", sent=False)
             answer = await self.lane.call(build, cls=cls, epoch=epoch, cost=[cost], timeout_s=timeout_s)
+            isolator.reply(leave, answer, time.monotonic_ns())
             if isinstance(answer, NoAnswer):
                 return answer
             code = self._note(answer)
             if code == BAD_TIME and attempt == 1:
                 self.clock_refusals += 1
+                self.clock.forget()
                 if await self.measure_clock():
                     continue
             return answer
@@ -235,8 +249,9 @@ class BinanceRest:
 
     def _note(self, answer: Answer) -> int:
         """Tell limits and lane; returns the venue's error code, 0 for none."""
-        now_ns = self.clock.now_ns()
-        self.limits.headers(answer.headers, self.clock.at_ns(answer.sent_ns), now_ns)
+        now_ns = self.clock.venue_ns()
+        sent_ns = now_ns - (time.monotonic_ns() - answer.sent_ns)
+        self.limits.headers(answer.headers, sent_ns, now_ns)
         if answer.status == OK:
             self.lane.accepted()
             return 0
@@ -251,7 +266,7 @@ class BinanceRest:
 
     def note_socket(self, rows: Sequence[LimitRow], status: int, text: str, retry_after: str | None) -> None:
         """The same for an answer of the WebSocket API, which carries its limits in its body."""
-        now_ns = self.clock.now_ns()
+        now_ns = self.clock.venue_ns()
         headers = {
             f"x-mbx-{LIMIT_HEADERS[one.rateLimitType]}-{one.intervalNum}{UNIT_LETTERS[one.interval]}": str(
                 one.count
@@ -265,8 +280,8 @@ class BinanceRest:
 
     def _failed(self, answer: Answer) -> Failed:
         error = error_of(answer.body)
-        block = self.limits.block(self.clock.now_ns())
-        wait_s = 0 if block is None else (block.until_ns - self.clock.now_ns()) // 1_000_000_000
+        block = self.limits.block(self.clock.venue_ns())
+        wait_s = 0 if block is None else (block.until_ns - self.clock.venue_ns()) // 1_000_000_000
         if error is None:
             return Failed(reason=f"HTTP {answer.status}", retry_after_s=max(1, wait_s))
         return Failed(
@@ -282,8 +297,3 @@ def error_of(body: bytes) -> ErrorBody | None:
         return msgspec.json.decode(body, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def now_ns() -> int:
-    """Our own wall clock, for stamps of what we know."""
-    return time.time_ns()

@@ -61,8 +61,6 @@ if TYPE_CHECKING:
     from tradewind.venues.binance.account import Mirror
 
 MAX_REMEMBERED_SENDS = 10_000
-MAX_SKEW_NS = 500_000_000
-"""More than this between our clock and the venue's, and nothing new is risked (T10.5)."""
 NO_CONTEXT = OrderContext(reference_price=None, open_orders=0, position=0)  # type: ignore[arg-type]
 SUCCESS = "SUCCESS"
 
@@ -125,9 +123,8 @@ class Trading:
             return Rejected(RejectCode.SYMBOL_CLOSED, directory.rules[symbol].no_new_risk, preventable=True)
         if not self.live:
             return Rejected(RejectCode.NOT_LIVE, "private events are not live", preventable=False)
-        skew_ns = self.rest.clock.skew_ns
-        if abs(skew_ns) > MAX_SKEW_NS:
-            return Rejected(RejectCode.NOT_LIVE, f"the clock is off by {skew_ns // 1_000_000} ms", False)
+        if not self.rest.clock.new_risk_allowed:
+            return Rejected(RejectCode.NOT_LIVE, f"the clock is {self.rest.clock.verdict()}", False)
         return None
 
     def _check(self, order: NewOrder, instrument: Instrument) -> Rejected | None:
@@ -226,7 +223,7 @@ class Trading:
 
     def _remember(self, client_id: str) -> None:
         """The latest moment at which a submit of this id may have left."""
-        self.sends[client_id] = self.rest.clock.now_ns()
+        self.sends[client_id] = self.rest.clock.venue_ns()
         self.sends.move_to_end(client_id)
         if len(self.sends) > MAX_REMEMBERED_SENDS:
             oldest, _ = self.sends.popitem(last=False)
@@ -245,7 +242,7 @@ class Trading:
         answer = await self._cancel_row(reference, instrument, epoch)
         if isinstance(answer, OrderState):
             if answer.phase not in FINAL_PHASES:
-                return Uncertain(f"the cancel left the order {answer.phase}", self.rest.clock.now_ns())
+                return Uncertain(f"the cancel left the order {answer.phase}", self.rest.clock.venue_ns())
             if self._swap_undecided(reference.client_id, answer.venue_id):
                 return Uncertain("what replaces it may still arrive", self.sends[reference.client_id])
             return Acked(answer.venue_id)
@@ -271,7 +268,7 @@ class Trading:
             try:
                 state = order_state(answer, self.mirror.directory)
             except Unmapped as error:
-                return Uncertain(str(error), self.rest.clock.now_ns())
+                return Uncertain(str(error), self.rest.clock.venue_ns())
             self.mirror.apply(state)
             return state
         if isinstance(answer, Replied):
@@ -293,7 +290,7 @@ class Trading:
         """A change met "unknown order": the order has ended, or never was, and a query tells which (T7.7)."""
         answer = await self.history.order(reference.symbol, client_id=reference.client_id, cls=Priority.P0)
         if isinstance(answer, Failed):
-            return Uncertain(answer.reason, self.rest.clock.now_ns())
+            return Uncertain(answer.reason, self.rest.clock.venue_ns())
         if isinstance(answer, Absent):
             if reference.client_id in self.doubtful:
                 return Uncertain("its submit is undecided", self.sends[reference.client_id])
@@ -304,7 +301,7 @@ class Trading:
         if answer.phase in FINAL_PHASES:
             return AlreadyFinal(answer)
         return Uncertain(
-            f"refused ({refusal.raw}), and the order is {answer.phase}", self.rest.clock.now_ns()
+            f"refused ({refusal.raw}), and the order is {answer.phase}", self.rest.clock.venue_ns()
         )
 
     async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
@@ -356,14 +353,14 @@ class Trading:
         for raw in rows:
             for row in rows_of(raw):
                 if row is None:
-                    return Uncertain("a row of the answer cannot be read", self.rest.clock.now_ns())
+                    return Uncertain("a row of the answer cannot be read", self.rest.clock.venue_ns())
                 try:
                     state = order_state(row, self.mirror.directory)
                 except Unmapped as error:
-                    return Uncertain(str(error), self.rest.clock.now_ns())
+                    return Uncertain(str(error), self.rest.clock.venue_ns())
                 self.mirror.apply(state)
                 if state.phase not in FINAL_PHASES:
-                    return Uncertain(f"{state.client_id} is {state.phase}", self.rest.clock.now_ns())
+                    return Uncertain(f"{state.client_id} is {state.phase}", self.rest.clock.venue_ns())
                 ended.append(state.client_id)
         return ended
 
@@ -482,7 +479,7 @@ class Trading:
     ) -> ChangeResult:
         """`ended` in the two-step way, or one call while nothing of this leg has filled."""
         client_id = target.client_id
-        if not self.mirror.begin_replace(client_id, now.venue_id, self.rest.clock.now_ns()):
+        if not self.mirror.begin_replace(client_id, now.venue_id, self.rest.clock.venue_ns()):
             return Rejected(RejectCode.RATE_LIMITED_LOCAL, "too many changes are under way", False)
         decided = True
         try:
@@ -592,7 +589,7 @@ class Trading:
         if not isinstance(ended, OrderState):
             return ended
         if ended.phase not in FINAL_PHASES:
-            return Uncertain(f"the cancel left the order {ended.phase}", self.rest.clock.now_ns())
+            return Uncertain(f"the cancel left the order {ended.phase}", self.rest.clock.venue_ns())
         left = target.lots - ended.filled_lots
         if ended.phase is not OrderPhase.CANCELLED or left <= 0:
             return AlreadyFinal(ended)

@@ -25,6 +25,7 @@ from tradewind.venues.binance.private_messages import (
 )
 from tradewind.venues.binance.refusals import KEY_CODES
 from tradewind.venues.binance.rest import OK, BinanceRest
+from tradewind.venues.binance.rows import MS
 from tradewind.venues.facts import facts_of
 from tradewind.venues.limits import Denied, Priority
 from tradewind.venues.limits.binance import Call
@@ -115,7 +116,7 @@ class UserStream:
     def _signed(self) -> dict[str, Any]:
         if self._rest.lane.quarantined:
             raise LinkRefused(f"the key is out of use: {self._rest.lane.quarantined}")
-        return dict(socket_signed(self._rest.key, self._rest.clock.now_ms(), self._rest.window_ms))
+        return dict(socket_signed(self._rest.key, self._rest.clock.venue_ns() // MS, self._rest.window_ms))
 
     # ---- steps of the link -------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class UserStream:
         """A session, where the key can have one."""
         self.problems.clear()
         self.subscription = None
-        self.connected_ns = self._rest.clock.now_ns()
+        self.connected_ns = self._rest.clock.venue_ns()
         if self._rest.key.can_log_on:
             weight = int(self._weights["socket_session"]) + int(self._weights["socket_connect"])
             await self.call("session.logon", self._signed(), weight)

@@ -72,6 +72,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "role": ("tradewind.cli.role:role", OPERATE, "Grant, revoke, suspend, reinstate, list."),
     "keys": ("tradewind.cli.keys:keys", OPERATE, "Venue keys: list, reseed nonces, migrate their unit."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
+    "data": ("tradewind.cli.data:data", OPERATE, "Record public streams; fetch public history; check it."),
     "halt": (
         "tradewind.cli.kill:halt",
         SAFETY,

@@ -20,6 +20,7 @@ import structlog
 
 from tradewind.venues.kraken.timestamps import decimal_seconds_ns
 from tradewind.venues.market_data import DecodeError, FeedUnavailable
+from tradewind.venues.transport.capture import HEADER_MARK, CaptureHeader, read_header
 
 log = structlog.get_logger("tradewind.feeds")
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -34,6 +35,14 @@ class CaptureKind(StrEnum):
     BINANCE_USDM = "binance-usdm"
     KRAKEN_V1 = "kraken-v1"
     KRAKEN_V2 = "kraken-v2"
+
+
+KINDS_BY_VENUE = {
+    "binance-spot": CaptureKind.BINANCE_SPOT,
+    "binance-usdm": CaptureKind.BINANCE_USDM,
+    "kraken": CaptureKind.KRAKEN_V2,
+}
+"""By the venue that the header of our own captures names."""
 
 
 class CapturedFrame(msgspec.Struct, frozen=True, gc=False):
@@ -113,8 +122,26 @@ def _symbol_of(url: str) -> str:
     return values[0]
 
 
+def capture_header(path: Path) -> CaptureHeader | None:
+    """The header of one of our own captures, None for any other. Raises `FeedUnavailable`."""
+    line = next(_lines(path), b"")
+    frame = line[NANOSECOND_DIGITS + 1 :]
+    if not (_is_format_a(line) and frame.startswith(HEADER_MARK)):
+        return None
+    try:
+        return read_header(frame)
+    except msgspec.DecodeError as error:
+        raise FeedUnavailable(f"capture {path.name} has a damaged header: {error}") from error
+
+
 def sniff_capture(path: Path) -> CaptureKind:
     """Tell what speaks in a capture from its first lines. Raises `FeedUnavailable`."""
+    header = capture_header(path)
+    if header is not None:
+        kind = KINDS_BY_VENUE.get(header.venue)
+        if kind is None:
+            raise FeedUnavailable(f"capture {path.name} is of {header.venue[:32]!r}, which is not known")
+        return kind
     spot_seen = False
     for number, line in enumerate(_lines(path)):
         if number >= SNIFF_LINES:

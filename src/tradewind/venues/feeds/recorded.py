@@ -13,7 +13,13 @@ import msgspec
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.binance.instruments import BinanceMarket
 from tradewind.venues.feeds.book import BookLimits
-from tradewind.venues.feeds.captures import CapturedFrame, CaptureKind, read_capture, sniff_capture
+from tradewind.venues.feeds.captures import (
+    CapturedFrame,
+    CaptureKind,
+    capture_header,
+    read_capture,
+    sniff_capture,
+)
 from tradewind.venues.feeds.checksum import kraken_checksum
 from tradewind.venues.feeds.common import PipelineFeed
 from tradewind.venues.feeds.decoding import Received
@@ -74,6 +80,7 @@ class RecordedFeed(PipelineFeed):
         self._start_at_ns = start_at_ns
         self._id_shift: dict[str, int] = {}
         self._clock_ns = 0
+        self._header = capture_header(self.paths[0])
         self._decoder = self._make_decoder(list(instruments) if instruments is not None else None)
         super().__init__(self._make_pipeline(limits))
 
@@ -106,6 +113,8 @@ class RecordedFeed(PipelineFeed):
     def _make_decoder(
         self, instruments: list[Instrument] | None
     ) -> BinanceDecoder | KrakenDecoder | KrakenV1Decoder:
+        if instruments is None and self._header is not None:
+            instruments = self._header.instruments
         if self.kind is CaptureKind.KRAKEN_V1:
             return KrakenV1Decoder(instruments or [])
         if self.kind is CaptureKind.KRAKEN_V2:
@@ -120,6 +129,9 @@ class RecordedFeed(PipelineFeed):
 
     def _make_pipeline(self, limits: BookLimits | None) -> MarketPipeline:
         if self.kind in (CaptureKind.KRAKEN_V1, CaptureKind.KRAKEN_V2):
+            if self._header is not None and self._header.depth is not None:
+                # the checksum is made of a book cut to the depth that was subscribed
+                limits = msgspec.structs.replace(limits or BookLimits(), max_levels=self._header.depth)
             return MarketPipeline(self._decoder, KrakenChecksumRule(), limits, kraken_checksum)
         rule = BinanceSpotRule() if self.kind is CaptureKind.BINANCE_SPOT else BinanceFuturesRule()
         return MarketPipeline(self._decoder, rule, limits)

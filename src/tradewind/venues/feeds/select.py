@@ -16,6 +16,7 @@ from tradewind.venues.feeds.live import LiveOptions
 from tradewind.venues.feeds.recorded import RecordedFeed
 from tradewind.venues.kraken.live import KrakenEndpoints, open_kraken_feed
 from tradewind.venues.market_data import FeedError, FeedUnavailable
+from tradewind.venues.transport.capture import series_of
 from tradewind.venues.transport.errors import TransportError
 from tradewind.venues.transport.http import PublicHttpSession
 
@@ -105,7 +106,7 @@ async def _live(request: FeedRequest) -> Feed:
 
 
 def find_recordings(paths: Iterable[Path]) -> list[Path]:
-    """Files as given; for a directory, the first capture of its name order that tells its venue.
+    """Files as given; for a directory, the first capture of its name order, with all its numbered files.
 
     A `.http.txt.gz` file is never a recording of its own: it belongs to its `.ws.txt.gz`.
     """
@@ -116,7 +117,7 @@ def find_recordings(paths: Iterable[Path]) -> list[Path]:
             continue
         names = sorted(one for one in path.iterdir()
                        if one.suffix in CAPTURE_SUFFIXES and ".http." not in one.name)  # fmt: skip
-        found.extend(names[:1])
+        found.extend(series_of(names[0]) if names else ())
     return found
 
 

@@ -50,6 +50,7 @@ def record(
     """
     from tradewind.config import parse_duration_s
     from tradewind.venues.feeds.recording import RecordingRefused, RecordingWish
+    from tradewind.venues.market_data import FeedError
 
     if min(rotate_mb, keep_files) < 1 or min_free_mb < 0:
         raise CommandFailure(ExitCode.CANNOT, "BAD_BOUND", "--rotate-mb and --keep-files are at least 1")
@@ -63,6 +64,8 @@ def record(
     except RecordingRefused as error:
         code = ExitCode.LOCKED if error.code == "LOCKED" else ExitCode.CANNOT
         raise CommandFailure(code, error.code, str(error)) from error
+    except FeedError as error:
+        raise CommandFailure(ExitCode.RED, error.code, f"{venue} does not answer as it should: {error}") from error
     document = {"ended": reason, "folder": str(out), **status}
     if json:
         print_json(document)

@@ -70,7 +70,7 @@ class BinanceHistory:
                 if int(candle[0]) + step_ns > span.to_ns:
                     return
                 yield candle
-                at_ns = int(candle[0]) + 1
+                at_ns = int(candle[0]) + MS_NS
             if len(rows) < PAGE:
                 return
         raise HistoryError("BAD_ANSWER", f"klines: more than {MAX_PAGES} pages a day")

@@ -123,7 +123,7 @@ async def test_a_replayed_recording_ends_with_the_book_that_the_recorder_saw(
 @pytest.mark.parametrize("venue", list(VENUES))
 async def test_rotated_files_and_a_second_run_replay_as_one_recording(venue: str, tmp_path: Path) -> None:
     async with serving(venue, tmp_path / "data") as one:
-        wish = one.wish(tmp_path / "rec", max_file_bytes=8_000)
+        wish = one.wish(tmp_path / "rec", max_file_bytes=8_000, max_files=10_000)
         first = await record(wish, lambda run: lively(run) and len(run.capture.files) > 2)
         before = list(first.capture.files)
         second = await record(wish, lively)
@@ -219,7 +219,7 @@ async def test_fetched_trades_are_those_of_the_exchange(
             from_text=moment(begin_ns - 10**9), to_text=moment(end_ns), url=one.gateway.url,
         )  # fmt: skip
         report = await fetch(wish)
-        market = one.exchange.markets[one.symbol]
+        market = one.exchange.markets[one.symbol].instrument
         traded = [trade for trade in one.exchange.trades(one.symbol, 1_000) if trade.time_ns < end_ns]
     rows = [row for name in report.files for row in read_rows(tmp_path / "h" / name)]
     assert verify(tmp_path / "h") == {}

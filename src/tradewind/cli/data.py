@@ -65,7 +65,9 @@ def record(
         code = ExitCode.LOCKED if error.code == "LOCKED" else ExitCode.CANNOT
         raise CommandFailure(code, error.code, str(error)) from error
     except FeedError as error:
-        raise CommandFailure(ExitCode.RED, error.code, f"{venue} does not answer as it should: {error}") from error
+        raise CommandFailure(
+            ExitCode.RED, error.code, f"{venue} does not answer as it should: {error}"
+        ) from error
     document = {"ended": reason, "folder": str(out), **status}
     if json:
         print_json(document)

@@ -137,7 +137,8 @@ class Recording:
             if left_s <= 0:
                 return "time"
             try:
-                await asyncio.wait_for(stop.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await stop.wait()
                 return "stopped"
             except TimeoutError:
                 reason = self._look()

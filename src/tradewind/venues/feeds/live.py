@@ -140,8 +140,6 @@ class LiveFeed(PipelineFeed):
             if not self.link.pending:
                 # nothing arrived: ages still have to be judged. Not `wait_for`: in Python 3.11 it forgets a
                 # cancellation that comes together with a frame, and closing would wait for ever.
-                # nothing arrived: ages still have to be judged. Not `wait_for`, which loses a cancellation
-                # that comes together with a frame.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_S):
                         await self.link.received.wait()

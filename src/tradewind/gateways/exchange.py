@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from tradewind.core.native import JournalReader
 from tradewind.node.service import NodeService
 from tradewind.venues.protocol import VenueState
 
@@ -112,7 +113,8 @@ class Exchange(ExchangeOrders):
         )
         try:
             views = GatewayViews(configuration, parties)
-            await node.attach(views.apply, name="gateway")
+            await asyncio.to_thread(_replay, node, views)
+            await node.attach(views.apply, name="gateway", from_seq=views.applied_seq + 1)
             if leap is not None and not node.open_report["created"]:
                 leap.leap_ns = None if node.now_ns() >= leap.real_ns() else node.now_ns()
             listed = await set_up(node, configuration, parties, views)
@@ -268,6 +270,15 @@ class Exchange(ExchangeOrders):
         """
         self._history(account)
         return self._streams.listen_account(account, on_event)
+
+
+def _replay(node: NodeService, views: GatewayViews) -> None:
+    """Feeds the views what the journal held when the node opened: one reader, no hop for each block."""
+    head = node.head()
+    reader = JournalReader(node.journal_path, 0)
+    reader.set_upper_block(head["blocks"] if "blocks" in head else head["durable_blocks"])
+    while (batch := reader.next()) is not None:
+        views.apply(batch)
 
 
 def _keys_of(data: Path, path: Path) -> KeyStore:

@@ -32,6 +32,7 @@ from tradewind.core.event_types import (
     OrderLinked,
     OrderReplaced,
     OrderResized,
+    OrderRested,
     PauseSet,
     RateClassSet,
     Resumed,
@@ -49,7 +50,7 @@ from tradewind.core.event_types import (
     WithdrawalReturned,
     WithdrawalSettled,
 )
-from tradewind.core.events import Event, decode_notes
+from tradewind.core.events import Event, decode_events, decode_notes
 from tradewind.node.projections import orders as engine_orders
 from tradewind.node.projections.base import Projections, View
 from tradewind.node.projections.book import BookView as BooksView
@@ -484,6 +485,13 @@ class GatewayViews(Projections):
         leveraged: list[View] = [self.feeds, self.leverage, self.vault] if configuration.perpetuals else []
         behind: list[View] = [self.positions] if configuration.perpetuals else []
         super().__init__([*views, *leveraged, self, self.records, *behind])
+        frequent: list[View] = [self.ledger, self.orders, self.books, self.records]
+        traded: list[View] = [self.ledger, self.orders, self.books, self.trades, self.records]
+        self._frequent: dict[type[Event], tuple[Callable[[Event], None], ...]] = {
+            **{kind: tuple(view.on_event for view in frequent) for kind in _FREQUENT_EVENTS},
+            Trade: tuple(view.on_event for view in traded),
+        }
+        """Events of orders are nearly all there is; the other views do not know them."""
 
     def _on_forgotten(self, order: engine_orders.Order) -> None:
         self.records.forget(order)
@@ -509,6 +517,13 @@ class GatewayViews(Projections):
                 self.records.add_account(name, event.account)
             else:
                 self.orders.unkept_accounts.add(event.account)
+
+    def feed(self, batch: native.Batch) -> None:
+        """See `Projections.feed`."""
+        everybody = tuple(view.on_event for view in self.views)
+        for event in decode_events(batch):
+            for hear in self._frequent.get(type(event), everybody):
+                hear(event)
 
     def apply(self, batch: native.Batch) -> None:
         """As `Projections.apply`; what changed in the books is published behind the events of the batch.
@@ -552,4 +567,5 @@ class GatewayViews(Projections):
         self.books.touched.clear()
 
 
+_FREQUENT_EVENTS: Final = (OrderAccepted, OrderRested, OrderCancelled, OrderReplaced)
 _STATE_EVENTS: Final = (MarketUpdated, MarketActivated, MarketClosing, MarketClosed, PauseSet, Resumed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 import tempfile
 from pathlib import Path
 
@@ -118,6 +119,7 @@ async def test_a_plan_is_changed_and_its_log_read_while_the_gateway_runs() -> No
     with tempfile.TemporaryDirectory() as folder:
         control = FaultControl(faults, Path(folder) / "control")
         await control.start()
+        assert stat.S_IMODE(control.path.stat().st_mode) == 0o600
         reader, writer = await asyncio.open_unix_connection(control.path)
 
         async def ask(document: object) -> dict[str, object]:

@@ -9,6 +9,8 @@ One line of JSON for each request, one for each answer:
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,20 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     log: int | None = None
 
 
+def _private_socket(path: Path) -> socket.socket:
+    """Bound with the rights that it keeps: nobody else could open it, not even for a moment."""
+    listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    except OSError:
+        listening.close()
+        raise
+    finally:
+        os.umask(before)
+    return listening
+
+
 class FaultControl:
     """Listens at a path that only its owner can open."""
 
@@ -36,8 +52,8 @@ class FaultControl:
 
     async def start(self) -> None:
         """Raises `OSError`: the path cannot be used, or something is there."""
-        self._server = await asyncio.start_unix_server(self._talk, self.path, limit=MAX_LINE_BYTES)
-        await asyncio.to_thread(self.path.chmod, 0o600)
+        listening = _private_socket(self.path)
+        self._server = await asyncio.start_unix_server(self._talk, sock=listening, limit=MAX_LINE_BYTES)
 
     async def close(self) -> None:
         """Ends the connections and takes the path away. May be called twice."""

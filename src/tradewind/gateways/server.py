@@ -154,9 +154,14 @@ class Gateway:
         """Called before the sockets are closed; a gateway ends its own tasks here."""
 
     def credentials(self, key: ApiKey) -> dict[str, str]:
-        """What a client is configured with, by name. For a file that only its owner can read."""
-        secret = key.secret.decode() if self.secrets_are_text else base64.b64encode(key.secret).decode()
-        found = {"API_KEY": key.key, "API_SECRET": secret, "URL": self.url, "SOCKET_URL": self.socket_url}
+        """What a client is configured with, by name. For a file that only its owner can read.
+
+        Of a key pair the client alone has the private half.
+        """
+        found = {"API_KEY": key.key, "URL": self.url, "SOCKET_URL": self.socket_url}
+        if key.algorithm == "hmac":
+            text = key.secret.decode() if self.secrets_are_text else base64.b64encode(key.secret).decode()
+            found["API_SECRET"] = text
         return {**found, "API_PASSPHRASE": key.passphrase} if key.passphrase else found
 
     # ---- start and end -------------------------------------------------------------------------------

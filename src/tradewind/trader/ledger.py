@@ -134,6 +134,10 @@ class Ledger:
         """Funds from outside; negative for a withdrawal."""
         self.post([(asset, "available", amount), (asset, "external", -amount)])
 
+    def knows(self, key: tuple[str, str, str, str, int]) -> bool:
+        """Whether the execution with this key was booked."""
+        return key in self._seen
+
     # ---- reservations ------------------------------------------------------------------------------
 
     def reserve(self, order_id: str, asset: str, amount: Decimal) -> None:

@@ -222,11 +222,13 @@ class Oms:
 
     # ---- sending -----------------------------------------------------------------------------------
 
-    def send(self, order: ManagedOrder, gateway: Gateway, now_ns: int) -> None:
-        """Hand a journaled order to the venue."""
+    @staticmethod
+    def wire_order(order: ManagedOrder, sent_ns: int) -> NewOrder:
+        """A journaled order as the venue is told of it. Sent again after its absence was proven, it is the
+        same but for the moment until which the venue may accept it.
+        """
         intent = order.intent
-        order.move(State.SENT, at_ns=now_ns)
-        request = NewOrder(
+        return NewOrder(
             client_id=intent.client_id,
             symbol=intent.symbol,
             side=intent.side,
@@ -235,10 +237,16 @@ class Oms:
             post_only=intent.post_only,
             price_ticks=intent.price_ticks,
             lots=intent.lots,
-            valid_until_ns=intent.decision_ns + ACCEPTANCE_HORIZON_NS,
+            valid_until_ns=sent_ns + ACCEPTANCE_HORIZON_NS,
         )
+
+    def send(self, order: ManagedOrder, gateway: Gateway, now_ns: int) -> None:
+        """Hand a journaled order to the venue."""
+        order.move(State.SENT, at_ns=now_ns)
         gateway.send(
-            request, self.identity.epoch, lambda result: self.on_submit_result(order, result, now_ns)
+            self.wire_order(order, now_ns),
+            self.identity.epoch,
+            lambda result: self.on_submit_result(order, result, now_ns),
         )
 
     def request_amend(

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from tradewind.venues.market_data import Side
+from tradewind.venues.protocol import FillEvent, OrderState
 
 TRADER_STREAM = 1
 """Stream number of the trader's notes."""
@@ -153,8 +154,48 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
 
 
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """The bytes of an order are about to leave; appended without waiting for its own sync (T7.2)."""
+
+    client_id: str
+    at_ns: int
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    """An outside venue accepted an order and named it."""
+
+    client_id: str
+    venue_id: str
+    at_ns: int
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution at an outside venue, as its private stream or its list told it."""
+
+    event: FillEvent
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """An order ended at an outside venue other than by being filled."""
+
+    state: OrderState
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account held at an outside venue when its ledger began; `cost_prices` by symbol, in quote."""
+
+    balances: dict[str, Decimal]
+    cost_prices: dict[str, Decimal]
+    at_ns: int
+
+
 Record = (
     Intent
+    | Sent
+    | Acknowledged
+    | Execution
+    | Ended
+    | Opening
     | AmendRequest
     | CancelRequest
     | OrderNote
@@ -168,6 +209,11 @@ Record = (
 
 _KINDS: dict[type, Kind] = {
     Intent: Kind.INTENT,
+    Sent: Kind.SENT,
+    Acknowledged: Kind.ACK,
+    Execution: Kind.FILL,
+    Ended: Kind.STATE,
+    Opening: Kind.OPERATOR,
     AmendRequest: Kind.SENT,
     CancelRequest: Kind.CANCEL_REQUEST,
     OrderNote: Kind.STATE,

@@ -222,6 +222,10 @@ class ResolverRunner:
         """Symbols with an unknown order: no other risk-increasing order of the strategy there."""
         return frozenset(one.doubt.symbol for one, _ in self._running.values())
 
+    def is_resolving(self, client_id: str) -> bool:
+        """Whether this order is being asked for."""
+        return client_id in self._running
+
     def seen(self, state: OrderState) -> bool:
         """An order of the private stream; True when it resolved a doubt."""
         found = self._running.get(state.client_id)

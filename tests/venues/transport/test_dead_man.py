@@ -199,3 +199,12 @@ async def test_a_venue_that_does_not_answer_keeps_the_ladder_from_nothing() -> N
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_failing_action_is_tried_once_a_second_and_does_not_flood_the_log() -> None:
+    world = World()
+    world.answers = [ConnectionError("gone")] * 100
+    dead_man = world.dead_man()
+    world.failing = 1_000
+    await world.until(dead_man, 29, events=False)
+    assert 20 <= dead_man.failed_actions <= 25 and world.rungs == []

@@ -204,3 +204,26 @@ async def test_the_runner_proves_absence_with_the_lists() -> None:
     runner = ResolverRunner(venue.query, venue.lists, clock_ns=lambda: fast() - base_ns)
     assert await runner.resolve(doubt()) == Abandon("tw1", "NeverAtVenue")
     assert venue.queries >= 1
+
+
+async def test_a_query_that_fails_by_a_defect_loses_no_doubt() -> None:
+    base_ns = fast()
+    venue = Venue(Found(state()))
+    failed = 0
+
+    async def query(one: Doubt) -> QueryResult:
+        nonlocal failed
+        failed += 1
+        if failed < 3:
+            raise KeyError("a defect")
+        return await venue.query(one)
+
+    runner = ResolverRunner(query, venue.lists, clock_ns=lambda: fast() - base_ns)
+    assert await runner.resolve(doubt()) == Adopt(state()) and failed == 3
+
+
+def test_resolved_stays_resolved_and_lists_after_it_change_nothing() -> None:
+    resolver = Resolver(doubt())
+    resolver.seen(state())
+    assert resolver.listed([], [], 9 * SECOND_NS, 9 * SECOND_NS) == Adopt(state())
+    assert resolver.answered(ABSENT, 9 * SECOND_NS) == Adopt(state())

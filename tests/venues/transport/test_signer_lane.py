@@ -13,6 +13,7 @@ from raw_server import OK, RawServer
 
 from tradewind.venues.limits import Gate, KrakenLimits
 from tradewind.venues.limits.kraken import RestCall
+from tradewind.venues.limits.sliding import Request, Rule, SlidingLimits
 from tradewind.venues.limits.verdicts import Priority
 from tradewind.venues.transport import nonce as nonce_module
 from tradewind.venues.transport.lease import KeyLock, TradingLease
@@ -365,3 +366,15 @@ async def test_a_wrong_number_of_digits_is_told_as_the_cause(tmp_path: Path) -> 
         assert lane._nonces is not None
         lane._nonces.unit = NonceUnit.NS
         assert lane._cause() is InvalidNonceCause.UNIT
+
+
+async def test_a_sliding_window_hears_when_a_request_has_ended(tmp_path: Path) -> None:
+    model = SlidingLimits([Rule(name="orders", limit=5)])
+    gate, cost = Gate(model, clock_ns=lambda: 0), [Request(("orders",))]
+    async with RawServer() as server, lane_to(server, tmp_path, gate=gate) as lane:
+        assert isinstance(await lane.call(build, cls=Priority.P0, cost=cost), Answer)
+        with pytest.raises(RuntimeError, match="under way"):
+            model.done(cost, 0)
+        lane.quarantine("for a test")
+        await lane.call(build, cls=Priority.P0, cost=cost)
+        assert model.levels(0)["orders"][0] == 1

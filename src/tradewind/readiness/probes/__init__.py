@@ -44,6 +44,7 @@ MODULES: Final = (
     "settings",
     "structure",
     "token",
+    "venue_dead_man",
     "venue_limits",
     "venue_nonce",
     "venue_pooling",

@@ -60,9 +60,9 @@ class Gate:
         patience_s: dict[Priority, float] | None = None,
         unused: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
-        """`unused` hears of grants whose caller was cancelled meanwhile (`SlidingLimits.done`)."""
+        """`unused` hears of grants whose caller was cancelled meanwhile; without it they are finished."""
         self.model = model
-        self._unused = unused
+        self._unused = unused or self.finish
         self._clock_ns = clock_ns
         self._patience_s = PATIENCE_S | (patience_s or {})
         self._queues: dict[str, dict[Priority, list[_Waiter]]] = {}
@@ -108,12 +108,18 @@ class Gate:
             return self._count(cls, waiter.answer.result() if answered else Denied(RATE_LIMITED_LOCAL))
         except asyncio.CancelledError:
             granted = waiter.answer.done() and isinstance(waiter.answer.result(), Granted)
-            if self._unused is not None and granted:
+            if granted:
                 self._unused(waiter.items)
             raise
         finally:
             waiter.answer.cancel()
             self._serve(scope)
+
+    def finish(self, items: Sequence[Any]) -> None:
+        """The request of a grant has ended; models that count until then (`SlidingLimits`) hear of it."""
+        done = getattr(self.model, "done", None)
+        if done is not None:
+            done(items, self._clock_ns())
 
     def poke(self) -> None:
         """The model changed by something else than time: look again at everybody."""

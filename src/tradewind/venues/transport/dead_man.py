@@ -31,6 +31,10 @@ LOOK_NS: Final = SECOND_NS // 4
 """A rung is taken a look early, so that it is in force when its time has come."""
 ACTION_TIMEOUT_S: Final = 5.0
 """An action that takes longer is begun again, and a higher rung is told in time."""
+ACTION_EVERY_NS: Final = SECOND_NS
+"""A failed action is tried again so often: quickly, and within any venue's limits."""
+LOG_EVERY: Final = 30
+"""Of failures in a row the first one and every thirtieth is logged."""
 
 
 class Rung(IntEnum):
@@ -160,7 +164,10 @@ class DeadMan:
         self.ladder = ladder
         self._on_rung, self._arm, self._plan = on_rung, arm, plan or TimerPlan()
         self._reconciled, self._clock_ns = reconciled, clock_ns
-        self._told = Rung.NORMAL
+        self._told = self._tried = Rung.NORMAL
+        self._action_due_ns = 0
+        self.failed_actions = 0
+        """Failures in a row of the action of the present rung."""
         self._refresh_due_ns = clock_ns()
         self.missed = 0
         """Refreshes in a row that were not confirmed; two are an alarm."""
@@ -175,12 +182,20 @@ class DeadMan:
     async def step(self) -> Rung:
         """One look at the ladder; tells a new rung."""
         rung = self.ladder.look(self._clock_ns(), reconciled=self._reconciled())
-        if rung != self._told:
-            try:
-                async with asyncio.timeout(ACTION_TIMEOUT_S):
-                    await self._on_rung(rung)
-                self._told = rung
-            except Exception as error:  # noqa: BLE001 a failing cancel is tried again, whatever it was
+        if rung == self._told:
+            return rung
+        if rung != self._tried:
+            self._tried, self._action_due_ns, self.failed_actions = rung, 0, 0
+        if self._clock_ns() < self._action_due_ns:
+            return rung
+        try:
+            async with asyncio.timeout(ACTION_TIMEOUT_S):
+                await self._on_rung(rung)
+            self._told, self.failed_actions = rung, 0
+        except Exception as error:  # noqa: BLE001 a failing cancel is tried again, whatever it was
+            self._action_due_ns = self._clock_ns() + ACTION_EVERY_NS
+            self.failed_actions += 1
+            if self.failed_actions % LOG_EVERY == 1:
                 log.error("dead_man_action_failed", rung=rung.name, reason=type(error).__name__)
         return rung
 
@@ -195,7 +210,8 @@ class DeadMan:
             async with asyncio.timeout(self._plan.every_s):
                 answer = await self._arm(self._plan.seconds)
         except Exception as error:  # noqa: BLE001 whatever went wrong, the next refresh has to come
-            log.warning("dead_man_refresh_failed", reason=type(error).__name__)
+            if self.missed == 0:
+                log.warning("dead_man_refresh_failed", reason=type(error).__name__)
         if isinstance(answer, Armed):
             self.missed, self.armed_until_ns = 0, answer.until_ns
             self.refreshes += 1
@@ -205,7 +221,7 @@ class DeadMan:
             self._arm = None
             return
         self.missed += 1
-        if self.alarmed:
+        if self.missed == MISSED_ALARM or self.missed % LOG_EVERY == 0:
             log.error("dead_man_refresh_missed", in_a_row=self.missed)
         # A missed refresh is tried again soon, not a whole period later.
         self._refresh_due_ns = self._clock_ns() + int(min(self._plan.every_s, 5.0) * SECOND_NS)

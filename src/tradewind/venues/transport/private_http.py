@@ -270,7 +270,9 @@ class PrivateHttp:
             connection = self._idle.pop()
             if connection.usable:
                 return connection
-            await self._drop(connection)
+            # Not a goodbye: over TLS that can take longer than the request may.
+            self._open.discard(connection)
+            connection.abort()
         left_s = min(CONNECT_TIMEOUT_S, deadline_s - time.monotonic())
         try:
             async with asyncio.timeout(left_s):
@@ -323,10 +325,6 @@ class PrivateHttp:
             else:
                 connection.abort()
                 self._open.discard(connection)
-
-    async def _drop(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        await connection.close()
 
     async def close(self) -> None:
         """Closes every connection; requests under way end as lost. Nothing stays open."""

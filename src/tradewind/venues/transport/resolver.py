@@ -23,6 +23,7 @@ from tradewind.venues.protocol import (
     NotFound,
     OrderState,
     QueryResult,
+    Uncertain,
 )
 
 log = structlog.get_logger("tradewind.venues.resolver")
@@ -272,8 +273,12 @@ class ResolverRunner:
 
     async def _ask(self, resolver: Resolver) -> None:
         asked_ns = self._clock_ns()
-        resolver.answered(await self._query(resolver.doubt), asked_ns)
-        if resolver.needs_lists:
-            asked_ns = self._clock_ns()
-            open_orders, fills = await self._lists(resolver.doubt, resolver.fills_since_ns)
-            resolver.listed(open_orders, fills, asked_ns, self._clock_ns())
+        try:
+            resolver.answered(await self._query(resolver.doubt), asked_ns)
+            if resolver.needs_lists:
+                asked_ns = self._clock_ns()
+                open_orders, fills = await self._lists(resolver.doubt, resolver.fills_since_ns)
+                resolver.listed(open_orders, fills, asked_ns, self._clock_ns())
+        except Exception as error:  # noqa: BLE001 a defect of a connector must not lose the doubt
+            log.error("resolver_query_failed", reason=type(error).__name__)
+            resolver.answered(Uncertain(type(error).__name__, asked_ns), asked_ns)

@@ -194,6 +194,15 @@ class SignerLane:
             verdict = await self.gate.acquire(cls, cost, scope=scope, patience_s=timeout_s)
             if isinstance(verdict, Denied):
                 return self._refuse(verdict.reason)
+            try:
+                return await self._in_turn(build, cls, epoch, timeout_s)
+            finally:
+                self.gate.finish(cost)
+        return await self._in_turn(build, cls, epoch, timeout_s)
+
+    async def _in_turn(
+        self, build: Callable[[Nonce], SignedRequest], cls: Priority, epoch: int, timeout_s: float
+    ) -> Reply:
         begin_s = time.monotonic()
         if not await self._turn(cls, timeout_s):
             return self._refuse(LANE_FULL if len(self._waiting) >= MAX_WAITING else "Timeout")

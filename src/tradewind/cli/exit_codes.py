@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     NOT_RUNNING = 69
     """Nothing serves this data directory."""
     LOCKED = 75
-    """Another process owns the data directory."""
+    """Another process owns the data directory, a venue key or the trading of an account."""
     CONFIG = 78
     """The configuration or a missing certificate forbids the start."""
     INTERRUPTED = 130
@@ -34,7 +34,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.CANNOT: "wrong usage, or something that cannot be evaluated or is not built",
     ExitCode.UNFINISHED: "an orderly stop ran out of time; what is left is listed",
     ExitCode.NOT_RUNNING: "nothing serves this data directory",
-    ExitCode.LOCKED: "another process owns the data directory",
+    ExitCode.LOCKED: "another process owns the data directory, the venue key or the account's trading",
     ExitCode.CONFIG: "configuration or a missing certificate forbids the start",
     ExitCode.INTERRUPTED: "third interrupt, or one before anything ran: left at once",
 }

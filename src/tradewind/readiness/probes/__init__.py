@@ -45,6 +45,7 @@ MODULES: Final = (
     "structure",
     "token",
     "venue_dead_man",
+    "venue_isolators",
     "venue_limits",
     "venue_nonce",
     "venue_pooling",

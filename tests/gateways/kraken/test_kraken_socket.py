@@ -485,6 +485,23 @@ async def test_orders_that_cannot_be_are_refused(world: World, change: Any, erro
     assert world.exchange.orders("demo", working=True) == []
 
 
+async def test_requests_sent_without_waiting_act_in_their_order(world: World) -> None:
+    async with world.demo.socket() as wire:
+        token = await world.demo.token()
+        row = {"order_type": "limit", "side": "buy", "symbol": SYMBOL, "order_qty": 0.001, "token": token}
+        for number in range(100):
+            await wire.request("add_order", number, limit_price=50000 + number, cl_ord_id=f"p{number}", **row)
+        await wire.request("cancel_order", 500, token=token, cl_ord_id=["p99"])
+        await wire.request("add_order", 501, limit_price=50000, cl_ord_id="p99", **row)
+        await wire.request("cancel_all", 502, token=token)
+        orders = [(await wire.ack("add_order", number))["result"]["order_id"] for number in range(100)]
+        numbers = [ids.order_number(order) for order in orders]
+        assert numbers == sorted(numbers) and len(set(numbers)) == 100
+        assert (await wire.ack("cancel_order", 500))["success"]
+        assert (await wire.ack("add_order", 501))["success"]
+        assert (await wire.ack("cancel_all", 502))["result"] == {"count": 100}
+
+
 async def test_a_connection_that_ends_leaves_nothing_behind(world: World) -> None:
     before = world.exchange._streams.count
     async with world.demo.socket() as wire:

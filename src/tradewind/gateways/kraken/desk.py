@@ -135,9 +135,9 @@ class Desk:
                     self.limits.gone(account, order.symbol, order.order_id)
 
         self._watched[account] = self.exchange.listen_account(account, on_event)
-        now_ns = self.now_ns()
-        for order in self.exchange.orders(account, working=True, limit=10_000):
-            self.limits.working(account, order.symbol, order.order_id, now_ns)
+        for order in reversed(self.exchange.orders(account, working=True, limit=10_000)):
+            # oldest first, each at its own moment: the model's clock never goes back
+            self.limits.working(account, order.symbol, order.order_id, order.created_ns)
 
     def kind_of(self, account: str, order_id: int) -> Kind:
         """The kind of an order; a limit order where the exchange does not keep it any more."""

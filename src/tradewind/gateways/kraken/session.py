@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -10,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from tradewind.gateways.faults import Action, Fault
 from tradewind.gateways.keys import ApiKey, Right
@@ -27,6 +29,9 @@ from tradewind.gateways.server import Socket
 
 MAX_SUBSCRIPTIONS: Final = 1_000
 MAX_SYMBOLS: Final = 500
+MAX_PLACING: Final = 64
+"""Placements of one connection under way; the next one waits, and so does the reading of the connection."""
+PLACING: Final = frozenset({"add_order", "batch_add"})
 HEARTBEAT: Final = b'{"channel":"heartbeat"}'
 MALFORMED: Final = "Malformed request"
 ALREADY: Final = "Already subscribed"
@@ -36,6 +41,8 @@ PRIVATE_CHANNELS: Final = frozenset({"executions", "balances"})
 PLAIN_CHANNELS: Final = frozenset({"instrument", "status"})
 UNKNOWN_STATE: Final = b"frozen"
 STATES: Final = re.compile(rb'"(status|order_status|exec_type)":"[^"]*"')
+
+log = structlog.get_logger("tradewind.gateway")
 
 _REQUEST: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -59,6 +66,16 @@ def fault_text(action: Action, now_ns: int) -> str:
     return errors.UNAVAILABLE
 
 
+class _Request(msgspec.Struct, frozen=True):
+    """One request on its way."""
+
+    method: str
+    fields: Fields
+    head: Row
+    time_in: str
+    actions: list[Action]
+
+
 class Session:
     """One connection. `send` is what boards and private channels call."""
 
@@ -74,6 +91,7 @@ class Session:
         """Tokens that opened a private channel here; they last as long as the connection."""
         self._last_sent_s = time.monotonic()
         self._unknown_next = False
+        self._placing: set[asyncio.Task[None]] = set()
 
     # ---- out -------------------------------------------------------------------------------------------
 
@@ -109,6 +127,7 @@ class Session:
             async for frame in self._socket:
                 await self._received(frame)
         finally:
+            await self._placed()
             self._boards.forget(self)
             for close in self._closers.values():
                 close()
@@ -135,19 +154,48 @@ class Session:
             acks = [Ack(error=fault_text(stands_in, self._desk.now_ns()))]
             self._reply_all(head, method, acks, time_in, actions)
             return
+        request = _Request(method, Fields(params), head, time_in, actions)
         if method in ("subscribe", "unsubscribe"):
-            self._subscriptions(head, method, Fields(params), time_in, actions)
-            return
-        if method == "ping":
+            self._subscriptions(request)
+        elif method == "ping":
             times = {"time_in": time_in, "time_out": rfc3339(self._desk.now_ns())}
             self._reply({"method": "pong", **head, **times}, actions)
-            return
-        acks = await self._method(
-            method, Fields(params), any(one.fault is Fault.LOSE_ORDER for one in actions)
-        )
-        if any(_stands_in(one, "after") for one in actions):
+        elif method in PLACING:
+            await self._place(request)
+        else:
+            await self._placed()  # what was sent before is in the book before anything else looks there
+            await self._execute(request)
+
+    # ---- execution -------------------------------------------------------------------------------------
+
+    async def _place(self, request: _Request) -> None:
+        """Starts a placement. Several of a connection share a block; they reach the engine in their order,
+        because nothing before the hand-over waits.
+        """
+        while len(self._placing) >= MAX_PLACING:
+            await asyncio.wait(self._placing, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(self._execute(request), name="kraken-placement")
+        self._placing.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._placing.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("kraken_placement_failed", error=f"{type(error).__name__}: {error}")
+            self._socket.abort("a placement failed")  # the client must not wait for an answer
+
+    async def _placed(self) -> None:
+        """Waits until no placement is under way."""
+        while self._placing:
+            await asyncio.wait(self._placing)
+
+    async def _execute(self, request: _Request) -> None:
+        lose = any(one.fault is Fault.LOSE_ORDER for one in request.actions)
+        acks = await self._method(request.method, request.fields, lose)
+        if any(_stands_in(one, "after") for one in request.actions):
             acks = [Ack(error=errors.INTERNAL)]
-        self._reply_all(head, method, acks, time_in, actions)
+        self._reply_all(request.head, request.method, acks, request.time_in, request.actions)
 
     async def _method(self, method: str, fields: Fields, lose: bool) -> list[Ack]:
         found = self._methods.handlers.get(method)
@@ -198,14 +246,13 @@ class Session:
 
     # ---- subscriptions ---------------------------------------------------------------------------------
 
-    def _subscriptions(
-        self, head: Row, method: str, fields: Fields, time_in: str, actions: list[Action]
-    ) -> None:
+    def _subscriptions(self, request: _Request) -> None:
         """One acknowledgement a symbol, each followed by its snapshot."""
 
         def answer(ack: Ack) -> None:
-            self._answer(head, method, ack, time_in, actions)
+            self._answer(request.head, method, ack, request.time_in, request.actions)
 
+        method, fields = request.method, request.fields
         change = self._subscribe if method == "subscribe" else self._unsubscribe
         try:
             channel = fields.required("channel")

@@ -1,4 +1,4 @@
-"""Whatever comes, the venue answers in its own words: junk never meets a defect and never becomes an order."""
+"""Whatever comes, the venue answers in its own words: junk meets no defect and becomes no order."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "gateways"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "gateways" / "binance"))
@@ -35,6 +36,7 @@ async def venue(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def addresses(venue: World) -> dict[str, str]:
+    edwards = venue.edwards("demo")
     return {
         "URL": venue.gateway.url,
         "SOCKET_URL": venue.gateway.socket_url,
@@ -42,10 +44,16 @@ def addresses(venue: World) -> dict[str, str]:
         "SECRET": venue.demo.secret,
         "OTHER_KEY": venue.other.key.key,
         "OTHER_SECRET": venue.other.secret,
+        "EDWARDS_KEY": edwards.key.key,
+        "EDWARDS_PEM": edwards.signer.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        ).decode(),
     }
 
 
-@pytest.mark.parametrize("script", ["binance_ccxt.py", "binance_ccxt_pro.py", "binance_python_binance.py"])
+@pytest.mark.parametrize(
+    "script", ["binance_ccxt.py", "binance_ccxt_pro.py", "binance_python_binance.py", "binance_sdk.py"]
+)
 async def test_a_client_trades(venue: World, run_client, script: str) -> None:
     assert (await run_client(script, **addresses(venue))).rstrip().endswith("done")
     assert venue.gateway.unknown_calls == {}

@@ -505,6 +505,27 @@ async def test_spans_and_limits_of_lists_are_checked(binance: World) -> None:
     assert (status, body["code"]) == (400, -1120)
 
 
+async def test_aggregates_are_the_same_whichever_way_they_are_asked_for(binance: World) -> None:
+    for step in range(40):
+        for part in range(1 + step % 5):
+            await binance.other.order("SELL", f"{60_000 + part // 3}", "0.001")
+        await binance.demo.order("BUY", "60002", f"0.00{1 + step % 5}")
+    ask, path = binance.demo.public, "/api/v3/aggTrades"
+    every = await ask(path, symbol=SYMBOL, limit=1000)
+    assert [row["f"] for row in every][1:] == [row["l"] + 1 for row in every][:-1] and every[0]["f"] == 1
+    assert len(every) < sum(1 + step % 5 for step in range(40)) == every[-1]["l"]
+    for limit in (1, 3, 10):
+        assert await ask(path, symbol=SYMBOL, limit=limit) == every[-limit:]
+        for first in (0, 1, 2, 7, every[-2]["a"], every[-1]["l"], every[-1]["l"] + 1):
+            wanted = [row for row in every if row["a"] >= first][:limit]
+            assert await ask(path, symbol=SYMBOL, limit=limit, fromId=first) == wanted
+        for row in (every[0], every[20]):
+            wanted = [one for one in every if one["T"] >= row["T"]][:limit]
+            assert await ask(path, symbol=SYMBOL, limit=limit, startTime=row["T"]) == wanted
+            wanted = [one for one in every if one["T"] <= row["T"]][-limit:]
+            assert await ask(path, symbol=SYMBOL, limit=limit, endTime=row["T"]) == wanted
+
+
 async def known(one: World) -> list[object]:
     """Everything that a client can ask about its orders."""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -137,20 +138,44 @@ async def agg_trades(context: Context, parameters: Parameters) -> Any:
     parameters.finish()
     if from_id is not None and (start_ns or end_ns):
         raise BinanceError(-1128, "Combination of optional parameters invalid.")
-    rows = aggregate(trades_from(context, symbol, 1, ALL_TRADES))
     if from_id is not None:
+        # from the trade before: it tells whether the first one only goes on with an aggregate
+        rows = aggregates_on(lambda count: trades_from(context, symbol, from_id - 1, count), limit + 1)
         rows = [row for row in rows if row.first_id >= from_id][:limit]
     elif start_ns:
-        rows = [row for row in rows if _within(row, start_ns, end_ns)][:limit]
-    elif end_ns:
-        rows = [row for row in rows if row.time_ns <= end_ns][-limit:]
+        name = symbol.market.symbol
+        rows = aggregates_on(lambda count: context.exchange.trades(name, count, since_ns=start_ns), limit)
+        rows = [row for row in rows if not end_ns or row.time_ns <= end_ns]
     else:
-        rows = rows[-limit:]
+        rows = last_aggregates(context, symbol, ALL_TRADES if end_ns else limit)
+        rows = [row for row in rows if not end_ns or row.time_ns <= end_ns][-limit:]
     return [row.row(symbol, context.time) for row in rows]
 
 
-def _within(row: Aggregate, start_ns: int, end_ns: int) -> bool:
-    return row.time_ns >= start_ns and (not end_ns or row.time_ns <= end_ns)
+def aggregates_on(fetch: Callable[[int], list[PublicTrade]], limit: int) -> list[Aggregate]:
+    """The first `limit` aggregates of a tape that is read forward; `fetch` gives its first so many trades."""
+    count = limit * 2 + 64
+    while True:
+        found = fetch(min(count, ALL_TRADES))
+        rows = aggregate(found)
+        complete = len(found) < count or count >= ALL_TRADES
+        # the last one may go on behind what was read
+        if complete or len(rows) > limit:
+            return rows[:limit]
+        count *= 4
+
+
+def last_aggregates(context: Context, symbol: Symbol, limit: int) -> list[Aggregate]:
+    """The newest `limit` aggregates, oldest first."""
+    count = limit * 2 + 64
+    while True:
+        found = context.exchange.trades(symbol.market.symbol, min(count, ALL_TRADES))
+        rows = aggregate(found)
+        complete = len(found) < count or count >= ALL_TRADES
+        # the first one may have begun before what was read
+        if complete or len(rows) > limit:
+            return rows[-limit:]
+        count *= 4
 
 
 # ---- candles ---------------------------------------------------------------------------------------

@@ -278,6 +278,7 @@ WRONG = [
     ({"timeInForce": "GTX"}, -1115, "Invalid timeInForce."),
     ({"newOrderRespType": "LONG"}, -1130, None),
     ({"newClientOrderId": "with space"}, -1100, None),
+    ({"newClientOrderId": ""}, -1118, "New client order ID was empty."),
     ({"newClientOrderId": "x" * 37}, -1100, None),
     ({"stopPrice": "58000"}, -1106, "Parameter 'stopPrice' sent when not required."),
     ({"quoteOrderQty": "100"}, -1106, None),

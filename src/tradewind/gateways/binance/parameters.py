@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote_plus
@@ -22,6 +23,12 @@ DECIMAL_PATTERN: Final = re.compile(r"([0-9]{1,20})(\.[0-9]{1,20})?")
 WHOLE_PATTERN: Final = re.compile(r"[0-9]{1,20}")
 SYMBOL_PATTERN: Final = re.compile(r"[A-Z0-9_.-]{1,20}")
 CLIENT_ID_PATTERN: Final = re.compile(r"[a-zA-Z0-9_-]{1,36}")
+
+EMPTY: Final[dict[str, Callable[[], BinanceError]]] = {
+    "newClientOrderId": lambda: BinanceError(-1118, "New client order ID was empty."),
+    "origClientOrderId": lambda: BinanceError(-1119, "Original client order ID was empty."),
+}
+"""Names whose emptiness has a code of its own."""
 
 
 def split_pairs(text: str) -> list[tuple[str, str]]:
@@ -82,7 +89,7 @@ class Parameters:
             return None
         self._read.add(name)
         if not value:
-            raise BinanceError(-1105, f"Parameter '{name}' was empty.")
+            raise EMPTY.get(name, lambda: BinanceError(-1105, f"Parameter '{name}' was empty."))()
         return value
 
     def required(self, name: str) -> str:

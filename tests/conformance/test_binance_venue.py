@@ -323,6 +323,34 @@ async def test_a_symbol_with_a_rule_that_nobody_knows_takes_cancels_only(one: Bi
     assert isinstance(await one.run(one.venue.cancel(one.reference(order.client_id), 1)), Acked)
 
 
+async def test_a_filter_that_we_knew_wrong_is_read_again_and_told_with_the_nearest_valid_value(
+    one: BinanceBench,
+) -> None:
+    directory = one.connector.mirror.directory
+    known = directory.rules[one.symbol]
+    minimum = one.instrument.min_notional
+    assert minimum is not None
+    loose = msgspec.structs.replace(one.instrument, min_notional=None, min_quantity=None)
+    directory.rules[one.symbol] = msgspec.structs.replace(
+        known, rules=msgspec.structs.replace(known.rules, instrument=loose)
+    )
+    price = one.middle_ticks // 4
+    order = one.order(Side.BUY, price, 1)
+    answer = await one.run(one.venue.submit(order, 1))
+    assert isinstance(answer, Rejected), answer
+    assert (answer.code, answer.preventable) == (RejectCode.BELOW_MIN_NOTIONAL, True)
+    assert answer.nearest_above is not None
+    assert one.instrument.tick * price * one.instrument.lot * answer.nearest_above >= minimum
+    assert "-1013" in answer.raw
+    assert one.connector.mirror.directory.rules[one.symbol] == known
+
+
+async def test_another_accounts_stream_says_so_and_ends(one: BinanceBench) -> None:
+    events = [event async for event in one.venue.private("somebody")]
+    assert [event.live for event in events if isinstance(event, StreamState)] == [False]
+    assert len(events) == 1
+
+
 async def test_an_order_that_cannot_be_mapped_makes_the_list_incomplete_and_stops_new_risk(
     one: BinanceBench,
 ) -> None:

@@ -7,6 +7,7 @@ of their own. New risk needs private events `Live`; what takes risk away does no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -16,6 +17,7 @@ import msgspec
 import structlog
 
 from tradewind.venues.binance.account import Mirror
+from tradewind.venues.binance.amending import Amending
 from tradewind.venues.binance.directory import Directory
 from tradewind.venues.binance.encode import TIMES_IN_FORCE
 from tradewind.venues.binance.history import History, Orders, Told
@@ -23,7 +25,6 @@ from tradewind.venues.binance.live import SPOT, BinanceEndpoints, BinanceFeed
 from tradewind.venues.binance.private_messages import AccountBody, CommissionBody
 from tradewind.venues.binance.rest import BinanceRest, Failed
 from tradewind.venues.binance.rows import MS, balance_rows
-from tradewind.venues.binance.trading import Trading
 from tradewind.venues.binance.user_stream import UserStream
 from tradewind.venues.limits import Priority
 from tradewind.venues.limits.binance import BadLimits
@@ -50,7 +51,7 @@ from tradewind.venues.protocol import (
     VenueState,
     VenueStatus,
 )
-from tradewind.venues.streams import Fanout
+from tradewind.venues.streams import Fanout, Reader
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.http import PublicHttpSession
 from tradewind.venues.transport.private_link import PrivateLimits, Transition
@@ -62,6 +63,7 @@ NS = 1_000_000_000
 INSTRUMENT_REFRESH_S = 3_600.0
 INSTRUMENT_REREAD_S = 60.0
 INSTRUMENT_STALE_S = 7_200.0
+REREAD_WITHIN_S = 5.0
 CLOCK_REFRESH_S = 60.0
 FEE_AGE_S = 3_600.0
 """Longest age of a cached fee; a change of tier is seen within it."""
@@ -89,7 +91,7 @@ class BinanceOptions(msgspec.Struct, frozen=True, kw_only=True):
     rotation: RotationPolicy = RotationPolicy()
 
 
-class BinanceVenue(Trading):
+class BinanceVenue(Amending):
     """One account at Binance spot. Build it, `open` it, `close` it; one event loop.
 
     `reconcile_hook(epoch)` is called at the end of every reconciliation, before private events are live: the
@@ -116,11 +118,7 @@ class BinanceVenue(Trading):
         self.mirror.on_doubtful_balance = lambda: self._spawn(self._reread_balances())
         self.history = History(rest, self.mirror, self._traded)
         self.rotation: Rotation[UserStream] = Rotation(self._stream, self.options.rotation)
-        self.events: Fanout[PrivateEvent] = Fanout(
-            lambda count: StreamState(
-                live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns()
-            )
-        )
+        self.events: Fanout[PrivateEvent] = Fanout(_lost)
         self.sends = OrderedDict()
         self.doubtful = set()
         self.answer_timeout_s = self.options.answer_timeout_s
@@ -223,6 +221,12 @@ class BinanceVenue(Trading):
                 await self.refresh_instruments()
 
             self._spawn(again())
+
+    async def reread_rules(self) -> None:
+        """Read the rules again, at most `REREAD_WITHIN_S` long; the old ones stay when that fails."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REREAD_WITHIN_S):
+                await self.refresh_instruments()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -335,15 +339,13 @@ class BinanceVenue(Trading):
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
         """The account's events from now on, after the present state of the stream."""
         link = self.rotation.current.link
-        mine = account == self.account
+        if account != self.account:
+            other: Reader[PrivateEvent] = Reader(_lost)
+            other.put(StreamState(live=False, reason="another account", since_ns=time.time_ns()))
+            other.close()
+            return other
         reason = "" if self.live else f"{link.phase}: {link.reason}"
-        return self.events.reader(
-            StreamState(
-                live=self.live and mine,
-                reason=reason if mine else "another account",
-                since_ns=time.time_ns(),
-            )
-        )
+        return self.events.reader(StreamState(live=self.live, reason=reason, since_ns=time.time_ns()))
 
     def _on_event(self, event: PrivateEvent) -> None:
         if isinstance(event, OrderEvent):
@@ -574,6 +576,10 @@ class BinanceVenue(Trading):
         """Binance spot has no such timer: the watchdog and orders at the venue stand in for it (T8.1)."""
         del seconds
         return self._stale(epoch) or Unsupported("a timer that cancels everything")
+
+
+def _lost(count: int) -> PrivateEvent:
+    return StreamState(live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns())
 
 
 def _whole(states: dict[str, VenueState], traded: list[str]) -> tuple[VenueState, str]:

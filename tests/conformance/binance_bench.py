@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import ClassVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tradewind.gateways.binance.authentication import client_secret
 from tradewind.gateways.binance.gateway import BinanceGateway
 from tradewind.gateways.binance.streams import StreamOptions
+from tradewind.gateways.faults import Fault as WireFault
+from tradewind.gateways.faults import Plan, Rule
 from tradewind.gateways.keys import ApiKey, new_key
-from tradewind.venues.binance.connector import BinanceOptions, BinanceVenue
+from tradewind.venues.binance.assemble import open_binance
+from tradewind.venues.binance.connector import BinanceOptions
 from tradewind.venues.binance.encode import BinanceKey
 from tradewind.venues.binance.live import SPOT
-from tradewind.venues.binance.rest import BinanceRest
-from tradewind.venues.limits import BinanceLimits, Gate
 from tradewind.venues.protocol import OrderPhase
 from tradewind.venues.transport.backoff import BackoffPolicy
-from tradewind.venues.transport.clock import ClockGuard
-from tradewind.venues.transport.lease import KeyLock
-from tradewind.venues.transport.private_http import PrivateHttp
+from tradewind.venues.transport.keys import KeyFolder
 from tradewind.venues.transport.private_link import PrivateLimits
-from tradewind.venues.transport.signer import SignerLane
 
 from .bench import Act, TrueOrder
 from .gateway_bench import GatewayBench
 
 WINDOW_MS = 1_000
 """Shorter than the venue's 3 s of live trading, so that absence is proven sooner."""
+
+
+CHANGES = (
+    "POST /api/v3/order", "DELETE /api/v3/order", "POST /api/v3/order/cancelReplace",
+    "PUT /api/v3/order/amend/keepPriority", "DELETE /api/v3/openOrders",
+)  # fmt: skip
+CHANGE_FAULTS = (
+    (WireFault.DROP_REPLY, "before", 20_000),
+    (WireFault.MALFORMED, "before", 10_000),
+    (WireFault.LOSE_ORDER, "before", 10_000),
+    (WireFault.STATUS, "before", 10_000),
+    (WireFault.STATUS, "after", 10_000),
+    (WireFault.RESET, "before", 10_000),
+    (WireFault.RESET, "after", 10_000),
+)
+CHAOS = (
+    *(
+        Rule(surface="rest", name=name, action=action, when=when, status=502, probability_ppm=ppm)  # type: ignore[arg-type]
+        for name in CHANGES
+        for action, when, ppm in CHANGE_FAULTS
+    ),
+    Rule(surface="rest", name="*", action=WireFault.DELAY, delay_ms=150, probability_ppm=30_000),
+    Rule(surface="rest", name="GET *", action=WireFault.STATUS, status=503, probability_ppm=20_000),
+    Rule(surface="rest", name="GET *", action=WireFault.MALFORMED, probability_ppm=10_000),
+    Rule(surface="rest", name="GET *", action=WireFault.RESET, when="after", probability_ppm=10_000),
+    Rule(surface="rest", name="GET */openOrders", action=WireFault.UNKNOWN_ENUM, probability_ppm=10_000),
+    Rule(surface="stream", name="userDataStream", action=WireFault.DROP_FRAME, probability_ppm=5_000),
+    Rule(surface="stream", name="*", action=WireFault.DUPLICATE, probability_ppm=30_000),
+    Rule(surface="stream", name="*", action=WireFault.REORDER, probability_ppm=30_000),
+    Rule(surface="stream", name="userDataStream", action=WireFault.CORRUPT, probability_ppm=3_000),
+    Rule(surface="stream", name="userDataStream", action=WireFault.CLOSE, probability_ppm=3_000),
+)
+"""Everything at once, each rarely enough that work gets done."""
 
 
 class BinanceBench(GatewayBench):
@@ -49,27 +80,17 @@ class BinanceBench(GatewayBench):
         """A fresh key of the account."""
         key = new_key(self.account)
         self.exchange.keys.add(key)
-        return BinanceKey(key.key, client_secret(key))
+        return BinanceKey(key.key, key.secret.decode())
 
     async def connect(self) -> None:
         self.gateway = BinanceGateway(
             self.exchange, options=StreamOptions(interval_scale=0.02, messages_per_s=1_000)
         )
         await self.gateway.start()
-        clock = ClockGuard()
-        limits = BinanceLimits()
-        gate = Gate(limits, clock.venue_ns)
-        self.lane = SignerLane(
-            PrivateHttp(self.gateway.url, max_connections=4),
-            lock=KeyLock(self.data / "keys", "test"),
-            stamp_ms=lambda: clock.venue_ns() // 1_000_000,
-            gate=gate,
+        self.stack = AsyncExitStack()
+        self.connector = self.venue = await self.stack.enter_async_context(
+            open_binance(self.key(), KeyFolder(self.data), account=self.account, options=self.options())
         )
-        self.public = PrivateHttp(self.gateway.url)
-        rest = BinanceRest(
-            self.lane, self.public, key=self.key(), clock=clock, limits=limits, gate=gate, window_ms=WINDOW_MS
-        )
-        self.connector = self.venue = BinanceVenue(rest, self.account, self.options())
         assert await self.connector.open(), self.connector.rotation.current.link.transitions
 
     def options(self) -> BinanceOptions:
@@ -79,6 +100,7 @@ class BinanceBench(GatewayBench):
             ),
             private_url=f"{self.gateway.socket_url}/ws-api/v3",
             symbols=(self.symbol,),
+            window_ms=WINDOW_MS,
             answer_timeout_s=1.0,
             absence_margin_s=0.2,
             clock_skew_s=0.1,
@@ -87,10 +109,7 @@ class BinanceBench(GatewayBench):
         )
 
     async def disconnect(self) -> None:
-        await self.connector.close()
-        self.connector.rest.gate.close()
-        await self.lane.close()
-        await self.public.close()
+        await self.stack.aclose()
         await self.gateway.close()
 
     async def true_orders(self) -> list[TrueOrder]:
@@ -111,6 +130,11 @@ class BinanceBench(GatewayBench):
                 )
             legs.append(one)
         return [one for legs in found.values() for one in legs]
+
+    misbehaves = True
+
+    async def misbehave(self, seed: int) -> None:
+        self.exchange.faults.replace(Plan(seed=seed, rules=CHAOS))
 
 
 class BinanceEdwardsBench(BinanceBench):

@@ -81,6 +81,8 @@ class BinanceOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Canonical symbols that the account trades: the venue lists executions by symbol only. Empty: every
     symbol of which an order was seen, or all that there are when they are few.
     """
+    window_ms: int = 3_000
+    """Receive window of every signed request, and so the acceptance horizon of a submit (T7.4)."""
     answer_timeout_s: float = 5.0
     absence_margin_s: float = 1.0
     clock_skew_s: float = 0.5

@@ -1,0 +1,93 @@
+"""Everything around one Binance connector: key, lock, clock, lane, limits and their saved state, sockets.
+
+async with open_binance(BinanceKey(name, secret), KeyFolder(data), account="main") as venue:
+    await venue.open()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from tradewind.venues.binance.connector import BinanceOptions, BinanceVenue
+from tradewind.venues.binance.encode import BinanceKey
+from tradewind.venues.binance.rest import BinanceRest
+from tradewind.venues.limits import BinanceLimits, Gate
+from tradewind.venues.limits.binance import BinanceState
+from tradewind.venues.limits.store import LimiterStore
+from tradewind.venues.transport.clock import ClockGuard
+from tradewind.venues.transport.keys import KeyFolder
+from tradewind.venues.transport.lease import KeyLock, TradingLease
+from tradewind.venues.transport.private_http import PrivateHttp
+from tradewind.venues.transport.private_link import Transition
+from tradewind.venues.transport.signer import SignerLane
+
+VENUE = "binance"
+CONNECTIONS = 4
+"""Of the lane: stamps need no order among each other, so requests may be under way together."""
+GUARD_NS = 50_000_000
+"""Near the end of a window of a limit, a request counts in both (way to the venue, error of the offset)."""
+
+
+@contextlib.asynccontextmanager
+async def open_binance(
+    key: BinanceKey,
+    keys: KeyFolder,
+    *,
+    account: str,
+    options: BinanceOptions | None = None,
+    lease: TradingLease | None = None,
+    reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
+    on_transition: Callable[[Transition], None] | None = None,
+) -> AsyncIterator[BinanceVenue]:
+    """A connector that is not connected yet; everything is closed at the end.
+
+    `lease` is the trading lease of the process; without one (tools, tests) only the connector's own check of
+    epochs holds.
+
+    Raises:
+        KeyBusy: another process has the key (exit status 75). WrongPurpose: the key is for something else.
+        CapabilityDenied: this process may not sign.
+    """
+    options = options or BinanceOptions()
+    record = keys.register(VENUE, key.name)
+    fresh = not (keys.folder / f"{record.fingerprint}.lock").exists()
+    lock = KeyLock(keys.folder, record.fingerprint)
+    clock = ClockGuard()
+    limits = BinanceLimits(GUARD_NS)
+    store = LimiterStore(
+        keys.folder / f"{record.fingerprint}.limits", limits, BinanceState, clock_ns=clock.venue_ns
+    )
+    store.load(fresh=fresh)
+    gate = Gate(limits, clock.venue_ns)
+    lane = SignerLane(
+        PrivateHttp(options.endpoints.rest_url, max_connections=CONNECTIONS),
+        lock=lock,
+        lease=lease,
+        stamp_ms=lambda: clock.venue_ns() // 1_000_000,
+        gate=gate,
+    )
+    public = PrivateHttp(options.endpoints.rest_url, max_connections=2)
+    rest = BinanceRest(
+        lane,
+        public,
+        key=key,
+        clock=clock,
+        limits=limits,
+        gate=gate,
+        prefix=options.endpoints.rest_prefix,
+        window_ms=options.window_ms,
+        epoch=0 if lease is None else lease.epoch,
+    )
+    venue = BinanceVenue(rest, account, options, reconcile_hook=reconcile_hook, on_transition=on_transition)
+    saving = asyncio.create_task(store.run(), name="binance limits")
+    try:
+        yield venue
+    finally:
+        await venue.close()
+        gate.close()
+        await lane.close()
+        await public.close()
+        saving.cancel()
+        await asyncio.gather(saving, return_exceptions=True)

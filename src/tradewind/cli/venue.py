@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 
 from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client
-from tradewind.cli.failure import not_built
+from tradewind.cli.exit_codes import ExitCode
+from tradewind.cli.failure import CommandFailure, not_built
 from tradewind.cli.options import Actor
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 
@@ -50,6 +51,51 @@ def balances(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Js
     rows = _read(name, data)["balances"]
     columns = ["asset", "free", "held"]
     return show_rows(rows, columns, json=json, title=f"Balances at {name}", empty="none", name="balances")
+
+
+ORDER_COLUMNS = ["number", "market", "side", "kind", "price", "quantity", "remaining", "state"]
+
+
+@venue.command
+def orders(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+    """Open orders of the trader's account at the venue."""
+    if name != PAPER:
+        raise not_built(f"orders of venue {name!r} (only those of {PAPER} are)")
+    rows = Client(data).get("/orders", {"account": None, "market": None})["orders"]
+    columns = [one for one in ORDER_COLUMNS if not rows or one in rows[0]]
+    return show_rows(rows, columns, json=json, title=f"Open orders at {name}", empty="none", name="orders")
+
+
+@venue.command
+def ping(
+    name: Annotated[Literal["kraken", "binance"], Parameter(help="which venue")],
+    *,
+    url: Annotated[
+        str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")
+    ] = None,
+    samples: Annotated[int, Parameter(help="questions for the time, 1 to 20")] = 4,
+    json: Json = False,
+) -> int:
+    """Round trips to a venue, the difference of the clocks, and what it says of its state. Needs no key."""
+    import asyncio
+
+    import msgspec
+
+    from tradewind.venues.market_data import FeedError
+    from tradewind.venues.ping import ping as ping_venue
+
+    try:
+        report = asyncio.run(ping_venue(name, url, samples))
+    except ValueError as error:
+        raise CommandFailure(ExitCode.CANNOT, "BAD_PING", str(error)) from error
+    except FeedError as error:
+        raise CommandFailure(ExitCode.RED, error.code, f"{name}: {error}") from error
+    document = msgspec.to_builtins(report)
+    if json:
+        print_json(document)
+    else:
+        print_fields(document, title=f"Venue {name}")
+    return ExitCode.OK
 
 
 SOURCE_COLUMNS = ["source", "markets", "batches", "failed", "quoted", "refreshed", "outage"]

@@ -61,7 +61,10 @@ def parse_exchange_info(
 
 def instrument_of(info: SymbolInfo, market: BinanceMarket, as_of_ns: int) -> Instrument:
     """The instrument of a row. Raises `KeyError`, `ValueError` or `InvalidOperation` for unreadable rules."""
-    filters = {row["filterType"]: row for row in info.filters}
+    try:
+        filters = {row["filterType"]: row for row in info.filters}
+    except TypeError as error:
+        raise ValueError(f"{info.symbol}: a filter without a name") from error
     tick = _positive(filters["PRICE_FILTER"], "tickSize")
     lot = _positive(filters["LOT_SIZE"], "stepSize")
     if tick is None or lot is None:
@@ -89,6 +92,8 @@ def instrument_of(info: SymbolInfo, market: BinanceMarket, as_of_ns: int) -> Ins
 
 def _positive(row: dict[str, Any], key: str) -> Decimal | None:
     value = Decimal(str(row[key])).normalize() if key in row else Decimal(0)
+    if not value.is_finite():
+        raise ValueError(f"{key} is {value}")
     return value if value > 0 else None
 
 

@@ -89,7 +89,7 @@ class BinanceHistory:
         for _ in range(MAX_PAGES):
             next_id = None
             for row in rows:
-                trade = _aggregate(row)
+                trade = aggregate_row(row)
                 if int(trade[0]) >= span.to_ns:
                     return
                 next_id = int(trade[4]) + 1
@@ -131,7 +131,7 @@ def taker_side(buyer_was_maker: object) -> str:
         raise HistoryError("BAD_ROW", f"{str(buyer_was_maker)[:20]!r} is neither true nor false") from error
 
 
-def _aggregate(row: Any) -> Row:
+def aggregate_row(row: Any) -> Row:
     try:
         fields = (row["T"], row["p"], row["q"], row["m"], row["a"], row["f"], row["l"])
     except (KeyError, TypeError) as error:

@@ -83,7 +83,7 @@ class KrakenHistory:
         cursor, newest_id = span.from_ns - 1, -1
         for _ in range(MAX_PAGES):
             rows, last = await self._page("Trades", since=str(cursor), count="1000")
-            fresh = [one for one in map(_trade, rows) if int(one[4]) > newest_id]
+            fresh = [one for one in map(trade_row, rows) if int(one[4]) > newest_id]
             for row in fresh:
                 newest_id = int(row[4])
                 if int(row[0]) >= span.to_ns:
@@ -107,12 +107,12 @@ class KrakenHistory:
                 f" {span.day}: fetch trades instead",
             )  # fmt: skip
         for row in rows[:-1]:  # the last one is still open
-            candle = _candle(row)
+            candle = candle_row(row)
             if span.from_ns <= int(candle[0]) and int(candle[0]) + step_ns <= span.to_ns:
                 yield candle
 
 
-def _trade(row: Any) -> Row:
+def trade_row(row: Any) -> Row:
     try:
         price, quantity, time_s, side, kind, _, trade_id, *_ = row
     except (TypeError, ValueError) as error:
@@ -123,7 +123,7 @@ def _trade(row: Any) -> Row:
     )  # fmt: skip
 
 
-def _candle(row: Any) -> Row:
+def candle_row(row: Any) -> Row:
     try:
         open_s, first, high, low, close, vwap, volume, count, *_ = row
     except (TypeError, ValueError) as error:

@@ -1,0 +1,156 @@
+"""How far a venue is away: round trips, the difference of the clocks with its bounds, what it says of itself."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any, Final
+
+import msgspec
+
+from tradewind.venues.binance.live import SPOT
+from tradewind.venues.kraken.live import KrakenEndpoints
+from tradewind.venues.market_data import DecodeError
+from tradewind.venues.transport.errors import HttpStatus
+from tradewind.venues.transport.http import PublicHttpSession
+
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+MAX_SAMPLES: Final = 20
+"""Below the burst of public calls that every venue allows."""
+DEFAULT_SAMPLES: Final = 4
+NOT_FOUND: Final = 404
+
+
+class PingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured. The venue's clock is ahead of ours by between `offset_low_ms` and `offset_high_ms`.
+
+    Both bounds hold for every sample; None when they contradict each other: a clock was set meanwhile, or the
+    venue's answers come from clocks of their own.
+    """
+
+    venue: str
+    url: str
+    samples: int
+    best_round_trip_ms: float
+    median_round_trip_ms: float
+    offset_low_ms: float | None
+    offset_high_ms: float | None
+    clock_step_ms: float
+    """How finely the venue tells its time."""
+    status: str
+    """Its own word, or `answers` where it has none."""
+
+
+class _KrakenTime(msgspec.Struct):
+    unixtime: int
+
+
+class _KrakenStatus(msgspec.Struct):
+    status: str
+
+
+class _Kraken(msgspec.Struct):
+    error: list[str]
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _BinanceTime(msgspec.Struct, rename="camel"):
+    server_time: int
+
+
+class _Venue(msgspec.Struct, frozen=True):
+    url: str
+    time_path: str
+    status_path: str
+    step_ns: int
+
+
+VENUES: Final = {
+    "kraken": _Venue(KrakenEndpoints().rest_url, "/0/public/Time", "/0/public/SystemStatus", SECOND_NS),
+    "binance": _Venue(SPOT.rest_url, "/api/v3/time", "/sapi/v1/system/status", MILLISECOND_NS),
+}
+
+
+def bounds(samples: list[tuple[int, int, int]], step_ns: int) -> tuple[int, int] | None:
+    """How far the venue's clock is ahead, in ns, from (sent, told, received) on the wall clock.
+
+    A time that is told in whole steps was read between sending and receiving, and up to a step later than it
+    says. Every sample narrows the span; None when they contradict each other.
+    """
+    low = max(told - received for _, told, received in samples)
+    high = min(told + step_ns - sent for sent, told, _ in samples)
+    return (low, high) if low <= high else None
+
+
+async def ping(name: str, url: str | None = None, samples: int = DEFAULT_SAMPLES) -> PingReport:
+    """Asks the venue for its time, several times, and for its state once.
+
+    Raises:
+        KeyError: no such venue. ValueError: `samples` is not 1 to 20, or the address is none.
+        TransportError: no answer. DecodeError: not an answer of this venue.
+    """
+    venue = VENUES[name]
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise ValueError(f"samples must be 1 to {MAX_SAMPLES}")
+    base = url or venue.url
+    taken: list[tuple[int, int, int]] = []
+    round_trips: list[int] = []
+    async with PublicHttpSession(base, frozenset({venue.time_path, venue.status_path})) as http:
+        await http.get(venue.time_path)  # opens the connection, which is no part of a round trip
+        for _ in range(samples):
+            sent_ns, begin_ns = time.time_ns(), time.monotonic_ns()
+            body = await http.get(venue.time_path)
+            round_trips.append(time.monotonic_ns() - begin_ns)
+            taken.append((sent_ns, _told_ns(name, body), sent_ns + round_trips[-1]))
+        status = await _status(name, http, venue.status_path)
+    span = bounds(taken, venue.step_ns)
+    low, high = (None, None) if span is None else span
+    return PingReport(
+        venue=name,
+        url=base,
+        samples=samples,
+        best_round_trip_ms=_ms(min(round_trips)),
+        median_round_trip_ms=_ms(statistics.median(round_trips)),
+        offset_low_ms=None if low is None else _ms(low),
+        offset_high_ms=None if high is None else _ms(high),
+        clock_step_ms=_ms(venue.step_ns),
+        status=status,
+    )
+
+
+def _ms(nanoseconds: float) -> float:
+    return round(nanoseconds / MILLISECOND_NS, 3)
+
+
+def _read(body: bytes, kind: Any, call: str) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(call, str(error)) from error
+
+
+def _kraken(body: bytes, kind: Any, call: str) -> Any:
+    answer = _read(body, _Kraken, call)
+    if answer.error:
+        raise DecodeError(call, "; ".join(answer.error)[:200])
+    return _read(bytes(answer.result), kind, call)
+
+
+def _told_ns(name: str, body: bytes) -> int:
+    if name == "kraken":
+        return int(_kraken(body, _KrakenTime, "Time").unixtime) * SECOND_NS
+    return int(_read(body, _BinanceTime, "time").server_time) * MILLISECOND_NS
+
+
+async def _status(name: str, http: PublicHttpSession, path: str) -> str:
+    try:
+        body = await http.get(path)
+    except HttpStatus as error:
+        if name == "binance" and error.status == NOT_FOUND:
+            return "answers"
+        raise
+    if name == "kraken":
+        return str(_kraken(body, _KrakenStatus, "SystemStatus").status)
+    found = _read(body, dict[str, Any], "system status")
+    return str(found.get("msg", found.get("status", "answers")))[:80]

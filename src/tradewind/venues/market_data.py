@@ -17,6 +17,8 @@ import msgspec
 MAX_DIGITS = 38
 MAX_DECIMALS = 18
 MAX_MEMO_ENTRIES = 65_536
+QUICK_CHARACTERS = MAX_DECIMALS
+"""Texts up to this length cannot have too many digits or decimals."""
 
 Level = tuple[int, int]
 """One price level: (price_ticks, quantity_lots)."""
@@ -94,7 +96,16 @@ class UnitParser(dict[Any, int]):
     floats.
     """
 
-    __slots__ = ("_denominator", "_exponent", "minimum_steps", "name", "round_down", "rounded", "step")
+    __slots__ = (
+        "_denominator",
+        "_exponent",
+        "_ratios",
+        "minimum_steps",
+        "name",
+        "round_down",
+        "rounded",
+        "step",
+    )
 
     def __init__(self, step: Decimal, name: str, minimum_steps: int, round_down: bool = False) -> None:
         super().__init__()
@@ -109,13 +120,33 @@ class UnitParser(dict[Any, int]):
         assert isinstance(exponent, int)
         self._denominator = int("".join(map(str, digits)))
         self._exponent = exponent
+        self._ratios = [self._ratio(decimals) for decimals in range(MAX_DECIMALS + 1)]
 
     def __missing__(self, value: str | Decimal | int) -> int:
-        steps = self._parse(value)
+        steps = self._quick(value) if type(value) is str else None
+        if steps is None:
+            steps = self._parse(value)
         if len(self) >= MAX_MEMO_ENTRIES:
             self.clear()
         self[value] = steps
         return steps
+
+    def _quick(self, text: str) -> int | None:
+        """Steps of a short plain text on step; None for all that `_parse` has to look at closely."""
+        whole, dot, fraction = text.partition(".")
+        digits = whole + fraction
+        if len(text) > QUICK_CHARACTERS or not (digits.isascii() and digits.isdigit()):
+            return None
+        multiplier, divisor = self._ratios[len(fraction)]
+        steps, remainder = divmod(int(digits) * multiplier, divisor)
+        if remainder or steps < self.minimum_steps or not whole or (dot and not fraction):
+            return None
+        return steps
+
+    def _ratio(self, decimals: int) -> tuple[int, int]:
+        """Multiplier and divisor from digits with so many decimals to steps."""
+        shift = -decimals - self._exponent
+        return (10**shift, self._denominator) if shift >= 0 else (1, self._denominator * 10**-shift)
 
     def _parse(self, value: str | Decimal | int) -> int:
         digits, decimals = self._digits(value)

@@ -40,6 +40,8 @@ class Effort:
     import_runs: int = 5
     up_seconds: int = 10
     peer_commands: int = 100_000
+    decode_messages: int = 20_000
+    """Generated book updates, where no recording is there."""
     peer_limit_s: float = 4.0
     """A slow peer is stopped after so long; what it did until then counts."""
     build_stack_sizes: bool = True
@@ -70,6 +72,7 @@ QUICK = Effort(
     import_runs=1,
     up_seconds=2,
     peer_commands=2_000,
+    decode_messages=200,
     peer_limit_s=1.0,
     build_stack_sizes=False,
     child_limit_s=60.0,

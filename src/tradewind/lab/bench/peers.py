@@ -110,14 +110,14 @@ def run(context: Context) -> Figures:
 
 
 def _measure(peer: Peer, flow: Path, ours: Ours, context: Context) -> Figures:
-    interpreter = _interpreter(peer, context)
+    python = interpreter(peer, context)
     limit_s = context.effort.peer_limit_s
-    command: list[str | Path] = [interpreter, DRIVER, f"peer_{peer.module}", flow, str(limit_s)]
+    command: list[str | Path] = [python, DRIVER, f"peer_{peer.module}", flow, str(limit_s)]
     done = children.run(command, limit_s=limit_s + peer.preparation_s)
-    return _figures(peer, _document(done.stdout), ours)
+    return _figures(peer, document(done.stdout), ours)
 
 
-def _document(printed: str) -> dict[str, Any]:
+def document(printed: str) -> dict[str, Any]:
     """The last line that a peer printed; libraries say things before it."""
     try:
         found = json.loads(printed.strip().splitlines()[-1])
@@ -143,7 +143,7 @@ def _figures(peer: Peer, found: dict[str, Any], ours: Ours) -> Figures:
     }
 
 
-def _interpreter(peer: Peer, context: Context) -> Path:
+def interpreter(peer: Peer, context: Context) -> Path:
     """An interpreter that has the peer: its own environment, or this one.
 
     Raises:

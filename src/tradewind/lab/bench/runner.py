@@ -28,6 +28,7 @@ SUITES: Final[Sequence[str]] = (
     "python",
     "replay",
     "ingestion",
+    "decode",
     "nonce",
     "memory",
     "stack",

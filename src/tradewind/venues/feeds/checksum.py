@@ -43,9 +43,12 @@ def kraken_levels_checksum(instrument: Instrument) -> LevelsChecksum:
 
 def kraken_checksum(instrument: Instrument) -> Checksum:
     """The same for a mirror book, which a feed verifies."""
-    of_levels = kraken_levels_checksum(instrument)
+    price_units = _units_per_step(instrument.tick, instrument.price_decimals)
+    quantity_units = _units_per_step(instrument.lot, instrument.quantity_decimals)
 
     def checksum(book: MirrorBook) -> int:
-        return of_levels(book.asks.top(CHECKSUM_LEVELS), book.bids.top(CHECKSUM_LEVELS))
+        asks = book.asks.top_text(CHECKSUM_LEVELS, price_units, quantity_units)
+        bids = book.bids.top_text(CHECKSUM_LEVELS, price_units, quantity_units)
+        return crc32((asks + bids).encode())
 
     return checksum

@@ -53,7 +53,7 @@ def balances(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Js
     return show_rows(rows, columns, json=json, title=f"Balances at {name}", empty="none", name="balances")
 
 
-ORDER_COLUMNS = ["number", "market", "side", "kind", "price", "quantity", "remaining", "state"]
+ORDER_COLUMNS = ["order", "symbol", "side", "price", "quantity", "filled", "remaining", "status"]
 
 
 @venue.command
@@ -62,8 +62,8 @@ def orders(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json
     if name != PAPER:
         raise not_built(f"orders of venue {name!r} (only those of {PAPER} are)")
     rows = Client(data).get("/orders", {"account": None, "market": None})["orders"]
-    columns = [one for one in ORDER_COLUMNS if not rows or one in rows[0]]
-    return show_rows(rows, columns, json=json, title=f"Open orders at {name}", empty="none", name="orders")
+    title = f"Open orders at {name}"
+    return show_rows(rows, ORDER_COLUMNS, json=json, title=title, empty="none", name="orders")
 
 
 @venue.command

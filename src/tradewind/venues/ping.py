@@ -1,4 +1,4 @@
-"""How far a venue is away: round trips, the difference of the clocks with its bounds, what it says of itself."""
+"""How far a venue is away: round trips, the difference of the clocks with its bounds, its own state."""
 
 from __future__ import annotations
 

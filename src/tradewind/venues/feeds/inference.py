@@ -19,7 +19,7 @@ MAX_SCANNED_FRAMES = 4_096
 
 @lru_cache(maxsize=1)
 def _facts() -> dict[str, dict[str, Any]]:
-    text = (files("tradewind.venues.binance") / "facts.toml").read_text(encoding="utf-8")
+    text = (files("tradewind.venues.binance") / "recorded_instruments.toml").read_text(encoding="utf-8")
     return {f"{row['venue']}:{row['symbol']}": row for row in tomllib.loads(text)["instrument"]}
 
 

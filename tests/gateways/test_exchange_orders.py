@@ -10,7 +10,16 @@ import pytest
 from gateway_world import PRICE, SYMBOL, opened, placed, refusal, request
 
 from tradewind.gateways.exchange import Exchange
-from tradewind.gateways.model import CancelledCount, Kind, Order, Refusal, Refused, SelfTrade
+from tradewind.gateways.model import (
+    AccountEvent,
+    CancelledCount,
+    Kind,
+    Order,
+    OrderChanged,
+    Refusal,
+    Refused,
+    SelfTrade,
+)
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase, TimeInForce, VenueState
 
@@ -290,3 +299,17 @@ async def test_history_is_read_in_pages(exchange: Exchange) -> None:
         assert exchange.candles(SYMBOL, interval_s, 1, until_ns=end_ns) == candles[-1:]
         first_ns = candles[0].open_ns
         assert exchange.candles(SYMBOL, interval_s, since_ns=first_ns, until_ns=end_ns) == candles
+
+
+async def test_a_waiting_order_is_told_as_waiting_then_triggered_then_filled(exchange: Exchange) -> None:
+    await placed(exchange, "other", request(SELL, PRICE))
+    await placed(exchange, "other", request(BUY, PRICE - 20, 500))
+    await placed(exchange, "demo", request(BUY, PRICE, 10))
+    told: list[AccountEvent] = []
+    exchange.listen_account("demo", told.append)
+    stop = await placed(exchange, "demo", request(SELL, kind=Kind.STOP, trigger_ticks=PRICE - 20, lots=100))
+    assert [one.order for one in told if isinstance(one, OrderChanged)] == [stop] and stop.waiting
+    await placed(exchange, "demo", request(SELL, PRICE - 20, 10))
+    mine = [one for one in told if isinstance(one, OrderChanged) and one.order.order_id == stop.order_id]
+    assert [one.what for one in mine] == ["new", "triggered", "filled"]
+    assert [one.order.waiting for one in mine] == [True, False, False]

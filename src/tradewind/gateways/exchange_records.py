@@ -118,6 +118,9 @@ SELF_TRADE: Final = {
 }
 POST_ONLY: Final = 1
 REDUCE_ONLY: Final = 2
+_WAITING_TYPES: Final = frozenset(
+    {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP}
+)
 _FREE, _HELD = int(Line.FREE), int(Line.HELD)
 _CAUSES: Final[dict[type[Event], str]] = {
     Trade: "trade",
@@ -158,6 +161,8 @@ class Record(msgspec.Struct):
     display_lots: int
     self_trade: SelfTrade
     linked_order_id: int = 0
+    is_told: bool = False
+    """Whether the stream has said that it is new."""
     fills: deque[Fill] = msgspec.field(default_factory=lambda: deque(maxlen=FILLS_OF_ORDER))
 
 
@@ -292,12 +297,19 @@ class OrderRecords:
         history.orders[event.order] = record
         if record.client_id:
             history.by_client[record.client_id] = event.order
-        self._tell(history, record, "new")
+        # Of an order that waits for a price the next event says so.
+        if event.order_type not in _WAITING_TYPES:
+            record.is_told = True
+            self._tell(history, record, "new")
 
     def _waits(self, event: TriggerPlaced) -> None:
         history, record = self._of(event)
-        if history is not None and record is not None and not record.trigger_ticks:
-            record.trigger_ticks = event.trigger_price
+        if history is None or record is None:
+            return
+        record.trigger_ticks = record.trigger_ticks or event.trigger_price
+        if not record.is_told:
+            record.is_told = True
+            self._tell(history, record, "new")
 
     def _linked(self, event: OrderLinked) -> None:
         history, record = self._of(event)

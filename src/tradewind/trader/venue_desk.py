@@ -266,6 +266,7 @@ class VenueDesk:
         order.move(State.SENT, at_ns=now_ns)
         # appended before the bytes leave, its own sync is not waited for (T7.2)
         self._spawn(self._journal_quietly(Sent(client_id=order.client_id, at_ns=now_ns)), "sent record")
+        await asyncio.sleep(0)  # now it stands in the journal's queue
         result = await self.venue.submit(self.oms.wire_order(order, now_ns), self.oms.identity.epoch)
         await self._answered(order, result, now_ns)
 

@@ -168,6 +168,21 @@ async def test_absence_of_what_may_still_be_accepted_is_never_proven(bench: Krak
     await bench.until_true(there, "the late order is found")
 
 
+async def test_a_post_only_order_does_not_take_when_it_is_amended(bench: KrakenBench) -> None:
+    order = bench.order(Side.BUY, bench.middle_ticks, post_only=True)
+    assert isinstance(await bench.run(bench.venue.submit(order, 1)), Acked)
+    await bench.until(lambda: bool(bench.venue.mirror.post_only), "the stream tells of it")
+    await bench.quote([], [(bench.middle_ticks + 60, bench.usual_lots)])
+    reference = bench.reference(order.client_id)
+    answer = await bench.run(bench.venue.amend(reference, 1, price_ticks=bench.middle_ticks + 60))
+    assert isinstance(answer, Rejected), answer
+    assert (answer.code, answer.preventable) == (RejectCode.AMEND_WOULD_TAKE, False)
+    truth = await bench.true_order(order.client_id)
+    assert truth is not None
+    assert (truth.phase, truth.price_ticks) == (OrderPhase.WORKING, bench.middle_ticks)
+    assert await bench.true_fills() == []
+
+
 async def test_an_id_that_is_sent_again_names_the_new_order(bench: KrakenBench) -> None:
     order = await bench.place(Side.BUY, bench.middle_ticks)
     await bench.run(bench.venue.cancel(bench.reference(order.client_id), 1))

@@ -65,6 +65,8 @@ class Mirror:
         self.working: dict[str, OrderState] = {}
         self.finished: OrderedDict[str, OrderState] = OrderedDict()
         self.totals: dict[str, Decimal] = {}
+        self.post_only: set[str] = set()
+        """Venue ids of working orders that must never take, also when they are amended."""
         self.last_fill_ns = 0
         self.repeated_fills = 0
         self.unknown_words: dict[str, int] = {}
@@ -185,6 +187,8 @@ class Mirror:
         before = known.filled_lots if known is not None else 0
         filled = lots_of(instrument, row.cum_qty) if row.cum_qty is not None else before
         assert lots is not None
+        if row.post_only and phase not in FINAL_PHASES:
+            self.post_only.add(row.order_id)
         fact = None
         if row.exec_type == EXECUTED:
             fact = _fact(row, instrument, known, time_ns)
@@ -284,6 +288,7 @@ class Mirror:
             self.working[state.venue_id] = state
             return
         self.working.pop(state.venue_id, None)
+        self.post_only.discard(state.venue_id)
         self.finished[state.venue_id] = state
         if len(self.finished) > MAX_FINISHED_ORDERS:
             venue_id, oldest = self.finished.popitem(last=False)

@@ -224,6 +224,7 @@ class Execution(msgspec.Struct, gc=False):
     fees: list[ExecutionFee] | None = None
     reason: str | None = None
     cancel_reason: str | None = None
+    post_only: bool = False
     ratecount: Decimal | None = None
     """The engine's counter of this pair, which our model follows."""
 

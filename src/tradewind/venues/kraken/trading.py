@@ -285,6 +285,7 @@ class Trading(ABC):
             client_id=reference.client_id,
             price_ticks=known.price_ticks if price_ticks is None else price_ticks,
             lots=known.lots if lots is None else lots,
+            post_only=known.venue_id in self.mirror.post_only,  # else the venue would let it take
         )
         item = Engine(action=Action.AMEND, pair=known.symbol, order=reference.client_id)
         cls = Priority.P1 if change.lots <= known.lots and price_ticks is None else Priority.P3
@@ -330,6 +331,8 @@ class Trading(ABC):
         if isinstance(verdict, Rejected):
             if verdict.code in {RejectCode.UNKNOWN_ORDER, RejectCode.INVALID_REQUEST}:
                 return await self._explained(reference, verdict, change.lots)
+            if verdict.code == RejectCode.POST_ONLY_WOULD_TAKE:
+                return Rejected(RejectCode.AMEND_WOULD_TAKE, verdict.raw, False)
             return verdict
         latest = self.mirror.get(known.venue_id) or known
         if latest.phase not in FINAL_PHASES:

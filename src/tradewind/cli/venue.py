@@ -73,7 +73,7 @@ def ping(
     url: Annotated[
         str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")
     ] = None,
-    samples: Annotated[int, Parameter(help="questions for the time, 1 to 20")] = 4,
+    samples: Annotated[int, Parameter(help="questions for the time, 1 to 20")] = 3,
     json: Json = False,
 ) -> int:
     """Round trips to a venue, the difference of the clocks, and what it says of its state. Needs no key."""

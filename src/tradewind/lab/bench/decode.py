@@ -42,6 +42,7 @@ PEER: Final = Peer(
     "prices are floats; verifies no checksum; judges neither age nor plausibility",
     preparation_s=60.0,
 )
+CAPTURE_FOLDER_VARIABLE: Final = "TRADEWIND_SHARED"
 BINANCE_CAPTURE: Final = "binance-spot-btcusdt-2024-08-08.gz"
 KRAKEN_CAPTURE: Final = "kraken-spot-v1-book1000-5pairs-2021-04-17.ws.txt.gz"
 KRAKEN_PAIR: Final = "XMR/USD"
@@ -79,7 +80,7 @@ def run(context: Context) -> Figures:
 def captures_folder() -> Path | None:
     """Where recordings lie, None when there are none."""
     root = Path(__file__).resolve().parents[5]
-    folder = Path(os.environ.get("TRADEWIND_SHARED", root / "shared")) / "data" / "captures"
+    folder = Path(os.environ.get(CAPTURE_FOLDER_VARIABLE, root / "shared")) / "data" / "captures"
     return folder if (folder / BINANCE_CAPTURE).is_file() and (folder / KRAKEN_CAPTURE).is_file() else None
 
 

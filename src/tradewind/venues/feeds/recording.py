@@ -95,8 +95,9 @@ def addresses(venue: str, url: str | None, socket_url: str | None) -> KrakenEndp
         socket_url = f"{scheme}://{parts.netloc}" + ("/v2" if venue == "kraken" else "")
     changes = {} if url is None else {"rest_url": url.rstrip("/")}
     changes |= {} if socket_url is None else {"websocket_url": socket_url.rstrip("/")}
-    public = {"kraken": KrakenEndpoints(), "binance": SPOT, "binance-usdm": USDM}[venue]
-    return msgspec.structs.replace(public, **changes)
+    if venue == "kraken":
+        return msgspec.structs.replace(KrakenEndpoints(), **changes)
+    return msgspec.structs.replace(SPOT if venue == "binance" else USDM, **changes)
 
 
 class Recording:

@@ -123,12 +123,12 @@ def candle_row(row: Any) -> Row:
 
 def taker_side(buyer_was_maker: object) -> str:
     """Side of the order that took. Raises `HistoryError`."""
-    try:
-        return {True: "sell", False: "buy", "true": "sell", "false": "buy"}[
-            buyer_was_maker.lower() if isinstance(buyer_was_maker, str) else buyer_was_maker  # type: ignore[index]
-        ]
-    except (KeyError, TypeError) as error:
-        raise HistoryError("BAD_ROW", f"{str(buyer_was_maker)[:20]!r} is neither true nor false") from error
+    word = buyer_was_maker.lower() if isinstance(buyer_was_maker, str) else buyer_was_maker
+    if word is True or word == "true":
+        return "sell"
+    if word is False or word == "false":
+        return "buy"
+    raise HistoryError("BAD_ROW", f"{str(buyer_was_maker)[:20]!r} is neither true nor false")
 
 
 def aggregate_row(row: Any) -> Row:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from .model import SECOND_NS, HistoryError
 if TYPE_CHECKING:
     import aiohttp
 
+Found = TypeVar("Found")
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
@@ -218,7 +219,7 @@ class HistoryClient:
 
         return await self._tried(path, 1, once)
 
-    async def _tried(self, path: str, weight: int, once: Callable[[], Any]) -> Any:
+    async def _tried(self, path: str, weight: int, once: Callable[[], Awaitable[Found]]) -> Found:
         import aiohttp
 
         spent_s, retries = 0.0, 0

@@ -5,6 +5,7 @@ Runs in the interpreter of the peer. The first frame is the snapshot. Prints one
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -33,9 +34,7 @@ class Client:
 
 def prepare(venue: str, snapshot: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Exchange, its handler, and what tells the book."""
-    import ccxt.pro
-
-    exchange = getattr(ccxt.pro, venue)()
+    exchange = getattr(importlib.import_module("ccxt.pro"), venue)()
     client = Client()
     if venue == "kraken":
         symbol = snapshot["data"][0]["symbol"]

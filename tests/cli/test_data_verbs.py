@@ -101,20 +101,7 @@ def test_ping_and_wrong_wishes_have_their_exit_status(url: str, tmp_path: Path) 
     assert json.loads(out)["status"] == "online"
     wishes = [
         ("data", "record", "kraken", "NO/SUCH", "--out", tmp_path, "--url", url),
-        (
-            "data",
-            "fetch",
-            "kraken",
-            "BTC/USD",
-            "--kind",
-            "trades",
-            "--from",
-            "x",
-            "--to",
-            "y",
-            "--out",
-            tmp_path,
-        ),
+        ("data", "fetch", "kraken", "BTC/USD", "--kind=trades", "--from=x", "--to=y", "--out", tmp_path),
         ("data", "verify", tmp_path / "nowhere"),
     ]
     for words in wishes:

@@ -22,7 +22,7 @@ from tradewind.venues.binance.instruments import BinanceMarket
 from tradewind.venues.binance.live import SPOT, USDM, BinanceEndpoints, open_binance_feed
 from tradewind.venues.feeds.live import LiveFeed, LiveOptions
 from tradewind.venues.kraken.live import KrakenEndpoints, open_kraken_feed
-from tradewind.venues.market_data import FeedUnavailable
+from tradewind.venues.market_data import DecodeError, FeedUnavailable
 from tradewind.venues.transport.capture import DEFAULT_MAX_FILES, MAX_FILE_BYTES, RawCapture, header_frame
 
 VENUES: Final = ("kraken", "binance", "binance-usdm")
@@ -31,6 +31,9 @@ MAX_SYMBOLS: Final = 60
 LOOK_S: Final = 0.5
 """How often progress is told, the file flushed and the disk looked at."""
 MIN_FREE_BYTES: Final = 256 * 1024 * 1024
+TOO_FAST: Final = "EAPI:Rate limit exceeded"
+AGAIN_S: Final = 1.0
+MAX_WAITS: Final = 3
 
 
 class RecordingRefused(Exception):
@@ -233,11 +236,22 @@ async def start_recording(wish: RecordingWish) -> Recording:
 
 async def _open(wish: RecordingWish, where: Any, capture: RawCapture) -> LiveFeed:
     if isinstance(where, KrakenEndpoints):
-        return await open_kraken_feed(
-            _upper(wish.symbols), where, depth=wish.depth, options=wish.options, capture=capture
-        )
+        for _ in range(MAX_WAITS):
+            try:
+                return await _open_kraken(wish, where, capture)
+            except DecodeError as error:
+                if TOO_FAST not in error.reason:
+                    raise
+                await asyncio.sleep(AGAIN_S)  # others on this address filled the venue's public counter
+        return await _open_kraken(wish, where, capture)
     names = [one.replace("/", "") for one in _upper(wish.symbols)]
     return await open_binance_feed(names, where, options=wish.options, capture=capture)
+
+
+async def _open_kraken(wish: RecordingWish, where: KrakenEndpoints, capture: RawCapture) -> LiveFeed:
+    return await open_kraken_feed(
+        _upper(wish.symbols), where, depth=wish.depth, options=wish.options, capture=capture
+    )
 
 
 def _upper(symbols: Iterable[str]) -> list[str]:

@@ -123,7 +123,8 @@ class UnitParser(dict[Any, int]):
         self._ratios = [self._ratio(decimals) for decimals in range(MAX_DECIMALS + 1)]
 
     def __missing__(self, value: str | Decimal | int) -> int:
-        steps = self._quick(value) if type(value) is str else None
+        text = value if type(value) is str else str(value) if type(value) is Decimal else ""
+        steps = self._quick(text)
         if steps is None:
             steps = self._parse(value)
         if len(self) >= MAX_MEMO_ENTRIES:

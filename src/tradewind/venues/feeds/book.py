@@ -258,16 +258,22 @@ class MirrorBook:
             self._gap("sequence gap", ids, now_ns, out)
             self._hold(delta, out)
             return
-        bids, asks = self.bids.apply(delta.bids), self.asks.apply(delta.asks)
-        bids += self.bids.truncate()
-        asks += self.asks.truncate()
+        bids = self.bids.apply(delta.bids) if delta.bids else []
+        asks = self.asks.apply(delta.asks) if delta.asks else []
+        # every level changed: what is published is the update itself
+        whole = len(bids) == len(delta.bids) and len(asks) == len(delta.asks)
+        dropped_bids, dropped_asks = self.bids.truncate(), self.asks.truncate()
+        if dropped_bids or dropped_asks:
+            whole = False
+            bids += dropped_bids
+            asks += dropped_asks
         self._advance(delta)
         if delta.checksum is not None and not self._checksum_holds(delta.checksum, now_ns, out):
             return
         self.as_of_ns = now_ns
         self._staleness.observe(now_ns)
         if bids or asks:
-            out.append(self._published(delta, bids, asks))
+            out.append(delta if whole else self._published(delta, bids, asks))
         self._judge(now_ns, out, "recovered")
 
     def _published(self, delta: BookDelta, bids: list[Level], asks: list[Level]) -> BookDelta:

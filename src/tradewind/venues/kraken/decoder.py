@@ -90,7 +90,8 @@ class KrakenDecoder:
                   received: Received) -> BookSnapshot | BookDelta:  # fmt: skip
         sequence = self._sequence[row.symbol] = self._sequence[row.symbol] + 1
         try:
-            bids, asks = _levels(row.bids, scale), _levels(row.asks, scale)
+            bids = _levels(row.bids, scale) if row.bids else ()
+            asks = _levels(row.asks, scale) if row.asks else ()
             venue_ts_ns = None if row.timestamp is None else rfc3339_ns(row.timestamp)
         except DecodeError as error:
             raise DecodeError("book", str(error), instrument.symbol) from error

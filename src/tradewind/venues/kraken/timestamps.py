@@ -8,6 +8,8 @@ from functools import lru_cache
 from tradewind.venues.market_data import DecodeError
 
 NANOSECOND_DIGITS = 9
+MICROSECOND_CHARACTERS = 27
+"""As the venue writes nearly all of its times."""
 
 
 @lru_cache(maxsize=1_024)
@@ -22,11 +24,18 @@ def _fraction_ns(fraction: str) -> int:
     return int(fraction[:NANOSECOND_DIGITS].ljust(NANOSECOND_DIGITS, "0"))
 
 
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def rfc3339_ns(text: str) -> int:
     """2023-10-06T17:35:55.440295Z -> nanoseconds since 1970 UTC. Raises `DecodeError`; only UTC is
     accepted.
     """
+    fraction = text[20:26]
     try:
+        if len(text) == MICROSECOND_CHARACTERS and text[19] == "." and text[26] == "Z" and _plain(fraction):
+            return _second_ns(text[:19]) + int(fraction) * 1_000
         if not text.endswith("Z"):
             raise ValueError("not UTC")
         whole, _, fraction = text[:-1].partition(".")

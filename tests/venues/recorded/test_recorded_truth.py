@@ -21,6 +21,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tradewind.venues.binance import private_messages as binance_private
+from tradewind.venues.binance import rows as binance_rows
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.binance.instruments import BinanceMarket, parse_exchange_info
 from tradewind.venues.feeds.captures import CaptureKind, read_capture, sniff_capture
@@ -146,6 +148,57 @@ def trades_history(body: bytes) -> Any:
     return [trade_fact(key, raw, directory()) for key, raw in rows.items()]
 
 
+class AnySymbol(dict[str, Instrument]):
+    """Every name is listed."""
+
+    def __missing__(self, name: str) -> Instrument:
+        return instrument("X/Y", name)
+
+
+class AnyDirectory:
+    """A directory of the Binance connector in which every symbol and asset is known, in steps fine enough."""
+
+    instruments = AnySymbol()
+
+    def symbol_of(self, name: str) -> str:
+        return name
+
+    def asset_of(self, name: str) -> str:
+        return name
+
+    def tradable(self, name: str) -> bool:
+        return True
+
+
+ANY: Any = AnyDirectory()
+
+
+def user_event(body: bytes) -> Any:
+    """An event as the account stream reads it, bare or in one of its wrappings."""
+    frame = plain(binance_private.SocketFrame)(body)
+    wrapped = next((raw for raw in (frame.event, frame.data) if bytes(raw) not in (b"", b"null")), None)
+    raw = body if wrapped is None else bytes(wrapped)
+    kind = binance_private.EVENT_TYPES.get(plain(binance_private.EventHeader)(raw).e)
+    if kind is None:
+        raise FeedError("an event that is not known")
+    event = plain(kind)(raw)
+    if isinstance(event, binance_private.ExecutionReport):
+        return [binance_rows.report_state(event, ANY), binance_rows.report_fact(event, ANY)]
+    return event
+
+
+def order_row(body: bytes) -> Any:
+    return binance_rows.decoded_state(msgspec.Raw(body), ANY)
+
+
+def order_list(body: bytes) -> Any:
+    return [order_row(bytes(raw)) for raw in plain(list[msgspec.Raw])(body)]
+
+
+def account(body: bytes) -> Any:
+    return binance_rows.balance_rows(plain(binance_private.AccountBody)(body), ANY, 0)
+
+
 TAKERS: dict[str, Callable[[bytes], Any]] = {
     r"kraken/.*/ws_(book_snapshot|book_update|ticker_snapshot|trade_update)": kraken_v2,
     r"kraken/.*/ws_(pong|subscribe_response|add_order_response_success)": kraken_v2,
@@ -170,6 +223,13 @@ TAKERS: dict[str, Callable[[bytes], Any]] = {
     r"binance/.*/py_http_futures_market_exchange_info": (
         lambda body: parse_exchange_info(body, BinanceMarket.USDM, 0)
     ),
+    r"binance/.*/(spot_user_.*|py_ws_spot_execution_report_.*)": user_event,
+    r"binance/.*/spot_http_(order|new_order_full|cancel_order)_response": order_row,
+    r"binance/.*/spot_http_all_orders_response": order_list,
+    r"binance/.*/(spot_http_account_response|py_http_spot_wallet_account)": account,
+    r"binance/.*/(spot_http_server_time_response|py_http_spot_market_time)": plain(
+        binance_private.ServerTime
+    ),
     r"binance/.*/py_http_(spot|futures)_market_klines": rows_as(binance_history.candle_row),
     r"binance/.*/py_http_futures_market_agg_trades": rows_as(binance_history.aggregate_row),
 }
@@ -179,13 +239,11 @@ UNTAKEN = (
     r"kraken/.*/ws_l3_.*",  # level3 is not subscribed
     # asked for by no connector: BalanceEx is read instead of Balance, the stream instead of these
     r"kraken/.*/http_(spot_balance|order_book|server_time|ticker)",
-    # private and account messages: the Binance connector
-    r"binance/.*/(spot|usdm)_user_.*",
-    r"binance/.*/py_ws_(spot|futures)_(execution_report|order_update|algo|trade_lite).*",
-    r"binance/.*/(spot|usdm)_http_(account|all_orders|cancel_order|new_order|order|open_algo|position).*",
-    r"binance/.*/py_http_(futures_account|futures_wallet|spot_wallet|wallet)_.*",
+    # derivatives of Binance: their market data is read, their accounts are not
+    r"binance/.*/usdm_(user|http)_.*", r"binance/.*/py_ws_futures_(order_update|algo|trade_lite).*",
+    r"binance/.*/py_http_(futures_account|futures_wallet|wallet)_.*",
     # asked for by nobody
-    r"binance/.*/(spot_http|py_http_spot_market)_(server_time|time|ticker_price|book_ticker|trades).*",
+    r"binance/.*/(spot_http|py_http_spot_market)_(ticker_price|book_ticker|trades).*",
     r"binance/.*/py_http_futures_market_(blvt|continuous|global|index|open_interest|premium|ticker|top|trades).*",
     r"polymarket/.*",  # the Polymarket connector
 )  # fmt: skip

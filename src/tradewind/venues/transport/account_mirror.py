@@ -68,7 +68,10 @@ def ticks_of(instrument: Instrument, price: Decimal) -> int:
 def _steps(instrument: Instrument, what: str, value: Decimal, step: Decimal) -> int:
     if not value.is_finite():
         raise Unmapped(f"{instrument.symbol}: {what} {value}")
-    steps, rest = divmod(value, step)
+    try:
+        steps, rest = divmod(value, step)
+    except ArithmeticError as error:  # more digits than any amount of money has
+        raise Unmapped(f"{str(value)[:40]} is not an amount") from error
     if rest or steps < 0:
         raise Unmapped(f"{instrument.symbol}: {what} {value} is no multiple of {step}")
     return int(steps)

@@ -133,6 +133,27 @@ async def test_an_order_that_ended_while_nobody_listened_is_told(one: BinanceBen
     assert order.client_id
 
 
+async def test_a_restart_does_not_tell_what_happened_before_it_and_needs_no_list_of_symbols(
+    one: BinanceBench,
+) -> None:
+    await one.place(Side.BUY, one.middle_ticks, 3 * one.usual_lots)
+    await one.take(Side.SELL, one.middle_ticks, one.usual_lots)
+    later = BinanceVenue(one.connector.rest, one.account, msgspec.structs.replace(one.options(), symbols=()))
+    assert await later.open()
+    events: list[object] = []
+    reader = asyncio.create_task(one._read(later.private(one.account), events))
+    await one.step()
+    await one.take(Side.SELL, one.middle_ticks, one.usual_lots)
+    later.rotation.current.link.socket.reconnect("test")
+    await one.until(lambda: StreamState in map(type, events[1:]), "the stream went down")
+    await one.until(lambda: later.live, "it is live again")
+    await one.until(lambda: FillEvent in map(type, events), "the new execution is told")
+    assert [event.remaining_lots for event in events if isinstance(event, FillEvent)] == [one.usual_lots]
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
+    await later.close()
+
+
 async def test_a_lost_execution_is_fetched(one: BinanceBench) -> None:
     await one.place(Side.BUY, one.middle_ticks, 3 * one.usual_lots)
     one.exchange.faults.replace(

@@ -236,11 +236,9 @@ class BinanceVenue(Amending):
         task.add_done_callback(self._tasks.discard)
 
     def _traded(self) -> list[str]:
+        """Symbols that this account trades, as far as it is known: named, or with an order that was seen."""
         instruments = self.mirror.directory.instruments
-        if self.options.symbols:
-            chosen = dict.fromkeys((*self.options.symbols, *self._seen_symbols))
-        else:
-            chosen = dict.fromkeys(self._seen_symbols or instruments)
+        chosen = dict.fromkeys((*self.options.symbols, *self._seen_symbols))
         return [one for one in chosen if one in instruments]
 
     # ---- what the venue says about itself ----------------------------------------------------------------
@@ -449,15 +447,16 @@ class BinanceVenue(Amending):
             return f"open orders: {answer.reason}"
         if answer.problems:
             return f"open orders: {answer.problems[0]}"
-        if first:
-            self.mirror.last_fill_ns = self.mirror.last_fill_ns or self.rest.clock.venue_ns()
-        else:
-            fills = await self.history.fills(self.mirror.last_fill_ns)
-            if isinstance(fills, Incomplete):
-                return f"executions: {fills.reason}"
-            self._tell_fills(fills)
         for state in answer.rows.values():
             self._seen_symbols.setdefault(state.symbol)
+        if first:
+            self.mirror.last_fill_ns = self.mirror.last_fill_ns or self.rest.clock.venue_ns()
+        # at first nothing of it is told: those of the minute before we came are only remembered
+        fills = await self.history.fills(self.mirror.last_fill_ns, self._traded())
+        if isinstance(fills, Incomplete):
+            return f"executions: {fills.reason}"
+        self._tell_fills(fills)
+        for state in answer.rows.values():
             self.mirror.apply(state)
         problem = await self._ended_orders(answer)
         if problem:
@@ -561,7 +560,8 @@ class BinanceVenue(Amending):
 
     async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
         """Executions of the traded symbols since a sequence (a time in ns) less a minute."""
-        return await self.history.fill_events(since_sequence)
+        symbols = self._traded() or list(self.mirror.directory.instruments)
+        return await self.history.fill_events(since_sequence, symbols)
 
     async def balances(self) -> list[Balance] | Incomplete:
         """Balances with what orders hold; assets in savings are not in it."""

@@ -115,9 +115,8 @@ class History:
 
     # ---- executions --------------------------------------------------------------------------------------
 
-    async def fills(self, since_ns: int) -> list[Told] | Incomplete:
-        """Executions since a moment less a minute, oldest first."""
-        symbols = self.traded()
+    async def fills(self, since_ns: int, symbols: list[str]) -> list[Told] | Incomplete:
+        """Executions in these symbols since a moment less a minute, oldest first."""
         if len(symbols) > MAX_FILL_SYMBOLS:
             return Incomplete(f"{len(symbols)} symbols; name the traded ones, at most {MAX_FILL_SYMBOLS}", 0)
         told: list[Told] = []
@@ -128,9 +127,9 @@ class History:
             told += rows
         return sorted(told, key=lambda one: (one.fact.time_ns, one.fact.symbol, int(one.fact.trade_id)))
 
-    async def fill_events(self, since_sequence: int) -> list[FillEvent] | Incomplete:
+    async def fill_events(self, since_sequence: int, symbols: list[str]) -> list[FillEvent] | Incomplete:
         """The same as events, in a sequence that grows with the venue's time."""
-        rows = await self.fills(since_sequence)
+        rows = await self.fills(since_sequence, symbols)
         if isinstance(rows, Incomplete):
             return rows
         events: list[FillEvent] = []

@@ -17,7 +17,7 @@ from tradewind.venues.kraken.directory import Directory, tradable
 from tradewind.venues.kraken.encode import valid_client_id
 from tradewind.venues.kraken.private_messages import BalanceRow, Execution
 from tradewind.venues.kraken.private_socket import MAX_HELD_MESSAGES, ChannelOrder
-from tradewind.venues.kraken.rows import Unmapped, balance_rows, order_state, trade_fact
+from tradewind.venues.kraken.rows import balance_rows, order_state, trade_fact
 from tradewind.venues.protocol import (
     BalanceEvent,
     FillEvent,
@@ -26,6 +26,7 @@ from tradewind.venues.protocol import (
     OrderPhase,
     VenueState,
 )
+from tradewind.venues.transport.account_mirror import Unmapped
 
 PAIR = {
     "altname": "XBTUSD", "wsname": "XBT/USD", "base": "XXBT", "quote": "ZUSD", "pair_decimals": 1,

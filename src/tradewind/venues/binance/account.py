@@ -141,7 +141,7 @@ class Mirror(AccountMirror):
         """An `outboundAccountPosition`."""
         for row in event.B:
             if self.directory.tradable(row.a):
-                self.balance(row.a, row.f, row.l, event.u * MS)
+                self.set_balance(row.a, row.f, row.l, event.u * MS)
 
     def moved(self, event: BalanceUpdate) -> None:
         """A `balanceUpdate`: funds came or went. The balance itself is told by its own event."""

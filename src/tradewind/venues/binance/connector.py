@@ -421,7 +421,7 @@ class BinanceVenue(Amending):
     def _tell_balances(self, rows: list[Balance]) -> None:
         for one in rows:
             if one.total or one.asset in self.mirror.balances:
-                self.mirror.balance(one.asset, one.free, one.held, one.as_of_ns)
+                self.mirror.set_balance(one.asset, one.free, one.held, one.as_of_ns)
 
     # ---- reconciliation (T6.8, T7.9) ---------------------------------------------------------------------
 

@@ -7,38 +7,31 @@ sides (answers, `executions`, reconciliation); what it knows already makes no ev
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
-
-import msgspec
 
 from tradewind.venues.kraken.directory import Directory, tradable
 from tradewind.venues.kraken.private_messages import BalanceRow, Execution
-from tradewind.venues.kraken.rows import (
-    MAX_REASON_CHARS,
-    SOCKET_PHASES,
-    TradeFact,
-    Unmapped,
-    lots_of,
-    side_of,
-    ticks_of,
-    working_phase,
-)
+from tradewind.venues.kraken.rows import MAX_REASON_CHARS, SOCKET_PHASES, side_of
 from tradewind.venues.kraken.timestamps import rfc3339_ns
 from tradewind.venues.market_data import FeedError, Instrument, Side
 from tradewind.venues.protocol import (
     FINAL_PHASES,
     BalanceEvent,
-    FillEvent,
     FundsEvent,
-    OrderEvent,
     OrderPhase,
     OrderState,
     PrivateEvent,
 )
+from tradewind.venues.transport.account_mirror import (
+    AccountMirror,
+    TradeFact,
+    Unmapped,
+    lots_of,
+    ticks_of,
+    working_phase,
+)
 
-MAX_FINISHED_ORDERS = 10_000
-MAX_KNOWN_FILLS = 100_000
 MAX_LEDGER_IDS = 10_000
 FUNDS_TYPES = frozenset({"deposit", "withdrawal", "transfer", "credit", "reward", "staking", "dividend"})
 SPOT_WALLET = "spot"
@@ -51,19 +44,12 @@ KNOWN_EXEC_TYPES = frozenset(
 )  # fmt: skip
 
 
-class Mirror:
-    """Orders by the venue's id and by ours, fills by id, balances by asset.
-
-    `emit` hears every event. Sequences are nanoseconds of the venue's time, made strictly increasing here,
-    so that they can be compared over connections and restarts. Finished orders are kept up to
-    `MAX_FINISHED_ORDERS`, ids of fills up to `MAX_KNOWN_FILLS`.
-    """
+class Mirror(AccountMirror):
+    """The account as Kraken tells it. What orders hold of a balance is our own reckoning."""
 
     def __init__(self, venue: str, account: str, emit: Callable[[PrivateEvent], None]) -> None:
-        self.venue, self.account = venue, account
+        super().__init__(venue, account, emit)
         self.directory = Directory()
-        self.working: dict[str, OrderState] = {}
-        self.finished: OrderedDict[str, OrderState] = OrderedDict()
         self.totals: dict[str, Decimal] = {}
         self.post_only: set[str] = set()
         """Venue ids of working orders that must never take, also when they are amended."""
@@ -76,22 +62,8 @@ class Mirror:
         self._by_client: dict[str, str] = {}
         self._fills: OrderedDict[str, None] = OrderedDict()
         self._ledger_ids: OrderedDict[str, None] = OrderedDict()
-        self._sequence = 0
 
     # ---- looking -----------------------------------------------------------------------------------------
-
-    def find(self, client_id: str) -> OrderState | None:
-        """The order of a client id: the working one, else the latest that ended."""
-        venue_id = self._by_client.get(client_id)
-        return self.get(venue_id) if venue_id is not None else None
-
-    def get(self, venue_id: str) -> OrderState | None:
-        """The order of a venue id."""
-        return self.working.get(venue_id) or self.finished.get(venue_id)
-
-    def open(self, symbol: str | None = None) -> list[OrderState]:
-        """Working orders, oldest first."""
-        return [one for one in self.working.values() if symbol in {None, one.symbol}]
 
     def held(self, asset: str) -> Decimal:
         """What working orders hold of an asset: the rest of sells, and the rest of buys at their limit."""
@@ -114,49 +86,9 @@ class Mirror:
         if self.get(state.venue_id) is None:
             self.apply(state)
 
-    def apply(self, state: OrderState) -> None:
-        """An order is now so. Nothing is told when that is known, or when it is older than what is known."""
-        known = self.get(state.venue_id)
-        if known is not None and (known.phase in FINAL_PHASES or not _newer(known, state)):
-            return
-        if not state.client_id and known is not None:
-            state = msgspec.structs.replace(state, client_id=known.client_id)
-        self._put(state)
-        self._emit(
-            OrderEvent(state=state, sequence=self._next(state.updated_ns), venue_ts_ns=state.updated_ns)
-        )
-
-    def fill(self, fact: TradeFact, client_id: str, remaining_lots: int) -> bool:
-        """An execution. False when it is known already."""
-        if fact.trade_id in self._fills:
-            self.repeated_fills += 1
-            return False
-        self._fills[fact.trade_id] = None
-        if len(self._fills) > MAX_KNOWN_FILLS:
-            self._fills.popitem(last=False)
-        self.last_fill_ns = max(self.last_fill_ns, fact.time_ns)
-        self._emit(self.fill_event(fact, client_id, remaining_lots, self._next(fact.time_ns)))
-        return True
-
-    def fill_event(self, fact: TradeFact, client_id: str, remaining_lots: int, sequence: int) -> FillEvent:
-        """An execution as an event; nothing is remembered or told."""
-        return FillEvent(
-            venue=self.venue,
-            account=self.account,
-            symbol=fact.symbol,
-            trade_id=fact.trade_id,
-            client_id=client_id,
-            venue_id=fact.order_id,
-            side=fact.side,
-            price_ticks=fact.price_ticks,
-            lots=fact.lots,
-            remaining_lots=max(0, remaining_lots),
-            fee=fact.fee,
-            fee_asset=fact.fee_asset,
-            maker=fact.maker,
-            sequence=sequence,
-            venue_ts_ns=fact.time_ns,
-        )
+    def fill_key(self, fact: TradeFact) -> Hashable:
+        """Executions have ids of their own."""
+        return fact.trade_id
 
     def remember_fills(self, trade_ids: Iterable[str]) -> None:
         """Executions that happened before we came: known, and not told."""
@@ -212,7 +144,7 @@ class Mirror:
             if self.fill(fact, state.client_id, lots - state.filled_lots) and (
                 known is None or known.phase not in FINAL_PHASES
             ):
-                self._put(state)
+                self.put(state)
             return None
         self.apply(state)
         return None
@@ -236,12 +168,12 @@ class Mirror:
             total = sum((one.balance for one in row.wallets if one.type == SPOT_WALLET), Decimal(0))
         at_ns = rfc3339_ns(row.timestamp) if row.timestamp is not None else 0
         if row.type in FUNDS_TYPES and row.amount is not None:
-            self._emit(
+            self.tell(
                 FundsEvent(
                     asset=asset,
                     amount=row.amount - row.fee,
                     reference=row.ref_id or row.ledger_id or "",
-                    sequence=self._next(at_ns),
+                    sequence=self.next(at_ns),
                     venue_ts_ns=at_ns,
                 )
             )
@@ -251,26 +183,11 @@ class Mirror:
         """The whole balance of an asset. What working orders hold of it is our own reckoning."""
         self.totals[asset] = total
         held = min(self.held(asset), max(total, Decimal(0)))
-        self._emit(
+        self.tell(
             BalanceEvent(
-                asset=asset, free=total - held, held=held, sequence=self._next(at_ns), venue_ts_ns=at_ns
+                asset=asset, free=total - held, held=held, sequence=self.next(at_ns), venue_ts_ns=at_ns
             )
         )
-
-    def missing(self, present: Iterable[str]) -> list[str]:
-        """Venue ids of working orders that are not among `present`."""
-        there = set(present)
-        return [venue_id for venue_id in self.working if venue_id not in there]
-
-    def reuse(self, client_id: str) -> None:
-        """This id is sent again: from now on it does not name the order that ended under it."""
-        self._by_client.pop(client_id, None)
-
-    def forget(self, venue_id: str) -> None:
-        """An acknowledged order that is proven never to have been there."""
-        state = self.working.pop(venue_id, None)
-        if state is not None and self._by_client.get(state.client_id) == venue_id:
-            del self._by_client[state.client_id]
 
     # ---- parts -------------------------------------------------------------------------------------------
 
@@ -305,9 +222,7 @@ class Mirror:
 
     def _note_words(self, row: Execution) -> None:
         if row.exec_type not in KNOWN_EXEC_TYPES:
-            key = f"exec_type {row.exec_type[:40]}"
-            if key in self.unknown_words or len(self.unknown_words) < 256:
-                self.unknown_words[key] = self.unknown_words.get(key, 0) + 1
+            self.note_word("exec_type", row.exec_type)
 
 
 def _closing(phase: OrderPhase, exec_type: str) -> OrderPhase:
@@ -315,15 +230,6 @@ def _closing(phase: OrderPhase, exec_type: str) -> OrderPhase:
     if exec_type == EXECUTED and phase is OrderPhase.FILLED:
         return OrderPhase.PARTIALLY_FILLED
     return phase
-
-
-def _newer(known: OrderState, state: OrderState) -> bool:
-    """Whether `state` says more than what is known: it ends the order, fills more, or changes it later."""
-    if state.phase in FINAL_PHASES or state.filled_lots > known.filled_lots:
-        return True
-    if state.filled_lots < known.filled_lots or state.updated_ns < known.updated_ns:
-        return False
-    return (state.price_ticks, state.lots, state.phase) != (known.price_ticks, known.lots, known.phase)
 
 
 def _fact(row: Execution, instrument: Instrument, known: OrderState | None, time_ns: int) -> TradeFact:

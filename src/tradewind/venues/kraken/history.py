@@ -21,8 +21,9 @@ from tradewind.venues.kraken.private_messages import (
 )
 from tradewind.venues.kraken.refusals import meaning_of
 from tradewind.venues.kraken.rest import Failed, KrakenRest
-from tradewind.venues.kraken.rows import NS, TradeFact, Unmapped, order_state, trade_fact
+from tradewind.venues.kraken.rows import NS, order_state, trade_fact
 from tradewind.venues.protocol import FillEvent, Incomplete, OrderState
+from tradewind.venues.transport.account_mirror import TradeFact, Unmapped
 
 OVERLAP_S = 60
 PAGE_OVERLAP = 5

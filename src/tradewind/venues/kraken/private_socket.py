@@ -26,11 +26,11 @@ from tradewind.venues.kraken.private_messages import (
 )
 from tradewind.venues.kraken.refusals import INVALID_SESSION
 from tradewind.venues.kraken.rest import Failed, KrakenRest
-from tradewind.venues.kraken.rows import Unmapped
 from tradewind.venues.kraken.timestamps import rfc3339_ns
 from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.protocol import VenueState
+from tradewind.venues.transport.account_mirror import Unmapped
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.clock import ClockGuard
 from tradewind.venues.transport.private_link import (

@@ -11,6 +11,7 @@ from tradewind.venues.kraken.private_messages import ExtendedBalance, OrderRow, 
 from tradewind.venues.kraken.timestamps import decimal_seconds_ns
 from tradewind.venues.market_data import FeedError, Instrument, Side
 from tradewind.venues.protocol import Balance, OrderPhase, OrderState
+from tradewind.venues.transport.account_mirror import TradeFact, Unmapped, lots_of, ticks_of, working_phase
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL, "b": Side.BUY, "s": Side.SELL}
 REST_PHASES = {
@@ -33,12 +34,6 @@ LIMIT_PRICE_IN_PRICE2 = frozenset({"stop-loss-limit", "take-profit-limit", "trai
 NO_LIMIT_PRICE = frozenset({"market", "stop-loss", "take-profit", "trailing-stop", "settle-position"})
 MAX_REASON_CHARS = 100
 NS = 1_000_000_000
-
-
-class Unmapped(FeedError):
-    """A row that cannot be told in our types: the list it belongs to is incomplete."""
-
-    code = "Unmapped"
 
 
 def seconds_ns(value: Decimal) -> int:
@@ -76,13 +71,6 @@ def side_of(word: str) -> Side:
     if side is None:
         raise Unmapped(f"side {word[:40]!r}")
     return side
-
-
-def working_phase(phase: OrderPhase, filled_lots: int) -> OrderPhase:
-    """A working order that has fills is partially filled."""
-    if phase is OrderPhase.WORKING and filled_lots:
-        return OrderPhase.PARTIALLY_FILLED
-    return phase
 
 
 def _limit_ticks(row: OrderRow, instrument: Instrument) -> int:
@@ -123,21 +111,6 @@ def order_state(order_id: str, raw: msgspec.Raw, directory: Directory) -> OrderS
         reason=(ended if kind == "limit" else f"{kind} {ended}".strip())[:MAX_REASON_CHARS],
         updated_ns=seconds_ns(row.closetm if row.closetm is not None else row.opentm),
     )
-
-
-class TradeFact(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of the history; what only the order knows (client id, remaining) comes later."""
-
-    trade_id: str
-    order_id: str
-    symbol: str
-    side: Side
-    price_ticks: int
-    lots: int
-    fee: Decimal
-    fee_asset: str
-    maker: bool
-    time_ns: int
 
 
 def trade_fact(trade_id: str, raw: msgspec.Raw, directory: Directory) -> TradeFact:

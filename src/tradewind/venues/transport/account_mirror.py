@@ -1,5 +1,5 @@
 """An account as its private stream tells it, the same for every venue: orders, fills and balances, each event
-once and in order. A venue's own mirror reads that venue's rows and calls `apply`, `fill` and `balance`.
+once and in order. A venue's own mirror reads that venue's rows and calls `apply`, `fill` and `set_balance`.
 
 A thing is heard of from several sides (answers, stream, reconciliation); what is known makes no event.
 """
@@ -7,7 +7,7 @@ A thing is heard of from several sides (answers, stream, reconciliation); what i
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
 
 import msgspec
@@ -48,11 +48,6 @@ class TradeFact(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str
     maker: bool
     time_ns: int
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Unique in an account: numbers of trades start anew in every symbol, and both sides may be ours."""
-        return (self.symbol, self.trade_id, self.order_id)
 
 
 def lots_of(instrument: Instrument, quantity: Decimal) -> int:
@@ -114,7 +109,7 @@ class AccountMirror:
         """While True nothing is told: what is heard is the account as it was when we came."""
         self._listener = emit
         self._by_client: dict[str, str] = {}
-        self._fills: OrderedDict[tuple[str, str, str], int] = OrderedDict()
+        self._fills: OrderedDict[Hashable, None] = OrderedDict()
         self._sequence = 0
 
     # ---- looking -----------------------------------------------------------------------------------------
@@ -132,9 +127,11 @@ class AccountMirror:
         """Working orders, oldest first."""
         return [one for one in self.working.values() if symbol in {None, one.symbol}]
 
-    def knows_fill(self, fact: TradeFact) -> bool:
-        """Whether an execution was told already."""
-        return fact.key in self._fills
+    def fill_key(self, fact: TradeFact) -> Hashable:
+        """What is unique of an execution in an account. Where numbers of trades start anew in every symbol,
+        and both sides may be ours, it takes all three; a venue with ids of executions needs only those.
+        """
+        return (fact.symbol, fact.trade_id, fact.order_id)
 
     def missing(self, present: Iterable[str]) -> list[str]:
         """Venue ids of working orders that are not among `present`."""
@@ -155,10 +152,11 @@ class AccountMirror:
 
     def fill(self, fact: TradeFact, client_id: str, remaining_lots: int) -> bool:
         """An execution. False when it is known already."""
-        if fact.key in self._fills:
+        key = self.fill_key(fact)
+        if key in self._fills:
             self.repeated_fills += 1
             return False
-        self._fills[fact.key] = fact.lots
+        self._fills[key] = None
         if len(self._fills) > MAX_KNOWN_FILLS:
             self._fills.popitem(last=False)
         self.last_fill_ns = max(self.last_fill_ns, fact.time_ns)
@@ -174,7 +172,7 @@ class AccountMirror:
             maker=fact.maker, sequence=sequence, venue_ts_ns=fact.time_ns,
         )  # fmt: skip
 
-    def balance(self, asset: str, free: Decimal, held: Decimal, at_ns: int) -> None:
+    def set_balance(self, asset: str, free: Decimal, held: Decimal, at_ns: int) -> None:
         """A balance of the venue's. An older one than is known says nothing, nor does the same again."""
         known = self.balances.get(asset)
         if known is not None and (at_ns < known[2] or (free, held) == known[:2]):
@@ -183,6 +181,10 @@ class AccountMirror:
         self.tell(
             BalanceEvent(asset=asset, free=free, held=held, sequence=self.next(at_ns), venue_ts_ns=at_ns)
         )
+
+    def reuse(self, client_id: str) -> None:
+        """This id is sent again: from now on it does not name the order that ended under it."""
+        self._by_client.pop(client_id, None)
 
     def forget(self, venue_id: str) -> None:
         """An acknowledged order that is proven never to have been there."""

@@ -1,0 +1,231 @@
+"""venue-duplicate-order-prevention: real processes killed around a submit, a venue that misbehaves, and both.
+
+Each cell has a venue of its own: an exchange behind a gateway, over sockets. A process places one order there
+and is killed at a point of T7.11, or meets a fault; another one recovers, and meets the fault then. At the end
+the venue's orders are counted against the intents, and ledger and venue must have the same to the last unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tradewind.gateways.faults import Fault, Plan, Rule
+from tradewind.readiness.errors import CannotMeasureError
+from tradewind.readiness.probe import ProbeContext, count
+from tradewind.readiness.probes.desk_child import Outcome, Task
+from tradewind.readiness.probes.desk_world import LOTS, LocalVenue
+from tradewind.readiness.probes.drill import Facts, drill, ratio
+from tradewind.readiness.record import MeasuredValue
+
+POINTS: Final = (1, 2, 3, 4, 5, 6)
+AT_ONCE: Final = 4
+CHILD_S: Final = 240.0
+LOOK_EVERY_S: Final = 0.005
+PARTIAL: Final = "partial"
+RACE: Final = "race"
+REFUSALS: Final = frozenset({"429", "418", "slow"})
+"""A venue that is asked too often, or hears of the order behind its deadline, may say that it does not take it:
+the intent ends as refused then.
+"""
+ENDED_UNSENT: Final = frozenset({"rejected", "abandoned"})
+
+
+def _both(action: Fault, **options: Any) -> tuple[Rule, ...]:
+    """The order itself, and the first question about orders."""
+    return (
+        Rule(surface="ws-api", name="add_order", times=1, action=action, **options),
+        Rule(surface="rest", name="*Orders*", times=1, action=action, **options),
+    )
+
+
+FAULTS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "timeout": _both(Fault.DROP_REPLY, delay_ms=30_000),
+    "5xx": _both(Fault.STATUS, status=503, when="after"),
+    "429": _both(Fault.RATE_BAN),
+    "418": _both(Fault.RATE_BAN, seconds=1),
+    "reset": _both(Fault.RESET, when="after"),
+    "slow": _both(Fault.DELAY, delay_ms=600),
+    "duplicate ack": (Rule(surface="stream", name="reply", action=Fault.DUPLICATE),),
+    "reordered": (
+        Rule(surface="stream", name="reply", action=Fault.REORDER, times=2),
+        Rule(surface="stream", name="executions", action=Fault.REORDER, times=2),
+    ),
+    PARTIAL: (),
+    RACE: (),
+}
+"""Of the last two somebody else is the cause: he fills a part, or fills while we cancel."""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One case."""
+
+    point: int = 0
+    fault: str = ""
+    resend: bool = True
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        policy = "resend" if self.resend else "abandon"
+        return f"kill {self.point or '-'}, fault {self.fault or '-'}, {policy}"
+
+
+KILLS: Final = tuple(Cell(point=point, resend=resend) for point in POINTS for resend in (True, False))
+FAULTED: Final = tuple(Cell(fault=fault) for fault in FAULTS)
+CROSSED: Final = tuple(Cell(point=point, fault=fault) for point in POINTS for fault in FAULTS)
+CELLS: Final = (*KILLS, *FAULTED, *CROSSED)
+MUTANT_CELLS: Final = (Cell(fault="timeout"), Cell(fault="reset"))
+
+
+async def _child(task: Task) -> tuple[int, Outcome | None, str]:
+    """Exit status, what the process found, and the end of what it said. Raises CannotMeasureError."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tradewind.readiness.probes.desk_child",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(CHILD_S):
+            out, errors = await process.communicate(msgspec.json.encode(task) + b"\n")
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise CannotMeasureError(f"a desk was not ready within {CHILD_S:g} s") from None
+    last = out.rstrip().rpartition(b"\n")[2]
+    found = None
+    if process.returncode == 0 and last:
+        found = msgspec.json.decode(last, type=Outcome)
+    return process.returncode or 0, found, errors[-400:].decode(errors="replace")
+
+
+async def _somebody_trades(local: LocalVenue, lots: int) -> None:
+    """Takes so much of the first order that rests."""
+    while not local.working():  # noqa: ASYNC110 the exchange is another party
+        await asyncio.sleep(LOOK_EVERY_S)
+    await local.take(lots)
+
+
+def _misbehave(local: LocalVenue, fault: str) -> asyncio.Task[None] | None:
+    if not fault:
+        return None
+    local.exchange.faults.replace(Plan(rules=FAULTS[fault]))
+    if fault in {PARTIAL, RACE}:
+        return asyncio.create_task(_somebody_trades(local, LOTS if fault == RACE else LOTS * 2 // 5))
+    return None
+
+
+async def _run(cell: Cell, folder: Path, *, fresh_ids: bool) -> dict[str, Any]:
+    local = await LocalVenue.open(folder / "exchange")
+    trading: asyncio.Task[None] | None = None
+    try:
+        task = Task(
+            place=local.place(folder / "desk"),
+            point=cell.point,
+            send=True,
+            resend=cell.resend,
+            race=cell.fault == RACE,
+            fresh_ids=fresh_ids,
+        )
+        killed = True
+        if cell.point:
+            status, _, said = await _child(task)
+            killed = status == -signal.SIGKILL
+            task = msgspec.structs.replace(task, point=0, send=False)
+        trading = _misbehave(local, cell.fault)
+        status, outcome, said = await _child(task)
+        if outcome is None:
+            raise CannotMeasureError(f"{cell.name}: the desk ended with {status}: {said}")
+        if trading is not None and local.orders():
+            await trading
+        return {
+            "cell": cell.name,
+            "point": cell.point,
+            "fault": cell.fault,
+            "resend": cell.resend,
+            "killed": killed,
+            "fired": sorted({str(one.fault) for one in local.exchange.faults.log})
+            or (["traded"] if trading is not None and trading.done() else []),
+            "intents": outcome.orders,
+            "at_venue": [one.client_id or one.order_id for one in local.orders()],
+            "blocked": outcome.blocked,
+            "differences": outcome.differences,
+            "ours": outcome.totals,
+            "theirs": local.totals(),
+        }
+    finally:
+        if trading is not None:
+            trading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await trading
+        await local.close()
+
+
+async def _all(cells: Sequence[Cell], folder: Path, *, fresh_ids: bool = False) -> list[dict[str, Any]]:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int, cell: Cell) -> dict[str, Any]:
+        async with room:
+            return await _run(cell, folder / f"cell-{number}", fresh_ids=fresh_ids)
+
+    return list(await asyncio.gather(*(one(number, cell) for number, cell in enumerate(cells))))
+
+
+def observed(context: ProbeContext, cells: Sequence[Cell] = CELLS, *, fresh_ids: bool = False) -> Facts:
+    """The facts of these cells."""
+    return {"planned": len(cells), "cells": asyncio.run(_all(cells, context.scratch, fresh_ids=fresh_ids))}
+
+
+def _happened(row: Facts) -> bool:
+    """Whether the kill and the fault took place. Where no order is, nobody can trade against it."""
+    struck = not row["fault"] or row["fired"] or (row["fault"] in {PARTIAL, RACE} and not row["at_venue"])
+    return bool(row["killed"] and struck)
+
+
+def _as_it_must_be(row: Facts) -> bool:
+    """Nothing in doubt, new orders pass, the ledger is the venue's; each intent has the orders that T7.11 says."""
+    if row["blocked"] or row["differences"] or row["ours"] != row["theirs"]:
+        return False
+    if row["point"] == 1:
+        return not row["intents"] and not row["at_venue"]
+    if row["point"] == 0 and len(row["intents"]) != 1:
+        return False
+    refusable = row["fault"] in REFUSALS or not row["resend"]
+    return all(
+        row["at_venue"].count(name) == (state not in ENDED_UNSENT) and (refusable or state not in ENDED_UNSENT)
+        for name, state in row["intents"].items()
+    )
+
+
+def _duplicates(row: Facts) -> int:
+    return max(0, len(row["at_venue"]) - len(row["intents"]))
+
+
+def _orphans(row: Facts) -> int:
+    """Orders at the venue that no intent names, and intents that are not ended and not there."""
+    names, there = row["intents"], set(row["at_venue"])
+    lost = sum(state not in ENDED_UNSENT and name not in there for name, state in names.items())
+    return len(there - set(names)) + lost
+
+
+def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:
+    rows = facts["cells"]
+    return {
+        "duplicate_orders": count(sum(map(_duplicates, rows)), len(rows)),
+        "orphan_orders": count(sum(map(_orphans, rows)), len(rows)),
+        "fault_cells_tested": ratio(sum(_happened(row) and _as_it_must_be(row) for row in rows), facts["planned"]),
+    }
+
+
+duplicates = drill(
+    "venue-duplicate-order-prevention",
+    observe=observed,
+    broken=lambda context: observed(context, MUTANT_CELLS, fresh_ids=True),
+    summarise=_summarise,
+)

@@ -29,6 +29,8 @@ BROKEN_ONLY = {
     "performance-memory-startup",
     "security-config-complete",
     "trader-state-persistence",
+    "venue-duplicate-order-prevention",
+    "venue-reconcile-after-reconnect",
     "venue-ws-reconnect-backoff",
 }
 PROBES = [probe for probe in built_probes() if probe.criterion_id not in SLOW]

@@ -45,10 +45,12 @@ MODULES: Final = (
     "structure",
     "token",
     "venue_dead_man",
+    "venue_duplicates",
     "venue_isolators",
     "venue_limits",
     "venue_nonce",
     "venue_pooling",
+    "venue_reconciling",
 )
 
 

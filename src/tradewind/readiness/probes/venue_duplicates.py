@@ -198,7 +198,8 @@ def _as_it_must_be(row: Facts) -> bool:
         return False
     refusable = row["fault"] in REFUSALS or not row["resend"]
     return all(
-        row["at_venue"].count(name) == (state not in ENDED_UNSENT) and (refusable or state not in ENDED_UNSENT)
+        row["at_venue"].count(name) == (state not in ENDED_UNSENT)
+        and (refusable or state not in ENDED_UNSENT)
         for name, state in row["intents"].items()
     )
 
@@ -219,7 +220,9 @@ def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:
     return {
         "duplicate_orders": count(sum(map(_duplicates, rows)), len(rows)),
         "orphan_orders": count(sum(map(_orphans, rows)), len(rows)),
-        "fault_cells_tested": ratio(sum(_happened(row) and _as_it_must_be(row) for row in rows), facts["planned"]),
+        "fault_cells_tested": ratio(
+            sum(_happened(row) and _as_it_must_be(row) for row in rows), facts["planned"]
+        ),
     }
 
 
@@ -228,4 +231,5 @@ duplicates = drill(
     observe=observed,
     broken=lambda context: observed(context, MUTANT_CELLS, fresh_ids=True),
     summarise=_summarise,
+    provenance="emulated",
 )

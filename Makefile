@@ -14,7 +14,7 @@ endif
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-rust test-python mutations million bench lint fmt runtime dev bench-tools python
+.PHONY: help up test test-rust test-python mutations million bench lint fmt runtime dev test-tools bench-tools python
 
 help:
 	@echo "make up      start Tradewind in paper mode on http://localhost:8000"
@@ -35,7 +35,7 @@ test-rust: dev
 	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-engine
 
 # Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own.
-test-python: dev
+test-python: test-tools
 	PYTHONPATH=tests/faults $(BIN)/python -m pytest -m faults tests/node
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -69,6 +69,10 @@ runtime: python
 
 dev: python
 	@$(PYTHON) tools/bootstrap.py dev
+
+# Two environments more than `dev`, about a minute on a fresh machine: only the tests wait for them.
+test-tools: python
+	@$(PYTHON) tools/bootstrap.py test
 
 bench-tools: python
 	@$(PYTHON) tools/bootstrap.py bench

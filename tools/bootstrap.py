@@ -3,6 +3,7 @@
 
     python3 tools/bootstrap.py runtime    what `make up` needs
     python3 tools/bootstrap.py dev        + test and lint tools, a browser
+    python3 tools/bootstrap.py test       + third-party clients of the venues, in environments of their own
     python3 tools/bootstrap.py bench      + instruction counting
 
 Only the standard library is used, because nothing is installed yet when this runs. Every step compares a
@@ -35,7 +36,7 @@ LOG_TAIL_LINES = 40
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_RUST = (1, 82)
 STEP_TIMEOUT_S = 1_500
-PROFILES = ("runtime", "dev", "bench")
+PROFILES = ("runtime", "dev", "test", "bench")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -181,6 +182,65 @@ def ensure_dependencies(profile: str) -> str:
     return f"installed {len(lines)} packages"
 
 
+# --- third-party clients ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClientEnvironment:
+    """An environment of its own for programs of others that the tests run beside ours and never import."""
+
+    folder: Path
+    requirements: Path
+    override: str
+    """Environment variable that names another interpreter; nothing is installed when it is set."""
+
+
+CLIENTS = ROOT / "tests" / "wire" / "clients"
+CLIENT_ENVIRONMENTS = (
+    ClientEnvironment(ROOT / ".venv-clients", CLIENTS / "clients.txt", "TRADEWIND_CLIENTS_PYTHON"),
+    ClientEnvironment(ROOT / ".venv-freqtrade", CLIENTS / "freqtrade.txt", "TRADEWIND_FREQTRADE_PYTHON"),
+)
+
+
+def requirement_lines(requirements: Path) -> list[str]:
+    """The pinned packages of a requirements file, without comments."""
+    lines = (line.strip() for line in requirements.read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def ensure_client_environment(wanted: ClientEnvironment) -> str:
+    """Makes one environment from its pins, whole or not at all; keeps it while pins and Python are the same.
+
+    Raises StepFailed in continuous integration when it cannot be made. On a developer's machine it is named as
+    missing, and the tests that need it are skipped.
+    """
+    if os.environ.get(wanted.override):
+        return f"{wanted.override} names another"
+    lines = requirement_lines(wanted.requirements)
+    stamp = wanted.folder / ".stamp"
+    inputs = hashlib.sha256("\n".join([sys.version, *lines]).encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == inputs:
+        return f"{len(lines)} packages are there"
+    shutil.rmtree(wanted.folder, ignore_errors=True)
+    python = str(wanted.folder / "bin" / "python")
+    what = f"environment {wanted.folder.name}"
+    try:
+        run_logged([sys.executable, "-m", "venv", str(wanted.folder)], what)
+        # The list is complete, so pip has nothing to resolve; the check behind it proves that it is.
+        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        pinned = ["--no-deps", "--no-compile", "-r", str(wanted.requirements)]
+        run_logged([*pip, "install", "--quiet", *pinned], what)
+        run_logged([*pip, "check"], what)
+        stamp.write_text(inputs)
+    except BaseException as error:
+        # The tests take an interpreter that exists for one that is complete.
+        shutil.rmtree(wanted.folder, ignore_errors=True)
+        if not isinstance(error, StepFailed) or os.environ.get("CI"):
+            raise
+        return f"MISSING {wanted.folder.name} (its tests are skipped): {error}"
+    return f"installed {len(lines)} packages"
+
+
 # --- Rust ------------------------------------------------------------------------------------------------
 
 
@@ -289,11 +349,15 @@ def steps_of(profile: str) -> list[Step]:
         Step("Rust toolchain", ensure_rust),
         Step("engine and journal", ensure_extension),
     ]
-    if profile == "dev":
+    if profile in ("dev", "test"):
         steps.append(Step("disk faults for tests", ensure_faults_module))
         steps.append(
             Step("browser", lambda: optional_program(BROWSERS, "chromium", "the console tests are skipped"))
         )
+    if profile == "test":
+        for one in CLIENT_ENVIRONMENTS:
+            title = f"third-party programs for tests, {one.folder.name}"
+            steps.append(Step(title, lambda one=one: ensure_client_environment(one)))
     if profile == "bench":
         steps.append(
             Step("valgrind", lambda: optional_program(("valgrind",), "valgrind", "no instruction counts"))

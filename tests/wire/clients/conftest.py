@@ -1,4 +1,7 @@
-"""Runs unmodified third-party clients in an environment of their own; without one the tests skip, loudly."""
+"""Runs unmodified third-party clients in an environment of their own; without one the tests skip, loudly.
+
+`make test` makes it (tools/bootstrap.py) from the pinned versions of clients.txt.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ def client_python() -> str:
     named = os.environ.get(INTERPRETER)
     found = Path(named) if named else ROOT / ".venv-clients" / "bin" / "python"
     if not found.is_file():
-        pytest.skip(f"no environment with third-party clients: {found} (set {INTERPRETER}, or docs/venues.md)")
+        pytest.skip(
+            f"no environment with third-party clients: {found} (`make test-tools`, or set {INTERPRETER})"
+        )
     return str(found)
 
 

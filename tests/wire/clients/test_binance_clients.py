@@ -66,7 +66,7 @@ def freqtrade_python() -> str:
     named = os.environ.get(FREQTRADE)
     found = Path(named) if named else ROOT / ".venv-freqtrade" / "bin" / "python"
     if not found.is_file():
-        pytest.skip(f"no environment with freqtrade: {found} (set {FREQTRADE}, or see docs/venues.md)")
+        pytest.skip(f"no environment with freqtrade: {found} (`make test-tools`, or set {FREQTRADE})")
     return str(found)
 
 

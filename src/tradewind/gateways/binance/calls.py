@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 
 class Security(StrEnum):
-    """What a call needs: nothing, a key, or a signed request of a key with a right."""
+    """What a call needs: nothing, a key, a key that may read (streams of an account), or a signed request of
+    a key with a right.
+    """
 
     NONE = "none"
     KEY = "key"
+    STREAM = "stream"
     READ = "read"
     TRADE = "trade"
     CANCEL = "cancel"
 
 
 RIGHTS: Final = {
+    Security.STREAM: Right.READ,
     Security.READ: Right.READ,
     Security.TRADE: Right.TRADE,
     Security.CANCEL: Right.CANCEL,
@@ -41,11 +45,18 @@ RIGHTS: Final = {
 class Venue:
     """The state that all surfaces of one gateway share."""
 
-    def __init__(self, exchange: Exchange, usage: Usage | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        usage: Usage | None = None,
+        *,
+        symbols: Symbols | None = None,
+        notes: str = FILE_NAME,
+    ) -> None:
         self.exchange = exchange
-        self.symbols = Symbols(exchange.markets)
+        self.symbols = symbols if symbols is not None else Symbols(exchange.markets)
         self.usage = usage if usage is not None else Usage()
-        self.notebook = Notebook(exchange.keys.path.with_name(FILE_NAME))
+        self.notebook = Notebook(exchange.keys.path.with_name(notes))
         self.memory = Memory(self.notebook)
         self.lists = OrderLists(self.notebook)
         self._recall()

@@ -18,7 +18,7 @@ ADDRESS: Final = "127.0.0.1"
 """The gateway binds the loopback interface only: all clients share one address, as behind one router."""
 REPLACE_CODES: Final = frozenset({-2021, -2022})
 UNITS: Final[dict[str, Time]] = {"MILLISECOND": milliseconds, "MICROSECOND": microseconds}
-SIGNED: Final = frozenset(RIGHTS)
+SIGNED: Final = frozenset(RIGHTS) - {Security.STREAM}
 UNKNOWN_WORD: Final = "SETTLING_IN_DARK"
 ENUMS: Final = frozenset({"status", "X"})
 
@@ -36,10 +36,10 @@ def time_unit(text: str | None) -> Time:
 class Dispatcher:
     """Limits, time and rights around a call's handler."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, watches: Watches | None = None) -> None:
         self.venue = venue
         self.authenticator = Authenticator(venue.exchange.keys)
-        self.watches = Watches(venue)
+        self.watches = watches if watches is not None else Watches(venue)
         venue.on_pair = lambda pair: self.watches.of(pair.account).tell_list(pair)
 
     def context(self, time: Time) -> Context:

@@ -16,8 +16,8 @@ from tradewind.gateways.exchange import Exchange
 from tradewind.gateways.faults import Action, Fault
 from tradewind.gateways.server import Answer, Gateway, Route, SocketRoute, Why
 
-from .authentication import signed_payload
-from .calls import RIGHTS, Call, Venue
+from .authentication import Identity, signed_payload
+from .calls import RIGHTS, Call, Security, Venue
 from .dispatch import ADDRESS, Dispatcher, disguised, time_unit
 from .errors import BinanceError, unsupported
 from .parameters import Parameters, merge
@@ -46,10 +46,14 @@ class BinanceGateway(Gateway):
         options: StreamOptions | None = None,
     ) -> None:
         super().__init__(exchange)
-        self.state = Venue(exchange, Usage(limits))
+        self.prepare(Usage(limits), options or StreamOptions())
+
+    def prepare(self, usage: Usage, options: StreamOptions) -> None:
+        """Makes the parts of the gateway: other venues of the same house have others."""
+        self.state = Venue(self.exchange, usage)
         self.dispatcher = Dispatcher(self.state)
-        self.streams = Streams(self.state, options or StreamOptions())
-        self.socket_api = SocketApi(self.state, self.dispatcher, options or StreamOptions())
+        self.streams = Streams(self.state, options)
+        self.socket_api: SocketApi | None = SocketApi(self.state, self.dispatcher, options)
 
     def routes(self) -> Sequence[Route]:
         calls = [Route(method, path, self._handler(call)) for (method, path), call in REST_CALLS.items()]
@@ -57,8 +61,9 @@ class BinanceGateway(Gateway):
 
     def socket_routes(self) -> Sequence[SocketRoute]:
         raw, combined = self.streams.raw, self.streams.combined
+        requests = [] if self.socket_api is None else [SocketRoute("/ws-api/v3", self.socket_api.talk)]
         return [
-            SocketRoute("/ws-api/v3", self.socket_api.talk),
+            *requests,
             SocketRoute("/ws", raw),
             SocketRoute("/ws/{streams:.*}", raw),
             SocketRoute("/stream", combined),
@@ -68,7 +73,8 @@ class BinanceGateway(Gateway):
 
     async def closing(self) -> None:
         """Tells every connection that the server goes, and ends it behind what waits."""
-        await self.socket_api.shut_down(self.sockets)
+        if self.socket_api is not None:
+            await self.socket_api.shut_down(self.sockets)
         self.streams.close()
         self.dispatcher.watches.close()
 
@@ -97,6 +103,8 @@ class BinanceGateway(Gateway):
                 # clients sign these too; the venue looks at the key alone
                 for name in ("timestamp", "recvWindow", "signature"):
                     parameters.values.pop(name, None)
+                if call.security is Security.STREAM:
+                    dispatcher.identify(context, Identity(key, 0))
             else:
                 payload, signature = signed_payload(query, body)
                 parameters.values.pop("signature", None)

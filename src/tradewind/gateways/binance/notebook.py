@@ -39,6 +39,7 @@ class Said(msgspec.Struct, frozen=True, tag_field="kind", tag=True):
     quote_order_qty: Decimal
     strategy_id: int | None
     strategy_type: int | None
+    working_type: str = ""
 
 
 class Listed(msgspec.Struct, frozen=True, tag_field="kind", tag=True):

@@ -31,11 +31,18 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     quote_order_qty: Decimal = Decimal(0)
     strategy_id: int | None = None
     strategy_type: int | None = None
+    working_type: str = ""
+    """Which price a trigger watches, where the venue offers a choice."""
 
     @property
     def unusual(self) -> bool:
         """Whether it says more than the order itself does."""
-        return bool(self.quote_order_qty) or self.strategy_id is not None or self.strategy_type is not None
+        return (
+            bool(self.quote_order_qty)
+            or self.strategy_id is not None
+            or self.strategy_type is not None
+            or bool(self.working_type)
+        )
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):

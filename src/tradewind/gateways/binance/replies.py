@@ -63,7 +63,14 @@ class Remembered(msgspec.Struct):
 
 
 def said(order_id: int, extras: Extras) -> Said:
-    return Said(order_id, extras.type, extras.quote_order_qty, extras.strategy_id, extras.strategy_type)
+    return Said(
+        order_id,
+        extras.type,
+        extras.quote_order_qty,
+        extras.strategy_id,
+        extras.strategy_type,
+        extras.working_type,
+    )
 
 
 class Memory:
@@ -130,6 +137,7 @@ class Memory:
                 quote_order_qty=line.quote_order_qty,
                 strategy_id=line.strategy_id,
                 strategy_type=line.strategy_type,
+                working_type=line.working_type,
             )
             return
         if entry.client_id:

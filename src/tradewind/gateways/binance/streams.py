@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -30,6 +30,10 @@ MAX_TOPICS: Final = 20_000
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 MAX_ID_LENGTH: Final = 36
 CONNECTIONS: Final = Limit(kind="CONNECTIONS", interval="MINUTE", interval_num=5, limit=300)
+
+
+MakeTopic = Callable[[str, Venue, float], Topic | None]
+"""As `make_topic`."""
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +101,10 @@ class Feed:
 class Hub:
     """All topics that somebody listens to."""
 
-    def __init__(self, venue: Venue, scale: float) -> None:
+    def __init__(self, venue: Venue, scale: float, make: MakeTopic = make_topic) -> None:
         self._venue = venue
         self._scale = scale
+        self._make = make
         self._topics: dict[str, Topic] = {}
         self._feeds: dict[str, Feed] = {}
 
@@ -112,7 +117,7 @@ class Hub:
         topic = self._topics.get(name)
         if topic is None:
             try:
-                topic = make_topic(name, self._venue, self._scale)
+                topic = self._make(name, self._venue, self._scale)
             except BinanceError:
                 return None
             if topic is None:
@@ -128,7 +133,7 @@ class Hub:
     def _markets(self, topic: Topic) -> list[str]:
         if isinstance(topic, SymbolTopic):
             return [topic.canonical]
-        return [symbol.market.symbol for symbol in self._venue.symbols.all()]
+        return [symbol.market.symbol for symbol in self._venue.symbols.all()] if topic.hears_markets else []
 
     def _feed(self, canonical: str) -> Feed:
         feed = self._feeds.get(canonical)
@@ -161,11 +166,11 @@ class Hub:
 class Streams:
     """The stream surface of a gateway."""
 
-    def __init__(self, venue: Venue, options: StreamOptions) -> None:
+    def __init__(self, venue: Venue, options: StreamOptions, make: MakeTopic = make_topic) -> None:
         self._venue = venue
         self._options = options
         self._attempts = Window(options.connections)
-        self.hub = Hub(venue, options.interval_scale)
+        self.hub = Hub(venue, options.interval_scale, make)
 
     def close(self) -> None:
         self.hub.close()

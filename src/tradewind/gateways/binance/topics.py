@@ -43,6 +43,9 @@ MAX_PENDING_TRADES: Final = 10_000
 class Topic:
     """One stream. It works only while somebody listens."""
 
+    hears_markets = True
+    """Whether it is about markets."""
+
     def __init__(self, name: str, venue: Venue, *, every_ms: int = 0) -> None:
         self.name = name
         self.venue = venue
@@ -91,6 +94,11 @@ class Topic:
             for connection in tuple(self.connections):
                 connection.socket.abort("stream failed")
 
+    @property
+    def channel(self) -> str:
+        """The stream's name for fault plans."""
+        return self.name
+
     def flush(self) -> None:
         """Sends what has gathered."""
 
@@ -106,7 +114,7 @@ class Topic:
                 raw = msgspec.json.encode(build(time))
                 wrapped = b'{"stream":"' + self.name.encode() + b'","data":' + raw + b"}"
                 frames = written[time] = (raw, wrapped)
-            connection.send(frames[1] if connection.combined else frames[0], self.name)
+            connection.send(frames[1] if connection.combined else frames[0], self.channel)
 
 
 class SymbolTopic(Topic):

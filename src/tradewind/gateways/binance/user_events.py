@@ -245,8 +245,13 @@ class AccountWatch:
         symbol = self._venue.symbols.of_canonical(order.symbol)
         if symbol is None:
             return
-        now_ns = self._venue.exchange.now_ns()
         entry = memory.of(order.order_id)
+        self._tell_order(changed, symbol, entry)
+        if order.phase in FINAL_PHASES and entry is not None and entry.list_id >= 0:
+            self._leg_ended(entry.list_id)
+
+    def _tell_order(self, changed: OrderChanged, symbol: Symbol, entry: Remembered | None) -> None:
+        now_ns = self._venue.exchange.now_ns()
         if self._watchers:
             # the name of a cancel may change before somebody with another time unit asks
             reports: dict[int, dict[str, Any]] = {}
@@ -258,8 +263,6 @@ class AccountWatch:
                 return reports[unit]
 
             self.tell("executionReport", report)
-        if order.phase in FINAL_PHASES and entry is not None and entry.list_id >= 0:
-            self._leg_ended(entry.list_id)
 
     def _leg_ended(self, list_id: int) -> None:
         pair = self._venue.lists.find(self.account, list_id, None)
@@ -295,15 +298,16 @@ class AccountWatch:
 class Watches:
     """The watches of a gateway, one an account that has sent a request."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, kind: type[AccountWatch] = AccountWatch) -> None:
         self._venue = venue
+        self._kind = kind
         self._by_account: dict[str, AccountWatch] = {}
 
     def of(self, account: str) -> AccountWatch:
         """Raises `UnknownName` (a KeyError) for an account that the exchange does not have."""
         watch = self._by_account.get(account)
         if watch is None or watch.failed:
-            watch = self._by_account[account] = AccountWatch(self._venue, account)
+            watch = self._by_account[account] = self._kind(self._venue, account)
         return watch
 
     def close(self) -> None:

@@ -510,6 +510,8 @@ class GatewayViews(Projections):
 
     def on_event(self, event: Event) -> None:
         """Gives names to accounts and markets before the first order of theirs."""
+        if isinstance(event, MarketCreated) and event.market_kind != MarketKind.SPOT:
+            return  # outcome markets have views of their own
         if isinstance(event, MarketCreated):
             assets = self.assets.by_number
             base, quote = assets[event.base].symbol, assets[event.quote].symbol

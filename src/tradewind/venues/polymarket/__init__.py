@@ -1,0 +1,1 @@
+"""Polymarket: outcome tokens traded on a central limit order book, signed by Ethereum wallets."""

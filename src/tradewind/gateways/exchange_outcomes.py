@@ -22,6 +22,7 @@ from tradewind.core.enums import ALL_MARKETS, MarketKind, OrderFlag
 from tradewind.core.enums import Side as EngineSide
 from tradewind.core.enums import TimeInForce as EngineTimeInForce
 from tradewind.core.native import derive_account_id
+from tradewind.core.units import to_micros
 from tradewind.venues.market_data import Side
 from tradewind.venues.paper.schedule import fee_e6bp
 from tradewind.venues.paper.setup import market_nonce
@@ -63,7 +64,9 @@ TIMES: Final = {
 }
 DEFAULT_OUTCOMES: Final = (
     OutcomeMarket(slug="rain-tomorrow", question="Does it rain tomorrow?"),
-    OutcomeMarket(slug="record-year", question="Is this year the warmest?", tick=Decimal("0.001"), neg_risk=True),
+    OutcomeMarket(
+        slug="record-year", question="Is this year the warmest?", tick=Decimal("0.001"), neg_risk=True
+    ),
 )
 
 
@@ -71,6 +74,8 @@ class OutcomeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """Markets, sets that accounts are given at the start, and bounds of what is kept for reading."""
 
     markets: tuple[OutcomeMarket, ...] = DEFAULT_OUTCOMES
+    grant: Decimal = Decimal(0)
+    """USDC that every account of the exchange is credited once."""
     sets: Decimal = Decimal(0)
     """Complete sets of every market that every account of the exchange mints once, from its own USDC."""
     ended_orders_kept: int = 100_000
@@ -124,57 +129,86 @@ class OutcomeExchange:
         return self
 
     async def _set_up(self) -> None:
-        parties = self.exchange.parties
-        operator = parties.key("operator")
-        self._collateral = await self._handle(
-            build.register_asset(
-                principal=operator, client_key=_key(f"asset/{COLLATERAL}"), symbol=COLLATERAL
-            )
-        )
-        for one in self.configuration.markets:
-            now_ns = self.exchange.now_ns()
-            handle = await self._handle(
-                build.create_market(
-                    principal=operator,
-                    account=derive_account_id(operator),
-                    client_key=_key(f"outcome/{one.slug}"),
-                    nonce=market_nonce(f"outcome/{one.slug}"),
-                    market_kind=int(MarketKind.OUTCOME),
-                    outcome_count=2,
-                    base=self._collateral,
-                    quote=self._collateral,
-                    tick_size=int(one.tick * MICRO),
-                    lot_size=int(one.lot * MICRO),
-                    settle_time_ns=one.settle_ns or now_ns + SETTLE_NS,
-                    band_bp=BAND_BP,
-                    slippage_bp=SLIPPAGE_BP,
-                    taker_fee_e6bp=fee_e6bp(one.taker_bps),
-                    maker_fee_e6bp=fee_e6bp(one.maker_bps),
-                    min_notional=ENGINE_MIN_NOTIONAL_MICRO,
-                    max_notional=ENGINE_MAX_NOTIONAL_MICRO,
+        known = self.exchange.views.assets.by_symbol.get(COLLATERAL)
+        operator = self.exchange.parties.key("operator")
+        self._collateral = (
+            known.asset
+            if known is not None
+            else await self._run(
+                build.register_asset(
+                    principal=operator, client_key=_key(f"asset/{COLLATERAL}"), symbol=COLLATERAL
                 )
             )
-            created = self.exchange.views.markets.by_handle[handle]
-            market = ListedOutcome(
-                handle=handle,
-                rules=one,
-                condition_id=one.condition_id,
-                settle_ns=created.settle_time_ns,
-                created_ns=now_ns,
-            )
-            market.tokens = tuple(
-                Token(token_id=one.token_id(place), outcome=place, name=name, market=market)
-                for place, name in enumerate(one.outcomes)
-            )
-            self.markets[market.condition_id] = market
-            self.tokens.update({token.token_id: token for token in market.tokens})
-            self.views.listed[handle] = market
+        )
+        if self.configuration.grant:
+            for account in self.exchange.configuration.accounts:
+                await self._grant(account)
+        for one in self.configuration.markets:
+            self._list(one, self._known(one) or await self._create(one))
 
-    async def _handle(self, command: bytes) -> int:
+    def _list(self, rules: OutcomeMarket, handle: int) -> None:
+        created = self.exchange.views.markets.by_handle[handle]
+        market = ListedOutcome(
+            handle=handle,
+            rules=rules,
+            condition_id=rules.condition_id,
+            settle_ns=created.settle_time_ns,
+        )
+        market.tokens = tuple(
+            Token(token_id=rules.token_id(place), outcome=place, name=name, market=market)
+            for place, name in enumerate(rules.outcomes)
+        )
+        self.markets[market.condition_id] = market
+        self.tokens.update({token.token_id: token for token in market.tokens})
+        self.views.listed[handle] = market
+
+    def _known(self, rules: OutcomeMarket) -> int:
+        nonce = market_nonce(f"outcome/{rules.slug}")
+        for handle, market in self.exchange.views.markets.by_handle.items():
+            if market.kind is MarketKind.OUTCOME and market.nonce == nonce:
+                return handle
+        return 0
+
+    async def _create(self, rules: OutcomeMarket) -> int:
+        operator = self.exchange.parties.key("operator")
+        return await self._run(
+            build.create_market(
+                principal=operator,
+                account=derive_account_id(operator),
+                client_key=_key(f"outcome/{rules.slug}"),
+                nonce=market_nonce(f"outcome/{rules.slug}"),
+                market_kind=int(MarketKind.OUTCOME),
+                outcome_count=2,
+                base=self._collateral,
+                quote=self._collateral,
+                tick_size=int(rules.tick * MICRO),
+                lot_size=int(rules.lot * MICRO),
+                settle_time_ns=rules.settle_ns or self.exchange.now_ns() + SETTLE_NS,
+                band_bp=BAND_BP,
+                slippage_bp=SLIPPAGE_BP,
+                taker_fee_e6bp=fee_e6bp(rules.taker_bps),
+                maker_fee_e6bp=fee_e6bp(rules.maker_bps),
+                min_notional=ENGINE_MIN_NOTIONAL_MICRO,
+                max_notional=ENGINE_MAX_NOTIONAL_MICRO,
+            )
+        )
+
+    async def _grant(self, account: str) -> None:
+        parties = self.exchange.parties
+        command = build.deposit(
+            principal=parties.key("system"),
+            account=derive_account_id(parties.key(account)),
+            asset=self._collateral,
+            amount=to_micros(self.configuration.grant),
+            external_id=hashlib.blake2b(f"grant/{account}".encode(), digest_size=32).digest(),
+        )
+        await self._run(command, "DUPLICATE_DEPOSIT")
+
+    async def _run(self, command: bytes, *done_already: str) -> int:
         [result] = await self.exchange.node.submit([command])
-        if not result.accepted and result.name != "ALREADY_EXISTS":
+        if not result.accepted and result.name not in done_already:
             raise SetupRefused(f"{result.name}: {result.message}")
-        return result.value if result.accepted else result.given
+        return result.value
 
     async def _endow(self, account: str, market: ListedOutcome) -> None:
         handle = self.exchange.listed.accounts[account]
@@ -333,25 +367,18 @@ class OutcomeExchange:
             return checks.refused(Refusal.UNKNOWN_SYMBOL, "no such token")
         if request.reference in self.views.by_reference or request.reference in self._in_flight:
             return checks.refused(Refusal.DUPLICATE_CLIENT_ID, "this order was placed before")
-        match self.state(token.market):
-            case VenueState.ONLINE:
-                pass
-            case VenueState.POST_ONLY if request.post_only:
-                pass
-            case VenueState.POST_ONLY:
-                return checks.refused(Refusal.POST_ONLY_MODE, "only post-only orders now")
-            case VenueState.CANCEL_ONLY | VenueState.REDUCE_ONLY:
-                return checks.refused(Refusal.CANCEL_ONLY, "only cancels now")
-            case _:
-                return checks.refused(Refusal.MARKET_CLOSED, "the market is closed")
-        if not 0 < request.price_ticks < token.market.payout_ticks:
+        closed = _closed(self.state(token.market), request)
+        return closed or self._check_size(token.market, request)
+
+    def _check_size(self, market: ListedOutcome, request: OutcomeRequest) -> Refused | None:
+        if not 0 < request.price_ticks < market.payout_ticks:
             return checks.refused(Refusal.BAD_PRICE, "a price lies between one tick and one tick below 1")
         if not 0 < request.lots <= checks.MAX_LOTS:
             return checks.refused(Refusal.BAD_QUANTITY, "no size")
         lasts = request.order_type in ("GTC", "GTD")
-        if lasts and request.lots * token.market.rules.lot < token.market.rules.min_shares:
+        if lasts and request.lots * market.rules.lot < market.rules.min_shares:
             return checks.refused(
-                Refusal.BELOW_MIN_QUANTITY, f"{request.lots * token.market.rules.lot} shares are too few"
+                Refusal.BELOW_MIN_QUANTITY, f"{request.lots * market.rules.lot} shares are too few"
             )
         return None
 
@@ -447,6 +474,18 @@ class OutcomeExchange:
             KeyError: no such account. ValueError: too many listeners.
         """
         return self.views.on_account[account].add(listener)
+
+
+def _closed(state: VenueState, request: OutcomeRequest) -> Refused | None:
+    if state is VenueState.ONLINE or (state is VenueState.POST_ONLY and request.post_only):
+        return None
+    match state:
+        case VenueState.POST_ONLY:
+            return checks.refused(Refusal.POST_ONLY_MODE, "only post-only orders now")
+        case VenueState.CANCEL_ONLY | VenueState.REDUCE_ONLY:
+            return checks.refused(Refusal.CANCEL_ONLY, "only cancels now")
+        case _:
+            return checks.refused(Refusal.MARKET_CLOSED, "the market is closed")
 
 
 def of_token(

@@ -81,7 +81,6 @@ class ListedOutcome(msgspec.Struct, kw_only=True):
     rules: OutcomeMarket
     condition_id: str
     settle_ns: int
-    created_ns: int
     tokens: tuple[Token, ...] = ()
 
     @property
@@ -128,6 +127,9 @@ class OutcomeOrder(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     created_ns: int
     updated_ns: int
+    cost: Decimal
+    """USDC of what was filled, in prices of the token."""
+    fee: Decimal
     trade_ids: tuple[str, ...]
 
 

@@ -1,4 +1,4 @@
-"""Views of outcome markets behind a gateway: books by token, orders by reference, trades with both parties."""
+"""Views of outcome markets behind a gateway: books, orders by reference, trades with both parties."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView as BooksView
 from tradewind.node.projections.claims import ClaimsView
 from tradewind.node.projections.directory import MarketsView
-from tradewind.node.projections.orders import OrdersView, OrderStatus
+from tradewind.node.projections.orders import OrderStatus, OrdersView
 from tradewind.node.projections.trades import TradesView
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase
@@ -37,7 +37,6 @@ from .exchange_records import money
 from .outcome_model import (
     ListedOutcome,
     OrderNews,
-    OutcomeNews,
     OutcomeOrder,
     OutcomeRequest,
     OutcomeTrade,
@@ -219,6 +218,8 @@ class OutcomeViews(Projections):
             reason="" if reason is None else CancelReason(reason).name.lower(),
             created_ns=found.accepted_ns,
             updated_ns=found.updated_ns,
+            cost=money(found.filled_notional),
+            fee=money(found.fees),
             trade_ids=tuple(record.trade_ids),
         )
 
@@ -309,7 +310,8 @@ class OutcomeViews(Projections):
         order = self.orders.get(order_id)
         record = self.records.get(order_id)
         outcome = 0 if order is None else order.outcome
-        side = Side(event.taker_side if taker else 1 - event.taker_side) if order is None else Side(order.side)
+        book_side = event.taker_side if taker else 1 - event.taker_side
+        side = Side(book_side if order is None else order.side)
         fee = event.taker_fee if taker else event.maker_fee
         return Party(
             account="" if record is None else record.account,
@@ -354,6 +356,3 @@ def _trade_id(condition_id: str, number: int) -> str:
 def shares(micro: int) -> Decimal:
     """Micro-shares as shares."""
     return Decimal(micro).scaleb(-6)
-
-
-News = OutcomeNews

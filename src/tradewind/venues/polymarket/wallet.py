@@ -64,9 +64,8 @@ def checksum_address(raw: bytes) -> str:
     """The mixed-case text of an address (EIP-55)."""
     text = raw.hex()
     digest = keccak(text.encode()).hex()
-    return "0x" + "".join(
-        letter.upper() if int(nibble, 16) >= 8 else letter for letter, nibble in zip(text, digest, strict=False)
-    )
+    pairs = zip(text, digest[: len(text)], strict=True)
+    return "0x" + "".join(letter.upper() if int(nibble, 16) >= 8 else letter for letter, nibble in pairs)
 
 
 def address_bytes(text: str) -> bytes:

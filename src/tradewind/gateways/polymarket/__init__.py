@@ -1,0 +1,1 @@
+"""The Polymarket gateway: its CLOB over REST and WebSocket on outcome markets of the engine."""

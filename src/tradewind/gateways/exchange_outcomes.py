@@ -53,6 +53,7 @@ from .outcome_model import (
 from .outcome_views import Hearers, OutcomeViews, outcome_note, shares
 
 COLLATERAL: Final = "USDC"
+VIEWS: Final = "outcomes"
 BAND_BP: Final = 5_000
 """Orders further than 0.50 from the reference are refused by the engine."""
 SETTLE_NS: Final = 180 * 86_400 * 10**9
@@ -121,12 +122,16 @@ class OutcomeExchange:
         await self._set_up()
         views.accounts.update({handle: name for name, handle in exchange.listed.accounts.items()})
         views.on_account.update({name: Hearers() for name in exchange.listed.accounts})
-        await exchange.node.attach(views.apply, name="outcomes")
+        await exchange.node.attach(views.apply, name=VIEWS)
         if configuration.sets:
             for account in exchange.configuration.accounts:
                 for market in self.markets.values():
                     await self._endow(account, market)
         return self
+
+    def close(self) -> None:
+        """Its views hear nothing more. The exchange stays open; may be called twice."""
+        self.exchange.node.detach(VIEWS)
 
     async def _set_up(self) -> None:
         known = self.exchange.views.assets.by_symbol.get(COLLATERAL)

@@ -194,15 +194,15 @@ async def test_an_order_is_named_by_its_hash_and_lives_until_it_is_cancelled(wor
 async def test_two_purchases_of_both_outcomes_mint_a_set(world: World) -> None:
     await world.alice.order(world.yes, "BUY", "0.40", "10")
     maker = world.alice.last_id
-    taken = await world.bob.order(world.no, "BUY", "0.60", "4")
+    taken = await world.bob.order(world.no, "BUY", "0.60", "6")
     assert taken["status"] == "matched"
-    assert (taken["takingAmount"], taken["makingAmount"]) == ("4", "2.4")
+    assert (taken["takingAmount"], taken["makingAmount"]) == ("6", "3.6")
     assert len(taken["transactionsHashes"]) == len(taken["tradeIDs"]) == 1
     row = await world.alice.done("GET", f"/data/order/{maker}")
-    assert row["size_matched"] == "4" and row["associate_trades"] == taken["tradeIDs"]
+    assert row["size_matched"] == "6" and row["associate_trades"] == taken["tradeIDs"]
     [trade] = (await world.alice.done("GET", "/data/trades"))["data"]
     assert trade["trader_side"] == "MAKER" and trade["asset_id"] == world.no.token_id
-    assert (trade["price"], trade["size"], trade["side"]) == ("0.6", "4", "BUY")
+    assert (trade["price"], trade["size"], trade["side"]) == ("0.6", "6", "BUY")
     [own] = trade["maker_orders"]
     assert own["order_id"] == maker and own["asset_id"] == world.yes.token_id and own["price"] == "0.4"
     assert own["side"] == "BUY" and own["owner"] == world.alice.creds["apiKey"]
@@ -213,8 +213,8 @@ async def test_two_purchases_of_both_outcomes_mint_a_set(world: World) -> None:
         query = f"asset_type=CONDITIONAL&token_id={token}&signature_type=0"
         return Decimal((await client.done("GET", "/balance-allowance", query=query))["balance"])
 
-    assert await balance(world.alice, world.yes.token_id) == 104_000_000
-    assert await balance(world.bob, world.no.token_id) == 104_000_000
+    assert await balance(world.alice, world.yes.token_id) == 106_000_000
+    assert await balance(world.bob, world.no.token_id) == 106_000_000
     last = await world.alice.get("/last-trade-price", f"token_id={world.no.token_id}")
     assert last == {"price": "0.6", "side": "BUY"}
     history = await world.alice.get("/prices-history", f"market={world.yes.token_id}&interval=1h")

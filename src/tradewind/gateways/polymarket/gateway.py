@@ -118,6 +118,9 @@ class PolymarketGateway(Gateway):
         """Timers end; orders stay."""
         self._timers.close()
         await self.hearts.close()
+        if self._outcomes is not None:
+            self._outcomes.close()
+            self._outcomes = None
 
     def credentials(self, key: ApiKey) -> dict[str, str]:
         """What a client is configured with; keys of other venues have nothing here."""

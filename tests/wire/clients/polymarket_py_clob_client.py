@@ -92,17 +92,17 @@ def trade_on(alice: ClobClient, bob: ClobClient, market: dict) -> None:
     assert int(held["balance"]) == 120_000_000, held
 
     # market orders
-    bob.create_and_post_order(OrderArgs(token_id=yes, price=0.5, size=20, side="SELL"))
-    taken = alice.create_and_post_market_order(MarketOrderArgs(token_id=yes, amount=5, side="BUY"))
+    bob.create_and_post_order(OrderArgs(token_id=yes, price=0.42, size=20, side="SELL"))
+    taken = alice.create_and_post_market_order(MarketOrderArgs(token_id=yes, amount=4.2, side="BUY"))
     assert taken["status"] == "matched" and float(taken["takingAmount"]) == 10, taken
     refused(
         lambda: alice.create_and_post_market_order(
-            MarketOrderArgs(token_id=yes, amount=50, side="BUY", price=0.5)
+            MarketOrderArgs(token_id=yes, amount=50, side="BUY", price=0.42)
         ),
         "FOK orders are fully filled or killed",
     )
     part = alice.create_and_post_market_order(
-        MarketOrderArgs(token_id=yes, amount=50, side="BUY", price=0.5), order_type=OrderType.FAK
+        MarketOrderArgs(token_id=yes, amount=50, side="BUY", price=0.42), order_type=OrderType.FAK
     )
     assert part["status"] == "matched" and float(part["takingAmount"]) == 10, part
 

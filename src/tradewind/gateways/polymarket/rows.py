@@ -247,7 +247,7 @@ def _maker_row(trade: OutcomeTrade, party: Party, reader: str) -> Row:
         "maker_address": party.maker or ZERO_ADDRESS,
         "matched_amount": size_text(market, trade.lots),
         "price": price_text(market, party.price_ticks),
-        "fee_rate_bps": "0",
+        "fee_rate_bps": str(int(market.rules.maker_bps)),
         "asset_id": party.token.token_id,
         "outcome": party.token.name,
         "side": side_text(party.side),

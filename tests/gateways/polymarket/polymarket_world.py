@@ -23,7 +23,13 @@ from tradewind.gateways.polymarket.desk import PolymarketOptions
 from tradewind.gateways.polymarket.gateway import PolymarketGateway, build
 from tradewind.gateways.polymarket.wallets import WalletOf
 from tradewind.node.limits import NodeLimits
-from tradewind.venues.polymarket.typed_data import EXCHANGES, ZERO_WORD, OrderMessage, auth_digest, order_digest
+from tradewind.venues.polymarket.typed_data import (
+    EXCHANGES,
+    ZERO_WORD,
+    OrderMessage,
+    auth_digest,
+    order_digest,
+)
 from tradewind.venues.polymarket.wallet import Wallet
 
 DEADLINE_S = 10.0
@@ -59,7 +65,9 @@ class Client:
 
     # ---- level 1 -------------------------------------------------------------------------------------
 
-    def l1(self, nonce: int = 0, *, timestamp: int | None = None, wallet: Wallet | None = None) -> dict[str, str]:
+    def l1(
+        self, nonce: int = 0, *, timestamp: int | None = None, wallet: Wallet | None = None
+    ) -> dict[str, str]:
         moment = str(int(time.time()) if timestamp is None else timestamp)
         digest = auth_digest(self.address, moment, nonce, 137)
         return {
@@ -81,7 +89,9 @@ class Client:
            secret: str | None = None) -> dict[str, str]:  # fmt: skip
         moment = str(int(time.time()) if timestamp is None else timestamp)
         raw = base64.urlsafe_b64decode(secret or self.creds["secret"])
-        digest = hmac.new(raw, moment.encode() + method.encode() + path.encode() + body, hashlib.sha256).digest()
+        digest = hmac.new(
+            raw, moment.encode() + method.encode() + path.encode() + body, hashlib.sha256
+        ).digest()
         return {
             "POLY_ADDRESS": self.address,
             "POLY_SIGNATURE": base64.urlsafe_b64encode(digest).decode(),
@@ -151,7 +161,9 @@ class Client:
         }
         return whole
 
-    async def order(self, token: Token, side: str, price: str, size: str, order_type: str = "GTC", **more: Any) -> Any:
+    async def order(
+        self, token: Token, side: str, price: str, size: str, order_type: str = "GTC", **more: Any
+    ) -> Any:
         """The answer; it must be accepted."""
         return await self.done("POST", "/order", self.payload(token, side, price, size, order_type, **more))
 
@@ -219,7 +231,9 @@ class Wire:
 class World:
     """An exchange, its gateway, and clients of two accounts that are logged in."""
 
-    def __init__(self, exchange: Exchange, gateway: PolymarketGateway, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, exchange: Exchange, gateway: PolymarketGateway, session: aiohttp.ClientSession
+    ) -> None:
         self.exchange, self.gateway, self.session = exchange, gateway, session
         self.outcomes = gateway.desk.outcomes
         self.alice, self.bob = self.client("alice"), self.client("bob")
@@ -236,7 +250,8 @@ def options(**changes: Any) -> PolymarketOptions:
     fields: dict[str, Any] = {
         "configuration": OutcomeConfiguration(markets=MARKETS, grant=Decimal(1_000), sets=Decimal(100)),
         "wallets": tuple(
-            WalletOf(address=Wallet.from_text(SECRETS[name]).address(), account=name) for name in ("alice", "bob")
+            WalletOf(address=Wallet.from_text(SECRETS[name]).address(), account=name)
+            for name in ("alice", "bob")
         ),
         "mined_s": 0.01,
         "confirmed_s": 0.02,

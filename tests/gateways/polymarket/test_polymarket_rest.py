@@ -207,7 +207,9 @@ async def test_two_purchases_of_both_outcomes_mint_a_set(world: World) -> None:
     assert own["order_id"] == maker and own["asset_id"] == world.yes.token_id and own["price"] == "0.4"
     assert own["side"] == "BUY" and own["owner"] == world.alice.creds["apiKey"]
     [other] = (await world.bob.done("GET", "/data/trades", query=f"id={taken['tradeIDs'][0]}"))["data"]
-    assert other["trader_side"] == "TAKER" and other["maker_orders"][0]["owner"] != world.alice.creds["apiKey"]
+    assert (
+        other["trader_side"] == "TAKER" and other["maker_orders"][0]["owner"] != world.alice.creds["apiKey"]
+    )
 
     async def balance(client: Any, token: str) -> Decimal:
         query = f"asset_type=CONDITIONAL&token_id={token}&signature_type=0"
@@ -319,7 +321,9 @@ async def test_a_market_purchase_spends_its_amount_and_no_more(world: World) -> 
     assert Decimal(taken["takingAmount"]) > Decimal("14.5454")
     rest = world.alice.of_amounts(world.yes, "BUY", amounts, "FOK")
     assert "FOK" in await world.alice.refused(rest)
-    partly = await world.alice.done("POST", "/order", world.alice.of_amounts(world.yes, "BUY", amounts, "FAK"))
+    partly = await world.alice.done(
+        "POST", "/order", world.alice.of_amounts(world.yes, "BUY", amounts, "FAK")
+    )
     assert partly["status"] == "matched" and Decimal(partly["makingAmount"]) < 8
     small = world.alice.of_amounts(world.yes, "BUY", (550_000, 1_000_000), "FAK")
     assert "min size: $1" in await world.alice.refused(small)
@@ -405,7 +409,7 @@ async def test_heartbeats_are_a_chain_and_silence_cancels_everything(tmp_path: P
         second = await client.done("POST", "/heartbeats", {"heartbeat_id": first["heartbeat_id"]})
         assert second["heartbeat_id"] != first["heartbeat_id"]
         async with asyncio.timeout(DEADLINE_S):
-            while (await client.done("GET", "/data/orders"))["data"]:
+            while (await client.done("GET", "/data/orders"))["data"]:  # noqa: ASYNC110 - over a socket
                 await asyncio.sleep(0.02)
         assert world.gateway.hearts.stopped == 1
         assert len((await world.bob.done("GET", "/data/orders"))["data"]) == 1
@@ -453,9 +457,12 @@ async def test_without_the_signing_packages_books_are_served_and_orders_are_not(
         tmp_path / "data", ExchangeConfiguration(accounts={"alice": {}}, limits=limits)
     ) as exchange:
         gateway = build(exchange)
-        async with gateway, aiohttp.ClientSession() as session:
-            async with session.get(gateway.url + "/markets") as answer:
-                assert answer.status == 200 and len((await answer.json())["data"]) == 2
+        async with (
+            gateway,
+            aiohttp.ClientSession() as session,
+            session.get(gateway.url + "/markets") as answer,
+        ):
+            assert answer.status == 200 and len((await answer.json())["data"]) == 2
 
 
 async def test_a_fresh_venue_makes_wallets_and_keys_that_work(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ async def test_a_book_and_its_changes_are_the_book(world: World) -> None:
         last = [row["hash"] for event in wire.frames if isinstance(event, dict)
                 for row in event.get("price_changes", ())][-1]  # fmt: skip
         assert last == book["hash"]
-        trades = [one for one in wire.frames if isinstance(one, dict) and one["event_type"] == "last_trade_price"]
+        trades = [
+            one for one in wire.frames if isinstance(one, dict) and one["event_type"] == "last_trade_price"
+        ]
         assert [(one["price"], one["size"], one["side"]) for one in trades] == [("0.6", "6", "BUY")]
 
 
@@ -102,7 +104,10 @@ async def test_the_user_channel_tells_orders_and_every_state_of_trades(world: Wo
 
 
 async def test_a_wrong_secret_ends_the_user_channel(world: World) -> None:
-    creds = {**{name: world.alice.creds[name] for name in ("apiKey", "secret", "passphrase")}, "secret": "AAAA"}
+    creds = {
+        **{name: world.alice.creds[name] for name in ("apiKey", "secret", "passphrase")},
+        "secret": "AAAA",
+    }
     async with world.alice.socket("/ws/user") as wire:
         await wire.send(auth=creds, markets=[], type="user")
         async with asyncio.timeout(DEADLINE_S):

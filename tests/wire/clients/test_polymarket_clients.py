@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "gateways" / "polymarket")]
 
-from collections.abc import Awaitable, Callable
 from polymarket_world import SECRETS, served
 
 from tradewind.venues.polymarket import wallet

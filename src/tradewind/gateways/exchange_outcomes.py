@@ -277,11 +277,13 @@ class OutcomeExchange:
 
     def trades(self, account: str) -> list[OutcomeTrade]:
         """Kept executions of an account, oldest first."""
-        return list(self.views.trades.get(account, {}).values())
+        kept = self.views.trades.get(account)
+        return [] if kept is None else list(kept.values())
 
     def trade(self, account: str, trade_id: str) -> OutcomeTrade | None:
         """An execution of an account."""
-        return self.views.trades.get(account, {}).get(trade_id)
+        kept = self.views.trades.get(account)
+        return None if kept is None else kept.get(trade_id)
 
     def collateral(self, account: str) -> tuple[Decimal, Decimal]:
         """Free and held USDC."""

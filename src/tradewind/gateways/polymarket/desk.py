@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from tradewind.gateways.polymarket.numbers import NS_PER_S
 from tradewind.gateways.polymarket.wallets import WalletBook, WalletOf
 from tradewind.venues.polymarket.typed_data import POLYGON
 
-DEFAULT_GRANT: Final = 100_000
+DEFAULT_GRANT: Final = Decimal(100_000)
 MAX_TOKEN_DIGITS: Final = 78
 
 

@@ -1,0 +1,790 @@
+"""`PolymarketVenue`: Polymarket's CLOB behind the `Venue` protocol.
+
+Every token is an instrument in USDC. Orders are signed by the wallet and journaled before they are sent; the
+order's hash is the venue's id. New risk needs the user channel `Live`.
+
+An immediate purchase is not sent as FAK: there the venue spends an amount, and a better price would buy more
+than was wanted. It goes as a lasting order that is cancelled at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+import structlog
+
+from tradewind.venues.codes import RejectCode
+from tradewind.venues.market_data import FeedEvent, Instrument, Known, Side, Unknown
+from tradewind.venues.polymarket.directory import Directory, TokenRules
+from tradewind.venues.polymarket.feed import PolymarketFeed
+from tradewind.venues.polymarket.intents import Intent, IntentBook, salt_of
+from tradewind.venues.polymarket.messages import (
+    LOT_MICRO,
+    MICRO,
+    NS,
+    QUOTE,
+    BalanceAnswer,
+    CancelAnswer,
+    Heartbeat,
+    MarketsPage,
+    OrderAnswer,
+    OrderRow,
+    OrdersPage,
+    TradeRow,
+    TradesPage,
+    Unmapped,
+)
+from tradewind.venues.polymarket.mirror import Execution, Mirror
+from tradewind.venues.polymarket.private_channel import PrivateChannel
+from tradewind.venues.polymarket.refusals import refusal_of
+from tradewind.venues.polymarket.rest import CANCEL_ALL, ORDERS, Failed, PolymarketRest
+from tradewind.venues.polymarket.typed_data import (
+    EXCHANGES,
+    POLYGON,
+    ZERO_WORD,
+    OrderMessage,
+    order_digest,
+)
+from tradewind.venues.protocol import (
+    FINAL_PHASES,
+    Acked,
+    AlreadyFinal,
+    Balance,
+    CancelAfterResult,
+    CancelAllResult,
+    CancelledAll,
+    ChangeResult,
+    FeeSchedule,
+    FillEvent,
+    Found,
+    Incomplete,
+    NewOrder,
+    NotFound,
+    OrderRef,
+    OrderState,
+    OrderType,
+    PrivateEvent,
+    QueryResult,
+    Rejected,
+    StreamState,
+    SubmitResult,
+    TimeInForce,
+    Uncertain,
+    Unsupported,
+    VenueCaps,
+    VenueState,
+    VenueStatus,
+)
+from tradewind.venues.streams import Fanout
+from tradewind.venues.transport.backoff import BackoffPolicy
+from tradewind.venues.transport.private_link import PrivateLimits, Transition
+from tradewind.venues.transport.websocket import LinkLimits
+
+log = structlog.get_logger(__name__)
+
+CLIENT_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+END: Final = "LTE="
+START: Final = "MA=="
+MAX_PAGES: Final = 200
+OVERLAP_S: Final = 60
+MAX_LOTS: Final = 1 << 40
+CANCEL_RETRY_S: Final = 0.5
+MAX_DOUBTFUL: Final = 1_000
+LOCAL_CODES: Final = {
+    "StaleEpoch": RejectCode.STALE_EPOCH,
+    "KeyQuarantined": RejectCode.KEY_QUARANTINED,
+    "RateLimitedLocal": RejectCode.RATE_LIMITED_LOCAL,
+}
+
+
+class PolymarketOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and addresses of one connector. Defaults are the venue's production hosts."""
+
+    market_url: str = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
+    user_url: str = "wss://ws-subscriptions-clob.polymarket.com/ws/user"
+    chain_id: int = POLYGON
+    answer_timeout_s: float = 5.0
+    horizon_s: float = 5.0
+    """How long behind its submit an order may still appear (T7.4: the venue has no bound of its own)."""
+    absence_margin_s: float = 1.0
+    clock_skew_s: float = 1.0
+    heartbeats: bool = True
+    """Whether the venue cancels everything when we are silent for 10 s (T8.1)."""
+    heartbeat_every_s: float = 5.0
+    instruments_every_s: float = 3_600.0
+    link: PrivateLimits = PrivateLimits()
+    socket: LinkLimits = LinkLimits()
+    reconnect: BackoffPolicy = BackoffPolicy(max_attempts=100, attempt_window_s=600.0)
+
+
+class PolymarketVenue:
+    """One wallet and key at Polymarket. Build it, `open` it, `close` it; one event loop."""
+
+    def __init__(
+        self,
+        rest: PolymarketRest,
+        account: str,
+        intents: IntentBook,
+        options: PolymarketOptions | None = None,
+        *,
+        name: str = "polymarket",
+        on_transition: Callable[[Transition], None] | None = None,
+        on_reversed: Callable[[FillEvent], None] | None = None,
+    ) -> None:
+        """`on_reversed` hears of a fill whose trade failed behind its match: the ledger posts it back."""
+        self.name, self.account = name, account
+        self.options = options or PolymarketOptions()
+        self.rest, self.intents = rest, intents
+        self.mirror = Mirror(name, account, rest.address, intents, self._on_event)
+        self.mirror.on_reversed = self._reversed
+        self.channel = PrivateChannel(
+            self.options.user_url,
+            rest.credentials,
+            self.mirror,
+            self._snapshot,
+            self._reconcile,
+            self._on_transition,
+            limits=self.options.link,
+            socket_limits=self.options.socket,
+            policy=self.options.reconnect,
+        )
+        self.events: Fanout[PrivateEvent] = Fanout(
+            lambda count: StreamState(
+                live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns()
+            )
+        )
+        self.opened_ns = self.mirror.last_fill_ns = time.time_ns()
+        self.heartbeats_missed = 0
+        self._told_transition, self._told_reversal = on_transition, on_reversed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sent: dict[str, int] = {}
+        """When each of our ids was last sent, ns."""
+        self._ending: set[str] = set()
+        """Hashes of immediate purchases that are being cancelled."""
+        self._first, self._had_live = True, False
+
+    # ---- life --------------------------------------------------------------------------------------------
+
+    async def open(self, timeout_s: float = 20.0) -> bool:
+        """Read the markets, connect, and wait until the user channel is live. False: not in time."""
+        if not self.mirror.directory.by_symbol:
+            await self.refresh_instruments()
+        self._spawn(self._keep_instruments())
+        if self.options.heartbeats:
+            self._spawn(self._beat())
+        self.channel.link.start()
+        return await self.channel.link.wait_live(timeout_s)
+
+    async def close(self) -> None:
+        """End connection and streams. With heartbeats, the venue cancels what is left 10 s later."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.channel.link.close()
+        self.events.close()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def refresh_instruments(self) -> str:
+        """Read the markets again. "" when it worked, else why not (the old ones stay)."""
+        rows, cursor = [], START
+        for _ in range(MAX_PAGES):
+            body = await self.rest.public("/markets", [("next_cursor", cursor)])
+            if isinstance(body, Failed):
+                return body.reason
+            try:
+                page = msgspec.json.decode(body, type=MarketsPage, strict=False)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                return str(error)[:200]
+            rows += page.data
+            cursor = page.next_cursor
+            if cursor == END:
+                self.mirror.directory = Directory.of(rows, time.time_ns())
+                if self.mirror.directory.quarantined:
+                    log.warning(
+                        "polymarket_markets_quarantined", count=len(self.mirror.directory.quarantined)
+                    )
+                return ""
+        return f"more than {MAX_PAGES} pages of markets"
+
+    async def _keep_instruments(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.instruments_every_s)
+            await self.refresh_instruments()
+
+    async def _beat(self) -> None:
+        """Heartbeats: each names the answer to the one before; the venue tells the right one to a wrong one."""
+        beat = ""
+        while True:
+            for _ in range(2):
+                answer = await self.rest.call(
+                    "POST",
+                    "/v1/heartbeats",
+                    Heartbeat,
+                    body=msgspec.json.encode({"heartbeat_id": beat}),
+                    timeout_s=self.options.heartbeat_every_s,
+                )
+                if not isinstance(answer, Failed):
+                    beat, self.heartbeats_missed = answer.heartbeat_id, 0
+                    break
+                beat = answer.heartbeat_id
+                if answer.status != 400:
+                    self.heartbeats_missed += 1
+                    if self.heartbeats_missed >= 2:
+                        log.error("polymarket_heartbeats_missed", count=self.heartbeats_missed)
+                    break
+            await asyncio.sleep(self.options.heartbeat_every_s)
+
+    # ---- what the venue says about itself ----------------------------------------------------------------
+
+    def capabilities(self) -> VenueCaps:
+        """What this connector does at Polymarket."""
+        return VenueCaps(
+            name=self.name,
+            order_types=frozenset({OrderType.LIMIT, OrderType.MARKET}),
+            times_in_force=frozenset({TimeInForce.GTC, TimeInForce.IOC}),
+            post_only=True,
+            amend=False,
+            client_ids=True,
+            cancel_after_range_s=None,
+            reduce_only=False,
+            native_iceberg=False,
+            max_batch_orders=1,
+            private_fill_stream=True,
+            sandbox=False,
+        )
+
+    async def instruments(self) -> list[Instrument] | Incomplete:
+        """Every token of every market."""
+        if not self.mirror.directory.by_symbol:
+            problem = await self.refresh_instruments()
+            if problem:
+                return Incomplete(problem, 0)
+        return [one.instrument for one in self.mirror.directory.by_symbol.values()]
+
+    async def status(self) -> VenueStatus:
+        """Whether the venue answers, and what each market said when it was read."""
+        body = await self.rest.public("/ok")
+        state = VenueState.UNKNOWN if isinstance(body, Failed) else VenueState.ONLINE
+        reason = body.reason if isinstance(body, Failed) else ""
+        if self.channel.problems:
+            reason = f"unmapped: {self.channel.problems[0]}"
+        symbols = {symbol: one.state for symbol, one in self.mirror.directory.by_symbol.items()}
+        return VenueStatus(state=state, symbols=symbols, reason=reason, as_of_ns=time.time_ns())
+
+    async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:
+        """Fees of a market, on the cheaper side of the contract."""
+        rules = self.mirror.directory.by_symbol.get(symbol)
+        if account != self.account or rules is None:
+            return Unknown(f"no fees of {symbol[:60]!r} for {account[:40]!r}")
+        as_of_ns = rules.instrument.as_of_ns or 0
+        schedule = FeeSchedule(
+            name=f"polymarket {symbol}",
+            maker_bps=rules.maker_bps,
+            taker_bps=rules.taker_bps,
+            source="/markets of the venue",
+            checked_on=time.strftime("%Y-%m-%d", time.gmtime(as_of_ns // NS)),
+        )
+        return Known(schedule, as_of_ns, "polymarket markets")
+
+    # ---- streams -----------------------------------------------------------------------------------------
+
+    def market(self, symbols: Sequence[str]) -> AsyncIterator[FeedEvent]:
+        """Market data of these tokens over a connection of its own; ends with the reader."""
+        directory = self.mirror.directory
+        return self._market(
+            [directory.by_symbol[one].instrument for one in symbols if one in directory.by_symbol]
+        )
+
+    async def _market(self, chosen: list[Instrument]) -> AsyncIterator[FeedEvent]:
+        if not chosen:
+            return
+        feed = PolymarketFeed(chosen, self.options.market_url)
+        try:
+            async for event in feed.events():
+                yield event
+        finally:
+            await feed.close()
+
+    def private(self, account: str) -> AsyncIterator[PrivateEvent]:
+        """The account's events from now on, after the link's present state."""
+        link, mine = self.channel.link, account == self.account
+        return self.events.reader(
+            StreamState(
+                live=link.live and mine,
+                reason=("" if link.live else f"{link.phase}: {link.reason}") if mine else "another account",
+                since_ns=time.time_ns(),
+            )
+        )
+
+    def _on_event(self, event: PrivateEvent) -> None:
+        self.events.put(event)
+
+    def _on_transition(self, transition: Transition) -> None:
+        was, live = self._had_live, self.channel.link.live
+        self._had_live = live
+        if was is not live:
+            self.events.put(StreamState(live=live, reason=transition.reason, since_ns=transition.at_ns))
+        log.info(
+            "polymarket_link", before=transition.before, after=transition.after, reason=transition.reason
+        )
+        if self._told_transition is not None:
+            self._told_transition(transition)
+
+    def _reversed(self, fill: FillEvent) -> None:
+        """A trade failed behind its match: money and shares are back, the account is read anew."""
+        log.error("polymarket_trade_failed", trade_id=fill.trade_id, symbol=fill.symbol, lots=fill.lots)
+        if self._told_reversal is not None:
+            self._told_reversal(fill)
+        self.channel.link.degrade(f"trade {fill.trade_id} failed behind its match")
+
+    # ---- reconciliation (T6.8, T7.9) ---------------------------------------------------------------------
+
+    async def _snapshot(self, epoch: int) -> str:
+        if not self.mirror.directory.by_symbol:
+            return await self.refresh_instruments()
+        return ""
+
+    async def _reconcile(self, epoch: int) -> str:
+        """Bring the mirror up to the venue. "" or the reason why it is not complete."""
+        orders = await self._open_rows()
+        trades = (
+            await self._trade_rows(self.mirror.last_fill_ns) if not isinstance(orders, Failed) else orders
+        )
+        if isinstance(orders, Failed) or isinstance(trades, Failed):
+            failed = orders if isinstance(orders, Failed) else trades
+            assert isinstance(failed, Failed)
+            return failed.reason
+        try:
+            executions = [one for row in trades for one in self.mirror.executions(row)]
+            states = [self.mirror.state_of(row, time.time_ns()) for row in orders]
+        except (Unmapped, ArithmeticError) as error:
+            return str(error)[:200]
+        if self._first:
+            for one in executions:
+                self.mirror.remember(one.trade_id)
+            self.mirror.quiet = True
+        for one in executions:
+            self.mirror.settle(one)
+        for state in states:
+            self.mirror.apply(state)
+        self.mirror.quiet = False
+        self._first = False
+        present = {row.id for row in orders}
+        for reference in [one for one in self.mirror.working if one not in present]:
+            answer = await self._ask(reference)
+            if isinstance(answer, Failed) and answer.status != 404:
+                return answer.reason
+            if isinstance(answer, OrderState):
+                self.mirror.apply(answer)
+            else:
+                self.mirror.working.pop(reference, None)
+        self.channel.problems.clear()
+        return ""
+
+    async def _open_rows(self) -> list[OrderRow] | Failed:
+        rows: list[OrderRow] = []
+        cursor = START
+        for _ in range(MAX_PAGES):
+            page = await self.rest.read("/data/orders", OrdersPage, [("next_cursor", cursor)])
+            if isinstance(page, Failed):
+                return page
+            rows += page.data
+            cursor = page.next_cursor
+            if cursor == END:
+                return rows
+        return Failed(reason=f"more than {MAX_PAGES} pages of orders")
+
+    async def _trade_rows(self, since_ns: int) -> list[TradeRow] | Failed:
+        """Trades since a moment less a minute, oldest first."""
+        rows: list[TradeRow] = []
+        cursor = START
+        after = max(0, since_ns // NS - OVERLAP_S)
+        for _ in range(MAX_PAGES):
+            query = [("next_cursor", cursor), *([("after", str(after))] if after else [])]
+            page = await self.rest.read("/data/trades", TradesPage, query)
+            if isinstance(page, Failed):
+                return page
+            rows += page.data
+            cursor = page.next_cursor
+            if cursor == END:
+                return rows[::-1]
+        return Failed(reason=f"more than {MAX_PAGES} pages of trades")
+
+    # ---- submit ------------------------------------------------------------------------------------------
+
+    async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
+        """Send one order. The same id again posts the identical bytes, which never makes a second order."""
+        refusal = self._epoch_refusal(epoch) or self._refusal(order)
+        if refusal is not None:
+            return refusal
+        rules = self.mirror.directory.by_symbol[order.symbol]
+        intent = self.intents.find(order.client_id)
+        if intent is None:
+            intent = self._signed(order, rules)
+            try:
+                await self.intents.add(intent)
+            except (OSError, ValueError) as error:
+                return Rejected(RejectCode.NOT_LIVE, f"cannot journal the order: {error}"[:200], False)
+        elif not _same(intent, order):
+            return Rejected(RejectCode.DUPLICATE_CLIENT_ID, "another order has this client id", True)
+        return await self._post(intent, immediate=order.time_in_force is TimeInForce.IOC or _at_market(order))
+
+    async def _post(self, intent: Intent, *, immediate: bool) -> SubmitResult:
+        self._sent[intent.client_id] = sent_ns = time.time_ns()
+        if len(self._sent) > MICRO // 10:
+            del self._sent[next(iter(self._sent))]
+        answer = await self.rest.call(
+            "POST",
+            "/order",
+            OrderAnswer,
+            body=intent.body.encode(),
+            timeout_s=self.options.answer_timeout_s,
+        )
+        result = self._posted(answer, intent, sent_ns)
+        if isinstance(result, Acked | Uncertain) and immediate and intent.order_type == "GTC":
+            gone = await self._end(intent.reference)
+            if not gone:
+                self._keep_ending(intent.reference)
+        return result
+
+    def _posted(self, answer: OrderAnswer | Failed, intent: Intent, sent_ns: int) -> SubmitResult:
+        if isinstance(answer, Failed):
+            if not answer.sent:
+                return _local(answer.reason)
+            refusal = refusal_of(answer.status, answer.reason) if answer.status else None
+            if refusal is None:
+                return Uncertain(answer.reason, sent_ns)
+        elif answer.success:
+            if answer.orderID.lower() == intent.reference:
+                return Acked(intent.reference)
+            return Uncertain(f"the venue names another order {answer.orderID[:70]!r}", sent_ns)
+        else:
+            text = answer.errorMsg or "refused without a reason"
+            refusal = refusal_of(400, text)
+            if refusal is None:
+                return Uncertain(text[:200], sent_ns)
+        if refusal.code == RejectCode.DUPLICATE_CLIENT_ID:
+            return Acked(intent.reference)  # proof that these very bytes arrived before (T7.6)
+        return refusal
+
+    def _keep_ending(self, reference: str) -> None:
+        """An immediate purchase whose cancel was not answered: again until the venue says that it is over."""
+        if reference in self._ending or len(self._ending) >= MAX_DOUBTFUL:
+            return
+        self._ending.add(reference)
+
+        async def again() -> None:
+            try:
+                while not await self._end(reference):
+                    await asyncio.sleep(CANCEL_RETRY_S)
+            finally:
+                self._ending.discard(reference)
+
+        self._spawn(again())
+
+    async def _end(self, reference: str) -> bool:
+        """Whether an order is over, or proven not to be there."""
+        body = msgspec.json.encode({"orderID": reference})
+        answer = await self.rest.call("DELETE", "/order", CancelAnswer, body=body)
+        if isinstance(answer, CancelAnswer) and reference in answer.canceled:
+            return True
+        state = await self._ask(reference)
+        if isinstance(state, OrderState):
+            self.mirror.apply(state)
+            return state.phase in FINAL_PHASES
+        intent = self.intents.of_reference(reference)
+        return state.status == 404 and (intent is None or self._absence_is_proven(intent.client_id))
+
+    def _signed(self, order: NewOrder, rules: TokenRules) -> Intent:
+        shares = order.lots * LOT_MICRO
+        quote = order.price_ticks * int(rules.instrument.tick * MICRO) * order.lots * LOT_MICRO // MICRO
+        made_ns = time.time_ns()
+        message = OrderMessage(
+            salt=salt_of(order.client_id),
+            maker=self.rest.address,
+            signer=self.rest.address,
+            token_id=int(rules.token_id),
+            maker_amount=quote if order.side is Side.BUY else shares,
+            taker_amount=shares if order.side is Side.BUY else quote,
+            side=int(order.side),
+            signature_type=0,
+            timestamp=made_ns // 1_000_000,
+        )
+        digest = order_digest(message, self.options.chain_id, EXCHANGES[rules.neg_risk])
+        immediate = order.time_in_force is TimeInForce.IOC or _at_market(order)
+        order_type = "FAK" if immediate and order.side is Side.SELL else "GTC"
+        body = {
+            "order": {
+                "salt": message.salt,
+                "maker": message.maker,
+                "signer": message.signer,
+                "tokenId": rules.token_id,
+                "makerAmount": str(message.maker_amount),
+                "takerAmount": str(message.taker_amount),
+                "side": "BUY" if order.side is Side.BUY else "SELL",
+                "expiration": "0",
+                "signatureType": 0,
+                "timestamp": str(message.timestamp),
+                "metadata": ZERO_WORD,
+                "builder": ZERO_WORD,
+                "signature": "0x" + self.rest.wallet.sign(digest).hex(),
+            },
+            "owner": self.rest.credentials.key,
+            "orderType": order_type,
+            "deferExec": False,
+            "postOnly": order.post_only,
+        }
+        return Intent(
+            client_id=order.client_id,
+            reference="0x" + digest.hex(),
+            symbol=order.symbol,
+            side=order.side,
+            price_ticks=order.price_ticks,
+            lots=order.lots,
+            order_type=order_type,
+            post_only=order.post_only,
+            body=msgspec.json.encode(body).decode(),
+            made_ns=made_ns,
+        )
+
+    # ---- checks ------------------------------------------------------------------------------------------
+
+    def _epoch_refusal(self, epoch: int) -> Rejected | None:
+        if epoch < self.rest.epoch:
+            return Rejected(RejectCode.STALE_EPOCH, f"epoch {epoch} after {self.rest.epoch}", True)
+        self.rest.epoch = epoch
+        return None
+
+    def _refusal(self, order: NewOrder) -> Rejected | None:
+        rules = self.mirror.directory.by_symbol.get(order.symbol)
+        if rules is None:
+            return Rejected(RejectCode.UNKNOWN_SYMBOL, f"no token {order.symbol[:60]!r}", True)
+        if not CLIENT_ID.fullmatch(order.client_id):
+            return Rejected(RejectCode.BAD_CLIENT_ID, "1 to 64 letters, digits, - and _", True)
+        return self._form_refusal(order, rules) or self._state_refusal(order, rules)
+
+    def _form_refusal(self, order: NewOrder, rules: TokenRules) -> Rejected | None:
+        if order.price_ticks <= 0 or not 0 < order.lots <= MAX_LOTS:
+            return Rejected(RejectCode.BAD_NUMBER, f"{order.lots} lots at {order.price_ticks} ticks", True)
+        immediate = order.time_in_force is not TimeInForce.GTC or _at_market(order)
+        if order.time_in_force is TimeInForce.FOK or (immediate and order.post_only):
+            return Rejected(RejectCode.TYPE_UNSUPPORTED, "no fill-or-kill of a size here", True)
+        most = rules.whole_ticks - 1
+        if order.price_ticks > most:
+            text = f"{order.price_ticks} ticks are above {most}"
+            return Rejected(RejectCode.OUTSIDE_BAND, text, True, nearest_below=most)
+        least = int((rules.instrument.min_quantity or 0) / rules.instrument.lot)
+        if order.lots < least:
+            text = f"{order.lots} lots are below {least}"
+            return Rejected(RejectCode.BELOW_MIN_QTY, text, True, nearest_above=least)
+        return None
+
+    def _state_refusal(self, order: NewOrder, rules: TokenRules) -> Rejected | None:
+        if rules.state is not VenueState.ONLINE:
+            code = RejectCode.SYMBOL_CLOSED if rules.state is VenueState.DELISTED else RejectCode.CANCEL_ONLY
+            return Rejected(code, f"{order.symbol} is {rules.state}", False)
+        link = self.channel.link
+        if not link.live:
+            return Rejected(RejectCode.NOT_LIVE, f"user channel is {link.phase}: {link.reason}"[:200], False)
+        if self.channel.problems:
+            return Rejected(RejectCode.NOT_LIVE, f"unmapped: {self.channel.problems[0]}"[:200], False)
+        if self.rest.lane.quarantined:
+            return Rejected(RejectCode.KEY_QUARANTINED, self.rest.lane.quarantined, False)
+        return None
+
+    # ---- amend and cancel --------------------------------------------------------------------------------
+
+    async def amend(
+        self, reference: OrderRef, epoch: int, *, lots: int | None = None, price_ticks: int | None = None
+    ) -> ChangeResult:
+        """The venue cannot: a signed order is what it is."""
+        refusal = self._epoch_refusal(epoch)
+        return refusal or Rejected(RejectCode.TYPE_UNSUPPORTED, "signed orders cannot be changed", True)
+
+    async def cancel(self, reference: OrderRef, epoch: int) -> ChangeResult:
+        """Cancel one order. Acknowledged only when the venue says that it is gone."""
+        refusal = self._epoch_refusal(epoch)
+        if refusal is not None:
+            return refusal
+        intent = self.intents.find(reference.client_id)
+        name = intent.reference if intent is not None else reference.venue_id
+        if name is None:
+            return Rejected(RejectCode.UNKNOWN_ORDER, "never sent from here", False)
+        sent_ns = time.time_ns()
+        answer = await self.rest.call(
+            "DELETE",
+            "/order",
+            CancelAnswer,
+            body=msgspec.json.encode({"orderID": name}),
+            timeout_s=self.options.answer_timeout_s,
+        )
+        if isinstance(answer, Failed):
+            return self._cancel_failed(answer, sent_ns)
+        state = await self._ask(name)
+        if isinstance(state, OrderState):
+            self.mirror.apply(state)
+        if name in answer.canceled:
+            return Acked(name)
+        if isinstance(state, OrderState) and state.phase in FINAL_PHASES:
+            return AlreadyFinal(state)
+        if isinstance(state, Failed) and state.status == 404:
+            if self._absence_is_proven(reference.client_id):
+                return Rejected(RejectCode.UNKNOWN_ORDER, "the venue does not know the order", False)
+            return Uncertain("the order may still arrive", sent_ns)
+        return Uncertain(answer.not_canceled.get(name, "not cancelled")[:200], sent_ns)
+
+    def _cancel_failed(self, answer: Failed, sent_ns: int) -> Rejected | Uncertain:
+        if not answer.sent:
+            return _local(answer.reason)
+        refusal = refusal_of(answer.status, answer.reason) if answer.status else None
+        return refusal or Uncertain(answer.reason, sent_ns)
+
+    async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
+        """Cancel every working order, or those of one token."""
+        refusal = self._epoch_refusal(epoch)
+        if refusal is not None:
+            return refusal
+        path, body = "/cancel-all", b""
+        if symbol is not None:
+            rules = self.mirror.directory.by_symbol.get(symbol)
+            if rules is None:
+                return Rejected(RejectCode.UNKNOWN_SYMBOL, f"no token {symbol[:60]!r}", True)
+            path = "/cancel-market-orders"
+            body = msgspec.json.encode({"market": rules.condition_id, "asset_id": rules.token_id})
+        sent_ns = time.time_ns()
+        window = CANCEL_ALL if symbol is None else ORDERS
+        answer = await self.rest.call("DELETE", path, CancelAnswer, body=body, window=window)
+        if isinstance(answer, Failed):
+            return self._cancel_failed(answer, sent_ns)
+        names = []
+        for reference in answer.canceled:
+            intent = self.intents.of_reference(reference)
+            names.append(reference if intent is None else intent.client_id)
+        return CancelledAll(tuple(names))
+
+    async def cancel_after(self, seconds: int, epoch: int) -> CancelAfterResult:
+        """The venue's timer has no span to choose: heartbeats hold it."""
+        return self._epoch_refusal(epoch) or Unsupported(
+            "the venue cancels 10 s behind the last heartbeat; the connector sends them"
+        )
+
+    # ---- reads -------------------------------------------------------------------------------------------
+
+    async def _ask(self, reference: str) -> OrderState | Failed:
+        answer = await self.rest.read(f"/data/order/{reference}", OrderRow)
+        if isinstance(answer, Failed):
+            return answer
+        try:
+            return self.mirror.state_of(answer, time.time_ns())
+        except (Unmapped, ArithmeticError) as error:
+            return Failed(reason=str(error)[:200])
+
+    async def query(self, reference: OrderRef) -> QueryResult:
+        """One order by our id. Absence is proven only behind the horizon of its latest submit (T7.6)."""
+        intent = self.intents.find(reference.client_id)
+        name = intent.reference if intent is not None else reference.venue_id
+        proven = self._absence_is_proven(reference.client_id)
+        if name is None:
+            return NotFound(proven)
+        answer = await self._ask(name)
+        if isinstance(answer, OrderState):
+            self.mirror.apply(answer)
+            return Found(answer)
+        if answer.status == 404:
+            return NotFound(proven)
+        return Uncertain(answer.reason, time.time_ns())
+
+    def _absence_is_proven(self, client_id: str) -> bool:
+        options = self.options
+        horizon_s = options.horizon_s + options.absence_margin_s + options.clock_skew_s
+        return time.time_ns() >= self._sent.get(client_id, self.opened_ns) + int(horizon_s * NS)
+
+    async def open_orders(self, symbol: str | None) -> list[OrderState] | Incomplete:
+        """Every open order at the venue, ours or not."""
+        rows = await self._open_rows()
+        if isinstance(rows, Failed):
+            return Incomplete(rows.reason, 0)
+        try:
+            states = [self.mirror.state_of(row, time.time_ns()) for row in rows]
+        except (Unmapped, ArithmeticError) as error:
+            return Incomplete(str(error)[:200], len(rows))
+        return [one for one in states if symbol in {None, one.symbol} and one.phase not in FINAL_PHASES]
+
+    async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
+        """Executions since a sequence (a time in ns) less a minute. Trades that failed are not in it."""
+        rows = await self._trade_rows(since_sequence)
+        if isinstance(rows, Failed):
+            return Incomplete(rows.reason, 0)
+        try:
+            found = [one for row in rows for one in self.mirror.executions(row) if one.status != "FAILED"]
+        except (Unmapped, ArithmeticError) as error:
+            return Incomplete(str(error)[:200], len(rows))
+        return self._as_events(list({one.trade_id: one for one in found}.values()))
+
+    def _as_events(self, found: list[Execution]) -> list[FillEvent]:
+        listed: dict[str, int] = {}
+        for one in found:
+            listed[one.reference] = listed.get(one.reference, 0) + one.lots
+        filled = {name: max(0, self.mirror.filled.get(name, 0) - lots) for name, lots in listed.items()}
+        events = []
+        for one in found:
+            filled[one.reference] += one.lots
+            events.append(self.mirror.fill_event(one, filled[one.reference], one.time_ns))
+        return events
+
+    async def balances(self) -> list[Balance] | Incomplete:
+        """USDC and every token; the venue tells totals, what orders hold of them is our own reckoning."""
+        orders = await self.open_orders(None)
+        if isinstance(orders, Incomplete):
+            return orders
+        held: dict[str, Decimal] = {}
+        for one in orders:
+            rules = self.mirror.directory.by_symbol[one.symbol]
+            rest = rules.instrument.lot * (one.lots - one.filled_lots)
+            buys = one.side is Side.BUY
+            asset = QUOTE if buys else rules.instrument.base
+            held[asset] = held.get(asset, Decimal(0)) + (
+                rest * rules.instrument.tick * one.price_ticks if buys else rest
+            )
+        wanted = [(QUOTE, [("asset_type", "COLLATERAL"), ("signature_type", "0")])]
+        for rules in self.mirror.directory.by_symbol.values():
+            query = [("asset_type", "CONDITIONAL"), ("token_id", rules.token_id), ("signature_type", "0")]
+            wanted.append((rules.instrument.base, query))
+        rows = []
+        for asset, query in wanted:
+            answer = await self.rest.read("/balance-allowance", BalanceAnswer, query)
+            if isinstance(answer, Failed):
+                return Incomplete(answer.reason, len(rows))
+            total = answer.balance / MICRO
+            taken = min(total, held.get(asset, Decimal(0)))
+            rows.append(Balance(asset=asset, free=total - taken, held=taken, as_of_ns=time.time_ns()))
+        return rows
+
+
+def _at_market(order: NewOrder) -> bool:
+    return order.order_type is OrderType.MARKET
+
+
+def _same(intent: Intent, order: NewOrder) -> bool:
+    """Whether an order is the one that was signed under its id."""
+    immediate = order.time_in_force is TimeInForce.IOC or _at_market(order)
+    order_type = "FAK" if immediate and order.side is Side.SELL else "GTC"
+    return (
+        intent.symbol, intent.side, intent.price_ticks, intent.lots, intent.order_type, intent.post_only,
+    ) == (order.symbol, order.side, order.price_ticks, order.lots, order_type, order.post_only)  # fmt: skip
+
+
+def _local(reason: str) -> Rejected:
+    """What never left this host."""
+    code = LOCAL_CODES.get(reason.partition(":")[0], RejectCode.NOT_LIVE)
+    return Rejected(code, reason, code is RejectCode.STALE_EPOCH)

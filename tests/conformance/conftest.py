@@ -10,8 +10,14 @@ from .bench import Bench
 from .binance_bench import BinanceBench
 from .kraken_bench import KrakenBench
 from .paper_bench import PaperBench
+from .polymarket_bench import PolymarketBench
 
-BENCHES: dict[str, type[Bench]] = {"binance": BinanceBench, "kraken": KrakenBench, "paper": PaperBench}
+BENCHES: dict[str, type[Bench]] = {
+    "binance": BinanceBench,
+    "kraken": KrakenBench,
+    "paper": PaperBench,
+    "polymarket": PolymarketBench,
+}
 
 
 @pytest.fixture(params=sorted(BENCHES))

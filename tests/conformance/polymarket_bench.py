@@ -1,4 +1,4 @@
-"""The Polymarket connector under the suite: over sockets, against the Polymarket gateway on a real exchange."""
+"""The Polymarket connector under the suite: over sockets, against its gateway on a real exchange."""
 
 from __future__ import annotations
 
@@ -152,6 +152,7 @@ class PolymarketBench(Bench):
                 horizon_s=1.0,
                 absence_margin_s=0.7,
                 clock_skew_s=0.1,
+                fill_wait_s=0.5,
                 link=PrivateLimits(step_timeout_s=5.0),
                 reconnect=BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000),
             ),

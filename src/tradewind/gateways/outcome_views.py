@@ -48,7 +48,7 @@ from .outcome_model import (
 
 log = structlog.get_logger("tradewind.gateway")
 
-OUTCOME_PLACED: Final = 2
+OUTCOME_PLACED: Final = 16
 CANDLE_INTERVALS_S: Final = (60,)
 MAX_LISTENERS: Final = 4_096
 MAX_TRADES_OF_ORDER: Final = 10_000

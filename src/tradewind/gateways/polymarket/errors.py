@@ -51,10 +51,11 @@ SIGNING: Final = "order signatures cannot be verified here: the signing packages
 class PolymarketError(Exception):
     """A status and a text: all that a client gets."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, retry_after_s: int = 1) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.retry_after_s = retry_after_s
 
 
 TEXTS: Final[dict[Refusal, tuple[int, str]]] = {

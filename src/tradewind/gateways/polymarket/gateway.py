@@ -49,7 +49,8 @@ Private = Callable[[Caller, Call], Awaitable[Any]]
 
 def failed(error: PolymarketError) -> Answer:
     """An error in the venue's envelope."""
-    return Answer(error.status, _ENCODER.encode({"error": error.text}))
+    headers = {"Retry-After": str(error.retry_after_s)} if error.status == 429 else {}
+    return Answer(error.status, _ENCODER.encode({"error": error.text}), headers)
 
 
 class PolymarketGateway(Gateway):
@@ -212,7 +213,7 @@ class PolymarketGateway(Gateway):
         elif action.fault is Fault.STATUS:
             status, text = action.rule.status, action.rule.message or "error"
         elif action.fault is Fault.RATE_BAN:
-            status, text = 429, errors.RATE_LIMIT
+            return failed(PolymarketError(429, errors.RATE_LIMIT, max(1, action.rule.seconds)))
         elif action.fault is Fault.CANCEL_ONLY:
             status, text = 503, errors.CANCEL_ONLY
         else:

@@ -118,6 +118,10 @@ class PolymarketOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the venue cancels everything when we are silent for 10 s (T8.1)."""
     heartbeat_every_s: float = 5.0
     instruments_every_s: float = 3_600.0
+    poll_every_s: float = 60.0
+    """How often orders and fills are compared with the lists: the channel has no sequence (T7.9)."""
+    fill_wait_s: float = 2.0
+    """How long an order may be filled further than its fills tell before they are fetched (T7.8)."""
     link: PrivateLimits = PrivateLimits()
     socket: LinkLimits = LinkLimits()
     reconnect: BackoffPolicy = BackoffPolicy(max_attempts=100, attempt_window_s=600.0)
@@ -143,13 +147,14 @@ class PolymarketVenue:
         self.rest, self.intents = rest, intents
         self.mirror = Mirror(name, account, rest.address, intents, self._on_event)
         self.mirror.on_reversed = self._reversed
+        self.mirror.on_gap = self._gap
         self.channel = PrivateChannel(
             self.options.user_url,
             rest.credentials,
             self.mirror,
             self._snapshot,
             self._reconcile,
-            self._on_transition,
+            on_transition=self._on_transition,
             limits=self.options.link,
             socket_limits=self.options.socket,
             policy=self.options.reconnect,
@@ -167,6 +172,8 @@ class PolymarketVenue:
         """When each of our ids was last sent, ns."""
         self._ending: set[str] = set()
         """Hashes of immediate purchases that are being cancelled."""
+        self._gaps: set[str] = set()
+        """Hashes of orders whose fills are awaited."""
         self._first, self._had_live = True, False
 
     # ---- life --------------------------------------------------------------------------------------------
@@ -176,6 +183,7 @@ class PolymarketVenue:
         if not self.mirror.directory.by_symbol:
             await self.refresh_instruments()
         self._spawn(self._keep_instruments())
+        self._spawn(self._poll())
         if self.options.heartbeats:
             self._spawn(self._beat())
         self.channel.link.start()
@@ -221,8 +229,40 @@ class PolymarketVenue:
             await asyncio.sleep(self.options.instruments_every_s)
             await self.refresh_instruments()
 
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.poll_every_s)
+            if self.channel.link.live:
+                problem = await self._reconcile(0)
+                if problem:
+                    log.warning("polymarket_poll_incomplete", reason=problem)
+
+    def _gap(self, reference: str) -> None:
+        """Fetch the fills of an order that did not come in time."""
+        if self.mirror.quiet or reference in self._gaps or len(self._gaps) >= MAX_DOUBTFUL:
+            return
+        self._gaps.add(reference)
+
+        async def fetch() -> None:
+            try:
+                await asyncio.sleep(self.options.fill_wait_s)
+                if self.mirror.lacks_fills(reference):
+                    rows = await self._trade_rows(self.mirror.last_fill_ns)
+                    if isinstance(rows, Failed):
+                        self.channel.link.degrade(f"fills that are missing: {rows.reason}"[:200])
+                        return
+                    for row in rows:
+                        for one in self.mirror.executions(row):
+                            self.mirror.settle(one)
+            except (Unmapped, ArithmeticError) as error:
+                self.channel.link.degrade(str(error)[:200])
+            finally:
+                self._gaps.discard(reference)
+
+        self._spawn(fetch())
+
     async def _beat(self) -> None:
-        """Heartbeats: each names the answer to the one before; the venue tells the right one to a wrong one."""
+        """Each heartbeat names the answer to the one before; a wrong one is told the right one."""
         beat = ""
         while True:
             for _ in range(2):
@@ -372,6 +412,8 @@ class PolymarketVenue:
         if self._first:
             for one in executions:
                 self.mirror.remember(one.trade_id)
+            for state in states:
+                self.mirror.filled[state.venue_id] = state.filled_lots
             self.mirror.quiet = True
         for one in executions:
             self.mirror.settle(one)
@@ -424,6 +466,7 @@ class PolymarketVenue:
 
     async def submit(self, order: NewOrder, epoch: int) -> SubmitResult:
         """Send one order. The same id again posts the identical bytes, which never makes a second order."""
+        order = msgspec.structs.replace(order, side=Side(order.side))
         refusal = self._epoch_refusal(epoch) or self._refusal(order)
         if refusal is not None:
             return refusal
@@ -461,18 +504,16 @@ class PolymarketVenue:
         if isinstance(answer, Failed):
             if not answer.sent:
                 return _local(answer.reason)
-            refusal = refusal_of(answer.status, answer.reason) if answer.status else None
-            if refusal is None:
-                return Uncertain(answer.reason, sent_ns)
+            text = answer.reason
+            refusal = refusal_of(answer.status, text) if answer.status else None
         elif answer.success:
-            if answer.orderID.lower() == intent.reference:
-                return Acked(intent.reference)
-            return Uncertain(f"the venue names another order {answer.orderID[:70]!r}", sent_ns)
+            right = answer.orderID.lower() == intent.reference
+            return Acked(intent.reference) if right else Uncertain("the venue names another order", sent_ns)
         else:
             text = answer.errorMsg or "refused without a reason"
             refusal = refusal_of(400, text)
-            if refusal is None:
-                return Uncertain(text[:200], sent_ns)
+        if refusal is None:
+            return Uncertain(text[:200], sent_ns)
         if refusal.code == RejectCode.DUPLICATE_CLIENT_ID:
             return Acked(intent.reference)  # proof that these very bytes arrived before (T7.6)
         return refusal
@@ -485,7 +526,7 @@ class PolymarketVenue:
 
         async def again() -> None:
             try:
-                while not await self._end(reference):
+                while not await self._end(reference):  # noqa: ASYNC110 - it asks the venue
                     await asyncio.sleep(CANCEL_RETRY_S)
             finally:
                 self._ending.discard(reference)
@@ -635,13 +676,18 @@ class PolymarketVenue:
             self.mirror.apply(state)
         if name in answer.canceled:
             return Acked(name)
-        if isinstance(state, OrderState) and state.phase in FINAL_PHASES:
-            return AlreadyFinal(state)
-        if isinstance(state, Failed) and state.status == 404:
-            if self._absence_is_proven(reference.client_id):
-                return Rejected(RejectCode.UNKNOWN_ORDER, "the venue does not know the order", False)
-            return Uncertain("the order may still arrive", sent_ns)
-        return Uncertain(answer.not_canceled.get(name, "not cancelled")[:200], sent_ns)
+        return self._not_cancelled(reference.client_id, state, answer.not_canceled.get(name, ""), sent_ns)
+
+    def _not_cancelled(
+        self, client_id: str, state: OrderState | Failed, why: str, sent_ns: int
+    ) -> ChangeResult:
+        """What a cancel that cancelled nothing means: the order's end, or its absence once that is proven."""
+        if isinstance(state, OrderState):
+            ended = state.phase in FINAL_PHASES
+            return AlreadyFinal(state) if ended else Uncertain(why[:200] or "not cancelled", sent_ns)
+        if state.status == 404 and self._absence_is_proven(client_id):
+            return Rejected(RejectCode.UNKNOWN_ORDER, "the venue does not know the order", False)
+        return Uncertain(state.reason or "the order may still arrive", sent_ns)
 
     def _cancel_failed(self, answer: Failed, sent_ns: int) -> Rejected | Uncertain:
         if not answer.sent:
@@ -760,7 +806,7 @@ class PolymarketVenue:
         for rules in self.mirror.directory.by_symbol.values():
             query = [("asset_type", "CONDITIONAL"), ("token_id", rules.token_id), ("signature_type", "0")]
             wanted.append((rules.instrument.base, query))
-        rows = []
+        rows: list[Balance] = []
         for asset, query in wanted:
             answer = await self.rest.read("/balance-allowance", BalanceAnswer, query)
             if isinstance(answer, Failed):

@@ -57,7 +57,7 @@ class Directory:
             return f"{len(row.tokens)} tokens, tick {row.minimum_tick_size}"
         if len(self.by_token) >= 2 * MAX_MARKETS:
             return "too many markets"
-        fresh = []
+        fresh: list[TokenRules] = []
         for token in row.tokens:
             base = NOT_WORD.sub("-", f"{row.market_slug}-{token.outcome}".upper()).strip("-")
             symbol = f"{base}/{QUOTE}"

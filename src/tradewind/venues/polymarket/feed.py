@@ -90,7 +90,7 @@ def hash_is_right(row: dict[str, Any]) -> bool | None:
     if any(name not in row for name in HASHED):
         return None
     text = msgspec.json.encode({**{name: row[name] for name in HASHED}, "hash": ""})
-    return hashlib.sha1(text, usedforsecurity=False).hexdigest() == row["hash"]
+    return str(row["hash"]) == hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
 
 class PolymarketDecoder:

@@ -86,6 +86,8 @@ class Mirror:
         self.last_fill_ns = 0
         self.quiet = False
         self.on_reversed: Callable[[FillEvent], None] = lambda fill: None
+        self.on_gap: Callable[[str], None] = lambda reference: None
+        """An order says that more of it is filled than its fills do (T7.8)."""
         self._emit_to = emit
         self._fills: OrderedDict[str, None] = OrderedDict()
         self._sequence = 0
@@ -182,6 +184,13 @@ class Mirror:
         self._emit(
             OrderEvent(state=state, sequence=self._next(state.updated_ns), venue_ts_ns=state.updated_ns)
         )
+        if self.lacks_fills(state.venue_id):
+            self.on_gap(state.venue_id)
+
+    def lacks_fills(self, reference: str) -> bool:
+        """Whether an order is filled further than its fills tell."""
+        state = self.get(reference)
+        return state is not None and state.filled_lots > self.filled.get(reference, 0)
 
     def settle(self, one: Execution) -> bool:
         """An execution in one of its states. True when it was told."""
@@ -285,8 +294,6 @@ def _phase(status: str, order_type: str, lots: int, filled: int) -> OrderPhase:
 def _newer(known: OrderState, state: OrderState) -> bool:
     if state.phase in FINAL_PHASES:
         return True
-    return (
-        state.filled_lots > known.filled_lots
-        or (state.phase is not known.phase
-        and (state.filled_lots >= known.filled_lots))
+    return state.filled_lots > known.filled_lots or (
+        state.phase is not known.phase and (state.filled_lots >= known.filled_lots)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "gateways" / "polymarket")]
+sys.path.insert(0, str(Path(__file__).parents[2] / "gateways" / "polymarket"))
 
 from polymarket_world import SECRETS, served
 

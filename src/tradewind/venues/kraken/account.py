@@ -53,14 +53,6 @@ class Mirror(AccountMirror):
         self.totals: dict[str, Decimal] = {}
         self.post_only: set[str] = set()
         """Venue ids of working orders that must never take, also when they are amended."""
-        self.last_fill_ns = 0
-        self.repeated_fills = 0
-        self.unknown_words: dict[str, int] = {}
-        self.quiet = False
-        """While True nothing is told: what is heard is the account as it was when we came."""
-        self._listener = emit
-        self._by_client: dict[str, str] = {}
-        self._fills: OrderedDict[str, None] = OrderedDict()
         self._ledger_ids: OrderedDict[str, None] = OrderedDict()
 
     # ---- looking -----------------------------------------------------------------------------------------
@@ -198,27 +190,11 @@ class Mirror(AccountMirror):
             raise Unmapped(str(error)) from error
         return self.directory.instruments[symbol if symbol is not None else known.symbol if known else ""]
 
-    def _put(self, state: OrderState) -> None:
-        if state.client_id:
-            self._by_client[state.client_id] = state.venue_id
-        if state.phase not in FINAL_PHASES:
-            self.working[state.venue_id] = state
-            return
-        self.working.pop(state.venue_id, None)
-        self.post_only.discard(state.venue_id)
-        self.finished[state.venue_id] = state
-        if len(self.finished) > MAX_FINISHED_ORDERS:
-            venue_id, oldest = self.finished.popitem(last=False)
-            if self._by_client.get(oldest.client_id) == venue_id:
-                del self._by_client[oldest.client_id]
-
-    def _emit(self, event: PrivateEvent) -> None:
-        if not self.quiet:
-            self._listener(event)
-
-    def _next(self, at_ns: int) -> int:
-        self._sequence = max(self._sequence + 1, at_ns)
-        return self._sequence
+    def put(self, state: OrderState) -> None:
+        """Remember an order without telling it."""
+        super().put(state)
+        if state.phase in FINAL_PHASES:
+            self.post_only.discard(state.venue_id)
 
     def _note_words(self, row: Execution) -> None:
         if row.exec_type not in KNOWN_EXEC_TYPES:

@@ -41,30 +41,6 @@ def seconds_ns(value: Decimal) -> int:
     return decimal_seconds_ns(format(value, "f"))
 
 
-def _steps(value: Decimal, step: Decimal) -> tuple[Decimal, Decimal]:
-    """Whole steps and the rest. Raises `Unmapped` for what has more digits than any amount of money."""
-    try:
-        return divmod(value, step)
-    except ArithmeticError as error:
-        raise Unmapped(f"{str(value)[:40]} is not an amount") from error
-
-
-def lots_of(instrument: Instrument, quantity: Decimal) -> int:
-    """Whole lots. Raises `Unmapped` for a quantity between two lots, or a negative one."""
-    lots, rest = _steps(quantity, instrument.lot)
-    if rest or lots < 0:
-        raise Unmapped(f"{instrument.symbol}: quantity {quantity} is no multiple of {instrument.lot}")
-    return int(lots)
-
-
-def ticks_of(instrument: Instrument, price: Decimal) -> int:
-    """Whole ticks. Raises `Unmapped`."""
-    ticks, rest = _steps(price, instrument.tick)
-    if rest or ticks < 0:
-        raise Unmapped(f"{instrument.symbol}: price {price} is no multiple of {instrument.tick}")
-    return int(ticks)
-
-
 def side_of(word: str) -> Side:
     """A side. Raises `Unmapped`."""
     side = SIDES.get(word)

@@ -1,4 +1,4 @@
-"""kill -9 at the six points around a submit (T7.11): one order per intent at the venue, or a record that ends it."""
+"""kill -9 at the six points around a submit (T7.11): one order per intent at the venue, or its end on record."""
 
 from __future__ import annotations
 

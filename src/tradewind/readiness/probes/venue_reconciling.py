@@ -38,7 +38,7 @@ class WatchedDesk(VenueDesk):
     _why = ""
 
     @property
-    def blocked(self) -> str:  # type: ignore[override]  # the attribute, and who changes it
+    def blocked(self) -> str:  # the attribute, and who changes it
         """See `VenueDesk.blocked`."""
         return self._why
 

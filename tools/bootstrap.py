@@ -211,8 +211,8 @@ def requirement_lines(requirements: Path) -> list[str]:
 def ensure_client_environment(wanted: ClientEnvironment) -> str:
     """Makes one environment from its pins, whole or not at all; keeps it while pins and Python are the same.
 
-    Raises StepFailed in continuous integration when it cannot be made. On a developer's machine it is named as
-    missing, and the tests that need it are skipped.
+    Raises StepFailed in continuous integration when it cannot be made. On a developer's machine it is named
+    as missing, and the tests that need it are skipped.
     """
     if os.environ.get(wanted.override):
         return f"{wanted.override} names another"

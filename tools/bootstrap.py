@@ -163,7 +163,7 @@ def dependency_lines(profile: str) -> list[str]:
     lines: list[str] = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
     if profile != "runtime":
         # Tests also cover what only operators install.
-        for extra in ("dev", "ops"):
+        for extra in ("dev", "ops", "polymarket"):
             lines += project["project"]["optional-dependencies"][extra]
     return sorted(set(lines))
 

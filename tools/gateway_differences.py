@@ -4,8 +4,8 @@
     python3 tools/gateway_differences.py           says whether the page is up to date
     python3 tools/gateway_differences.py --write   writes it
 
-The source is `differences.toml` beside each gateway: one entry for each difference with an id, the clause, what
-the venue does, what the gateway does, and the tests that show it or why none does.
+The source is `differences.toml` beside each gateway: one entry for each difference with an id, the clause,
+what the venue does, what the gateway does, and the tests that show it or why none does.
 
 Exit status: 0 up to date or written, 1 the page is stale, 2 a source is at fault.
 Only the standard library is used.
@@ -142,11 +142,12 @@ def page(found: list[Gateway]) -> str:
     lines = [
         "# Differences between gateways and venues",
         "",
-        "What a client could notice. Everything else is meant to be as at the venue: a difference that is not",
-        "listed here is a defect. What is marked (u) could not be checked against the venue.",
+        "What a client could notice. Everything else is meant to be as at the venue: a difference that is",
+        "not listed here is a defect. What is marked (u) could not be checked against the venue.",
         "",
-        "This page is generated from `differences.toml` beside each gateway (`python3 tools/gateway_differences.py",
-        "--write`). A test fails when it is stale or names a test that does not exist.",
+        "This page is generated from `differences.toml` beside each gateway",
+        "(`python3 tools/gateway_differences.py --write`). A test fails when it is stale or names a test",
+        "that does not exist.",
     ]
     for one in found:
         tested = sum(bool(entry.tests) for entry in one.differences)

@@ -4,6 +4,10 @@ until known, recovered after a crash.
 The same `Oms` and `Ledger` as in paper. New orders pass only while nothing stands against them: the private
 stream is live and the last reconciliation showed no difference. Cancels always pass, even when the journal
 cannot write.
+The same `Oms` and `Ledger` as in paper. The venue's answers are facts of its own that no engine event
+repeats, so they are records of the trader's journal: intent, sent, acknowledgement, execution, end. New
+orders pass only while nothing stands against them: the private stream is live and the last reconciliation
+showed no difference. Cancels always pass, even when the journal cannot write.
 """
 
 from __future__ import annotations
@@ -308,6 +312,210 @@ class VenueDesk(VenueBooks):
                     self._live.set()
                     if self.reconciled_here:
                         self._spawn(self._reconcile_soon(), "reconciliation after reconnecting")
+
+    async def _filled(self, event: FillEvent) -> None:
+        async with self._books:
+            if self.ledger.knows(event.key):
+                self.oms.stats.duplicate_fills += 1
+                return
+            await self._journal_quietly(Execution(event=event))
+            self._book(event)
+
+    def _book(self, event: FillEvent) -> None:
+        known = self.oms.get(event.client_id) is not None
+        self.oms.on_fill(event)
+        self.last_fill_ns = max(self.last_fill_ns, event.venue_ts_ns)
+        if not known:
+            self._block(f"ForeignActivity: execution {event.trade_id} of an order that is not ours")
+        if self.oms.overfill is not None:
+            self._block(f"Overfill: {self.oms.overfill}")
+
+    async def _told(self, state: OrderState) -> None:
+        """An order as the venue shows it. Its executions are booked before its end is believed."""
+        order = self.oms.get(state.client_id)
+        if order is None:
+            if state.phase not in FINAL_PHASES:
+                self.foreign[state.venue_id] = state
+                self._block(f"ForeignActivity: order {state.venue_id} is not ours")
+            return
+        if state.filled_lots > order.filled_lots:
+            await self._await_fills(order, state.filled_lots)
+        if order.is_terminal:
+            return
+        if state.phase is OrderPhase.FILLED or (
+            state.phase in FINAL_PHASES and order.filled_lots < state.filled_lots
+        ):
+            return  # its executions close it; the next reconciliation asks for what is missing
+        if state.phase in FINAL_PHASES:
+            await self._journal_quietly(Ended(state=state))
+        self._apply_end(state)
+
+    def _apply_end(self, state: OrderState) -> None:
+        self.oms.on_order_event(OrderEvent(state=state, sequence=0, venue_ts_ns=state.updated_ns))
+
+    async def _await_fills(self, order: ManagedOrder, lots: int) -> None:
+        deadline_s = time.monotonic() + MISSING_FILLS_S
+        while order.filled_lots < lots and time.monotonic() < deadline_s:  # noqa: ASYNC110 it fills by itself
+            await asyncio.sleep(POLL_S)
+        if order.filled_lots < lots:
+            await self._catch_up(order.intent.decision_ns)
+
+    async def _catch_up(self, since_ns: int) -> str:
+        fills = await self.venue.fills(since_ns)
+        if isinstance(fills, Incomplete):
+            return f"executions are not complete: {fills.reason}"
+        for event in fills:
+            if self.opening is None or event.venue_ts_ns >= self.opening.at_ns:
+                await self._filled(event)
+        return ""
+
+    # ---- reconciliation (T7.9) ---------------------------------------------------------------------------
+
+    async def reconcile(self) -> list[Difference]:
+        """Compare with the venue. New orders pass only after a run without a difference."""
+        async with self._reconciling:
+            differences: list[Difference] = []
+            for _ in range(SETTLE_TRIES):
+                differences = await self._compare()
+                if not differences:
+                    break
+                await asyncio.sleep(SETTLE_S)  # what is under way may explain it
+            record = Reconciliation(
+                clean=not differences, differences=[str(one) for one in differences], at_ns=self._clock_ns()
+            )
+            self.reconciled, self.reconciled_here = record, True
+            await self._journal_quietly(record)
+            if differences:
+                self._block(str(differences[0]))
+            elif self.journal_down:
+                self._block("the journal does not write")
+            elif not self.stream_live:
+                self._block("the private stream is not live")
+            elif self.oms.overfill is None and not self.oms.suspense:
+                self.blocked = ""
+            return differences
+
+    async def _compare(self) -> list[Difference]:
+        status = await self.venue.status()
+        if status.state in {VenueState.UNKNOWN, VenueState.MAINTENANCE, VenueState.DELISTED}:
+            return [Difference(what="venue", ours="online", theirs=f"{status.state} {status.reason}")]
+        theirs = await self.venue.open_orders(None)
+        if isinstance(theirs, Incomplete):
+            return [Difference(what="open orders", ours="complete", theirs=theirs.reason)]
+        problem = await self._catch_up(self.last_fill_ns)
+        if problem:
+            return [Difference(what="executions", ours="complete", theirs=problem)]
+        return [
+            *await self._compare_orders({one.client_id or one.venue_id: one for one in theirs}),
+            *await self._compare_balances(),
+        ]
+
+    async def _compare_orders(self, theirs: dict[str, OrderState]) -> list[Difference]:
+        differences = []
+        self.foreign = {
+            one.venue_id: one for name, one in theirs.items() if self.oms.get(name) is None
+        }  # what is foreign is shown, never touched
+        for one in self.foreign.values():
+            differences.append(Difference(what=f"order {one.venue_id}", ours="none", theirs=str(one.phase)))
+        for order in self.oms.working():
+            shown = theirs.get(order.client_id)
+            if shown is not None:
+                self.resolver.seen(shown)
+                await self._told(shown)
+            elif order.state in _IN_DOUBT:
+                self._doubt_again(order)
+                differences.append(
+                    Difference(what=f"order {order.client_id}", ours="in doubt", theirs="none")
+                )
+                continue
+            else:
+                differences += await self._missing(order)
+                continue
+            mine, other = (order.price_ticks, order.lots, order.filled_lots), _shape(shown)
+            if not order.is_terminal and order.state not in _PENDING and mine != other:
+                differences.append(
+                    Difference(what=f"order {order.client_id}", ours=str(mine), theirs=str(other))
+                )
+        return differences
+
+    def _doubt_again(self, order: ManagedOrder) -> None:
+        if not self.resolver.is_resolving(order.client_id):
+            self._doubt(order, order.updated_ns)
+
+    async def _missing(self, order: ManagedOrder) -> list[Difference]:
+        """An order of ours that is not in the open list: asked for, never assumed cancelled."""
+        answer = await self.venue.query(self.oms.reference(order))
+        if isinstance(answer, Found):
+            await self._told(answer.state)
+            if order.is_terminal or answer.state.phase not in FINAL_PHASES:
+                return []
+            return [Difference(what=f"order {order.client_id}", ours=str(order.state), theirs="ended")]
+        shown = "vanished" if isinstance(answer, NotFound) and answer.proven_absent else "unknown"
+        return [Difference(what=f"order {order.client_id}", ours=str(order.state), theirs=shown)]
+
+    async def _compare_balances(self) -> list[Difference]:
+        balances = await self.venue.balances()
+        if isinstance(balances, Incomplete):
+            return [Difference(what="balances", ours="complete", theirs=balances.reason)]
+        zero = Decimal(0)
+        theirs = {one.asset: one.total for one in balances}
+        return [
+            Difference(
+                what=f"total {asset}", ours=str(self.ledger.total(asset)), theirs=str(theirs.get(asset, zero))
+            )
+            for asset in sorted({*theirs, *self.ledger.assets()})
+            if self.ledger.total(asset) != theirs.get(asset, zero)
+        ]
+
+    async def _reconcile_soon(self) -> None:
+        """Until a run is clean: after a reconnect nothing resumes by itself before that."""
+        while not self._closing and self.stream_live and await self.reconcile():  # noqa: ASYNC110 asks anew
+            await asyncio.sleep(RETRY_S)
+
+    async def _keep_reconciling(self) -> None:
+        while True:
+            await asyncio.sleep(RECONCILE_EVERY_S)
+            if self.stream_live:
+                await self.reconcile()
+
+    # ---- journal and tasks -------------------------------------------------------------------------------
+
+    async def _journal(self, *records: Record) -> None:
+        try:
+            await self.port.submit([], [encode(one) for one in records])
+        except PortStopped:
+            self.journal_down = True
+            self._block("the journal does not write")
+            raise
+
+    async def _journal_quietly(self, *records: Record) -> None:
+        """A fact that the venue tells again after a crash: losing its record loses nothing but time."""
+        try:
+            await self._journal(*records)
+        except PortStopped as error:
+            log.critical(
+                "record_not_journaled", records=[type(one).__name__ for one in records], why=str(error)
+            )
+
+    def _block(self, reason: str) -> None:
+        if self.blocked != reason:
+            log.warning("no_new_orders", reason=reason)
+        self.blocked = reason
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        if len(self._tasks) >= MAX_TASKS:
+            work.close()
+            self._block(f"more than {MAX_TASKS} tasks of the desk are running")
+            return
+        task = asyncio.create_task(work, name=f"venue desk: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("desk_task_failed", task=task.get_name(), error=repr(error))
+            self._block(f"{task.get_name()} failed: {type(error).__name__}")
 
 
 def _reference(state: OrderState) -> OrderRef:

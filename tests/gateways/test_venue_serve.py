@@ -26,11 +26,11 @@ TRADEWIND = [sys.executable, "-c", "from tradewind.cli import main; main()"]
 class Served:
     """A running local venue. Standard error lies in a file, so that no pipe fills."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, venue: str = "kraken") -> None:
         self.data = data
-        self.folder = data / "gateway-kraken"
+        self.folder = data / f"gateway-{venue}"
         self.errors = data.parent / f"{data.name}.err"
-        command = [*TRADEWIND, "venue", "serve", "kraken", "--data", str(data), "--port", "0", "--json"]
+        command = [*TRADEWIND, "venue", "serve", venue, "--data", str(data), "--port", "0", "--json"]
         with self.errors.open("a") as errors:
             self.process = subprocess.Popen(
                 [*command, *options], stdout=subprocess.PIPE, stderr=errors, text=True
@@ -63,8 +63,8 @@ Starter = Callable[..., Served]
 def serve(tmp_path: Path) -> Iterator[Starter]:
     started: list[Served] = []
 
-    def begin(*options: str) -> Served:
-        started.append(Served(tmp_path / "data", *options))
+    def begin(*options: str, venue: str = "kraken") -> Served:
+        started.append(Served(tmp_path / "data", *options, venue=venue))
         return started[-1]
 
     yield begin
@@ -90,6 +90,16 @@ def test_it_serves_until_it_is_stopped_and_shows_no_secret(serve: Starter, numbe
     told = served.said + served.errors.read_text()
     told += "".join(path.read_text() for path in (served.folder / "logs").iterdir())
     assert key["secret"] not in told and key["key"] not in told
+
+
+def test_perpetual_markets_are_served_open_and_quoted(serve: Starter) -> None:
+    served = serve(venue="binance-usdm")
+    said = served.announced()
+    depth = served.get(said["url"] + "/fapi/v1/depth?symbol=BTCUSDT&limit=5")
+    assert depth["asks"] and depth["bids"]
+    [row, _] = served.get(said["url"] + "/fapi/v1/exchangeInfo")["symbols"]
+    assert row["status"] == "TRADING"
+    assert served.end(signal.SIGTERM) == 0
 
 
 def test_a_killed_venue_is_found_again_with_its_keys(serve: Starter) -> None:

@@ -1,4 +1,4 @@
-"""`tradewind venue serve kraken|binance|polymarket`: a local venue on an exchange of its own."""
+"""`tradewind venue serve kraken|binance|binance-usdm|polymarket`: a local venue on an exchange of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tradewind.cli.failure import CommandFailure, not_built
 from tradewind.cli.output import note, print_json
 from tradewind.core.errors import JournalFailure, JournalLocked, TradewindError
 from tradewind.gateways.exchange import Exchange, ExchangeConfiguration
-from tradewind.gateways.exchange_setup import SetupRefused
+from tradewind.gateways.exchange_setup import DEFAULT_PERPETUALS, SetupRefused
 from tradewind.gateways.fault_control import FaultControl
 from tradewind.gateways.faults import FaultError, Plan
 from tradewind.gateways.keys import KeyFileError
@@ -27,7 +27,7 @@ from tradewind.observe.gateways import GatewayCollector, render
 from tradewind.observe.logs import configure_logs
 from tradewind.observe.metrics import CONTENT_TYPE
 
-PORTS: Final = {"kraken": 8701, "binance": 8702, "polymarket": 8703}
+PORTS: Final = {"kraken": 8701, "binance": 8702, "polymarket": 8703, "binance-usdm": 8704}
 DIRECTORY_MODE: Final = 0o700
 STATUS_S: Final = 0.5
 """How often the failure of a part is looked for."""
@@ -64,7 +64,21 @@ def serve_gateway(wanted: Serving) -> int:
         raise CommandFailure(ExitCode.RED, error.name, str(error)) from error
 
 
+MODULES: Final = {"binance-usdm": "tradewind.gateways.binance.usdm_gateway"}
+"""Gateways that lie in the folder of another one."""
+PERPETUAL: Final = frozenset({"binance-usdm"})
+"""Venues whose exchange has perpetual markets alone."""
+
+
+def _configuration(venue: str) -> ExchangeConfiguration:
+    if venue in PERPETUAL:
+        return ExchangeConfiguration(venue=venue, markets=(), perpetuals=DEFAULT_PERPETUALS)
+    return ExchangeConfiguration(venue=venue)
+
+
 def _builder(venue: str) -> Any:
+    if venue in MODULES:
+        return importlib.import_module(MODULES[venue]).build
     try:
         module = importlib.import_module(f"tradewind.gateways.{venue}")
     except ModuleNotFoundError as error:
@@ -100,9 +114,7 @@ async def _serve(wanted: Serving, build: Any, plan: Plan) -> int:
     folder = folder_of(wanted)
     await asyncio.to_thread(folder.mkdir, mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     configure_logs(folder)
-    exchange = await Exchange.open(
-        folder, ExchangeConfiguration(venue=wanted.venue), key_file=wanted.key_file
-    )
+    exchange = await Exchange.open(folder, _configuration(wanted.venue), key_file=wanted.key_file)
     closing: list[Any] = [exchange]
     try:
         exchange.faults.replace(plan)

@@ -146,13 +146,14 @@ def ingest(
 @venue.command
 def serve(
     name: Annotated[
-        Literal["catalogue", "kraken", "binance", "polymarket"], Parameter(help="what to serve")
+        Literal["catalogue", "kraken", "binance", "binance-usdm", "polymarket"],
+        Parameter(help="what to serve"),
     ] = "catalogue",
     *,
     markets: Annotated[int, Parameter(help="catalogue: markets of two outcomes, 1 to 65536")] = 21_000,
     port: Annotated[
         int | None,
-        Parameter(help="port on the loopback interface, 0 for any free one; 8700 to 8703 by venue"),
+        Parameter(help="port on the loopback interface, 0 for any free one; 8700 to 8704 by venue"),
     ] = None,
     seed: Annotated[int, Parameter(help="seed of the markets")] = 1,
     limit: Annotated[int, Parameter(help="catalogue: requests in any 10 s that are answered; 0 = all")] = 50,
@@ -175,8 +176,9 @@ def serve(
 ) -> int:
     """A venue on this machine that speaks the wire of the outside one, until interrupted.
 
-    kraken, binance, polymarket: real orders of unmodified clients on our own engine, with an exchange of
-    their own below the data directory. catalogue: prices of outcome markets to read.
+    kraken, binance, binance-usdm (perpetual markets), polymarket: real orders of unmodified clients on our
+    own engine, with an exchange of their own below the data directory. catalogue: prices of outcome
+    markets to read.
     """
     if name == "catalogue":
         from tradewind.cli.working import serve_catalogue

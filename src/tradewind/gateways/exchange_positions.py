@@ -90,6 +90,24 @@ class PositionRecords:
             time_ns=found.mark_ns,
         )
 
+    def margin_fractions(self, market: int, value: Decimal) -> tuple[Decimal, Decimal]:
+        """Initial and maintenance margin of a position worth `value` at the mark, as parts of its value, at
+        the most leverage that the market allows.
+
+        Raises:
+            ValueError: there is no mark yet, or the value is beyond the engine's bounds.
+        """
+        found, unit = self._views.leverage.markets[market], self._unit(market)
+        if not found.mark:
+            raise ValueError("the market has no mark yet")
+        lots = max(1, int(value * MICRO) // (found.mark * unit))
+        orders = (0, 0, 0, 0)
+        _, initial, maintenance = native.position_margins(
+            lots, 0, found.mark, unit, orders, _risk(found), found.max_leverage_e2
+        )
+        whole = Decimal(lots * found.mark * unit)
+        return Decimal(initial) / whole, Decimal(maintenance) / whole
+
     # ---- arithmetic --------------------------------------------------------------------------------
 
     def _positions(self, history: AccountHistory, markets: list[int]) -> list[Position]:

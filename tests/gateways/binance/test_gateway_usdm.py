@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from binance_world import Client, World
 from usdm_world import usdm_world
@@ -20,6 +22,8 @@ from tradewind.gateways.exchange import Exchange
 from tradewind.gateways.exchange_setup import DEFAULT_MARKETS
 from tradewind.gateways.faults import Fault, Plan, Rule
 from tradewind.gateways.keys import Right
+from tradewind.venues.binance.live import USDM, open_binance_feed
+from tradewind.venues.market_data import BookState
 
 CANONICAL = "BTC/USDT:USDT"
 SYMBOL = "BTCUSDT"
@@ -222,6 +226,16 @@ async def test_positions_and_margin_are_those_of_the_exchange(venue: World) -> N
     assert set(example("examples/usdm_http_position_risk.json")[0]) <= set(long)
 
 
+async def test_brackets_ask_for_more_margin_of_larger_positions(venue: World) -> None:
+    [row] = await venue.demo.signed("GET", "/fapi/v1/leverageBracket", symbol=SYMBOL)
+    rows = row["brackets"]
+    assert rows[0]["notionalFloor"] == 0 and rows[-1]["notionalCap"] == 10_000_000
+    for before, after in itertools.pairwise(rows):
+        assert after["notionalFloor"] == before["notionalCap"]
+        assert after["maintMarginRatio"] >= before["maintMarginRatio"] > 0
+        assert 1 <= after["initialLeverage"] <= before["initialLeverage"] <= 20
+
+
 async def test_reduce_only_closes_and_stops_wait_for_their_price(venue: World) -> None:
     await trade(venue)
     stop = await order(
@@ -358,3 +372,27 @@ async def test_a_stream_hears_its_own_account_alone_and_ends_with_its_key(venue:
 async def test_an_exchange_without_perpetual_markets_has_no_such_gateway(exchange: Exchange) -> None:
     with pytest.raises(ValueError, match="no perpetual market"):
         UsdmGateway(exchange)
+
+
+async def test_our_own_feed_of_the_venue_reads_the_book_of_the_gateway(venue: World) -> None:
+    endpoints = msgspec.structs.replace(
+        USDM, rest_url=venue.gateway.url, websocket_url=venue.gateway.socket_url
+    )
+    feed = await open_binance_feed(["BTCUSDT"], endpoints)
+    try:
+        [symbol] = feed.instruments
+        feed.start()
+        for step in range(30):
+            await order(venue.other, "SELL", str(60_000 + step), "0.1")
+            await order(venue.other, "BUY", str(59_000 - step), "0.2")
+        book = venue.exchange.book(CANONICAL)
+        wanted = (list(book.bids), list(book.asks))
+        async with asyncio.timeout(30):
+            while True:
+                seen = feed.book(symbol)
+                found = (list(seen.bids.top(30)), list(seen.asks.top(30)))
+                if seen.state is BookState.LIVE and found == wanted:
+                    break
+                await asyncio.sleep(0.01)
+    finally:
+        await feed.close()

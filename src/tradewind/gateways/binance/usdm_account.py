@@ -19,6 +19,8 @@ from .usdm_events import leverage_event
 from .user_events import Watches
 
 MAX_LEVERAGE: Final = 125
+BRACKETS: Final = tuple(Decimal(cap) for cap in (50_000, 250_000, 1_000_000, 3_000_000))
+"""Values of positions at which the table of brackets has a step, below the market's position limit."""
 
 
 def signed_text(value: Decimal) -> str:
@@ -287,6 +289,43 @@ async def symbol_config(context: Context, parameters: Parameters) -> Any:
         }
         for symbol in symbols
     ]
+
+
+async def leverage_brackets(context: Context, parameters: Parameters) -> Any:
+    """Steps of what the engine computes for every size: each row holds for the largest position in it."""
+    name = parameters.optional_symbol()
+    parameters.finish()
+    symbols = context.venue.symbols.all() if name is None else [context.symbol(name)]
+    return [{"symbol": symbol.name, "brackets": brackets(context, symbol)} for symbol in symbols]
+
+
+def brackets(context: Context, symbol: Symbol) -> list[dict[str, Any]]:
+    """Empty while the market has no mark."""
+    limit = configuration(context, symbol).position_limit
+    caps = [cap for cap in BRACKETS if cap < limit] + [limit]
+    rows: list[dict[str, Any]] = []
+    floor, owed, before = Decimal(0), Decimal(0), Decimal(0)
+    for number, cap in enumerate(caps, 1):
+        try:
+            initial, maintenance = context.exchange.views.positions.margin_fractions(
+                symbol.market.handle, cap
+            )
+        except ValueError:
+            return rows
+        owed += floor * (maintenance - before)
+        rows.append(
+            {
+                "bracket": number,
+                "initialLeverage": max(1, int(1 / initial)),
+                "notionalCap": int(cap),
+                "notionalFloor": int(floor),
+                # numbers at the venue; nothing here computes with them
+                "maintMarginRatio": float(round(maintenance, 6)),
+                "cum": float(round(owed, 2)),
+            }
+        )
+        floor, before = cap, maintenance
+    return rows
 
 
 async def commission_rate(context: Context, parameters: Parameters) -> Any:

@@ -87,6 +87,7 @@ def calls(watches: Watches, keys: ListenKeys) -> dict[tuple[str, str], Call]:
         ("POST", "v1/positionSide/dual"): (account.set_position_mode, 1, TRADE, 0),
         ("GET", "v1/multiAssetsMargin"): (account.assets_mode, 30, READ, 0),
         ("GET", "v1/symbolConfig"): (account.symbol_config, 5, READ, 0),
+        ("GET", "v1/leverageBracket"): (account.leverage_brackets, 1, READ, 0),
         ("GET", "v1/commissionRate"): (account.commission_rate, 20, READ, 0),
         ("POST", "v1/listenKey"): (keys.create, 1, STREAM, 0),
         ("PUT", "v1/listenKey"): (keys.keep, 1, STREAM, 0),

@@ -15,6 +15,8 @@ import aiohttp
 import msgspec
 import pytest
 from binance_world import Client, World
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from usdm_world import usdm_world
 
 from tradewind.gateways.binance.usdm_gateway import UsdmGateway
@@ -396,3 +398,81 @@ async def test_our_own_feed_of_the_venue_reads_the_book_of_the_gateway(venue: Wo
                 await asyncio.sleep(0.01)
     finally:
         await feed.close()
+
+
+async def test_a_restart_forgets_neither_leverage_nor_what_a_trigger_watches(tmp_path: Path) -> None:
+    async with usdm_world(tmp_path) as venue:
+        await venue.demo.signed("POST", "/fapi/v1/leverage", symbol=SYMBOL, leverage=4)
+        await trade(venue)
+        await order(
+            venue.demo, "SELL", "49000", "0.5", "STOP", stopPrice="50000", workingType="MARK_PRICE",
+            newClientOrderId="stop", reduceOnly="true",
+        )  # fmt: skip
+        before = await venue.demo.signed("GET", "/fapi/v1/openOrders")
+        position = await risk(venue.demo)
+    async with usdm_world(tmp_path) as venue:
+        assert await venue.demo.signed("GET", "/fapi/v1/openOrders") == before
+        assert before[0]["workingType"] == "MARK_PRICE" and before[0]["type"] == "STOP"
+        after = await risk(venue.demo)
+        for name in ("positionAmt", "entryPrice", "leverage"):
+            assert after[name] == position[name]
+        assert after["leverage"] == "4"
+        assert [
+            row["qty"] for row in await venue.demo.signed("GET", "/fapi/v1/userTrades", symbol=SYMBOL)
+        ] == ["0.500"]
+
+
+WORDS = "BTCUSDT BUY SELL LIMIT STOP GTC GTX 1 0 true BOTH 60000 0.001 -1".split()
+JUNK = st.one_of(
+    st.sampled_from(WORDS),
+    st.text(max_size=12),
+)
+FIELDS = (
+    "symbol", "side", "type", "timeInForce", "quantity", "price", "stopPrice", "reduceOnly", "positionSide",
+    "workingType", "newClientOrderId", "closePosition", "orderId", "origClientOrderId", "leverage", "limit",
+)  # fmt: skip
+CALLS = (
+    ("POST", "order"), ("PUT", "order"), ("DELETE", "order"), ("GET", "order"), ("GET", "allOrders"),
+    ("GET", "userTrades"), ("POST", "leverage"), ("POST", "marginType"), ("DELETE", "allOpenOrders"),
+    ("GET", "depth"), ("GET", "klines"), ("GET", "premiumIndex"), ("GET", "leverageBracket"),
+)  # fmt: skip
+
+
+async def test_no_parameter_makes_an_error_of_the_server(venue: World) -> None:
+    """Whatever is sent is answered or refused with a code of the venue; the ledger stays in balance."""
+    await trade(venue)
+    sent: list[tuple[str, str, dict[str, str]]] = []
+
+    @settings(max_examples=250, database=None, deadline=None)
+    @given(st.sampled_from(CALLS), st.dictionaries(st.sampled_from(FIELDS), JUNK, max_size=9))
+    def gather(call: tuple[str, str], fields: dict[str, str]) -> None:
+        sent.append((*call, fields))
+
+    gather()
+    for method, path, fields in sent:
+        status, body, _ = await venue.demo.raw(method, f"/fapi/v1/{path}", venue.demo.query(fields))
+        assert status == 200 or (400 <= status < 429 and isinstance(body["code"], int)), (path, fields, body)
+    venue.exchange.views.ledger.check()
+
+
+async def test_the_end_of_a_listen_key_is_told(venue: World) -> None:
+    _, body, _ = await venue.demo.raw("POST", "/fapi/v1/listenKey")
+    key = venue.gateway.listen_keys.find(body["listenKey"], venue.exchange.now_ns())
+    async with venue.socket("/stream") as socket:
+        key.until_ns = venue.exchange.now_ns() + 300_000_000
+        await socket.send_json({"method": "SUBSCRIBE", "params": [body["listenKey"]], "id": 1})
+        assert (await socket.receive_json(timeout=10))["result"] is None
+        ended = await socket.receive_json(timeout=10)
+        assert ended["data"]["e"] == "listenKeyExpired" and ended["stream"] == body["listenKey"]
+    _, fresh, _ = await venue.demo.raw("POST", "/fapi/v1/listenKey")
+    assert fresh != body
+
+
+async def test_faults_act_on_the_stream_of_an_account(venue: World) -> None:
+    rule = Rule(surface="stream", name="userDataStream", action=Fault.DUPLICATE)
+    venue.exchange.faults.replace(Plan(seed=1, rules=(rule,)))
+    _, body, _ = await venue.demo.raw("POST", "/fapi/v1/listenKey")
+    async with venue.socket(f"/ws/{body['listenKey']}") as socket:
+        await order(venue.demo, "BUY", "50000", "0.1")
+        first, second = [await socket.receive_json(timeout=10) for _ in range(2)]
+        assert first == second and first["e"] == "ORDER_TRADE_UPDATE"

@@ -422,7 +422,7 @@ async def test_a_restart_forgets_neither_leverage_nor_what_a_trigger_watches(tmp
         ] == ["0.500"]
 
 
-WORDS = "BTCUSDT BUY SELL LIMIT STOP GTC GTX 1 0 true BOTH 60000 0.001 -1".split()
+WORDS = ("BTCUSDT", "BUY", "SELL", "LIMIT", "STOP", "GTC", "GTX", "1", "0", "true", "60000", "0.001", "-1")
 JUNK = st.one_of(
     st.sampled_from(WORDS),
     st.text(max_size=12),

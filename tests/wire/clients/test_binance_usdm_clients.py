@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "gateways"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "gateways" / "binance"))
 
@@ -13,11 +15,13 @@ from usdm_world import usdm_world
 from tradewind.gateways.binance.streams import StreamOptions
 
 
-async def test_ccxt_trades_perpetual_markets(tmp_path: Path, run_client) -> None:
+@pytest.mark.parametrize("script", ["binanceusdm_ccxt.py", "binanceusdm_ccxt_pro.py"])
+async def test_ccxt_trades_perpetual_markets(tmp_path: Path, run_client, script: str) -> None:
     async with usdm_world(tmp_path / "data", gateway={"options": StreamOptions()}) as venue:
         output = await run_client(
-            "binanceusdm_ccxt.py",
+            script,
             URL=venue.gateway.url,
+            SOCKET_URL=venue.gateway.socket_url,
             KEY=venue.demo.key.key,
             SECRET=venue.demo.secret,
             OTHER_KEY=venue.other.key.key,

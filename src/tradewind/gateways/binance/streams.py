@@ -197,6 +197,7 @@ class Streams:
         connection = Connection(socket, time, combined=combined)
         # a name that no stream has is silent here: clients connect to any path and subscribe then
         named = [unquote(call.parameters.get("streams", "")), query.get("streams", "")]
+        named.append(query.get("listenKey", ""))
         try:
             async with supervised(socket, self._options):
                 for name in (one for text in named for one in text.split("/") if one):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from tradewind.gateways.exchange import Exchange
-from tradewind.gateways.server import Gateway, Route
+from tradewind.gateways.server import Gateway, Route, SocketRoute
 
 from . import market, usdm_account, usdm_market, usdm_orders
 from .calls import Call, Handler, Security, Venue, Weight, fixed
@@ -133,6 +133,15 @@ class UsdmGateway(BinanceGateway):
     def routes(self) -> Sequence[Route]:
         found = calls(self.dispatcher.watches, self.listen_keys)
         return [Route(method, path, self._handler(call)) for (method, path), call in found.items()]
+
+    def socket_routes(self) -> Sequence[SocketRoute]:
+        """The venue's addresses by kind of stream, and the one it had before: each carries all streams."""
+        routes = super().socket_routes()
+        return [
+            SocketRoute(part + route.path, route.handler)
+            for part in ("", "/public", "/market", "/private")
+            for route in routes
+        ]
 
 
 def build(exchange: Exchange, **options: Any) -> Gateway:

@@ -61,6 +61,8 @@ class Desk:
         self.wallets = wallets
         self.authenticator = Authenticator(exchange.keys, wallets, options.chain_id)
         self.limits = ServerLimits()
+        self.book_rows: dict[str, tuple[int, dict[str, object]]] = {}
+        """Token -> number of the book's last change and its row then: all readers share one hash."""
 
     def now_ns(self) -> int:
         """Wall time of the exchange, ns since 1970."""

@@ -15,8 +15,8 @@ from tradewind.gateways.polymarket.errors import PolymarketError
 from tradewind.gateways.polymarket.numbers import NS_PER_S, plain
 from tradewind.gateways.polymarket.rows import (
     Row,
-    book_row,
     clob_market_row,
+    current_book,
     market_row,
     middle,
     number,
@@ -139,13 +139,13 @@ class PublicCalls:
 
     def book(self, query: Query) -> Any:
         token = self._desk.token(query.get("token_id", ""))
-        return book_row(self._desk, self._desk.outcomes.book(token))
+        return current_book(self._desk, token)
 
     def books(self, rows: Sequence[Mapping[str, Any]]) -> Any:
         """Books of the tokens that exist; others are left out, as the venue does."""
         outcomes = self._desk.outcomes
         found = [outcomes.tokens.get(str(row.get("token_id", ""))) for row in rows]
-        return [book_row(self._desk, outcomes.book(token)) for token in found if token is not None]
+        return [current_book(self._desk, token) for token in found if token is not None]
 
     def price(self, query: Query) -> Any:
         side = query.get("side", "").upper()

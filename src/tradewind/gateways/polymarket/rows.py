@@ -160,6 +160,18 @@ def book_row(desk: Desk, book: TokenBook) -> Row:
     return row
 
 
+def current_book(desk: Desk, token: Token) -> Row:
+    """A token's book as it is now; made once a change, however many ask."""
+    number = desk.outcomes.views.update_ids.get(token.market.handle, 0)
+    known = desk.book_rows.get(token.token_id)
+    if known is not None and known[0] == number:
+        return known[1]
+    row = book_row(desk, desk.outcomes.book(token))
+    if number:
+        desk.book_rows[token.token_id] = number, row
+    return row
+
+
 def book_hash(row: Row) -> str:
     """SHA-1 of the book's compact JSON in the order of its fields, with an empty hash."""
     return hashlib.sha1(_ENCODER.encode({**row, "hash": ""}), usedforsecurity=False).hexdigest()

@@ -21,7 +21,7 @@ from tradewind.gateways.outcome_model import (
 from tradewind.gateways.polymarket.auth import Caller
 from tradewind.gateways.polymarket.desk import Desk, fee_bps_text
 from tradewind.gateways.polymarket.numbers import ms, plain, price_text, size_text
-from tradewind.gateways.polymarket.rows import Row, book_row, order_event, side_text, trade_event
+from tradewind.gateways.polymarket.rows import Row, current_book, order_event, side_text, trade_event
 from tradewind.gateways.server import Socket
 
 MAX_ASSETS: Final = 1_000
@@ -108,7 +108,7 @@ class MarketChannel:
         return True
 
     def _book(self, token: Token) -> Row:
-        return {"event_type": "book", **book_row(self._desk, self._desk.outcomes.book(token))}
+        return {"event_type": "book", **current_book(self._desk, token)}
 
     def _on_book(self, change: TokenChange) -> None:
         followed = [token for token in change.market.tokens if token.token_id in self._tokens]
@@ -130,7 +130,7 @@ class MarketChannel:
     def _changes(self, token: Token, change: TokenChange) -> list[Row]:
         market = change.market
         book = self._desk.outcomes.book(token)
-        full = book_row(self._desk, book)
+        full = current_book(self._desk, token)
         best_bid, best_ask = self._top(market, book.bids, book.asks)
         bids, asks = of_token(token, change.bids, change.asks)
         return [

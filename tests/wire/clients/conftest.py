@@ -28,7 +28,6 @@ def client_python() -> str:
     if not found.is_file():
         pytest.skip(
             f"no environment with third-party clients: {found} (`make test-tools`, or set {INTERPRETER})"
-            f"no environment with third-party clients: {found} (set {INTERPRETER}, or docs/venues.md)"
         )
     return str(found)
 

@@ -1,6 +1,5 @@
 """A desk at a local venue, to be killed: `desk_child.py DATA URL SOCKET_URL POINT POLICY`, key on stdin.
 
-POINT is one of the six of T7.11: there the process kills itself with SIGKILL, without a word. POINT 0
 POINT is one of the six of T7.11; the process kills itself there with SIGKILL, without a word. POINT 0
 recovers, waits until nothing is in doubt and the books are equal, and prints what it holds as JSON.
 """

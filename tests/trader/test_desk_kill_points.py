@@ -1,4 +1,3 @@
-"""kill -9 at the six points around a submit (T7.11): one order per intent at the venue, or its end on record."""
 """kill -9 at the six points around a submit (T7.11): one order per intent, or a record that ends it."""
 
 from __future__ import annotations

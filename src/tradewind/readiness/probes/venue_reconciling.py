@@ -38,7 +38,6 @@ class WatchedDesk(VenueDesk):
     _why = ""
 
     @property
-    def blocked(self) -> str:  # the attribute, and who changes it
     def blocked(self) -> str:
         """See `VenueDesk.blocked`."""
         return self._why

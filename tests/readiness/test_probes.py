@@ -29,6 +29,7 @@ BROKEN_ONLY = {
     "performance-memory-startup",
     "security-config-complete",
     "trader-state-persistence",
+    "venue-balance-initialisation",
     "venue-duplicate-order-prevention",
     "venue-reconcile-after-reconnect",
     "venue-ws-reconnect-backoff",

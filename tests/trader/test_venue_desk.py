@@ -11,7 +11,7 @@ from venue_world import LOTS, MIDDLE, DeskWorld, LocalVenue, wish
 
 from tradewind.gateways.faults import Fault, Plan, Rule
 from tradewind.trader.orders import State
-from tradewind.trader.venue_desk import NotTrading
+from tradewind.trader.venue_desk import NotTrading, OpeningRefused
 from tradewind.venues.market_data import Side
 
 DEADLINE_S = 20.0
@@ -184,3 +184,15 @@ async def test_a_restart_finds_orders_and_executions_that_happened_meanwhile(
         }
         assert equal(again, local)
         assert await again.desk.reconcile() == []
+
+
+async def test_a_first_start_says_soon_that_a_silent_venue_does_not_tell_balances(
+    local: LocalVenue, tmp_path: Path
+) -> None:
+    silent = Rule(surface="rest", name="*BalanceEx*", action=Fault.DROP_REPLY, delay_ms=30_000)
+    local.exchange.faults.replace(Plan(rules=(silent,)))
+    world = world_of(local, tmp_path)
+    with pytest.raises(OpeningRefused, match="no answer within"):
+        await world.__aenter__()
+    await world.stack.aclose()
+    assert not local.orders()

@@ -54,6 +54,8 @@ own horizon is stated.
 MAX_INTENT_AGE_NS: Final = 5 * SECOND_NS
 MISSING_FILLS_S: Final = 2.0
 """How long executions of an ended order may be late before they are asked for (T7.8)."""
+BALANCES_S: Final = 3.0
+"""How long a first start waits for balances before it says that they are unknown."""
 POLL_S: Final = 0.02
 SETTLE_TRIES: Final = 5
 SETTLE_S: Final = 0.5
@@ -122,7 +124,11 @@ class VenueBooks:
     # ---- beginning ---------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        balances = await self.venue.balances()
+        try:
+            async with asyncio.timeout(BALANCES_S):
+                balances = await self.venue.balances()
+        except TimeoutError:
+            raise OpeningRefused(f"balances are not known: no answer within {BALANCES_S:g} s") from None
         if isinstance(balances, Incomplete):
             raise OpeningRefused(f"balances are not complete: {balances.reason}")
         held = {one.asset: one.total for one in balances if one.total}

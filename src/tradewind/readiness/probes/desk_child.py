@@ -101,7 +101,7 @@ class FreshIds(VenueDesk):
 
 async def _until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
     deadline_s = time.monotonic() + patience_s
-    while not condition() and time.monotonic() < deadline_s:
+    while not condition() and time.monotonic() < deadline_s:  # noqa: ASYNC110 several parties
         await asyncio.sleep(LOOK_EVERY_S)
     return condition()
 

@@ -1,4 +1,4 @@
-"""What the drills of outside venues run on: an exchange behind a Kraken gateway, and a desk of the trader at it.
+"""What the drills of outside venues run on: an exchange behind a Kraken gateway, and a desk at it.
 
 Everything is the shipped code over sockets of this machine; only waiting times are shorter than in service.
 """

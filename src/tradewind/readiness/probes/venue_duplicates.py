@@ -1,8 +1,8 @@
 """venue-duplicate-order-prevention: real processes killed around a submit, a venue that misbehaves, and both.
 
 Each cell has a venue of its own: an exchange behind a gateway, over sockets. A process places one order there
-and is killed at a point of T7.11, or meets a fault; another one recovers, and meets the fault then. At the end
-the venue's orders are counted against the intents, and ledger and venue must have the same to the last unit.
+and is killed at a point of T7.11, or meets a fault; another one recovers, and meets the fault then. At last the
+venue's orders are counted against the intents, and ledger and venue must have the same to the last unit.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ LOOK_EVERY_S: Final = 0.005
 PARTIAL: Final = "partial"
 RACE: Final = "race"
 REFUSALS: Final = frozenset({"429", "418", "slow"})
-"""A venue that is asked too often, or hears of the order behind its deadline, may say that it does not take it:
-the intent ends as refused then.
+"""A venue that is asked too often, or hears of an order behind its deadline, may refuse it:
+the intent has ended then.
 """
 ENDED_UNSENT: Final = frozenset({"rejected", "abandoned"})
 
@@ -189,7 +189,7 @@ def _happened(row: Facts) -> bool:
 
 
 def _as_it_must_be(row: Facts) -> bool:
-    """Nothing in doubt, new orders pass, the ledger is the venue's; each intent has the orders that T7.11 says."""
+    """Nothing in doubt, orders pass, equal ledgers; each intent has the orders that T7.11 says."""
     if row["blocked"] or row["differences"] or row["ours"] != row["theirs"]:
         return False
     if row["point"] == 1:

@@ -1,5 +1,6 @@
 """venue-status-isolators: every kind of answer over real sockets, and what each does to its isolator.
 
+A connector runs at a local venue whose status changes: what is pushed and what is polled must both say it.
 A server gives one kind of answer for as long as it is asked. Faults have to open the isolator, refusals and
 rate limits must not; cancels pass whatever it says; a venue whose status is unknown gets no new risk.
 """
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 from tradewind.readiness.probe import ProbeContext, count
+from tradewind.readiness.probes.desk_world import DeskWorld, LocalVenue
 from tradewind.readiness.probes.drill import Facts, case, drill, held, ratio
 from tradewind.readiness.record import MeasuredValue
 from tradewind.venues.kraken.directory import state_of
@@ -30,6 +33,12 @@ ANSWER: Final = "HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}"
 HEALTHY: Final = ("200", "400", "401", "403", "404", "418", "429")
 """Answers of a venue that works, whatever it thinks of the request."""
 FAULTY: Final = ("500", "502", "503", "silence", "cut", "malformed", "closed port")
+STATES: Final = (
+    VenueState.MAINTENANCE,
+    VenueState.CANCEL_ONLY,
+    VenueState.POST_ONLY,
+    VenueState.ONLINE,
+)
 NEVER_HEARD: Final = ("freezing", "", "ONLINE ", "post-only?", "0")
 """Words for a status that the venue's documentation does not have."""
 
@@ -95,10 +104,47 @@ def _unknown_allowed() -> list[str]:
     return allowed
 
 
-def _observe(_: ProbeContext) -> Facts:
+async def _status_of_a_running_connector(folder: Path) -> list[dict[str, Any]]:
+    """What the venue pushes and what it says when asked, for each state of it; an unreachable one is unknown."""
+    local = await LocalVenue.open(folder / "exchange")
+    cases: list[dict[str, Any]] = []
+    try:
+        async with DeskWorld(local.place(folder / "desk")) as world:
+            for state in STATES:
+                local.exchange.set_mode(state)
+                socket = world.venue.socket
+                pushed = await _becomes(lambda: socket.system, state)
+                # the venue's answer alone, as when the stream is silent
+                socket.system = VenueState.ONLINE
+                polled = (await world.venue.status()).state
+                socket.system = pushed
+                cases += [
+                    case(f"pushed {state}", state.value, pushed.value),
+                    case(f"polled {state}", state.value, polled.value),
+                ]
+            await local.down()
+            gone = await _becomes(lambda: world.venue.socket.system, VenueState.UNKNOWN)
+            asked = (await world.venue.status()).state
+            cases += [case("pushed, venue away", "unknown", gone.value)]
+            cases += [case("polled, venue away", "unknown", asked.value)]
+    finally:
+        await local.close()
+    return cases
+
+
+async def _becomes(look: Callable[[], VenueState], wanted: VenueState) -> VenueState:
+    """What it is when it is as wanted, or when the patience ends."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while look() is not wanted and time.monotonic() < deadline_s:  # noqa: ASYNC110 the venue tells
+        await asyncio.sleep(SILENCE_S)
+    return look()
+
+
+def _observe(context: ProbeContext) -> Facts:
     found = asyncio.run(_all())
     cases = [case(kind, IsolatorState.CLOSED.value, found[kind]["state"]) for kind in HEALTHY]
     cases += [case(kind, IsolatorState.OPEN.value, found[kind]["state"]) for kind in FAULTY]
+    cases += asyncio.run(_status_of_a_running_connector(context.scratch))
     words = (len(NEVER_HEARD) + 1) * 2
     return {
         "cases": cases,
@@ -138,5 +184,5 @@ isolators = drill(
     observe=_observe,
     broken=_refusals_are_faults,
     summarise=_summarise,
-    not_run=("status polled and pushed at the same time by a connector that runs",),
+    provenance="emulated",
 )

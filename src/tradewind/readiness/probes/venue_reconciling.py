@@ -1,8 +1,8 @@
 """venue-reconcile-after-reconnect: the venue goes away, things happen there, and it comes back.
 
-The trader's desk runs at a local venue over sockets. While the venue is away orders are filled, filled in part
-and cancelled there. In the moment in which the desk lets new orders pass again, its orders, executions and
-balances are compared with the exchange itself.
+The trader's desk runs at a local venue over sockets. While the venue is away orders are filled, filled in
+part and cancelled there. In the moment in which the desk lets new orders pass again, its orders, executions
+and balances are compared with the exchange itself.
 """
 
 from __future__ import annotations

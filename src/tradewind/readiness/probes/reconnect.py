@@ -1,4 +1,8 @@
-"""venue-ws-reconnect-backoff: the live stream against an emulated venue that cuts it and goes away."""
+"""venue-ws-reconnect-backoff: streams against venues that cut them and go away.
+
+The market stream has to be live with a book again; the private one with a desk that has compared its orders,
+executions and balances with the venue, so that new orders pass.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,19 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from tradewind.readiness.probe import ProbeContext, count
+from tradewind.readiness.probes.desk_world import DeskWorld, LocalVenue, wish
 from tradewind.readiness.probes.drill import Facts, drill
 from tradewind.readiness.record import MeasuredValue
 from tradewind.venues.binance.live import SPOT, BinanceFeed, open_binance_feed
 from tradewind.venues.feeds.live import LiveOptions
+from tradewind.venues.kraken.connector import KrakenOptions
 from tradewind.venues.market_data import BookState
 from tradewind.venues.transport.backoff import Backoff, BackoffPolicy
 from tradewind.venues.transport.websocket import LinkLimits
@@ -25,6 +32,8 @@ SYMBOL: Final = "BTCUSDT"
 LOOPBACK: Final = "127.0.0.1"
 UPDATE_EVERY_S: Final = 0.02
 CUTS: Final = 40
+DESKS: Final = 20
+DESKS_AT_ONCE: Final = 5
 PATIENCE_S: Final = 6.0
 MUTANT_PATIENCE_S: Final = 2.0
 FAILURES: Final = 120
@@ -157,6 +166,36 @@ async def _recoveries() -> list[float | None]:
     return list(await asyncio.gather(*(_recovery() for _ in range(CUTS))))
 
 
+async def _desk_recovery(folder: Path) -> float | None:
+    """Seconds from the venue's end and return until the desk's orders pass again; the shipped policy."""
+    local = await LocalVenue.open(folder / "exchange")
+    try:
+        policy = KrakenOptions().reconnect
+        async with DeskWorld(local.place(folder / "desk"), reconnect=policy) as world:
+            await world.desk.place(wish())
+            await local.down()
+            while world.desk.stream_live:  # noqa: ASYNC110 the link tells nobody
+                await asyncio.sleep(0.005)
+            await local.up()
+            back_s = time.monotonic()
+            while time.monotonic() - back_s < PATIENCE_S:
+                if world.desk.stream_live and not world.desk.blocked:
+                    return time.monotonic() - back_s
+                await asyncio.sleep(0.005)
+            return None
+    finally:
+        await local.close()
+
+
+async def _desk_recoveries(folder: Path) -> list[float | None]:
+    """Private links with orders, executions and balances to compare; each at a venue of its own."""
+    found: list[float | None] = []
+    for first in range(0, DESKS, DESKS_AT_ONCE):
+        several = range(first, first + DESKS_AT_ONCE)
+        found += await asyncio.gather(*(_desk_recovery(folder / f"desk-{number}") for number in several))
+    return found
+
+
 async def _attempts(patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Lets many attempts fail against a closed port, then opens it. Only the waiting is shortened."""
     options = LiveOptions(
@@ -186,17 +225,17 @@ def _longest_delay_s() -> float:
     return longest
 
 
-async def _measure() -> Facts:
+async def _measure(folder: Path) -> Facts:
     return {
-        "recoveries_s": await _recoveries(),
+        "recoveries_s": [*await _recoveries(), *await _desk_recoveries(folder)],
         "attempts": await _attempts(),
         "longest_delay_s": _longest_delay_s(),
         "delays": SIMULATED_RUNS * SIMULATED_FAILURES,
     }
 
 
-def _observe(_: ProbeContext) -> Facts:
-    return asyncio.run(_measure())
+def _observe(context: ProbeContext) -> Facts:
+    return asyncio.run(_measure(context.scratch))
 
 
 def _giving_up(_: ProbeContext) -> Facts:

@@ -1,7 +1,7 @@
 """venue-duplicate-order-prevention: real processes killed around a submit, a venue that misbehaves, and both.
 
-Each cell has a venue of its own: an exchange behind a gateway, over sockets. A process places one order there
-and is killed at a point of T7.11, or meets a fault; another one recovers, and meets the fault then. At last the
+Each cell has a venue of its own: an exchange behind a gateway, over sockets. A process places an order there
+and is killed at a point of T7.11, or meets a fault; another recovers, and meets the fault then. Then the
 venue's orders are counted against the intents, and ledger and venue must have the same to the last unit.
 """
 

@@ -105,14 +105,14 @@ def _unknown_allowed() -> list[str]:
 
 
 async def _status_of_a_running_connector(folder: Path) -> list[dict[str, Any]]:
-    """What the venue pushes and what it says when asked, for each state of it; an unreachable one is unknown."""
+    """What the venue pushes and what it answers, for each of its states; an unreachable one is unknown."""
     local = await LocalVenue.open(folder / "exchange")
     cases: list[dict[str, Any]] = []
     try:
         async with DeskWorld(local.place(folder / "desk")) as world:
+            socket = world.venue.socket
             for state in STATES:
                 local.exchange.set_mode(state)
-                socket = world.venue.socket
                 pushed = await _becomes(lambda: socket.system, state)
                 # the venue's answer alone, as when the stream is silent
                 socket.system = VenueState.ONLINE

@@ -20,6 +20,7 @@ from tradewind.readiness.record import MeasuredValue
 from tradewind.trader.orders import State
 from tradewind.trader.venue_desk import NotTrading
 from tradewind.venues.kraken.connector import KrakenVenue
+from tradewind.venues.kraken.trading import Trading
 from tradewind.venues.protocol import Acked, FillEvent, NewOrder, SubmitResult, VenueState
 
 ROUNDS: Final = 5
@@ -77,11 +78,12 @@ def _observe(context: ProbeContext, rounds: int = ROUNDS) -> Facts:
 
 def _routed_to_the_mock(context: ProbeContext) -> Facts:
     """While the venue is in maintenance, orders of the live desk are filled by a mock."""
-    honest = KrakenVenue.submit
+    honest = Trading.submit
 
-    async def submit(self: KrakenVenue, order: NewOrder, epoch: int) -> SubmitResult:
+    async def submit(self: Trading, order: NewOrder, epoch: int) -> SubmitResult:
         if self._state_refusal(order.symbol, order) is None:
             return await honest(self, order, epoch)
+        assert isinstance(self, KrakenVenue)
         self.events.put(
             FillEvent(
                 venue=self.name, account=self.account, trade_id=order.client_id,
@@ -93,11 +95,11 @@ def _routed_to_the_mock(context: ProbeContext) -> Facts:
         await asyncio.sleep(LOOK_EVERY_S)
         return Acked("mock")
 
-    KrakenVenue.submit = submit  # type: ignore[method-assign]  # that is the mutation
+    Trading.submit = submit  # type: ignore[method-assign]  # that is the mutation
     try:
         return _observe(context, 1)
     finally:
-        KrakenVenue.submit = honest  # type: ignore[method-assign]  # and this is its end
+        Trading.submit = honest  # type: ignore[method-assign]  # and this is its end
 
 
 def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:

@@ -121,6 +121,7 @@ REDUCE_ONLY: Final = 2
 _WAITING_TYPES: Final = frozenset(
     {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP}
 )
+_TRADED_KINDS: Final = frozenset({MarketKind.SPOT, MarketKind.PERPETUAL})
 _FREE, _HELD = int(Line.FREE), int(Line.HELD)
 _CAUSES: Final[dict[type[Event], str]] = {
     Trade: "trade",
@@ -510,7 +511,7 @@ class GatewayViews(Projections):
 
     def on_event(self, event: Event) -> None:
         """Gives names to accounts and markets before the first order of theirs."""
-        if isinstance(event, MarketCreated) and event.market_kind != MarketKind.SPOT:
+        if isinstance(event, MarketCreated) and event.market_kind not in _TRADED_KINDS:
             return  # outcome markets have views of their own
         if isinstance(event, MarketCreated):
             assets = self.assets.by_number

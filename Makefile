@@ -34,10 +34,18 @@ test: test-rust test-python
 test-rust: dev
 	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-engine
 
+# What waits for sockets more than it computes runs side by side.
+WAITING := tests/conformance tests/gateways tests/venues tests/wire
+
 # Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own.
 test-python: test-tools
 	PYTHONPATH=tests/faults $(BIN)/python -m pytest -m faults tests/node
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -n 3 $(WAITING)
+	$(BIN)/python -m pytest $(WAITING:%=--ignore=%)
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 # Minutes to an hour: generated commands, at least a million in each half, with every invariant audited behind each
 # batch. The first half also compares every reply, fill, event of liquidation and balance with the reference model.

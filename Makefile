@@ -34,8 +34,8 @@ test: test-rust test-python
 test-rust: dev
 	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-engine
 
-# What waits for sockets more than it computes runs side by side.
-WAITING := tests/conformance tests/gateways tests/venues tests/wire
+# What waits for sockets and processes more than it computes runs side by side.
+WAITING := tests/conformance tests/gateways tests/readiness tests/venues tests/wire
 
 # Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own.
 test-python: test-tools

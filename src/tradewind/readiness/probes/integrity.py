@@ -173,8 +173,8 @@ def _orders_until_death(child: Platform, acknowledged: list[str]) -> None:
                 acknowledged.append(json.loads(reply.body)["effect"].get("client_id", ""))
             if number % CANCEL_EVERY == 0:
                 child.request("POST", "/api/v1/orders/cancel-all", b"{}")
-        except (OSError, http.client.HTTPException):
-            return
+        except (OSError, http.client.HTTPException, ValueError):
+            return  # also a reply whose body died with the process: nothing was acknowledged by it
         number += 1
 
 

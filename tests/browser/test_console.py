@@ -52,6 +52,15 @@ def number(page: Any, selector: str) -> Decimal:
     return Decimal(page.locator(selector).first.get_attribute("data-value"))
 
 
+def tile_numbers(page: Any) -> dict[str, Decimal]:
+    """The exact value of every tile, all of one moment: the page follows the market between two reads."""
+    shown = page.evaluate(
+        "[...document.querySelectorAll('.tile')].map(tile => "
+        "[tile.id.replace('tile-', ''), tile.querySelector('.num').dataset.value])"
+    )
+    return {name: Decimal(value) for name, value in shown}
+
+
 def hold(page: Any, selector: str, milliseconds: int) -> None:
     """Press and hold, once the opening dialog stands still."""
     page.hover(selector)
@@ -247,14 +256,16 @@ def test_tiles_reconcile_with_the_ledger_to_the_last_micro_unit(browser: Any, pl
         for trade in tape.trades:
             trades += handle in (trade.taker_account, trade.maker_account)
     fees = sum(order.fees for order in views.orders.ended if order.account == handle)
-    assert number(page, "#tile-fees .num") == from_micros(fees)
+    for _ in range(20):
+        moment = tile_numbers(page)
+        assert moment["total"] == moment["realised"] + moment["unrealised"] - moment["fees"]
+        page.wait_for_timeout(100)
+    tiles = tile_numbers(page)
+    assert tiles["fees"] == from_micros(fees)
     assert f"{trades:,} fills" in page.inner_text("#tile-fees")
-    assert number(page, "#tile-position .num") == shown["BTC"]
-    total, realised, unrealised = (
-        number(page, f"#tile-{name} .num") for name in ("total", "realised", "unrealised")
-    )
-    assert total == realised + unrealised - from_micros(fees)
-    assert number(page, "#tile-equity .num") == 10_000 + total
+    assert tiles["position"] == shown["BTC"]
+    assert tiles["total"] == tiles["realised"] + tiles["unrealised"] - from_micros(fees)
+    assert tiles["equity"] == 10_000 + tiles["total"]
     page.close()
 
 

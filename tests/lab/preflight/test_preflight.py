@@ -18,6 +18,7 @@ import pytest
 from tradewind.api.identities import open_identities
 from tradewind.api.token import open_token
 from tradewind.core.hashing import native_tables
+from tradewind.gateways.faults import Fault, Plan, Rule
 from tradewind.lab.preflight import CATALOGUE, Context, Result, Verdict, passed, run
 from tradewind.lab.preflight.durability import flip_byte
 from tradewind.lab.preflight.exchange import relaxed
@@ -138,14 +139,41 @@ def other_tick(instrument: Any) -> Any:
     return msgspec.structs.replace(instrument, tick=Decimal("0.005"))
 
 
+def old_unit(mark: Path) -> None:
+    """A state of milliseconds: thirteen digits."""
+    mark.write_bytes(mark.read_bytes().replace(b'"high_water":', b'"high_water":1700000000000,"was":'))
+
+
+def dropped_cancels(world: Any) -> None:
+    rule = Rule(name="cancel_order", action=Fault.STATUS, status=502, when="before")
+    world.exchange.faults.replace(Plan(rules=(rule,)))
+
+
+def no_executions(_: Plan) -> Plan:
+    return Plan(rules=(Rule(surface="stream", name="executions", action=Fault.DROP_FRAME),))
+
+
+def unreconciled(world: Any) -> None:
+    async def nothing() -> str:
+        return ""
+
+    world.venue._missed_fills = nothing
+
+
 INTERFERENCES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("V02", "V02.written", lambda path: flip_byte(path, 900) and None),
     ("V05", "V05.locked", lambda path: (path / "writer.lock").unlink()),
+    ("V06", "V06.killed", old_unit),
+    ("V06", "V06.killed", lambda mark: mark.unlink()),
+    ("V08", "V08.world", dropped_cancels),
     ("V09", "V09.instrument", other_tick),
+    ("V10", "V10.tier", lambda _: "pro"),
     ("V11", "V11.frames", corrupt_frame),
+    ("V12", "V12.plan", no_executions),
     ("V13", "V13.venue", zero_balances),
     ("V14", "V14.venue", disarmed),
     ("V15", "V15.venue", halve_cancels),
+    ("V17", "V17.world", unreconciled),
     ("V18", "V18.denials", lambda codes: [one for one in codes if one != "DailyLoss"]),
     ("V18", "V18.trader", bypass),
     ("V20", "V20.schedule", free),

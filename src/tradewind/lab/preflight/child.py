@@ -1,7 +1,7 @@
 """The helper process of the preflight: it opens, submits until it is killed, or shows what a paper process
 can do.
 
-Usage: python -m tradewind.lab.preflight.child open|submit|capability [DIRECTORY]
+Usage: python -m tradewind.lab.preflight.child open|submit|capability|nonces [DIRECTORY]
 """
 
 from __future__ import annotations
@@ -47,6 +47,25 @@ async def submit(data: Path) -> int:
             opened = build.open_account(principal=SYSTEM, client_key=build.NO_KEY, owner_key=owner)
             [result] = await node.submit(opened)
             print(result.seq, flush=True)
+    return 0
+
+
+async def nonces(data: Path) -> int:
+    """Gives out nonces of one key and prints each until it is killed; a refusal's code, and 1, otherwise."""
+    from tradewind.venues.transport.keys import KeyFolder
+    from tradewind.venues.transport.nonce import NonceError
+
+    folder = KeyFolder(data)
+    name = folder.register("kraken", "preflight").fingerprint
+    try:
+        lock, allocator = folder.open(name)
+    except NonceError as error:
+        print(error.code)
+        return 1
+    assert lock.held
+    for _ in range(MAX_SUBMISSIONS):
+        print(allocator.next(), flush=True)
+        await asyncio.sleep(0)
     return 0
 
 
@@ -110,6 +129,8 @@ def main(arguments: list[str]) -> int:
             return asyncio.run(open_once(Path(directory)))
         case ["submit", directory]:
             return asyncio.run(submit(Path(directory)))
+        case ["nonces", directory]:
+            return asyncio.run(nonces(Path(directory)))
         case ["capability"]:
             return asyncio.run(capability())
     print(__doc__, file=sys.stderr)

@@ -104,7 +104,7 @@ async def kill_nine(context: Context) -> Evidence:
     found = {}
     for point in KILL_POINTS:
         data = context.directory(f"kill-{point}")
-        acknowledged = await _killed_after(context, data, point)
+        acknowledged = (await killed_after(context, "submit", data, point))[-1]
         async with await scratch_node(data) as node:
             kept = node.next_seq - 1
             replayed = (await node.state_hashes())[0]
@@ -115,28 +115,26 @@ async def kill_nine(context: Context) -> Evidence:
     return {"kills": found}
 
 
-async def _killed_after(context: Context, data: Path, acknowledgements: int) -> int:
-    """Starts the submitting process and kills it after so many acknowledgements; the last acknowledged
-    sequence.
-    """
+async def killed_after(context: Context, work: str, data: Path, count: int) -> list[int]:
+    """Starts the helper process and kills it after so many numbers; every number that it printed."""
     process = await asyncio.create_subprocess_exec(
-        *context.child, "submit", str(data), stdout=asyncio.subprocess.PIPE
+        *context.child, work, str(data), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    last = 0
+    numbers = []
     try:
         async with asyncio.timeout(CHILD_DEADLINE_S):
-            for _ in range(acknowledgements):
+            for _ in range(count):
                 line = await process.stdout.readline()
-                require(line.strip().isdigit(), f"the submitting process ended: {line!r}")
-                last = int(line)
+                require(line.strip().isdigit(), f"the helper process ended: {line!r}")
+                numbers.append(int(line))
     finally:
         if process.returncode is None:
             process.kill()
-    # What it wrote between the last line read and its death was acknowledged too.
-    rest = (await process.stdout.read()).split(b"\n")[:-1]
-    await process.wait()
-    return int(rest[-1]) if rest else last
+        # What it wrote between the last line read and its death counts too.
+        rest = (await process.stdout.read()).split(b"\n")[:-1]
+        await process.wait()
+    return numbers + [int(line) for line in rest]
 
 
 async def restore(context: Context) -> Evidence:

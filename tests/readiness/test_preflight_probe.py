@@ -1,4 +1,4 @@
-"""The probe of the preflight command counts what passed, and believes no status that contradicts the checks."""
+"""The probe of the preflight command counts what passed and believes no status that contradicts it."""
 
 from __future__ import annotations
 

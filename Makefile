@@ -34,18 +34,11 @@ test: test-rust test-python
 test-rust: dev
 	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-engine
 
-# What waits for sockets and processes more than it computes runs side by side.
-WAITING := tests/conformance tests/gateways tests/readiness tests/venues tests/wire
-
-# Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own.
+# Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own. Much of the
+# rest waits for sockets and processes more than it computes: three at a time, also on two cores.
 test-python: test-tools
 	PYTHONPATH=tests/faults $(BIN)/python -m pytest -m faults tests/node
-ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n 3 $(WAITING)
-	$(BIN)/python -m pytest $(WAITING:%=--ignore=%)
-else
-	$(BIN)/python -m pytest $(ARGS)
-endif
+	$(BIN)/python -m pytest $(or $(ARGS),-n 3)
 
 # Minutes to an hour: generated commands, at least a million in each half, with every invariant audited behind each
 # batch. The first half also compares every reply, fill, event of liquidation and balance with the reference model.

@@ -117,7 +117,10 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One order for one symbol. `price_ticks` is the limit, or the collar of a market order."""
+    """One order for one symbol. `price_ticks` is the limit, or the collar of a market order.
+
+    `reduce_only` never adds to a position; a venue without positions refuses it (`VenueCaps.reduce_only`).
+    """
 
     client_id: str
     symbol: str
@@ -128,6 +131,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     price_ticks: int
     lots: int
     valid_until_ns: int = 0
+    reduce_only: bool = False
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +287,46 @@ class FundsEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     venue_ts_ns: int
 
 
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account holds of a perpetual. `lots` is negative for a short position.
+
+    Prices are per unit of the base asset, money is in `margin_asset`. `margin` is what the position itself
+    ties up, `maintenance_margin` what it must not fall below.
+    """
+
+    symbol: str
+    lots: int
+    entry_price: Known[Decimal] | Unknown
+    mark_price: Known[Decimal] | Unknown
+    unrealised: Known[Decimal] | Unknown
+    margin: Known[Decimal] | Unknown
+    maintenance_margin: Known[Decimal] | Unknown
+    liquidation_price: Known[Decimal] | Unknown
+    """Unknown too where the venue names none: no price would end it."""
+    margin_asset: str
+    as_of_ns: int
+
+
+class PositionEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A position at the venue after some change; `lots` 0 means that it is closed."""
+
+    symbol: str
+    lots: int
+    entry_price: Decimal | None
+    unrealised: Decimal
+    reason: str
+    sequence: int
+    venue_ts_ns: int
+
+
+class MarginCallEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """The venue warns that these positions are close to liquidation. A warning, no promise of one."""
+
+    symbols: tuple[str, ...]
+    sequence: int
+    venue_ts_ns: int
+
+
 class StreamState(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The private stream came up or went down."""
 
@@ -291,7 +335,9 @@ class StreamState(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     since_ns: int
 
 
-PrivateEvent = OrderEvent | FillEvent | BalanceEvent | FundsEvent | StreamState
+PrivateEvent = (
+    OrderEvent | FillEvent | BalanceEvent | FundsEvent | PositionEvent | MarginCallEvent | StreamState
+)
 SubmitResult = Acked | Rejected | Uncertain
 ChangeResult = Acked | Rejected | Uncertain | AlreadyFinal
 CancelAllResult = CancelledAll | Rejected | Uncertain
@@ -370,3 +416,12 @@ class Venue(Protocol):
 
     async def cancel_after(self, seconds: int, epoch: int) -> CancelAfterResult:
         """Arm (seconds > 0) or disarm (0) the venue's dead-man's switch."""
+
+
+class MarginVenue(Venue, Protocol):
+    """A venue with positions. Its `balances` are margin: free is what a new order may still use, held the
+    rest of the wallet (margin of orders and positions, and losses that are not realised).
+    """
+
+    async def positions(self, symbol: str | None = None) -> list[Position] | Incomplete:
+        """Every position with lots, or that of one symbol; or `Incomplete`."""

@@ -25,6 +25,7 @@ from tradewind.venues.binance import private_messages as binance_private
 from tradewind.venues.binance import rows as binance_rows
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.binance.instruments import BinanceMarket, parse_exchange_info
+from tradewind.venues.binance.wire import SPOT_WIRE
 from tradewind.venues.feeds.captures import CaptureKind, read_capture, sniff_capture
 from tradewind.venues.feeds.decoding import Received
 from tradewind.venues.feeds.recorded import RecordedFeed
@@ -159,6 +160,7 @@ class AnyDirectory:
     """A directory of the Binance connector in which every symbol and asset is known, in steps fine enough."""
 
     instruments = AnySymbol()
+    wire = SPOT_WIRE
 
     def symbol_of(self, name: str) -> str:
         return name

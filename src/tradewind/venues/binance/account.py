@@ -51,9 +51,15 @@ class Replacement(msgspec.Struct, kw_only=True):
 class Mirror(AccountMirror):
     """See the module. `on_gap()` is called when an order filled more than its told executions say."""
 
-    def __init__(self, venue: str, account: str, emit: Callable[[PrivateEvent], None]) -> None:
+    def __init__(
+        self,
+        venue: str,
+        account: str,
+        emit: Callable[[PrivateEvent], None],
+        directory: Directory | None = None,
+    ) -> None:
         super().__init__(venue, account, emit)
-        self.directory = Directory()
+        self.directory = directory or Directory()
         self.gaps: dict[str, float] = {}
         """Venue ids of orders with an execution that was not told, and since when (steady seconds)."""
         self.replacing: dict[str, Replacement] = {}

@@ -39,7 +39,7 @@ SUCCESS = "SUCCESS"
 
 
 class Amending(Trading):
-    """Adds `amend`."""
+    """Adds `amend`: everything but the way in which a market changes an order (`_carry_out`)."""
 
     async def amend(
         self, reference: OrderRef, epoch: int, *, lots: int | None = None, price_ticks: int | None = None
@@ -99,6 +99,23 @@ class Amending(Trading):
     async def _carry_out(
         self, target: NewOrder, answer: OrderState, instrument: Instrument, epoch: int
     ) -> ChangeResult:
+        """Change the order, which is `answer` now, to `target`."""
+        raise NotImplementedError
+
+    def _check_leg(self, target: NewOrder, now: OrderState, instrument: Instrument) -> Rejected | None:
+        """Our own look at what will rest: the part that is not filled."""
+        if target.lots <= 0:
+            return Rejected(RejectCode.BAD_NUMBER, f"{target.lots} lots", preventable=True)
+        rest = msgspec.structs.replace(target, lots=target.lots - now.filled_lots)
+        return self._check(rest, instrument)
+
+
+class Replacing(Amending):
+    """How spot does it."""
+
+    async def _carry_out(
+        self, target: NewOrder, answer: OrderState, instrument: Instrument, epoch: int
+    ) -> ChangeResult:
         """The way that keeps most: nothing to do, the place in the queue, or a new order."""
         if (target.price_ticks, target.lots) == (answer.price_ticks, answer.lots):
             return Acked(answer.venue_id)
@@ -111,13 +128,6 @@ class Amending(Trading):
         if answer.reason:
             return Rejected(RejectCode.TYPE_UNSUPPORTED, f"an order of type {answer.reason}", True)
         return await self._replace(target, answer, instrument, epoch)
-
-    def _check_leg(self, target: NewOrder, now: OrderState, instrument: Instrument) -> Rejected | None:
-        """Our own look at what will rest: the part that is not filled."""
-        if target.lots <= 0:
-            return Rejected(RejectCode.BAD_NUMBER, f"{target.lots} lots", preventable=True)
-        rest = msgspec.structs.replace(target, lots=target.lots - now.filled_lots)
-        return self._check(rest, instrument)
 
     async def _keep_priority(
         self, target: NewOrder, now: OrderState, instrument: Instrument, epoch: int

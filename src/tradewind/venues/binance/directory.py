@@ -9,39 +9,26 @@ from typing import Any
 
 import msgspec
 
-from tradewind.venues.binance.instruments import BinanceMarket, instrument_of
+from tradewind.venues.binance.instruments import instrument_of
 from tradewind.venues.binance.messages import SymbolInfo
-from tradewind.venues.binance.refusals import FILTERS
+from tradewind.venues.binance.wire import SPOT_WIRE, MarketWire
 from tradewind.venues.market_data import DecodeError, Instrument, UnknownSymbol
 from tradewind.venues.paper.filters import FilterFailure, OrderContext, Rules, check_order, floor_to_step
 from tradewind.venues.protocol import NewOrder, OrderType, TimeInForce, VenueState
 
-STATES: dict[str, VenueState] = {
-    "TRADING": VenueState.ONLINE,
-    "PRE_TRADING": VenueState.MAINTENANCE,
-    "POST_TRADING": VenueState.MAINTENANCE,
-    "END_OF_DAY": VenueState.MAINTENANCE,
-    "HALT": VenueState.MAINTENANCE,
-    "BREAK": VenueState.MAINTENANCE,
-    "AUCTION_MATCH": VenueState.MAINTENANCE,
-    "CANCEL_ONLY": VenueState.CANCEL_ONLY,
-}
-"""States of symbols (T10.1). A word that is not here is `UNKNOWN`: no new risk (T2.7)."""
 EARN_PREFIX = "LD"
 """Assets in flexible savings are shown as `LD<asset>`: another asset, and not money that can be traded."""
 MAX_QUARANTINED = 1_000
+MAX_KINDS = 64
 REASON_CHARS = 120
-
-
-def state_of(word: str) -> VenueState:
-    """The state that a word of the venue names."""
-    return STATES.get(word, VenueState.UNKNOWN)
 
 
 class SymbolRow(SymbolInfo, gc=False):
     """One row of `exchangeInfo` with what trading needs beyond market data."""
 
     orderTypes: tuple[str, ...] = ()
+    timeInForce: tuple[str, ...] = ()
+    contractType: str = ""
     cancelReplaceAllowed: bool = False
     amendAllowed: bool = False
     isSpotTradingAllowed: bool = True
@@ -88,7 +75,8 @@ def _outside(given: Decimal, bound: Decimal, below: Decimal | None, above: Decim
 class Directory:
     """Symbols at one moment. Rows that cannot be mapped are in `quarantined`, with the reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, wire: MarketWire = SPOT_WIRE) -> None:
+        self.wire = wire
         self.instruments: dict[str, Instrument] = {}
         self.rules: dict[str, SymbolRules] = {}
         self.states: dict[str, VenueState] = {}
@@ -96,19 +84,21 @@ class Directory:
         self.limits: list[dict[str, Any]] = []
         self.unknown_filters: dict[str, int] = {}
         """Filters that this build does not know, with how many symbols have them."""
+        self.left_out: dict[str, int] = {}
+        """Contracts that are not traded here, by their type: how many there are."""
         self.server_ms = 0
         self.as_of_ns = 0
         self._names: dict[str, str] = {}
         self._assets: set[str] = set()
 
     @classmethod
-    def parse(cls, body: bytes, as_of_ns: int) -> Directory:
+    def parse(cls, body: bytes, as_of_ns: int, wire: MarketWire = SPOT_WIRE) -> Directory:
         """Read the body of `exchangeInfo`. Raises `DecodeError` when the body as a whole cannot be read."""
         try:
             answer = msgspec.json.decode(body, type=_Body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DecodeError("exchangeInfo", str(error)) from error
-        directory = cls()
+        directory = cls(wire)
         directory.as_of_ns, directory.server_ms = as_of_ns, answer.serverTime
         directory.limits = answer.rateLimits
         common = [str(one.get("filterType", ""))[:40] for one in answer.exchangeFilters]
@@ -119,7 +109,11 @@ class Directory:
     def _add(self, raw: msgspec.Raw, common: list[str]) -> None:
         try:
             row = msgspec.json.decode(raw, type=SymbolRow)
-            one = instrument_of(row, BinanceMarket.SPOT, self.as_of_ns)
+            if row.contractType not in self.wire.contracts:
+                kind = row.contractType[:40] if len(self.left_out) < MAX_KINDS else "others"
+                self.left_out[kind] = self.left_out.get(kind, 0) + 1
+                return
+            one = instrument_of(row, self.wire.market, self.as_of_ns)
             if one.symbol in self.instruments or row.symbol in self._names:
                 raise UnknownSymbol(f"{one.symbol} appears twice")
             rules = self._rules(row, one, common)
@@ -130,13 +124,13 @@ class Directory:
             return
         self.instruments[one.symbol] = one
         self.rules[one.symbol] = rules
-        self.states[one.symbol] = state_of(row.status)
+        self.states[one.symbol] = self.wire.state_of(row.status)
         self._names[row.symbol] = one.symbol
         self._assets |= {one.base, one.quote}
 
     def _rules(self, row: SymbolRow, one: Instrument, common: list[str]) -> SymbolRules:
         filters = {str(each["filterType"]): each for each in row.filters}
-        strange = [name[:40] for name in [*filters, *common] if name not in FILTERS]
+        strange = [name[:40] for name in [*filters, *common] if name not in self.wire.meanings.filters]
         for name in strange:
             self.unknown_filters[name] = self.unknown_filters.get(name, 0) + 1
         reason = f"filter {strange[0]} is not known" if strange else ""
@@ -156,7 +150,7 @@ class Directory:
             max_price=_positive(prices, "maxPrice"),
             replace=row.cancelReplaceAllowed,
             amend=row.amendAllowed,
-            post_only="LIMIT_MAKER" in row.orderTypes,
+            post_only="LIMIT_MAKER" in row.orderTypes or "GTX" in row.timeInForce,
             no_new_risk=reason,
         )
 

@@ -91,21 +91,44 @@ def socket_signed(key: BinanceKey, stamp_ms: int, window_ms: int) -> dict[str, s
 def new_order(
     order: NewOrder, instrument: Instrument, *, lots: int | None = None, carried_lots: int = 0
 ) -> list[tuple[str, str]]:
-    """Parameters of an order. `lots` and `carried_lots` are those of an order that continues another one."""
+    """Parameters of a spot order. `lots` and `carried_lots` are those of an order that continues another
+    one.
+    """
+    fields = [("symbol", instrument.venue_symbol), ("side", SIDES[order.side])]
+    if order.post_only:
+        fields.append(("type", "LIMIT_MAKER"))
+    else:
+        fields += [("type", "LIMIT"), ("timeInForce", time_in_force(order))]
+    fields += _amounts(order, instrument, order.lots if lots is None else lots)
+    if carried_lots:
+        fields += [("strategyId", str(carried_lots)), ("strategyType", str(CARRIED_TYPE))]
+    return fields
+
+
+def futures_order(order: NewOrder, instrument: Instrument) -> list[tuple[str, str]]:
+    """Parameters of an order for a perpetual: post-only is a time in force there."""
     fields = [
         ("symbol", instrument.venue_symbol),
         ("side", SIDES[order.side]),
-        ("type", "LIMIT_MAKER" if order.post_only else "LIMIT"),
+        ("type", "LIMIT"),
+        ("timeInForce", "GTX" if order.post_only else time_in_force(order)),
+        *_amounts(order, instrument, order.lots),
     ]
-    if not order.post_only:
-        market = order.order_type is OrderType.MARKET and order.time_in_force is TimeInForce.GTC
-        fields.append(("timeInForce", "IOC" if market else TIMES_IN_FORCE[order.time_in_force]))
-    fields += [
-        ("quantity", number(instrument.lot * (order.lots if lots is None else lots))),
+    if order.reduce_only:
+        fields.append(("reduceOnly", "true"))
+    return fields
+
+
+def time_in_force(order: NewOrder) -> str:
+    """The venue's word; a market order is an immediate limit."""
+    market = order.order_type is OrderType.MARKET and order.time_in_force is TimeInForce.GTC
+    return "IOC" if market else TIMES_IN_FORCE[order.time_in_force]
+
+
+def _amounts(order: NewOrder, instrument: Instrument, lots: int) -> list[tuple[str, str]]:
+    return [
+        ("quantity", number(instrument.lot * lots)),
         ("price", number(instrument.tick * order.price_ticks)),
         ("newClientOrderId", order.client_id),
         ("newOrderRespType", "RESULT"),
     ]
-    if carried_lots:
-        fields += [("strategyId", str(carried_lots)), ("strategyType", str(CARRIED_TYPE))]
-    return fields

@@ -12,7 +12,7 @@ import msgspec
 
 from tradewind.venues.binance.account import Mirror
 from tradewind.venues.binance.private_messages import OrderRow
-from tradewind.venues.binance.refusals import ARCHIVED, NO_SUCH_ORDER
+from tradewind.venues.binance.refusals import NO_SUCH_ORDER
 from tradewind.venues.binance.rest import BinanceRest, Failed
 from tradewind.venues.binance.rows import MS, carried_lots, decoded_state, order_state, trade_fact
 from tradewind.venues.facts import facts_of
@@ -51,7 +51,8 @@ class History:
 
     def __init__(self, rest: BinanceRest, mirror: Mirror, symbols: Callable[[], list[str]]) -> None:
         self._rest, self._mirror, self.traded = rest, mirror, symbols
-        facts = facts_of(__package__)
+        self.wire = mirror.directory.wire
+        facts = facts_of(self.wire.facts)
         self._page = int(facts["my_trades_page"].value)
         self._weights = {name: int(value) for name, value in facts["weights"].value.items()}
         self.unmapped_rows = 0
@@ -86,8 +87,8 @@ class History:
         if isinstance(answer, Failed):
             if answer.code == NO_SUCH_ORDER:
                 return Absent()
-            if answer.code == ARCHIVED:
-                return Failed(reason="the order ended long ago and is archived", code=ARCHIVED)
+            if answer.code == self.wire.meanings.archived:
+                return Failed(reason="the order ended long ago and is archived", code=answer.code)
             return answer
         try:
             return self._state(answer)
@@ -158,9 +159,11 @@ class History:
         which, last = start, -1
         for _ in range(MAX_PAGES):
             answer = await self._rest.read(
-                "myTrades", list[msgspec.Raw], [("symbol", name), *which, ("limit", str(self._page))],
+                self.wire.trades_path,
+                list[msgspec.Raw],
+                [("symbol", name), *which, ("limit", str(self._page))],
                 weight=self.weight(weight),
-            )  # fmt: skip
+            )
             if isinstance(answer, Failed):
                 return Incomplete(f"{symbol}: {answer.reason}", len(found))
             numbers: list[int] = []

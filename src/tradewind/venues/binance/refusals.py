@@ -6,6 +6,7 @@ back for requests that were carried out are uncertain, and so is every code that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -142,30 +143,56 @@ unknown_texts: dict[str, int] = {}
 """Codes and texts that no row covers, with how often they came; at most `MAX_UNKNOWN` different ones."""
 
 
-def meaning_of(code: int, text: str) -> Meaning:
-    """The row of an error. One that no row covers is uncertain, and is counted."""
-    if text.startswith(FILTER):
-        name = text[len(FILTER) :].strip()
-        return Meaning(FILTERS.get(name, RejectCode.VENUE_REJECTED), True)
-    if code in {-2010, -2011, -2038, -1013}:
-        for start, row in TEXTS.items():
-            if text.startswith(start):
-                return row
-    if code in CODES:
-        return CODES[code]
-    if code in INVALID_REQUESTS:
-        return Meaning(RejectCode.INVALID_REQUEST, True)
-    _count(f"{code} {text}")
-    # these two are refusals by definition; only their reason is not known
-    return Meaning(RejectCode.VENUE_REJECTED) if code in {-2010, -1013} else UNCERTAIN
+class Meanings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one market's errors mean. `texts` decide for the codes in `by_text`, by their beginning;
+    `refusals` are codes that refuse by definition, whatever the reason.
+    """
+
+    codes: Mapping[int, Meaning]
+    texts: Mapping[str, Meaning]
+    by_text: frozenset[int]
+    refusals: frozenset[int]
+    filters: Mapping[str, RejectCode]
+    archived: int | None = None
+    """Code for an order that ended so long ago that it cannot be read any more."""
+
+    def of(self, code: int, text: str) -> Meaning:
+        """The row of an error. One that no row covers is uncertain, and is counted."""
+        if text.startswith(FILTER):
+            name = text[len(FILTER) :].strip()
+            return Meaning(self.filters.get(name, RejectCode.VENUE_REJECTED), True)
+        if code in self.by_text:
+            for start, row in self.texts.items():
+                if text.startswith(start):
+                    return row
+        if code in self.codes:
+            return self.codes[code]
+        if code in INVALID_REQUESTS:
+            return Meaning(RejectCode.INVALID_REQUEST, True)
+        _count(f"{code} {text}")
+        return Meaning(RejectCode.VENUE_REJECTED) if code in self.refusals else UNCERTAIN
+
+    def refusal(self, code: int, text: str) -> Rejected | None:
+        """The definite refusal that an error is; None when the effect of the request is uncertain."""
+        row = self.of(code, text)
+        if row.code is None:
+            return None
+        return Rejected(row.code, f"{code} {text}"[:MAX_RAW_CHARS], row.preventable)
+
+
+SPOT_MEANINGS = Meanings(
+    codes=CODES,
+    texts=TEXTS,
+    by_text=frozenset({-2010, -2011, -2038, -1013}),
+    refusals=frozenset({-2010, -1013}),
+    filters=FILTERS,
+    archived=ARCHIVED,
+)
 
 
 def refusal_of(code: int, text: str) -> Rejected | None:
-    """The definite refusal that an error is; None when the effect of the request is uncertain."""
-    row = meaning_of(code, text)
-    if row.code is None:
-        return None
-    return Rejected(row.code, f"{code} {text}"[:MAX_RAW_CHARS], row.preventable)
+    """The same for spot."""
+    return SPOT_MEANINGS.refusal(code, text)
 
 
 def of_failure(failure: FilterFailure, instrument: Instrument, raw: str = "") -> Rejected:

@@ -17,7 +17,7 @@ from tradewind.venues.binance import encode
 from tradewind.venues.binance.encode import BinanceKey, Fields
 from tradewind.venues.binance.private_messages import ErrorBody, LimitRow
 from tradewind.venues.binance.private_messages import ServerTime as TimeBody
-from tradewind.venues.binance.refusals import BAD_TIME, KEY_CODES, refusal_of
+from tradewind.venues.binance.refusals import BAD_TIME, KEY_CODES, SPOT_MEANINGS, Meanings
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.limits import BinanceLimits, Denied, Gate, Priority
 from tradewind.venues.limits.binance import Call
@@ -82,6 +82,7 @@ class BinanceRest:
         limits: BinanceLimits,
         gate: Gate,
         prefix: str = "/api/v3",
+        meanings: Meanings = SPOT_MEANINGS,
         window_ms: int = 3_000,
         epoch: int = 0,
     ) -> None:
@@ -93,7 +94,7 @@ class BinanceRest:
         if not 1 <= window_ms <= 60_000:
             raise ValueError("window_ms is between 1 and 60,000")
         self.lane, self.limits, self.gate, self.clock = lane, limits, gate, clock
-        self.key = key
+        self.key, self.meanings = key, meanings
         self.prefix, self.window_ms = prefix, window_ms
         self.epoch = epoch
         self.isolators = Isolators()
@@ -103,6 +104,10 @@ class BinanceRest:
 
     def __repr__(self) -> str:
         return f"BinanceRest({self._public.host})"
+
+    def _target(self, path: str) -> str:
+        """A path is one of the API's own version, or whole when it begins with a slash."""
+        return path if path.startswith("/") else f"{self.prefix}/{path}"
 
     # ---- public ------------------------------------------------------------------------------------------
 
@@ -119,7 +124,7 @@ class BinanceRest:
         verdict = await self.gate.acquire(cls, [Call(weight=weight)], patience_s=timeout_s)
         if isinstance(verdict, Denied):
             return Failed(reason=verdict.reason)
-        target = f"{self.prefix}/{path}" + (f"?{urlencode(list(fields))}" if fields else "")
+        target = self._target(path) + (f"?{urlencode(list(fields))}" if fields else "")
         isolator = self.isolators.of("public")
         leave = isolator.ask(cls, time.monotonic_ns())
         if leave is None:
@@ -168,6 +173,19 @@ class BinanceRest:
         reply = await self._send(
             "GET", path, fields, cls=cls, epoch=self.epoch, cost=Call(weight=weight), timeout_s=timeout_s
         )
+        return self._read(path, reply, kind)
+
+    async def keyed(
+        self, method: str, path: str, kind: type[T], *, weight: int, timeout_s: float = 5.0
+    ) -> T | Failed:
+        """A call that needs the key and no signature, and moves no money: keys of event streams."""
+        cost = Call(weight=weight)
+        reply = await self._send(
+            method, path, (), cls=Priority.P2, epoch=self.epoch, cost=cost, timeout_s=timeout_s, signed=False
+        )
+        return self._read(path, reply, kind)
+
+    def _read(self, path: str, reply: Answer | NoAnswer, kind: type[T]) -> T | Failed:
         if isinstance(reply, NoAnswer):
             return Failed(reason=reply.reason)
         if reply.status != OK:
@@ -207,19 +225,21 @@ class BinanceRest:
 
     def judged(self, answer: Replied) -> Rejected | Uncertain:
         """What an error of a change means."""
-        refusal = refusal_of(answer.error.code, answer.error.msg)
+        refusal = self.meanings.refusal(answer.error.code, answer.error.msg)
         return refusal or Uncertain(f"{answer.error.code} {answer.error.msg}"[:200], self.clock.venue_ns())
 
     async def _send(
         self, method: str, path: str, fields: Fields, *, cls: Priority, epoch: int, cost: Call,
-        timeout_s: float,
+        timeout_s: float, signed: bool = True,
     ) -> Answer | NoAnswer:  # fmt: skip
-        target = f"{self.prefix}/{path}"
+        target = self._target(path)
         in_body = method in ("POST", "PUT")
 
         def build(nonce: Nonce) -> SignedRequest:
-            text = encode.signed(self.key, fields, nonce.value, self.window_ms)
             headers = {"X-MBX-APIKEY": self.key.name, "User-Agent": USER_AGENT}
+            if not signed:
+                return SignedRequest(method=method, target=target, headers=headers)
+            text = encode.signed(self.key, fields, nonce.value, self.window_ms)
             if in_body:
                 return SignedRequest(
                     method=method, target=target, headers={**headers, "Content-Type": FORM},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
 from tradewind.venues.binance.directory import Directory
 from tradewind.venues.binance.encode import CARRIED_TYPE
 from tradewind.venues.binance.private_messages import AccountBody, ExecutionReport, OrderRow, TradeRow
+from tradewind.venues.binance.wire import MarketWire
 from tradewind.venues.market_data import FeedError, Instrument, Side
 from tradewind.venues.protocol import Balance, OrderPhase, OrderState
 from tradewind.venues.transport.account_mirror import TradeFact, Unmapped, lots_of, ticks_of, working_phase
@@ -16,23 +18,6 @@ from tradewind.venues.transport.account_mirror import TradeFact, Unmapped, lots_
 MS = 1_000_000
 MAX_REASON_CHARS = 100
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-PHASES = {
-    "NEW": OrderPhase.WORKING,
-    "PENDING_NEW": OrderPhase.WORKING,
-    "PENDING_CANCEL": OrderPhase.WORKING,
-    "PARTIALLY_FILLED": OrderPhase.PARTIALLY_FILLED,
-    "FILLED": OrderPhase.FILLED,
-    "CANCELED": OrderPhase.CANCELLED,
-    "REJECTED": OrderPhase.REJECTED,
-    "EXPIRED": OrderPhase.EXPIRED,
-    "EXPIRED_IN_MATCH": OrderPhase.EXPIRED,
-}
-EXECUTION_TYPES = frozenset(
-    {"NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION"}
-)
-WITH_LIMIT = frozenset({"LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"})
-WITHOUT_LIMIT = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
-PLAIN_TYPES = frozenset({"LIMIT", "LIMIT_MAKER"})
 
 
 def side_of(word: str) -> Side:
@@ -43,19 +28,21 @@ def side_of(word: str) -> Side:
     return side
 
 
-def phase_of(word: str, filled_lots: int) -> OrderPhase:
+def phase_of(word: str, filled_lots: int, lots: int, wire: MarketWire) -> OrderPhase:
     """A state of an order. Raises `Unmapped`."""
-    phase = PHASES.get(word)
+    phase = wire.phases.get(word)
     if phase is None:
         raise Unmapped(f"order status {word[:40]!r}")
+    if phase is OrderPhase.WORKING and 0 < lots <= filled_lots:
+        return OrderPhase.FILLED  # what takes a position over has words of its own
     return working_phase(phase, filled_lots)
 
 
-def limit_of(kind: str, price: Decimal, instrument: Instrument) -> int:
+def limit_of(kind: str, price: Decimal, instrument: Instrument, wire: MarketWire) -> int:
     """The limit in ticks, 0 for a type without one. Raises `Unmapped`."""
-    if kind in WITH_LIMIT:
+    if kind in wire.with_limit:
         return ticks_of(instrument, price)
-    if kind in WITHOUT_LIMIT:
+    if kind in wire.without_limit:
         return 0
     raise Unmapped(f"order type {kind[:40]!r}")
 
@@ -85,8 +72,9 @@ def order_state(row: OrderRow, directory: Directory) -> OrderState:
     at_ms = row.updateTime or row.transactTime or row.time
     if at_ms is None:
         raise Unmapped(f"order {row.orderId} has no time")
-    phase = phase_of(row.status, filled)
-    words = [] if row.type in PLAIN_TYPES else [row.type]
+    lots = carried + lots_of(instrument, row.origQty)
+    phase = phase_of(row.status, filled, lots, directory.wire)
+    words = [] if row.type in directory.wire.plain_types else [row.type]
     if row.status not in {"NEW", "PARTIALLY_FILLED", "FILLED", "CANCELED"}:
         words.append(row.status)
     return OrderState(
@@ -95,8 +83,8 @@ def order_state(row: OrderRow, directory: Directory) -> OrderState:
         symbol=instrument.symbol,
         side=side_of(row.side),
         phase=phase,
-        price_ticks=limit_of(row.type, row.price, instrument),
-        lots=carried + lots_of(instrument, row.origQty),
+        price_ticks=limit_of(row.type, row.price, instrument, directory.wire),
+        lots=lots,
         filled_lots=filled,
         reason=" ".join(words)[:MAX_REASON_CHARS],
         updated_ns=at_ms * MS,
@@ -111,36 +99,67 @@ def decoded_state(raw: msgspec.Raw, directory: Directory) -> OrderState:
         raise Unmapped(f"order row: {error}"[:MAX_REASON_CHARS]) from error
 
 
+class Reported(Protocol):
+    """What the report of a changed order says on every market, by the venue's letters."""
+
+    s: str
+    S: str
+    o: str
+    q: Decimal
+    p: Decimal
+    x: str
+    X: str
+    i: int
+    l: Decimal  # noqa: E741 the venue's name
+    z: Decimal
+    L: Decimal
+    T: int
+    t: int
+    m: bool
+    n: Decimal | None
+    N: str | None
+
+
 def report_state(report: ExecutionReport, directory: Directory) -> OrderState:
     """The order behind an `executionReport`. Raises `Unmapped`.
 
     The report of a cancel has the cancel's own name in `c` and the order's in `C`.
     """
-    instrument = instrument_named(report.s, directory)
-    if report.x not in EXECUTION_TYPES:
-        raise Unmapped(f"execution type {report.x[:40]!r}")
-    carried = carried_lots(report.j, report.J)
-    filled = carried + lots_of(instrument, report.z)
-    words = [] if report.o in PLAIN_TYPES else [report.o]
-    if report.r != "NONE":
-        words.append(report.r)
-    return OrderState(
+    return reported_state(
+        report,
+        directory,
         client_id=report.C if report.x == "CANCELED" and report.C else report.c,
+        carried=carried_lots(report.j, report.J),
+        reason="" if report.r == "NONE" else report.r,
+    )
+
+
+def reported_state(
+    report: Reported, directory: Directory, *, client_id: str, carried: int = 0, reason: str = ""
+) -> OrderState:
+    """The order behind a report of its change. `carried` lots were filled under another number before."""
+    instrument, wire = instrument_named(report.s, directory), directory.wire
+    if report.x not in wire.execution_types:
+        raise Unmapped(f"execution type {report.x[:40]!r}")
+    lots, filled = carried + lots_of(instrument, report.q), carried + lots_of(instrument, report.z)
+    words = [one for one in ("" if report.o in wire.plain_types else report.o, reason) if one]
+    return OrderState(
+        client_id=client_id,
         venue_id=str(report.i),
         symbol=instrument.symbol,
         side=side_of(report.S),
-        phase=phase_of(report.X, filled),
-        price_ticks=limit_of(report.o, report.p, instrument),
-        lots=carried + lots_of(instrument, report.q),
+        phase=phase_of(report.X, filled, lots, wire),
+        price_ticks=limit_of(report.o, report.p, instrument, wire),
+        lots=lots,
         filled_lots=filled,
         reason=" ".join(words)[:MAX_REASON_CHARS],
         updated_ns=report.T * MS,
     )
 
 
-def report_fact(report: ExecutionReport, directory: Directory) -> TradeFact | None:
+def report_fact(report: Reported, directory: Directory) -> TradeFact | None:
     """The execution that a report tells, None when it tells none. Raises `Unmapped`."""
-    if report.x != "TRADE" or report.l == 0:
+    if report.x not in directory.wire.executions or report.l == 0:
         return None
     instrument = instrument_named(report.s, directory)
     if report.t < 0:
@@ -163,9 +182,9 @@ def report_fact(report: ExecutionReport, directory: Directory) -> TradeFact | No
 
 
 def trade_fact(raw: msgspec.Raw, directory: Directory) -> TradeFact:
-    """One row of `myTrades`. Raises `Unmapped`."""
+    """One row of the account's executions. Raises `Unmapped`."""
     try:
-        row = msgspec.json.decode(raw, type=TradeRow)
+        row: TradeRow = msgspec.json.decode(raw, type=directory.wire.trade_row)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unmapped(f"trade row: {error}"[:MAX_REASON_CHARS]) from error
     instrument = instrument_named(row.symbol, directory)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -54,6 +54,8 @@ NO_CONTEXT = OrderContext(reference_price=None, open_orders=0, position=0)  # ty
 class Trading:
     """The changing half of the connector. `BinanceVenue` fills in the attributes."""
 
+    positions_held: ClassVar[bool] = False
+    """Whether the account has positions, so that an order can reduce one."""
     rest: BinanceRest
     mirror: Mirror
     history: History
@@ -123,6 +125,8 @@ class Trading:
             return Rejected(
                 RejectCode.BAD_NUMBER, f"price {order.price_ticks} ticks, {order.lots} lots", preventable=True
             )
+        if order.reduce_only and not self.positions_held:
+            return Rejected(RejectCode.TYPE_UNSUPPORTED, "there are no positions to reduce", preventable=True)
         rules = self.mirror.directory.rules[instrument.symbol]
         if order.post_only and (
             not rules.post_only
@@ -134,6 +138,8 @@ class Trading:
             NO_CONTEXT, open_orders=len(self.mirror.open(instrument.symbol)), position=instrument.lot * 0
         )
         failures = rules.failures(order, context)
+        if order.reduce_only:  # the rest of a position may be worth less than an order
+            failures = [one for one in failures if one.code != RejectCode.BELOW_MIN_NOTIONAL]
         return of_failure(failures[0], instrument) if failures else None
 
     # ---- submit ------------------------------------------------------------------------------------------
@@ -152,14 +158,22 @@ class Trading:
         refusal = self._check(order, instrument) or self._may_risk(order.symbol)
         if refusal is not None:
             return refusal
-        result = await self._send_order(order, encode.new_order(order, instrument), epoch, Priority.P3)
+        result = await self._send_order(order, self._fields(order, instrument), epoch, Priority.P3)
         return await self._explained(order, result) if isinstance(result, Rejected) else result
+
+    def _fields(self, order: NewOrder, instrument: Instrument) -> encode.Fields:
+        """Parameters of a new order."""
+        return encode.new_order(order, instrument)
+
+    def _old_rules(self, refusal: Rejected) -> bool:
+        """Whether a refusal says that our copy of the rules, which passed the order, is old."""
+        return FILTER in refusal.raw
 
     async def _explained(self, order: NewOrder, refusal: Rejected) -> Rejected:
         """A filter's refusal with the nearest valid values, by rules that are read anew: ours passed the
         order, so they were old (T2.3, T2.6).
         """
-        if FILTER not in refusal.raw:
+        if not self._old_rules(refusal):
             return refusal
         await self.reread_rules()
         instrument = self._instrument(order.symbol)

@@ -5,8 +5,8 @@ An Ed25519 key logs the session on and subscribes; an HMAC key subscribes with a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -49,12 +49,105 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 }
 
 
-class UserStream:
-    """Binance's dialect of a private link. Tells the mirror what it hears.
+class EventStream:
+    """A private link with events of one account. It tells the mirror what it hears; after an event that cannot
+    be read nothing new is risked until a reconciliation has looked.
 
-    `on_shutdown(reason)` is called when the venue says that this connection will end: another one has to be
-    opened before it does.
+    `on_shutdown(stream, reason)` is called when the venue says that this connection will end: another one has
+    to be opened before it does.
     """
+
+    decoders: ClassVar[Mapping[str, msgspec.json.Decoder[Any]]]
+    """Every event that this build knows."""
+    link: PrivateLink
+
+    def __init__(
+        self,
+        rest: BinanceRest,
+        mirror: Mirror,
+        *,
+        reconcile: Callable[[Any, int], Awaitable[str]],
+        on_transition: Callable[[Any, Transition], None],
+        on_shutdown: Callable[[Any, str], None],
+    ) -> None:
+        self.mirror = mirror
+        self.problems: list[str] = []
+        """Events of this connection that could not be mapped: the account may hold more than the mirror."""
+        self.connected_ns = 0
+        self._rest = rest
+        self._reconcile, self._on_transition, self._on_shutdown = reconcile, on_transition, on_shutdown
+        self._weights = facts_of(mirror.directory.wire.facts)["weights"].value
+        self._header = msgspec.json.Decoder(EventHeader)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.link.phase})"
+
+    def fresh(self) -> None:
+        """A new connection: nothing is wrong with it yet."""
+        self.problems.clear()
+        self.connected_ns = self._rest.clock.venue_ns()
+
+    async def exchange(self, method: str, params: object, weight: int) -> bytes:
+        """The frame that answers a request. Raises `LinkRefused` when there is none."""
+        if weight:
+            verdict = await self._rest.gate.acquire(Priority.P2, [Call(weight=weight)])
+            if isinstance(verdict, Denied):
+                raise LinkRefused(f"{method}: {verdict.reason}")
+        reply = await self.link.request(
+            lambda number: msgspec.json.encode({"id": number, "method": method, "params": params}),
+            self.link.limits.step_timeout_s,
+        )
+        if isinstance(reply, NoReply):
+            raise LinkRefused(f"{method}: {reply.reason}")
+        return reply.frame
+
+    # ---- steps of the link -------------------------------------------------------------------------------
+
+    async def snapshot(self, epoch: int) -> None:
+        """The venue sends none: the reconciliation reads everything."""
+
+    async def reconcile(self, epoch: int) -> str:
+        """See `BinanceConnector`."""
+        return await self._reconcile(self, epoch)
+
+    def on_transition(self, transition: Transition) -> None:
+        """The link moved."""
+        self._on_transition(self, transition)
+
+    # ---- events ------------------------------------------------------------------------------------------
+
+    def event(self, raw: bytes) -> None:
+        """One event. Raises `msgspec.DecodeError` when it cannot be read."""
+        kind = self._header.decode(raw).e
+        decoder = self.decoders.get(kind)
+        if decoder is None:
+            # it may be about money: until a reconciliation has looked, nothing new is risked
+            self.mirror.note_word("event", kind)
+            self.problem(f"event {kind[:40]!r} is not known")
+            return
+        event = decoder.decode(raw)
+        try:
+            self.tell(kind, event)
+        except (Unmapped, DecodeError) as error:
+            self.problem(str(error)[:200])
+
+    def tell(self, kind: str, event: Any) -> None:
+        """Hand a known event to the mirror. Raises `Unmapped`."""
+        raise NotImplementedError
+
+    def problem(self, text: str) -> None:
+        """Something of this connection cannot be mapped."""
+        first = not self.problems
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(text)
+        if first:
+            self.link.degrade(f"cannot be mapped: {text}")
+
+
+class UserStream(EventStream):
+    """Spot's dialect of a private link."""
+
+    decoders = _DECODERS
 
     def __init__(
         self,
@@ -70,38 +163,22 @@ class UserStream:
         socket_limits: LinkLimits | None = None,
         policy: BackoffPolicy | None = None,
     ) -> None:
-        self.mirror = mirror
-        self.problems: list[str] = []
-        """Events of this connection that could not be mapped: the account may hold more than the mirror."""
+        super().__init__(
+            rest, mirror, reconcile=reconcile, on_transition=on_transition, on_shutdown=on_shutdown
+        )
         self.subscription: int | None = None
-        self.connected_ns = 0
         self.link = PrivateLink(
             name, lambda: url, self, limits=limits, socket_limits=socket_limits, policy=policy
         )
-        self._rest = rest
-        self._reconcile, self._on_transition, self._on_shutdown = reconcile, on_transition, on_shutdown
-        self._weights = facts_of(__package__)["weights"].value
         self._frame = msgspec.json.Decoder(SocketFrame)
-        self._header = msgspec.json.Decoder(EventHeader)
-
-    def __repr__(self) -> str:
-        return f"UserStream({self.link.phase})"
 
     # ---- requests ----------------------------------------------------------------------------------------
 
     async def call(self, method: str, params: dict[str, Any], weight: int) -> SocketAnswer:
         """One request. Raises `LinkRefused` when there is no answer or it is an error."""
-        verdict = await self._rest.gate.acquire(Priority.P2, [Call(weight=weight)])
-        if isinstance(verdict, Denied):
-            raise LinkRefused(f"{method}: {verdict.reason}")
-        reply = await self.link.request(
-            lambda number: msgspec.json.encode({"id": number, "method": method, "params": params}),
-            self.link.limits.step_timeout_s,
-        )
-        if isinstance(reply, NoReply):
-            raise LinkRefused(f"{method}: {reply.reason}")
+        frame = await self.exchange(method, params, weight)
         try:
-            answer = msgspec.json.decode(reply.frame, type=SocketAnswer)
+            answer = msgspec.json.decode(frame, type=SocketAnswer)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             raise LinkRefused(f"{method}: {problem}"[:200]) from problem
         error = answer.error
@@ -122,9 +199,8 @@ class UserStream:
 
     async def authenticate(self, epoch: int) -> None:
         """A session, where the key can have one."""
-        self.problems.clear()
+        self.fresh()
         self.subscription = None
-        self.connected_ns = self._rest.clock.venue_ns()
         if self._rest.key.can_log_on:
             weight = int(self._weights["socket_session"]) + int(self._weights["socket_connect"])
             await self.call("session.logon", self._signed(), weight)
@@ -143,20 +219,9 @@ class UserStream:
         number = result.get("subscriptionId")
         self.subscription = number if isinstance(number, int) else None
 
-    async def snapshot(self, epoch: int) -> None:
-        """The venue sends none: the reconciliation reads everything."""
-
-    async def reconcile(self, epoch: int) -> str:
-        """See `BinanceVenue`."""
-        return await self._reconcile(self, epoch)
-
     async def ping(self) -> None:
         """An application ping; its answer proves that the venue's own loop answers."""
         await self.call("ping", {}, int(self._weights["socket_ping"]))
-
-    def on_transition(self, transition: Transition) -> None:
-        """The link moved."""
-        self._on_transition(self, transition)
 
     # ---- frames ------------------------------------------------------------------------------------------
 
@@ -166,9 +231,9 @@ class UserStream:
             head = self._frame.decode(frame.payload)
             raw = bytes(head.event) or bytes(head.data)
             if raw:
-                self._event(raw)
+                self.event(raw)
             elif head.e is not None:
-                self._event(frame.payload)
+                self.event(frame.payload)
             elif head.status is not None:
                 number = head.id if isinstance(head.id, int) else None
                 self.link.answered(number, frame.payload)
@@ -177,21 +242,8 @@ class UserStream:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DecodeError("private", str(error)[:200]) from error
 
-    def _event(self, raw: bytes) -> None:
-        kind = self._header.decode(raw).e
-        decoder = _DECODERS.get(kind)
-        if decoder is None:
-            # it may be about money: until a reconciliation has looked, nothing new is risked
-            self.mirror.note_word("event", kind)
-            self._problem(f"event {kind[:40]!r} is not known")
-            return
-        event = decoder.decode(raw)
-        try:
-            self._tell(kind, event)
-        except (Unmapped, DecodeError) as error:
-            self._problem(str(error)[:200])
-
-    def _tell(self, kind: str, event: Any) -> None:
+    def tell(self, kind: str, event: Any) -> None:
+        """Hand a known event to the mirror."""
         match event:
             case ExecutionReport():
                 self.mirror.execution(event)
@@ -207,10 +259,3 @@ class UserStream:
                 self.link.degrade("the venue ended the event stream")
             case _:
                 self._on_shutdown(self, "the venue announced that this server goes")
-
-    def _problem(self, text: str) -> None:
-        first = not self.problems
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(text)
-        if first:
-            self.link.degrade(f"cannot be mapped: {text}")

@@ -133,7 +133,7 @@ class PrivateLink:
     def __init__(
         self,
         name: str,
-        url: Callable[[], str],
+        url: Callable[[], str | Awaitable[str]],
         dialect: Dialect,
         *,
         limits: PrivateLimits | None = None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,11 +63,14 @@ class LinkOwner(Protocol):
 
 
 class SupervisedWebSocket:
-    """One connection to `url()`, kept alive until `close`. Each successful connect is a new epoch."""
+    """One connection to `url()`, kept alive until `close`. Each successful connect is a new epoch.
+
+    An address that has to be asked for is awaited; an exception there is a failed attempt.
+    """
 
     def __init__(
         self,
-        url: Callable[[], str],
+        url: Callable[[], str | Awaitable[str]],
         owner: LinkOwner,
         limits: LinkLimits | None = None,
         policy: BackoffPolicy | None = None,
@@ -167,8 +170,9 @@ class SupervisedWebSocket:
         epoch = self.epoch + 1
         self._anchor = (time.time_ns(), time.monotonic_ns())
         async with asyncio.timeout(self.limits.connect_timeout_s):
+            url = self._url()
             transport, _ = await ws_connect(
-                lambda: make_listener(self, epoch), self._url(),
+                lambda: make_listener(self, epoch), url if isinstance(url, str) else await url,
                 websocket_handshake_timeout=self.limits.connect_timeout_s,
                 max_frame_size=self.limits.max_frame_bytes, max_redirects=0,
             )  # fmt: skip

@@ -11,9 +11,11 @@ from .binance_bench import BinanceBench
 from .kraken_bench import KrakenBench
 from .paper_bench import PaperBench
 from .polymarket_bench import PolymarketBench
+from .usdm_bench import UsdmBench
 
 BENCHES: dict[str, type[Bench]] = {
     "binance": BinanceBench,
+    "binance-usdm": UsdmBench,
     "kraken": KrakenBench,
     "paper": PaperBench,
     "polymarket": PolymarketBench,

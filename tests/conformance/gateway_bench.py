@@ -46,11 +46,16 @@ class GatewayBench(Bench):
     request_names: ClassVar[dict[Act, str]]
     """Pattern of the fault plan that hits a request of a kind."""
     private_channel: str
+    exchange_symbol: ClassVar[str] = ""
+    """How the exchange names the market, where the connector names it otherwise."""
+
+    def __init_subclass__(cls) -> None:
+        cls.exchange_symbol = cls.exchange_symbol or cls.symbol
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], exchange: Exchange) -> None:
         self.folder, self.exchange = folder, exchange
         self.data = Path(folder.name)
-        self.instrument = exchange.markets[self.symbol].instrument
+        self.instrument = exchange.markets[self.exchange_symbol].instrument
         self.events = []
         self.market_events = []
         self._readers: list[asyncio.Task[None]] = []
@@ -58,14 +63,9 @@ class GatewayBench(Bench):
     @classmethod
     async def open(cls) -> Self:
         folder = tempfile.TemporaryDirectory()
-        base, quote = cls.symbol.split("/")
-        deep = {quote: DEEP, base: Decimal(500)}
         exchange = await Exchange.open(
             Path(folder.name) / "exchange",
-            ExchangeConfiguration(
-                accounts={cls.account: {quote: FUNDS}, "maker": deep, "taker": deep},
-                limits=NodeLimits(space_reserved_bytes=0),
-            ),
+            ExchangeConfiguration(**cls.configuration(), limits=NodeLimits(space_reserved_bytes=0)),
         )
         bench = cls(folder, exchange)
         await bench.connect()
@@ -78,6 +78,13 @@ class GatewayBench(Bench):
         ]
         await bench.step()
         return bench
+
+    @classmethod
+    def configuration(cls) -> dict[str, Any]:
+        """Accounts and markets of the exchange."""
+        base, quote = cls.symbol.split("/")
+        deep = {quote: DEEP, base: Decimal(500)}
+        return {"accounts": {cls.account: {quote: FUNDS}, "maker": deep, "taker": deep}}
 
     @abstractmethod
     async def connect(self) -> None:
@@ -111,14 +118,16 @@ class GatewayBench(Bench):
         for side, levels in ((Side.BUY, bids), (Side.SELL, asks)):
             for price, lots in levels:
                 answer = await self.exchange.place(
-                    "maker", PlaceRequest(symbol=self.symbol, side=side, price_ticks=price, lots=lots)
+                    "maker",
+                    PlaceRequest(symbol=self.exchange_symbol, side=side, price_ticks=price, lots=lots),
                 )
                 assert isinstance(answer, Order), answer
 
     async def take(self, side: Side, price_ticks: int, lots: int) -> None:
         request = PlaceRequest(
-            symbol=self.symbol, side=side, price_ticks=price_ticks, lots=lots, time_in_force=TimeInForce.IOC
-        )
+            symbol=self.exchange_symbol, side=side, price_ticks=price_ticks, lots=lots,
+            time_in_force=TimeInForce.IOC,
+        )  # fmt: skip
         await self.exchange.place("taker", request)
         # an outside trade is old news when the test goes on, unless a fault holds the news back
         for _ in range(100):

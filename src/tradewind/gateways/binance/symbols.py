@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from tradewind.gateways.exchange_checks import MAX_LOTS, MAX_TICKS
 from tradewind.gateways.exchange_setup import BAND_BP
 from tradewind.gateways.model import Kind, Market, SelfTrade
 from tradewind.venues.protocol import VenueState
@@ -83,6 +84,18 @@ class Symbol:
         return [(self.price(ticks), self.quantity(lots)) for ticks, lots in levels]
 
     @property
+    def highest_price(self) -> Decimal:
+        """The venue's highest price, or what the exchange can count: an order there is accepted."""
+        return min(MAX_PRICE - MAX_PRICE % self.tick, MAX_TICKS * self.tick)
+
+    @property
+    def most_quantity(self) -> Decimal:
+        """The largest order."""
+        most = self.market.instrument.max_quantity
+        most = MAX_QUANTITY if most is None else most
+        return min(most - most % self.lot, MAX_LOTS * self.lot)
+
+    @property
     def status(self) -> str:
         return STATUS[self.market.state]
 
@@ -123,9 +136,7 @@ class Symbol:
         """The filters that the exchange behind this gateway really applies."""
         instrument = self.market.instrument
         minimum = instrument.min_quantity if instrument.min_quantity is not None else self.lot
-        maximum = instrument.max_quantity if instrument.max_quantity is not None else MAX_QUANTITY
-        maximum -= maximum % self.lot
-        highest = MAX_PRICE - MAX_PRICE % self.tick
+        maximum, highest = self.most_quantity, self.highest_price
         rows: list[dict[str, Any]] = [
             {
                 "filterType": "PRICE_FILTER",

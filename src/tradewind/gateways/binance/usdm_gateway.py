@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Final
 from tradewind.gateways.exchange import Exchange
 from tradewind.gateways.server import Gateway, Route, SocketRoute
 
-from . import market, usdm_account, usdm_market, usdm_orders
+from . import market, usdm_account, usdm_batches, usdm_market, usdm_orders
 from .calls import Call, Handler, Security, Venue, Weight, fixed
 from .dispatch import Dispatcher
 from .gateway import BinanceGateway
 from .streams import StreamOptions, Streams
 from .topics import Topic
+from .usdm_batches import Countdowns
 from .usdm_events import ListenKeys, UsdmWatch, user_topic
 from .usdm_market import make_usdm_topic
 from .usdm_symbols import UsdmSymbols
@@ -46,7 +47,7 @@ def _call(
     )
 
 
-def calls(watches: Watches, keys: ListenKeys) -> dict[tuple[str, str], Call]:
+def calls(watches: Watches, keys: ListenKeys, timers: Countdowns) -> dict[tuple[str, str], Call]:
     """Every call, by method and path."""
     rows_of, every = usdm_market.rows_of, usdm_market.all_weight
     public: dict[str, tuple[Handler, int | Weight]] = {
@@ -73,6 +74,9 @@ def calls(watches: Watches, keys: ListenKeys) -> dict[tuple[str, str], Call]:
         ("GET", "v1/openOrder"): (orders.query_open_order, 1, READ, 0),
         ("GET", "v1/openOrders"): (orders.open_orders, orders.open_orders_weight, READ, 0),
         ("DELETE", "v1/allOpenOrders"): (orders.cancel_all, 1, CANCEL, 0),
+        ("POST", "v1/batchOrders"): (usdm_batches.place_batch, 5, TRADE, usdm_batches.MAX_PLACED),
+        ("DELETE", "v1/batchOrders"): (usdm_batches.cancel_batch, 1, CANCEL, 0),
+        ("POST", "v1/countdownCancelAll"): (timers.call, 10, TRADE, 0),
         ("GET", "v1/allOrders"): (orders.all_orders, 5, READ, 0),
         ("GET", "v1/userTrades"): (orders.user_trades, 5, READ, 0),
         ("GET", "v2/account"): (account.account, 5, READ, 0),
@@ -124,6 +128,7 @@ class UsdmGateway(BinanceGateway):
         watches = Watches(self.state, UsdmWatch)
         self.dispatcher = Dispatcher(self.state, watches)
         self.listen_keys = ListenKeys(watches)
+        self.countdowns = Countdowns(self.exchange)
         self.streams = Streams(self.state, options, self._topic)
         self.socket_api = None
 
@@ -131,8 +136,12 @@ class UsdmGateway(BinanceGateway):
         return user_topic(name, self.listen_keys, venue) or make_usdm_topic(name, venue, scale)
 
     def routes(self) -> Sequence[Route]:
-        found = calls(self.dispatcher.watches, self.listen_keys)
+        found = calls(self.dispatcher.watches, self.listen_keys, self.countdowns)
         return [Route(method, path, self._handler(call)) for (method, path), call in found.items()]
+
+    async def closing(self) -> None:
+        self.countdowns.close()
+        await super().closing()
 
     def socket_routes(self) -> Sequence[SocketRoute]:
         """The venue's addresses by kind of stream, and the one it had before: each carries all streams."""

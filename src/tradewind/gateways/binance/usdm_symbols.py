@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tradewind.gateways.model import Kind, Market, SelfTrade
 
-from .symbols import MAX_PRICE, MAX_QUANTITY, NAME, Symbol, Symbols, decimals_of
+from .symbols import NAME, Symbol, Symbols, decimals_of
 
 NEVER_MS: Final = 4_133_404_800_000
 """The day on which the venue says that a contract without an end is delivered: 2100-12-25."""
@@ -72,17 +72,16 @@ class UsdmSymbol(Symbol):
         """The filters that the exchange behind this gateway really applies."""
         instrument = self.market.instrument
         least = instrument.min_quantity if instrument.min_quantity is not None else self.lot
-        most = instrument.max_quantity if instrument.max_quantity is not None else MAX_QUANTITY
         size = {
             "stepSize": f"{self.lot:f}",
             "minQty": f"{least:f}",
-            "maxQty": f"{most - most % self.lot:f}",
+            "maxQty": f"{self.most_quantity:f}",
         }
         rows: list[dict[str, Any]] = [
             {
                 "filterType": "PRICE_FILTER",
                 "minPrice": f"{self.tick:f}",
-                "maxPrice": f"{MAX_PRICE - MAX_PRICE % self.tick:f}",
+                "maxPrice": f"{self.highest_price:f}",
                 "tickSize": f"{self.tick:f}",
             },
             {"filterType": "LOT_SIZE", **size},

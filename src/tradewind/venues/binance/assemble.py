@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
-from tradewind.venues.binance.connector import BinanceOptions, BinanceVenue
+from tradewind.venues.binance.common import BinanceConnector, BinanceOptions
+from tradewind.venues.binance.connector import BinanceVenue
 from tradewind.venues.binance.encode import BinanceKey
 from tradewind.venues.binance.rest import BinanceRest
 from tradewind.venues.limits import BinanceLimits, Gate
@@ -23,7 +25,7 @@ from tradewind.venues.transport.private_http import PrivateHttp
 from tradewind.venues.transport.private_link import Transition
 from tradewind.venues.transport.signer import SignerLane
 
-VENUE = "binance"
+Connector = TypeVar("Connector", bound=BinanceConnector)
 CONNECTIONS = 4
 """Of the lane: stamps need no order among each other, so requests may be under way together."""
 GUARD_NS = 50_000_000
@@ -41,7 +43,7 @@ async def open_binance(
     reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
     on_transition: Callable[[Transition], None] | None = None,
 ) -> AsyncIterator[BinanceVenue]:
-    """A connector that is not connected yet; everything is closed at the end.
+    """A connector for spot that is not connected yet; everything is closed at the end.
 
     `lease` is the trading lease of the process; without one (tools, tests) only the connector's own check of
     epochs holds.
@@ -50,8 +52,28 @@ async def open_binance(
         KeyBusy: another process has the key (exit status 75). WrongPurpose: the key is for something else.
         CapabilityDenied: this process may not sign.
     """
-    options = options or BinanceOptions()
-    record = keys.register(VENUE, key.name)
+    async with open_connector(
+        BinanceVenue, key, keys, account=account, options=options, lease=lease,
+        reconcile_hook=reconcile_hook, on_transition=on_transition,
+    ) as venue:  # fmt: skip
+        yield venue
+
+
+@contextlib.asynccontextmanager
+async def open_connector(
+    kind: type[Connector],
+    key: BinanceKey,
+    keys: KeyFolder,
+    *,
+    account: str,
+    options: BinanceOptions | None,
+    lease: TradingLease | None,
+    reconcile_hook: Callable[[int], Awaitable[str]] | None,
+    on_transition: Callable[[Transition], None] | None,
+) -> AsyncIterator[Connector]:
+    """The same for the connector of any market. A key is registered for one of them."""
+    options = options or kind.default_options()
+    record = keys.register(kind.venue_name, key.name)
     fresh = not (keys.folder / f"{record.fingerprint}.lock").exists()
     lock = KeyLock(keys.folder, record.fingerprint)
     clock = ClockGuard()
@@ -77,11 +99,12 @@ async def open_binance(
         limits=limits,
         gate=gate,
         prefix=options.endpoints.rest_prefix,
+        meanings=kind.wire.meanings,
         window_ms=options.window_ms,
         epoch=0 if lease is None else lease.epoch,
     )
-    venue = BinanceVenue(rest, account, options, reconcile_hook=reconcile_hook, on_transition=on_transition)
-    saving = asyncio.create_task(store.run(), name="binance limits")
+    venue = kind(rest, account, options, reconcile_hook=reconcile_hook, on_transition=on_transition)
+    saving = asyncio.create_task(store.run(), name=f"{venue.name} limits")
     try:
         yield venue
     finally:

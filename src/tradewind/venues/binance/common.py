@@ -103,6 +103,7 @@ class BinanceConnector(Trading):
 
     wire: ClassVar[MarketWire] = SPOT_WIRE
     mirror_type: ClassVar[type[Mirror]] = Mirror
+    history_type: ClassVar[type[History]] = History
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class BinanceConnector(Trading):
         self.mirror.quiet = True
         self.mirror.on_gap = self._fetch_gaps_later
         self.mirror.on_doubtful_balance = lambda: self._spawn(self._reread_balances())
-        self.history = History(rest, self.mirror, self._traded)
+        self.history = self.history_type(rest, self.mirror, self._traded)
         self.rotation: Rotation[AccountStream] = Rotation(self._stream, self.options.rotation)
         self.events: Fanout[PrivateEvent] = Fanout(_lost)
         self.sends = OrderedDict()

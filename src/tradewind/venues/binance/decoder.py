@@ -146,9 +146,9 @@ class BinanceDecoder:
         return self.decode_snapshot(frame, next(iter(self._by_venue_symbol)), received)
 
     def _count_other(self, header: wire.Header, kind: str) -> None:
-        if header.error is not None:
+        if bytes(header.error) not in (b"", b"null"):
             self.counters.error("control", bytes(header.error).decode("utf-8", "replace"))
-        elif header.id is not None or header.result is not None:
+        elif header.id is not None or bytes(header.result):
             self.counters.ignore("acknowledgement")
         elif kind in IGNORED_EVENTS:
             self.counters.ignore(kind)

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 TextLevel = tuple[str, str]
+NOTHING = msgspec.Raw(b"")
+"""A part that is not there. (`Raw | None` decodes nothing but null.)"""
 
 
 class DepthUpdate(msgspec.Struct, gc=False):
@@ -106,8 +108,8 @@ class Header(msgspec.Struct, gc=False):
     e: str | None = None
     stream: str | None = None
     lastUpdateId: int | None = None
-    result: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    result: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
     id: int | str | None = None
     B: str | None = None
     A: str | None = None

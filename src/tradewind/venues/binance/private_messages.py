@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from tradewind.venues.binance.messages import NOTHING
+
 NO_LIST = -1
-NOTHING = msgspec.Raw(b"")
-"""A part that is not there. (`Raw | None` decodes nothing but null.)"""
 
 
 class ErrorBody(msgspec.Struct, gc=False):

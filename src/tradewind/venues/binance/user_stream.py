@@ -50,8 +50,8 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 class EventStream:
-    """A private link with events of one account. It tells the mirror what it hears; after an event that cannot
-    be read nothing new is risked until a reconciliation has looked.
+    """A private link with events of one account. It tells the mirror what it hears; after an event that it
+    cannot read nothing new is risked until a reconciliation has looked.
 
     `on_shutdown(stream, reason)` is called when the venue says that this connection will end: another one has
     to be opened before it does.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal
 
+import msgspec
 import pytest
 
 from tradewind.venues.codes import RejectCode
@@ -138,6 +139,22 @@ async def test_a_post_only_order_rests_or_is_refused_but_never_takes(bench: Benc
         assert isinstance(answer, Acked), answer
         assert (await state_of(bench, crossing.client_id)).phase in DONE_WITHOUT_FILL
     assert await bench.true_fills() == []
+
+
+async def test_a_reduce_only_order_reduces_or_is_refused_but_never_opens(bench: Bench) -> None:
+    order = msgspec.structs.replace(bench.order(Side.BUY, bench.middle_ticks), reduce_only=True)
+    answer = await bench.run(bench.venue.submit(order, 1))
+    assert isinstance(answer, Rejected), answer  # there is nothing to reduce
+    if not bench.venue.capabilities().reduce_only:
+        assert (answer.code, answer.preventable) == (RejectCode.TYPE_UNSUPPORTED, True)
+        return
+    assert answer.code == RejectCode.REDUCE_ONLY
+    await bench.hold(2 * bench.usual_lots)
+    price = bench.middle_ticks - 60
+    await bench.quote([(price, 9 * bench.usual_lots)], [])
+    order = msgspec.structs.replace(bench.order(Side.SELL, price), reduce_only=True)
+    assert isinstance(await bench.run(bench.venue.submit(order, 1)), Acked)
+    assert (await state_of(bench, order.client_id)).filled_lots == bench.usual_lots
 
 
 async def test_one_client_id_never_makes_two_orders(bench: Bench) -> None:

@@ -145,6 +145,7 @@ class Directory:
                 max_open_orders=_count(filters, "MAX_NUM_ORDERS", "maxNumOrders"),
                 order_types=frozenset(OrderType),
                 times_in_force=frozenset(TimeInForce),
+                reduce_only=self.wire.positions,
             ),
             min_price=_positive(prices, "minPrice"),
             max_price=_positive(prices, "maxPrice"),

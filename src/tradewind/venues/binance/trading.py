@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -54,8 +54,6 @@ NO_CONTEXT = OrderContext(reference_price=None, open_orders=0, position=0)  # ty
 class Trading:
     """The changing half of the connector. `BinanceVenue` fills in the attributes."""
 
-    positions_held: ClassVar[bool] = False
-    """Whether the account has positions, so that an order can reduce one."""
     rest: BinanceRest
     mirror: Mirror
     history: History
@@ -125,8 +123,6 @@ class Trading:
             return Rejected(
                 RejectCode.BAD_NUMBER, f"price {order.price_ticks} ticks, {order.lots} lots", preventable=True
             )
-        if order.reduce_only and not self.positions_held:
-            return Rejected(RejectCode.TYPE_UNSUPPORTED, "there are no positions to reduce", preventable=True)
         rules = self.mirror.directory.rules[instrument.symbol]
         if order.post_only and (
             not rules.post_only
@@ -138,8 +134,6 @@ class Trading:
             NO_CONTEXT, open_orders=len(self.mirror.open(instrument.symbol)), position=instrument.lot * 0
         )
         failures = rules.failures(order, context)
-        if order.reduce_only:  # the rest of a position may be worth less than an order
-            failures = [one for one in failures if one.code != RejectCode.BELOW_MIN_NOTIONAL]
         return of_failure(failures[0], instrument) if failures else None
 
     # ---- submit ------------------------------------------------------------------------------------------

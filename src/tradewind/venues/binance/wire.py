@@ -37,6 +37,8 @@ class MarketWire(msgspec.Struct, frozen=True, kw_only=True):
     trade_row: Any
     contracts: frozenset[str]
     """Values of `contractType` that are traded here; spot has no such field."""
+    positions: bool = False
+    """Whether accounts have positions, so that orders can reduce one."""
     info_fields: tuple[tuple[str, str], ...] = ()
     """Parameters of `exchangeInfo`."""
 

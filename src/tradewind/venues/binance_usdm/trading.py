@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
 
 import msgspec
 
@@ -52,7 +51,6 @@ ENDED = frozenset({OrderPhase.CANCELLED, OrderPhase.EXPIRED})
 class UsdmTrading(Amending):
     """The changing half of the USD-M connector."""
 
-    positions_held: ClassVar[bool] = True
     timers: dict[str, int]
     """Symbols with an armed timer, and when each fires (venue's time, ns) unless it is armed again."""
     timer_s: int

@@ -119,4 +119,5 @@ USDM_WIRE = MarketWire(
     trades_path="userTrades",
     trade_row=UserTradeRow,
     contracts=frozenset({"PERPETUAL"}),
+    positions=True,
 )

@@ -47,6 +47,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_position: Decimal | None = None
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
+    reduce_only: bool = False
+    """Whether there are positions that an order can reduce."""
 
 
 class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +107,7 @@ def quantise_quantity(quantity: Decimal, lot: Decimal) -> Decimal:
 def check_order(rules: Rules, order: NewOrder, context: OrderContext) -> list[FilterFailure]:
     """Failures of an order that is already in whole ticks and lots. Empty list: it passes."""
     scale = rules.instrument
-    return check_values(
+    failures = check_values(
         rules,
         order.side,
         order.order_type,
@@ -114,6 +116,15 @@ def check_order(rules: Rules, order: NewOrder, context: OrderContext) -> list[Fi
         quantity=scale.lot * order.lots,
         context=context,
     )
+    if not order.reduce_only:
+        return failures
+    if not rules.reduce_only:
+        return [
+            FilterFailure(code="TypeUnsupported", field="reduce_only", bound=None, given="true"),
+            *failures,
+        ]
+    # the rest of a position may be worth less than the least order
+    return [one for one in failures if one.code != "BelowMinNotional"]
 
 
 def check_values(

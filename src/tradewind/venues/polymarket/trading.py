@@ -239,6 +239,8 @@ class Trading(ABC):
         if order.price_ticks <= 0 or not 0 < order.lots <= MAX_LOTS:
             return Rejected(RejectCode.BAD_NUMBER, f"{order.lots} lots at {order.price_ticks} ticks", True)
         immediate = order.time_in_force is not TimeInForce.GTC or _at_market(order)
+        if order.reduce_only:
+            return Rejected(RejectCode.TYPE_UNSUPPORTED, "shares are owned, there is no position", True)
         if order.time_in_force is TimeInForce.FOK or (immediate and order.post_only):
             return Rejected(RejectCode.TYPE_UNSUPPORTED, "no fill-or-kill of a size here", True)
         most = rules.whole_ticks - 1

@@ -16,8 +16,27 @@ from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields
 
 venue = App(name="venue", help="Status of the paper venue; local venues that speak the wire of outside ones.")
 Name = Annotated[str, Parameter(help="venue; only paper is built")]
+Public = Annotated[str, Parameter(help="paper, or kraken, binance, binance-usdm: asked without a key")]
+Url = Annotated[str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")]
 PAPER = "paper"
 CATALOGUE_PORT = 8700
+
+
+def _listed(name: str, url: str | None) -> Any:
+    """What an outside venue lists. Raises `CommandFailure`."""
+    import asyncio
+
+    from tradewind.venues.listing import VENUES, listing
+    from tradewind.venues.market_data import FeedError
+
+    if name not in VENUES:
+        raise not_built(f"venue {name!r} (there are {PAPER}, {', '.join(VENUES)})")
+    try:
+        return asyncio.run(listing(name, url))
+    except ValueError as error:
+        raise CommandFailure(ExitCode.CANNOT, "BAD_ADDRESS", str(error)) from error
+    except FeedError as error:
+        raise CommandFailure(ExitCode.RED, error.code, f"{name}: {error}") from error
 
 
 def _read(name: str, data: DataDirectory) -> Any:
@@ -27,9 +46,21 @@ def _read(name: str, data: DataDirectory) -> Any:
 
 
 @venue.command
-def status(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+def status(
+    name: Public = PAPER, *, url: Url = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
+) -> int:
     """What the venue accepts now."""
-    document = _read(name, data)["status"]
+    if name == PAPER:
+        document = _read(name, data)["status"]
+    else:
+        found = _listed(name, url)
+        document = {
+            "state": str(found.state),
+            "symbols": found.counts(),
+            "unreadable": found.quarantined,
+            "not traded": found.left_out,
+            "as_of_ns": found.as_of_ns,
+        }
     if json:
         print_json(document)
     else:
@@ -38,11 +69,32 @@ def status(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json
 
 
 @venue.command
-def symbols(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
+def symbols(
+    name: Public = PAPER, *, url: Url = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
+) -> int:
     """Instruments with their filters."""
-    rows = _read(name, data)["symbols"]
     columns = ["symbol", "tick", "lot", "min quantity", "min notional", "source"]
+    if name == PAPER:
+        rows = _read(name, data)["symbols"]
+    else:
+        columns[-1] = "state"
+        found = _listed(name, url)
+        rows = [
+            {
+                "symbol": one.symbol,
+                "tick": f"{one.tick:f}",
+                "lot": f"{one.lot:f}",
+                "min_quantity": _figure(one.min_quantity),
+                "min_notional": _figure(one.min_notional),
+                "state": str(found.states[one.symbol]),
+            }
+            for one in found.instruments
+        ]
     return show_rows(rows, columns, json=json, title=f"Symbols of {name}", empty="none", name="symbols")
+
+
+def _figure(value: Any) -> str | None:
+    return None if value is None else f"{value:f}"
 
 
 @venue.command
@@ -68,11 +120,9 @@ def orders(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json
 
 @venue.command
 def ping(
-    name: Annotated[Literal["kraken", "binance"], Parameter(help="which venue")],
+    name: Annotated[Literal["kraken", "binance", "binance-usdm"], Parameter(help="which venue")],
     *,
-    url: Annotated[
-        str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")
-    ] = None,
+    url: Url = None,
     samples: Annotated[int, Parameter(help="questions for the time, 1 to 20")] = 3,
     json: Json = False,
 ) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tradewind.venues.binance.live import SPOT
+from tradewind.venues.binance.live import SPOT, USDM
 from tradewind.venues.kraken.live import KrakenEndpoints
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.transport.errors import HttpStatus
@@ -74,6 +74,7 @@ class _Venue(msgspec.Struct, frozen=True):
 VENUES: Final = {
     "kraken": _Venue(KrakenEndpoints().rest_url, "/0/public/Time", "/0/public/SystemStatus", SECOND_NS),
     "binance": _Venue(SPOT.rest_url, "/api/v3/time", "/sapi/v1/system/status", MILLISECOND_NS),
+    "binance-usdm": _Venue(USDM.rest_url, "/fapi/v1/time", "/fapi/v1/ping", MILLISECOND_NS),
 }
 
 

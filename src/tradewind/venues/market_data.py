@@ -320,6 +320,22 @@ class TopOfBook(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     epoch: int
 
 
+class MarkPrice(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+    """What a perpetual is marked at: prices per unit of the base asset, off the tick. `funding_rate` is the
+    part of a position's value that is paid at `next_funding_ns`, by longs when positive; None: not told.
+    """
+
+    symbol: str
+    mark: Decimal
+    index: Decimal | None
+    funding_rate: Decimal | None
+    next_funding_ns: int | None
+    venue_ts_ns: int | None
+    recv_ts_ns: int
+    recv_mono_ns: int
+    epoch: int
+
+
 class FeedGap(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Something was lost or contradicted: what was expected, what came."""
 
@@ -349,8 +365,10 @@ class InstrumentChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     recv_ts_ns: int
 
 
-FeedEvent = BookSnapshot | BookDelta | TradePrint | TopOfBook | FeedGap | FeedState | InstrumentChanged
-MarketMessage = BookSnapshot | BookDelta | TradePrint | TopOfBook
+FeedEvent = (
+    BookSnapshot | BookDelta | TradePrint | TopOfBook | MarkPrice | FeedGap | FeedState | InstrumentChanged
+)
+MarketMessage = BookSnapshot | BookDelta | TradePrint | TopOfBook | MarkPrice
 """What a decoder returns, before the mirror book has judged it."""
 
 Value = TypeVar("Value")

@@ -24,8 +24,13 @@ from hypothesis import strategies as st
 from tradewind.venues.binance import private_messages as binance_private
 from tradewind.venues.binance import rows as binance_rows
 from tradewind.venues.binance.decoder import BinanceDecoder
+from tradewind.venues.binance.directory import Directory as BinanceDirectory
 from tradewind.venues.binance.instruments import BinanceMarket, parse_exchange_info
 from tradewind.venues.binance.wire import SPOT_WIRE
+from tradewind.venues.binance_usdm import private_messages as usdm_private
+from tradewind.venues.binance_usdm.account import UsdmMirror
+from tradewind.venues.binance_usdm.user_stream import StreamAnswer
+from tradewind.venues.binance_usdm.wire import USDM_WIRE
 from tradewind.venues.feeds.captures import CaptureKind, read_capture, sniff_capture
 from tradewind.venues.feeds.decoding import Received
 from tradewind.venues.feeds.recorded import RecordedFeed
@@ -44,6 +49,7 @@ from tradewind.venues.market_data import (
     BookState,
     FeedError,
     Instrument,
+    MarkPrice,
     Side,
     TopOfBook,
     TradePrint,
@@ -172,7 +178,14 @@ class AnyDirectory:
         return True
 
 
+class AnyUsdm(AnyDirectory):
+    """The same in USD-M's words."""
+
+    wire = USDM_WIRE
+
+
 ANY: Any = AnyDirectory()
+ANY_USDM: Any = AnyUsdm()
 
 
 def user_event(body: bytes) -> Any:
@@ -195,6 +208,29 @@ def order_row(body: bytes) -> Any:
 
 def order_list(body: bytes) -> Any:
     return [order_row(bytes(raw)) for raw in plain(list[msgspec.Raw])(body)]
+
+
+def usdm_event(body: bytes) -> Any:
+    """An event of a USD-M account, bare or wrapped."""
+    head = plain(StreamAnswer)(body)
+    raw = bytes(head.data) or body
+    kind = usdm_private.EVENT_TYPES.get(plain(binance_private.EventHeader)(raw).e)
+    if kind is None:
+        raise FeedError("an event that is not known")
+    event = plain(kind)(raw)
+    if not isinstance(event, usdm_private.OrderTradeUpdate):
+        return event
+    state = binance_rows.reported_state(event.o, ANY_USDM, client_id=event.o.c)
+    return [state, binance_rows.report_fact(event.o, ANY_USDM)]
+
+
+def usdm_order(body: bytes) -> Any:
+    return binance_rows.decoded_state(msgspec.Raw(body), ANY_USDM)
+
+
+def usdm_positions(body: bytes) -> Any:
+    mirror = UsdmMirror("binance-usdm", "main", lambda event: None, ANY_USDM)
+    return [mirror.read(one, 1) for one in plain(list[usdm_private.PositionRisk])(body)]
 
 
 def account(body: bytes) -> Any:
@@ -229,6 +265,13 @@ TAKERS: dict[str, Callable[[bytes], Any]] = {
     r"binance/.*/spot_http_(order|new_order_full|cancel_order)_response": order_row,
     r"binance/.*/spot_http_all_orders_response": order_list,
     r"binance/.*/(spot_http_account_response|py_http_spot_wallet_account)": account,
+    r"binance/.*/(usdm_user|py_ws_futures)_(order|account|algo|trade_lite).*": usdm_event,
+    r"binance/.*/usdm_http_order_response": usdm_order,
+    r"binance/.*/py_http_futures_account_orders": lambda body: [
+        usdm_order(bytes(raw)) for raw in plain(list[msgspec.Raw])(body)
+    ],
+    r"binance/.*/usdm_http_position_risk": usdm_positions,
+    r"binance/.*/py_http_futures_wallet_commission_rate.*": plain(usdm_private.CommissionRate),
     r"binance/.*/(spot_http_server_time_response|py_http_spot_market_time)": plain(
         binance_private.ServerTime
     ),
@@ -241,9 +284,9 @@ UNTAKEN = (
     r"kraken/.*/ws_l3_.*",  # level3 is not subscribed
     # asked for by no connector: BalanceEx is read instead of Balance, the stream instead of these
     r"kraken/.*/http_(spot_balance|order_book|server_time|ticker)",
-    # derivatives of Binance: their market data is read, their accounts are not
-    r"binance/.*/usdm_(user|http)_.*", r"binance/.*/py_ws_futures_(order_update|algo|trade_lite).*",
-    r"binance/.*/py_http_(futures_account|futures_wallet|wallet)_.*",
+    # positions of hedge mode, which is refused; asked for by nobody
+    r"binance/.*/py_http_futures_account_(positions_hedge|symbol_config)", r"binance/.*/py_http_wallet_.*",
+    r"binance/.*/usdm_http_(account_info_v2|open_algo_orders)",
     # asked for by nobody
     r"binance/.*/(spot_http|py_http_spot_market)_(ticker_price|book_ticker|trades).*",
     r"binance/.*/py_http_futures_market_(blvt|continuous|global|index|open_interest|premium|ticker|top|trades).*",
@@ -251,7 +294,7 @@ UNTAKEN = (
 )  # fmt: skip
 
 
-EMPTY = r"pong|subscri|response|heartbeat|system_status|kline|liquidation|mark_price|ticker_stream"
+EMPTY = r"pong|subscri|response|heartbeat|system_status|kline|liquidation|ticker_stream"
 """Messages without a market event in them, that are counted and left."""
 
 
@@ -313,9 +356,29 @@ def told(decoded: Any, one: Instrument) -> Any:
             one.lot * decoded.quantity_lots,
             decoded.aggressor_side,
         ]
+    if isinstance(decoded, MarkPrice):
+        return ["mark", decoded.mark, decoded.index, decoded.funding_rate]
     assert isinstance(decoded, TopOfBook)
     return ["top", one.tick * decoded.bid_ticks, one.lot * decoded.bid_lots,
             one.tick * decoded.ask_ticks, one.lot * decoded.ask_lots]  # fmt: skip
+
+
+def test_positions_of_hedge_mode_are_refused_and_never_added_up() -> None:
+    body = (MESSAGES / "binance/examples/py_http_futures_account_positions_hedge.json").read_bytes()
+    with pytest.raises(FeedError, match="hedge"):
+        usdm_positions(body)
+
+
+def test_a_futures_listing_names_perpetuals_alone_and_knows_every_filter() -> None:
+    body = (MESSAGES / "binance/examples/py_http_futures_market_exchange_info.json").read_bytes()
+    found = BinanceDirectory.parse(body, 1, USDM_WIRE)
+    rows = json.loads(body)["symbols"]
+    assert set(found.instruments) == {
+        f"{row['baseAsset']}/{row['quoteAsset']}-PERP" for row in rows if row["contractType"] == "PERPETUAL"
+    }
+    assert sum(found.left_out.values()) + len(found.instruments) == len(rows)
+    assert found.quarantined == [] and found.unknown_filters == {}
+    assert all(one.post_only for one in found.rules.values())
 
 
 def read_plainly(frame: dict[str, Any]) -> Any:
@@ -328,6 +391,8 @@ def read_plainly(frame: dict[str, Any]) -> Any:
     if data.get("e") in ("trade", "aggTrade"):
         side = Side.SELL if data["m"] else Side.BUY
         return ["trade", Decimal(data["p"]), Decimal(data["q"]), side]
+    if data.get("e") == "markPriceUpdate":
+        return ["mark", *(Decimal(data[key]) for key in ("p", "i", "r"))]
     if "B" in data and "A" in data:
         return ["top", *(Decimal(data[key]) for key in ("b", "B", "a", "A"))]
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from tradewind.venues.market_data import (
     DecodeError,
     Instrument,
     MarketMessage,
+    MarkPrice,
     Scale,
     Side,
     TopOfBook,
@@ -26,7 +28,9 @@ MS_TO_NS = 1_000_000
 MAX_ROUTES = 8_192
 STREAM_PREFIX = b'{"stream":"'
 KNOWN_TRADE_KINDS = frozenset({"", "MARKET"})
-IGNORED_EVENTS = frozenset({"kline", "24hrTicker", "24hrMiniTicker", "markPriceUpdate", "forceOrder"})
+IGNORED_EVENTS = frozenset({"kline", "24hrTicker", "24hrMiniTicker", "forceOrder"})
+KINDS = {"depthUpdate": "depth", "markPriceUpdate": "markPrice"}
+"""Events that are named otherwise than their stream."""
 
 Build = Callable[[Any, Instrument, Scale, Received], MarketMessage]
 Route = tuple[str, msgspec.json.Decoder[Any], Build, Instrument, Scale]
@@ -47,6 +51,7 @@ class BinanceDecoder:
             "bookTicker": _kind(wire.BookTickerStream, wire.BookTicker, self._top),
             "trade": _kind(wire.TradeStream, wire.Trade, self._trade),
             "aggTrade": _kind(wire.AggregateTradeStream, wire.AggregateTrade, _aggregate),
+            "markPrice": _kind(wire.MarkPriceStream, wire.MarkPriceUpdate, _mark),
             "depthSnapshot": _kind(wire.SnapshotStream, wire.Depth, _snapshot),
         }
 
@@ -116,7 +121,7 @@ class BinanceDecoder:
             return self._reordered(frame, header.stream, received)
         if header.lastUpdateId is not None:
             return [self._lone_snapshot(frame, received)]
-        kind = {"depthUpdate": "depth"}.get(header.e or "", header.e or "")
+        kind = KINDS.get(header.e or "", header.e or "")
         if not kind and header.B is not None and header.A is not None:
             kind = "bookTicker"
         if kind not in self._kinds:
@@ -184,6 +189,22 @@ def _delta(data: wire.DepthUpdate, instrument: Instrument, scale: Scale, receive
         bids=tuple([(ticks[price], lots[quantity]) for price, quantity in data.b]),
         asks=tuple([(ticks[price], lots[quantity]) for price, quantity in data.a]),
         first_id=data.U, last_id=data.u, previous_id=data.pu, venue_ts_ns=data.E * MS_TO_NS,
+        recv_ts_ns=received.recv_ts_ns, recv_mono_ns=received.recv_mono_ns, epoch=received.epoch,
+    )  # fmt: skip
+
+
+def _mark(data: wire.MarkPriceUpdate, instrument: Instrument, scale: Scale,
+          received: Received) -> MarkPrice:  # fmt: skip
+    try:
+        rate = Decimal(data.r) if data.r else None
+    except InvalidOperation as error:
+        raise DecodeError("markPrice", f"funding rate {str(data.r)[:40]!r}") from error
+    if not data.p.is_finite() or data.p <= 0 or not (rate is None or rate.is_finite()):
+        raise DecodeError("markPrice", f"mark {data.p}, funding rate {rate}")
+    index = data.i if data.i is not None and data.i.is_finite() and data.i > 0 else None
+    return MarkPrice(
+        symbol=instrument.symbol, mark=data.p, index=index, funding_rate=rate,
+        next_funding_ns=data.T * MS_TO_NS or None, venue_ts_ns=data.E * MS_TO_NS,
         recv_ts_ns=received.recv_ts_ns, recv_mono_ns=received.recv_mono_ns, epoch=received.epoch,
     )  # fmt: skip
 

@@ -31,6 +31,8 @@ class BinanceEndpoints(msgspec.Struct, frozen=True, kw_only=True):
     rest_prefix: str
     depth_limit: int
     depth_stream: str
+    more_streams: tuple[str, ...] = ()
+    """What is heard beside the book, trades and best prices."""
 
     def paths(self) -> frozenset[str]:
         """The public paths a market data session may call."""
@@ -44,7 +46,7 @@ SPOT = BinanceEndpoints(
 USDM = BinanceEndpoints(
     market=BinanceMarket.USDM, websocket_url="wss://fstream.binance.com",
     rest_url="https://fapi.binance.com", rest_prefix="/fapi/v1", depth_limit=1_000,
-    depth_stream="depth@100ms",
+    depth_stream="depth@100ms", more_streams=("markPrice@1s",),
 )  # fmt: skip
 
 
@@ -124,7 +126,7 @@ def stream_url(instruments: list[Instrument], endpoints: BinanceEndpoints) -> st
     streams = [
         f"{one.venue_symbol.lower()}@{kind}"
         for one in instruments
-        for kind in (endpoints.depth_stream, "trade", "bookTicker")
+        for kind in (endpoints.depth_stream, "trade", "bookTicker", *endpoints.more_streams)
     ]
     if not 0 < len(streams) <= MAX_STREAMS:
         raise FeedUnavailable(f"{len(streams)} streams; one connection carries 1 to {MAX_STREAMS}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -58,6 +59,17 @@ class AggregateTrade(msgspec.Struct, gc=False):
     m: bool
 
 
+class MarkPriceUpdate(msgspec.Struct, gc=False):
+    """`<symbol>@markPrice` of futures; `r` is empty for a contract without funding."""
+
+    s: str
+    E: int
+    p: Decimal
+    i: Decimal | None = None
+    r: str | None = None
+    T: int = 0
+
+
 class Depth(msgspec.Struct, gc=False):
     """Body of the REST depth call; futures add `E` milliseconds."""
 
@@ -93,6 +105,13 @@ class AggregateTradeStream(msgspec.Struct, gc=False):
 
     stream: str
     data: AggregateTrade
+
+
+class MarkPriceStream(msgspec.Struct, gc=False):
+    """Combined-stream envelope."""
+
+    stream: str
+    data: MarkPriceUpdate
 
 
 class SnapshotStream(msgspec.Struct, gc=False):

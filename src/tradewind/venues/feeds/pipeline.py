@@ -17,6 +17,7 @@ from tradewind.venues.market_data import (
     FeedEvent,
     Instrument,
     MarketMessage,
+    MarkPrice,
     TopOfBook,
     TradePrint,
     UnknownSymbol,
@@ -94,6 +95,8 @@ class MarketPipeline:
         if isinstance(message, TopOfBook):
             book = self.books.get(message.symbol) or self.book(message.symbol)
             book.confirm_top(message)
+            out.append(message)
+        elif isinstance(message, MarkPrice):
             out.append(message)
         elif isinstance(message, TradePrint):
             self._trade(message, out)

@@ -11,6 +11,7 @@ from tradewind.venues.market_data import (
     BookSnapshot,
     FeedEvent,
     FeedGap,
+    MarkPrice,
     TopOfBook,
     TradePrint,
 )
@@ -45,18 +46,18 @@ class EventQueue:
         self._events: deque[FeedEvent] = deque()
         self._trades: Counter[str] = Counter()
         self._book_events: Counter[str] = Counter()
-        self._tops: dict[str, TopOfBook] = {}
+        self._latest: dict[tuple[str, type], TopOfBook | MarkPrice] = {}
         self._others = 0
         self._ready = asyncio.Event()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._events) + len(self._tops)
+        return len(self._events) + len(self._latest)
 
     def put(self, event: FeedEvent) -> None:
         """Queue one event, conflating when a bound is reached."""
-        if isinstance(event, TopOfBook):
-            self._tops[event.symbol] = event
+        if isinstance(event, TopOfBook | MarkPrice):
+            self._latest[event.symbol, type(event)] = event
         elif isinstance(event, TradePrint):
             self._put_trade(event)
         elif isinstance(event, BookDelta | BookSnapshot):
@@ -128,7 +129,7 @@ class EventQueue:
 
     async def get(self) -> FeedEvent | None:
         """The next event, waiting for one; None after `close` when everything was taken."""
-        while not self._events and not self._tops:
+        while not self._events and not self._latest:
             if self._closed:
                 return None
             self._ready.clear()
@@ -137,7 +138,7 @@ class EventQueue:
             event = self._events.popleft()
             self._forget(event)
             return event
-        return self._tops.pop(next(iter(self._tops)))
+        return self._latest.pop(next(iter(self._latest)))
 
     def close(self) -> None:
         """No more events will come."""

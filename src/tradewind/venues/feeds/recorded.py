@@ -35,6 +35,7 @@ from tradewind.venues.market_data import (
     FeedEvent,
     FeedUnavailable,
     Instrument,
+    MarkPrice,
     TopOfBook,
     TradePrint,
 )
@@ -240,6 +241,11 @@ class RecordedFeed(PipelineFeed):
             return msgspec.structs.replace(
                 event, trade_id=trade_id, venue_ts_ns=self._moved(event.venue_ts_ns)
             )
+        if isinstance(event, MarkPrice):
+            return msgspec.structs.replace(
+                event, venue_ts_ns=self._moved(event.venue_ts_ns),
+                next_funding_ns=self._moved(event.next_funding_ns),
+            )  # fmt: skip
         if isinstance(event, TopOfBook):
             sequence = None if event.sequence is None else event.sequence + shift
             return msgspec.structs.replace(

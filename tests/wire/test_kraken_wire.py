@@ -39,7 +39,7 @@ async def run_to_end(server: ReplayServer, options: LiveOptions) -> Consumer:
     await consumer.until(equal_to_the_venue, "the book equals the venue's")
     await consumer.close()
     for side, mirror in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
-        assert consumer.levels[side] == mirror.lots_by_price
+        assert consumer.levels[side] == dict(mirror.top())
     assert consumer.violations == []
     return consumer
 

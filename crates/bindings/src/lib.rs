@@ -20,6 +20,7 @@ mod errors;
 mod failure;
 #[cfg(feature = "faults")]
 mod faults;
+mod feeds;
 mod journal;
 mod margin;
 mod node;
@@ -49,6 +50,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_functions(module)?;
     amm::register(module)?;
     bench::register(module)?;
+    feeds::register(module)?;
     module.add_function(wrap_pyfunction!(bench_pool::bench_market_maker, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_prices, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_quote, module)?)?;

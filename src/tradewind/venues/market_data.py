@@ -7,7 +7,7 @@ named `_mono_ns`, which are monotonic. No float ever holds a price or a quantity
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any, Generic, NoReturn, TypeVar
@@ -17,6 +17,8 @@ import msgspec
 MAX_DIGITS = 38
 MAX_DECIMALS = 18
 MAX_MEMO_ENTRIES = 65_536
+MAX_STEPS = 2**127 - 1
+"""Most ticks and most lots that a level of a book can have."""
 QUICK_CHARACTERS = MAX_DECIMALS
 """Texts up to this length cannot have too many digits or decimals."""
 
@@ -140,9 +142,13 @@ class UnitParser(dict[Any, int]):
             return None
         multiplier, divisor = self._ratios[len(fraction)]
         steps, remainder = divmod(int(digits) * multiplier, divisor)
-        if remainder or steps < self.minimum_steps or not whole or (dot and not fraction):
+        if remainder or not self.minimum_steps <= steps <= MAX_STEPS:
             return None
-        return steps
+        return steps if whole and (fraction or not dot) else None
+
+    def native_step(self) -> tuple[int, int, int]:
+        """The step as the readers of the native module take it: denominator, exponent of ten, minimum."""
+        return self._denominator, self._exponent, self.minimum_steps
 
     def _ratio(self, decimals: int) -> tuple[int, int]:
         """Multiplier and divisor from digits with so many decimals to steps."""
@@ -165,6 +171,8 @@ class UnitParser(dict[Any, int]):
             raise BadNumber(f"{self.name} {value} is not a multiple of {self.step}")
         if steps < self.minimum_steps:
             raise BadNumber(f"{self.name} {value} is below the minimum of {self.minimum_steps} step(s)")
+        if steps > MAX_STEPS:
+            raise BadNumber(f"{self.name} {value} has more than {MAX_STEPS} steps")
         return steps
 
     def _digits(self, value: str | Decimal | int) -> tuple[int, int]:
@@ -265,12 +273,13 @@ class BookDelta(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Absolute new quantities of some levels; quantity 0 removes the level.
 
     From a feed, only levels whose quantity really changed are listed, and levels dropped because the book is
-    bounded are listed with quantity 0, so that a consumer's copy stays equal to the feed's book.
+    bounded are listed with quantity 0, so that a consumer's copy stays equal to the feed's book. Levels of a
+    feed equal the tuple of their pairs, and become Python objects only when they are looked at.
     """
 
     symbol: str
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
+    bids: Sequence[Level]
+    asks: Sequence[Level]
     first_id: int
     last_id: int
     previous_id: int | None

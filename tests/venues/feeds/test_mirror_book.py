@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tradewind.venues.feeds.book import BookLimits, MirrorBook
 from tradewind.venues.feeds.health import ErrorRateWindow, HealthLimits, StalenessBudget
-from tradewind.venues.feeds.levels import BookSide
 from tradewind.venues.feeds.sequencing import (
     BinanceFuturesRule,
     BinanceSpotRule,
@@ -25,7 +24,6 @@ from tradewind.venues.market_data import (
     FeedGap,
     FeedState,
     Known,
-    Side,
     Stale,
     TopOfBook,
     Unknown,
@@ -46,8 +44,8 @@ def test_updates_before_the_snapshot_are_buffered_and_only_the_newer_ones_applie
     assert isinstance(one.top(T0), Unknown)
     assert one.on_snapshot(snapshot(15), out)
     assert states(out) == [BookState.SYNCING, BookState.LIVE]
-    assert 98 not in one.bids.lots_by_price
-    assert one.bids.lots_by_price[97] == 2
+    assert 98 not in one.bids
+    assert dict(one.bids.top())[97] == 2
     assert one.sequence == 20
     published = next(event for event in out if isinstance(event, BookSnapshot))
     assert published.bids == ((100, 5), (99, 5), (97, 2))
@@ -96,7 +94,7 @@ def test_a_repeated_update_is_ignored_even_when_its_levels_differ() -> None:
     one.on_snapshot(snapshot(10), out)
     one.on_delta(delta(11, 12, bids=((100, 7),)), out)
     one.on_delta(delta(11, 12, bids=((100, 9),)), out)
-    assert one.bids.lots_by_price[100] == 7
+    assert dict(one.bids.top())[100] == 7
     assert one.counters.duplicates == 1
 
 
@@ -251,35 +249,6 @@ def test_the_horizon_moves_in_when_levels_are_dropped_and_asks_for_a_new_snapsho
     one.on_delta(delta(11, 11, bids=tuple((1_000 - rank, 0) for rank in range(11))), out)
     one.on_delta(delta(12, 12, bids=tuple((900 - rank, 1) for rank in range(5))), out)
     assert (one.bids.complete_levels(), len(one.bids), one.horizon_reached) == (9, 14, True)
-
-
-LEVELS = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5)), max_size=30)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(LEVELS, max_size=12), st.sampled_from([Side.BUY, Side.SELL]), st.integers(1, 12))
-def test_a_book_side_equals_a_plain_dictionary_cut_to_the_best_levels(
-    updates: list, side: Side, bound: int
-) -> None:
-    fast, copy = BookSide(side, bound), {}
-    model: dict[int, int] = {}
-    for update in updates:
-        for price, lots in update:
-            if lots:
-                model[price] = lots
-            else:
-                model.pop(price, None)
-        best = sorted(model.items(), reverse=side is Side.BUY)[:bound]
-        model = dict(best)
-        for price, lots in fast.apply(update) + fast.truncate():
-            if lots:
-                copy[price] = lots
-            else:
-                copy.pop(price, None)
-        assert fast.top() == tuple(best)
-        assert copy == model
-        assert fast.best == (best[0] if best else None)
-        assert fast.top(2) == tuple(best[:2])
 
 
 @settings(max_examples=40, deadline=None)

@@ -123,9 +123,9 @@ def test_a_binance_capture_replays_without_gap_and_equals_an_independent_replay(
     tick, lot = book.instrument.tick, book.instrument.lot
     for mirror, side in ((book.bids, bids), (book.asks, asks)):
         real = {price: quantity // lot for price, quantity in side.items() if quantity >= lot}
-        assert {price * tick: lots for price, lots in mirror.lots_by_price.items()} == real
+        assert {price * tick: lots for price, lots in mirror.top()} == real
     published = rebuild(events, symbol)
-    assert published == {Side.BUY: book.bids.lots_by_price, Side.SELL: book.asks.lots_by_price}
+    assert published == {Side.BUY: dict(book.bids.top()), Side.SELL: dict(book.asks.top())}
 
 
 def test_the_second_file_alone_never_claims_to_know_the_book() -> None:
@@ -146,7 +146,7 @@ def test_a_socket_log_and_its_rest_log_bridge_for_all_four_pairs() -> None:
     assert {event.symbol for event in events if isinstance(event, BookSnapshot)} == set(feed.instruments)
     for symbol, book in feed.pipeline.books.items():
         assert not book.wants_snapshot
-        assert rebuild(events, symbol)[Side.BUY] == book.bids.lots_by_price
+        assert rebuild(events, symbol)[Side.BUY] == dict(book.bids.top())
         last_top = [event for event in events if isinstance(event, TopOfBook) and event.symbol == symbol][-1:]
         for top in last_top:
             assert abs(top.bid_ticks - book.bids.best_ticks) < 100

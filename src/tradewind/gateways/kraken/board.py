@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from tradewind.core.native import BookSide
 from tradewind.gateways.exchange import Subscription
 from tradewind.gateways.kraken.desk import Desk
 from tradewind.gateways.kraken.level3 import OrderView
@@ -23,7 +24,6 @@ from tradewind.gateways.kraken.rows import (
 )
 from tradewind.gateways.model import BookChange, PublicTrade
 from tradewind.venues.feeds.checksum import CHECKSUM_LEVELS, kraken_levels_checksum
-from tradewind.venues.feeds.levels import BookSide
 from tradewind.venues.market_data import Level, Side
 
 DEPTHS: Final = (10, 25, 100, 500, 1_000)
@@ -67,11 +67,11 @@ class DepthView:
 
         A level that is only pushed out by better ones is not sent: cutting removes it.
         """
-        before, after = self.shown[side.side], dict(side.top(self.depth))
+        before, after = self.shown[Side(side.side)], dict(side.top(self.depth))
         if before == after:
             return []
-        self.shown[side.side] = after
-        gone = [(price, 0) for price in before if price not in after and price not in side.lots_by_price]
+        self.shown[Side(side.side)] = after
+        gone = [(price, 0) for price in before if price not in after and price not in side]
         return gone + [(price, lots) for price, lots in after.items() if before.get(price) != lots]
 
 

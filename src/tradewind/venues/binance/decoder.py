@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tradewind.core.native import BinanceDepthReader
 from tradewind.venues.binance import messages as wire
 from tradewind.venues.binance.instruments import BinanceMarket
 from tradewind.venues.feeds.decoding import DecodeCounters, Received
@@ -34,6 +35,7 @@ KINDS = {"depthUpdate": "depth", "markPriceUpdate": "markPrice"}
 
 Build = Callable[[Any, Instrument, Scale, Received], MarketMessage]
 Route = tuple[str, msgspec.json.Decoder[Any], Build, Instrument, Scale]
+DepthRoute = tuple[BinanceDepthReader, str]
 
 
 class BinanceDecoder:
@@ -44,6 +46,8 @@ class BinanceDecoder:
         self.counters = DecodeCounters()
         self._by_venue_symbol = {one.venue_symbol: (one, one.scale()) for one in instruments}
         self._routes: dict[bytes, Route | str] = {}
+        self._depths: dict[bytes, DepthRoute] = {}
+        """Streams whose usual frames are read natively; an unusual one goes the way of `_routes`."""
         self._header = msgspec.json.Decoder(wire.Header)
         self._depth = msgspec.json.Decoder(wire.Depth)
         self._kinds: dict[str, tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any], Build]] = {
@@ -67,6 +71,19 @@ class BinanceDecoder:
         end = frame.find(b'"', start) if frame.startswith(STREAM_PREFIX) else -1
         if end > 0:
             name = frame[start:end]
+            depth = self._depths.get(name)
+            if depth is not None:
+                row = depth[0].read(frame)
+                if row is not None:
+                    first_id, last_id, previous_id, venue_ts_ns, bids, asks = row
+                    return [
+                        BookDelta(
+                            symbol=depth[1], bids=bids, asks=asks, first_id=first_id, last_id=last_id,
+                            previous_id=previous_id, venue_ts_ns=venue_ts_ns,
+                            recv_ts_ns=received.recv_ts_ns, recv_mono_ns=received.recv_mono_ns,
+                            epoch=received.epoch,
+                        )
+                    ]  # fmt: skip
             route = self._routes.get(name) or self._route(name)
             if isinstance(route, str):
                 self.counters.ignore(route)
@@ -110,6 +127,10 @@ class BinanceDecoder:
             route = (kind, decoder, build, *known)
         if len(self._routes) < MAX_ROUTES:
             self._routes[name] = route
+            if kind == "depth" and known is not None:
+                instrument, scale = known
+                steps = scale.ticks.native_step(), scale.level_lots.native_step()
+                self._depths[name] = (BinanceDepthReader(*steps), instrument.symbol)
         return route
 
     def _unwrapped(self, frame: bytes, received: Received) -> list[MarketMessage]:

@@ -13,12 +13,12 @@ Contract for consumers: after a broken state the next book event is always a `Bo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from tradewind.core.native import BookSides
 from tradewind.venues.feeds.health import HealthLimits, PlausibilityMonitor, StalenessBudget
-from tradewind.venues.feeds.levels import BookSide
 from tradewind.venues.feeds.sequencing import SequenceRule, Verdict
 from tradewind.venues.market_data import (
     BookDelta,
@@ -30,7 +30,6 @@ from tradewind.venues.market_data import (
     Instrument,
     Known,
     Level,
-    Side,
     Stale,
     TopOfBook,
     Unknown,
@@ -79,8 +78,9 @@ class MirrorBook:
         self.symbol = instrument.symbol
         self.rule = rule
         self.limits = limits or BookLimits()
-        self.bids = BookSide(Side.BUY, self.limits.max_levels)
-        self.asks = BookSide(Side.SELL, self.limits.max_levels)
+        self.sides = BookSides(self.limits.max_levels)
+        self.bids = self.sides.bids
+        self.asks = self.sides.asks
         self.counters = BookCounters()
         self.state = BookState.EMPTY
         self.reason = "no data yet"
@@ -258,27 +258,22 @@ class MirrorBook:
             self._gap("sequence gap", ids, now_ns, out)
             self._hold(delta, out)
             return
-        bids = self.bids.apply(delta.bids) if delta.bids else []
-        asks = self.asks.apply(delta.asks) if delta.asks else []
-        # every level changed: what is published is the update itself
-        whole = len(bids) == len(delta.bids) and len(asks) == len(delta.asks)
-        dropped_bids, dropped_asks = self.bids.truncate(), self.asks.truncate()
-        if dropped_bids or dropped_asks:
-            whole = False
-            bids += dropped_bids
-            asks += dropped_asks
+        changed = self.sides.update(delta.bids, delta.asks)
         self._advance(delta)
         if delta.checksum is not None and not self._checksum_holds(delta.checksum, now_ns, out):
             return
         self.as_of_ns = now_ns
         self._staleness.observe(now_ns)
-        if bids or asks:
-            out.append(delta if whole else self._published(delta, bids, asks))
+        if changed is None:  # every level changed: what is published is the update itself
+            if delta.bids or delta.asks:
+                out.append(delta)
+        elif changed[0] or changed[1]:
+            out.append(self._published(delta, *changed))
         self._judge(now_ns, out, "recovered")
 
-    def _published(self, delta: BookDelta, bids: list[Level], asks: list[Level]) -> BookDelta:
+    def _published(self, delta: BookDelta, bids: Sequence[Level], asks: Sequence[Level]) -> BookDelta:
         return BookDelta(
-            symbol=delta.symbol, bids=tuple(bids), asks=tuple(asks), first_id=delta.first_id,
+            symbol=delta.symbol, bids=bids, asks=asks, first_id=delta.first_id,
             last_id=delta.last_id, previous_id=delta.previous_id, venue_ts_ns=delta.venue_ts_ns,
             recv_ts_ns=delta.recv_ts_ns, recv_mono_ns=delta.recv_mono_ns, epoch=delta.epoch,
             checksum=delta.checksum,
@@ -330,7 +325,7 @@ class MirrorBook:
         self._judge(now_ns, out, "recovered")
 
     def _judge(self, now_ns: int, out: list[FeedEvent], healed: str) -> None:
-        bid, ask = self.bids.best_ticks, self.asks.best_ticks
+        bid, ask = self.sides.best_ticks()
         if self._plausibility.crossed_too_long(bid, ask, now_ns):
             self.counters.crossed += 1
             self._gap("crossed book", (bid, ask), now_ns, out)

@@ -47,8 +47,6 @@ def kraken_checksum(instrument: Instrument) -> Checksum:
     quantity_units = _units_per_step(instrument.lot, instrument.quantity_decimals)
 
     def checksum(book: MirrorBook) -> int:
-        asks = book.asks.top_text(CHECKSUM_LEVELS, price_units, quantity_units)
-        bids = book.bids.top_text(CHECKSUM_LEVELS, price_units, quantity_units)
-        return crc32((asks + bids).encode())
+        return book.sides.checksum(CHECKSUM_LEVELS, price_units, quantity_units)
 
     return checksum

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from tradewind.core.native import KrakenBookReader, Levels
 from tradewind.venues.feeds.decoding import DecodeCounters, Received
 from tradewind.venues.kraken import messages as wire
 from tradewind.venues.kraken.timestamps import rfc3339_ns
@@ -24,7 +25,8 @@ from tradewind.venues.market_data import (
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 BOOK_PREFIX = b'{"channel":"book",'
-"""How nearly all frames begin: they are decoded once, not twice."""
+"""How nearly all frames begin. Updates written as usual are read natively; every other shape is read, and
+refused, here."""
 KNOWN_SYSTEM_STATES = frozenset({"online", "maintenance", "cancel_only", "post_only", "limit_only"})
 
 
@@ -37,6 +39,11 @@ class KrakenDecoder:
         self.rejected_subscriptions: list[str] = []
         self._known = {one.venue_symbol: (one, one.scale()) for one in instruments}
         self._sequence: dict[str, int] = dict.fromkeys(self._known, 0)
+        self._order = [(one.venue_symbol, one.symbol) for one, _ in self._known.values()]
+        self._updates = KrakenBookReader(
+            [(name, scale.ticks.native_step(), scale.lots.native_step())
+             for name, (_, scale) in self._known.items()]
+        )  # fmt: skip
         self._header = msgspec.json.Decoder(wire.Header)
         self._book = msgspec.json.Decoder(wire.BookMessage)
         self._trade = msgspec.json.Decoder(wire.TradeMessage)
@@ -54,6 +61,9 @@ class KrakenDecoder:
         channel = "frame"
         try:
             if frame.startswith(BOOK_PREFIX):
+                row = self._updates.read(frame)
+                if row is not None:
+                    return [self._usual(row, received)]
                 channel = "book"
                 return self._books(self._book.decode(frame), received)
             header = self._header.decode(frame)
@@ -74,6 +84,17 @@ class KrakenDecoder:
     def _only_symbol(self) -> str | None:
         """With one symbol subscribed, an unreadable frame can only be about it."""
         return next(iter(self.instruments)) if len(self._known) == 1 else None
+
+    def _usual(self, row: tuple[int, Levels, Levels, int, int | None], received: Received) -> BookDelta:
+        place, bids, asks, checksum, venue_ts_ns = row
+        name, symbol = self._order[place]
+        previous = self._sequence[name]
+        sequence = self._sequence[name] = previous + 1
+        return BookDelta(
+            symbol=symbol, bids=bids, asks=asks, first_id=sequence, last_id=sequence, previous_id=previous,
+            venue_ts_ns=venue_ts_ns, recv_ts_ns=received.recv_ts_ns, recv_mono_ns=received.recv_mono_ns,
+            epoch=received.epoch, checksum=checksum,
+        )  # fmt: skip
 
     def _books(self, message: wire.BookMessage, received: Received) -> list[MarketMessage]:
         if message.type not in ("snapshot", "update"):

@@ -4,6 +4,8 @@ events.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ..market_data import (
@@ -19,7 +21,7 @@ from ..protocol import PrivateEvent, StreamState
 from ..streams import Fanout, Reader
 
 
-def _coarser(levels: tuple[Level, ...], ratio: int) -> tuple[Level, ...]:
+def _coarser(levels: Sequence[Level], ratio: int) -> tuple[Level, ...]:
     return tuple((price, lots // ratio) for price, lots in levels)
 
 

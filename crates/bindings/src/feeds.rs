@@ -61,16 +61,16 @@ impl Levels {
     }
 }
 
-fn whole(py: Python<'_>, steps: i128) -> PyResult<Bound<'_, PyInt>> {
-    // nearly all numbers are small, and the wide conversion is slow
-    match i64::try_from(steps) {
+fn whole(py: Python<'_>, lots: i128) -> PyResult<Bound<'_, PyInt>> {
+    // nearly all quantities are small, and the wide conversion is slow
+    match i64::try_from(lots) {
         Ok(small) => Ok(small.into_pyobject(py)?),
-        Err(_) => Ok(steps.into_pyobject(py)?),
+        Err(_) => Ok(lots.into_pyobject(py)?),
     }
 }
 
 fn pair(py: Python<'_>, level: Level) -> PyResult<Bound<'_, PyTuple>> {
-    (whole(py, level.price_ticks)?, whole(py, level.lots)?).into_pyobject(py)
+    (level.price_ticks, whole(py, level.lots)?).into_pyobject(py)
 }
 
 fn pairs<'py>(py: Python<'py>, levels: &[Level]) -> PyResult<Bound<'py, PyTuple>> {
@@ -104,13 +104,13 @@ impl<'py> Given<'py> {
 
 fn read_pair(pair: &Bound<'_, PyAny>) -> PyResult<Level> {
     let (price, lots): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
-    Ok(Level { price_ticks: read_steps(&price)?, lots: read_steps(&lots)? })
+    Ok(Level { price_ticks: price.extract()?, lots: read_lots(&lots)? })
 }
 
-fn read_steps(steps: &Bound<'_, PyAny>) -> PyResult<i128> {
-    match steps.extract::<i64>() {
+fn read_lots(lots: &Bound<'_, PyAny>) -> PyResult<i128> {
+    match lots.extract::<i64>() {
         Ok(small) => Ok(i128::from(small)),
-        Err(error) if error.is_instance_of::<PyOverflowError>(steps.py()) => steps.extract(),
+        Err(error) if error.is_instance_of::<PyOverflowError>(lots.py()) => lots.extract(),
         Err(error) => Err(error),
     }
 }
@@ -148,7 +148,7 @@ impl BookSide {
         self.side.len()
     }
 
-    fn __contains__(&self, price_ticks: i128) -> bool {
+    fn __contains__(&self, price_ticks: i64) -> bool {
         self.side.lots_at(price_ticks).is_some()
     }
 
@@ -177,8 +177,8 @@ impl BookSide {
     }
 
     #[getter]
-    fn best_ticks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyInt>>> {
-        self.side.best().map(|level| whole(py, level.price_ticks)).transpose()
+    fn best_ticks(&self) -> Option<i64> {
+        self.side.best().map(|level| level.price_ticks)
     }
 
     #[getter]
@@ -187,7 +187,7 @@ impl BookSide {
     }
 
     #[getter]
-    fn horizon_ticks(&self) -> Option<i128> {
+    fn horizon_ticks(&self) -> Option<i64> {
         self.side.horizon_ticks()
     }
 
@@ -238,11 +238,8 @@ impl BookSides {
     }
 
     /// Best bid and best ask in ticks, None where a side is empty.
-    fn best_ticks<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Option<Bound<'py, PyInt>>, Option<Bound<'py, PyInt>>)> {
-        Ok((self.bids.try_borrow(py)?.best_ticks(py)?, self.asks.try_borrow(py)?.best_ticks(py)?))
+    fn best_ticks(&self, py: Python<'_>) -> PyResult<(Option<i64>, Option<i64>)> {
+        Ok((self.bids.try_borrow(py)?.best_ticks(), self.asks.try_borrow(py)?.best_ticks()))
     }
 
     /// Kraken's checksum of the best `count` levels; one tick and one lot are so many of the venue's smallest units.

@@ -8,15 +8,15 @@ pub mod binance;
 mod calendar;
 pub mod checksum;
 pub mod kraken;
+mod ladder;
 mod scan;
 pub mod side;
 pub mod units;
 
 /// One price level, or its new absolute quantity: 0 lots remove it.
-///
-/// Both numbers are wide, because a step can be 10⁻¹⁸ of an asset of which a level shows billions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level {
-    pub price_ticks: i128,
+    pub price_ticks: i64,
+    /// Wide, because a lot can be 10⁻¹⁸ of an asset of which a level shows billions.
     pub lots: i128,
 }

@@ -162,7 +162,7 @@ impl<'a> Scan<'a> {
 
 #[inline]
 fn level(scale: &Scale, price: (u64, usize), quantity: (u64, usize)) -> Option<Level> {
-    let price_ticks = i128::from(scale.price.steps(price.0, price.1)?);
+    let price_ticks = i64::try_from(scale.price.steps(price.0, price.1)?).ok()?;
     let lots = i128::from(scale.quantity.steps(quantity.0, quantity.1)?);
     Some(Level { price_ticks, lots })
 }

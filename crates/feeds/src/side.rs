@@ -1,22 +1,22 @@
 //! One side of a bounded book, and two of them.
 
-use std::collections::VecDeque;
-
 use crate::checksum::{crc32, write_decimal};
+use crate::ladder::Ladder;
 use crate::Level;
+
+/// Room for the digits of ten usual levels.
+const USUAL_TEXT_BYTES: usize = 256;
 
 /// Price levels of one side.
 ///
-/// They are sorted with the best one last, in rings: an edit moves what lies between it and the nearer end, and most
-/// are near the top or drop the worst levels. Keys grow towards the best: a bid's price, an ask's complement. `horizon`: levels better than or at
-/// it are completely known; beyond it only those that a later update touched (a snapshot is finite).
+/// Their keys grow towards the best: a bid's price, an ask's complement. `horizon`: levels better than or at it are
+/// completely known; beyond it only those that a later update touched (a snapshot is finite).
 #[derive(Clone, Debug)]
 pub struct Side {
     bids: bool,
     max_levels: usize,
-    keys: VecDeque<i128>,
-    lots: VecDeque<i128>,
-    horizon_key: Option<i128>,
+    ladder: Ladder,
+    horizon_key: Option<i64>,
     text: Option<Text>,
 }
 
@@ -26,7 +26,7 @@ struct Text {
     asked: Units,
     digits: Vec<u8>,
     /// The worst of its levels; None when the whole side is in it.
-    worst_key: Option<i128>,
+    worst_key: Option<i64>,
 }
 
 /// How many levels to write, and what one tick and one lot count in the venue's smallest units.
@@ -41,7 +41,7 @@ impl Side {
     /// `max_levels` is at least 1.
     pub fn new(bids: bool, max_levels: usize) -> Self {
         let max_levels = max_levels.max(1);
-        Side { bids, max_levels, keys: VecDeque::new(), lots: VecDeque::new(), horizon_key: None, text: None }
+        Side { bids, max_levels, ladder: Ladder::default(), horizon_key: None, text: None }
     }
 
     pub fn is_bids(&self) -> bool {
@@ -53,15 +53,15 @@ impl Side {
     }
 
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.ladder.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.ladder.len() == 0
     }
 
     /// Its own inverse. The complement of an ask turns the order around and, unlike the negative, always exists.
-    fn key(&self, price_ticks: i128) -> i128 {
+    fn key(&self, price_ticks: i64) -> i64 {
         if self.bids {
             price_ticks
         } else {
@@ -69,22 +69,9 @@ impl Side {
         }
     }
 
-    fn level(&self, place: usize) -> Option<Level> {
-        let (&key, &lots) = (self.keys.get(place)?, self.lots.get(place)?);
-        Some(Level { price_ticks: self.key(key), lots })
-    }
-
-    /// Where the key is, or where it would be.
-    #[inline]
-    fn place(&self, key: i128) -> (usize, bool) {
-        let place = self.keys.partition_point(|&one| one < key);
-        (place, self.keys.get(place) == Some(&key))
-    }
-
     /// Forgets every level.
     pub fn clear(&mut self) {
-        self.keys.clear();
-        self.lots.clear();
+        self.ladder.clear();
         self.horizon_key = None;
         self.text = None;
     }
@@ -92,16 +79,11 @@ impl Side {
     /// Takes a snapshot's levels in any order; 0 lots are no level, and of several with one price the last holds.
     pub fn replace(&mut self, levels: &[Level]) {
         self.clear();
-        let mut sorted: Vec<Level> = levels.iter().copied().filter(|level| level.lots != 0).collect();
-        sorted.sort_by_key(|level| self.key(level.price_ticks));
-        for (place, level) in sorted.iter().enumerate() {
-            if sorted.get(place + 1).is_none_or(|next| next.price_ticks != level.price_ticks) {
-                self.keys.push_back(self.key(level.price_ticks));
-                self.lots.push_back(level.lots);
-            }
+        for level in levels.iter().filter(|level| level.lots != 0) {
+            self.set(*level);
         }
         self.truncate(&mut Vec::new());
-        self.horizon_key = self.keys.front().copied();
+        self.horizon_key = self.ladder.first();
     }
 
     /// Applies absolute quantities. None: every one of them changed its level; else those that did.
@@ -109,10 +91,13 @@ impl Side {
         let mut changed: Option<Vec<Level>> = None;
         for (place, level) in levels.iter().enumerate() {
             match (self.set(*level), &mut changed) {
-                (true, None) => {}
+                (true, None) | (false, Some(_)) => {}
                 (true, Some(changed)) => changed.push(*level),
-                (false, None) => changed = Some(levels[..place].to_vec()),
-                (false, Some(_)) => {}
+                (false, None) => {
+                    let mut before = Vec::with_capacity(levels.len());
+                    before.extend_from_slice(&levels[..place]);
+                    changed = Some(before);
+                }
             }
         }
         changed
@@ -122,24 +107,15 @@ impl Side {
     #[inline]
     fn set(&mut self, level: Level) -> bool {
         let key = self.key(level.price_ticks);
-        let (place, exists) = self.place(key);
-        match (exists, level.lots) {
+        let place = self.ladder.find(key);
+        match (place.exists, level.lots) {
             (false, 0) => return false,
-            (false, lots) => {
-                self.keys.insert(place, key);
-                self.lots.insert(place, lots);
-            }
-            (true, 0) => {
-                self.keys.remove(place);
-                self.lots.remove(place);
-            }
-            (true, lots) => {
-                let old = &mut self.lots[place];
-                if *old == lots {
-                    return false;
-                }
-                *old = lots;
-            }
+            (false, lots) => self.ladder.insert(place, key, lots),
+            (true, 0) => self.ladder.remove(place),
+            (true, lots) => match self.ladder.lots_mut(place) {
+                Some(old) if *old != lots => *old = lots,
+                _ => return false,
+            },
         }
         if self.text.as_ref().is_some_and(|text| text.worst_key.is_none_or(|worst| key >= worst)) {
             self.text = None;
@@ -149,46 +125,41 @@ impl Side {
 
     /// Drops the worst levels beyond the bound; `dropped` gets them as removals, worst first.
     pub fn truncate(&mut self, dropped: &mut Vec<Level>) {
-        let excess = self.keys.len().saturating_sub(self.max_levels);
-        if excess == 0 {
+        if self.ladder.len() <= self.max_levels {
             return;
         }
-        let bids = self.bids;
-        self.lots.drain(..excess);
-        dropped.extend(self.keys.drain(..excess).map(|key| {
-            let price_ticks = if bids { key } else { !key };
-            Level { price_ticks, lots: 0 }
-        }));
+        while self.ladder.len() > self.max_levels {
+            let Some(key) = self.ladder.pop_first() else { break };
+            dropped.push(Level { price_ticks: self.key(key), lots: 0 });
+        }
         self.text = None;
-        let worst = self.keys.front().copied();
-        self.horizon_key = self.horizon_key.max(worst);
+        self.horizon_key = self.horizon_key.max(self.ladder.first());
     }
 
     /// The best level.
     pub fn best(&self) -> Option<Level> {
-        self.level(self.keys.len().checked_sub(1)?)
+        self.ladder.last().map(|(key, lots)| Level { price_ticks: self.key(key), lots })
     }
 
     /// Lots at a price, None when there is no such level.
-    pub fn lots_at(&self, price_ticks: i128) -> Option<i128> {
-        let (place, exists) = self.place(self.key(price_ticks));
-        exists.then(|| self.lots[place])
+    pub fn lots_at(&self, price_ticks: i64) -> Option<i128> {
+        self.ladder.lots(self.key(price_ticks))
     }
 
     /// Worst price up to which every level is known, None before a snapshot.
-    pub fn horizon_ticks(&self) -> Option<i128> {
+    pub fn horizon_ticks(&self) -> Option<i64> {
         self.horizon_key.map(|key| self.key(key))
     }
 
     /// How many of the best levels are inside the horizon.
     pub fn complete_levels(&self) -> usize {
-        self.horizon_key.map_or(0, |key| self.keys.len() - self.place(key).0)
+        self.horizon_key.map_or(0, |key| self.ladder.count_from(key))
     }
 
     /// The best `count` levels, best first.
     pub fn top(&self, count: usize) -> impl Iterator<Item = Level> + '_ {
-        let begin = self.keys.len().saturating_sub(count);
-        (begin..self.keys.len()).rev().filter_map(|place| self.level(place))
+        let level = |(key, lots)| Level { price_ticks: self.key(key), lots };
+        self.ladder.descending().take(count).map(level)
     }
 
     /// Price and quantity of the best levels, each times its units, written one behind another.
@@ -199,14 +170,15 @@ impl Side {
     }
 
     fn written(&self, asked: Units) -> Text {
-        let mut digits = Vec::new();
+        let mut digits = Vec::with_capacity(USUAL_TEXT_BYTES);
+        let mut worst = None;
         for level in self.top(asked.count) {
+            worst = Some(self.key(level.price_ticks));
             // no venue writes what saturates; if one did, its checksum would fail here and not pass
-            write_decimal(level.price_ticks.saturating_mul(i128::from(asked.tick_units)), &mut digits);
+            write_decimal(i128::from(level.price_ticks) * i128::from(asked.tick_units), &mut digits);
             write_decimal(level.lots.saturating_mul(i128::from(asked.lot_units)), &mut digits);
         }
-        let worst = self.keys.len().checked_sub(asked.count).and_then(|place| self.keys.get(place));
-        Text { asked, digits, worst_key: worst.copied() }
+        Text { asked, digits, worst_key: worst.filter(|_| self.len() >= asked.count) }
     }
 }
 

@@ -50,7 +50,7 @@ fn book_frame(bids: &[Level], asks: &[Level]) -> Vec<u8> {
 }
 
 fn levels() -> impl Strategy<Value = Vec<Level>> {
-    let one = (1_i128..1_000_000_000, 0_i128..1_000_000_000);
+    let one = (1_i64..1_000_000_000, 0_i128..1_000_000_000);
     prop::collection::vec(one.prop_map(|(price_ticks, lots)| Level { price_ticks, lots }), 0..8)
 }
 

@@ -17,8 +17,9 @@ import msgspec
 MAX_DIGITS = 38
 MAX_DECIMALS = 18
 MAX_MEMO_ENTRIES = 65_536
-MAX_STEPS = 2**127 - 1
-"""Most ticks and most lots that a level of a book can have."""
+MAX_PRICE_TICKS = 2**63 - 1
+MAX_LEVEL_LOTS = 2**127 - 1
+"""What one level of a book can hold."""
 QUICK_CHARACTERS = MAX_DECIMALS
 """Texts up to this length cannot have too many digits or decimals."""
 
@@ -102,6 +103,7 @@ class UnitParser(dict[Any, int]):
         "_denominator",
         "_exponent",
         "_ratios",
+        "maximum_steps",
         "minimum_steps",
         "name",
         "round_down",
@@ -109,9 +111,11 @@ class UnitParser(dict[Any, int]):
         "step",
     )
 
-    def __init__(self, step: Decimal, name: str, minimum_steps: int, round_down: bool = False) -> None:
+    def __init__(self, step: Decimal, name: str, minimum_steps: int, round_down: bool = False,
+                 maximum_steps: int = MAX_LEVEL_LOTS) -> None:  # fmt: skip
         super().__init__()
         self.round_down = round_down
+        self.maximum_steps = maximum_steps
         self.rounded = 0
         if not step.is_finite() or step <= 0:
             raise ValueError(f"{name} step must be a positive decimal, got {step}")
@@ -142,7 +146,7 @@ class UnitParser(dict[Any, int]):
             return None
         multiplier, divisor = self._ratios[len(fraction)]
         steps, remainder = divmod(int(digits) * multiplier, divisor)
-        if remainder or not self.minimum_steps <= steps <= MAX_STEPS:
+        if remainder or not self.minimum_steps <= steps <= self.maximum_steps:
             return None
         return steps if whole and (fraction or not dot) else None
 
@@ -171,8 +175,8 @@ class UnitParser(dict[Any, int]):
             raise BadNumber(f"{self.name} {value} is not a multiple of {self.step}")
         if steps < self.minimum_steps:
             raise BadNumber(f"{self.name} {value} is below the minimum of {self.minimum_steps} step(s)")
-        if steps > MAX_STEPS:
-            raise BadNumber(f"{self.name} {value} has more than {MAX_STEPS} steps")
+        if steps > self.maximum_steps:
+            raise BadNumber(f"{self.name} {value} has more than {self.maximum_steps} steps")
         return steps
 
     def _digits(self, value: str | Decimal | int) -> tuple[int, int]:
@@ -210,7 +214,7 @@ class Scale:
     def __init__(self, tick: Decimal, lot: Decimal) -> None:
         self.tick = tick
         self.lot = lot
-        self.ticks = UnitParser(tick, "price", minimum_steps=1)
+        self.ticks = UnitParser(tick, "price", minimum_steps=1, maximum_steps=MAX_PRICE_TICKS)
         self.lots = UnitParser(lot, "quantity", minimum_steps=0)
         self.level_lots = UnitParser(lot, "level quantity", minimum_steps=0, round_down=True)
 

@@ -61,7 +61,7 @@ DATA = Path(os.environ.get("TRADEWIND_SHARED", BESIDE)) / "data"
 MESSAGES, CAPTURES = DATA / "venue-messages", DATA / "captures"
 pytestmark = pytest.mark.skipif(not MESSAGES.is_dir(), reason="no recorded data beside the repository")
 
-FINE = Decimal("1E-12")
+FINE = Decimal("1E-11")
 AT = Received(1_700_000_000_000_000_000, 5, 1)
 EXPECTED_FAILURES = (FeedError, HistoryError)
 """What a decoder may raise; `DecodeError` is a `FeedError`."""

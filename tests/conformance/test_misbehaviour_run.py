@@ -36,7 +36,7 @@ from .bench import Bench
 
 DURATION_S = float(os.environ.get("TRADEWIND_MISBEHAVE_S", "15"))
 SEED = int(os.environ.get("TRADEWIND_MISBEHAVE_SEED", "1"))
-HORIZON_NS = 3_000_000_000
+HORIZON_NS = 1_000_000_000
 MAX_OPEN = 12
 HEAL_S = 120.0
 

@@ -64,7 +64,12 @@ def test_questions_come_quickly_at_first_and_one_exactly_when_absence_can_be_pro
         now_ns = max(now_ns, resolver.next_query_ns(now_ns))
         asked.append(now_ns / SECOND_NS)
         resolver.answered(UNHEALTHY, now_ns)
-    assert asked == [0.2, 0.5, 1, 2, 4, 4.5, 9.5, 14.5, 19.5]
+    assert asked == [0.2, 0.5, 1, 2, 4, 4.5, 4.75, 5.25, 6.25]
+    while len(asked) < 14:
+        now_ns = max(now_ns, resolver.next_query_ns(now_ns))
+        asked.append(now_ns / SECOND_NS)
+        resolver.answered(UNHEALTHY, now_ns)
+    assert asked[9:] == [11.25, 11.5, 12, 13, 18], "three quick ones a question, then five seconds"
 
 
 def test_absence_needs_the_horizon_the_margin_the_skew_and_both_lists() -> None:

@@ -90,6 +90,12 @@ class Mirror(AccountMirror):
         """Whether an execution was told already."""
         return trade_id in self._fills
 
+    def fact_of(self, row: Execution) -> TradeFact:
+        """The execution of a row of the past. Raises `Unmapped`, `DecodeError`."""
+        if row.symbol is None or row.side is None:
+            raise Unmapped(f"execution of {row.order_id[:40]} lacks its pair or side")
+        return _fact(row, self._instrument(row, None), None, rfc3339_ns(row.timestamp))
+
     def execution(self, row: Execution) -> str | None:
         """One row of `executions`. Returns the venue's id of an order that has to be asked for, because the
         row says too little about an order that we do not know. Raises `Unmapped`.

@@ -25,6 +25,7 @@ from tradewind.venues.kraken.private_socket import SNAPSHOT_TRADES, PrivateSocke
 from tradewind.venues.kraken.rest import Failed, KrakenRest
 from tradewind.venues.kraken.rows import NS, balance_rows
 from tradewind.venues.kraken.trading import CANCEL_AFTER_RANGE_S, Trading
+from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import (
     DecodeError,
     FeedEvent,
@@ -377,6 +378,11 @@ class KrakenVenue(Trading):
         if self.socket.problems:
             return f"rows that cannot be mapped: {self.socket.problems[0]}"
         await self.socket.ping()  # the venue's time, before anything depends on it
+        if self.socket.system is VenueState.UNKNOWN:  # the connection's own word on it was lost
+            body = await self.rest.public("SystemStatus", cls=Priority.P2)
+            if isinstance(body, Failed):
+                return f"SystemStatus: {body.reason}"
+            self.socket.system = state_of(_status_word(body))
         problem = await self._missed_fills() or await self._ended_orders()
         if problem:
             return problem
@@ -388,14 +394,24 @@ class KrakenVenue(Trading):
         return await self._hook(epoch) if self._hook is not None else ""
 
     async def _missed_fills(self) -> str:
-        snapshot = self.socket.snapshot_of.trade_ids
+        """The snapshot tells the latest executions: while it reaches back to one that we know, or to the
+        first of all, nothing has to be asked for.
+        """
+        snapshot = self.socket.snapshot_of
         if self.socket.first:
-            self.mirror.remember_fills(snapshot)  # from before our time: `fills` lists them
+            self.mirror.remember_fills(snapshot.trade_ids)  # from before our time: `fills` lists them
             return ""
-        known = {one for one in snapshot if self.mirror.knows_fill(one)}
-        if known == snapshot and (known or len(snapshot) < SNAPSHOT_TRADES):
-            return ""  # the latest executions are all known, so none was missed
-        rows = await self.history.fills(self.mirror.last_fill_ns)
+        missed = {one for one in snapshot.trade_ids if not self.mirror.knows_fill(one)}
+        if not missed:
+            return ""
+        reaches = len(missed) < len(snapshot.trade_ids) or len(snapshot.trade_ids) < SNAPSHOT_TRADES
+        if reaches and missed <= snapshot.facts.keys():
+            facts = sorted(
+                (snapshot.facts[one] for one in missed), key=lambda one: (one.time_ns, one.trade_id)
+            )
+            rows = await self.history.with_orders(facts, snapshot.open_ids)
+        else:
+            rows = await self.history.fills(self.mirror.last_fill_ns)
         if isinstance(rows, Incomplete):
             return f"executions: {rows.reason}"
         for fact, client_id, rest in rows:
@@ -466,27 +482,61 @@ class KrakenVenue(Trading):
 
     async def query(self, reference: OrderRef) -> QueryResult:
         """One order by our id. An end that the venue has told is not asked for again. Absence is proven only
-        behind the horizon of its latest submit (T7.6).
+        behind the horizon of its latest submit (T7.6); before that the stream is the first to tell, and where
+        points are short nothing is asked.
         """
-        sent_ns = self.sends.get(reference.client_id, self.opened_ns)
         known = self.mirror.find(reference.client_id)
+        ended = known is not None and known.phase in FINAL_PHASES
+        if not ended and self._early(reference.client_id) and self.socket.link.live and self._short():
+            return Uncertain("points are kept for the question that proves something", time.time_ns())
+        return await self.look(reference)
+
+    async def look(self, reference: OrderRef) -> QueryResult:
+        """The same, asked whatever it costs."""
+        client_id = reference.client_id
+        known = self.mirror.find(client_id)
         if known is not None and known.phase in FINAL_PHASES:
             return Found(known)
-        venue_id = known.venue_id if known is not None else reference.venue_id
-        asked_ns = time.time_ns()
-        if venue_id:
-            answer = await self.history.query([venue_id])
-            found = self._found(answer, reference.client_id)
-            if found is not None:
-                return found
-        for ask in (self.history.open_orders, self.history.closed_orders):
-            found = self._found(await ask(reference.client_id), reference.client_id)
-            if found is not None:
-                return found
-        proven = asked_ns >= sent_ns + self.horizon_ns
-        if proven and known is not None and known.phase not in FINAL_PHASES:
+        proven = self._proves_absence(client_id)
+        self.history.deciding += proven
+        try:
+            found = await self._looked_for(reference, known)
+        finally:
+            self.history.deciding -= proven
+        if found is not None:
+            return found
+        now_known = self.mirror.find(client_id)
+        if now_known is not None and now_known is not known:
+            return Found(now_known)  # the stream was faster
+        if proven and known is not None:
             self.mirror.forget(known.venue_id)
         return NotFound(proven)
+
+    async def _looked_for(self, reference: OrderRef, known: OrderState | None) -> QueryResult | None:
+        """The order in the venue's lists: open ones first, because an open order may end meanwhile. Those
+        that have ended are asked for when that can decide. None: it is in none of them.
+        """
+        client_id = reference.client_id
+        early = self._early(client_id)
+        venue_id = known.venue_id if known is not None else reference.venue_id
+        if venue_id:
+            found = self._found(await self.history.query([venue_id]), client_id, {client_id, ""})
+            if found is not None:
+                return found
+        found = self._found(await self.history.open_orders(), client_id, {client_id})
+        if found is None and not early:
+            ended = await self.history.ended_order(client_id, self.sends.get(client_id, 0))
+            found = self._found(ended, client_id, {client_id})
+        return found
+
+    def _early(self, client_id: str) -> bool:
+        """Whether this id was sent so lately that nothing can be proven about it yet."""
+        return client_id in self.sends and not self._proves_absence(client_id)
+
+    def _short(self) -> bool:
+        """Whether a quarter of what REST allows is used up."""
+        points, most = self.rest.limits.levels(time.monotonic_ns())["rest"]
+        return points * 4 > most
 
     @property
     def horizon_ns(self) -> int:
@@ -497,10 +547,11 @@ class KrakenVenue(Trading):
     def _proves_absence(self, client_id: str) -> bool:
         return time.time_ns() >= self.sends.get(client_id, self.opened_ns) + self.horizon_ns
 
-    def _found(self, answer: Orders | Failed, client_id: str) -> QueryResult | None:
+    def _found(self, answer: Orders | Failed, client_id: str, names: set[str]) -> QueryResult | None:
+        """The order among these; its row names one of `names`."""
         if isinstance(answer, Failed):
             return Uncertain(answer.reason, time.time_ns())
-        matching = [one for one in answer.rows.values() if one.client_id in {client_id, ""}]
+        matching = [one for one in answer.rows.values() if one.client_id in names]
         if matching:
             latest = max(matching, key=lambda one: (one.phase not in FINAL_PHASES, one.updated_ns))
             if not latest.client_id:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from tradewind.venues.kraken.timestamps import rfc3339_ns
 from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.protocol import VenueState
-from tradewind.venues.transport.account_mirror import Unmapped
+from tradewind.venues.transport.account_mirror import TradeFact, Unmapped
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.clock import ClockGuard
 from tradewind.venues.transport.private_link import (
@@ -50,6 +51,8 @@ GAP_WAIT_S = 2.0
 MAX_HELD_MESSAGES = 256
 MAX_PROBLEMS = 64
 SNAPSHOT_TRADES = 50
+TOKEN_SHARE = 2 / 3
+"""Of its life: a token that is older is not used on a new connection."""
 
 
 class ChannelOrder:
@@ -91,6 +94,8 @@ class Snapshot:
     def __init__(self) -> None:
         self.open_ids: set[str] = set()
         self.trade_ids: set[str] = set()
+        self.facts: dict[str, TradeFact] = {}
+        """Those of the executions whose row says everything, by id."""
         self.arrived = {channel: asyncio.Event() for channel in CHANNELS}
 
 
@@ -131,6 +136,7 @@ class PrivateSocket:
         )
         self._rest, self._reconcile, self._on_transition = rest, reconcile, on_transition
         self._token = ""
+        self._token_until_s = 0.0
         self._order = {channel: ChannelOrder() for channel in CHANNELS}
         self._gap_timers: dict[str, asyncio.TimerHandle] = {}
         self._header = msgspec.json.Decoder(SocketHeader)
@@ -161,17 +167,21 @@ class PrivateSocket:
             return NoReply(f"{name}: {error}"[:200], True)
         self.control_proof_ns = time.monotonic_ns()
         if answer.error is not None and answer.error.startswith(INVALID_SESSION):
+            self._token_until_s = 0.0
             self.link.degrade("the token is not valid any more")
         return answer
 
     # ---- steps of the link -------------------------------------------------------------------------------
 
     async def authenticate(self, epoch: int) -> None:
-        """A fresh token for this connection."""
-        token = await self._rest.read("GetWebSocketsToken", Token, cls=Priority.P2)
-        if isinstance(token, Failed):
-            raise LinkRefused(f"no token: {token.reason}")
-        self._token = token.token
+        """A token for this connection: the last one while it is young, for a new one costs a point."""
+        if time.monotonic() >= self._token_until_s:
+            asked_s = time.monotonic()
+            token = await self._rest.read("GetWebSocketsToken", Token, cls=Priority.P2)
+            if isinstance(token, Failed):
+                raise LinkRefused(f"no token: {token.reason}")
+            self._token = token.token
+            self._token_until_s = asked_s + token.expires * TOKEN_SHARE
         self.snapshot_of = Snapshot()
         self.problems.clear()
         self.unknown_orders.clear()
@@ -195,6 +205,7 @@ class PrivateSocket:
             if isinstance(answer, NoReply):
                 raise LinkRefused(f"{channel}: {answer.reason}")
             if not answer.success:
+                self._token_until_s = 0.0  # whatever it was, the next connection begins afresh
                 raise LinkRefused(f"{channel}: {answer.error or 'refused without a reason'}")
 
     async def snapshot(self, epoch: int) -> None:
@@ -298,6 +309,9 @@ class PrivateSocket:
         if whole and row.exec_type == EXECUTED:
             # executions of the past: the reconciliation reads the missed ones with their true remainders
             self.snapshot_of.trade_ids.add(row.exec_id or "")
+            with suppress(Unmapped, DecodeError):
+                fact = self.mirror.fact_of(row)
+                self.snapshot_of.facts[fact.trade_id] = fact
             return
         if whole:
             self.snapshot_of.open_ids.add(row.order_id)

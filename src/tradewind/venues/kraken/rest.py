@@ -53,6 +53,11 @@ LOCAL_REASONS = {
     "RateLimitedLocal": RejectCode.RATE_LIMITED_LOCAL,
 }
 USER_AGENT = "tradewind"
+PROOF_POINTS = 5
+"""What proving an order absent takes (OpenOrders, ClosedOrders, TradesHistory): other reads leave it free, so
+that the proof never queues behind them."""
+Fields = Sequence[tuple[str, str]]
+LateFields = Fields | Callable[[], Fields]
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,17 +142,23 @@ class KrakenRest:
         self,
         name: str,
         kind: type[T],
-        fields: Sequence[tuple[str, str]] = (),
+        fields: LateFields = (),
         *,
         cls: Priority = Priority.P2,
         timeout_s: float = 10.0,
+        decides: bool = False,
     ) -> T | Failed:
-        """A private call that changes nothing."""
+        """A private call that changes nothing. `fields` may be made in the moment of the write. What
+        `decides` about an unknown order goes before other reads, also of its class.
+        """
         answer = await self._guarded(
             "account",
             cls,
-            lambda: self._send(name, fields, cls=cls, epoch=self.epoch, items=(), timeout_s=timeout_s),
-        )
+            lambda: self._send(
+                name, fields, cls=cls, epoch=self.epoch, items=(), timeout_s=timeout_s,
+                leaves=0 if decides else PROOF_POINTS,
+            ),
+        )  # fmt: skip
         if isinstance(answer, NoAnswer):
             return Failed(reason=answer.reason)
         if answer.status != OK:
@@ -202,13 +213,13 @@ class KrakenRest:
         return reply
 
     async def _send(
-        self, name: str, fields: Sequence[tuple[str, str]], *, cls: Priority, epoch: int,
-        items: Sequence[Item], timeout_s: float,
+        self, name: str, fields: LateFields, *, cls: Priority, epoch: int,
+        items: Sequence[Item], timeout_s: float, leaves: int = 0,
     ) -> Answer | NoAnswer:  # fmt: skip
         path = f"/0/private/{name}"
 
         def build(nonce: Nonce) -> SignedRequest:
-            body = encode.form(nonce.value, fields)
+            body = encode.form(nonce.value, fields() if callable(fields) else fields)
             return SignedRequest(
                 method="POST",
                 target=path,
@@ -221,10 +232,11 @@ class KrakenRest:
                 body=body,
             )
 
-        cost = [RestCall(POINTS.get(name, 1)), *items]
+        cost = [RestCall(POINTS.get(name, 1), leaves), *items]
+        scope = "rest" if leaves else "rest, at once"
         for attempt in (1, 2):
             answer = await self.lane.call(
-                build, cls=cls, epoch=epoch, cost=cost, scope="rest", timeout_s=timeout_s
+                build, cls=cls, epoch=epoch, cost=cost, scope=scope, timeout_s=timeout_s
             )
             if isinstance(answer, NoAnswer):
                 return answer

@@ -93,8 +93,8 @@ class Trading(ABC):
     """Client ids whose last amend or cancel was not answered: the mirror may be wrong about them."""
 
     @abstractmethod
-    async def query(self, reference: OrderRef) -> QueryResult:
-        """The state of one order by its client id."""
+    async def look(self, reference: OrderRef) -> QueryResult:
+        """The state of one order by its client id, asked for whatever it costs."""
 
     @abstractmethod
     async def open_orders(self, symbol: str | None) -> list[OrderState] | Incomplete:
@@ -348,7 +348,7 @@ class Trading(ABC):
         self, reference: OrderRef, refusal: Rejected, lots: int | None = None
     ) -> ChangeResult:
         """What a refused change really met: the order's true end, or our mistake (T7.7)."""
-        answer = await self.query(reference)
+        answer = await self.look(reference)
         if isinstance(answer, Found):
             if answer.state.phase in FINAL_PHASES:
                 return AlreadyFinal(answer.state)
@@ -417,7 +417,7 @@ class Trading(ABC):
             await self._until(ended)
         state = self.mirror.find(client_id)
         if state is None or state.phase not in FINAL_PHASES:
-            answer = await self.query(reference)
+            answer = await self.look(reference)
             if not isinstance(answer, Found) or answer.state.phase not in FINAL_PHASES:
                 self._doubt(client_id)
                 return Uncertain("the cancel was taken, the order's end is not shown yet", sent_ns)
@@ -570,7 +570,7 @@ class Trading(ABC):
             return known
         if not encode.valid_client_id(reference.client_id):
             return Rejected(RejectCode.UNKNOWN_ORDER, "no order has such a client id", False)
-        answer = await self.query(reference)
+        answer = await self.look(reference)
         if isinstance(answer, Found):
             return answer.state
         if isinstance(answer, NotFound):

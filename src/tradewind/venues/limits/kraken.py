@@ -66,9 +66,13 @@ FIXED_POINTS: Final = {Action.ADD: 1, Action.AMEND: 1, Action.EDIT: 1, Action.CA
 
 
 class RestCall(msgspec.Struct, frozen=True, tag=True):
-    """A private REST call: 2 points for ledgers and trade history, 0 for adding and cancelling, else 1."""
+    """A private REST call: 2 points for ledgers and trade history, 0 for adding and cancelling, else 1.
+
+    `leaves` points below the ceiling of its class stay free behind it, for what must not wait.
+    """
 
     points: int = 1
+    leaves: int = 0
 
 
 class PublicCall(msgspec.Struct, frozen=True, tag=True):
@@ -182,14 +186,15 @@ class KrakenLimits:
             block = self._blocks.find(_scopes(items), now_ns)
             if block is not None:
                 return Wait(block.until_ns, block.reason)
-            rest = sum(one.points for one in items if isinstance(one, RestCall))
+            calls = [one for one in items if isinstance(one, RestCall) and one.points]
+            rest, leaves = sum(one.points for one in calls), max((one.leaves for one in calls), default=0)
             public = sum(isinstance(one, PublicCall) for one in items)
             try:
                 demands = self._demands(items, now_ns)
             except LimiterTableFull:
                 return Denied(TABLE_FULL)
             waits = [
-                self._wait(self._rest, cls, rest, now_ns),
+                self._wait(self._rest, cls, rest, now_ns, leaves),
                 self._wait(self._public, Priority.P0, public, now_ns),
                 *(self._engine_wait(cls, name, demand, now_ns) for name, demand in demands.items()),
             ]
@@ -239,10 +244,13 @@ class KrakenLimits:
         demand.orders[item.replacement or item.order] = None
 
     @staticmethod
-    def _wait(counter: DecayingCounter, cls: Priority, points: int, now_ns: int) -> int | Denied:
+    def _wait(
+        counter: DecayingCounter, cls: Priority, points: int, now_ns: int, leaves: int = 0
+    ) -> int | Denied:
         if points == 0:
             return now_ns
-        free_ns = counter.free_at_ns(points, ceiling(cls, counter.maximum), now_ns)
+        most = ceiling(cls, counter.maximum)
+        free_ns = counter.free_at_ns(points, max(points, most - leaves), now_ns)
         return Denied(ABOVE_BUDGET) if free_ns is None else free_ns
 
     def _engine_wait(self, cls: Priority, name: str, demand: _Demand, now_ns: int) -> int | Denied:

@@ -30,6 +30,8 @@ log = structlog.get_logger("tradewind.venues.resolver")
 SECOND_NS: Final = 1_000_000_000
 ASK_AFTER_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 ASK_EVERY_S: Final = 5.0
+ASK_AGAIN_S: Final = (0.25, 0.5, 1.0)
+"""How soon a question that could have decided, and met a fault, is asked again (T4.10): three times."""
 MARGIN_NS: Final = SECOND_NS
 FILLS_BEFORE_NS: Final = 60 * SECOND_NS
 PAGE_NS: Final = 60 * SECOND_NS
@@ -90,12 +92,23 @@ class Resolver:
         self._provable_ns = doubt.sent_at_ns + doubt.horizon_ns + MARGIN_NS + abs(skew_bound_ns)
         self._absent_at_ns: int | None = None
         self._lists_ns: int | None = None
+        self._faults = 0
         self._paged = False
+
+    def decides(self, asked_ns: int) -> bool:
+        """Whether a question of this moment can prove absence."""
+        return asked_ns >= self._provable_ns
+
+    def undecided_s(self, now_ns: int) -> float:
+        """Seconds until one can."""
+        return max(0.0, (self._provable_ns - now_ns) / SECOND_NS)
 
     def next_query_ns(self, now_ns: int) -> int:
         """When to ask next: quickly at first, at the moment from which absence can be proven, then every
-        five seconds, however long it takes.
+        five seconds, however long it takes; soon after a fault of a question that could have decided.
         """
+        if 0 < self._faults <= len(ASK_AGAIN_S):
+            return now_ns + int(ASK_AGAIN_S[self._faults - 1] * SECOND_NS)
         if self.queries < len(ASK_AFTER_S):
             planned_ns = self.doubt.sent_at_ns + int(ASK_AFTER_S[self.queries] * SECOND_NS)
         else:
@@ -113,15 +126,21 @@ class Resolver:
         match answer:
             case Found(state):
                 return self._resolve(Adopt(state))
-            case NotFound() if asked_ns >= self._provable_ns:
+            case NotFound() if self.decides(asked_ns):
                 self._absent_at_ns = asked_ns
                 self._lists_ns = None
+                self._faults = 0
             case NotFound():
                 pass
             case _:
                 # The endpoint is not healthy: what it denied before proves nothing either.
                 self._absent_at_ns = None
+                self._fault(asked_ns)
         return self.resolution
+
+    def _fault(self, asked_ns: int) -> None:
+        if self.decides(asked_ns):
+            self._faults = self._faults % (len(ASK_AGAIN_S) + 1) + 1
 
     def seen(self, state: OrderState) -> Resolution | None:
         """The private stream (or an open-order list) showed the order."""
@@ -138,12 +157,11 @@ class Resolver:
 
         A list with missing rows proves nothing. A fill of ours without the order's state means: ask again.
         """
-        if (
-            self.resolution is not None
-            or isinstance(open_orders, Incomplete)
-            or isinstance(fills, Incomplete)
-        ):
+        if self.resolution is not None:
             return self.resolution
+        if isinstance(open_orders, Incomplete) or isinstance(fills, Incomplete):
+            self._fault(asked_ns)
+            return None
         for state in open_orders:
             if state.client_id == self.doubt.client_id:
                 return self._resolve(Adopt(state))
@@ -272,12 +290,24 @@ class ResolverRunner:
         woken.clear()
 
     async def _ask(self, resolver: Resolver) -> None:
+        """One question; where it can decide, the lists are asked for at the same moment. An early one is
+        given up when that moment comes: where points are short it may have waited for its turn until then.
+        """
         asked_ns = self._clock_ns()
         try:
-            resolver.answered(await self._query(resolver.doubt), asked_ns)
+            if not resolver.decides(asked_ns):
+                try:
+                    async with asyncio.timeout(resolver.undecided_s(asked_ns)):
+                        answer = await self._query(resolver.doubt)
+                except TimeoutError:
+                    answer = Uncertain("not answered before absence could be proven", asked_ns)
+                resolver.answered(answer, asked_ns)
+                return
+            answer, (open_orders, fills) = await asyncio.gather(
+                self._query(resolver.doubt), self._lists(resolver.doubt, resolver.fills_since_ns)
+            )
+            resolver.answered(answer, asked_ns)
             if resolver.needs_lists:
-                asked_ns = self._clock_ns()
-                open_orders, fills = await self._lists(resolver.doubt, resolver.fills_since_ns)
                 resolver.listed(open_orders, fills, asked_ns, self._clock_ns())
         except Exception as error:  # noqa: BLE001 a defect of a connector must not lose the doubt
             log.error("resolver_query_failed", reason=type(error).__name__)

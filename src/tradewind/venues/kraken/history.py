@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -58,32 +59,33 @@ class History:
         self.unmapped_rows = 0
         self.deciding = 0
         """Questions under way that can prove an order absent: lists go first while there are any."""
-        self.shared_open: SharedRead[None, Orders | Failed] = SharedRead(self._read_open)
-        self.shared_ended: SharedRead[tuple[str, int], Orders | Failed] = SharedRead(self._read_ended)
-        self.shared_facts: SharedRead[int, list[TradeFact] | Incomplete] = SharedRead(self._read_facts)
+        self.shared = {decides: Shared(self, decides) for decides in (False, True)}
+        """What decides about an unknown order never joins a reading that waits behind others."""
         self._kept = KeptFacts()
 
     async def open_orders(self) -> Orders | Failed:
         """Every open order. Callers at the same time share one reading."""
-        return await self.shared_open.get(None)
+        return await self.shared[self.deciding > 0].open.get(None)
 
     async def ended_order(self, client_id: str, sent_ns: int) -> Orders | Failed:
         """Ended orders, among them every one of this client id that was opened since `sent_ns`; 0: the latest
         of them, whenever that was. Callers at the same time share one reading.
         """
         if not sent_ns:
-            return await self._ended_one_by_one([client_id], {})
-        return await self.shared_ended.get((client_id, sent_ns))
+            return await self._ended_one_by_one([client_id], {}, self.deciding > 0)
+        return await self.shared[self.deciding > 0].ended.get((client_id, sent_ns))
 
-    async def _read_open(self, batch: Batch[None]) -> Orders | Failed:
+    async def read_open(self, batch: Batch[None], decides: bool) -> Orders | Failed:
+        """One reading of `open_orders`."""
+
         def fields() -> list[tuple[str, str]]:
             batch.close()
             return [("trades", "false")]
 
-        answer = await self._rest.read("OpenOrders", OpenOrders, fields, decides=self.deciding > 0)
+        answer = await self._rest.read("OpenOrders", OpenOrders, fields, decides=decides)
         return answer if isinstance(answer, Failed) else self._orders(answer.open)
 
-    async def _read_ended(self, batch: Batch[tuple[str, int]]) -> Orders | Failed:
+    async def read_ended(self, batch: Batch[tuple[str, int]], decides: bool) -> Orders | Failed:
         """One question for one id; for several, everything that was opened since the first of them, unless
         that takes more pages than there are ids.
         """
@@ -93,7 +95,7 @@ class History:
             wanted[:] = batch.close()
             return _ended_fields(wanted)
 
-        answer = await self._rest.read("ClosedOrders", ClosedOrders, fields, decides=self.deciding > 0)
+        answer = await self._rest.read("ClosedOrders", ClosedOrders, fields, decides=decides)
         if isinstance(answer, Failed):
             return answer
         rows = dict(answer.closed)
@@ -103,7 +105,7 @@ class History:
         step = self._page - PAGE_OVERLAP
         count = answer.count
         if count is None or -(-count // step) > len(ids):
-            return await self._ended_one_by_one(ids, rows)
+            return await self._ended_one_by_one(ids, rows, decides)
         offset = 0
         while len(rows) < count:
             offset += step
@@ -111,7 +113,7 @@ class History:
                 return Failed(reason=f"{count} ended orders counted, {len(rows)} listed")
             more = await self._rest.read(
                 "ClosedOrders", ClosedOrders, [*_ended_fields(wanted), ("ofs", str(offset))],
-                decides=self.deciding > 0,
+                decides=decides,
             )  # fmt: skip
             if isinstance(more, Failed):
                 return more
@@ -120,10 +122,12 @@ class History:
             rows |= more.closed
         return self._orders(rows)
 
-    async def _ended_one_by_one(self, ids: Iterable[str], rows: dict[str, msgspec.Raw]) -> Orders | Failed:
+    async def _ended_one_by_one(
+        self, ids: Iterable[str], rows: dict[str, msgspec.Raw], decides: bool
+    ) -> Orders | Failed:
         for client_id in ids:
             answer = await self._rest.read(
-                "ClosedOrders", ClosedOrders, [("cl_ord_id", client_id)], decides=self.deciding > 0
+                "ClosedOrders", ClosedOrders, [("cl_ord_id", client_id)], decides=decides
             )
             if isinstance(answer, Failed):
                 return answer
@@ -136,24 +140,37 @@ class History:
         rows: dict[str, OrderState] = {}
         problems: list[str] = []
         for start in range(0, len(wanted), self._chunk):
-            fields = [("txid", ",".join(wanted[start : start + self._chunk]))]
-            answer = await self._rest.read(
-                "QueryOrders", dict[str, msgspec.Raw], fields, decides=self.deciding > 0
-            )
-            if isinstance(answer, Failed):
-                if answer.errors and all(meaning_of(one).code in ABSENT for one in answer.errors):
-                    continue
-                return answer
-            found = self._orders(answer)
+            found = await self._query(wanted[start : start + self._chunk])
+            if isinstance(found, Failed):
+                return found
             rows |= found.rows
             problems += found.problems
         return Orders(rows, tuple(problems))
+
+    async def _query(self, wanted: list[str]) -> Orders | Failed:
+        """One question for these; one id that the venue does not know spoils the answer for the others, so
+        they are then asked for in halves.
+        """
+        answer = await self._rest.read(
+            "QueryOrders", dict[str, msgspec.Raw], [("txid", ",".join(wanted))], decides=self.deciding > 0
+        )
+        if not isinstance(answer, Failed):
+            return self._orders(answer)
+        if not answer.errors or any(meaning_of(one).code not in ABSENT for one in answer.errors):
+            return answer
+        if len(wanted) == 1:
+            return Orders({})
+        half = len(wanted) // 2
+        first, second = await self._query(wanted[:half]), await self._query(wanted[half:])
+        if isinstance(first, Failed) or isinstance(second, Failed):
+            return first if isinstance(first, Failed) else second
+        return Orders(first.rows | second.rows, first.problems + second.problems)
 
     async def fills(self, since_ns: int) -> list[tuple[TradeFact, str, int]] | Incomplete:
         """Executions since a moment less `OVERLAP_S`, oldest first, each with its order's client id and what
         the order had left behind it.
         """
-        facts = await self.shared_facts.get(since_ns)
+        facts = await self.shared[self.deciding > 0].facts.get(since_ns)
         if isinstance(facts, Incomplete):
             return facts
         start_ns = max(0, since_ns // NS - OVERLAP_S) * NS
@@ -196,7 +213,7 @@ class History:
 
     # ---- parts -------------------------------------------------------------------------------------------
 
-    async def _read_facts(self, batch: Batch[int]) -> list[TradeFact] | Incomplete:
+    async def read_facts(self, batch: Batch[int], decides: bool) -> list[TradeFact] | Incomplete:
         """Executions since the earliest moment that is wanted, less `OVERLAP_S`."""
         wanted_s = start_s = begun_s = 0
 
@@ -208,13 +225,15 @@ class History:
                 start_s = self._kept.start_s(wanted_s)
             return [("end", str(begun_s + OVERLAP_S)), *([("start", str(start_s))] if start_s else [])]
 
-        found = await self._pages(start)
+        found = await self._pages(start, decides)
         if isinstance(found, Incomplete):
             return found
         self._kept.add(found, start_s, begun_s)
         return self._kept.since(wanted_s)
 
-    async def _pages(self, start: Callable[[], list[tuple[str, str]]]) -> list[TradeFact] | Incomplete:
+    async def _pages(
+        self, start: Callable[[], list[tuple[str, str]]], decides: bool
+    ) -> list[TradeFact] | Incomplete:
         found: dict[str, TradeFact] = {}
         problems: list[str] = []
         offset = 0
@@ -223,7 +242,7 @@ class History:
                 "TradesHistory",
                 TradesHistory,
                 lambda offset=offset: [*start(), ("ofs", str(offset))],  # type: ignore[misc]
-                decides=self.deciding > 0,
+                decides=decides,
             )
             if isinstance(answer, Failed):
                 return Incomplete(answer.reason, len(found))
@@ -253,6 +272,19 @@ class History:
                 self.unmapped_rows += 1
                 problems.append(str(error))
         return Orders(found, tuple(problems))
+
+
+class Shared:
+    """The readings that callers share."""
+
+    def __init__(self, history: History, decides: bool) -> None:
+        self.open: SharedRead[None, Orders | Failed] = SharedRead(partial(history.read_open, decides=decides))
+        self.ended: SharedRead[tuple[str, int], Orders | Failed] = SharedRead(
+            partial(history.read_ended, decides=decides)
+        )
+        self.facts: SharedRead[int, list[TradeFact] | Incomplete] = SharedRead(
+            partial(history.read_facts, decides=decides)
+        )
 
 
 class KeptFacts:

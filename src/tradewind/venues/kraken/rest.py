@@ -18,6 +18,7 @@ from tradewind.venues.kraken.private_messages import Envelope
 from tradewind.venues.kraken.refusals import meaning_of, refusal_of
 from tradewind.venues.limits import Denied, Gate, KrakenLimits, Priority
 from tradewind.venues.limits.kraken import Item, PublicCall, RestCall
+from tradewind.venues.limits.retry import read_again
 from tradewind.venues.protocol import Rejected, Uncertain
 from tradewind.venues.transport.isolators import Isolators
 from tradewind.venues.transport.lease import TradingLease
@@ -66,6 +67,12 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     retry_after_s: int = 1
     errors: tuple[str, ...] = ()
+    passing: bool = False
+    """A fault of the way or of the server: asking once more may help."""
+
+
+def _again(answer: object) -> float | None:
+    return 0.0 if isinstance(answer, Failed) and answer.passing else None
 
 
 def local_refusal(reason: str) -> Rejected:
@@ -149,8 +156,20 @@ class KrakenRest:
         decides: bool = False,
     ) -> T | Failed:
         """A private call that changes nothing. `fields` may be made in the moment of the write. What
-        `decides` about an unknown order goes before other reads, also of its class.
+        `decides` about an unknown order goes before other reads, also of its class. A
+        passing fault is asked again (T4.10).
         """
+        return await read_again(lambda: self._read(name, kind, fields, cls, timeout_s, decides), _again)
+
+    async def _read(  # noqa: PLR0917 - the arguments of `read`, in its order
+        self,
+        name: str,
+        kind: type[T],
+        fields: LateFields,
+        cls: Priority,
+        timeout_s: float,
+        decides: bool,
+    ) -> T | Failed:
         answer = await self._guarded(
             "account",
             cls,
@@ -160,7 +179,7 @@ class KrakenRest:
             ),
         )  # fmt: skip
         if isinstance(answer, NoAnswer):
-            return Failed(reason=answer.reason)
+            return Failed(reason=answer.reason, passing=answer.sent)
         if answer.status != OK:
             return self._status(answer)
         try:
@@ -169,7 +188,7 @@ class KrakenRest:
                 return Failed(reason="; ".join(envelope.error)[:200], errors=tuple(envelope.error))
             return msgspec.json.decode(envelope.result, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Failed(reason=f"{name}: {error}"[:200])
+            return Failed(reason=f"{name}: {error}"[:200], passing=True)
 
     async def change(
         self, name: str, kind: type[T], fields: Sequence[tuple[str, str]], *, epoch: int,
@@ -262,7 +281,11 @@ class KrakenRest:
         block = self.limits.status(answer.status, answer.headers.get("retry-after"), time.monotonic_ns())
         self.server_errors += answer.status >= SERVER_ERROR
         wait_ns = 0 if block is None else block.until_ns - time.monotonic_ns()
-        return Failed(reason=f"HTTP {answer.status}", retry_after_s=max(1, wait_ns // 1_000_000_000))
+        return Failed(
+            reason=f"HTTP {answer.status}",
+            retry_after_s=max(1, wait_ns // 1_000_000_000),
+            passing=answer.status >= SERVER_ERROR,
+        )
 
 
 class _Errors(msgspec.Struct, gc=False):

@@ -1,8 +1,8 @@
 """Every recorded message and capture through our decoders: nothing is lost, and nothing strange becomes risk.
 
-A new decoder is registered in `TAKERS`; what none takes is named in `UNTAKEN`, so that a message is never
-forgotten by chance. The data lies beside the repository (`TRADEWIND_SHARED` names another place); without it
-these tests are skipped.
+What trading reads is registered in `TAKERS`; that every message is read in full, whether we trade by it or
+not, is shown in `test_whole_messages.py`. The data lies beside the repository (`TRADEWIND_SHARED` names
+another place); without it these tests are skipped.
 """
 
 from __future__ import annotations
@@ -278,22 +278,6 @@ TAKERS: dict[str, Callable[[bytes], Any]] = {
     r"binance/.*/py_http_(spot|futures)_market_klines": rows_as(binance_history.candle_row),
     r"binance/.*/py_http_futures_market_agg_trades": rows_as(binance_history.aggregate_row),
 }
-UNTAKEN = (
-    # another product than spot, or a request of ours
-    r"kraken/.*/(http|ws)_.*futures.*", r"kraken/.*/http_send_order_futures", r"kraken/.*/ws_.*_request",
-    r"kraken/.*/ws_l3_.*",  # level3 is not subscribed
-    # asked for by no connector: BalanceEx is read instead of Balance, the stream instead of these
-    r"kraken/.*/http_(spot_balance|order_book|server_time|ticker)",
-    # positions of hedge mode, which is refused; asked for by nobody
-    r"binance/.*/py_http_futures_account_(positions_hedge|symbol_config)", r"binance/.*/py_http_wallet_.*",
-    r"binance/.*/usdm_http_(account_info_v2|open_algo_orders)",
-    # asked for by nobody
-    r"binance/.*/(spot_http|py_http_spot_market)_(ticker_price|book_ticker|trades).*",
-    r"binance/.*/py_http_futures_market_(blvt|continuous|global|index|open_interest|premium|ticker|top|trades).*",
-    r"polymarket/.*",  # the Polymarket connector
-)  # fmt: skip
-
-
 EMPTY = r"pong|subscri|response|heartbeat|system_status|kline|liquidation|ticker_stream"
 """Messages without a market event in them, that are counted and left."""
 
@@ -310,17 +294,6 @@ def taker_of(name: str) -> Callable[[bytes], Any] | None:
 
 
 TAKEN = [name for name in names() if taker_of(name) is not None]
-
-
-def test_every_message_has_a_taker_or_is_named_as_untaken() -> None:
-    lost = [
-        name
-        for name in names()
-        if taker_of(name) is None and not any(re.fullmatch(pattern, name) for pattern in UNTAKEN)
-    ]
-    assert lost == []
-    both = [name for name in TAKEN if any(re.fullmatch(pattern, name) for pattern in UNTAKEN)]
-    assert both == []
 
 
 @pytest.mark.parametrize("name", TAKEN)

@@ -118,11 +118,48 @@ def test_a_guard_covers_every_error_of_the_clock_up_to_itself(
             assert venue[window] <= 40
 
 
+@pytest.mark.parametrize("ahead_ns", [SECOND_NS, 59 * SECOND_NS, 61 * SECOND_NS, 3_600 * SECOND_NS, 10**17])
+def test_a_time_that_was_ahead_gives_nothing_back_and_keeps_nothing_longer(ahead_ns: int) -> None:
+    """The clock told a time that was ahead, and is put right: what was used is still used, and no more."""
+    wrong_ns = START_NS + ahead_ns
+    limits = loaded(now_ns=wrong_ns)
+    for _ in range(40):
+        assert limits.admit(Priority.P0, [Call(weight=10, orders=1)], wrong_ns) == GRANTED
+    limits.status(429, "30", "", wrong_ns)
+    blocked = limits.admit(Priority.P0, [Call()], START_NS)
+    assert isinstance(blocked, Wait) and blocked.until_ns == START_NS + 30 * SECOND_NS
+    assert limits.used(LimitKind.REQUEST_WEIGHT, 60, START_NS) == 400
+    assert limits.used(LimitKind.ORDERS, 10, START_NS) == 40
+    granted = 0
+    while limits.admit(Priority.P0, [Call(weight=10)], START_NS + 31 * SECOND_NS) == GRANTED:
+        granted += 1
+    assert granted == 80, "of 120 calls in a minute 40 were sent"
+    assert limits.admit(Priority.P0, [Call(weight=10)], START_NS + 61 * SECOND_NS) == GRANTED
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 8), st.integers(-5_000, 5_000)), min_size=1, max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_no_real_minute_holds_more_than_the_limit_wherever_the_told_time_jumps(
+    steps: list[tuple[int, int]],
+) -> None:
+    """The told time is off by up to five seconds either way, and put right at any moment."""
+    limits = loaded([row("REQUEST_WEIGHT", "MINUTE", 1, 100)])
+    real_ns, sent = START_NS, 0
+    for wait_s, error_ms in steps:
+        real_ns = min(real_ns + wait_s * SECOND_NS, START_NS + MINUTE_NS - 6 * SECOND_NS)
+        told_ns = max(START_NS, real_ns + error_ms * 1_000_000)
+        while limits.admit(Priority.P0, [Call(weight=10)], told_ns) == GRANTED:
+            sent += 10
+    assert sent <= 100, "all of it fell into one minute of the venue"
+
+
 def test_a_wait_ends_at_the_next_window_and_a_clock_that_goes_back_opens_none() -> None:
     limits = loaded()
     assert limits.admit(Priority.P0, [Call(weight=1_200)], START_NS + 5) == GRANTED
     assert limits.admit(Priority.P0, [Call()], START_NS + 6) == Wait(START_NS + MINUTE_NS)
-    assert limits.admit(Priority.P0, [Call()], START_NS - 90 * MINUTE_NS) == Wait(START_NS + MINUTE_NS)
+    assert limits.admit(Priority.P0, [Call()], START_NS - SECOND_NS // 4) == Wait(START_NS + MINUTE_NS)
+    far_ns = START_NS - 90 * MINUTE_NS
+    assert limits.admit(Priority.P0, [Call()], far_ns) == Wait(far_ns + MINUTE_NS), "full, by the right time"
     assert limits.admit(Priority.P0, [Call()], START_NS + MINUTE_NS) == GRANTED
 
 

@@ -101,9 +101,50 @@ def test_setting_the_wall_clock_moves_no_venue_time_and_it_never_goes_back() -> 
     for error_ms in (-3_600_000, 3_600_000, 0):
         world.wall_error_ns = error_ms * MS
         assert world.guard.venue_ns() == before_ns
+
+
+@given(errors_ms=st.lists(st.integers(-240, 240), min_size=1, max_size=20), step_ms=st.integers(0, 100))
+def test_small_corrections_make_the_time_stand_still_and_never_go_back(
+    errors_ms: list[int], step_ms: int
+) -> None:
+    world = World()
+    told: list[int] = []
+    for error_ms in errors_ms:
+        begin_ns = world.guard.begin()
+        world.guard.measured(EPOCH_NS + world.steady_ns + error_ms * MS, begin_ns)
+        told.append(world.guard.venue_ns())
+        world.steady_ns += step_ms * MS
+    assert told == sorted(told)
+    assert world.guard.steps_back == 0
+
+
+@pytest.mark.parametrize("ahead_s", [1, 60, 3_600, 10**8])
+def test_a_wall_clock_that_was_ahead_before_the_first_measurement_does_not_bind(ahead_s: int) -> None:
+    world = World()
+    world.wall_error_ns = ahead_s * SECOND_NS
+    assert world.guard.venue_ns() == EPOCH_NS + world.steady_ns + world.wall_error_ns
+    world.measure()
+    assert abs(world.guard.venue_ns() - EPOCH_NS - world.steady_ns) <= 11 * MS
+    assert world.guard.steps_back == 1
+
+
+def test_a_bad_measurement_does_not_bind_once_better_ones_outvote_it() -> None:
+    world = World()
+    begin_ns = world.guard.begin()
+    world.guard.measured(EPOCH_NS + world.steady_ns + 1_800 * SECOND_NS, begin_ns)
+    assert world.guard.venue_ns() > EPOCH_NS + world.steady_ns + 1_799 * SECOND_NS
+    world.measure()
+    assert abs(world.guard.venue_ns() - EPOCH_NS - world.steady_ns) <= 11 * MS
+
+
+def test_behind_a_refused_timestamp_nothing_that_was_told_binds() -> None:
+    world = World()
+    begin_ns = world.guard.begin()
+    world.guard.measured(EPOCH_NS + world.steady_ns + 400 * MS, begin_ns)
+    told_ns = world.guard.venue_ns()
     world.guard.forget()
-    world.wall_error_ns = -SECOND_NS
-    assert world.guard.venue_ns() >= before_ns
+    world.measure()
+    assert world.guard.venue_ns() < told_ns - 300 * MS
 
 
 def test_a_coarse_clock_is_not_taken_for_a_skew() -> None:

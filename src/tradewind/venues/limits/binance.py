@@ -37,6 +37,8 @@ from .verdicts import (
 
 RELOAD_NS: Final = 3_600 * SECOND_NS
 STALE_NS: Final = 7_200 * SECOND_NS
+STEPPED_BACK_NS: Final = SECOND_NS // 2
+"""A time that goes back further was wrong before (`ClockGuard.venue_ns` then puts it right)."""
 MAX_RULES: Final = 32
 MAX_OPEN_ORDERS: Final = 100_000
 KEPT_WINDOWS: Final = 4
@@ -144,6 +146,17 @@ class _Window:
         for number in range(max(first, last - KEPT_WINDOWS + 1), last + 1):
             # Filled orders are given back, so a total newer than our last order may be lower than ours.
             self.used[number] = used if exact else max(used, self.used.get(number, 0))
+        self._trim()
+
+    def put_back(self, now_ns: int, ahead_ns: int, guard_ns: int) -> None:
+        """The time was ahead by so much: the highest use that was counted anywhere is the use of now."""
+        most = max(self.used.values(), default=0)
+        present = self.numbers(now_ns, guard_ns)
+        self.used = {number: count for number, count in self.used.items() if number <= present[-1] + 1}
+        for number in present:
+            self.used[number] = most
+        self.charged_ns = min(self.charged_ns, now_ns)
+        self.smoother.put_back(ahead_ns)
         self._trim()
 
     def _trim(self) -> None:
@@ -430,5 +443,18 @@ class BinanceLimits:
             self._blocks.restore(state.blocks, now_ns, elapsed_ns)
 
     def _steady(self, now_ns: int) -> int:
+        """A clock that goes back a little stands still; one that goes back far was ahead, and wrong."""
+        if now_ns < self._now_ns - STEPPED_BACK_NS:
+            self._put_back(now_ns)
         self._now_ns = max(self._now_ns, now_ns)
         return self._now_ns
+
+    def _put_back(self, now_ns: int) -> None:
+        """What was used is used now, and blocks last as long as they had left; nothing becomes free by it."""
+        ahead_ns = self._now_ns - now_ns
+        for window in self._windows:
+            window.put_back(now_ns, ahead_ns, self.guard_ns)
+        self._blocks.put_back(ahead_ns)
+        if self._loaded_ns is not None:
+            self._loaded_ns -= ahead_ns
+        self._now_ns = now_ns

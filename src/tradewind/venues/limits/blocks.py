@@ -52,6 +52,11 @@ class Blocks:
                 found = block
         return found
 
+    def put_back(self, ahead_ns: int) -> None:
+        """The time was ahead by so much when these blocks began: by the right one they end earlier."""
+        for scope, block in self._by_scope.items():
+            self._by_scope[scope] = msgspec.structs.replace(block, until_ns=block.until_ns - ahead_ns)
+
     def state(self, now_ns: int) -> dict[str, tuple[int, str, bool]]:
         """What is left of every block, in ns."""
         return {

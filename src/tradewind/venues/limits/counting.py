@@ -117,6 +117,11 @@ class TokenBucket:
         self._now_ns = max(self._now_ns, now_ns)
         self._full_at_ns = max(self._full_at_ns, self._now_ns) + self._step_ns(tokens)
 
+    def put_back(self, ahead_ns: int) -> None:
+        """The time was ahead by so much: the bucket is as full as it was."""
+        self._full_at_ns -= ahead_ns
+        self._now_ns -= ahead_ns
+
     def admit(self, tokens: int, now_ns: int) -> int:
         """Takes them and gives `now_ns`; else the moment to ask again, having taken nothing."""
         free_ns = self.free_at_ns(tokens, max(now_ns, self._now_ns))

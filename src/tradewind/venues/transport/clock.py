@@ -1,7 +1,8 @@
 """The venue's time, and how far this machine is from it (trading T10.5). Pure: the caller measures and tells.
 
 Every signature with a timestamp, every fixed window of a limit and every deadline uses `venue_ns`, which is a
-steady clock plus the measured offset: setting the wall clock moves none of them.
+steady clock plus the measured offset: setting the wall clock moves none of them. Small corrections make that
+time stand still; a large one says that what was told before was wrong, and the time is put right at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ NO_NEW_RISK_NS: Final = SECOND_NS // 2
 HALT_NS: Final = SECOND_NS
 MAX_ROUND_TRIP_NS: Final = 5 * SECOND_NS
 STALE_NS: Final = 600 * SECOND_NS
+STEP_BACK_NS: Final = NO_NEW_RISK_NS
+"""A correction backwards beyond this is told; up to it the time stands still until it is reached again."""
 
 
 class ClockVerdict(StrEnum):
@@ -61,6 +64,8 @@ class ClockGuard:
         self._told_ns = 0
         self.rejected = 0
         """Measurements that took too long to mean anything."""
+        self.steps_back = 0
+        """How often the time that was told was put back: it had been wrong."""
 
     def begin(self) -> int:
         """Call right before the question is sent; give the value to `measured`."""
@@ -84,9 +89,12 @@ class ClockGuard:
         return True
 
     def forget(self) -> None:
-        """Drops every measurement: the venue refused a timestamp, so they are wrong. Measure again."""
+        """Drops every measurement, and the time that was told by them: the venue refused a timestamp, so they
+        are wrong. Measure again.
+        """
         self._samples.clear()
         self._measured_ns = None
+        self._told_ns = 0
 
     @property
     def is_due(self) -> bool:
@@ -111,9 +119,17 @@ class ClockGuard:
         return Offset(offset_ns=self._steady_ns() + offset_ns - self._wall_ns(), bound_ns=bound_ns)
 
     def venue_ns(self) -> int:
-        """The venue's time now. It never goes back. Before the first measurement it is the wall clock's."""
+        """The venue's time now. Before the first measurement it is the wall clock's.
+
+        It goes back only where it was wrong by more than half a second (a wall clock that was ahead before
+        the first measurement, a bad measurement), or behind `forget`: by a time that is ahead every signed
+        request would be refused until the true time has caught up. Who counts by it has to bear that.
+        """
         found = self._steady_offset()
         now_ns = self._wall_ns() if found is None else self._steady_ns() + found[0]
+        if now_ns < self._told_ns - STEP_BACK_NS:
+            self.steps_back += 1
+            self._told_ns = now_ns
         self._told_ns = max(self._told_ns, now_ns)
         return self._told_ns
 

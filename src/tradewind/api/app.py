@@ -13,8 +13,9 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
+from starlette.routing import Match, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from tradewind.api import requests as req
 from tradewind.api.chain_desk import ChainDesk, ChainReads, chain_commands, chain_reads
@@ -29,7 +30,7 @@ from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.listing_desk import ListingDesk, listing_commands
 from tradewind.api.loan_desk import LoanDesk, LoanReads, loan_commands, loan_reads
 from tradewind.api.outcomes import ChangeSets, OutcomeDesk, OutcomeReads
-from tradewind.api.permissions import Permission, UndeclaredRouteError, permission_of
+from tradewind.api.permissions import SOCKET, Permission, UndeclaredRouteError, permission_of
 from tradewind.api.pool_desk import PoolDesk, pool_commands
 from tradewind.api.pool_reads import PoolReads, pool_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
@@ -44,9 +45,11 @@ from tradewind.api.resolution import (
 from tradewind.api.reward_desk import RewardDesk, RewardReads, reward_commands, reward_reads
 from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
+from tradewind.api.stream import POLICY_VIOLATION, Streams
 from tradewind.api.token import Tokens
 from tradewind.api.token_desk import TokenDesk, token_commands
 from tradewind.api.token_reads import TokenReads, token_reads
+from tradewind.api.trading_reads import TradingReads, trading_reads
 from tradewind.api.vault_desk import VaultDesk, vault_commands
 from tradewind.api.vault_reads import VaultReads, vault_reads
 from tradewind.api.venue_desk import VenueDesk, venue_commands, venue_reads
@@ -97,6 +100,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     more += dark_commands(DarkDesk(exchange_desk, dark))
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
+    trading = TradingReads(desk.directory, reads.node, desk.node.now_ns)
+    _add_socket(app, "/stream", Streams(desk.directory, trading, desk.node.now_ns))
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [
@@ -113,6 +118,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *question_reads(questions),
         *dark_reads(dark),
         *venue_reads(venues),
+        *trading_reads(trading),
         *resolution_reads(ResolutionReads(exchange_desk)),
         *read_routes(reads),
     ]:
@@ -395,6 +401,19 @@ def _add_read(app: FastAPI, path: str, handler: Callable[[Request], Any], summar
         response_class=Response,
         responses=_PROBLEM_RESPONSES,
     )
+
+
+def _add_socket(app: FastAPI, path: str, streams: Streams) -> None:
+    wanted = permission_of(SOCKET, path)
+
+    async def endpoint(socket: WebSocket) -> None:
+        if wanted not in socket.scope.get(GRANTED, ()):
+            await socket.close(POLICY_VIOLATION, f"this token has no permission to {wanted}")
+            return
+        await streams.serve(socket)
+
+    _guarded(app).add(endpoint)
+    app.router.routes.append(WebSocketRoute(PREFIX + path, endpoint, name=f"socket {path}"))
 
 
 async def _read_body(request: Request) -> bytes:

@@ -292,6 +292,7 @@ class Desk(CollateralDesk):
         fields = order_fields(market, one, self.node.now_ns())
         own = self._own_orders(account)
         if own is not None:
+            self._check_validity(one)
             if market.market.has_outcomes:
                 raise ApiFailure(
                     422,
@@ -307,6 +308,7 @@ class Desk(CollateralDesk):
             account=account.account_id,
             sub=one.sub,
             client_key=client_key(one),
+            valid_until_ns=self._validity(one),
             market=market.handle,
             **fields,
         )
@@ -321,6 +323,7 @@ class Desk(CollateralDesk):
         lots = 0 if one.quantity is None else parse_size(one.quantity, market.scale)
         own = self._own_orders(account)
         if own is not None:
+            self._check_validity(one)
             return await own.replace(order, one)
         return await self._send(
             "ReplaceOrder",
@@ -328,6 +331,7 @@ class Desk(CollateralDesk):
             principal=account.owner_key,
             account=account.account_id,
             client_key=client_key(one),
+            valid_until_ns=self._validity(one),
             order=order,
             price=price,
             total_lots=lots,
@@ -339,6 +343,7 @@ class Desk(CollateralDesk):
         self._market_of_order(order, account)
         own = self._own_orders(account)
         if own is not None:
+            self._check_validity(one)
             return await own.cancel(order)
         return await self._send(
             "CancelOrder",
@@ -347,38 +352,61 @@ class Desk(CollateralDesk):
             account=account.account_id,
             order=order,
             client_key=client_key(one),
+            valid_until_ns=self._validity(one),
         )
 
     async def cancel_all(self, one: req.CancelAll) -> Done:
-        """Cancels every order of an account, or those of one market or side."""
+        """Cancels every order of an account, of one market or side. `effect.cancelled`: their client keys."""
         account = self._account(one.account)
         market = None if one.market is None else self.directory.market(one.market)
         own = self._own_orders(account)
         if own is not None:
+            self._check_validity(one)
             return await own.cancel_all(market, one.side)
-        return await self._send(
+        done = await self._send(
             "CancelAll",
             build.cancel_all,
             principal=account.owner_key,
             account=account.account_id,
             client_key=client_key(one),
+            valid_until_ns=self._validity(one),
             market=ALL_MARKETS if market is None else market.handle,
             side=ALL if one.side is None else Side[one.side.upper()],
         )
+        activity = self.views.activity.of(account.account)
+        keys = [told.client_key.hex() for told in activity.ended_by(done.seq)]
+        done.effect = {"cancelled": keys}
+        return done
 
     async def cancel_after(self, one: req.CancelAfter) -> Done:
         """Arms (or with 0 disarms) the dead-man's switch of an account."""
         account = self._account(one.account)
         if not 0 <= one.seconds < 1 << 32:
             raise failure_of(reject("INVALID_SWITCH_WINDOW", bound=86_400, given=one.seconds))
-        return await self._send(
+        done = await self._send(
             "SetCancelAllAfter",
             build.set_cancel_all_after,
             principal=account.owner_key,
             account=account.account_id,
             client_key=client_key(one),
+            valid_until_ns=self._validity(one),
             window_s=one.seconds,
         )
+        done.effect = {"deadline_ns": self.views.activity.of(account.account).switch_deadline_ns or None}
+        return done
+
+    @staticmethod
+    def _validity(one: req.TimedRequest) -> int:
+        """Raises `ApiFailure` for a moment that no field can hold."""
+        if not 0 <= one.valid_until_ns < 1 << 63:
+            raise failure_of(reject("COMMAND_EXPIRED", given=0))
+        return one.valid_until_ns
+
+    def _check_validity(self, one: req.TimedRequest) -> None:
+        """The same for orders that go through the trader, who sends commands of its own."""
+        until_ns = self._validity(one)
+        if until_ns and until_ns < self.node.now_ns():
+            raise failure_of(reject("COMMAND_EXPIRED", bound=until_ns, given=self.node.now_ns()))
 
     def _market_of_order(self, order: int, account: Account) -> NamedMarket:
         found = self.views.orders.get(order)

@@ -229,7 +229,17 @@ class ExchangeDesk:
             fields = order_fields(market, order, self._desk.node.now_ns())
             key = client_key(order)
             keys.append(key)
-            records.append(build.build("BatchItem", **owner, client_key=key, market=market.handle, **fields))
+            until_ns = self._desk._validity(order)
+            records.append(
+                build.build(
+                    "BatchItem",
+                    **owner,
+                    client_key=key,
+                    valid_until_ns=until_ns,
+                    market=market.handle,
+                    **fields,
+                )
+            )
         try:
             results = await self._desk.node.submit(b"".join(records))
         except (TradewindError, InvalidField) as error:

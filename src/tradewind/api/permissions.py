@@ -26,6 +26,8 @@ class UndeclaredRouteError(RuntimeError):
     """A route has no permission, or two: the API does not start."""
 
 
+SOCKET: Final = "SOCKET"
+"""Stands for the method of a WebSocket."""
 EVERYTHING: Final = frozenset(Permission)
 READ_ONLY: Final = frozenset({Permission.READ})
 TRADING: Final = frozenset({Permission.READ, Permission.TRADE, Permission.CANCEL})
@@ -36,11 +38,14 @@ _READ: Final = (
     "GET /accounts/{name}/chains",
     "GET /accounts/{name}/claims",
     "GET /accounts/{name}/credits",
+    "GET /accounts/{name}/fills",
     "GET /accounts/{name}/health",
     "GET /accounts/{name}/leveraged",
+    "GET /accounts/{name}/orders/{key}",
     "GET /accounts/{name}/positions",
     "GET /accounts/{name}/rewards",
     "GET /accounts/{name}/stakes",
+    "GET /accounts/{name}/trading",
     "GET /assets",
     "GET /breakers",
     "GET /chains/{number:int}",
@@ -76,6 +81,7 @@ _READ: Final = (
     "GET /roles",
     "GET /sources/{name}",
     "GET /status",
+    "GET /time",
     "GET /token",
     "GET /token/rewards",
     "GET /token/vesting",
@@ -239,9 +245,13 @@ PERMISSIONS: Final[Mapping[str, Permission]] = declared(
 )
 
 
+SOCKETS: Final[Mapping[str, Permission]] = {"/stream": Permission.READ}
+"""The same of WebSockets: what they tell is what reading routes tell. Commands do not go by them."""
+
+
 def permission_of(method: str, path: str) -> Permission:
     """The permission of a route by its path below the prefix. Raises `UndeclaredRouteError`."""
-    wanted = PERMISSIONS.get(f"{method} {path}")
+    wanted = SOCKETS.get(path) if method == SOCKET else PERMISSIONS.get(f"{method} {path}")
     if wanted is None:
         raise UndeclaredRouteError(f"{method} {path} has no permission in the table")
     return wanted

@@ -48,6 +48,8 @@ log = structlog.get_logger("tradewind.platform")
 
 STOP_DEADLINE_S: Final = 10.0
 DIRECT_STOP_DEADLINE_S: Final = 3.0
+MIRRORS: Final = ("mirror_maker", "mirror_taker")
+"""Accounts that play the outside market: nobody listens to them."""
 LOCAL_KEEPERS: Final = ("keeper_1", "keeper_2")
 LOCAL_SOURCES: Final = ("oracle_1", "oracle_2", "oracle_3")
 """Identities whose work this process does once they are registered; in paper and sim one machine wears all
@@ -73,6 +75,9 @@ class Platform:
         self.node = node
         self.started_ns = time.time_ns()
         self.views = PlatformViews(journal.genesis(node.journal_path))
+        self.views.activity.skipped_owners |= {
+            identities.public[name] for name in MIRRORS if name in identities.public
+        }
         self.directory = Directory(self.views, identities.public)
         self.desk = Desk(node, self.directory, identities)
         self.collector = ViewCollector(

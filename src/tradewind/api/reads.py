@@ -65,7 +65,7 @@ class Reads:
         source: ViewSource,
         venue: Callable[[], VenueFacts | None],
     ) -> None:
-        self._node = node
+        self.node = self._node = node
         self._directory = directory
         self._views = directory.views
         self._identities = identities

@@ -167,7 +167,15 @@ class Transfer(Request, kw_only=True):
     amount: Number
 
 
-class PlaceOrder(Request, kw_only=True):
+class TimedRequest(Request, kw_only=True):
+    """A command that the engine refuses (`COMMAND_EXPIRED`) behind `valid_until_ns`, so that a client that
+    hears nothing knows when nothing can happen any more. 0: 60 s behind its arrival; at most 300 s.
+    """
+
+    valid_until_ns: int = 0
+
+
+class PlaceOrder(TimedRequest, kw_only=True):
     """An order. `price` is absent for market orders; `expires_in_s` belongs to `gtd`.
 
     Stops and take-profits have a `trigger`, and fire as market orders when they have no price. A trailing
@@ -204,7 +212,7 @@ class PlaceOrder(Request, kw_only=True):
     linked_order: int = 0
 
 
-class ReplaceOrder(Request, kw_only=True):
+class ReplaceOrder(TimedRequest, kw_only=True):
     """New price and/or new total quantity (filled part included); absent values stay."""
 
     account: str = "trader"
@@ -212,13 +220,13 @@ class ReplaceOrder(Request, kw_only=True):
     quantity: Number | None = None
 
 
-class CancelOrder(Request, kw_only=True):
+class CancelOrder(TimedRequest, kw_only=True):
     """Cancels one order."""
 
     account: str = "trader"
 
 
-class CancelAll(Request, kw_only=True):
+class CancelAll(TimedRequest, kw_only=True):
     """Every order of an account; one market, one side, or everything."""
 
     account: str = "trader"
@@ -226,7 +234,7 @@ class CancelAll(Request, kw_only=True):
     side: Literal["buy", "sell"] | None = None
 
 
-class CancelAfter(Request, kw_only=True):
+class CancelAfter(TimedRequest, kw_only=True):
     """Dead-man's switch: cancels everything unless called again within `seconds`; 0 switches it off."""
 
     account: str = "trader"

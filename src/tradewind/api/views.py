@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
+from tradewind.api.activity import ActivityView, MarketChanges
 from tradewind.core import event_types as event
+from tradewind.core import native
 from tradewind.core.engine import GenesisConfig
 from tradewind.core.events import Event
 from tradewind.node.projections.exchange import ExchangeViews
@@ -93,6 +95,17 @@ class ResumesView:
             self.first.pop((one.market, one.pause_id), None)
 
 
+class RatesView:
+    """Rate classes that RISK gave, by account; what a stake earns comes beside it (P11.7)."""
+
+    def __init__(self) -> None:
+        self.by_account: dict[int, int] = {}
+
+    def on_event(self, one: Event) -> None:
+        if isinstance(one, event.RateClassSet):
+            self.by_account[one.account] = one.rate_class
+
+
 _WITHDRAWAL_EVENTS: Final = (
     event.WithdrawalQueued,
     event.WithdrawalReleased,
@@ -106,8 +119,18 @@ class PlatformViews(ExchangeViews):
     """Every view of the API behind one callback: `await node.attach(views.apply, name="api-views")`."""
 
     def __init__(self, genesis: GenesisConfig) -> None:
-        super().__init__()
+        super().__init__(tracks_changes=True)
         self.principals = PrincipalsView(genesis)
         self.withdrawals = WithdrawalsView()
         self.resumes = ResumesView()
-        self.views += (self.principals, self.withdrawals, self.resumes)
+        self.rates = RatesView()
+        self.activity = ActivityView(self)
+        self.changes = MarketChanges(self)
+        self.activity.on_trade = self.changes.printed
+        self.views += (self.principals, self.withdrawals, self.resumes, self.rates, self.activity)
+
+    def apply(self, batch: native.Batch) -> None:
+        """As every bundle; what a block changed in the books is told behind the whole block."""
+        super().apply(batch)
+        if self.books.touched:
+            self.changes.publish(batch.last_seq, batch.time_ns)

@@ -33,13 +33,14 @@ from tradewind.node.projections.venues import VenuesView
 class ExchangeViews(Projections):
     """All views of an exchange: `await service.attach(views.apply, name="views")`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tracks_changes: bool = False) -> None:
+        """`tracks_changes`: a reader takes the changes of the books behind each block."""
         self.assets = AssetsView()
         self.accounts = AccountsView()
         self.markets = MarketsView()
         self.ledger = LedgerView()
         self.orders = OrdersView(markets=self.markets)
-        self.books = BookView(self.markets)
+        self.books = BookView(self.markets, tracks_changes=tracks_changes)
         self.claims = ClaimsView()
         self.trades = TradesView()
         self.leverage = LeverageView()

@@ -9,6 +9,7 @@ import pytest
 from .bench import Bench
 from .binance_bench import BinanceBench
 from .kraken_bench import KrakenBench
+from .native_bench import NativeBench
 from .paper_bench import PaperBench
 from .polymarket_bench import PolymarketBench
 from .usdm_bench import UsdmBench
@@ -17,6 +18,7 @@ BENCHES: dict[str, type[Bench]] = {
     "binance": BinanceBench,
     "binance-usdm": UsdmBench,
     "kraken": KrakenBench,
+    "native": NativeBench,
     "paper": PaperBench,
     "polymarket": PolymarketBench,
 }

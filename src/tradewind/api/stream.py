@@ -226,8 +226,16 @@ class Stream:
 
     def _do(self, wish: Wish) -> None:
         if wish.op == "ping":
-            now_ns = self._streams.now_ns()
-            self._put({"type": "pong", "id": wish.id, "now_ns": now_ns, "books": self._tops()})
+            self._put(
+                {
+                    "type": "pong",
+                    "id": wish.id,
+                    "now_ns": self._streams.now_ns(),
+                    # Every event up to these numbers was sent before this frame.
+                    "accounts": {str(account): number for account, number in self._cursors.items()},
+                    "books": self._tops(),
+                }
+            )
             return
         if wish.channel == "account":
             activity = self._activity(wish)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 
@@ -42,6 +42,7 @@ class LiveFeed(PipelineFeed):
         pipeline: MarketPipeline,
         options: LiveOptions | None = None,
         capture: RawCapture | None = None,
+        headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         super().__init__(pipeline)
         self.name = name
@@ -50,7 +51,7 @@ class LiveFeed(PipelineFeed):
         self.capture_failure: str | None = None
         self.max_queue_delay_ns = 0
         self.stale_frames = 0
-        self.link = SupervisedWebSocket(lambda: url, self, self.options.link, self.options.reconnect)
+        self.link = SupervisedWebSocket(lambda: url, self, self.options.link, self.options.reconnect, headers)
         self.queue = EventQueue(self._fresh_snapshot)
         self.resyncs = {symbol: SymbolResync(self.options.resync) for symbol in pipeline.books}
         self._tasks: set[asyncio.Task[None]] = set()

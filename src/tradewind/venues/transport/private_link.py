@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -139,6 +139,7 @@ class PrivateLink:
         limits: PrivateLimits | None = None,
         socket_limits: LinkLimits | None = None,
         policy: BackoffPolicy | None = None,
+        headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         self.name = name
         self.limits = limits or PrivateLimits()
@@ -148,7 +149,7 @@ class PrivateLink:
         self.bad_frames = 0
         self.late_replies = 0
         self.reconnects = 0
-        self.socket = SupervisedWebSocket(url, self, socket_limits, policy)
+        self.socket = SupervisedWebSocket(url, self, socket_limits, policy, headers)
         self._dialect = dialect
         self._pending: dict[int, asyncio.Future[Reply | NoReply]] = {}
         self._request_id = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -74,7 +74,9 @@ class SupervisedWebSocket:
         owner: LinkOwner,
         limits: LinkLimits | None = None,
         policy: BackoffPolicy | None = None,
+        headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
+        """`headers` go with every handshake, for venues that want to know then who comes."""
         self.limits = limits or LinkLimits()
         self.backoff = Backoff(policy or BackoffPolicy())
         self.state = LinkState.IDLE
@@ -84,6 +86,7 @@ class SupervisedWebSocket:
         self.last_reason = "not started"
         self.received = asyncio.Event()
         self._url = url
+        self._headers = headers
         self._owner = owner
         self._pending: deque[RawFrame] = deque()
         self._pending_bytes = 0
@@ -175,6 +178,7 @@ class SupervisedWebSocket:
                 lambda: make_listener(self, epoch), url if isinstance(url, str) else await url,
                 websocket_handshake_timeout=self.limits.connect_timeout_s,
                 max_frame_size=self.limits.max_frame_bytes, max_redirects=0,
+                extra_headers=None if self._headers is None else self._headers(),
             )  # fmt: skip
         self.epoch = epoch
         self.connects += 1

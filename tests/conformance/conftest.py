@@ -8,6 +8,7 @@ import pytest
 
 from .bench import Bench
 from .binance_bench import BinanceBench
+from .ccxt_bench import CcxtBinanceBench, CcxtKrakenBench
 from .kraken_bench import KrakenBench
 from .native_bench import NativeBench
 from .paper_bench import PaperBench
@@ -17,6 +18,8 @@ from .usdm_bench import UsdmBench
 BENCHES: dict[str, type[Bench]] = {
     "binance": BinanceBench,
     "binance-usdm": UsdmBench,
+    "ccxt-binance": CcxtBinanceBench,
+    "ccxt-kraken": CcxtKrakenBench,
     "kraken": KrakenBench,
     "native": NativeBench,
     "paper": PaperBench,

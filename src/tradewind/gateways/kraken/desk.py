@@ -41,6 +41,8 @@ class KrakenOptions(msgspec.Struct, frozen=True, kw_only=True):
     tiers: Mapping[str, str] = {}
     limits_public: bool = True
     """Whether public REST calls are counted (1 a second, burst 5, per address)."""
+    limits_private: bool = True
+    """Whether private REST calls are counted (15 to 20 points a key). Trading is counted in any case."""
     nonce_path: Path | None = None
     """File of the highest nonces; None: `kraken-nonces` beside the key file."""
     heartbeat_s: float = 1.0

@@ -159,7 +159,8 @@ class KrakenGateway(Gateway):
         key = await desk.authenticator.check(
             name, call.path, key_name=key_name, given=given, nonce=nonce, body=data, now_ns=now_ns
         )
-        desk.limits.private(key.key, key.account, name, now_ns)
+        if desk.options.limits_private:
+            desk.limits.private(key.key, key.account, name, now_ns)
         fields = Fields(values)
         reader = self._account.get(name)
         if reader is not None:

@@ -62,6 +62,15 @@ class Position(msgspec.Struct):
         """Base units held through trading."""
         return sum((lot.quantity for lot in self.lots), ZERO)
 
+    def lacks(self, quantity: Decimal) -> Decimal:
+        """What is missing of a quantity in the held lots; zero when they suffice."""
+        left = quantity
+        for lot in self.lots:
+            left -= lot.quantity
+            if left <= 0:
+                return ZERO
+        return left
+
     @property
     def cost(self) -> Decimal:
         """What the held lots cost, fees not included."""
@@ -179,18 +188,27 @@ class Ledger:
         position = self.position(event.symbol, base, quote)
         if event.side is Side.SELL and quantity > self.total(base):
             raise Overfill(f"sold {quantity} {base}, {self.total(base)} held")
+        # checked before anything is posted: an execution is booked as a whole or not at all
+        if event.side is Side.SELL and (short := position.lacks(quantity)):
+            raise Overfill(f"sold {short} {base} more than the position's lots hold")
+        held = self.reservations.get(event.client_id)
         self._use_reservation(event, quantity, notional, base, quote)
         sign = 1 if event.side is Side.BUY else -1
-        self.post(
-            [
-                (base, "available", sign * quantity),
-                (base, "traded", -sign * quantity),
-                (quote, "available", -sign * notional),
-                (quote, "traded", sign * notional),
-                (event.fee_asset, "available", -event.fee),
-                (event.fee_asset, "fees", event.fee),
-            ]
-        )
+        try:
+            self.post(
+                [
+                    (base, "available", sign * quantity),
+                    (base, "traded", -sign * quantity),
+                    (quote, "available", -sign * notional),
+                    (quote, "traded", sign * notional),
+                    (event.fee_asset, "available", -event.fee),
+                    (event.fee_asset, "fees", event.fee),
+                ]
+            )
+        except LedgerError:
+            if held is not None:
+                self.reserve(event.client_id, *held)
+            raise
         self._move_lots(position, event, quantity, price)
         position.fees[event.fee_asset] = position.fees.get(event.fee_asset, ZERO) + event.fee
         position.volume_quote += notional
@@ -227,8 +245,6 @@ class Ledger:
             left -= part
             if not first.quantity:
                 position.lots.pop(0)
-        if left:
-            raise Overfill(f"sold {left} {position.base} more than the position's lots hold")
 
     def state(self) -> LedgerState:
         """Everything, as plain data (for a checkpoint)."""

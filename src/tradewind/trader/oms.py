@@ -410,6 +410,10 @@ class Oms:
             }[state.phase]
             order.move(target, at_ns=state.updated_ns, reason=state.reason)
             self._finish(order)
+        elif state.phase is OrderPhase.FILLED and order.filled_lots >= state.filled_lots:
+            # its executions are booked, and none of them said that it was the last one
+            order.move(State.FILLED, at_ns=state.updated_ns)
+            self._finish(order)
         elif state.phase in {OrderPhase.WORKING, OrderPhase.PARTIALLY_FILLED}:
             changed = (order.price_ticks, order.lots) != (state.price_ticks, state.lots)
             order.price_ticks, order.lots = state.price_ticks, state.lots

@@ -1,5 +1,5 @@
-"""The books of an account at an outside venue: executions and ends as its stream tells them, doubts, and the
-comparison with the venue (T7.6, T7.8, T7.9).
+"""The books of an account at an outside venue: what its stream tells of orders, doubts, and the comparison
+with the venue (T7.6, T7.8, T7.9, T9.5).
 
 Nothing here decides to trade. The venue's answers are facts of its own that no engine event repeats, so they
 are records of the trader's journal.
@@ -8,24 +8,25 @@ are records of the trader's journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Final
 
 import structlog
 
-from tradewind.venues.paper.port import Note, PortStopped
 from tradewind.venues.protocol import (
     FINAL_PHASES,
+    BalanceEvent,
     FillEvent,
     Found,
     Incomplete,
     NotFound,
     OrderEvent,
-    OrderPhase,
     OrderState,
     QueryResult,
+    Uncertain,
     Venue,
     VenueState,
 )
@@ -35,34 +36,37 @@ from .ledger import Lot
 from .oms import Oms
 from .orders import ManagedOrder, State
 from .reconcile import Difference
-from .records import (
-    Ended,
-    Execution,
-    Opening,
-    OrderNote,
-    Reconciliation,
-    Record,
-    encode,
-)
+from .records import Ended, Opening, OrderNote, Reconciliation
+from .venue_fills import POLL_S, SECOND_NS, NotesPort, VenueFills
+
+__all__ = ["IN_DOUBT", "PENDING", "POLL_S", "NotesPort", "OpeningRefused", "VenueBooks"]
 
 log = structlog.get_logger("tradewind.trader.venue_books")
-SECOND_NS: Final = 1_000_000_000
 HORIZON_NS: Final = 5 * SECOND_NS
 """After a submit that nobody answered the venue may still accept it for this long, unless the connector's
 own horizon is stated.
 """
 MAX_INTENT_AGE_NS: Final = 5 * SECOND_NS
-MISSING_FILLS_S: Final = 2.0
-"""How long executions of an ended order may be late before they are asked for (T7.8)."""
 BALANCES_S: Final = 3.0
 """How long a first start waits for balances before it says that they are unknown."""
-POLL_S: Final = 0.02
 SETTLE_TRIES: Final = 5
 SETTLE_S: Final = 0.5
+RECONCILE_EVERY_S: Final = 60.0
 RETRY_S: Final = 1.0
-MAX_TASKS: Final = 10_000
-_IN_DOUBT = frozenset({State.JOURNALED, State.SENT, State.UNKNOWN})
-PENDING = frozenset({State.AMEND_PENDING, State.CANCEL_PENDING})
+RETRY_MOST_S: Final = 15.0
+"""Between two comparisons while something is different: from one to the other, doubling."""
+GATHER_S: Final = 0.05
+"""Reasons to look again that come together make one comparison."""
+CONVERGE_PAUSES_S: Final = (0.25, 0.75, 1.0)
+"""Between the comparisons of one reconciliation while something is different: two seconds in all (T9.5). Each
+comparison costs points of the venue's limits.
+"""
+DOUBT: Final = "in doubt"
+CONVERGE_S: Final = 2.0
+"""How long the stream's balances and the ledger may differ: what is in flight (T9.5)."""
+LOOK_S: Final = 0.25
+IN_DOUBT: Final = frozenset({State.JOURNALED, State.SENT, State.UNKNOWN})
+PENDING: Final = frozenset({State.AMEND_PENDING, State.CANCEL_PENDING})
 
 
 class OpeningRefused(Exception):
@@ -71,14 +75,7 @@ class OpeningRefused(Exception):
     code = "OpeningRefused"
 
 
-class NotesPort(Protocol):
-    """Where records go: durable when `submit` returns, in the order of the calls."""
-
-    async def submit(self, commands: list[bytes], notes: list[Note]) -> object:
-        """Raises `PortStopped`."""
-
-
-class VenueBooks:
+class VenueBooks(VenueFills):
     """Ledger and orders of one account, kept equal to its venue's; one event loop."""
 
     def __init__(
@@ -89,37 +86,49 @@ class VenueBooks:
         *,
         horizon_ns: int = HORIZON_NS,
         max_intent_age_ns: int = MAX_INTENT_AGE_NS,
+        poll_s: float = RECONCILE_EVERY_S,
         cost_prices: Mapping[str, Decimal] | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`cost_prices`: what base assets that are held at the beginning cost, by symbol, in quote units."""
-        self.venue, self.port, self.oms, self.ledger = venue, port, oms, oms.ledger
-        self.horizon_ns, self.max_intent_age_ns = horizon_ns, max_intent_age_ns
-        self.blocked = "not started"
-        """Why no new order passes; "" when they do."""
+        """`cost_prices`: what base assets that are held at the beginning cost, by symbol, in quote units.
+        `poll_s`: how often orders, executions and balances are compared while nothing is wrong.
+        """
+        super().__init__(venue, port, oms, clock_ns=clock_ns)
+        self.horizon_ns, self.max_intent_age_ns, self.poll_s = horizon_ns, max_intent_age_ns, poll_s
         self.foreign: dict[str, OrderState] = {}
-        self.opening: Opening | None = None
         self.reconciled: Reconciliation | None = None
         """The last comparison, also of an earlier process."""
         self.reconciled_here = False
-        self.journal_down = False
-        self.last_fill_ns = 0
         self._live = asyncio.Event()
+        self._drops = 0
+        """How often the private stream went away."""
         self.resolver = ResolverRunner(self._query_doubt, self._lists, clock_ns=clock_ns, on_page=self._page)
+        self._doubting: dict[str, str] = {}
+        """Symbol of each order whose doubt is being resolved, or is about to be."""
+        self._submitting: set[str] = set()
+        self._changing: set[str] = set()
+        """Orders with a submit, or with a cancel or amend, on its way: their answers decide first."""
         self._cost_prices = dict(cost_prices or {})
-        self._clock_ns = clock_ns
-        self._books = asyncio.Lock()
         self._reconciling = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._closing = False
+        self._totals: dict[str, Decimal] = {}
+        """Balances as the stream told them last."""
 
     @property
     def stream_live(self) -> bool:
         """Whether the private stream tells everything now."""
         return self._live.is_set()
 
+    @property
+    def in_doubt(self) -> list[ManagedOrder]:
+        """Orders of which nobody knows whether they are at the venue; they may still arrive there."""
+        return [one for one in self.oms.working() if one.state in IN_DOUBT]
+
     async def _send(self, order: ManagedOrder) -> None:
         raise NotImplementedError("only a desk sends orders")
+
+    async def cancel(self, client_id: str, reason: str) -> ManagedOrder:
+        """Cancel one order of ours."""
+        raise NotImplementedError("only a desk cancels orders")
 
     # ---- beginning ---------------------------------------------------------------------------------------
 
@@ -158,6 +167,9 @@ class VenueBooks:
     # ---- doubts ------------------------------------------------------------------------------------------
 
     def _doubt(self, order: ManagedOrder, sent_ns: int) -> None:
+        """Find out what became of it. One that is being found out already is not begun again."""
+        if order.client_id in self._doubting:
+            return
         doubt = Doubt(
             client_id=order.client_id,
             symbol=order.intent.symbol,
@@ -167,29 +179,57 @@ class VenueBooks:
             policy=AbsencePolicy(order.intent.policy),
             max_age_ns=self.max_intent_age_ns,
         )
-        self._spawn(self._resolve(order, doubt), f"doubt {order.client_id}")
+        self._doubting[order.client_id] = order.intent.symbol
+        if not self._spawn(self._resolve(order, doubt), f"doubt {order.client_id}"):
+            del self._doubting[order.client_id]
 
     async def _resolve(self, order: ManagedOrder, doubt: Doubt) -> None:
-        resolution = await self.resolver.resolve(doubt)
+        begin_ns = self._clock_ns()
+        try:
+            resolution = await self.resolver.resolve(doubt)
+        except ValueError as error:  # a bound: the next comparison asks again
+            self._block(f"order {order.client_id} cannot be asked for: {error}")
+            return
+        finally:
+            self._doubting.pop(order.client_id, None)
+            self._look_again.set()
+        took_ns = self._clock_ns() - begin_ns
+        self.stats.resolved += 1
+        self.stats.resolved_ns += took_ns
+        self.stats.slowest_ns = max(self.stats.slowest_ns, took_ns)
         if isinstance(resolution, Adopt):
             await self._told(resolution.state)
-        elif isinstance(resolution, Abandon):
-            if order.state in _IN_DOUBT:
-                note = OrderNote(
-                    client_id=order.client_id,
-                    state=str(State.ABANDONED),
-                    reason=resolution.reason,
-                    at_ns=self._clock_ns(),
-                )
-                await self._journal_quietly(note)
-                self.oms.apply_note(note)
-        elif order.state in _IN_DOUBT:
-            await self._send(order)  # the same client id: never a second order
+        elif order.state in IN_DOUBT:
+            reason = resolution.reason if isinstance(resolution, Abandon) else self._not_again(order)
+            if reason:
+                await self._abandon(order, reason)
+            else:
+                await self._send(order)  # the same client id: never a second order
+        self._look_again.set()
+
+    def _not_again(self, order: ManagedOrder) -> str:
+        """Why an order that is proven absent is not sent again; "" when it may be."""
+        if order.client_id in self._unwanted:
+            return "cancelled while it was in doubt"
+        if self.journal_down:
+            return "the journal does not write"
+        return self.halt
+
+    async def _abandon(self, order: ManagedOrder, reason: str) -> None:
+        state = str(State.ABANDONED)
+        note = OrderNote(client_id=order.client_id, state=state, reason=reason, at_ns=self._clock_ns())
+        await self._journal_quietly(note)
+        self.oms.apply_note(note)
+        self._unwanted.discard(order.client_id)
 
     async def _query_doubt(self, doubt: Doubt) -> QueryResult:
         order = self.oms.get(doubt.client_id)
         assert order is not None
-        return await self.venue.query(self.oms.reference(order))
+        answer = await self.venue.query(self.oms.reference(order))
+        if isinstance(answer, NotFound) and not answer.proven_absent:
+            # only what the connector calls proven may be acted upon: it knows when the bytes really left
+            return Uncertain("not found, and it may still arrive", doubt.sent_at_ns)
+        return answer
 
     async def _lists(
         self, doubt: Doubt, since_ns: int
@@ -201,23 +241,6 @@ class VenueBooks:
 
     # ---- what the venue tells ----------------------------------------------------------------------------
 
-    async def _filled(self, event: FillEvent) -> None:
-        async with self._books:
-            if self.ledger.knows(event.key):
-                self.oms.stats.duplicate_fills += 1
-                return
-            await self._journal_quietly(Execution(event=event))
-            self._book(event)
-
-    def _book(self, event: FillEvent) -> None:
-        known = self.oms.get(event.client_id) is not None
-        self.oms.on_fill(event)
-        self.last_fill_ns = max(self.last_fill_ns, event.venue_ts_ns)
-        if not known:
-            self._block(f"ForeignActivity: execution {event.trade_id} of an order that is not ours")
-        if self.oms.overfill is not None:
-            self._block(f"Overfill: {self.oms.overfill}")
-
     async def _told(self, state: OrderState) -> None:
         """An order as the venue shows it. Its executions are booked before its end is believed."""
         order = self.oms.get(state.client_id)
@@ -228,60 +251,81 @@ class VenueBooks:
             return
         if state.filled_lots > order.filled_lots:
             await self._await_fills(order, state.filled_lots)
-        if order.is_terminal:
-            return
-        if state.phase is OrderPhase.FILLED or (
-            state.phase in FINAL_PHASES and order.filled_lots < state.filled_lots
-        ):
-            return  # its executions close it; the next reconciliation asks for what is missing
-        if state.phase in FINAL_PHASES:
+        if state.phase in FINAL_PHASES and not order.is_terminal:
+            if order.filled_lots < state.filled_lots:
+                return  # its executions close it; the next comparison asks for what is missing
             await self._journal_quietly(Ended(state=state))
         self._apply_end(state)
+        self._end_unwanted(order)
 
     def _apply_end(self, state: OrderState) -> None:
         self.oms.on_order_event(OrderEvent(state=state, sequence=0, venue_ts_ns=state.updated_ns))
 
-    async def _await_fills(self, order: ManagedOrder, lots: int) -> None:
-        deadline_s = time.monotonic() + MISSING_FILLS_S
-        while order.filled_lots < lots and time.monotonic() < deadline_s:  # noqa: ASYNC110 any source may fill
-            await asyncio.sleep(POLL_S)
-        if order.filled_lots < lots:
-            await self._catch_up(order.intent.decision_ns)
-
-    async def _catch_up(self, since_ns: int) -> str:
-        fills = await self.venue.fills(since_ns)
-        if isinstance(fills, Incomplete):
-            return f"executions are not complete: {fills.reason}"
-        for event in fills:
-            if self.opening is None or event.venue_ts_ns >= self.opening.at_ns:
-                await self._filled(event)
-        return ""
+    def _end_unwanted(self, order: ManagedOrder) -> None:
+        """An order that was cancelled while it was in doubt has appeared: the cancel is made now."""
+        if order.client_id not in self._unwanted or order.state in IN_DOUBT:
+            return
+        self._unwanted.discard(order.client_id)
+        if not order.is_terminal:
+            self._spawn(self.cancel(order.client_id, "cancelled while in doubt"), "late cancel")
 
     # ---- reconciliation (T7.9) ---------------------------------------------------------------------------
 
     async def reconcile(self) -> list[Difference]:
         """Compare with the venue. New orders pass only after a run without a difference."""
         async with self._reconciling:
+            drops = self._drops
             differences: list[Difference] = []
-            for _ in range(SETTLE_TRIES):
+            for pause_s in (*CONVERGE_PAUSES_S, None):
                 differences = await self._compare()
-                if not differences:
+                # what is in doubt is being asked for, and comparing again finds it out no sooner
+                if pause_s is None or all(one.ours == DOUBT for one in differences):
                     break
-                await asyncio.sleep(SETTLE_S)  # what is under way may explain it
+                await asyncio.sleep(pause_s)  # what is under way may explain it
             record = Reconciliation(
                 clean=not differences, differences=[str(one) for one in differences], at_ns=self._clock_ns()
             )
             self.reconciled, self.reconciled_here = record, True
+            self.stats.reconciliations += 1
             await self._journal_quietly(record)
-            if differences:
-                self._block(str(differences[0]))
-            elif self.journal_down:
-                self._block("the journal does not write")
-            elif not self.stream_live:
-                self._block("the private stream is not live")
-            elif self.oms.overfill is None and not self.oms.suspense:
-                self.blocked = ""
+            self._conclude(differences, drops)
             return differences
+
+    def _conclude(self, differences: list[Difference], drops: int) -> None:
+        """What a comparison means for new orders."""
+        if self._closing:
+            return
+        if differences:
+            self._block(str(differences[0]))
+        elif self.halt or self.oms.overfill is not None or self.oms.suspense:
+            self._block(self.halt or "executions are in suspense")
+        elif self.journal_down:
+            self._block("the journal does not write")
+        elif not self.stream_live:
+            self._block("the private stream is not live")
+        elif drops != self._drops:
+            # what happened while it was away may be younger than what was compared
+            self._block("the private stream was away during the comparison")
+            self._look_again.set()
+        elif time.monotonic() >= self.distrust_until_s:
+            self.blocked = ""
+
+    async def _keep_reconciling(self) -> None:
+        """On schedule, when something asks for it, and again until nothing is different."""
+        failures = 0
+        while True:
+            unsettled = any(one.state in PENDING for one in self.oms.working())
+            # while an order is in doubt the questions for it have the venue's limits to themselves
+            waits = ((self.blocked and not self.halt) or unsettled) and not self._doubting
+            delay_s = min(RETRY_S * 2**failures, RETRY_MOST_S, self.poll_s) if waits else self.poll_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._look_again.wait()
+            await asyncio.sleep(GATHER_S)
+            self._look_again.clear()
+            if self.stream_live:
+                await self.reconcile()
+            failures = min(failures + 1, 8) if self.blocked and self.stream_live else 0
 
     async def _compare(self) -> list[Difference]:
         status = await self.venue.status()
@@ -308,27 +352,57 @@ class VenueBooks:
         for order in self.oms.working():
             shown = theirs.get(order.client_id)
             if shown is not None:
-                self.resolver.seen(shown)
-                await self._told(shown)
-            elif order.state in _IN_DOUBT:
-                self._doubt_again(order)
-                differences.append(
-                    Difference(what=f"order {order.client_id}", ours="in doubt", theirs="none")
-                )
-                continue
+                differences += await self._compare_shown(order, shown)
+            elif order.client_id in self._submitting:
+                continue  # its answer decides
+            elif order.state in IN_DOUBT:
+                self._doubt(order, order.updated_ns)
+                differences.append(Difference(what=f"order {order.client_id}", ours=DOUBT, theirs="none"))
             else:
                 differences += await self._missing(order)
-                continue
-            mine, other = (order.price_ticks, order.lots, order.filled_lots), _shape(shown)
-            if not order.is_terminal and order.state not in PENDING and mine != other:
-                differences.append(
-                    Difference(what=f"order {order.client_id}", ours=str(mine), theirs=str(other))
-                )
-        return differences
+        return differences + await self._still_there(theirs)
 
-    def _doubt_again(self, order: ManagedOrder) -> None:
-        if not self.resolver.is_resolving(order.client_id):
-            self._doubt(order, order.updated_ns)
+    async def _compare_shown(self, order: ManagedOrder, shown: OrderState) -> list[Difference]:
+        self.resolver.seen(shown)
+        await self._told(shown)
+        if order.state in PENDING and order.client_id not in self._changing:
+            self._settle_change(order, shown)
+        mine, other = (order.price_ticks, order.lots, order.filled_lots), _shape(shown)
+        if order.is_terminal or order.state in PENDING or mine == other:
+            return []
+        return [Difference(what=f"order {order.client_id}", ours=str(mine), theirs=str(other))]
+
+    def _settle_change(self, order: ManagedOrder, shown: OrderState) -> None:
+        """A cancel or amend of which nobody knows what became (also of an earlier process), and the venue
+        shows the order. A cancel is made again: that does no harm. An amend is over when it cannot arrive any
+        more.
+        """
+        if order.state is State.CANCEL_PENDING:
+            self._spawn(self.cancel(order.client_id, order.reason), f"cancel {order.client_id} again")
+        elif self._clock_ns() > order.updated_ns + self.horizon_ns + SECOND_NS:
+            order.price_ticks, order.lots = shown.price_ticks, shown.lots
+            order.pending_price_ticks = order.pending_lots = None
+            order.settle(at_ns=shown.updated_ns)
+
+    async def _still_there(self, theirs: dict[str, OrderState]) -> list[Difference]:
+        """Orders of ours that ended here and work there. What was read before the end is read again by the
+        next try; what stays is an order that must not be: it is cancelled.
+        """
+        differences = []
+        for name, shown in theirs.items():
+            order = self.oms.get(name)
+            if order is None or not order.is_terminal:
+                continue
+            answer = await self.venue.query(self.oms.reference(order))
+            if not isinstance(answer, Found) or answer.state.phase in FINAL_PHASES:
+                continue
+            differences.append(
+                Difference(what=f"order {name}", ours=str(order.state), theirs=str(answer.state.phase))
+            )
+            log.critical("ended_order_is_working", client_id=name, venue_id=shown.venue_id)
+            reference = self.oms.reference(order)
+            await self.venue.cancel(reference, self.oms.identity.epoch)
+        return differences
 
     async def _missing(self, order: ManagedOrder) -> list[Difference]:
         """An order of ours that is not in the open list: asked for, never assumed cancelled."""
@@ -341,63 +415,43 @@ class VenueBooks:
         shown = "vanished" if isinstance(answer, NotFound) and answer.proven_absent else "unknown"
         return [Difference(what=f"order {order.client_id}", ours=str(order.state), theirs=shown)]
 
+    # ---- balances (T9.5) ---------------------------------------------------------------------------------
+
     async def _compare_balances(self) -> list[Difference]:
         balances = await self.venue.balances()
         if isinstance(balances, Incomplete):
             return [Difference(what="balances", ours="complete", theirs=balances.reason)]
         zero = Decimal(0)
         theirs = {one.asset: one.total for one in balances}
+        for asset in self._totals:
+            self._totals[asset] = theirs.get(asset, zero)
         return [
-            Difference(
-                what=f"total {asset}", ours=str(self.ledger.total(asset)), theirs=str(theirs.get(asset, zero))
-            )
+            self._difference(asset, theirs.get(asset, zero))
             for asset in sorted({*theirs, *self.ledger.assets()})
             if self.ledger.total(asset) != theirs.get(asset, zero)
         ]
 
-    async def _reconcile_soon(self) -> None:
-        """Until a run is clean: after a reconnect nothing resumes by itself before that."""
-        while not self._closing and self.stream_live and await self.reconcile():  # noqa: ASYNC110
-            await asyncio.sleep(RETRY_S)
+    def _difference(self, asset: str, theirs: Decimal) -> Difference:
+        return Difference(what=f"total {asset}", ours=str(self.ledger.total(asset)), theirs=str(theirs))
 
-    # ---- journal and tasks -------------------------------------------------------------------------------
+    def _heard_balance(self, event: BalanceEvent) -> None:
+        self._totals[event.asset] = event.free + event.held
 
-    async def _journal(self, *records: Record) -> None:
-        try:
-            await self.port.submit([], [encode(one) for one in records])
-        except PortStopped:
-            self.journal_down = True
-            self._block("the journal does not write")
-            raise
-
-    async def _journal_quietly(self, *records: Record) -> None:
-        """A fact that the venue tells again after a crash: losing its record loses nothing but time."""
-        try:
-            await self._journal(*records)
-        except PortStopped as error:
-            log.critical(
-                "record_not_journaled", records=[type(one).__name__ for one in records], why=str(error)
-            )
-
-    def _block(self, reason: str) -> None:
-        if self.blocked != reason:
-            log.warning("no_new_orders", reason=reason)
-        self.blocked = reason
-
-    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        if len(self._tasks) >= MAX_TASKS:
-            work.close()
-            self._block(f"more than {MAX_TASKS} tasks of the desk are running")
-            return
-        task = asyncio.create_task(work, name=f"venue desk: {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.critical("desk_task_failed", task=task.get_name(), error=repr(error))
-            self._block(f"{task.get_name()} failed: {type(error).__name__}")
+    async def _watch_balances(self) -> None:
+        """The stream's balances against the ledger, all the time: executions that are not told move balances
+        that are. What is in flight has two seconds to arrive.
+        """
+        since_s: dict[str, float] = {}
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now_s = time.monotonic()
+            for asset, theirs in self._totals.items():
+                if self.ledger.total(asset) == theirs or not self.stream_live:
+                    since_s.pop(asset, None)
+                elif now_s - since_s.setdefault(asset, now_s) > CONVERGE_S:
+                    since_s[asset] = now_s
+                    self._block(str(self._difference(asset, theirs)))
+                    self._look_again.set()
 
 
 def _shape(state: OrderState) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,7 +131,8 @@ async def _serve(wanted: Serving, build: Any, plan: Plan) -> int:
             closing.append(control)
             await control.start()
         if wanted.metrics is not None:
-            closing.append(await _serve_metrics(wanted.metrics, GatewayCollector(gateway, house)))
+            collector = GatewayCollector(gateway, house)
+            closing.append(await serve_metrics(wanted.metrics, lambda: render(collector)))
         _announce(wanted, gateway, await asyncio.to_thread(_write_credentials, folder, gateway))
         return await _until(stop, exchange, house)
     finally:
@@ -155,9 +157,11 @@ class _MetricsServer:
         await self._runner.cleanup()
 
 
-async def _serve_metrics(port: int, collector: GatewayCollector) -> _MetricsServer:
+async def serve_metrics(port: int, scrape: Callable[[], bytes]) -> _MetricsServer:
+    """`GET /metrics` on the loopback interface. Raises `CommandFailure` PORT_TAKEN."""
+
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=render(collector), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=scrape(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.router.add_get("/metrics", answer)

@@ -80,6 +80,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "flatten": ("tradewind.cli.kill:flatten", SAFETY, "Halt, then reduce positions to zero; verified."),
     "resume": ("tradewind.cli.kill:resume", SAFETY, "Leave the halt, with a reason."),
+    "watchdog": (
+        "tradewind.cli.watchdog:watchdog",
+        SAFETY,
+        "A process of its own: cancels at the venue when the trading core is silent.",
+    ),
     "journal": (
         "tradewind.cli.journal:journal",
         LOOK,

@@ -1,16 +1,19 @@
-"""venue-dead-man-60s: control or private events are cut in every combination, in virtual time.
+"""venue-dead-man-60s: control or private events are cut in every combination, and whole cores are lost.
 
-The venue holds resting orders and, where it has one, a timer. What is measured is the time from the cut to
-reduce-only and to the end of the last resting order, by whichever path was left.
+In virtual time the venue holds resting orders and, where it has one, a timer. In real time a core process is
+killed, stopped or cut off, without a timer at the venue, and the watchdog's process has to cancel. Measured
+is the time from the fault to reduce-only and to the end of the last resting order, whichever way was left.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from tradewind.readiness.probe import ProbeContext, count
+from tradewind.readiness.probes import lost_core
 from tradewind.readiness.probes.drill import Facts, drill
 from tradewind.readiness.probes.virtual_time import VirtualLoop, run_virtually
 from tradewind.readiness.record import MeasuredValue
@@ -33,6 +36,30 @@ CUTS: Final = (
     (True, False, False, False),
 )
 """What still works after the cut. Without any path and without a timer only another process could cancel."""
+
+
+CORES: Final = (
+    # what happens to the core, how its account relies on the venue, protective orders among twenty
+    (lost_core.KILL, "timer", 0),
+    (lost_core.STOP, "timer", 0),
+    (lost_core.CUT, "timer", 0),
+    (lost_core.KILL, "stops", 3),
+    (lost_core.BOTH_KILLED, "timer", 0),
+)
+MUTANT_PATIENCE_S: Final = 8.0
+PRELUDE: Final = """
+from tradewind.trader.watchdog import judge
+class Shorter(judge.Judge):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.limits = judge.Limits(silent_ns=2 * 10**9, outage_ns=4 * 10**9)
+    def silent_ns(self, now_ns):
+        return min(super().silent_ns(now_ns), super().outage_ns(now_ns) or 0)
+    def outage_ns(self, now_ns):
+        return min(super().silent_ns(now_ns), super().outage_ns(now_ns) or 0)
+import tradewind.trader.watchdog.watch as watch
+watch.Watchdog.__init__.__kwdefaults__["judge"] = Shorter
+"""
 
 
 class _Venue:
@@ -114,27 +141,61 @@ async def _cut(loop: VirtualLoop, kind: type[Ladder], left: tuple[bool, bool, bo
     }
 
 
-def _observe(_: ProbeContext, kind: type[Ladder] = Ladder) -> Facts:
-    rows = [run_virtually(lambda loop, left=left: _cut(loop, kind, left)) for left in CUTS]  # type: ignore[misc]  # bound early
-    return {"cuts": rows}
+def _cuts(kind: type[Ladder]) -> list[dict[str, Any]]:
+    return [run_virtually(lambda loop, left=left: _cut(loop, kind, left)) for left in CUTS]  # type: ignore[misc]  # bound early
+
+
+def _observe(context: ProbeContext) -> Facts:
+    return {"cuts": _cuts(Ladder), "cores": asyncio.run(_cores(context.scratch))}
+
+
+async def _cores(folder: Path) -> list[dict[str, Any]]:
+    """Two at a time: each drill is three processes."""
+    rows: list[dict[str, Any]] = []
+    for first in range(0, len(CORES), 2):
+        several = CORES[first : first + 2]
+        rows += await asyncio.gather(*(_core(folder, *one) for one in several))
+    return rows
+
+
+async def _core(folder: Path, fault: str, purpose: str, protective: int) -> dict[str, Any]:
+    return await lost_core.lose(
+        folder / f"{fault} {purpose}", fault, purpose=purpose, protective=protective, patience_s=WATCHED_S
+    )
+
+
+def _broken(context: ProbeContext) -> Facts:
+    """Both ladders take the shorter silence: the core's, and the watchdog's, which is made faster to be asked
+    within seconds.
+    """
+    folder = context.scratch / "broken"
+    row = asyncio.run(lost_core.lose(folder, lost_core.CUT, prelude=PRELUDE, patience_s=MUTANT_PATIENCE_S))
+    return {"cuts": _cuts(MinimumOfBoth), "cores": [row]}
 
 
 def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:
-    cuts = facts["cuts"]
+    cuts, cores = facts["cuts"], facts["cores"]
     # A ladder that climbs while everything works cancels for nothing.
     nervous = NEVER_S if not all(row["quiet_before"] for row in cuts) else 0.0
+    # Nor may a drill without orders, or one that took protective orders away, count as a cancel in time.
+    wrong = any(not row["orders_before"] or row["left"] != row["protective"] for row in cores)
+    gone_s = [row["orders_gone_s"] for row in (*cuts, *cores)]
+    # A process that is dead or stopped takes no risk at all; of the living ones each tells its own moment.
+    alive = [row for row in cores if row["fault"] == lost_core.CUT]
+    reduced_s = [row["reduce_only_s"] for row in (*cuts, *alive)]
     return {
-        "trigger_s": MeasuredValue(max(nervous, *(row["orders_gone_s"] for row in cuts)), "s", len(cuts)),
-        "reduce_only_s": MeasuredValue(max(row["reduce_only_s"] for row in cuts), "s", len(cuts)),
-        "policy_free_market_closes": count(sum(row["closes"] for row in cuts), len(cuts)),
+        "trigger_s": MeasuredValue(NEVER_S if wrong else max(nervous, *gone_s), "s", len(gone_s)),
+        "reduce_only_s": MeasuredValue(
+            max(NEVER_S if one is None else one for one in reduced_s), "s", len(reduced_s)
+        ),
+        "policy_free_market_closes": count(sum(row["closes"] for row in (*cuts, *cores)), len(gone_s)),
     }
 
 
 dead_man_60s = drill(
     "venue-dead-man-60s",
     observe=_observe,
-    broken=lambda context: _observe(context, MinimumOfBoth),
+    broken=_broken,
     summarise=_summarise,
     provenance="emulated",
-    not_run=("the independent kill process where a venue has no timer and no path is left",),
 )

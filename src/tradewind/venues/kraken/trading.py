@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 CANCEL_AFTER_RANGE_S = (5, 300)
 """Own bound, well inside the venue's: a switch that fires after hours protects nobody."""
+NO_ORDER = "OAAAAA-AAAAA-AAAAAA"
+"""An id that the venue gives to no order."""
 MAX_REMEMBERED_SENDS = 10_000
 MAX_DOUBTFUL = 10_000
 NO_NEW_RISK = {
@@ -425,6 +427,16 @@ class Trading(ABC):
         if state.phase is OrderPhase.FILLED:
             return AlreadyFinal(state)
         return Acked(state.venue_id)
+
+    async def prove_control(self, epoch: int) -> bool:
+        """A signed request on the way of orders that changes nothing: whether it was answered (T8.2)."""
+        answer = await self.socket.call(
+            "cancel_order",
+            lambda token: {"order_id": [NO_ORDER], "token": token},
+            self.options.answer_timeout_s,
+            epoch,
+        )
+        return isinstance(answer, MethodAnswer)
 
     async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
         """Cancel every working order, or those of one pair. Done when the venue has shown that they ended."""

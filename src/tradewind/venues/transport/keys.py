@@ -25,10 +25,11 @@ MAX_RECORD_BYTES: Final = 4_096
 
 
 class KeyPurpose(StrEnum):
-    """A key is used for trading, or by tools that look; never for both."""
+    """A key is used for trading, by tools that look, or by the watchdog that cancels; never for two of it."""
 
     TRADING = "trading"
     TOOLS = "tools"
+    WATCHDOG = "watchdog"
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):

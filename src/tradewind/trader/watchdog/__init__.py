@@ -1,0 +1,1 @@
+"""The watchdog: a process of its own that cancels when the trading core is silent (T8.3)."""

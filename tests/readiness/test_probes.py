@@ -30,9 +30,11 @@ BROKEN_ONLY = {
     "security-config-complete",
     "trader-state-persistence",
     "venue-balance-initialisation",
+    "venue-dead-man-60s",
     "venue-duplicate-order-prevention",
     "venue-reconcile-after-reconnect",
     "venue-ws-reconnect-backoff",
+    "venue-ws-stability",
 }
 PROBES = [probe for probe in built_probes() if probe.criterion_id not in SLOW]
 

@@ -109,3 +109,15 @@ def test_the_table_names_reason_and_remedy(tmp_path: Path, capsys: pytest.Captur
     text = " ".join(capsys.readouterr().out.split())
     assert "MissingEvidence" in text and "NotBuilt" in text
     assert "RED: 0 of" in text
+
+
+def test_a_soak_is_measured_when_it_is_named_or_long_work_is_wanted(tmp_path: Path) -> None:
+    from tradewind.cli.ready import _choose
+
+    assert "venue-ws-stability" in _choose(
+        ("venue-ws-stability",), None, False, "paper", tmp_path, long=False
+    )
+    chosen = _choose((), "paper", False, "paper", tmp_path, long=False)
+    assert "venue-ws-stability" not in chosen
+    assert "venue-dead-man-60s" in chosen
+    assert "venue-ws-stability" in _choose((), "paper", False, "paper", tmp_path, long=True)

@@ -113,11 +113,25 @@ def run(
     expired: Annotated[
         bool, Parameter(negative="", help="every probe whose evidence does not count now")
     ] = False,
+    long: Annotated[
+        bool, Parameter(negative="", help="with --stage or --expired also soaks, which last hours")
+    ] = False,
+    soak: Annotated[
+        str | None,
+        Parameter(help="let soaks last this long only, e.g. 90s: a trial, whose evidence is red"),
+    ] = None,
     env: Environment = "paper",
     data: DataDirectory = Path("data"),
     json: Json = False,
 ) -> int:
-    """Run probes and store their signed evidence, green or red. Exit 0 when all that ran are green."""
+    """Run probes and store their signed evidence, green or red. Exit 0 when all that ran are green.
+
+    A soak that is named always runs; it says once a minute where it stands.
+    """
+    from dataclasses import replace
+
+    from tradewind.cli.output import note
+    from tradewind.config import parse_duration_s
     from tradewind.observe.logs import write_to_stderr
     from tradewind.readiness.evidence import produce
     from tradewind.readiness.probe import built_probes
@@ -126,8 +140,12 @@ def run(
     write_to_stderr()
     outcomes: list[dict[str, Any]] = []
     try:
-        laboratory = open_laboratory(env, data, ["tradewind", *sys.argv[1:]])
-        chosen = _choose(criteria, stage, expired, env, data)
+        laboratory = replace(
+            open_laboratory(env, data, ["tradewind", *sys.argv[1:]]),
+            soak_s=None if soak is None else parse_duration_s(soak),
+            tell=note,
+        )
+        chosen = _choose(criteria, stage, expired, env, data, long=long)
         for criterion_id in _with_progress(chosen, json):
             criterion = laboratory.catalogue.get(criterion_id)
             probe = built_probes().get(criterion_id)
@@ -159,14 +177,23 @@ def run(
     return GREEN if all(item["passed"] for item in outcomes) else RED
 
 
-def _choose(criteria: tuple[str, ...], stage: str | None, expired: bool, env: str, data: Path) -> list[str]:
-    """The criteria to measure, without repetition, in the order given or in catalogue order."""
+def _choose(
+    criteria: tuple[str, ...], stage: str | None, expired: bool, env: str, data: Path, *, long: bool
+) -> list[str]:
+    """The criteria to measure, without repetition, in the order given or in catalogue order.
+
+    A soak is chosen by its name, or by `long`: nobody waits an hour without having said so.
+    """
     from tradewind.readiness.gate import State, evaluate
     from tradewind.readiness.session import open_verifier
 
     verifier = open_verifier(env, data)
     chosen = [verifier.catalogue.get(name).id for name in criteria]
-    built = [item for item in verifier.catalogue.criteria if verifier.registry.get(item.id)]
+    built = [
+        item
+        for item in verifier.catalogue.criteria
+        if verifier.registry.get(item.id) and (long or item.kind != "soak")
+    ]
     if stage is not None:
         verifier.catalogue.demanded_by(stage)
         chosen += [item.id for item in built if item.stage == stage]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tradewind.readiness.catalogue import Catalogue, Criterion
@@ -37,6 +37,8 @@ class Laboratory:
     data_dir: Path
     source_root: Path | None
     command: Sequence[str]
+    soak_s: float | None = None
+    tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
 
 def produce(laboratory: Laboratory, criterion: Criterion, probe: Probe) -> EvidenceRecord:
@@ -46,7 +48,12 @@ def produce(laboratory: Laboratory, criterion: Criterion, probe: Probe) -> Evide
     """
     with tempfile.TemporaryDirectory(prefix="tradewind-evidence-") as name:
         context = ProbeContext(
-            laboratory.environment, laboratory.data_dir, laboratory.source_root, Path(name)
+            laboratory.environment,
+            laboratory.data_dir,
+            laboratory.source_root,
+            Path(name),
+            soak_s=laboratory.soak_s,
+            tell=laboratory.tell,
         )
         mutation = _prove_red(criterion, probe, replace(context, scratch=_subfolder(Path(name), "mutation")))
         started_ns, started_monotonic_ns = time.time_ns(), monotonic_ns()

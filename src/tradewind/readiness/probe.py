@@ -24,6 +24,10 @@ class ProbeContext:
     data_dir: Path
     source_root: Path | None
     scratch: Path
+    soak_s: float | None = None
+    """A soak shall last so long instead of its full time: it is then no evidence, only a trial."""
+    tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
+    """How a long measurement says where it stands, a line at a time."""
 
     def require_source(self) -> Path:
         """The source tree. Raises CannotMeasureError when there is none."""

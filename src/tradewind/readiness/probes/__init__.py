@@ -53,6 +53,7 @@ MODULES: Final = (
     "venue_nonce",
     "venue_pooling",
     "venue_reconciling",
+    "venue_stability",
 )
 
 

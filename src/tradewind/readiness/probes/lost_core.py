@@ -20,65 +20,17 @@ from tradewind.gateways.keys import Right, new_key
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probes.control_child import Core
 from tradewind.readiness.probes.desk_world import ACCOUNT, LocalVenue
+from tradewind.readiness.probes.relay import LOOPBACK, Relay
 from tradewind.trader.heartbeat import boot_now_ns
 
-LOOPBACK: Final = "127.0.0.1"
 LOOK_EVERY_S: Final = 0.02
 START_S: Final = 60.0
 NEVER_S: Final = 3_600.0
-CHUNK_BYTES: Final = 64 << 10
 KILL: Final = "killed"
 STOP: Final = "stopped"
 CUT: Final = "cut off"
 BOTH_KILLED: Final = "killed with its watchdog"
 FAULTS: Final = (KILL, STOP, CUT, BOTH_KILLED)
-
-
-class Relay:
-    """Bytes of one client to the venue and back, until it is cut: then it is silent in both directions."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self.port = 0
-        self._cut = asyncio.Event()
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def start(self) -> None:
-        """Listens on a free port."""
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._cut.is_set():
-            return  # accepted by the machine, answered by nobody
-        there, back = await asyncio.open_connection(LOOPBACK, self._to)
-        for source, sink in ((reader, back), (there, writer)):
-            task = asyncio.create_task(self._pump(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(CHUNK_BYTES):
-                if self._cut.is_set():
-                    return  # neither a goodbye nor a reset: the network is gone
-                sink.write(data)
-                await sink.drain()
-            if not self._cut.is_set():
-                sink.close()
-
-    def cut(self) -> None:
-        """The network is gone."""
-        self._cut.set()
-
-    async def close(self) -> None:
-        """End of the relay."""
-        if self._server is not None:
-            self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 class Child:

@@ -22,12 +22,14 @@ from tradewind.venues.transport.websocket import LinkLimits, LinkState, RawFrame
 
 FRAMES_PER_YIELD = 256
 TICK_S = 0.1
+ROTATE_AFTER_S = 23 * 3_600.0
+"""Venues end connections after a day (T6.2)."""
 
 
 class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds and policies of one live feed."""
 
-    link: LinkLimits = LinkLimits()
+    link: LinkLimits = LinkLimits(rotate_after_s=ROTATE_AFTER_S)
     reconnect: BackoffPolicy = BackoffPolicy()
     resync: ResyncLimits = ResyncLimits()
 

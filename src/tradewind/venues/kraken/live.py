@@ -74,6 +74,7 @@ class KrakenFeed(LiveFeed):
         self._send("subscribe", "book", symbols, depth=self.depth, snapshot=True)
         self._send("subscribe", "trade", symbols, snapshot=False)
         self._send("subscribe", "ticker", symbols, event_trigger="bbo", snapshot=True)
+        self.link.expects_heartbeats = True
 
     async def request_snapshot(self, symbol: str) -> bool:
         """Unsubscribe and subscribe the book of one symbol; its snapshot comes with the stream."""

@@ -207,6 +207,7 @@ class PrivateSocket:
             if not answer.success:
                 self._token_until_s = 0.0  # whatever it was, the next connection begins afresh
                 raise LinkRefused(f"{channel}: {answer.error or 'refused without a reason'}")
+        self.link.socket.expects_heartbeats = True  # about one a second behind the first subscription
 
     async def snapshot(self, epoch: int) -> None:
         """Until both snapshots have arrived."""

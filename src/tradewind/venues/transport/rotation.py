@@ -19,6 +19,11 @@ from tradewind.venues.transport.private_link import PrivateLink
 log = structlog.get_logger(__name__)
 
 
+LOOK_S = 60.0
+LOOK_PART = 0.125
+"""A reconnect is seen within a minute, and within this part of the age: its age is not told much too old."""
+
+
 class RotationPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When a connection is replaced: `after_s` plus or minus up to `jitter_s`."""
 
@@ -108,7 +113,7 @@ class Rotation(Generic[Stream]):
                 self._reason = f"{age_s:.0f} s old"
                 return
             try:
-                async with asyncio.timeout(min(left_s, 60.0)):
+                async with asyncio.timeout(min(left_s, LOOK_S, age_s * LOOK_PART)):
                     await self._wanted.wait()
             except TimeoutError:
                 continue

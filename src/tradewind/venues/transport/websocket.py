@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from picows import WSTransport
 
 
+ROTATION = "planned rotation"
+
+
 class LinkState(StrEnum):
     """State of the connection."""
 
@@ -36,6 +39,10 @@ class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Named bounds of one supervised connection."""
 
     frame_age_s: float = 5.0
+    payload_age_s: float = 5.0
+    """The same of data frames alone, where the owner expects heartbeats: a pong is no heartbeat."""
+    rotate_after_s: float | None = None
+    """A connection this old is replaced by plan, before the venue ends it; None: never."""
     ping_idle_s: float = 2.0
     watch_interval_s: float = 0.25
     connect_timeout_s: float = 5.0
@@ -82,6 +89,10 @@ class SupervisedWebSocket:
         self.state = LinkState.IDLE
         self.epoch = 0
         self.connects = 0
+        self.rotations = 0
+        """Connections that were replaced by plan."""
+        self.expects_heartbeats = False
+        """The venue has promised a data frame about every second on this connection; ends with it."""
         self.dropped_frames = 0
         self.last_reason = "not started"
         self.received = asyncio.Event()
@@ -91,7 +102,7 @@ class SupervisedWebSocket:
         self._pending: deque[RawFrame] = deque()
         self._pending_bytes = 0
         self._transport: WSTransport | None = None
-        self._last_frame_mono_s = 0.0
+        self._last_frame_mono_s = self._last_payload_mono_s = 0.0
         self._partial: list[bytes] = []
         self._down_reason: str | None = None
         self._anchor = (time.time_ns(), time.monotonic_ns())
@@ -183,7 +194,8 @@ class SupervisedWebSocket:
         self.epoch = epoch
         self.connects += 1
         self._transport = transport
-        self._last_frame_mono_s = time.monotonic()
+        self._last_frame_mono_s = self._last_payload_mono_s = time.monotonic()
+        self.expects_heartbeats = False
         self.state = LinkState.LIVE
         watcher = asyncio.create_task(self._watch(transport), name="websocket-watch")
         try:
@@ -199,15 +211,26 @@ class SupervisedWebSocket:
     def _lost(self, reason: str) -> None:
         self.state = LinkState.DOWN
         self.last_reason = reason[: self.limits.max_reason_chars]
-        self.backoff.unhealthy()
+        if not reason.startswith(ROTATION):  # a plan is no failure: the next connection need not wait longer
+            self.backoff.unhealthy()
         self._owner.on_link_down(self.epoch, self.last_reason)
 
     async def _watch(self, transport: WSTransport) -> None:
         """Ping when idle; disconnect when even the pong does not come (half-open connections)."""
-        pinged_at_s = 0.0
+        pinged_at_s, opened_s = 0.0, time.monotonic()
+        rotate_s = self.limits.rotate_after_s
         while True:
             await asyncio.sleep(self.limits.watch_interval_s)
             now_s = time.monotonic()
+            if rotate_s is not None and now_s - opened_s > rotate_s:
+                self.rotations += 1
+                self._down_reason = f"{ROTATION}: {rotate_s:g} s old"
+                transport.disconnect(False)
+                return
+            if self.expects_heartbeats and now_s - self._last_payload_mono_s > self.limits.payload_age_s:
+                self._down_reason = f"no heartbeat for {self.limits.payload_age_s:g} s"
+                transport.disconnect(False)
+                return
             age_s = now_s - self._last_frame_mono_s
             if age_s > self.limits.frame_age_s:
                 self._down_reason = f"no frame for {self.limits.frame_age_s:g} s"
@@ -227,7 +250,7 @@ class SupervisedWebSocket:
     def on_payload(self, payload: bytes, final: bool, epoch: int) -> None:
         """A data frame (or a fragment of one) arrived."""
         mono_ns = time.monotonic_ns()
-        self._last_frame_mono_s = mono_ns / 1e9
+        self._last_frame_mono_s = self._last_payload_mono_s = mono_ns / 1e9
         if not final or self._partial:
             self._partial.append(payload)
             if sum(map(len, self._partial)) > self.limits.max_frame_bytes:

@@ -7,14 +7,15 @@ from typing import Any, Final
 
 from tradewind.venues.binance import whole_account as account
 from tradewind.venues.binance import whole_market as market
-from tradewind.venues.binance.rows import EXECUTION_TYPES, PHASES, SIDES, WITH_LIMIT, WITHOUT_LIMIT
+from tradewind.venues.binance.rows import SIDES
+from tradewind.venues.binance.wire import SPOT_WIRE
 from tradewind.venues.shapes import Catalogue, Shape, catalogue
 
 Words = Mapping[str, frozenset[str]]
 
 SIDE: Final = frozenset(SIDES)
-SPOT_STATUS: Final = frozenset(PHASES)
-SPOT_TYPES: Final = WITH_LIMIT | WITHOUT_LIMIT
+SPOT_STATUS: Final = frozenset(SPOT_WIRE.phases)
+SPOT_TYPES: Final = SPOT_WIRE.with_limit | SPOT_WIRE.without_limit
 TIMES_IN_FORCE: Final = frozenset({"GTC", "IOC", "FOK", "GTD", "GTX", "GTE_GTC"})
 SYMBOL_STATUS: Final = frozenset(
     {"TRADING", "HALT", "BREAK", "END_OF_DAY", "PRE_TRADING", "POST_TRADING", "AUCTION_MATCH"}
@@ -83,7 +84,7 @@ ALGO_ORDER: Final[Words] = {
     "algoStatus": ALGO_STATUS, "type": FUTURES_TYPES, "side": SIDE, "positionSide": POSITION_SIDES,
 }  # fmt: skip
 REPORT: Final[Words] = {
-    "S": SIDE, "o": SPOT_TYPES, "f": TIMES_IN_FORCE, "x": EXECUTION_TYPES, "X": SPOT_STATUS,
+    "S": SIDE, "o": SPOT_TYPES, "f": TIMES_IN_FORCE, "x": SPOT_WIRE.execution_types, "X": SPOT_STATUS,
 }  # fmt: skip
 FUTURES_UPDATE: Final[Words] = {
     "o.S": SIDE, "o.o": FUTURES_TYPES, "o.f": TIMES_IN_FORCE, "o.x": FUTURES_EXECUTIONS,

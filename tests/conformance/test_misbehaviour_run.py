@@ -47,6 +47,9 @@ class Run:
     def __init__(self, bench: Bench) -> None:
         self.bench, self.rolls = bench, random.Random(SEED)
         self.sent: dict[str, NewOrder] = {}
+        self.sent_ns: dict[str, int] = {}
+        self.resolved_s: list[float] = []
+        """How long each doubt lasted, from the moment when the outcome was unknown."""
         self.refused: set[str] = set()
         self.absent: set[str] = set()
         self.working: list[str] = []
@@ -60,19 +63,20 @@ class Run:
 
     async def _lists(self, doubt: Doubt, since_ns: int) -> tuple[object, object]:
         since = time.time_ns() - (time.monotonic_ns() - since_ns)
-        return await self.bench.venue.open_orders(None), await self.bench.venue.fills(max(0, since))
+        return await self.bench.venue.open_orders(doubt.symbol), await self.bench.venue.fills(max(0, since))
 
     def doubt(self, client_id: str, *, fresh: bool) -> None:
         """The outcome is unknown: somebody finds out while the run goes on."""
 
         async def find_out() -> None:
-            now_ns = time.monotonic_ns()
+            begin_ns = time.monotonic_ns()
             resolution = await self.resolver.resolve(
                 Doubt(
-                    client_id=client_id, symbol=self.bench.symbol, sent_at_ns=now_ns, created_ns=now_ns,
-                    horizon_ns=HORIZON_NS,
+                    client_id=client_id, symbol=self.bench.symbol, sent_at_ns=self.sent_ns[client_id],
+                    created_ns=self.sent_ns[client_id], horizon_ns=HORIZON_NS,
                 )
             )  # fmt: skip
+            self.resolved_s.append((time.monotonic_ns() - begin_ns) / 1e9)
             if isinstance(resolution, Abandon):
                 assert fresh, f"{client_id} was acknowledged and is said to be absent"
                 self.absent.add(client_id)
@@ -109,6 +113,7 @@ class Run:
     async def _place(self, price: int) -> None:
         order = self.bench.order(Side.BUY, price, self.rolls.randrange(1, 4) * self.bench.usual_lots)
         self.sent[order.client_id] = order
+        self.sent_ns[order.client_id] = time.monotonic_ns()
         answer = await self.bench.run(self.bench.venue.submit(order, 1))
         code = f" {answer.code}" if isinstance(answer, Rejected) else ""
         self.counts[f"place {type(answer).__name__}{code}"] += 1

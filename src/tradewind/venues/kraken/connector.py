@@ -18,7 +18,7 @@ import structlog
 from tradewind.venues.kraken.account import Mirror
 from tradewind.venues.kraken.directory import Directory, state_of
 from tradewind.venues.kraken.encode import TIMES_IN_FORCE
-from tradewind.venues.kraken.history import History, Orders
+from tradewind.venues.kraken.history import History, Orders, with_remainders
 from tradewind.venues.kraken.live import KrakenEndpoints, KrakenFeed
 from tradewind.venues.kraken.private_messages import FeeRow, SystemStatus, TradeVolume
 from tradewind.venues.kraken.private_socket import SNAPSHOT_TRADES, PrivateSocket
@@ -55,6 +55,7 @@ from tradewind.venues.protocol import (
     VenueStatus,
 )
 from tradewind.venues.streams import Fanout
+from tradewind.venues.transport.account_mirror import TradeFact
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.private_link import Phase, PrivateLimits, Transition
 from tradewind.venues.transport.websocket import LinkLimits
@@ -383,7 +384,7 @@ class KrakenVenue(Trading):
             if isinstance(body, Failed):
                 return f"SystemStatus: {body.reason}"
             self.socket.system = state_of(_status_word(body))
-        problem = await self._missed_fills() or await self._ended_orders()
+        problem = await self._catch_up()
         if problem:
             return problem
         await self._adopt()
@@ -393,46 +394,53 @@ class KrakenVenue(Trading):
                 self._order_changed(order)
         return await self._hook(epoch) if self._hook is not None else ""
 
-    async def _missed_fills(self) -> str:
-        """The snapshot tells the latest executions: while it reaches back to one that we know, or to the
-        first of all, nothing has to be asked for.
+    async def _catch_up(self) -> str:
+        """Executions that we missed, and the ends of orders that the snapshot does not show any more: asked
+        for together, never assumed (T7.9).
         """
         snapshot = self.socket.snapshot_of
-        if self.socket.first:
-            self.mirror.remember_fills(snapshot.trade_ids)  # from before our time: `fills` lists them
-            return ""
-        missed = {one for one in snapshot.trade_ids if not self.mirror.knows_fill(one)}
-        if not missed:
-            return ""
-        reaches = len(missed) < len(snapshot.trade_ids) or len(snapshot.trade_ids) < SNAPSHOT_TRADES
-        if reaches and missed <= snapshot.facts.keys():
-            facts = sorted(
-                (snapshot.facts[one] for one in missed), key=lambda one: (one.time_ns, one.trade_id)
-            )
-            rows = await self.history.with_orders(facts, snapshot.open_ids)
-        else:
-            rows = await self.history.fills(self.mirror.last_fill_ns)
-        if isinstance(rows, Incomplete):
-            return f"executions: {rows.reason}"
-        for fact, client_id, rest in rows:
-            self.mirror.fill(fact, client_id, rest)
-        return ""
-
-    async def _ended_orders(self) -> str:
-        """Orders that were working and are not in the snapshot: asked for, never assumed (T7.9)."""
-        missing = self.mirror.missing(self.socket.snapshot_of.open_ids)
-        if not missing:
-            return ""
-        answer = await self.history.query(missing)
+        facts = self._missed_facts()
+        missing = self.mirror.missing(snapshot.open_ids)
+        names = {one.order_id for one in facts or ()}
+        known = self.history.known_orders(names, names - snapshot.open_ids)
+        wanted = dict.fromkeys([*missing, *sorted(names - known.keys())])
+        answer = await self.history.query(wanted) if wanted else Orders({})
         if isinstance(answer, Failed):
             return f"orders that are not open any more: {answer.reason}"
         if answer.problems:
             return f"orders that are not open any more: {answer.problems[0]}"
+        if facts is None:
+            told = await self.history.fills(self.mirror.last_fill_ns)
+        else:
+            told = with_remainders(facts, known | answer.rows)
+        if isinstance(told, Incomplete):
+            return f"executions: {told.reason}"
+        for fact, client_id, rest in told:
+            self.mirror.fill(fact, client_id, rest)
+        return self._ended_orders(missing, answer)
+
+    def _missed_facts(self) -> list[TradeFact] | None:
+        """Executions that were not told yet. The snapshot tells the latest ones: while it reaches back to one
+        that we know, or to the first of all, none is missing. None: they have to be asked for.
+        """
+        snapshot = self.socket.snapshot_of
+        if self.socket.first:
+            self.mirror.remember_fills(snapshot.trade_ids)  # from before our time: `fills` lists them
+            return []
+        missed = {one for one in snapshot.trade_ids if not self.mirror.knows_fill(one)}
+        reaches = len(missed) < len(snapshot.trade_ids) or len(snapshot.trade_ids) < SNAPSHOT_TRADES
+        if not reaches or not missed <= snapshot.facts.keys():
+            return None
+        return sorted((snapshot.facts[one] for one in missed), key=lambda one: (one.time_ns, one.trade_id))
+
+    def _ended_orders(self, missing: list[str], answer: Orders) -> str:
         for venue_id in missing:
-            state = answer.rows.get(venue_id)
+            state, known = answer.rows.get(venue_id), self.mirror.working.get(venue_id)
             if state is not None:
                 self.mirror.apply(state)
-            elif self._proves_absence(self.mirror.working[venue_id].client_id):
+            elif known is None:
+                continue  # it ended, or was proven absent, while we asked
+            elif self._proves_absence(known.client_id):
                 self.mirror.forget(venue_id)
             else:
                 return f"order {venue_id} is neither open nor known"
@@ -498,11 +506,7 @@ class KrakenVenue(Trading):
         if known is not None and known.phase in FINAL_PHASES:
             return Found(known)
         proven = self._proves_absence(client_id)
-        self.history.deciding += proven
-        try:
-            found = await self._looked_for(reference, known)
-        finally:
-            self.history.deciding -= proven
+        found = await self._looked_for(reference, known)
         if found is not None:
             return found
         now_known = self.mirror.find(client_id)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
 
 import msgspec
 
@@ -26,6 +25,7 @@ from tradewind.venues.kraken.private_messages import (
 from tradewind.venues.kraken.refusals import meaning_of
 from tradewind.venues.kraken.rest import Failed, KrakenRest
 from tradewind.venues.kraken.rows import NS, order_state, trade_fact
+from tradewind.venues.limits.urgency import decides
 from tradewind.venues.protocol import FINAL_PHASES, FillEvent, Incomplete, OrderState
 from tradewind.venues.transport.account_mirror import TradeFact, Unmapped
 from tradewind.venues.transport.shared_read import Batch, SharedRead
@@ -57,35 +57,33 @@ class History:
         self._page = int(facts_of(__package__)["trades_page"].value)
         self._chunk = int(facts_of(__package__)["query_orders"].value)
         self.unmapped_rows = 0
-        self.deciding = 0
-        """Questions under way that can prove an order absent: lists go first while there are any."""
-        self.shared = {decides: Shared(self, decides) for decides in (False, True)}
+        self.shared = {urgent: Shared(self) for urgent in (False, True)}
         """What decides about an unknown order never joins a reading that waits behind others."""
         self._kept = KeptFacts()
 
     async def open_orders(self) -> Orders | Failed:
         """Every open order. Callers at the same time share one reading."""
-        return await self.shared[self.deciding > 0].open.get(None)
+        return await self.shared[decides()].open.get(None)
 
     async def ended_order(self, client_id: str, sent_ns: int) -> Orders | Failed:
         """Ended orders, among them every one of this client id that was opened since `sent_ns`; 0: the latest
         of them, whenever that was. Callers at the same time share one reading.
         """
         if not sent_ns:
-            return await self._ended_one_by_one([client_id], {}, self.deciding > 0)
-        return await self.shared[self.deciding > 0].ended.get((client_id, sent_ns))
+            return await self._ended_one_by_one([client_id], {})
+        return await self.shared[decides()].ended.get((client_id, sent_ns))
 
-    async def read_open(self, batch: Batch[None], decides: bool) -> Orders | Failed:
+    async def read_open(self, batch: Batch[None]) -> Orders | Failed:
         """One reading of `open_orders`."""
 
         def fields() -> list[tuple[str, str]]:
             batch.close()
             return [("trades", "false")]
 
-        answer = await self._rest.read("OpenOrders", OpenOrders, fields, decides=decides)
+        answer = await self._rest.read("OpenOrders", OpenOrders, fields)
         return answer if isinstance(answer, Failed) else self._orders(answer.open)
 
-    async def read_ended(self, batch: Batch[tuple[str, int]], decides: bool) -> Orders | Failed:
+    async def read_ended(self, batch: Batch[tuple[str, int]]) -> Orders | Failed:
         """One question for one id; for several, everything that was opened since the first of them, unless
         that takes more pages than there are ids.
         """
@@ -95,7 +93,7 @@ class History:
             wanted[:] = batch.close()
             return _ended_fields(wanted)
 
-        answer = await self._rest.read("ClosedOrders", ClosedOrders, fields, decides=decides)
+        answer = await self._rest.read("ClosedOrders", ClosedOrders, fields)
         if isinstance(answer, Failed):
             return answer
         rows = dict(answer.closed)
@@ -105,16 +103,15 @@ class History:
         step = self._page - PAGE_OVERLAP
         count = answer.count
         if count is None or -(-count // step) > len(ids):
-            return await self._ended_one_by_one(ids, rows, decides)
+            return await self._ended_one_by_one(ids, rows)
         offset = 0
         while len(rows) < count:
             offset += step
             if offset > count + self._page:
                 return Failed(reason=f"{count} ended orders counted, {len(rows)} listed")
             more = await self._rest.read(
-                "ClosedOrders", ClosedOrders, [*_ended_fields(wanted), ("ofs", str(offset))],
-                decides=decides,
-            )  # fmt: skip
+                "ClosedOrders", ClosedOrders, [*_ended_fields(wanted), ("ofs", str(offset))]
+            )
             if isinstance(more, Failed):
                 return more
             # what ended meanwhile comes first and moves the rest: that is why pages overlap
@@ -122,13 +119,9 @@ class History:
             rows |= more.closed
         return self._orders(rows)
 
-    async def _ended_one_by_one(
-        self, ids: Iterable[str], rows: dict[str, msgspec.Raw], decides: bool
-    ) -> Orders | Failed:
+    async def _ended_one_by_one(self, ids: Iterable[str], rows: dict[str, msgspec.Raw]) -> Orders | Failed:
         for client_id in ids:
-            answer = await self._rest.read(
-                "ClosedOrders", ClosedOrders, [("cl_ord_id", client_id)], decides=decides
-            )
+            answer = await self._rest.read("ClosedOrders", ClosedOrders, [("cl_ord_id", client_id)])
             if isinstance(answer, Failed):
                 return answer
             rows |= answer.closed
@@ -151,9 +144,7 @@ class History:
         """One question for these; one id that the venue does not know spoils the answer for the others, so
         they are then asked for in halves.
         """
-        answer = await self._rest.read(
-            "QueryOrders", dict[str, msgspec.Raw], [("txid", ",".join(wanted))], decides=self.deciding > 0
-        )
+        answer = await self._rest.read("QueryOrders", dict[str, msgspec.Raw], [("txid", ",".join(wanted))])
         if not isinstance(answer, Failed):
             return self._orders(answer)
         if not answer.errors or any(meaning_of(one).code not in ABSENT for one in answer.errors):
@@ -170,34 +161,34 @@ class History:
         """Executions since a moment less `OVERLAP_S`, oldest first, each with its order's client id and what
         the order had left behind it.
         """
-        facts = await self.shared[self.deciding > 0].facts.get(since_ns)
+        facts = await self.shared[decides()].facts.get(since_ns)
         if isinstance(facts, Incomplete):
             return facts
         start_ns = max(0, since_ns // NS - OVERLAP_S) * NS
         return await self.with_orders([one for one in facts if one.time_ns > start_ns])
 
-    async def with_orders(
-        self, facts: list[TradeFact], shown: Collection[str] = ()
-    ) -> list[tuple[TradeFact, str, int]] | Incomplete:
+    async def with_orders(self, facts: list[TradeFact]) -> list[tuple[TradeFact, str, int]] | Incomplete:
         """Executions, oldest first, with their orders' client ids and what was left. Orders are asked for
-        unless the mirror is up to date with them: it was `shown` them just now, they have ended, or it knows
-        all of these executions.
+        unless the mirror is up to date with them: they have ended, or it knows all of these executions.
         """
-        names = {one.order_id for one in facts}
         behind = {one.order_id for one in facts if not self._mirror.knows_fill(one.trade_id)}
-        states: dict[str, OrderState] = {}
-        for venue_id in names:
-            state = self._mirror.get(venue_id)
-            ended = state is not None and state.phase in FINAL_PHASES
-            if state is not None and (ended or venue_id in shown or venue_id not in behind):
-                states[venue_id] = state
-        unknown = sorted(names - states.keys())
+        states = self.known_orders({one.order_id for one in facts}, behind)
+        unknown = sorted({one.order_id for one in facts} - states.keys())
         orders = await self.query(unknown) if unknown else Orders({})
         if isinstance(orders, Failed):
             return Incomplete(f"orders of the executions: {orders.reason}", len(facts))
         if orders.problems:
             return Incomplete("; ".join(orders.problems)[:200], len(facts))
-        return _with_remainders(facts, states | orders.rows)
+        return with_remainders(facts, states | orders.rows)
+
+    def known_orders(self, venue_ids: Iterable[str], behind: Collection[str]) -> dict[str, OrderState]:
+        """What the mirror knows of these orders: those that ended, and working ones that are not `behind`."""
+        found = {venue_id: self._mirror.get(venue_id) for venue_id in venue_ids}
+        return {
+            venue_id: state
+            for venue_id, state in found.items()
+            if state is not None and (state.phase in FINAL_PHASES or venue_id not in behind)
+        }
 
     async def fill_events(self, since_sequence: int) -> list[FillEvent] | Incomplete:
         """The same as events, in a sequence that grows with the venue's time."""
@@ -213,7 +204,7 @@ class History:
 
     # ---- parts -------------------------------------------------------------------------------------------
 
-    async def read_facts(self, batch: Batch[int], decides: bool) -> list[TradeFact] | Incomplete:
+    async def read_facts(self, batch: Batch[int]) -> list[TradeFact] | Incomplete:
         """Executions since the earliest moment that is wanted, less `OVERLAP_S`."""
         wanted_s = start_s = begun_s = 0
 
@@ -225,15 +216,13 @@ class History:
                 start_s = self._kept.start_s(wanted_s)
             return [("end", str(begun_s + OVERLAP_S)), *([("start", str(start_s))] if start_s else [])]
 
-        found = await self._pages(start, decides)
+        found = await self._pages(start)
         if isinstance(found, Incomplete):
             return found
         self._kept.add(found, start_s, begun_s)
         return self._kept.since(wanted_s)
 
-    async def _pages(
-        self, start: Callable[[], list[tuple[str, str]]], decides: bool
-    ) -> list[TradeFact] | Incomplete:
+    async def _pages(self, start: Callable[[], list[tuple[str, str]]]) -> list[TradeFact] | Incomplete:
         found: dict[str, TradeFact] = {}
         problems: list[str] = []
         offset = 0
@@ -242,7 +231,6 @@ class History:
                 "TradesHistory",
                 TradesHistory,
                 lambda offset=offset: [*start(), ("ofs", str(offset))],  # type: ignore[misc]
-                decides=decides,
             )
             if isinstance(answer, Failed):
                 return Incomplete(answer.reason, len(found))
@@ -277,14 +265,10 @@ class History:
 class Shared:
     """The readings that callers share."""
 
-    def __init__(self, history: History, decides: bool) -> None:
-        self.open: SharedRead[None, Orders | Failed] = SharedRead(partial(history.read_open, decides=decides))
-        self.ended: SharedRead[tuple[str, int], Orders | Failed] = SharedRead(
-            partial(history.read_ended, decides=decides)
-        )
-        self.facts: SharedRead[int, list[TradeFact] | Incomplete] = SharedRead(
-            partial(history.read_facts, decides=decides)
-        )
+    def __init__(self, history: History) -> None:
+        self.open: SharedRead[None, Orders | Failed] = SharedRead(history.read_open)
+        self.ended: SharedRead[tuple[str, int], Orders | Failed] = SharedRead(history.read_ended)
+        self.facts: SharedRead[int, list[TradeFact] | Incomplete] = SharedRead(history.read_facts)
 
 
 class KeptFacts:
@@ -331,9 +315,10 @@ def _ended_fields(wanted: list[tuple[str, int]]) -> list[tuple[str, str]]:
     return [("closetime", "open"), ("start", str(first_ns // NS - ENDED_MARGIN_S))]
 
 
-def _with_remainders(
+def with_remainders(
     facts: list[TradeFact], states: Mapping[str, OrderState]
 ) -> list[tuple[TradeFact, str, int]] | Incomplete:
+    """Executions, oldest first, with the client ids of their orders and what was left behind each."""
     left: dict[str, int] = {}
     told: list[tuple[TradeFact, str, int]] = []
     for fact in reversed(facts):

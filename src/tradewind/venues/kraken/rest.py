@@ -19,6 +19,7 @@ from tradewind.venues.kraken.refusals import meaning_of, refusal_of
 from tradewind.venues.limits import Denied, Gate, KrakenLimits, Priority
 from tradewind.venues.limits.kraken import Item, PublicCall, RestCall
 from tradewind.venues.limits.retry import read_again
+from tradewind.venues.limits.urgency import decides
 from tradewind.venues.protocol import Rejected, Uncertain
 from tradewind.venues.transport.isolators import Isolators
 from tradewind.venues.transport.lease import TradingLease
@@ -153,29 +154,27 @@ class KrakenRest:
         *,
         cls: Priority = Priority.P2,
         timeout_s: float = 10.0,
-        decides: bool = False,
     ) -> T | Failed:
         """A private call that changes nothing. `fields` may be made in the moment of the write. What
-        `decides` about an unknown order goes before other reads, also of its class. A
-        passing fault is asked again (T4.10).
+        decides about an unknown order goes before other reads, also of its class. A passing fault is asked
+        again (T4.10).
         """
-        return await read_again(lambda: self._read(name, kind, fields, cls, timeout_s, decides), _again)
+        return await read_again(lambda: self._read(name, kind, fields, cls, timeout_s), _again)
 
-    async def _read(  # noqa: PLR0917 - the arguments of `read`, in its order
+    async def _read(
         self,
         name: str,
         kind: type[T],
         fields: LateFields,
         cls: Priority,
         timeout_s: float,
-        decides: bool,
     ) -> T | Failed:
         answer = await self._guarded(
             "account",
             cls,
             lambda: self._send(
                 name, fields, cls=cls, epoch=self.epoch, items=(), timeout_s=timeout_s,
-                leaves=0 if decides else PROOF_POINTS,
+                leaves=0 if decides() else PROOF_POINTS,
             ),
         )  # fmt: skip
         if isinstance(answer, NoAnswer):

@@ -148,6 +148,8 @@ class PrivateLink:
         self.transitions: deque[Transition] = deque(maxlen=KEPT_TRANSITIONS)
         self.bad_frames = 0
         self.late_replies = 0
+        self.defects = 0
+        """Steps that failed in a way that nobody foresaw."""
         self.reconnects = 0
         self.socket = SupervisedWebSocket(url, self, socket_limits, policy, headers)
         self._dialect = dialect
@@ -249,7 +251,7 @@ class PrivateLink:
         self._stop_worker()
         self.reconnects += self.phase is Phase.DOWN
         self._move(Phase.AUTHENTICATING, f"connection {epoch}", epoch)
-        self._worker = asyncio.create_task(self._establish(epoch), name=f"{self.name} establish")
+        self._worker = asyncio.create_task(self._guarded(epoch), name=f"{self.name} establish")
 
     def on_link_down(self, epoch: int, reason: str) -> None:
         """The connection is gone: whatever was under way is undecided."""
@@ -261,6 +263,15 @@ class PrivateLink:
             self.reason = reason
 
     # ---- steps -------------------------------------------------------------------------------------------
+
+    async def _guarded(self, epoch: int) -> None:
+        """A defect in a step must not leave a connection that neither gets live nor ends."""
+        try:
+            await self._establish(epoch)
+        except Exception as error:  # noqa: BLE001 the next connection tries again
+            self.defects += 1
+            log.critical("private_link_defect", link=self.name, phase=self.phase, error=repr(error)[:200])
+            self.degrade(f"defect: {type(error).__name__}")
 
     async def _establish(self, epoch: int) -> None:
         steps: list[tuple[Phase, Callable[[int], Awaitable[None]]]] = [

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from tradewind.venues.limits.urgency import deciding
 from tradewind.venues.protocol import (
     FINAL_PHASES,
     FillEvent,
@@ -109,10 +110,11 @@ class Resolver:
         """
         if 0 < self._faults <= len(ASK_AGAIN_S):
             return now_ns + int(ASK_AGAIN_S[self._faults - 1] * SECOND_NS)
-        if self.queries < len(ASK_AFTER_S):
-            planned_ns = self.doubt.sent_at_ns + int(ASK_AFTER_S[self.queries] * SECOND_NS)
-        else:
-            planned_ns = now_ns + int(ASK_EVERY_S * SECOND_NS)
+        moments_ns = [self.doubt.sent_at_ns + int(one * SECOND_NS) for one in ASK_AFTER_S]
+        # a doubt may begin late (behind a timeout): what is over then is asked once, not one by one
+        planned_ns = moments_ns[0] if not self.queries else now_ns + int(ASK_EVERY_S * SECOND_NS)
+        if self.queries:
+            planned_ns = next((one for one in moments_ns if one > now_ns), planned_ns)
         return min(planned_ns, self._provable_ns) if now_ns < self._provable_ns else planned_ns
 
     @property
@@ -303,12 +305,16 @@ class ResolverRunner:
                     answer = Uncertain("not answered before absence could be proven", asked_ns)
                 resolver.answered(answer, asked_ns)
                 return
-            answer, (open_orders, fills) = await asyncio.gather(
-                self._query(resolver.doubt), self._lists(resolver.doubt, resolver.fills_since_ns)
-            )
-            resolver.answered(answer, asked_ns)
-            if resolver.needs_lists:
-                resolver.listed(open_orders, fills, asked_ns, self._clock_ns())
+            with deciding():
+                lists = asyncio.ensure_future(self._lists(resolver.doubt, resolver.fills_since_ns))
+                try:
+                    resolver.answered(await self._query(resolver.doubt), asked_ns)
+                    if resolver.needs_lists:
+                        open_orders, fills = await lists
+                        resolver.listed(open_orders, fills, asked_ns, self._clock_ns())
+                finally:
+                    lists.cancel()
+                    await asyncio.gather(lists, return_exceptions=True)
         except Exception as error:  # noqa: BLE001 a defect of a connector must not lose the doubt
             log.error("resolver_query_failed", reason=type(error).__name__)
             resolver.answered(Uncertain(type(error).__name__, asked_ns), asked_ns)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.venues.binance.live import SPOT, USDM
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.live import KrakenEndpoints
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.transport.errors import HttpStatus
@@ -143,7 +144,7 @@ def _ms(nanoseconds: float) -> float:
 def _read(body: bytes, kind: Any, call: str) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError(call, str(error)) from error
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import DecodeError
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
@@ -30,9 +31,6 @@ MAX_REPORTED: Final = 64
 """Of one message at most so many unread fields and strange words are named."""
 MAX_NAME_CHARS: Final = 80
 MAX_NUMBER_CHARS: Final = 100
-
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading bytes as JSON may raise: broken, of another type, no text, or nested without end."""
 
 NUMBER: Final = re.compile(r"-?([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 """A number as venues write it. `Decimal` alone also takes "NaN", "Infinity", blanks and underscores."""

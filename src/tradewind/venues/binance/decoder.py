@@ -11,7 +11,7 @@ import msgspec
 from tradewind.core.native import BinanceDepthReader
 from tradewind.venues.binance import messages as wire
 from tradewind.venues.binance.instruments import BinanceMarket
-from tradewind.venues.feeds.decoding import DecodeCounters, Received
+from tradewind.venues.feeds.decoding import UNREADABLE, DecodeCounters, Received
 from tradewind.venues.market_data import (
     BookDelta,
     BookSnapshot,
@@ -105,7 +105,7 @@ class BinanceDecoder:
         try:
             parsed = decoder.decode(frame)
             return build(getattr(parsed, "data", parsed), instrument, scale, received)
-        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError) as error:
+        except (*UNREADABLE, DecodeError) as error:
             raise self._error(kind, str(error), instrument.symbol) from error
 
     def _error(self, channel: str, reason: str, symbol: str | None) -> DecodeError:
@@ -136,7 +136,7 @@ class BinanceDecoder:
     def _unwrapped(self, frame: bytes, received: Received) -> list[MarketMessage]:
         try:
             header = self._header.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise self._error("frame", str(error), None) from error
         if header.stream is not None:  # a combined frame with other key order or spacing
             return self._reordered(frame, header.stream, received)
@@ -151,7 +151,7 @@ class BinanceDecoder:
         _, decoder, build = self._kinds[kind]
         try:
             symbol = decoder.decode(frame).s
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise self._error(kind, str(error), None) from error
         known = self._by_venue_symbol.get(symbol)
         if known is None:

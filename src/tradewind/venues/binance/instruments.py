@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tradewind.venues.binance.messages import ExchangeInfo, SymbolInfo
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import DecodeError, Instrument, UnknownSymbol
 
 QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDP", "EUR", "GBP", "TRY", "BRL", "JPY", "BTC",
@@ -45,7 +46,7 @@ def parse_exchange_info(
     """
     try:
         rows = msgspec.json.decode(body, type=ExchangeInfo).symbols
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError("exchangeInfo", str(error)) from error
     instruments: dict[str, Instrument] = {}
     quarantined: list[str] = []
@@ -54,7 +55,7 @@ def parse_exchange_info(
             info = msgspec.json.decode(row, type=SymbolInfo)
             if wanted is None or info.symbol in wanted:
                 instruments[info.symbol] = instrument_of(info, market, as_of_ns)
-        except (msgspec.DecodeError, KeyError, InvalidOperation, ValueError) as error:
+        except (*UNREADABLE, KeyError, InvalidOperation, ValueError) as error:
             quarantined.append(f"{bytes(row)[:80]!r}: {error}")
     return instruments, quarantined
 

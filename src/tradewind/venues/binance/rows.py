@@ -209,7 +209,8 @@ def balance_rows(body: AccountBody, directory: Directory, as_of_ns: int) -> tupl
     for row in body.balances:
         if not directory.tradable(row.asset):
             continue
-        if row.asset in found or row.free < 0 or row.locked < 0:
+        amounts = (row.free, row.locked)
+        if row.asset in found or not all(one.is_finite() and one >= 0 for one in amounts):
             problems.append(f"{row.asset[:40]}: free {row.free}, locked {row.locked}, or twice")
             continue
         found[row.asset] = Balance(asset=row.asset, free=row.free, held=row.locked, as_of_ns=as_of_ns)

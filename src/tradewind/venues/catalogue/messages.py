@@ -71,7 +71,7 @@ def decode_page(body: bytes) -> list[bytes]:
     """
     try:
         return [bytes(entry) for entry in _PAGE.decode(body)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PageError(str(error)) from error
 
 
@@ -86,7 +86,7 @@ def decode_market(entry: bytes) -> CatalogueMarket:
         raw = _ENTRY.decode(entry)
         names = _LIST.decode(raw.outcomes)
         prices = [_decimal(text) for text in _LIST.decode(raw.outcome_prices or "[]")]
-    except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise BadItem("MALFORMED_FRAME", str(error)) from error
     condition = _condition(raw.condition_id)
     if not MIN_OUTCOMES <= len(names) <= MAX_OUTCOMES or len(prices) != len(names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -11,6 +11,8 @@ from tradewind.venues.market_data import Instrument, MarketMessage
 
 MAX_COUNTED_NAMES = 1_024
 MAX_REMEMBERED_ERRORS = 16
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a venue's bytes may raise: broken, of another type, no text, or nested without end."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):

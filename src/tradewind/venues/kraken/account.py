@@ -161,9 +161,13 @@ class Mirror(AccountMirror):
             self._ledger_ids[row.ledger_id] = None
             if len(self._ledger_ids) > MAX_LEDGER_IDS:
                 self._ledger_ids.popitem(last=False)
+        if not all(one.is_finite() for one in (row.balance, row.fee, row.amount or row.fee)):
+            raise Unmapped(f"{asset}: balance {row.balance}, amount {row.amount}, fee {row.fee}")
         total = row.balance
         if row.wallets is not None:
             total = sum((one.balance for one in row.wallets if one.type == SPOT_WALLET), Decimal(0))
+            if not total.is_finite():
+                raise Unmapped(f"{asset}: a wallet has {total}")
         at_ns = rfc3339_ns(row.timestamp) if row.timestamp is not None else 0
         if row.type in FUNDS_TYPES and row.amount is not None:
             self.tell(

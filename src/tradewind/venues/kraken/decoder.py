@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tradewind.core.native import KrakenBookReader, Levels
-from tradewind.venues.feeds.decoding import DecodeCounters, Received
+from tradewind.venues.feeds.decoding import UNREADABLE, DecodeCounters, Received
 from tradewind.venues.kraken import messages as wire
 from tradewind.venues.kraken.timestamps import rfc3339_ns
 from tradewind.venues.market_data import (
@@ -76,7 +76,7 @@ class KrakenDecoder:
                 return self._tickers(self._ticker.decode(frame), received)
             self._control(header, frame)
             return []
-        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError) as error:
+        except (*UNREADABLE, DecodeError) as error:
             self.counters.error(channel, str(error))
             symbol = error.symbol if isinstance(error, DecodeError) else None
             raise DecodeError(channel, str(error), symbol or self._only_symbol()) from error

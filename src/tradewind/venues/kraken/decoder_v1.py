@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tradewind.venues.feeds.decoding import DecodeCounters, Received
+from tradewind.venues.feeds.decoding import UNREADABLE, DecodeCounters, Received
 from tradewind.venues.kraken.instruments import canonical_symbol
 from tradewind.venues.kraken.timestamps import decimal_seconds_ns
 from tradewind.venues.market_data import (
@@ -86,7 +86,7 @@ class KrakenV1Decoder:
             channel = self._text.decode(parts[-2]).partition("-")[0]
             symbol = canonical_symbol(self._text.decode(parts[-1]))
             return self._channel(channel, symbol, parts[1:-2], received)
-        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError, UnknownSymbol, IndexError) as error:
+        except (*UNREADABLE, DecodeError, UnknownSymbol, IndexError) as error:
             self.counters.error(channel, str(error))
             raise DecodeError(channel, str(error), symbol) from error
 

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.instruments import LEGACY_ASSETS, instrument_of
 from tradewind.venues.kraken.messages import PairInfo
 from tradewind.venues.market_data import DecodeError, Instrument, UnknownSymbol
@@ -57,7 +58,7 @@ class _Envelope(msgspec.Struct, gc=False):
 def _rows(body: bytes, call: str) -> dict[str, msgspec.Raw]:
     try:
         answer = msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError(call, str(error)) from error
     if answer.error:
         raise DecodeError(call, "; ".join(answer.error)[:200])
@@ -94,7 +95,7 @@ class Directory:
     def _add_asset(self, code: str, raw: msgspec.Raw) -> None:
         try:
             row = msgspec.json.decode(raw, type=AssetRow)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             self.quarantined.append(f"asset {code}: {error}")
             return
         canonical = LEGACY_ASSETS.get(row.altname, row.altname)
@@ -108,7 +109,7 @@ class Directory:
             one = instrument_of(row, self.as_of_ns)
             if one.symbol in self.instruments:
                 raise UnknownSymbol(f"{one.symbol} appears twice")
-        except (msgspec.DecodeError, InvalidOperation, UnknownSymbol, ValueError) as error:
+        except (*UNREADABLE, InvalidOperation, UnknownSymbol, ValueError) as error:
             self.quarantined.append(f"pair {key}: {error}")
             return
         self.instruments[one.symbol] = one

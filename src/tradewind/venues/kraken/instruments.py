@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.messages import AssetPairs, PairInfo
 from tradewind.venues.market_data import DecodeError, Instrument, UnknownSymbol
 
@@ -28,7 +29,7 @@ def parse_asset_pairs(body: bytes, as_of_ns: int) -> tuple[dict[str, Instrument]
     """
     try:
         answer = msgspec.json.decode(body, type=AssetPairs)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError("AssetPairs", str(error)) from error
     if answer.error:
         raise DecodeError("AssetPairs", "; ".join(answer.error)[:200])
@@ -40,7 +41,7 @@ def parse_asset_pairs(body: bytes, as_of_ns: int) -> tuple[dict[str, Instrument]
             if one.symbol in instruments:
                 raise UnknownSymbol(f"{one.symbol} appears twice")
             instruments[one.symbol] = one
-        except (msgspec.DecodeError, InvalidOperation, UnknownSymbol, ValueError) as error:
+        except (*UNREADABLE, InvalidOperation, UnknownSymbol, ValueError) as error:
             quarantined.append(f"{name}: {error}")
     return instruments, quarantined
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.directory import Directory, tradable
 from tradewind.venues.kraken.private_messages import ExtendedBalance, OrderRow, TradeRow
 from tradewind.venues.kraken.timestamps import decimal_seconds_ns
@@ -65,7 +66,7 @@ def order_state(order_id: str, raw: msgspec.Raw, directory: Directory) -> OrderS
     try:
         row = msgspec.json.decode(raw, type=OrderRow)
         instrument = directory.instruments[directory.symbol_of(row.descr.pair)]
-    except (msgspec.DecodeError, FeedError) as error:
+    except (*UNREADABLE, FeedError) as error:
         raise Unmapped(f"order {order_id[:40]}: {error}") from error
     phase = REST_PHASES.get(row.status)
     if phase is None:
@@ -94,7 +95,7 @@ def trade_fact(trade_id: str, raw: msgspec.Raw, directory: Directory) -> TradeFa
     try:
         row = msgspec.json.decode(raw, type=TradeRow)
         instrument = directory.instruments[directory.symbol_of(row.pair)]
-    except (msgspec.DecodeError, FeedError) as error:
+    except (*UNREADABLE, FeedError) as error:
         raise Unmapped(f"trade {trade_id[:40]}: {error}") from error
     if row.maker is None:
         raise Unmapped(f"trade {trade_id[:40]}: neither maker nor taker")
@@ -130,9 +131,10 @@ def balance_rows(
             row = msgspec.json.decode(raw, type=ExtendedBalance)
             if asset in found:
                 raise Unmapped(f"{asset} appears twice")
-            if row.balance < 0 or not 0 <= row.hold_trade <= row.balance:
+            amounts = (row.balance, row.hold_trade)
+            if not all(one.is_finite() for one in amounts) or not 0 <= row.hold_trade <= row.balance:
                 raise Unmapped(f"balance {row.balance}, hold {row.hold_trade}")
-        except (msgspec.DecodeError, FeedError) as error:
+        except (*UNREADABLE, FeedError) as error:
             problems.append(f"{code[:40]}: {error}")
             continue
         found[asset] = Balance(

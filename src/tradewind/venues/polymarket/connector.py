@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import FeedEvent, Instrument, Known, Side, Unknown
 from tradewind.venues.polymarket.directory import Directory
 from tradewind.venues.polymarket.feed import PolymarketFeed
@@ -154,7 +155,7 @@ class PolymarketVenue(Trading):
                 return body.reason
             try:
                 page = msgspec.json.decode(body, type=MarketsPage, strict=False)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 return str(error)[:200]
             rows += page.data
             cursor = page.next_cursor
@@ -492,6 +493,8 @@ class PolymarketVenue(Trading):
             answer = await self.rest.read("/balance-allowance", BalanceAnswer, query)
             if isinstance(answer, Failed):
                 return Incomplete(answer.reason, len(rows))
+            if not answer.balance.is_finite() or answer.balance < 0:
+                return Incomplete(f"{asset}: balance {str(answer.balance)[:40]}", len(rows))
             total = answer.balance / MICRO
             taken = min(total, held.get(asset, Decimal(0)))
             rows.append(Balance(asset=asset, free=total - taken, held=taken, as_of_ns=time.time_ns()))

@@ -14,6 +14,8 @@ LOT_MICRO: Final = 10_000
 MICRO: Final = 1_000_000
 NS: Final = 1_000_000_000
 QUOTE: Final = "USDC"
+MAX_DIGITS: Final = 30
+"""Of an amount, before or behind the point."""
 SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
 
 
@@ -161,7 +163,7 @@ class Unmapped(Exception):
 
 def ticks_of(instrument: Instrument, price: Decimal) -> int:
     """Raises `Unmapped` for a price off the tick."""
-    ticks = price / instrument.tick
+    ticks = finite(price) / instrument.tick
     if ticks != int(ticks):
         raise Unmapped(f"{instrument.symbol}: price {price} is off the tick of {instrument.tick}")
     return int(ticks)
@@ -169,7 +171,14 @@ def ticks_of(instrument: Instrument, price: Decimal) -> int:
 
 def lots_of(instrument: Instrument, size: Decimal) -> int:
     """Whole lots; what is finer than a lot is dust and rounded down."""
-    return int(size / instrument.lot)
+    return int(finite(size) / instrument.lot)
+
+
+def finite(value: Decimal) -> Decimal:
+    """The same amount. Raises `Unmapped` for what is none (NaN, Infinity), or longer than any amount is."""
+    if not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS:
+        raise Unmapped(f"{str(value)[:40]} is no amount")
+    return value
 
 
 def side_of(text: str) -> Side:

@@ -22,6 +22,7 @@ from tradewind.venues.polymarket.messages import (
     OrderRow,
     TradeRow,
     Unmapped,
+    finite,
     lots_of,
     side_of,
     ticks_of,
@@ -39,6 +40,7 @@ MAX_FINISHED: Final = 10_000
 MAX_FILLS: Final = 100_000
 BPS: Final = 10_000
 IMMEDIATE: Final = frozenset({"FOK", "FAK"})
+TIME_CHARS: Final = 16
 PROVISIONAL: Final = frozenset({"MATCHED", "MINED", "RETRYING"})
 TRADE_STATES: Final = PROVISIONAL | {"CONFIRMED", "FAILED"}
 MAKER_ID_DIGITS: Final = 16
@@ -124,7 +126,7 @@ class Mirror:
         status = row.status.upper()
         if status not in TRADE_STATES:
             raise Unmapped(f"trade {row.id[:40]}: status {row.status[:20]!r}")
-        if not row.match_time.isdigit():
+        if not (row.match_time.isascii() and row.match_time.isdigit() and len(row.match_time) <= TIME_CHARS):
             raise Unmapped(f"trade {row.id[:40]}: time {row.match_time[:20]!r}")
         time_ns = int(row.match_time) * NS
         own = self.intents.of_reference(row.taker_order_id)
@@ -271,7 +273,7 @@ class Mirror:
 def fee_of(rules: TokenRules, price_ticks: int, lots: int, bps: Decimal) -> Decimal:
     """The fee of an execution: on the cheaper side of the contract."""
     cheaper = min(price_ticks, rules.whole_ticks - price_ticks) * rules.instrument.tick
-    return cheaper * lots * rules.instrument.lot * bps / BPS
+    return cheaper * lots * rules.instrument.lot * finite(bps) / BPS
 
 
 def _phase(status: str, order_type: str, lots: int, filled: int) -> OrderPhase:

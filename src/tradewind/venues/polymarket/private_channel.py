@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.polymarket.messages import OrderRow, TradeRow, Unmapped, ms_to_ns
 from tradewind.venues.polymarket.mirror import Mirror
@@ -120,7 +121,7 @@ class PrivateChannel:
                     self.mirror.settle(one)
         except Unmapped as error:
             self._problem(str(error))
-        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as error:
+        except (*UNREADABLE, ArithmeticError) as error:
             raise DecodeError("user", str(error)[:200]) from error
 
     def _problem(self, text: str) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Denied, Gate, Priority, SlidingLimits
 from tradewind.venues.limits.sliding import Request
 from tradewind.venues.polymarket.messages import ErrorAnswer
@@ -138,7 +139,7 @@ class PolymarketRest:
         self.limits.round_trip(time.monotonic_ns() - begin_ns, time.monotonic_ns())
         try:
             return msgspec.json.decode(found.body, type=kind, strict=False)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Failed(reason=f"{path}: {error}"[:200])
 
     def _judged(self, reply: Answer | NoAnswer, window: str) -> Answer | Failed:
@@ -149,7 +150,7 @@ class PolymarketRest:
         self.limits.status(reply.status, reply.headers.get("retry-after"), time.monotonic_ns(), window)
         try:
             error = msgspec.json.decode(reply.body, type=ErrorAnswer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             error = ErrorAnswer()
         text = (error.error or error.error_msg or f"status {reply.status}")[:300]
         return Failed(reason=text, status=reply.status, heartbeat_id=error.heartbeat_id)

@@ -49,6 +49,11 @@ class TradeFact(msgspec.Struct, frozen=True, kw_only=True):
     maker: bool
     time_ns: int
 
+    def __post_init__(self) -> None:
+        """Raises `Unmapped` for a fee that is no amount."""
+        if not self.fee.is_finite():
+            raise Unmapped(f"execution {self.trade_id[:40]}: fee {self.fee}")
+
 
 def lots_of(instrument: Instrument, quantity: Decimal) -> int:
     """Whole lots. Raises `Unmapped` for a quantity between two lots, or a negative one."""

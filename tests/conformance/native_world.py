@@ -201,7 +201,7 @@ class NativeWorld:
         listening = socket.create_server(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
         self.serving = asyncio.create_task(self.server.serve(sockets=[listening]))
-        while not self.server.started:
+        while not self.server.started:  # noqa: ASYNC110 the server has no event for it
             await asyncio.sleep(0.002)
 
     async def stop(self) -> None:

@@ -106,6 +106,8 @@ class AccountActivity:
         self.fills: deque[FillTold] = deque(maxlen=FILLS_KEPT)
         self.fills_from = 0
         """Every fill with a higher number is kept."""
+        self.fills_since_ns = 0
+        """The moment of that number: every later fill is kept."""
         self.ended: OrderedDict[bytes, OrderTold] = OrderedDict()
         self.forgotten_ns = 0
         """Every order that ended later is kept."""
@@ -138,7 +140,7 @@ class AccountActivity:
         self.events.clear()
         self.fills.clear()
         self.ended.clear()
-        self.fills_from, self.forgotten_ns = self.number, now_ns
+        self.fills_from, self.fills_since_ns, self.forgotten_ns = self.number, now_ns, now_ns
 
 
 class ActivityView:
@@ -152,7 +154,7 @@ class ActivityView:
         self.on_trade: Callable[[int, TapeTrade], None] | None = None
         self._skipped: set[int] = set()
         self._recent: OrderedDict[int, None] = OrderedDict()
-        one_order = dict.fromkeys(_ONE_ORDER, self._changed)
+        one_order: dict[type[Event], Callable[[Any], None]] = dict.fromkeys(_ONE_ORDER, self._changed)
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             **one_order,
             event.AccountOpened: self._opened,
@@ -239,7 +241,8 @@ class ActivityView:
         told = _told(activity.number, one, order)
         fill = FillTold(activity.number, trade, price, lots, fee, maker, told)
         if len(activity.fills) == FILLS_KEPT:
-            activity.fills_from = activity.fills[0].number
+            dropped = activity.fills[0]
+            activity.fills_from, activity.fills_since_ns = dropped.number, dropped.order.time_ns
         activity.fills.append(fill)
         self._keep(activity, fill, told)
 
@@ -325,7 +328,7 @@ def _told(number: int, one: Event, order: Order) -> OrderTold:
     )
 
 
-_ONE_ORDER: Final = (
+_ONE_ORDER: Final[tuple[type[Event], ...]] = (
     event.OrderAccepted,
     event.TriggerPlaced,
     event.TwapPlaced,

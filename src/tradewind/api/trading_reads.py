@@ -113,14 +113,17 @@ class TradingReads:
             row = None if ended is None else self._row(ended)
         return {"order": row, "number": activity.number, **self._as_of(activity)}
 
-    def fills(self, name: str, after: int, limit: int) -> dict[str, Any]:
-        """Executions with a number behind `after`, oldest first. `complete_after`: what is older may lack."""
+    def fills(self, name: str, after: int, since_ns: int, limit: int) -> dict[str, Any]:
+        """Executions behind event `after` and not before `since_ns`, oldest first. What is not behind event
+        `complete_after`, which was at `complete_since_ns`, may lack.
+        """
         activity = self._views.activity.of(self._directory.account(name).account)
-        wanted = [one for one in activity.fills if one.number > after]
+        wanted = [one for one in activity.fills if one.number > after and one.order.time_ns >= since_ns]
         return {
             "fills": [self.news(one) for one in wanted[:limit]],
             "more": len(wanted) > limit,
             "complete_after": activity.fills_from,
+            "complete_since_ns": activity.fills_since_ns,
             "number": activity.number,
         }
 
@@ -244,6 +247,7 @@ def trading_reads(reads: TradingReads) -> list[tuple[str, Callable[[Request], An
             lambda r: reads.fills(
                 r.path_params["name"],
                 _whole(r, "after", 0, 0, 1 << 62),
+                _whole(r, "since_ns", 0, 0, 1 << 62),
                 _whole(r, "limit", MAX_FILLS, 1, MAX_FILLS),
             ),
             "Executions of an account, oldest first",

@@ -44,6 +44,7 @@ class LiveFeed(PipelineFeed):
         pipeline: MarketPipeline,
         options: LiveOptions | None = None,
         capture: RawCapture | None = None,
+        *,
         headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         super().__init__(pipeline)

@@ -118,8 +118,9 @@ class Channel:
         if number is not None:
             wish["after"] = number
         frame = await self._ask(wish)
-        kind = msgspec.json.decode(frame, type=Header).type
-        return msgspec.json.decode(frame, type=Subscribed if kind == "subscribed" else Refused)
+        if msgspec.json.decode(frame, type=Header).type == "subscribed":
+            return msgspec.json.decode(frame, type=Subscribed)
+        return msgspec.json.decode(frame, type=Refused)
 
     # ---- hearing -----------------------------------------------------------------------------------------
 

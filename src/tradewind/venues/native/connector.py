@@ -21,7 +21,9 @@ from tradewind.venues.native.channel import Channel
 from tradewind.venues.native.directory import NAME, Directory, NativeRules
 from tradewind.venues.native.feed import NativeFeed
 from tradewind.venues.native.messages import (
+    NS,
     AccountAnswer,
+    Event,
     FeeAnswer,
     FillsAnswer,
     MarketsAnswer,
@@ -57,6 +59,8 @@ __all__ = ["NativeOptions", "NativeVenue"]
 log = structlog.get_logger(__name__)
 
 MAX_FILL_PAGES: Final = 100
+OVERLAP_S: Final = 60
+"""Executions of so long before are listed again (T7.9): their keys tell that they are known."""
 COMPARISONS: Final = 20
 NODE_STATES: Final = {
     "running": VenueState.ONLINE,
@@ -238,7 +242,7 @@ class NativeVenue(Trading):
             maker_bps=Decimal(0) if rules.elastic_fee else rules.maker_bps,
             taker_bps=taker_bps,
             source="market records of the node",
-            checked_on=time.strftime("%Y-%m-%d", time.gmtime(as_of_ns // 1_000_000_000)),
+            checked_on=time.strftime("%Y-%m-%d", time.gmtime(as_of_ns // NS)),
         )
         return Known(schedule, as_of_ns, "native markets")
 
@@ -307,8 +311,7 @@ class NativeVenue(Trading):
             return str(error)[:200]
 
     async def _catch_up(self, account: AccountAnswer, states: list[OrderState]) -> str:
-        known = self.mirror.number or 0
-        fills = await self._fills(known)
+        fills = await self._fill_rows(after=self.mirror.number or 0)
         if isinstance(fills, Incomplete):
             return fills.reason
         present = {one.venue_id for one in states}
@@ -321,11 +324,10 @@ class NativeVenue(Trading):
                 return answer.reason
             if answer.order is None or str(answer.order.order) != one.venue_id:
                 return f"order {one.venue_id} is neither open nor remembered by the node"
-            ended.append(self.mirror.state_of(answer.order))
-        now_ns = self.rest.clock.venue_ns()
-        told = [fill for fill in fills if fill.sequence <= account.number]
-        finished = [one for one in ended if one.phase in FINAL_PHASES]
-        self.mirror.catch_up(account.number, told, states, finished, account.balances, now_ns)
+            state = self.mirror.state_of(answer.order)
+            if state.phase in FINAL_PHASES:
+                ended.append(state)
+        self.mirror.catch_up(account.number, fills, [*ended, *states], account.balances)
         return ""
 
     async def _reconcile(self, epoch: int) -> str:
@@ -388,25 +390,27 @@ class NativeVenue(Trading):
         return [one for one in states if symbol in {None, one.symbol}]
 
     async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
-        """Executions behind a sequence, in order; none is told twice."""
-        return await self._fills(max(0, since_sequence))
+        """Executions since a sequence (a time in ns) less a minute, in order."""
+        since_ns = max(0, since_sequence - OVERLAP_S * NS)
+        rows = await self._fill_rows(since_ns=since_ns)
+        if isinstance(rows, Incomplete):
+            return rows
+        try:
+            return self.mirror.fills_of(rows)
+        except (Unmapped, ArithmeticError, ValueError) as error:
+            return Incomplete(str(error)[:200], len(rows))
 
-    async def _fills(self, since: int) -> list[FillEvent] | Incomplete:
-        found: list[FillEvent] = []
-        after = since
+    async def _fill_rows(self, *, after: int = 0, since_ns: int = 0) -> list[Event] | Incomplete:
+        """Executions behind an event, or since a moment: all of them, or why not."""
+        found: list[Event] = []
         for _ in range(MAX_FILL_PAGES):
-            page = await self.rest.read(
-                f"/accounts/{self.account}/fills", FillsAnswer, [("after", str(after))], cls=Priority.P2
-            )
+            query = [("after", str(after)), ("since_ns", str(since_ns))]
+            page = await self.rest.read(f"/accounts/{self.account}/fills", FillsAnswer, query)
             if isinstance(page, Failed):
                 return Incomplete(page.reason, len(found))
-            if after < page.complete_after:
+            if after < page.complete_after and since_ns <= page.complete_since_ns:
                 return Incomplete(f"executions up to event {page.complete_after} are forgotten", len(found))
-            try:
-                told = [self.mirror.fill_of(one) for one in page.fills]
-            except (Unmapped, ArithmeticError, ValueError) as error:
-                return Incomplete(str(error)[:200], len(found))
-            found += [one for one in told if one is not None]
+            found += page.fills
             if not page.more:
                 return found
             after = page.fills[-1].number

@@ -1,5 +1,5 @@
-"""Live market data of a node's own markets: gapless numbers, a checksum at every snapshot and every thousandth
-change (T5.6).
+"""Live market data of a node's own markets: gapless numbers, a checksum with every snapshot and with every
+thousandth change (T5.6).
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class NativeFeed(LiveFeed):
         self.decoder = NativeDecoder(instruments)
         pipeline = MarketPipeline(self.decoder, NativeRule(), limits, _book_checksum)
         self._pings: asyncio.Task[None] | None = None
-        super().__init__("native", url, pipeline, options, capture, headers)
+        super().__init__("native", url, pipeline, options, capture, headers=headers)
 
     def subscribe(self) -> None:
         """Trades, then the book of every market: its snapshot comes first."""

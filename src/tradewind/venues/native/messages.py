@@ -176,11 +176,14 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class FillsAnswer(msgspec.Struct, frozen=True):
-    """Executions, oldest first. What is not behind `complete_after` may lack."""
+    """Executions, oldest first. What is not behind event `complete_after`, which was at `complete_since_ns`,
+    may lack.
+    """
 
     fills: list[Event]
     more: bool
     complete_after: int
+    complete_since_ns: int
     number: int
 
 

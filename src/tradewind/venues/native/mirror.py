@@ -1,8 +1,8 @@
 """The account as the node's events tell it: a fold over a stream without holes.
 
-Every event has the account's next number; the same number is the sequence of what is told here, so that it
-can be compared over connections and restarts of either side. What comes twice is dropped, what comes early
-waits for what is missing.
+Every event has the account's next number. What comes twice is dropped, what comes early waits for what is
+missing. Sequences of what is told here are ns of the log's time, made strictly increasing, as at every other
+venue: a ledger that knows a time can ask what followed.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ class Mirror:
         self.working: dict[str, OrderState] = {}
         self.finished: OrderedDict[str, OrderState] = OrderedDict()
         self.balances: dict[str, tuple[Decimal, Decimal]] = {}
-        self.last_fill = 0
-        """Sequence of the last execution."""
         self.repeated = 0
         """Events that came again."""
         self.gaps = 0
@@ -63,6 +61,7 @@ class Mirror:
         """Called behind every event."""
         self._emit = emit
         self._early: dict[int, Event] = {}
+        self._sequence = 0
         self._by_client: dict[str, str] = {}
 
     # ---- looking -----------------------------------------------------------------------------------------
@@ -116,7 +115,7 @@ class Mirror:
             raise Unmapped(f"market {market}: {why}")
         return rules
 
-    def fill_of(self, one: Event) -> FillEvent | None:
+    def fill_of(self, one: Event, sequence: int) -> FillEvent | None:
         """An execution's row; None for another sub-account's. Raises `Unmapped`."""
         if one.order is None:
             raise Unmapped(f"event {one.number}: an execution without its order")
@@ -137,9 +136,24 @@ class Mirror:
             fee=one.fee,
             fee_asset=rules.instrument.quote,
             maker=one.maker,
-            sequence=one.number,
+            sequence=sequence,
             venue_ts_ns=one.time_ns,
         )
+
+    def fills_of(self, rows: Iterable[Event]) -> list[FillEvent]:
+        """Executions of our sub-account as a list. Raises `Unmapped`."""
+        found: list[FillEvent] = []
+        sequence = 0
+        for one in rows:
+            sequence = max(sequence + 1, one.time_ns)
+            fill = self.fill_of(one, sequence)
+            if fill is not None:
+                found.append(fill)
+        return found
+
+    def _next(self, time_ns: int) -> int:
+        self._sequence = max(self._sequence + 1, time_ns)
+        return self._sequence
 
     # ---- hearing -----------------------------------------------------------------------------------------
 
@@ -182,37 +196,36 @@ class Mirror:
 
     def _ordered(self, one: Event, row: OrderRow) -> None:
         if row.sub == self.sub:
-            self.put(self.state_of(row), one.number, one.time_ns)
+            self._put(self.state_of(row), one.time_ns)
 
     def _filled(self, one: Event) -> None:
-        fill = self.fill_of(one)
+        fill = self.fill_of(one, self._next(one.time_ns))
         if fill is not None and one.order is not None:
-            self.last_fill = one.number
             self._emit(fill)
-            self.put(self.state_of(one.order), one.number, one.time_ns)
+            self._put(self.state_of(one.order), one.time_ns)
 
     def _funds(self, one: Event) -> None:
-        self.balances[one.asset] = (one.free, one.held)
-        self._emit(
-            BalanceEvent(
-                asset=one.asset, free=one.free, held=one.held, sequence=one.number, venue_ts_ns=one.time_ns
-            )
-        )
+        self._set_balance(one.asset, one.free, one.held, one.time_ns)
         if one.cause and one.moved:
             self._emit(
                 FundsEvent(
                     asset=one.asset,
                     amount=one.moved,
                     reference=f"{one.cause} {one.number}",
-                    sequence=one.number,
+                    sequence=self._next(one.time_ns),
                     venue_ts_ns=one.time_ns,
                 )
             )
 
-    def put(self, state: OrderState, sequence: int, time_ns: int) -> None:
+    def _set_balance(self, asset: str, free: Decimal, held: Decimal, time_ns: int) -> None:
+        self.balances[asset] = (free, held)
+        sequence = self._next(time_ns)
+        self._emit(BalanceEvent(asset=asset, free=free, held=held, sequence=sequence, venue_ts_ns=time_ns))
+
+    def _put(self, state: OrderState, time_ns: int) -> None:
         """Remember an order and tell it."""
         self._remember(state)
-        self._emit(OrderEvent(state=state, sequence=sequence, venue_ts_ns=time_ns))
+        self._emit(OrderEvent(state=state, sequence=self._next(time_ns), venue_ts_ns=time_ns))
 
     def _remember(self, state: OrderState) -> None:
         self._by_client[state.client_id] = state.venue_id
@@ -230,7 +243,7 @@ class Mirror:
 
     def load(self, number: int, orders: list[OrderState], balances: list[BalanceRow]) -> None:
         """The account when we came: nothing is told, events behind `number` follow."""
-        self.number, self.last_fill = number, number
+        self.number = number
         self._early.clear()
         self.working.clear()
         for state in orders:
@@ -238,33 +251,25 @@ class Mirror:
         self.balances = {one.asset: (one.free, one.held) for one in balances if one.sub == self.sub}
 
     def catch_up(
-        self,
-        number: int,
-        fills: list[FillEvent],
-        orders: list[OrderState],
-        ended: list[OrderState],
-        balances: list[BalanceRow],
-        now_ns: int,
+        self, number: int, fills: list[Event], orders: list[OrderState], balances: list[BalanceRow]
     ) -> None:
-        """What was missed, told at once: executions, then orders and balances as they are at `number`."""
+        """What was missed, told at once: executions up to `number`, then orders (open ones, and those that
+        ended meanwhile) and balances as they are there. Raises `Unmapped`.
+        """
         known = self.number or 0
-        for fill in fills:
-            if fill.sequence > known:
-                self.last_fill = fill.sequence
-                self._emit(fill)
+        for row in fills:
+            if known < row.number <= number:
+                fill = self.fill_of(row, self._next(row.time_ns))
+                if fill is not None:
+                    self._emit(fill)
         self.number = number
-        for state in [*ended, *orders]:
+        for state in orders:
             before = self.get(state.venue_id)
             if before is None or _differs(before, state):
-                self.put(state, number, state.updated_ns or now_ns)
+                self._put(state, state.updated_ns)
         for one in balances:
             if one.sub == self.sub and self.balances.get(one.asset) != (one.free, one.held):
-                self.balances[one.asset] = (one.free, one.held)
-                self._emit(
-                    BalanceEvent(
-                        asset=one.asset, free=one.free, held=one.held, sequence=number, venue_ts_ns=now_ns
-                    )
-                )
+                self._set_balance(one.asset, one.free, one.held, self._sequence)
         self.broken = ""
         self._early = {key: event for key, event in self._early.items() if key > number}
         while (waiting := self._early.pop(self.number + 1, None)) is not None:

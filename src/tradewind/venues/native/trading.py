@@ -278,18 +278,22 @@ class Trading(ABC):
         if state.phase in FINAL_PHASES:
             return AlreadyFinal(state)
         rules = self._rules(state.symbol)
-        if isinstance(rules, Rejected):
-            return rules
-        checked = self._amendment(state, rules, lots, price_ticks)
-        if checked is not None:
-            return checked
-        instrument = rules.instrument
+        refusal = rules if isinstance(rules, Rejected) else self._amendment(state, rules, lots, price_ticks)
+        if isinstance(rules, Rejected) or refusal is not None:
+            assert refusal is not None
+            return refusal
+        answer = await self._replace(state, rules.instrument, epoch, lots, price_ticks)
+        return Acked(state.venue_id) if isinstance(answer, Done) else await self._judged(reference, answer)
+
+    async def _replace(
+        self, state: OrderState, instrument: Instrument, epoch: int, lots: int | None, price_ticks: int | None
+    ) -> Done | Rejected | Uncertain:
         body: dict[str, Any] = {"account": self.account, "valid_until_ns": self._until_ns()}
         if price_ticks is not None:
             body["price"] = _text(instrument.tick * price_ticks)
         if lots is not None:
             body["quantity"] = _text(instrument.lot * lots)
-        answer = await self.rest.change(
+        return await self.rest.change(
             f"/orders/{state.venue_id}/replace",
             Done,
             body,
@@ -298,9 +302,6 @@ class Trading(ABC):
             window=COMMAND,
             timeout_s=self.options.answer_timeout_s,
         )
-        if isinstance(answer, Done):
-            return Acked(state.venue_id)
-        return await self._judged(reference, answer)
 
     def _amendment(
         self, state: OrderState, rules: NativeRules, lots: int | None, price_ticks: int | None

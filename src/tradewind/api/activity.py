@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tradewind.core import event_types as event
-from tradewind.core.enums import Line, Side
+from tradewind.core.enums import CancelReason, Line, Side
 from tradewind.core.events import Event
 from tradewind.node.projections.orders import Order, OrderStatus
 from tradewind.node.projections.trades import TapeTrade
@@ -29,6 +29,7 @@ ENDED_KEPT: Final = 4_096
 """Ended orders of one account that can be asked for by their key."""
 ACCOUNTS_KEPT: Final = 256
 """Accounts whose events are kept: those that moved last. The others keep their numbers only."""
+CANCEL_ALL: Final = CancelReason.CANCEL_ALL.name.lower()
 _FREE, _HELD = int(Line.FREE), int(Line.HELD)
 _ENDED: Final = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 
@@ -124,14 +125,16 @@ class AccountActivity:
         start = number + 1 - self.first
         return islice(self.events, max(0, start), max(0, start) + limit)
 
-    def ended_by(self, seq: int | None) -> list[OrderTold]:
-        """Orders that one command (by its sequence) cancelled, as far as they are kept."""
+    def cancelled_since(self, seq: int | None) -> list[OrderTold]:
+        """Orders that a cancel-all ended, from one command (by its sequence) on: the engine cancels many of
+        them in continuations of the command.
+        """
         found: list[OrderTold] = []
         for one in reversed(self.events):
             told = one.order if isinstance(one, FillTold) else one
             if seq is None or told.seq < seq:
                 break
-            if isinstance(one, OrderTold) and one.seq == seq and one.status is OrderStatus.CANCELLED:
+            if isinstance(one, OrderTold) and one.reason == CANCEL_ALL:
                 found.append(one)
         return found[::-1]
 

@@ -374,7 +374,7 @@ class Desk(CollateralDesk):
             side=ALL if one.side is None else Side[one.side.upper()],
         )
         activity = self.views.activity.of(account.account)
-        keys = [told.client_key.hex() for told in activity.ended_by(done.seq)]
+        keys = [told.client_key.hex() for told in activity.cancelled_since(done.seq)]
         done.effect = {"cancelled": keys}
         return done
 

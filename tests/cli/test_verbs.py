@@ -103,9 +103,9 @@ def test_a_run_file_of_a_dead_process_is_not_believed(tmp_path: Path) -> None:
     assert tradewind("status", "--data", str(tmp_path)).code == 69
 
 
-def test_what_is_not_built_says_so_and_exits_2(tmp_path: Path) -> None:
-    ran = tradewind("venue", "status", "kraken", "--data", str(tmp_path), "--json")
-    assert (ran.code, ran.json["error"]["code"]) == (2, "NOT_BUILT")
+def test_a_venue_without_a_connector_says_so_and_exits_2(tmp_path: Path) -> None:
+    ran = tradewind("venue", "status", "mtgox", "--data", str(tmp_path), "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "UnknownVenue")
 
 
 def test_journal_verbs_without_a_journal_exit_2(tmp_path: Path) -> None:

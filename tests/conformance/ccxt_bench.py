@@ -10,9 +10,9 @@ import pytest
 
 from tradewind.gateways.binance.gateway import BinanceGateway
 from tradewind.gateways.binance.streams import StreamOptions
+from tradewind.gateways.keys import new_key
 from tradewind.gateways.kraken.desk import KrakenOptions as GatewayOptions
 from tradewind.gateways.kraken.gateway import KrakenGateway, build
-from tradewind.gateways.keys import new_key
 from tradewind.venues.ccxt_adapter.assemble import open_ccxt
 from tradewind.venues.ccxt_adapter.connector import CcxtVenue
 from tradewind.venues.ccxt_adapter.library import CcxtCredentials

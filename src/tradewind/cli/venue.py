@@ -1,4 +1,6 @@
-"""`tradewind venue`: the paper venue, a local catalogue, links of outcome markets and their ingestion."""
+"""`tradewind venue`: the paper venue, outside and local ones, links of outcome markets and their
+ingestion.
+"""
 
 from __future__ import annotations
 
@@ -10,57 +12,59 @@ from cyclopts import App, Parameter
 from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client
 from tradewind.cli.exit_codes import ExitCode
-from tradewind.cli.failure import CommandFailure, not_built
+from tradewind.cli.failure import CommandFailure
 from tradewind.cli.options import Actor
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 
-venue = App(name="venue", help="Status of the paper venue; local venues that speak the wire of outside ones.")
-Name = Annotated[str, Parameter(help="venue; only paper is built")]
-Public = Annotated[str, Parameter(help="paper, or kraken, binance, binance-usdm: asked without a key")]
-Url = Annotated[str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")]
+venue = App(name="venue", help="The paper venue, outside venues, and local ones that speak their wire.")
+Name = Annotated[
+    str,
+    Parameter(help="paper, kraken, binance, binance-usdm, native, polymarket, or ccxt:ID for another one"),
+]
+Url = Annotated[
+    str | None,
+    Parameter(help="another address than the venue's, e.g. of `venue serve`; default: that of the file"),
+]
+Credentials = Annotated[
+    Path | None,
+    Parameter(
+        help="file of NAME=value lines, mode 600, e.g. client.env of `venue serve`; else the environment"
+    ),
+]
+AccountAtVenue = Annotated[str | None, Parameter(help="which account of the file, when it has several")]
 PAPER = "paper"
 CATALOGUE_PORT = 8700
+ORDER_COLUMNS = ["order", "symbol", "side", "price", "quantity", "filled", "remaining", "status"]
 
 
-def _listed(name: str, url: str | None) -> Any:
-    """What an outside venue lists. Raises `CommandFailure`."""
-    import asyncio
-
-    from tradewind.venues.listing import VENUES, listing
-    from tradewind.venues.market_data import FeedError
-
-    if name not in VENUES:
-        raise not_built(f"venue {name!r} (there are {PAPER}, {', '.join(VENUES)})")
-    try:
-        return asyncio.run(listing(name, url))
-    except ValueError as error:
-        raise CommandFailure(ExitCode.CANNOT, "BAD_ADDRESS", str(error)) from error
-    except FeedError as error:
-        raise CommandFailure(ExitCode.RED, error.code, f"{name}: {error}") from error
-
-
-def _read(name: str, data: DataDirectory) -> Any:
-    if name != PAPER:
-        raise not_built(f"venue {name!r} (only {PAPER} is)")
+def _paper(data: DataDirectory) -> Any:
     return Client(data).get("/venue")
+
+
+def _wanted(
+    name: str, data: Path, url: str | None, credentials: Path | None = None, account: str | None = None
+) -> Any:
+    from tradewind.cli.venue_reading import Wanted
+
+    return Wanted(name=name, data=data, url=url, credentials=credentials, account=account)
 
 
 @venue.command
 def status(
-    name: Public = PAPER, *, url: Url = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
+    name: Name = PAPER,
+    *,
+    credentials: Credentials = None,
+    account: AccountAtVenue = None,
+    url: Url = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
 ) -> int:
-    """What the venue accepts now."""
-    if name == PAPER:
-        document = _read(name, data)["status"]
-    else:
-        found = _listed(name, url)
-        document = {
-            "state": str(found.state),
-            "symbols": found.counts(),
-            "unreadable": found.quarantined,
-            "not traded": found.left_out,
-            "as_of_ns": found.as_of_ns,
-        }
+    """What a venue accepts now. Only native needs a key. Exit 0 online, 1 something else, 2 not known."""
+    if name != PAPER:
+        from tradewind.cli import venue_outside
+
+        return venue_outside.status(_wanted(name, data, url, credentials, account), json=json)
+    document = _paper(data)["status"]
     if json:
         print_json(document)
     else:
@@ -70,49 +74,67 @@ def status(
 
 @venue.command
 def symbols(
-    name: Public = PAPER, *, url: Url = None, data: DataDirectory = DEFAULT_DATA, json: Json = False
+    name: Name = PAPER,
+    *,
+    credentials: Credentials = None,
+    account: AccountAtVenue = None,
+    url: Url = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
 ) -> int:
-    """Instruments with their filters."""
+    """Instruments with their filters. Only native needs a key."""
+    if name != PAPER:
+        from tradewind.cli import venue_outside
+
+        return venue_outside.symbols(_wanted(name, data, url, credentials, account), json=json)
+    rows = _paper(data)["symbols"]
     columns = ["symbol", "tick", "lot", "min quantity", "min notional", "source"]
-    if name == PAPER:
-        rows = _read(name, data)["symbols"]
-    else:
-        columns[-1] = "state"
-        found = _listed(name, url)
-        rows = [
-            {
-                "symbol": one.symbol,
-                "tick": f"{one.tick:f}",
-                "lot": f"{one.lot:f}",
-                "min_quantity": _figure(one.min_quantity),
-                "min_notional": _figure(one.min_notional),
-                "state": str(found.states[one.symbol]),
-            }
-            for one in found.instruments
-        ]
     return show_rows(rows, columns, json=json, title=f"Symbols of {name}", empty="none", name="symbols")
 
 
-def _figure(value: Any) -> str | None:
-    return None if value is None else f"{value:f}"
-
-
 @venue.command
-def balances(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
-    """Funds of the trader's account at the venue."""
-    rows = _read(name, data)["balances"]
+def balances(
+    name: Name = PAPER,
+    *,
+    credentials: Credentials = None,
+    account: AccountAtVenue = None,
+    url: Url = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Funds of the trader's account at the paper venue, or of a key for tools at an outside one.
+
+    Make a key that may only read: the trading key is refused. Exit 2 and no list when not everything is
+    known.
+    """
+    if name != PAPER:
+        from tradewind.cli import venue_outside
+
+        return venue_outside.balances(_wanted(name, data, url, credentials, account), json=json)
+    rows = _paper(data)["balances"]
     columns = ["asset", "free", "held"]
     return show_rows(rows, columns, json=json, title=f"Balances at {name}", empty="none", name="balances")
 
 
-ORDER_COLUMNS = ["order", "symbol", "side", "price", "quantity", "filled", "remaining", "status"]
-
-
 @venue.command
-def orders(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json = False) -> int:
-    """Open orders of the trader's account at the venue."""
+def orders(
+    name: Name = PAPER,
+    *,
+    credentials: Credentials = None,
+    account: AccountAtVenue = None,
+    url: Url = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Open orders of the trader's account at the paper venue, or of a key for tools at an outside one.
+
+    Make a key that may only read: the trading key is refused. Exit 2 and no list when not everything is
+    known.
+    """
     if name != PAPER:
-        raise not_built(f"orders of venue {name!r} (only those of {PAPER} are)")
+        from tradewind.cli import venue_outside
+
+        return venue_outside.orders(_wanted(name, data, url, credentials, account), json=json)
     rows = Client(data).get("/orders", {"account": None, "market": None})["orders"]
     title = f"Open orders at {name}"
     return show_rows(rows, ORDER_COLUMNS, json=json, title=title, empty="none", name="orders")
@@ -120,9 +142,11 @@ def orders(name: Name = PAPER, *, data: DataDirectory = DEFAULT_DATA, json: Json
 
 @venue.command
 def ping(
-    name: Annotated[Literal["kraken", "binance", "binance-usdm"], Parameter(help="which venue")],
+    name: Annotated[Literal["kraken", "binance"], Parameter(help="which venue")],
     *,
-    url: Url = None,
+    url: Annotated[
+        str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")
+    ] = None,
     samples: Annotated[int, Parameter(help="questions for the time, 1 to 20")] = 3,
     json: Json = False,
 ) -> int:

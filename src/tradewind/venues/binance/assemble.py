@@ -19,7 +19,7 @@ from tradewind.venues.limits import BinanceLimits, Gate
 from tradewind.venues.limits.binance import BinanceState
 from tradewind.venues.limits.store import LimiterStore
 from tradewind.venues.transport.clock import ClockGuard
-from tradewind.venues.transport.keys import KeyFolder
+from tradewind.venues.transport.keys import KeyFolder, KeyPurpose
 from tradewind.venues.transport.lease import KeyLock, TradingLease
 from tradewind.venues.transport.private_http import PrivateHttp
 from tradewind.venues.transport.private_link import Transition
@@ -40,13 +40,14 @@ async def open_binance(
     account: str,
     options: BinanceOptions | None = None,
     lease: TradingLease | None = None,
+    purpose: KeyPurpose = KeyPurpose.TRADING,
     reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
     on_transition: Callable[[Transition], None] | None = None,
 ) -> AsyncIterator[BinanceVenue]:
     """A connector for spot that is not connected yet; everything is closed at the end.
 
     `lease` is the trading lease of the process; without one (tools, tests) only the connector's own check of
-    epochs holds.
+    epochs holds. `purpose`: a tool has a key of its own (T3.7).
 
     Raises:
         KeyBusy: another process has the key (exit status 75). WrongPurpose: the key is for something else.
@@ -54,7 +55,7 @@ async def open_binance(
     """
     async with open_connector(
         BinanceVenue, key, keys, account=account, options=options, lease=lease,
-        reconcile_hook=reconcile_hook, on_transition=on_transition,
+        purpose=purpose, reconcile_hook=reconcile_hook, on_transition=on_transition,
     ) as venue:  # fmt: skip
         yield venue
 
@@ -68,12 +69,13 @@ async def open_connector(
     account: str,
     options: BinanceOptions | None,
     lease: TradingLease | None,
+    purpose: KeyPurpose,
     reconcile_hook: Callable[[int], Awaitable[str]] | None,
     on_transition: Callable[[Transition], None] | None,
 ) -> AsyncIterator[Connector]:
     """The same for the connector of any market. A key is registered for one of them."""
     options = options or kind.default_options()
-    record = keys.register(kind.venue_name, key.name)
+    record = keys.register(kind.venue_name, key.name, purpose=purpose)
     fresh = not (keys.folder / f"{record.fingerprint}.lock").exists()
     lock = KeyLock(keys.folder, record.fingerprint)
     clock = ClockGuard()

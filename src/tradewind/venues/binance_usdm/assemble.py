@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from tradewind.venues.binance.assemble import open_connector
 from tradewind.venues.binance.encode import BinanceKey
 from tradewind.venues.binance_usdm.connector import UsdmOptions, UsdmVenue
-from tradewind.venues.transport.keys import KeyFolder
+from tradewind.venues.transport.keys import KeyFolder, KeyPurpose
 from tradewind.venues.transport.lease import TradingLease
 from tradewind.venues.transport.private_link import Transition
 
@@ -25,6 +25,7 @@ async def open_binance_usdm(
     account: str,
     options: UsdmOptions | None = None,
     lease: TradingLease | None = None,
+    purpose: KeyPurpose = KeyPurpose.TRADING,
     reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
     on_transition: Callable[[Transition], None] | None = None,
 ) -> AsyncIterator[UsdmVenue]:
@@ -36,6 +37,6 @@ async def open_binance_usdm(
     """
     async with open_connector(
         UsdmVenue, key, keys, account=account, options=options, lease=lease,
-        reconcile_hook=reconcile_hook, on_transition=on_transition,
+        purpose=purpose, reconcile_hook=reconcile_hook, on_transition=on_transition,
     ) as venue:  # fmt: skip
         yield venue

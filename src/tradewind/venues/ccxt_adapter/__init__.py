@@ -1,1 +1,3 @@
-"""Other venues through ccxt, an optional library: `pip install 'tradewind[ccxt]'`. Nothing here imports it early."""
+"""Other venues through ccxt, an optional library: `pip install 'tradewind[ccxt]'`. Nothing here imports it
+early.
+"""

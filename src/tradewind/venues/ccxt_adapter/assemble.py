@@ -1,6 +1,7 @@
 """Everything around one connector through ccxt: the library, the key's lock, the exchange object.
 
-async with open_ccxt(credentials, KeyFolder(data), account="main", options=CcxtOptions(exchange="okx")) as venue:
+async with open_ccxt(credentials, KeyFolder(data), account="main", options=CcxtOptions(exchange="okx")) as
+venue:
     await venue.open()
 """
 
@@ -33,8 +34,9 @@ async def open_ccxt(
     connector, which the lock guards for the life of the process.
 
     Raises:
-        MissingExtra, UnknownExchange: ccxt or the venue is not there. CapsInsufficient: not enough for real money.
-        KeyBusy: another process has the key (exit status 75). WrongPurpose: it is registered for something else.
+        MissingExtra, UnknownExchange: ccxt or the venue is not there. CapsInsufficient: not enough for real
+        money. KeyBusy: another process has the key (exit status 75). WrongPurpose: it is registered for
+        something else.
     """
     exchange = exchange_of(options, credentials)
     name = f"ccxt-{options.exchange}"

@@ -40,7 +40,8 @@ MEANINGS: Final[dict[str, tuple[RejectCode, bool]]] = {
 }
 """ccxt's classes of definite refusals; the nearest one that an error derives from counts.
 
-`ExchangeError` itself is not in it: ccxt raises it for texts that it does not know, and for answers that broke off.
+`ExchangeError` itself is not in it: ccxt raises it for texts that it does not know, and for answers that
+broke off.
 """
 TEXTS: Final[tuple[tuple[str, RejectCode, bool], ...]] = (
     ("fill or kill could not be filled", RejectCode.NOT_FILLABLE, False),
@@ -104,7 +105,7 @@ class Caller:
         try:
             async with asyncio.timeout(self.call_timeout_s):
                 return await getattr(self.exchange, method)(*arguments)
-        except Exception as error:  # noqa: BLE001 - ccxt's parsers raise whatever a strange answer makes them raise
+        except Exception as error:  # noqa: BLE001 - ccxt's parsers raise anything on strange answers
             return self._failed(method, error, trace, sent_ns)
         finally:
             TRACE.reset(token)
@@ -127,13 +128,13 @@ class Caller:
         text = ADDRESS.sub("…", str(error))
         for words, code, preventable in TEXTS:
             if words in text.lower():
-                return Failed(reason=text[:MAX_RAW_CHARS], code=code, preventable=preventable, sent_ns=sent_ns)
+                return Failed(
+                    reason=text[:MAX_RAW_CHARS], code=code, preventable=preventable, sent_ns=sent_ns
+                )
         found = next((MEANINGS[one] for one in names if one in MEANINGS), None)
         if found is None:
             return Failed(reason=reason, sent_ns=sent_ns)
-        return Failed(
-            reason=text[:MAX_RAW_CHARS], code=found[0], preventable=found[1], sent_ns=sent_ns
-        )
+        return Failed(reason=text[:MAX_RAW_CHARS], code=found[0], preventable=found[1], sent_ns=sent_ns)
 
     async def close(self) -> None:
         """End every connection."""

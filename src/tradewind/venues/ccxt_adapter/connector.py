@@ -1,7 +1,8 @@
 """`CcxtVenue`: a venue for which there is no connector of our own, through ccxt, behind the `Venue` protocol.
 
-Everything that counts is read over REST, as text. ccxt's private streams only say that something happened: then the
-account is read again, and what is new is told. Best effort: see docs/venues.md for what a venue has to offer.
+Everything that counts is read over REST, as text. ccxt's private streams only say that something happened:
+then the account is read again, and what is new is told. Best effort: see docs/venues.md for what a venue
+has to offer.
 """
 
 from __future__ import annotations
@@ -59,7 +60,11 @@ MAX_UNNAMED_SYMBOLS: Final = 20
 """Where executions are listed by symbol and none is named, so many are asked one by one, not more."""
 OVERLAP_MS: Final = 60_000
 TIMES: Final = {"IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
-STATES: Final = {"ok": VenueState.ONLINE, "maintenance": VenueState.MAINTENANCE, "shutdown": VenueState.MAINTENANCE}
+STATES: Final = {
+    "ok": VenueState.ONLINE,
+    "maintenance": VenueState.MAINTENANCE,
+    "shutdown": VenueState.MAINTENANCE,
+}
 
 
 class CapsInsufficient(PermissionError):
@@ -103,7 +108,9 @@ class CcxtVenue(Trading):
     # ---- life --------------------------------------------------------------------------------------------
 
     async def open(self, timeout_s: float = 20.0) -> bool:
-        """Read markets and account, and wait until private events are live. False: not in time; it goes on."""
+        """Read markets and account, and wait until private events are live. False: not in time; it goes
+        on.
+        """
         await self.refresh_instruments()
         self.rounds.start()
         self._refreshing = asyncio.create_task(self._keep_fresh())
@@ -151,9 +158,13 @@ class CcxtVenue(Trading):
         self.rounds.wake()
 
     def traded(self) -> list[str]:
-        """Symbols of the account, as far as they are known. Empty: the venue has too many to ask one by one."""
+        """Symbols of the account, as far as they are known. Empty: the venue has too many to ask one by
+        one.
+        """
         instruments = self.history.directory.instruments
-        chosen = [one for one in dict.fromkeys((*self.options.symbols, *self._seen_symbols)) if one in instruments]
+        chosen = [
+            one for one in dict.fromkeys((*self.options.symbols, *self._seen_symbols)) if one in instruments
+        ]
         if chosen or len(instruments) > MAX_UNNAMED_SYMBOLS:
             return chosen
         return list(instruments)
@@ -241,7 +252,9 @@ class CcxtVenue(Trading):
             answer = await self.caller.call("fetch_status", cls=Priority.P2)
             if isinstance(answer, dict):
                 word = str(answer.get("status"))
-                return STATES.get(word, VenueState.UNKNOWN), "" if word == "ok" else f"the venue says {word[:40]}"
+                return STATES.get(
+                    word, VenueState.UNKNOWN
+                ), "" if word == "ok" else f"the venue says {word[:40]}"
             if answer.code is None:
                 return VenueState.UNKNOWN, answer.reason
         # no such question at this venue: it is up when it tells its time
@@ -254,23 +267,28 @@ class CcxtVenue(Trading):
 
     async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:
         """The account's fees, only as the venue tells them: ccxt's own table is not the account's."""
-        if account != self.account:
-            return Unknown(f"this connector is for another account than {account[:40]!r}")
-        if symbol not in self.history.directory.instruments:
-            return Unknown(f"no symbol {symbol[:40]!r}")
-        now_ns = time.time_ns()
+        instruments = self.history.directory.instruments
+        if account != self.account or symbol not in instruments:
+            return Unknown(f"no fees of {symbol[:40]!r} for account {account[:40]!r}")
         cached = self._fees.get(symbol)
-        if cached is not None and now_ns - cached.as_of_ns < FEE_AGE_S * NS:
+        if cached is not None and time.time_ns() - cached.as_of_ns < FEE_AGE_S * NS:
             return cached
         if not self.caller.has("fetchTradingFee"):
             return Unknown("ccxt cannot ask this venue for fees")
         answer = await self.caller.call("fetch_trading_fee", symbol, cls=Priority.P2)
         if isinstance(answer, Failed):
             return Unknown(answer.reason)
+        known = self._schedule(symbol, answer)
+        if isinstance(known, Known):
+            self._fees[symbol] = known
+        return known
+
+    def _schedule(self, symbol: str, answer: Any) -> Known[FeeSchedule] | Unknown:
         try:
             maker, taker = (exact(answer.get(one), one) * 10_000 for one in ("maker", "taker"))
         except (Unmapped, FloatMoney, AttributeError) as error:
             return Unknown(f"fees: {error}"[:200])
+        now_ns = time.time_ns()
         schedule = FeeSchedule(
             name=f"{self.name} {symbol}",
             maker_bps=maker,
@@ -278,9 +296,7 @@ class CcxtVenue(Trading):
             source="fetch_trading_fee",
             checked_on=time.strftime("%Y-%m-%d", time.gmtime(now_ns // NS)),
         )
-        known = Known(schedule, now_ns, f"{self.name} fetch_trading_fee")
-        self._fees[symbol] = known
-        return known
+        return Known(schedule, now_ns, f"{self.name} fetch_trading_fee")
 
     # ---- streams -----------------------------------------------------------------------------------------
 

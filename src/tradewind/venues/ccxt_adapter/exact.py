@@ -131,17 +131,16 @@ class ExactNumbers:
             return super().parse_order_book_bid_ask(row, price, amount, *others)  # type: ignore[misc]
         return [self.safe_string(row, price), self.safe_string(row, amount)]  # type: ignore[attr-defined]
 
-    def on_rest_response(
-        self, code: int, reason: str, url: str, method: str, headers: Any, text: str, *others: Any
-    ) -> Any:
-        """Notes that an answer came, and how the venue's limits feel."""
+    def on_rest_response(self, code: int, reason: str, *others: Any) -> Any:
+        """Notes that an answer came. `others`: address, method, headers, text."""
         trace = TRACE.get()
         if trace is not None:
+            headers = others[2]
             trace.answered, trace.status = True, code
             trace.retry_after = next(
                 (str(headers[one]) for one in headers if str(one).lower() == "retry-after"), None
             )
-        return super().on_rest_response(code, reason, url, method, headers, text, *others)  # type: ignore[misc]
+        return super().on_rest_response(code, reason, *others)  # type: ignore[misc]
 
     def handle_errors(self, code: int, *others: Any) -> Any:
         """ccxt's own reading of errors, then ours: what is not JSON is no answer."""

@@ -1,7 +1,7 @@
 """Lists of orders and executions, complete or with the reason why not.
 
-Venues cut lists off without saying so. What has as many rows as a page can have is asked for again in two halves,
-until every answer is shorter than a page; where that cannot be done the list is incomplete.
+Venues cut lists off without saying so. What has as many rows as a page can have is asked for again in two
+halves, until every answer is shorter than a page; where that cannot be done the list is incomplete.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class History:
             return Incomplete(f"{method}: the venue takes no end of a span", 0)
         return await self._spans(ask, _cut(since_ms, now_ms, span_ms), page, self._until(name))
 
-    async def _spans(self, ask: Ask, spans: list[tuple[int, int]], page: int, until: bool) -> Rows | Incomplete:
+    async def _spans(
+        self, ask: Ask, spans: list[tuple[int, int]], page: int, until: bool
+    ) -> Rows | Incomplete:
         found: Rows = []
         whole = len(spans) == 1
         for _ in range(MAX_QUESTIONS):
@@ -127,7 +129,9 @@ class History:
             found[state.venue_id] = state
         return Incomplete(problem, len(found)) if problem else list(found.values())
 
-    async def open_orders(self, symbol: str | None, cls: Priority = Priority.P2) -> list[OrderState] | Incomplete:
+    async def open_orders(
+        self, symbol: str | None, cls: Priority = Priority.P2
+    ) -> list[OrderState] | Incomplete:
         """Every open order."""
         limit, page = self._page("fetchOpenOrders")
         if limit is None and self.profile.page_rows is not None:
@@ -166,7 +170,9 @@ class History:
             found += states
         return found
 
-    async def order(self, symbol: str, venue_id: str, cls: Priority = Priority.P2) -> OrderState | Absent | Failed:
+    async def order(
+        self, symbol: str, venue_id: str, cls: Priority = Priority.P2
+    ) -> OrderState | Absent | Failed:
         """One order by the venue's id."""
         return self._told(await self.caller.call("fetch_order", venue_id, symbol, {}, cls=cls))
 
@@ -181,33 +187,32 @@ class History:
     async def by_client_id(
         self, symbol: str, client_id: str, since_ms: int, cls: Priority = Priority.P2
     ) -> OrderState | Absent | Failed:
-        """One order by our id: the latest that has it."""
-        how = self.profile.by_client_id
-        if how is ByClientId.ORDER:
+        """One order by our id: the latest that has it. Open orders first: one that ends meanwhile is found
+        among the ended ones.
+        """
+        direct = self.profile.by_client_id is ByClientId.ORDER
+        if direct:
             params = {"clientOrderId": client_id}
             told = self._told(await self.caller.call("fetch_order", "", symbol, params, cls=cls))
             if not isinstance(told, Absent):
                 return told
-        working = await self.open_orders(symbol, cls)
-        if isinstance(working, Incomplete):
-            return Failed(reason=working.reason)
-        for state in working:
-            if state.client_id == client_id:
-                return state
-        if how is ByClientId.ORDER:
-            return ABSENT
-        if how is ByClientId.LISTS:
-            params = {"clientOrderId": client_id}
-            rows = await self.caller.call("fetch_closed_orders", symbol, None, None, params, cls=cls)
-            if isinstance(rows, Failed):
-                return rows
-            ended = self.states(rows) if isinstance(rows, list) else Incomplete("no list", 0)
-        else:
-            ended = await self.ended_orders(symbol, since_ms, cls)
-        if isinstance(ended, Incomplete):
-            return Failed(reason=ended.reason)
-        mine = [one for one in ended if one.client_id == client_id]
-        return max(mine, key=lambda one: one.updated_ns) if mine else ABSENT
+        listed = await self.open_orders(symbol, cls)
+        found = _latest(listed, client_id)
+        if not isinstance(found, Absent) or direct:
+            return found
+        return _latest(await self._ended_of(symbol, client_id, since_ms, cls), client_id)
+
+    async def _ended_of(
+        self, symbol: str, client_id: str, since_ms: int, cls: Priority
+    ) -> list[OrderState] | Incomplete:
+        """Ended orders among which one of our id would be."""
+        if self.profile.by_client_id is not ByClientId.LISTS:
+            return await self.ended_orders(symbol, since_ms, cls)
+        params = {"clientOrderId": client_id}
+        rows = await self.caller.call("fetch_closed_orders", symbol, None, None, params, cls=cls)
+        if isinstance(rows, Failed):
+            return Incomplete(rows.reason, 0)
+        return self.states(rows) if isinstance(rows, list) else Incomplete("no list", 0)
 
     # ---- executions --------------------------------------------------------------------------------------
 
@@ -232,6 +237,14 @@ class History:
         return sorted(found.values(), key=lambda one: one.time_ns)
 
 
+def _latest(listed: list[OrderState] | Incomplete, client_id: str) -> OrderState | Absent | Failed:
+    """The latest order of an id."""
+    if isinstance(listed, Incomplete):
+        return Failed(reason=listed.reason)
+    mine = [one for one in listed if one.client_id == client_id]
+    return max(mine, key=lambda one: one.updated_ns) if mine else ABSENT
+
+
 def camel(method: str) -> str:
     """`fetch_my_trades` as ccxt's tables of features write it: `fetchMyTrades`."""
     first, *others = method.split("_")
@@ -242,7 +255,7 @@ def _cut(start_ms: int, end_ms: int, span_ms: int) -> list[tuple[int, int]]:
     """Spans of at most `span_ms`, the oldest last; at most as many as may be asked for."""
     if not span_ms:
         return [(start_ms, end_ms)]
-    spans = []
+    spans: list[tuple[int, int]] = []
     while start_ms < end_ms and len(spans) <= MAX_QUESTIONS:
         spans.append((start_ms, min(start_ms + span_ms, end_ms)))
         start_ms += span_ms

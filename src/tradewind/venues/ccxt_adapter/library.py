@@ -1,4 +1,6 @@
-"""ccxt itself, loaded when it is needed and never before; one exchange object of it, made exact and bounded."""
+"""ccxt itself, loaded when it is needed and never before; one exchange object of it, made exact and
+bounded.
+"""
 
 from __future__ import annotations
 

@@ -64,12 +64,13 @@ class CostLimits:
 
     def _free_at(self, needed: int) -> int:
         """When so many thousandths have left the window."""
-        at_ns = 0
-        for at_ns, cost in self._grants:
+        last_ns = 0
+        for granted_ns, cost in self._grants:
+            last_ns = granted_ns
             needed -= cost
             if needed <= 0:
                 break
-        return at_ns + self.window_ns
+        return last_ns + self.window_ns
 
     def _forget(self, now_ns: int) -> None:
         while self._grants and now_ns - self._grants[0][0] >= self.window_ns:

@@ -1,6 +1,7 @@
 """Market data through ccxt: books and trades read at a steady pace.
 
-ccxt's streams hand out books of floats, so they are not used: every book here is a whole one, of exact numbers.
+ccxt's streams hand out books of floats, so they are not used: every book here is a whole one, of exact
+numbers.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ class MarketReader:
 
     def _says(self, reason: str) -> FeedState:
         return FeedState(
-            symbol=self.instrument.symbol, state=self.state, reason=reason[:200], since_ns=time.time_ns(), epoch=1
+            symbol=self.instrument.symbol,
+            state=self.state,
+            reason=reason[:200],
+            since_ns=time.time_ns(),
+            epoch=1,
         )
 
     def _book(self, answer: Any) -> list[FeedEvent]:
@@ -116,7 +121,9 @@ class MarketReader:
         if first:
             return []
         events: list[FeedEvent] = []
-        if len(fresh) < len(answer) - len(rows) or (rows and len(fresh) == len(rows) > 1 and len(self._known) > len(rows)):
+        if len(fresh) < len(answer) - len(rows) or (
+            rows and len(fresh) == len(rows) > 1 and len(self._known) > len(rows)
+        ):
             events.append(self._gap("trades between two readings may be missing"))
         for one in sorted(fresh, key=lambda row: int(row.get("timestamp") or 0)):
             try:

@@ -19,8 +19,8 @@ class CcxtOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of one request; a call of ccxt may take several."""
     call_timeout_s: float = 30.0
     horizon_s: float | None = None
-    """How long behind its submit an order may still appear. None: what is known of the venue; where nothing is
-    known, absence is never proven."""
+    """How long behind its submit an order may still appear. None: what is known of the venue; where nothing
+    is known, absence is never proven."""
     absence_margin_s: float = 1.0
     clock_skew_s: float = 0.5
     poll_every_s: float = 2.0

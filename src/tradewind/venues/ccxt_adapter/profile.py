@@ -1,7 +1,8 @@
 """What ccxt does not tell of a venue, for the venues where somebody looked; the figures lie in facts.toml.
 
-A venue that is not here works with less: absence of an order is never proven (unless its horizon is configured),
-there is no dead-man's switch, and a list with as many rows as the smallest usual page counts as cut off.
+A venue that is not here works with less: absence of an order is never proven (unless its horizon is
+configured), there is no dead-man's switch, and a list with as many rows as the smallest usual page counts
+as cut off.
 """
 
 from __future__ import annotations

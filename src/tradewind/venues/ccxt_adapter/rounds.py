@@ -1,7 +1,7 @@
 """The account read again and again, and what is new of it told in order: the private stream of `CcxtVenue`.
 
-A round is complete or it did not happen: open orders, executions since the last one, orders that left the list,
-balances. ccxt's streams wake it; without them it runs every `poll_every_s`.
+A round is complete or it did not happen: open orders, executions since the last one, orders that left the
+list, balances. ccxt's streams wake it; without them it runs every `poll_every_s`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from tradewind.venues.ccxt_adapter.history import Absent
 from tradewind.venues.ccxt_adapter.calls import Failed
+from tradewind.venues.ccxt_adapter.history import Absent
 from tradewind.venues.limits import Priority
 from tradewind.venues.protocol import (
     FINAL_PHASES,
@@ -31,7 +31,11 @@ log = structlog.get_logger(__name__)
 MS: Final = 1_000_000
 OVERLAP_MS: Final = 60_000
 BALANCES_EVERY_S: Final = 30.0
-WATCHED: Final = {"watchOrders": "watch_orders", "watchMyTrades": "watch_my_trades", "watchBalance": "watch_balance"}
+WATCHED: Final = {
+    "watchOrders": "watch_orders",
+    "watchMyTrades": "watch_my_trades",
+    "watchBalance": "watch_balance",
+}
 MAX_TOLD: Final = 20_000
 MAX_LOOKED_UP: Final = 100
 """Orders that are asked for one by one in a round."""
@@ -68,7 +72,9 @@ class Rounds:
         self._tasks.append(asyncio.create_task(self._run(), name=f"{self.venue.name} rounds"))
         for what, method in WATCHED.items():
             if self.venue.caller.has(what):
-                self._tasks.append(asyncio.create_task(self._listen(method), name=f"{self.venue.name} {method}"))
+                self._tasks.append(
+                    asyncio.create_task(self._listen(method), name=f"{self.venue.name} {method}")
+                )
 
     async def close(self) -> None:
         """End it."""
@@ -104,11 +110,16 @@ class Rounds:
                 await getattr(self.venue.caller.exchange, method)()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever goes wrong in a hint, the rounds go on without it
+            except Exception as error:  # noqa: BLE001 - the rounds go on without hints
                 self.listening.discard(method)
                 names = {one.__name__ for one in type(error).__mro__}
                 if names & {"NotSupported", "ArgumentsRequired", "AuthenticationError"}:
-                    log.warning("ccxt_stream_not_used", venue=self.venue.name, stream=method, error=type(error).__name__)
+                    log.warning(
+                        "ccxt_stream_not_used",
+                        venue=self.venue.name,
+                        stream=method,
+                        error=type(error).__name__,
+                    )
                     return
                 self.wake()
                 await asyncio.sleep(pause_s)
@@ -136,7 +147,11 @@ class Rounds:
                 self._live.set()
             self._tell_state(problem)
             options = self.venue.options
-            await asyncio.sleep(options.round_gap_s if not failures else min(options.poll_every_s, FIRST_PAUSE_S * 2**min(failures, 8)))
+            await asyncio.sleep(
+                options.round_gap_s
+                if not failures
+                else min(options.poll_every_s, FIRST_PAUSE_S * 2 ** min(failures, 8))
+            )
             if not failures:
                 try:
                     async with asyncio.timeout(options.poll_every_s):
@@ -148,43 +163,56 @@ class Rounds:
         live = self.live
         if live is not self._was_live:
             self._was_live = live
-            self.venue.events.put(StreamState(live=live, reason="" if live else problem, since_ns=time.time_ns()))
+            self.venue.events.put(
+                StreamState(live=live, reason="" if live else problem, since_ns=time.time_ns())
+            )
 
     # ---- one round ---------------------------------------------------------------------------------------
 
     async def _round(self, dirty: bool) -> str:
-        """"" or the reason why the account could not be read completely."""
-        venue, mirror = self.venue, self.venue.mirror
-        if not venue.history.directory.instruments:
-            problem = await venue.refresh_instruments()
+        """ "" or the reason why the account could not be read completely."""
+        mirror, history = self.venue.mirror, self.venue.history
+        if not history.directory.instruments:
+            problem = await self.venue.refresh_instruments()
             if problem:
                 return f"markets: {problem}"
         before = set(mirror.working)
-        listed = await venue.history.open_orders(None)
+        listed = await history.open_orders(None)
         if isinstance(listed, Incomplete):
             return f"open orders: {listed.reason}"
-        listed = [venue.named(one) for one in listed]
-        symbols = venue.traded() if venue.history.by_symbol("fetchMyTrades") else []
-        if venue.history.by_symbol("fetchMyTrades") and not symbols:
-            return "executions: the venue lists them by symbol, and no symbol is configured"
-        facts = await venue.history.executions(symbols, self._last_fill_ms - OVERLAP_MS)
+        facts = await self._executions(self._last_fill_ms - OVERLAP_MS)
         if isinstance(facts, Incomplete):
             return f"executions: {facts.reason}"
-        changed = await self._tell(listed, facts, before)
+        changed = await self._tell([self.venue.named(one) for one in listed], facts, before)
         if isinstance(changed, str):
             return changed
-        old = time.monotonic() - self._balances_s > BALANCES_EVERY_S
-        if dirty or changed or old:
-            balances = await venue.balances()
-            if isinstance(balances, Incomplete):
-                return f"balances: {balances.reason}"
-            self._balances_s = time.monotonic()
-            for one in balances:
-                if one.total or one.asset in mirror.balances:
-                    mirror.set_balance(one.asset, one.free, one.held, one.as_of_ns)
-        if self._first:
+        problem = await self._balances(dirty or changed)
+        if not problem and self._first:
             self._first = False
             mirror.quiet = False
+        return problem
+
+    async def _executions(self, since_ms: int) -> list[TradeFact] | Incomplete:
+        """Executions since a moment, 0: ever."""
+        venue, symbols = self.venue, []
+        if venue.history.by_symbol("fetchMyTrades"):
+            symbols = venue.traded()
+            if not symbols:
+                return Incomplete("the venue lists them by symbol, and no symbol is configured", 0)
+        return await venue.history.executions(symbols, since_ms)
+
+    async def _balances(self, changed: bool) -> str:
+        """Balances when something happened, and now and then. "" or why they are not known."""
+        if not changed and time.monotonic() - self._balances_s <= BALANCES_EVERY_S:
+            return ""
+        balances = await self.venue.balances()
+        if isinstance(balances, Incomplete):
+            return f"balances: {balances.reason}"
+        self._balances_s = time.monotonic()
+        mirror = self.venue.mirror
+        for one in balances:
+            if one.total or one.asset in mirror.balances:
+                mirror.set_balance(one.asset, one.free, one.held, one.as_of_ns)
         return ""
 
     async def _tell(self, listed: list[OrderState], facts: list[TradeFact], before: set[str]) -> bool | str:
@@ -255,8 +283,7 @@ class Rounds:
         symbols = venue.traded() if venue.history.by_symbol("fetchMyTrades") else []
         if venue.history.by_symbol("fetchMyTrades") and not symbols:
             return Incomplete("the venue lists executions by symbol, and no symbol is configured", 0)
-        since_ms = max(0, since_ns // MS - OVERLAP_MS) if since_ns > 0 else 0
-        facts = await venue.history.executions(symbols, since_ms)
+        facts = await self._executions(max(0, since_ns // MS - OVERLAP_MS) if since_ns > 0 else 0)
         if isinstance(facts, Incomplete):
             return facts
         orders: dict[str, OrderState] = {}
@@ -286,5 +313,3 @@ def _as_events(venue: CcxtVenue, facts: list[TradeFact], orders: dict[str, Order
             venue.mirror.fill_event(fact, order.client_id, order.lots - filled[fact.order_id], fact.time_ns)
         )
     return events
-
-

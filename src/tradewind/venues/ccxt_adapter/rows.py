@@ -102,7 +102,9 @@ def trade_fact(row: Mapping[str, Any], directory: Directory) -> TradeFact:
 
 
 def balance_rows(answer: Mapping[str, Any], as_of_ns: int) -> tuple[list[Balance], list[str]]:
-    """Balances, and what could not be told of others. ccxt's answer has one entry for each asset beside sums."""
+    """Balances, and what could not be told of others. ccxt's answer has one entry for each asset beside
+    sums.
+    """
     totals = answer.get("total")
     if not isinstance(totals, Mapping) or len(totals) > MAX_BALANCES:
         return [], ["the answer has no balances"]

@@ -1,4 +1,6 @@
-"""Orders through ccxt: submit, cancel and cancel-all, each to a typed result that was read back (T7.5 to T7.7)."""
+"""Orders through ccxt: submit, cancel and cancel-all, each to a typed result that was read back (T7.5 to
+T7.7).
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,10 @@ from tradewind.venues.protocol import (
     FINAL_PHASES,
     Acked,
     AlreadyFinal,
+    Armed,
     CancelAfterResult,
     CancelAllResult,
     CancelledAll,
-    Armed,
     ChangeResult,
     Disarmed,
     Incomplete,
@@ -256,7 +258,9 @@ class Trading:
     ) -> ChangeResult:
         """Not here: what ccxt calls an edit is a cancel and a new order at many venues."""
         del reference, lots, price_ticks
-        return self._stale(epoch) or rejected(RejectCode.TYPE_UNSUPPORTED, "ccxt has no change that is one step")
+        return self._stale(epoch) or rejected(
+            RejectCode.TYPE_UNSUPPORTED, "ccxt has no change that is one step"
+        )
 
     async def cancel(self, reference: OrderRef, epoch: int) -> ChangeResult:
         """Cancel one order. `Acked` once it was read back as cancelled."""
@@ -267,28 +271,30 @@ class Trading:
         known = self.mirror.find(reference.client_id)
         venue_id = known.venue_id if known is not None else reference.venue_id
         if not venue_id:
-            found = await self.locate(reference, Priority.P0)
-            if isinstance(found, Failed):
-                return Uncertain(found.reason, found.sent_ns or time.time_ns())
-            if isinstance(found, Absent):
-                return self._unknown(reference)
-            if found.phase in FINAL_PHASES:
-                return AlreadyFinal(found)
+            found = self._working(reference, await self.locate(reference, Priority.P0))
+            if not isinstance(found, OrderState):
+                return found
             venue_id = found.venue_id
         answer = await self.caller.call("cancel_order", venue_id, reference.symbol, {}, cls=Priority.P0)
         if isinstance(answer, Failed) and not answer.absent:
             return answer.as_change()
         state = await self._end_of(msgspec.structs.replace(reference, venue_id=venue_id))
         self.wake()
-        if isinstance(state, Failed):
-            return Uncertain(state.reason, state.sent_ns or time.time_ns())
-        if isinstance(state, Absent):
+        judged = self._working(reference, state)
+        if isinstance(judged, OrderState):
+            return Uncertain(f"the cancel left the order {judged.phase}", time.time_ns())
+        cancelled = isinstance(state, OrderState) and state.phase is OrderPhase.CANCELLED
+        return Acked(venue_id) if cancelled and not isinstance(answer, Failed) else judged
+
+    def _working(
+        self, reference: OrderRef, found: OrderState | Absent | Failed
+    ) -> OrderState | Rejected | Uncertain | AlreadyFinal:
+        """The order when it works, else what a change of it answers."""
+        if isinstance(found, Failed):
+            return Uncertain(found.reason, found.sent_ns or time.time_ns())
+        if isinstance(found, Absent):
             return self._unknown(reference)
-        if state.phase not in FINAL_PHASES:
-            return Uncertain(f"the cancel left the order {state.phase}", time.time_ns())
-        if isinstance(answer, Failed) or state.phase is not OrderPhase.CANCELLED:
-            return AlreadyFinal(state)
-        return Acked(state.venue_id)
+        return AlreadyFinal(found) if found.phase in FINAL_PHASES else found
 
     async def _end_of(self, reference: OrderRef) -> OrderState | Absent | Failed:
         """How a cancelled order ended. Some venues answer a cancel before their lists show it."""
@@ -305,8 +311,8 @@ class Trading:
         return rejected(RejectCode.UNKNOWN_ORDER, "the venue has no such order", preventable=False)
 
     async def cancel_all(self, symbol: str | None, epoch: int) -> CancelAllResult:
-        """Cancel every working order, one by one, until the venue lists none. What ccxt calls cancelling all is
-        not used: some venues cancel the whole account where one symbol was named.
+        """Cancel every working order, one by one, until the venue lists none. What ccxt calls cancelling
+        all is not used: some venues cancel the whole account where one symbol was named.
         """
         refusal = self._stale(epoch)
         if refusal is None and symbol is not None:
@@ -325,9 +331,7 @@ class Trading:
                 break
             for state in listed:
                 self.mirror.apply(state)
-                reference = OrderRef(
-                    client_id=state.client_id, symbol=state.symbol, venue_id=state.venue_id
-                )
+                reference = OrderRef(client_id=state.client_id, symbol=state.symbol, venue_id=state.venue_id)
                 answer = await self.cancel(reference, epoch)
                 if isinstance(answer, Acked):
                     ended[state.client_id] = None

@@ -17,7 +17,7 @@ from tradewind.venues.kraken.rest import KrakenRest
 from tradewind.venues.limits import Gate, KrakenLimits
 from tradewind.venues.limits.kraken import KrakenState
 from tradewind.venues.limits.store import LimiterStore
-from tradewind.venues.transport.keys import KeyFolder, fingerprint
+from tradewind.venues.transport.keys import KeyFolder, KeyPurpose, fingerprint
 from tradewind.venues.transport.lease import TradingLease
 from tradewind.venues.transport.private_http import PrivateHttp
 from tradewind.venues.transport.private_link import Transition
@@ -46,6 +46,7 @@ async def open_kraken(
     tier: str,
     options: KrakenOptions | None = None,
     lease: TradingLease | None = None,
+    purpose: KeyPurpose = KeyPurpose.TRADING,
     reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
     on_transition: Callable[[Transition], None] | None = None,
 ) -> AsyncIterator[KrakenVenue]:
@@ -53,7 +54,8 @@ async def open_kraken(
     nonces' mark exact.
 
     `tier` is the account's: starter, intermediate or pro. `lease` is the trading lease of the process;
-    without one (tools, tests) only the connector's own check of epochs holds.
+    without one (tools, tests) only the connector's own check of epochs holds. `purpose`: a tool has a key of
+    its own (T3.7).
 
     Raises:
         UnknownTier, BadSecret: a wrong setting. KeyBusy: another process has the key (exit status 75).
@@ -62,8 +64,8 @@ async def open_kraken(
     options = options or KrakenOptions()
     limits = KrakenLimits(tier)
     secret = decode_secret(credentials.secret)
-    record = keys.register(VENUE, credentials.key)
-    lock, nonces = keys.open(record.fingerprint)
+    record = keys.register(VENUE, credentials.key, purpose=purpose)
+    lock, nonces = keys.open(record.fingerprint, purpose=purpose)
     store = LimiterStore(keys.folder / f"{record.fingerprint}.limits", limits, KrakenState)
     store.load(fresh=not record.used)
     gate = Gate(limits)

@@ -17,7 +17,7 @@ from tradewind.venues.native.messages import ApiToken
 from tradewind.venues.native.options import NativeOptions
 from tradewind.venues.native.rest import NativeRest, default_limits, native_rules
 from tradewind.venues.transport.clock import ClockGuard
-from tradewind.venues.transport.keys import KeyFolder
+from tradewind.venues.transport.keys import KeyFolder, KeyPurpose
 from tradewind.venues.transport.lease import KeyLock, TradingLease
 from tradewind.venues.transport.private_http import PrivateHttp
 from tradewind.venues.transport.private_link import Transition
@@ -34,6 +34,7 @@ async def open_native(
     account: str,
     options: NativeOptions | None = None,
     lease: TradingLease | None = None,
+    purpose: KeyPurpose = KeyPurpose.TRADING,
     reconcile_hook: Callable[[int], Awaitable[str]] | None = None,
     on_transition: Callable[[Transition], None] | None = None,
 ) -> AsyncIterator[NativeVenue]:
@@ -49,7 +50,9 @@ async def open_native(
         ValueError: an address that is none, or plain http to another machine.
     """
     options = options or NativeOptions()
-    record = keys.register(NAME, f"{account}@{options.url}")
+    # A tool reads with a token of its own beside the process that trades; it must not take its lock.
+    holder = account if purpose is KeyPurpose.TRADING else f"{purpose}:{account}"
+    record = keys.register(NAME, f"{holder}@{options.url}", purpose=purpose)
     lock = KeyLock(keys.folder, record.fingerprint)
     try:
         http = PrivateHttp(options.url, max_connections=CONNECTIONS)

@@ -23,7 +23,8 @@ def bench(
     suite: Annotated[
         str | None,
         Parameter(
-            help="engine, journal, node, gateway, python, replay, nonce, memory, stack, peers; default all"
+            help="engine, leverage, pools, journal, node, gateway, python, replay, ingestion, decode, "
+            "tick-to-order, nonce, memory, stack, peers; default all"
         ),
     ] = None,
     /,

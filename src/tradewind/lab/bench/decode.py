@@ -176,7 +176,7 @@ def generated(venue: str, messages: int, seed: int = 7) -> Flow:
     book = MirrorBook(instrument, GaplessRule(), BookLimits())
     checksum, frame = kraken_checksum(instrument), kraken_frame if kraken else binance_frame
     frames, levels = [], 0
-    for one in _walk(random.Random(seed), 2 if kraken else 36, messages):  # noqa: S311 no secret
+    for one in walk(random.Random(seed), 2 if kraken else 36, messages):  # noqa: S311 no secret
         if isinstance(one, BookSnapshot):
             book.on_snapshot(one, [])
         else:
@@ -186,8 +186,10 @@ def generated(venue: str, messages: int, seed: int = 7) -> Flow:
     return Flow(instrument=instrument, frames=frames, levels=levels, source=f"generated, seed {seed}")
 
 
-def _walk(dice: random.Random, changes: int, messages: int) -> Iterator[BookSnapshot | BookDelta]:
-    middle = 600_000
+def walk(
+    dice: random.Random, changes: int, messages: int, middle: int = 600_000
+) -> Iterator[BookSnapshot | BookDelta]:
+    """A snapshot of 500 levels a side around `middle` ticks, and so many updates of `changes` levels."""
     at: dict[str, Any] = {"symbol": "BTC/USD", "venue_ts_ns": None, "recv_ts_ns": BEGIN_NS, "recv_mono_ns": 0,
                           "epoch": 0}  # fmt: skip
     sides = [

@@ -42,6 +42,8 @@ class Effort:
     peer_commands: int = 100_000
     decode_messages: int = 20_000
     """Generated book updates, where no recording is there."""
+    tick_orders: int = 1_500
+    """Orders from tick to bytes, fifty a second."""
     peer_limit_s: float = 4.0
     """A slow peer is stopped after so long; what it did until then counts."""
     build_stack_sizes: bool = True
@@ -73,6 +75,7 @@ QUICK = Effort(
     up_seconds=2,
     peer_commands=2_000,
     decode_messages=200,
+    tick_orders=20,
     peer_limit_s=1.0,
     build_stack_sizes=False,
     child_limit_s=60.0,

@@ -29,6 +29,7 @@ SUITES: Final[Sequence[str]] = (
     "replay",
     "ingestion",
     "decode",
+    "tick-to-order",
     "nonce",
     "memory",
     "stack",
@@ -89,7 +90,7 @@ def run(
 
 
 def _run_suite(name: str, context: Context) -> Figures:
-    module = importlib.import_module(f"tradewind.lab.bench.{name}")
+    module = importlib.import_module(f"tradewind.lab.bench.{name.replace('-', '_')}")
     try:
         figures: Figures = module.run(context)
     except Skipped as reason:

@@ -59,6 +59,38 @@ RULES: dict[Fault, dict[str, Any]] = {
 }
 
 
+CHANGES = ("POST /order", "DELETE /order", "DELETE /cancel-all", "DELETE /cancel-market-orders")
+CHANGE_FAULTS = (
+    (WireFault.DROP_REPLY, "before", 20_000),
+    (WireFault.MALFORMED, "before", 10_000),
+    (WireFault.LOSE_ORDER, "before", 10_000),
+    (WireFault.STATUS, "before", 10_000),
+    (WireFault.STATUS, "after", 10_000),
+    (WireFault.RESET, "before", 10_000),
+    (WireFault.RESET, "after", 10_000),
+)
+CHAOS = (
+    *(
+        Rule(surface="rest", name=name, action=action, when=when, status=502, probability_ppm=ppm)  # type: ignore[arg-type]
+        for name in CHANGES
+        for action, when, ppm in CHANGE_FAULTS
+    ),
+    Rule(surface="rest", name="*", action=WireFault.DELAY, delay_ms=150, probability_ppm=30_000),
+    Rule(surface="rest", name="GET /data/*", action=WireFault.STATUS, status=503, probability_ppm=20_000),
+    Rule(surface="rest", name="GET /data/*", action=WireFault.MALFORMED, probability_ppm=10_000),
+    Rule(surface="rest", name="GET /data/*", action=WireFault.RESET, when="after", probability_ppm=10_000),
+    Rule(surface="rest", name="GET /data/order*", action=WireFault.UNKNOWN_ENUM, probability_ppm=10_000),
+    Rule(surface="stream", name="order", action=WireFault.DROP_FRAME, probability_ppm=5_000),
+    Rule(surface="stream", name="trade", action=WireFault.DROP_FRAME, probability_ppm=5_000),
+    Rule(surface="stream", name="*", action=WireFault.DUPLICATE, probability_ppm=30_000),
+    Rule(surface="stream", name="*", action=WireFault.REORDER, probability_ppm=30_000),
+    Rule(surface="stream", name="order", action=WireFault.CORRUPT, probability_ppm=3_000),
+    Rule(surface="stream", name="trade", action=WireFault.CLOSE, probability_ppm=3_000),
+    Rule(surface="stream", name="order", action=WireFault.CLOSE, probability_ppm=3_000),
+)
+"""Everything at once, each rarely enough that work gets done."""
+
+
 class PolymarketBench(Bench):
     """Exchange, gateway and connector in one loop, talking over loopback sockets."""
 
@@ -250,6 +282,11 @@ class PolymarketBench(Bench):
         else:
             rules = (Rule(surface="rest", name=NAMES[act], times=1, **RULES[fault]),)
         self.exchange.faults.replace(Plan(rules=rules))
+
+    misbehaves = True
+
+    async def misbehave(self, seed: int) -> None:
+        self.exchange.faults.replace(Plan(seed=seed, rules=CHAOS))
 
     async def heal(self) -> None:
         self.exchange.faults.replace(Plan())

@@ -505,7 +505,7 @@ class BinanceConnector(Trading):
     async def _listed(self, reference: OrderRef) -> QueryResult:
         """The second look at an order that the venue said not to have, in the list of what is open."""
         client_id = reference.client_id
-        listed = await self.history.open_orders(reference.symbol)
+        listed = await self.history.shared_open(reference.symbol)
         if isinstance(listed, Failed) or listed.problems:
             reason = listed.reason if isinstance(listed, Failed) else listed.problems[0]
             return Uncertain(reason, self.rest.clock.venue_ns())
@@ -531,8 +531,8 @@ class BinanceConnector(Trading):
         return Found(state)
 
     async def open_orders(self, symbol: str | None) -> list[OrderState] | Incomplete:
-        """Every open order at the venue, ours or not."""
-        answer = await self.history.open_orders(symbol)
+        """Every open order at the venue, ours or not. Callers at the same time share one reading."""
+        answer = await self.history.shared_open(symbol)
         if isinstance(answer, Failed):
             return Incomplete(answer.reason, 0)
         if answer.problems:
@@ -540,9 +540,10 @@ class BinanceConnector(Trading):
         return list(answer.rows.values())
 
     async def fills(self, since_sequence: int) -> list[FillEvent] | Incomplete:
-        """Executions of the traded symbols since a sequence (a time in ns) less a minute."""
-        symbols = self._traded() or list(self.mirror.directory.instruments)
-        return await self.history.fill_events(since_sequence, symbols)
+        """Executions of the traded symbols since a sequence (a time in ns) less a minute. Callers at the same
+        time share one reading.
+        """
+        return await self.history.shared_fill_events(since_sequence)
 
 
 def _lost(count: int) -> PrivateEvent:

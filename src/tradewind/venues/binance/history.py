@@ -6,6 +6,7 @@ Pages go up by the number of the trade, which never changes, so none is missed w
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -17,8 +18,10 @@ from tradewind.venues.binance.rest import BinanceRest, Failed
 from tradewind.venues.binance.rows import MS, carried_lots, decoded_state, order_state, trade_fact
 from tradewind.venues.facts import facts_of
 from tradewind.venues.limits import Priority
+from tradewind.venues.limits.urgency import decides
 from tradewind.venues.protocol import FillEvent, Incomplete, OrderState
 from tradewind.venues.transport.account_mirror import TradeFact, Unmapped
+from tradewind.venues.transport.shared_read import Batch, SharedRead
 
 OVERLAP_MS = 60_000
 MAX_PAGES = 400
@@ -56,10 +59,41 @@ class History:
         self._page = int(facts["my_trades_page"].value)
         self._weights = {name: int(value) for name, value in facts["weights"].value.items()}
         self.unmapped_rows = 0
+        self._shared: OrderedDict[tuple[str | None, bool], SharedRead[None, Orders | Failed]] = OrderedDict()
+        self._shared_fills = {urgent: SharedRead(self._read_fills) for urgent in (False, True)}
 
     def weight(self, name: str) -> int:
         """Published weight of a call."""
         return self._weights[name]
+
+    # ---- what callers share ------------------------------------------------------------------------------
+
+    async def shared_open(self, symbol: str | None) -> Orders | Failed:
+        """`open_orders`, in one reading for everybody who asks at the same time."""
+        key = (symbol, decides())
+        found = self._shared.get(key)
+        if found is None:
+
+            async def read(batch: Batch[None]) -> Orders | Failed:
+                batch.close()
+                return await self.open_orders(symbol)
+
+            found = self._shared[key] = SharedRead(read)
+            if len(self._shared) > MAX_FILL_SYMBOLS:
+                self._shared.popitem(last=False)  # who waits there is served all the same
+        return await found.get(None)
+
+    async def shared_fill_events(self, since_sequence: int) -> list[FillEvent] | Incomplete:
+        """`fill_events` of the traded symbols, in one reading for everybody who asks at the same time."""
+        rows = await self._shared_fills[decides()].get(since_sequence)
+        if isinstance(rows, Incomplete):
+            return rows
+        since_ns = max(0, since_sequence // MS - OVERLAP_MS) * MS
+        return [one for one in rows if one.venue_ts_ns >= since_ns]
+
+    async def _read_fills(self, batch: Batch[int]) -> list[FillEvent] | Incomplete:
+        symbols = self.traded() or list(self._mirror.directory.instruments)
+        return await self.fill_events(min(batch.close()), symbols)
 
     # ---- orders ------------------------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ from tradewind.venues.binance.refusals import BAD_TIME, KEY_CODES, SPOT_MEANINGS
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.limits import BinanceLimits, Denied, Gate, Priority
 from tradewind.venues.limits.binance import Call
+from tradewind.venues.limits.retry import read_again
+from tradewind.venues.limits.urgency import decides
 from tradewind.venues.protocol import Rejected, Uncertain
 from tradewind.venues.transport.clock import SAMPLES, ClockGuard
 from tradewind.venues.transport.isolators import Isolators
@@ -34,6 +36,8 @@ CONFLICT = 409
 STOPPED = frozenset({403, 418, 429})
 SERVER_ERROR = 500
 FORM = "application/x-www-form-urlencoded"
+PROOF_WEIGHT = 300
+"""Weight that other reads of their class leave to proofs that an order is absent: ten of them."""
 USER_AGENT = "tradewind"
 LOCAL_REASONS = {
     "StaleEpoch": RejectCode.STALE_EPOCH,
@@ -51,6 +55,12 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     retry_after_s: int = 1
     code: int = 0
+    passing: bool = False
+    """A fault of the way or of the server: asking once more may help."""
+
+
+def _again(answer: object) -> float | None:
+    return 0.0 if isinstance(answer, Failed) and answer.passing else None
 
 
 class Replied(msgspec.Struct, frozen=True):
@@ -169,11 +179,20 @@ class BinanceRest:
         cls: Priority = Priority.P2,
         timeout_s: float = 10.0,
     ) -> T | Failed:
-        """A signed call that changes nothing."""
+        """A signed call that changes nothing. What decides about an unknown order goes before other reads,
+        also of its class. A passing fault is asked again (T4.10).
+        """
+        return await read_again(lambda: self._once(path, kind, fields, weight, cls, timeout_s), _again)
+
+    async def _once(  # noqa: PLR0917 - the arguments of `read`, in its order
+        self, path: str, kind: type[T], fields: Fields, weight: int, cls: Priority, timeout_s: float
+    ) -> T | Failed:
+        leaves = PROOF_WEIGHT if cls is Priority.P2 and not decides() else 0
         reply = await self._send(
-            "GET", path, fields, cls=cls, epoch=self.epoch, cost=Call(weight=weight), timeout_s=timeout_s
-        )
-        return self._read(path, reply, kind)
+            "GET", path, fields, cls=cls, epoch=self.epoch, cost=Call(weight=weight, leaves=leaves),
+            timeout_s=timeout_s,
+        )  # fmt: skip
+        return self._decoded(path, reply, kind)
 
     async def keyed(
         self, method: str, path: str, kind: type[T], *, weight: int, timeout_s: float = 5.0
@@ -183,17 +202,17 @@ class BinanceRest:
         reply = await self._send(
             method, path, (), cls=Priority.P2, epoch=self.epoch, cost=cost, timeout_s=timeout_s, signed=False
         )
-        return self._read(path, reply, kind)
+        return self._decoded(path, reply, kind)
 
-    def _read(self, path: str, reply: Answer | NoAnswer, kind: type[T]) -> T | Failed:
+    def _decoded(self, path: str, reply: Answer | NoAnswer, kind: type[T]) -> T | Failed:
         if isinstance(reply, NoAnswer):
-            return Failed(reason=reply.reason)
+            return Failed(reason=reply.reason, passing=reply.sent)
         if reply.status != OK:
             return self._failed(reply)
         try:
             return msgspec.json.decode(reply.body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Failed(reason=f"{path}: {error}"[:200])
+            return Failed(reason=f"{path}: {error}"[:200], passing=True)
 
     async def change(
         self,
@@ -252,7 +271,10 @@ class BinanceRest:
             leave = isolator.ask(cls, time.monotonic_ns())
             if leave is None:
                 return NoAnswer(reason="Isolated", sent=False)
-            answer = await self.lane.call(build, cls=cls, epoch=epoch, cost=[cost], timeout_s=timeout_s)
+            answer = await self.lane.call(
+                build, cls=cls, epoch=epoch, cost=[cost], timeout_s=timeout_s,
+                scope="at once" if decides() else "",
+            )  # fmt: skip
             isolator.reply(leave, answer, time.monotonic_ns())
             if isinstance(answer, NoAnswer):
                 return answer
@@ -301,13 +323,15 @@ class BinanceRest:
     def _failed(self, answer: Answer) -> Failed:
         error = error_of(answer.body)
         block = self.limits.block(self.clock.venue_ns())
+        passing = answer.status >= SERVER_ERROR
         wait_s = 0 if block is None else (block.until_ns - self.clock.venue_ns()) // 1_000_000_000
         if error is None:
-            return Failed(reason=f"HTTP {answer.status}", retry_after_s=max(1, wait_s))
+            return Failed(reason=f"HTTP {answer.status}", retry_after_s=max(1, wait_s), passing=passing)
         return Failed(
             reason=f"HTTP {answer.status}: {error.code} {error.msg}"[:200],
             retry_after_s=max(1, wait_s),
             code=error.code,
+            passing=passing,
         )
 
 

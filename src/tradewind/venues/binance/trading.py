@@ -337,11 +337,16 @@ class Trading:
         return CancelledAll(tuple(cancelled))
 
     async def _symbols_with_orders(self, symbol: str | None) -> list[str]:
-        """Where to cancel. If the venue does not say, where we know of orders, and where we trade."""
+        """Where to cancel: while private events are proven and nothing is in doubt, where they showed orders,
+        and where we trade; the list of all symbols costs as much as eighty cancels. Else the venue is asked,
+        and if it does not say, it is those symbols again.
+        """
         if symbol is not None:
             return [symbol]
-        answer = await self.history.open_orders(None, cls=Priority.P0)
         known = [one.symbol for one in self.mirror.working.values()]
+        if self.live and not self.doubtful:
+            return list(dict.fromkeys([*known, *self.history.traded()]))
+        answer = await self.history.open_orders(None, cls=Priority.P0)
         if isinstance(answer, Orders) and not answer.problems:
             known += [one.symbol for one in answer.rows.values()]
         else:

@@ -74,12 +74,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """One request: its weight, how many orders it places, and their ids with their symbol."""
+    """One request: its weight, how many orders it places, and their ids with their symbol.
+
+    `leaves` of the weight that its class may use stay free behind it, for what must not wait.
+    """
 
     weight: int = 1
     orders: int = 0
     symbol: str = ""
     placed: tuple[str, ...] = ()
+    leaves: int = 0
 
 
 class BadLimits(ValueError):
@@ -245,6 +249,8 @@ class BinanceLimits:
         limit = ceiling(cls, window.rule.limit, self._reserve(window, items))
         if cost > limit:
             return Denied(ABOVE_BUDGET)
+        if window.rule.kind is LimitKind.REQUEST_WEIGHT:
+            limit = max(cost, limit - max(one.leaves for one in items))
         free_ns = now_ns
         if window.most(now_ns, self.guard_ns) + cost > limit:
             # The first later moment whose windows have room, looking at those known to be in use.

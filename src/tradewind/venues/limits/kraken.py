@@ -250,7 +250,9 @@ class KrakenLimits:
         if points == 0:
             return now_ns
         most = ceiling(cls, counter.maximum)
-        free_ns = counter.free_at_ns(points, max(points, most - leaves), now_ns)
+        if leaves and points <= most:
+            most = max(points, most - leaves)
+        free_ns = counter.free_at_ns(points, most, now_ns)
         return Denied(ABOVE_BUDGET) if free_ns is None else free_ns
 
     def _engine_wait(self, cls: Priority, name: str, demand: _Demand, now_ns: int) -> int | Denied:

@@ -66,9 +66,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, tag=True):
-    """One request, counted in each of these windows."""
+    """One request, counted in each of these windows. `leaves` requests that its class may make there stay free
+    behind it, for what must not wait.
+    """
 
     windows: tuple[str, ...]
+    leaves: int = 0
 
 
 def polymarket_rules(overrides: Mapping[str, int] | None = None) -> list[Rule]:
@@ -167,8 +170,10 @@ class SlidingLimits:
             if block is not None:
                 return Wait(block.until_ns, block.reason)
             latest_ns = now_ns
+            leaves = max((one.leaves for one in items), default=0)
             for name in names:
                 most = self._ceiling(cls, self.rules[name], now_ns)
+                most = max(1, most - leaves) if most else 0
                 if most < 1:
                     return Denied(ABOVE_BUDGET)
                 latest_ns = max(latest_ns, now_ns + self._windows[name].peek(most))

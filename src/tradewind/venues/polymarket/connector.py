@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from tradewind.venues.feeds.decoding import UNREADABLE
+from tradewind.venues.limits.urgency import decides
 from tradewind.venues.market_data import FeedEvent, Instrument, Known, Side, Unknown
 from tradewind.venues.polymarket.directory import Directory
 from tradewind.venues.polymarket.feed import PolymarketFeed
@@ -60,6 +61,7 @@ from tradewind.venues.protocol import (
 )
 from tradewind.venues.streams import Fanout
 from tradewind.venues.transport.private_link import Transition
+from tradewind.venues.transport.shared_read import Batch, SharedRead
 
 __all__ = ["PolymarketOptions", "PolymarketVenue"]
 
@@ -119,6 +121,8 @@ class PolymarketVenue(Trading):
         self._gaps: set[str] = set()
         """Hashes of orders whose fills are awaited."""
         self._first, self._had_live = True, False
+        self._shared_open = {urgent: SharedRead(self._read_open_rows) for urgent in (False, True)}
+        self._shared_trades = {urgent: SharedRead(self._read_trade_rows) for urgent in (False, True)}
 
     # ---- life --------------------------------------------------------------------------------------------
 
@@ -378,6 +382,17 @@ class PolymarketVenue(Trading):
         return ""
 
     async def _open_rows(self) -> list[OrderRow] | Failed:
+        """Open orders; callers at the same time share one reading."""
+        return await self._shared_open[decides()].get(None)
+
+    async def _trade_rows(self, since_ns: int) -> list[TradeRow] | Failed:
+        """Trades since a moment less a minute, or earlier, oldest first; callers at the same time share one
+        reading.
+        """
+        return await self._shared_trades[decides()].get(since_ns)
+
+    async def _read_open_rows(self, batch: Batch[None]) -> list[OrderRow] | Failed:
+        batch.close()
         rows: list[OrderRow] = []
         cursor = START
         for _ in range(MAX_PAGES):
@@ -390,11 +405,10 @@ class PolymarketVenue(Trading):
                 return rows
         return Failed(reason=f"more than {MAX_PAGES} pages of orders")
 
-    async def _trade_rows(self, since_ns: int) -> list[TradeRow] | Failed:
-        """Trades since a moment less a minute, oldest first."""
+    async def _read_trade_rows(self, batch: Batch[int]) -> list[TradeRow] | Failed:
         rows: list[TradeRow] = []
         cursor = START
-        after = max(0, since_ns // NS - OVERLAP_S)
+        after = max(0, min(batch.close()) // NS - OVERLAP_S)
         for _ in range(MAX_PAGES):
             query = [("next_cursor", cursor), *([("after", str(after))] if after else [])]
             page = await self.rest.read("/data/trades", TradesPage, query)

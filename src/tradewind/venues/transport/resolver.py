@@ -37,6 +37,8 @@ MARGIN_NS: Final = SECOND_NS
 FILLS_BEFORE_NS: Final = 60 * SECOND_NS
 PAGE_NS: Final = 60 * SECOND_NS
 MAX_INTENT_AGE_NS: Final = 5 * SECOND_NS
+TOGETHER_NS: Final = SECOND_NS // 2
+"""How long the first proof waits for doubts that can share its readings."""
 MAX_RUNNING: Final = 1_000
 
 
@@ -99,6 +101,11 @@ class Resolver:
     def decides(self, asked_ns: int) -> bool:
         """Whether a question of this moment can prove absence."""
         return asked_ns >= self._provable_ns
+
+    @property
+    def provable_ns(self) -> int:
+        """From when on absence can be proven."""
+        return self._provable_ns
 
     def undecided_s(self, now_ns: int) -> float:
         """Seconds until one can."""
@@ -283,13 +290,21 @@ class ResolverRunner:
 
     async def _wait(self, resolver: Resolver, woken: asyncio.Event) -> None:
         now_ns = self._clock_ns()
-        delay_s = max(0.0, (resolver.next_query_ns(now_ns) - now_ns) / SECOND_NS)
+        at_ns = resolver.next_query_ns(now_ns)
+        if at_ns == resolver.provable_ns:
+            at_ns = self._together_ns(at_ns)
+        delay_s = max(0.0, (at_ns - now_ns) / SECOND_NS)
         try:
             async with asyncio.timeout(delay_s):
                 await woken.wait()
         except TimeoutError:
             pass
         woken.clear()
+
+    def _together_ns(self, at_ns: int) -> int:
+        """When those that can be decided shortly after this one are asked for with it, in one reading."""
+        moments = (one.provable_ns for one, _ in self._running.values())
+        return max(one for one in moments if at_ns <= one <= at_ns + TOGETHER_NS)
 
     async def _ask(self, resolver: Resolver) -> None:
         """One question; where it can decide, the lists are asked for at the same moment. An early one is

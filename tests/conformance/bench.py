@@ -7,6 +7,7 @@ are. A bench is made anew for every test. Prices are ticks and quantities lots o
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
+from tradewind.gateways.faults import FaultPlan
 from tradewind.venues.market_data import FeedEvent, Instrument, Side
 from tradewind.venues.protocol import (
     Acked,
@@ -26,9 +28,12 @@ from tradewind.venues.protocol import (
     TimeInForce,
     Venue,
 )
+from tradewind.venues.transport.signer import SignerLane
 
 T = TypeVar("T")
-DEADLINE_S = 20.0
+OWN_SPANS = os.environ.get("TRADEWIND_BENCH_SPANS", "short") == "own"
+"""Connectors wait as long as they do in production (seconds) instead of a fraction of it."""
+DEADLINE_S = 90.0 if OWN_SPANS else 20.0
 
 
 class Fault(StrEnum):
@@ -150,12 +155,22 @@ class Bench(ABC):
         """No fault any more."""
         return
 
+    horizon_ns = 5_000_000_000 if OWN_SPANS else 1_000_000_000
+    """How long behind a submit its outcome may be open, as an order desk states it."""
     misbehaves = False
     """Whether `misbehave` works."""
 
     async def misbehave(self, seed: int) -> None:
         """From now on anything may go wrong anywhere, drawn from the seed."""
         raise NotImplementedError
+
+    def wire_report(self) -> dict[str, object]:
+        """What faults were done, and what requests went out by class and outcome."""
+        return {}
+
+    def fault_log(self) -> list[str]:
+        """Every fault that was done, in order."""
+        return []
 
     # ---- what the tests use ------------------------------------------------------------------------------
 
@@ -239,3 +254,13 @@ class Bench(ABC):
         truth = await self.true_order(order.client_id)
         assert truth is not None
         assert truth.phase is OrderPhase.FILLED
+
+
+def wire_report(faults: FaultPlan, lane: SignerLane) -> dict[str, object]:
+    """What a gateway did to a connector, and what the connector asked of it."""
+    outcomes = {f"{cls} {outcome}": number for (cls, outcome), number in lane.facts().outcomes.items()}
+    return {"faults": {str(one): number for one, number in faults.counts.items()}, "requests": outcomes}
+
+
+def fault_log(faults: FaultPlan) -> list[str]:
+    return [f"{one.fault} {one.surface} {one.name} rule {one.rule} match {one.number}" for one in faults.log]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,13 +22,15 @@ from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.keys import KeyFolder
 from tradewind.venues.transport.private_link import PrivateLimits
 
-from .bench import Act, TrueOrder
+from .bench import OWN_SPANS, Act, TrueOrder, fault_log, wire_report
 from .gateway_bench import GatewayBench
 
 WINDOW_MS = 1_000
 """Shorter than the venue's 3 s of live trading, so that absence is proven sooner."""
 
-
+SHORT: dict[str, Any] = {
+    "window_ms": WINDOW_MS, "answer_timeout_s": 1.0, "absence_margin_s": 0.2, "clock_skew_s": 0.1,
+}  # fmt: skip
 CHANGES = (
     "POST /api/v3/order", "DELETE /api/v3/order", "POST /api/v3/order/cancelReplace",
     "PUT /api/v3/order/amend/keepPriority", "DELETE /api/v3/openOrders",
@@ -105,12 +107,9 @@ class BinanceBench(GatewayBench):
             ),
             private_url=f"{self.gateway.socket_url}/ws-api/v3",
             symbols=(self.symbol,),
-            window_ms=WINDOW_MS,
-            answer_timeout_s=1.0,
-            absence_margin_s=0.2,
-            clock_skew_s=0.1,
             link=PrivateLimits(step_timeout_s=5.0),
             reconnect=BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000),
+            **({} if OWN_SPANS else SHORT),
         )
 
     async def disconnect(self) -> None:
@@ -137,6 +136,12 @@ class BinanceBench(GatewayBench):
         return [one for legs in found.values() for one in legs]
 
     misbehaves = True
+
+    def wire_report(self) -> dict[str, object]:
+        return wire_report(self.exchange.faults, self.connector.rest.lane)
+
+    def fault_log(self) -> list[str]:
+        return fault_log(self.exchange.faults)
 
     async def misbehave(self, seed: int) -> None:
         self.exchange.faults.replace(chaos(seed, CHANGES))

@@ -138,8 +138,8 @@ class GatewayBench(Bench):
     def own_orders(self) -> list[Order]:
         """Orders of the account at the exchange, oldest first."""
         orders = [
-            *self.exchange.orders(self.account, working=True, limit=10_000),
-            *self.exchange.orders(self.account, working=False, limit=10_000),
+            *all_orders(self.exchange, self.account, working=True),
+            *all_orders(self.exchange, self.account, working=False),
         ]
         return sorted(orders, key=lambda one: one.order_id)
 
@@ -152,7 +152,7 @@ class GatewayBench(Bench):
     async def true_fills(self) -> list[TrueFill]:
         return [
             TrueFill(one.client_id, one.side, one.price_ticks, one.lots, one.fee, one.maker)
-            for one in self.exchange.fills(self.account, limit=10_000)
+            for one in all_fills(self.exchange, self.account)
         ]
 
     async def true_totals(self) -> dict[str, Decimal]:
@@ -169,3 +169,26 @@ class GatewayBench(Bench):
 
     async def heal(self) -> None:
         self.exchange.faults.replace(Plan())
+
+
+def all_orders(exchange: Exchange, account: str, *, working: bool) -> list[Order]:
+    """Every order that the exchange keeps, newest first."""
+    found: list[Order] = []
+    while True:
+        page = exchange.orders(
+            account, working=working, limit=10_000, before_id=found[-1].order_id if found else None
+        )
+        found += page
+        if not page:
+            return found
+
+
+def all_fills(exchange: Exchange, account: str) -> list[Any]:
+    """Every execution that the exchange keeps, oldest first."""
+    found: list[Any] = []
+    while True:
+        page = exchange.fills(account, limit=10_000, since_fill_id=found[-1].fill_id) if found else []
+        page = page or (exchange.fills(account, limit=10_000, since_ns=1) if not found else [])
+        found += page
+        if not page:
+            return found

@@ -9,6 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from tradewind.gateways.exchange import Exchange, ExchangeConfiguration
 from tradewind.gateways.faults import Fault as WireFault
@@ -27,7 +28,8 @@ from tradewind.venues.transport.keys import KeyFolder
 from tradewind.venues.transport.lease import TradingLease
 from tradewind.venues.transport.private_link import PrivateLimits
 
-from .bench import Act, Bench, Fault, TrueFill, TrueOrder
+from .bench import OWN_SPANS, Act, Bench, Fault, TrueFill, TrueOrder, fault_log, wire_report
+from .gateway_bench import all_fills, all_orders
 
 Folder = tempfile.TemporaryDirectory
 FUNDS = {"USD": Decimal(100_000)}
@@ -48,6 +50,10 @@ RULES = {
 }
 
 
+SHORT: dict[str, Any] = {
+    "deadline_s": 1.0, "answer_timeout_s": ANSWER_TIMEOUT_S, "verify_timeout_s": 1.0, "clock_skew_s": 0.1,
+    "absence_margin_s": 0.2,
+}  # fmt: skip
 CHANGES = ("add_order", "amend_order", "cancel_order", "cancel_all")
 CHANGE_FAULTS = (
     (WireFault.DROP_REPLY, "before", 20_000),
@@ -138,14 +144,10 @@ class KrakenBench(Bench):
                 websocket_url=f"{self.gateway.socket_url}/v2", rest_url=self.gateway.url
             ),
             private_url=f"{self.gateway.socket_url}/v2",
-            deadline_s=1.0,
-            answer_timeout_s=ANSWER_TIMEOUT_S,
-            verify_timeout_s=1.0,
-            clock_skew_s=0.1,
-            absence_margin_s=0.2,
             book_depth=100,
             link=PrivateLimits(step_timeout_s=5.0),
             reconnect=BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000),
+            **({} if OWN_SPANS else SHORT),
         )
         self.venue = await self.stack.enter_async_context(
             open_kraken(
@@ -200,8 +202,8 @@ class KrakenBench(Bench):
 
     async def true_orders(self) -> list[TrueOrder]:
         orders = [
-            *self.exchange.orders(self.account, working=True, limit=10_000),
-            *self.exchange.orders(self.account, working=False, limit=10_000),
+            *all_orders(self.exchange, self.account, working=True),
+            *all_orders(self.exchange, self.account, working=False),
         ]
         return [
             TrueOrder(one.client_id, one.phase, one.price_ticks, one.lots, one.filled_lots) for one in orders
@@ -210,7 +212,7 @@ class KrakenBench(Bench):
     async def true_fills(self) -> list[TrueFill]:
         return [
             TrueFill(one.client_id, one.side, one.price_ticks, one.lots, one.fee, one.maker)
-            for one in self.exchange.fills(self.account, limit=10_000)
+            for one in all_fills(self.exchange, self.account)
         ]
 
     async def true_totals(self) -> dict[str, Decimal]:
@@ -225,6 +227,12 @@ class KrakenBench(Bench):
         self.exchange.faults.replace(Plan(rules=rules))
 
     misbehaves = True
+
+    def wire_report(self) -> dict[str, object]:
+        return wire_report(self.exchange.faults, self.lane)
+
+    def fault_log(self) -> list[str]:
+        return fault_log(self.exchange.faults)
 
     async def misbehave(self, seed: int) -> None:
         self.exchange.faults.replace(Plan(seed=seed, rules=CHAOS))

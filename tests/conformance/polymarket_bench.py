@@ -35,7 +35,7 @@ from tradewind.venues.transport.private_http import PrivateHttp
 from tradewind.venues.transport.private_link import PrivateLimits
 from tradewind.venues.transport.signer import SignerLane
 
-from .bench import Act, Bench, Fault, TrueFill, TrueOrder
+from .bench import OWN_SPANS, Act, Bench, Fault, TrueFill, TrueOrder, fault_log, wire_report
 
 SECRET = "07" * 32
 MARKET = OutcomeMarket(
@@ -59,6 +59,10 @@ RULES: dict[Fault, dict[str, Any]] = {
 }
 
 
+SHORT: dict[str, Any] = {
+    "answer_timeout_s": 1.0, "horizon_s": 1.0, "absence_margin_s": 0.7, "clock_skew_s": 0.1,
+    "fill_wait_s": 0.5,
+}  # fmt: skip
 CHANGES = ("POST /order", "DELETE /order", "DELETE /cancel-all", "DELETE /cancel-market-orders")
 CHANGE_FAULTS = (
     (WireFault.DROP_REPLY, "before", 20_000),
@@ -125,7 +129,9 @@ class PolymarketBench(Bench):
         gateway = build(
             exchange,
             GatewayOptions(
-                configuration=OutcomeConfiguration(markets=(MARKET,), grant=Decimal(100_000)),
+                configuration=OutcomeConfiguration(
+                    markets=(MARKET,), grant=Decimal(100_000), trades_kept=100_000
+                ),
                 wallets=(WalletOf(address=wallet.address(), account="trader"),),
                 mined_s=0.01,
                 confirmed_s=0.02,
@@ -155,7 +161,7 @@ class PolymarketBench(Bench):
         owner = self.gateway.desk.wallets.find(wallet.address())
         assert owner is not None
         key = self.gateway.desk.authenticator.create(owner, 0)
-        limits = SlidingLimits([*_wide()])
+        limits = SlidingLimits(polymarket_rules() if OWN_SPANS else _wide())
         gate = Gate(limits, unused=lambda items: limits.done(items, time.monotonic_ns()))
         self.gate = gate
         self.lane = SignerLane(
@@ -180,13 +186,9 @@ class PolymarketBench(Bench):
             PolymarketOptions(
                 market_url=f"{self.gateway.socket_url}/ws/market",
                 user_url=f"{self.gateway.socket_url}/ws/user",
-                answer_timeout_s=1.0,
-                horizon_s=1.0,
-                absence_margin_s=0.7,
-                clock_skew_s=0.1,
-                fill_wait_s=0.5,
                 link=PrivateLimits(step_timeout_s=5.0),
                 reconnect=BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000),
+                **({} if OWN_SPANS else SHORT),
             ),
         )
 
@@ -284,6 +286,12 @@ class PolymarketBench(Bench):
         self.exchange.faults.replace(Plan(rules=rules))
 
     misbehaves = True
+
+    def wire_report(self) -> dict[str, object]:
+        return wire_report(self.exchange.faults, self.lane)
+
+    def fault_log(self) -> list[str]:
+        return fault_log(self.exchange.faults)
 
     async def misbehave(self, seed: int) -> None:
         self.exchange.faults.replace(Plan(seed=seed, rules=CHAOS))

@@ -1,7 +1,9 @@
 """Random faults on everything while orders are placed, changed, cancelled and filled: in the end nothing is
 lost, doubled or unknown, and the books are the venue's.
 
-`TRADEWIND_MISBEHAVE_S` sets the length, `TRADEWIND_MISBEHAVE_SEED` the seed (both are printed).
+`TRADEWIND_MISBEHAVE_S` sets the length, `TRADEWIND_MISBEHAVE_SEEDS` the seeds, `TRADEWIND_MISBEHAVE_PAUSE_S`
+the pause between two steps; `TRADEWIND_BENCH_SPANS=own` lets connectors wait as long as in production. A
+report is printed; with `TRADEWIND_MISBEHAVE_LOG` it is also written to that folder, with every fault done.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import random
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -32,24 +35,32 @@ from tradewind.venues.protocol import (
 )
 from tradewind.venues.transport.resolver import Abandon, Adopt, Doubt, ResolverRunner
 
-from .bench import Bench
+from .bench import OWN_SPANS, Bench, TrueOrder
 
-DURATION_S = float(os.environ.get("TRADEWIND_MISBEHAVE_S", "15"))
-SEED = int(os.environ.get("TRADEWIND_MISBEHAVE_SEED", "1"))
-HORIZON_NS = 1_000_000_000
+DURATION_S = float(os.environ.get("TRADEWIND_MISBEHAVE_S", "6"))
+SEEDS = [int(one) for one in os.environ.get("TRADEWIND_MISBEHAVE_SEEDS", "1,2,3").split(",")]
+PAUSE_S = float(os.environ.get("TRADEWIND_MISBEHAVE_PAUSE_S", "0"))
+LOG = os.environ.get("TRADEWIND_MISBEHAVE_LOG", "")
 MAX_OPEN = 12
 HEAL_S = 120.0
+ASK_S = 120.0
+ASKED_ANYWAY = 50
+MOST_S = 60.0
+"""A doubt that lasts longer than this pages (T7.6)."""
 
 
 class Run:
     """One client that keeps its own books."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.rolls = bench, random.Random(SEED)
+    def __init__(self, bench: Bench, seed: int) -> None:
+        self.bench, self.rolls = bench, random.Random(seed)
         self.sent: dict[str, NewOrder] = {}
         self.sent_ns: dict[str, int] = {}
-        self.resolved_s: list[float] = []
-        """How long each doubt lasted, from the moment when the outcome was unknown."""
+        self.resolved_s: list[tuple[float, float, str]] = []
+        """How long each doubt lasted from when the outcome was unknown, and from when it was sent."""
+        self.shown: dict[str, OrderState] = {}
+        """The latest state of each order that the private stream told."""
+        self.position_lots = 0
         self.refused: set[str] = set()
         self.absent: set[str] = set()
         self.working: list[str] = []
@@ -73,10 +84,13 @@ class Run:
             resolution = await self.resolver.resolve(
                 Doubt(
                     client_id=client_id, symbol=self.bench.symbol, sent_at_ns=self.sent_ns[client_id],
-                    created_ns=self.sent_ns[client_id], horizon_ns=HORIZON_NS,
+                    created_ns=self.sent_ns[client_id], horizon_ns=self.bench.horizon_ns,
                 )
             )  # fmt: skip
-            self.resolved_s.append((time.monotonic_ns() - begin_ns) / 1e9)
+            end_ns = time.monotonic_ns()
+            sent_ns = self.sent_ns[client_id]
+            kind = type(resolution).__name__
+            self.resolved_s.append(((end_ns - begin_ns) / 1e9, (end_ns - sent_ns) / 1e9, kind))
             if isinstance(resolution, Abandon):
                 assert fresh, f"{client_id} was acknowledged and is said to be absent"
                 self.absent.add(client_id)
@@ -95,6 +109,9 @@ class Run:
         for event in self.bench.events[self._heard :]:
             if isinstance(event, OrderEvent):
                 self.resolver.seen(event.state)
+                self.shown[event.state.client_id] = event.state
+            elif isinstance(event, FillEvent):
+                self.position_lots += event.lots if event.side is Side.BUY else -event.lots
         self._heard = len(self.bench.events)
 
     async def step(self) -> None:
@@ -102,7 +119,9 @@ class Run:
         kind = self.rolls.choice(("place", "place", "place", "cancel", "amend", "take", "take", "all"))
         price = self.bench.middle_ticks - self.rolls.randrange(1, 20)
         if kind == "take":
-            await self.bench.take(Side.SELL, price, self.bench.usual_lots)
+            side = self.rolls.choice((Side.BUY, Side.SELL))
+            above = 2 * self.bench.middle_ticks - price
+            await self.bench.take(side, price if side is Side.SELL else above, self.bench.usual_lots)
         elif kind == "all" and self.rolls.random() < 0.1:
             await self.bench.run(self.bench.venue.cancel_all(None, 1))
         elif (kind == "place" and len(self.working) < MAX_OPEN) or not self.working:
@@ -111,7 +130,12 @@ class Run:
             await self._change(kind, price)
 
     async def _place(self, price: int) -> None:
-        order = self.bench.order(Side.BUY, price, self.rolls.randrange(1, 4) * self.bench.usual_lots)
+        """A purchase below the middle, or a sale above it of what was bought."""
+        lots = self.rolls.randrange(1, 4) * self.bench.usual_lots
+        side = Side.SELL if self.position_lots >= lots and self.rolls.random() < 0.5 else Side.BUY
+        if side is Side.SELL:
+            price = 2 * self.bench.middle_ticks - price
+        order = self.bench.order(side, price, lots)
         self.sent[order.client_id] = order
         self.sent_ns[order.client_id] = time.monotonic_ns()
         answer = await self.bench.run(self.bench.venue.submit(order, 1))
@@ -129,6 +153,8 @@ class Run:
         client_id = self.rolls.choice(self.working)
         reference = self.bench.reference(client_id)
         if kind == "amend":
+            if self.sent[client_id].side is Side.SELL:
+                price = 2 * self.bench.middle_ticks - price
             answer = await self.bench.run(self.bench.venue.amend(reference, 1, price_ticks=price))
         else:
             answer = await self.bench.run(self.bench.venue.cancel(reference, 1))
@@ -172,9 +198,13 @@ async def check(run: Run) -> None:
     assert not set(ids) & run.refused, "what was refused is not there"
     assert not set(ids) & run.absent, "what was proven absent is not there"
     assert all(one.phase in FINAL_PHASES for one in truth)
-    for one in truth:
+    run.hear()
+    unlike = [one for one in truth if not _told(run, one)]
+    some = run.rolls.sample(truth, min(ASKED_ANYWAY, len(truth)))
+    for one in {one.client_id: one for one in [*unlike, *some]}.values():
         answer = await ask(bench, one.client_id)
         assert (answer.phase, answer.filled_lots) == (one.phase, one.filled_lots), (answer, one)
+    run.counts["ends that only a question showed"] += len(unlike)
     told = [one for one in bench.events if isinstance(one, FillEvent)]
     fills = await bench.true_fills()
     assert len({one.key for one in told}) == len(told), "an execution was told twice"
@@ -182,42 +212,77 @@ async def check(run: Run) -> None:
     assert sorted((one.client_id, one.price_ticks, one.lots, one.fee) for one in told) == sorted(facts)
 
 
+def _told(run: Run, one: TrueOrder) -> bool:
+    shown = run.shown.get(one.client_id)
+    return shown is not None and (shown.phase, shown.filled_lots) == (one.phase, one.filled_lots)
+
+
 async def ask(bench: Bench, client_id: str) -> OrderState:
     """The order; the rate limit may make this slow."""
-    states: list[OrderState] = []
-
-    async def found() -> bool:
-        answer = await bench.run(bench.venue.query(bench.reference(client_id)))
+    give_up_s, answer = time.monotonic() + ASK_S, None
+    while time.monotonic() < give_up_s:
+        answer = await bench.venue.query(bench.reference(client_id))
         if isinstance(answer, Found):
-            states.append(answer.state)
-        return bool(states)
-
-    await bench.until_true(found, f"{client_id} is found")
-    return states[0]
+            return answer.state
+        await bench.step(0.2)
+    raise AssertionError(f"{client_id} is not found in {ASK_S:g} s: {answer}")
 
 
-async def test_random_faults_on_everything_lose_double_and_forget_nothing(bench: Bench) -> None:
+def quantile(values: list[float], percent: int) -> float:
+    """The smallest value that this part of all does not exceed; 0 of none."""
+    ordered = sorted(values)
+    return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 2) if ordered else 0.0
+
+
+def spans(values: list[float]) -> dict[str, float]:
+    return {"p50": quantile(values, 50), "p99": quantile(values, 99), "max": quantile(values, 100)}
+
+
+def report_of(run: Run, seed: int, seconds: float) -> dict[str, object]:
+    bench = run.bench
+    return {
+        "venue": bench.venue.capabilities().name,
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "own_spans": OWN_SPANS,
+        "orders": len(run.sent),
+        "at_the_venue": len({one.client_id for one in run.shown.values()}),
+        "fills": sum(isinstance(one, FillEvent) for one in bench.events),
+        "answers": run.counts,
+        "doubts": len(run.resolved_s),
+        "resolved": run.resolver.resolved,
+        "unknown_s": spans([one for one, _, _ in run.resolved_s]),
+        "since_sent_s": spans([one for _, one, _ in run.resolved_s]),
+        "slowest": sorted(run.resolved_s, reverse=True)[:10],
+        **bench.wire_report(),
+    }
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_random_faults_on_everything_lose_double_and_forget_nothing(bench: Bench, seed: int) -> None:
     if not bench.misbehaves:
         pytest.skip("this venue has no wire that could misbehave")
-    run = Run(bench)
-    await bench.misbehave(SEED)
-    end_s = time.monotonic() + DURATION_S
-    while time.monotonic() < end_s:
+    run = Run(bench, seed)
+    await bench.misbehave(seed)
+    begin_s = time.monotonic()
+    while time.monotonic() < begin_s + DURATION_S:
         await run.step()
-    assert await run.settle() == []
-    await check(run)
-    balances: object = None
-    while isinstance(balances, Incomplete | None):
-        balances = await bench.venue.balances()
-    assert {one.asset: one.total for one in balances if one.total} == {  # type: ignore[union-attr, attr-defined]
-        asset: total for asset, total in (await bench.true_totals()).items() if total
-    }
-    report = {
-        "seed": SEED,
-        "seconds": DURATION_S,
-        "orders": len(run.sent),
-        "answers": run.counts,
-        "resolved": run.resolver.resolved,
-        "slowest_resolution_s": round(run.resolver.slowest_ns / 1e9, 2),
-    }
-    print(json.dumps(report))
+        await asyncio.sleep(PAUSE_S)
+    lasted_s = time.monotonic() - begin_s
+    try:
+        assert await run.settle() == []
+        await check(run)
+        balances: object = None
+        while isinstance(balances, Incomplete | None):
+            balances = await bench.venue.balances()
+        assert {one.asset: one.total for one in balances if one.total} == {  # type: ignore[union-attr, attr-defined]
+            asset: total for asset, total in (await bench.true_totals()).items() if total
+        }
+        assert all(one < MOST_S for one, _, _ in run.resolved_s)
+    finally:
+        report = json.dumps(report_of(run, seed, lasted_s))
+        print(report)
+        if LOG:
+            name = f"{bench.venue.capabilities().name}-{seed}"
+            (Path(LOG) / f"{name}.json").write_text(report)
+            (Path(LOG) / f"{name}.faults.log").write_text("\n".join(bench.fault_log()))

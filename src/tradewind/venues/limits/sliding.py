@@ -66,8 +66,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, tag=True):
-    """One request, counted in each of these windows. `leaves` requests that its class may make there stay free
-    behind it, for what must not wait.
+    """One request, counted in each of these windows. `leaves` requests that its class may make there stay
+    free behind it, for what must not wait.
     """
 
     windows: tuple[str, ...]

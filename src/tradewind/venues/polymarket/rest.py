@@ -100,8 +100,8 @@ class PolymarketRest:
 
     async def read(self, path: str, kind: type[T], query: Sequence[tuple[str, str]] = (), *,
                    timeout_s: float = 5.0, cls: Priority = Priority.P2) -> T | Failed:  # fmt: skip
-        """A call of the key that changes nothing. What decides about an unknown order goes before other reads.
-        A passing fault is asked again (T4.10).
+        """A call of the key that changes nothing. What decides about an unknown order goes before other
+        reads. A passing fault is asked again (T4.10).
         """
         window = PROOFS if decides() else READS
         return await read_again(

@@ -10,6 +10,8 @@ from tradewind.observe.counting import BatchCounters
 from tradewind.observe.metrics import Metrics, SystemFacts
 from tradewind.observe.venue_rows import MAX_CONNECTIONS, VenueConnection, samples_of
 from tradewind.observe.view import PlatformView
+from tradewind.venues.frame_watch import FrameWatch
+from tradewind.venues.kraken.shapes import SHAPES, name_of
 from tradewind.venues.limits import Gate, KrakenLimits, Priority
 from tradewind.venues.limits.kraken import RestCall
 from tradewind.venues.transport.clock import ClockGuard
@@ -62,13 +64,15 @@ async def test_every_part_of_a_connection_is_shown(tmp_path: Path) -> None:
     clock.measured(4 * SECOND_NS, 0)
     ladder = Ladder(0)
     ladder.look(7 * SECOND_NS, reconciled=True)
+    watch = FrameWatch(SHAPES, name_of)
+    watch.see(b'{"channel":"heartbeat","beat":1}')
     found = shown(
         [
             VenueConnection(
                 venue="kraken", account="desk", key="k", lane=lane, gate=gate, limits=model,
                 limits_clock_ns=lambda: 0, isolators=isolators, clock=clock, ladder=ladder,
                 ladder_clock_ns=lambda: 7 * SECOND_NS, lease=lease,
-                resolver=ResolverRunner(unused, unused),
+                resolver=ResolverRunner(unused, unused), watch=watch,
             )
         ]
     )  # fmt: skip
@@ -90,6 +94,8 @@ async def test_every_part_of_a_connection_is_shown(tmp_path: Path) -> None:
         ("tradewind_uncontrolled_risk_seconds_total", ("desk",)): 7,
         ("tradewind_lease_epoch", ("desk",)): 1,
         ("tradewind_orders_unknown", ("kraken",)): 0,
+        ("tradewind_venue_unread_fields_total", ("kraken",)): 1,
+        ("tradewind_venue_unknown_words_total", ("kraken",)): 0,
     }
     assert {(n, v): found.get((n, tuple(sorted(v)))) for n, v in expected} == expected
     assert abs(found["tradewind_clock_skew_seconds", ("kraken",)] - 1) < 0.001

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from tradewind.venues.frame_watch import FrameWatch
     from tradewind.venues.limits.gate import Gate
     from tradewind.venues.transport.clock import ClockGuard
     from tradewind.venues.transport.dead_man import Ladder
@@ -89,6 +90,7 @@ class VenueConnection:
     ladder_clock_ns: Callable[[], int] = time.monotonic_ns
     lease: TradingLease | None = None
     resolver: ResolverRunner | None = None
+    watch: FrameWatch | None = None
 
 
 class VenueSamples(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +123,8 @@ COUNTERS = (
     "tradewind_isolator_bypassed_total",
     "tradewind_uncontrolled_risk_seconds_total",
     "tradewind_orders_resolved_total",
+    "tradewind_venue_unread_fields_total",
+    "tradewind_venue_unknown_words_total",
 )
 
 
@@ -159,6 +163,9 @@ def _rows(one: VenueConnection) -> Iterator[Row]:
         yield "tradewind_orders_unknown", (one.venue,), one.resolver.running
         for kind, number in one.resolver.resolved.items():
             yield "tradewind_orders_resolved_total", (one.venue, kind.lower()), number
+    if one.watch is not None:
+        yield "tradewind_venue_unread_fields_total", (one.venue,), one.watch.unread.total()
+        yield "tradewind_venue_unknown_words_total", (one.venue,), one.watch.strange.total()
 
 
 def _lane(one: VenueConnection) -> Iterator[Row]:

@@ -9,10 +9,12 @@ import msgspec
 
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.binance.instruments import BinanceMarket, parse_exchange_info
+from tradewind.venues.binance.shapes import SHAPES, name_of
 from tradewind.venues.feeds.book import BookLimits
 from tradewind.venues.feeds.live import LiveFeed, LiveOptions
 from tradewind.venues.feeds.pipeline import MarketPipeline
 from tradewind.venues.feeds.sequencing import BinanceFuturesRule, BinanceSpotRule
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.market_data import DecodeError, FeedEvent, FeedUnavailable, Instrument
 from tradewind.venues.transport.capture import RawCapture
 from tradewind.venues.transport.errors import HttpStatus, TransportError
@@ -72,6 +74,7 @@ class BinanceFeed(LiveFeed):
         pipeline = MarketPipeline(self.decoder, rule, limits)
         name = "binance" if endpoints.market is BinanceMarket.SPOT else "binance-usdm"
         super().__init__(name, stream_url(chosen, endpoints), pipeline, options, capture)
+        self.watch = FrameWatch(SHAPES, name_of)
 
     def subscribe(self) -> None:
         """Nothing to send: the streams are part of the address."""

@@ -26,7 +26,9 @@ from tradewind.venues.binance.private_messages import (
 from tradewind.venues.binance.refusals import KEY_CODES
 from tradewind.venues.binance.rest import OK, BinanceRest
 from tradewind.venues.binance.rows import MS
+from tradewind.venues.binance.shapes import SHAPES, name_of
 from tradewind.venues.facts import facts_of
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.limits import Denied, Priority
 from tradewind.venues.limits.binance import Call
 from tradewind.venues.market_data import DecodeError
@@ -170,6 +172,7 @@ class UserStream(EventStream):
         self.link = PrivateLink(
             name, lambda: url, self, limits=limits, socket_limits=socket_limits, policy=policy
         )
+        self.link.watch = FrameWatch(SHAPES, name_of)
         self._frame = msgspec.json.Decoder(SocketFrame)
 
     # ---- requests ----------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ class FeedStatistics(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int
     conflations: int = 0
     dropped_frames: int = 0
+    new_names: tuple[str, ...] = ()
+    """Fields and words of the venue's messages that this build does not know."""
 
 
 @runtime_checkable

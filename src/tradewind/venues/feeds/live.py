@@ -15,6 +15,7 @@ from tradewind.venues.feeds.decoding import Received
 from tradewind.venues.feeds.pipeline import MarketPipeline
 from tradewind.venues.feeds.queue import EventQueue
 from tradewind.venues.feeds.resync import ResyncLimits, SymbolResync
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.market_data import BookSnapshot, FeedEvent
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.capture import RawCapture
@@ -54,6 +55,8 @@ class LiveFeed(PipelineFeed):
         self.capture_failure: str | None = None
         self.max_queue_delay_ns = 0
         self.stale_frames = 0
+        self.watch: FrameWatch | None = None
+        """Looks for what the venue adds to its messages."""
         self.link = SupervisedWebSocket(lambda: url, self, self.options.link, self.options.reconnect, headers)
         self.queue = EventQueue(self._fresh_snapshot)
         self.resyncs = {symbol: SymbolResync(self.options.resync) for symbol in pipeline.books}
@@ -76,6 +79,7 @@ class LiveFeed(PipelineFeed):
             reconnects=max(0, self.link.connects - 1),
             conflations=self.queue.conflations,
             dropped_frames=self.link.dropped_frames + self.stale_frames,
+            new_names=() if self.watch is None else tuple(self.watch.names),
         )
 
     # ---- venue specific ----------------------------------------------------------------------------------
@@ -164,6 +168,8 @@ class LiveFeed(PipelineFeed):
             return
         self.max_queue_delay_ns = max(self.max_queue_delay_ns, time.monotonic_ns() - raw.recv_mono_ns)
         self.record(raw.recv_ts_ns, raw.payload)
+        if self.watch is not None:
+            self.watch.see(raw.payload)
         self.pipeline.process(raw.payload, Received(raw.recv_ts_ns, raw.recv_mono_ns, raw.epoch), out)
 
     def record(self, recv_ts_ns: int, frame: bytes) -> None:

@@ -80,6 +80,8 @@ class RecordingStatus(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
     books: dict[str, str]
     """State by symbol."""
+    new_names: tuple[str, ...] = ()
+    """Fields and words of the venue's messages that this build does not know."""
 
 
 def addresses(venue: str, url: str | None, socket_url: str | None) -> KrakenEndpoints | BinanceEndpoints:
@@ -180,6 +182,7 @@ class Recording:
             dropped_frames=found.dropped_frames,
             trades=found.trades,
             books={symbol: str(self.feed.state(symbol)) for symbol in self.feed.instruments},
+            new_names=found.new_names,
         )
 
     async def close(self) -> None:

@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.kraken.connector import KrakenOptions, KrakenVenue
 from tradewind.venues.kraken.rest import KrakenRest
+from tradewind.venues.kraken.shapes import SHAPES, name_of
 from tradewind.venues.limits import Gate, KrakenLimits
 from tradewind.venues.limits.kraken import KrakenState
 from tradewind.venues.limits.store import LimiterStore
@@ -79,6 +81,7 @@ async def open_kraken(
     public = PrivateHttp(options.endpoints.rest_url, max_connections=2)
     rest = KrakenRest(lane, public, key=credentials.key, secret=secret, limits=limits, gate=gate, lease=lease)
     venue = KrakenVenue(rest, account, options, reconcile_hook=reconcile_hook, on_transition=on_transition)
+    venue.socket.link.watch = FrameWatch(SHAPES, name_of)
     saving = asyncio.create_task(store.run(), name="kraken limits")
     try:
         yield venue

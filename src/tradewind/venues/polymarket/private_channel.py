@@ -9,10 +9,12 @@ from typing import Final
 import msgspec
 
 from tradewind.venues.feeds.decoding import UNREADABLE
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.polymarket.messages import OrderRow, TradeRow, Unmapped, ms_to_ns
 from tradewind.venues.polymarket.mirror import Mirror
 from tradewind.venues.polymarket.rest import Credentials
+from tradewind.venues.polymarket.shapes import SHAPES, name_of
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.private_link import (
     LinkRefused,
@@ -55,6 +57,7 @@ class PrivateChannel:
         self.link = PrivateLink(
             "polymarket private", lambda: url, self, limits=limits, socket_limits=socket_limits, policy=policy
         )
+        self.link.watch = FrameWatch(SHAPES, name_of)
 
     def __repr__(self) -> str:
         return f"PrivateChannel({self.link.phase})"

@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.market_data import FeedError
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.errors import TransportError
@@ -152,6 +153,8 @@ class PrivateLink:
         """Steps that failed in a way that nobody foresaw."""
         self.reconnects = 0
         self.socket = SupervisedWebSocket(url, self, socket_limits, policy, headers)
+        self.watch: FrameWatch | None = None
+        """Looks for what the venue adds to its messages."""
         self._dialect = dialect
         self._pending: dict[int, asyncio.Future[Reply | NoReply]] = {}
         self._request_id = 0
@@ -333,6 +336,8 @@ class PrivateLink:
             await asyncio.sleep(0)
 
     def _one_frame(self, frame: RawFrame) -> None:
+        if self.watch is not None:
+            self.watch.see(frame.payload)
         try:
             self._dialect.on_frame(frame)
         except FeedError as error:

@@ -224,3 +224,46 @@ def verify(
             {**document, "damaged": [f"{name}: {text}" for name, text in wrong.items()]}, title=str(out)
         )
     return ExitCode.RED if wrong else ExitCode.OK
+
+
+@data.command
+def inspect(
+    *path: Annotated[Path, Parameter(help="captures of `data record`, or files with one JSON message each")],
+    venue: Annotated[
+        Literal["kraken", "binance", "polymarket"] | None, Parameter(help="whose the single messages are")
+    ] = None,
+    shape: Annotated[
+        str | None, Parameter(help="what a single message is, e.g. 'kraken rest Ticker'; frames say it")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Read every message in full, and name the fields and words in them that this build does not know.
+
+    Exit status 1 when there are some, or messages that are not what they should be.
+    """
+    import msgspec
+
+    from tradewind.venues.inspection import VENUES
+    from tradewind.venues.inspection import inspect as inspect_files
+    from tradewind.venues.market_data import FeedError
+
+    if not path:
+        raise CommandFailure(ExitCode.CANNOT, "NO_FILES", "name at least one file")
+    names = [name for catalogue, _ in VENUES.values() for name in catalogue.shapes]
+    if shape is not None and shape not in names:
+        near = ", ".join(one for one in names if shape.rpartition(" ")[2].lower() in one.lower())[:400]
+        raise CommandFailure(ExitCode.CANNOT, "NO_SHAPE", f"no message is called {shape!r}; near: {near}")
+    try:
+        found = inspect_files(list(path), venue, shape)
+    except FeedError as error:
+        raise CommandFailure(ExitCode.CANNOT, error.code, str(error)) from error
+    document = {**msgspec.to_builtins(found), "clean": found.is_clean}
+    if json:
+        print_json(document)
+    else:
+        rows = {
+            key: [f"{count:,} {name}" for name, count in document[key].items()]
+            for key in found.__struct_fields__
+        }
+        print_fields({**rows, "clean": found.is_clean}, title="Messages")
+    return ExitCode.OK if found.is_clean else ExitCode.RED

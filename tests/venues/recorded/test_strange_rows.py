@@ -18,6 +18,7 @@ from shape_rules import ODD, changed, document_text, places, written
 from tradewind.venues.binance import private_messages as binance_messages
 from tradewind.venues.binance import rows as binance_rows
 from tradewind.venues.binance.decoder import BinanceDecoder
+from tradewind.venues.binance.directory import Directory as BinanceDirectory
 from tradewind.venues.feeds.decoding import UNREADABLE, Received
 from tradewind.venues.kraken import rows as kraken_rows
 from tradewind.venues.kraken.account import Mirror as KrakenMirror
@@ -252,6 +253,68 @@ def test_a_changed_polymarket_trade_is_refused_or_makes_sense(
     except (*TOLD, *UNREADABLE):
         return
     assert all(one.fee.is_finite() for one in found)
+
+
+# ---- lists of instruments ----------------------------------------------------------------------------------
+
+
+def plain_steps(instruments: dict[str, Instrument]) -> None:
+    for one in instruments.values():
+        assert one.tick.is_finite() and one.lot.is_finite() and one.tick > 0 and one.lot > 0
+
+
+@CALM
+@given(data=st.data())
+def test_changed_pairs_of_kraken_are_quarantined_or_make_sense(data: st.DataObject) -> None:
+    body = drawn(document_text(shape_examples.ALL["kraken rest AssetPairs"]), data)
+    try:
+        found = KrakenDirectory.parse(None, body, 0)
+    except TOLD:
+        return
+    plain_steps(found.instruments)
+
+
+@CALM
+@given(data=st.data())
+def test_changed_symbols_of_binance_are_quarantined_or_make_sense(data: st.DataObject) -> None:
+    document = document_text(shape_examples.ALL["binance rest exchangeInfo"])
+    lot = {"filterType": "LOT_SIZE", "minQty": "0.0001", "maxQty": "100", "stepSize": "0.0001"}
+    document["symbols"][0]["filters"].append(lot)
+    try:
+        found = BinanceDirectory.parse(drawn(document, data), 0)
+    except TOLD:
+        return
+    plain_steps(found.instruments)
+
+
+@CALM
+@given(data=st.data())
+def test_changed_markets_of_polymarket_are_quarantined_or_make_sense(data: st.DataObject) -> None:
+    market = document_text(shape_examples.ALL["polymarket rest market"])
+    market["tokens"].append({"token_id": "8", "outcome": "No"})
+    body = drawn({"data": [market], "next_cursor": "LTE="}, data)
+    try:
+        page = msgspec.json.decode(body, type=polymarket_messages.MarketsPage, strict=False)
+    except UNREADABLE:
+        return
+    found = PolymarketDirectory.of(page.data, 0)
+    plain_steps({symbol: rules.instrument for symbol, rules in found.by_symbol.items()})
+    for rules in found.by_symbol.values():
+        assert rules.maker_bps.is_finite() and rules.taker_bps.is_finite()
+
+
+@pytest.mark.parametrize(
+    "field", ["minimum_tick_size", "minimum_order_size", "maker_base_fee", "taker_base_fee"]
+)
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", "-1"])
+def test_a_market_with_a_number_that_is_none_is_quarantined(field: str, text: str) -> None:
+    market = document_text(shape_examples.ALL["polymarket rest market"])
+    market["tokens"].append({"token_id": "8", "outcome": "No"})
+    good = msgspec.convert(market, polymarket_messages.MarketRow, strict=False)
+    assert len(PolymarketDirectory.of([good], 0).by_symbol) == 2
+    bad = msgspec.structs.replace(good, **{field: Decimal(text)})
+    found = PolymarketDirectory.of([bad], 0)
+    assert not found.by_symbol and len(found.quarantined) == 1
 
 
 # ---- words and nesting -------------------------------------------------------------------------------------

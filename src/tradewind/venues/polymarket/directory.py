@@ -53,6 +53,9 @@ class Directory:
         return self
 
     def _add(self, row: MarketRow, as_of_ns: int) -> str:
+        numbers = (row.minimum_tick_size, row.minimum_order_size, row.maker_base_fee, row.taker_base_fee)
+        if not all(one.is_finite() and one >= 0 for one in numbers):
+            return f"a number that is none among {', '.join(str(one)[:20] for one in numbers)}"
         if len(row.tokens) != 2 or row.minimum_tick_size not in TICKS:
             return f"{len(row.tokens)} tokens, tick {row.minimum_tick_size}"
         if len(self.by_token) >= 2 * MAX_MARKETS:

@@ -152,6 +152,11 @@ def test_every_table_verb_prints_a_table_and_json(platform: Running) -> None:
         ("venue", "status"),
         ("venue", "symbols"),
         ("venue", "balances"),
+        ("venue", "status", "native"),
+        ("venue", "symbols", "native"),
+        ("venue", "balances", "native"),
+        ("venue", "orders", "native"),
+        ("venue", "ping", "native"),
     ):
         table = in_process(*verb, "--data", str(platform.data))
         assert table.code == 0 and table.out.strip(), (verb, table)

@@ -143,7 +143,9 @@ def test_a_node_of_ours_is_read_with_a_token_that_only_reads(platform: Running, 
     [balance] = Ran("venue", "balances", *where, **token).json["balances"]
     assert (balance["asset"], Decimal(balance["total"])) == ("USDT", 10_000)
     assert Ran("venue", "orders", *where, **token).json["orders"] == []
-    assert Ran("venue", "status", *where).failure == (78, "NO_CREDENTIALS")
+    assert Ran("venue", "status", *where).failure == (2, "NO_TOKEN"), "another data directory has no token"
+    nearby = Ran("venue", "balances", "native", "--data", platform.data, "--json")
+    assert [one["asset"] for one in nearby.json["balances"]] == ["USDT"]
 
 
 def test_balances_and_orders_of_a_key_for_tools(served: Served, tmp_path: Path) -> None:

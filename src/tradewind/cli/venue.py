@@ -13,6 +13,7 @@ from tradewind.cli.answers import show, show_rows
 from tradewind.cli.client import Client
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
+from tradewind.cli.native_venue import NATIVE, address
 from tradewind.cli.options import Actor
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json
 
@@ -142,24 +143,32 @@ def orders(
 
 @venue.command
 def ping(
-    name: Annotated[Literal["kraken", "binance"], Parameter(help="which venue")],
+    name: Annotated[Literal["kraken", "binance", "binance-usdm", "native"], Parameter(help="which venue")],
     *,
     url: Annotated[
         str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")
     ] = None,
     samples: Annotated[int, Parameter(help="questions for the time, 1 to 20")] = 3,
+    data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Round trips to a venue, the difference of the clocks, and what it says of its state. Needs no key."""
+    """Round trips to a venue, the difference of the clocks, and what it says of its state. Needs no key; of
+    the node of a data directory it uses the token that reads.
+    """
     import asyncio
 
     import msgspec
 
     from tradewind.venues.market_data import FeedError
+    from tradewind.venues.native.messages import ApiToken
     from tradewind.venues.ping import ping as ping_venue
 
+    token = None
     try:
-        report = asyncio.run(ping_venue(name, url, samples))
+        if name == NATIVE:
+            url, text = address(data, url)
+            token = ApiToken(text)
+        report = asyncio.run(ping_venue(name, url, samples, token=token))
     except ValueError as error:
         raise CommandFailure(ExitCode.CANNOT, "BAD_PING", str(error)) from error
     except FeedError as error:

@@ -23,6 +23,7 @@ import structlog
 
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
+from tradewind.cli.native_venue import NATIVE, address
 from tradewind.venues.ccxt_adapter.library import MissingExtra, UnknownExchange
 from tradewind.venues.connectors import Connector, Opening, SecretMissing, UnknownVenue, connector
 from tradewind.venues.market_data import Instrument
@@ -133,7 +134,9 @@ def _bad(message: str) -> CommandFailure:
 
 
 def secrets_of(wanted: Wanted, one: Connector) -> dict[str, str]:
-    """Every secret that the connector knows, from the file or else the environment. Empty: none is given."""
+    """Every secret that the connector knows, from the file or else the environment; those of a node of ours
+    from its data directory too. Empty: none is given.
+    """
     if wanted.credentials is not None:
         found = read_file(wanted.credentials, wanted.account)
         return {name: found[name] for name in (*one.needs, *one.takes, URL, SOCKET_URL) if name in found}
@@ -142,6 +145,8 @@ def secrets_of(wanted: Wanted, one: Connector) -> dict[str, str]:
         value = os.environ.get(variable(wanted.name, name), "")
         if value:
             found[name] = value
+    if wanted.name == NATIVE and not found:
+        found[URL], found["API_TOKEN"] = address(wanted.data, wanted.url)
     return found
 
 
@@ -202,7 +207,7 @@ async def _ask(
         opening = Opening(
             secrets=secrets if with_key else dict(one.placeholder),
             keys=KeyFolder(wanted.data if with_key else Path(scratch)),
-            account=wanted.account or "tools",
+            account=wanted.account or one.account,
             url=None if url is None else url.rstrip("/"),
             socket_url=socket_url,
             purpose=KeyPurpose.TOOLS,

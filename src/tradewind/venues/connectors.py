@@ -77,6 +77,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     placeholder: Mapping[str, str]
     public: bool = True
     """Whether status and symbols can be asked for without a key."""
+    account: str = "tools"
+    """Of which account, when nobody says."""
     clock: bool = False
     """Whether signed requests carry the venue's time, which `status` measures."""
 

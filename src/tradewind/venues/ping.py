@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -13,8 +13,10 @@ from tradewind.venues.binance.live import SPOT, USDM
 from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.live import KrakenEndpoints
 from tradewind.venues.market_data import DecodeError
-from tradewind.venues.transport.errors import HttpStatus
+from tradewind.venues.native.messages import ApiToken, TimeAnswer
+from tradewind.venues.transport.errors import HttpStatus, TransportError
 from tradewind.venues.transport.http import PublicHttpSession
+from tradewind.venues.transport.private_http import NoAnswer, PrivateHttp
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -26,6 +28,8 @@ AGAIN_S: Final = 1.0
 """The public counter falls by one a second; others on this address may have filled it."""
 MAX_ATTEMPTS: Final = 4
 NOT_FOUND: Final = 404
+OK: Final = 200
+NATIVE: Final = "native"
 
 
 class PingReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +80,45 @@ VENUES: Final = {
     "kraken": _Venue(KrakenEndpoints().rest_url, "/0/public/Time", "/0/public/SystemStatus", SECOND_NS),
     "binance": _Venue(SPOT.rest_url, "/api/v3/time", "/sapi/v1/system/status", MILLISECOND_NS),
     "binance-usdm": _Venue(USDM.rest_url, "/fapi/v1/time", "/fapi/v1/ping", MILLISECOND_NS),
+    NATIVE: _Venue("http://127.0.0.1:8000", "/api/v1/time", "/api/v1/time", 1),
 }
+
+
+class _Asks(Protocol):
+    """Whatever gets the body of a path. Raises `TransportError`."""
+
+    async def get(self, path: str) -> bytes: ...
+
+
+class _Node:
+    """A node of our own: it wants a token even for its time."""
+
+    def __init__(self, url: str, token: ApiToken) -> None:
+        self._http, self._token = PrivateHttp(url), token
+
+    async def get(self, path: str) -> bytes:
+        """The body. Raises `TransportError`."""
+        reply = await self._http.request("GET", path, self._token.header())
+        if isinstance(reply, NoAnswer):
+            raise TransportError(f"{path}: {reply.reason}")
+        if reply.status != OK:
+            raise HttpStatus(reply.status, path, None)
+        return reply.body
+
+    async def __aenter__(self) -> _Node:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+
+
+def _session(name: str, url: str, token: ApiToken | None) -> _Node | PublicHttpSession:
+    if name != NATIVE:
+        venue = VENUES[name]
+        return PublicHttpSession(url, frozenset({venue.time_path, venue.status_path}))
+    if token is None:
+        raise ValueError("a node wants a token")
+    return _Node(url, token)
 
 
 def bounds(samples: list[tuple[int, int, int]], step_ns: int) -> tuple[int, int] | None:
@@ -90,11 +132,18 @@ def bounds(samples: list[tuple[int, int, int]], step_ns: int) -> tuple[int, int]
     return (low, high) if low <= high else None
 
 
-async def ping(name: str, url: str | None = None, samples: int = DEFAULT_SAMPLES) -> PingReport:
-    """Asks the venue for its time, several times, and for its state once.
+async def ping(
+    name: str,
+    url: str | None = None,
+    samples: int = DEFAULT_SAMPLES,
+    *,
+    token: ApiToken | None = None,
+) -> PingReport:
+    """Asks the venue for its time, several times, and for its state once. `token` is for a node of our own.
 
     Raises:
-        KeyError: no such venue. ValueError: `samples` is not 1 to 20, or the address is none.
+        KeyError: no such venue. ValueError: `samples` is not 1 to 20, the address is none, or a node's token
+            is missing.
         TransportError: no answer. DecodeError: not an answer of this venue.
     """
     venue = VENUES[name]
@@ -103,7 +152,7 @@ async def ping(name: str, url: str | None = None, samples: int = DEFAULT_SAMPLES
     base = url or venue.url
     taken: list[tuple[int, int, int]] = []
     round_trips: list[int] = []
-    async with PublicHttpSession(base, frozenset({venue.time_path, venue.status_path})) as http:
+    async with _session(name, base, token) as http:
         await _ask(http, venue.time_path)  # opens the connection, which is no part of a round trip
         for _ in range(samples):
             sent_ns, taken_ns, body = await _ask(http, venue.time_path)
@@ -125,7 +174,7 @@ async def ping(name: str, url: str | None = None, samples: int = DEFAULT_SAMPLES
     )
 
 
-async def _ask(http: PublicHttpSession, path: str) -> tuple[int, int, bytes]:
+async def _ask(http: _Asks, path: str) -> tuple[int, int, bytes]:
     """When it was sent (wall clock), how long the round trip took, the body."""
     for attempt in range(MAX_ATTEMPTS):
         sent_ns, begin_ns = time.time_ns(), time.monotonic_ns()
@@ -158,10 +207,12 @@ def _kraken(body: bytes, kind: Any, call: str) -> Any:
 def _told_ns(name: str, body: bytes) -> int:
     if name == "kraken":
         return int(_kraken(body, _KrakenTime, "Time").unixtime) * SECOND_NS
+    if name == NATIVE:
+        return int(_read(body, TimeAnswer, "time").now_ns)
     return int(_read(body, _BinanceTime, "time").server_time) * MILLISECOND_NS
 
 
-async def _status(name: str, http: PublicHttpSession, path: str) -> str:
+async def _status(name: str, http: _Asks, path: str) -> str:
     try:
         _, _, body = await _ask(http, path)
     except HttpStatus as error:
@@ -170,5 +221,7 @@ async def _status(name: str, http: PublicHttpSession, path: str) -> str:
         raise
     if name == "kraken":
         return str(_kraken(body, _KrakenStatus, "SystemStatus").status)
+    if name == NATIVE:
+        return str(_read(body, TimeAnswer, "time").node)
     found = _read(body, dict[str, Any], "system status")
     return str(found.get("msg", found.get("status", "answers")))[:80]

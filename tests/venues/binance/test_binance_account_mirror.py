@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from test_binance_private_messages import listing
 
 from tradewind.venues.binance.account import Mirror
-from tradewind.venues.binance.encode import CARRIED_TYPE
 from tradewind.venues.binance.private_messages import AccountPosition, BalanceUpdate, ExecutionReport
+from tradewind.venues.binance.rows import CARRIED_TYPE
 from tradewind.venues.protocol import (
     FINAL_PHASES,
     BalanceEvent,

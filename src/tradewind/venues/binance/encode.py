@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from tradewind.venues.binance.rows import CARRIED_TYPE
 from tradewind.venues.market_data import Instrument, Side
 from tradewind.venues.protocol import NewOrder, OrderType, TimeInForce
 from tradewind.venues.transport.signatures import BadSecret, binance_ed25519, binance_hmac
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 Fields = Sequence[tuple[str, str]]
 SIDES = {Side.BUY: "BUY", Side.SELL: "SELL"}
 TIMES_IN_FORCE = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
-CARRIED_TYPE = 1_704_001
-"""`strategyType` of an order that continues one which was replaced; `strategyId` is then how many lots were
-filled before (numbers below 1,000,000 are the venue's own). So every row about the order tells it, and a
-restart loses nothing.
-"""
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}\Z")
 
 

@@ -8,7 +8,6 @@ from typing import Protocol
 import msgspec
 
 from tradewind.venues.binance.directory import Directory
-from tradewind.venues.binance.encode import CARRIED_TYPE
 from tradewind.venues.binance.private_messages import AccountBody, ExecutionReport, OrderRow, TradeRow
 from tradewind.venues.binance.wire import MarketWire
 from tradewind.venues.market_data import FeedError, Instrument, Side
@@ -17,6 +16,11 @@ from tradewind.venues.transport.account_mirror import TradeFact, Unmapped, lots_
 
 MS = 1_000_000
 MAX_REASON_CHARS = 100
+CARRIED_TYPE = 1_704_001
+"""`strategyType` of an order that continues one which was replaced; `strategyId` is then how many lots were
+filled before (numbers below 1,000,000 are the venue's own). So every row about the order tells it, and a
+restart loses nothing.
+"""
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 
 

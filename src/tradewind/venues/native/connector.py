@@ -18,7 +18,7 @@ import structlog
 from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import FeedEvent, Instrument, Known, Unknown
 from tradewind.venues.native.channel import Channel
-from tradewind.venues.native.directory import NAME, Directory, NativeRules
+from tradewind.venues.native.directory import NAME, Directory, NativeRules, status_of
 from tradewind.venues.native.feed import NativeFeed
 from tradewind.venues.native.messages import (
     NS,
@@ -62,11 +62,6 @@ MAX_FILL_PAGES: Final = 100
 OVERLAP_S: Final = 60
 """Executions of so long before are listed again (T7.9): their keys tell that they are known."""
 COMPARISONS: Final = 20
-NODE_STATES: Final = {
-    "running": VenueState.ONLINE,
-    "reduce_only": VenueState.REDUCE_ONLY,
-    "stopped": VenueState.MAINTENANCE,
-}
 
 
 class NativeVenue(Trading):
@@ -214,16 +209,12 @@ class NativeVenue(Trading):
         clock = await self.rest.read("/time", TimeAnswer)
         problem = clock.reason if isinstance(clock, Failed) else await self.refresh_instruments()
         directory = self.mirror.directory
-        symbols = {symbol: one.state for symbol, one in directory.by_symbol.items()}
         if problem or isinstance(clock, Failed):
+            symbols = {symbol: one.state for symbol, one in directory.by_symbol.items()}
             return VenueStatus(
                 state=VenueState.UNKNOWN, symbols=symbols, reason=problem, as_of_ns=time.time_ns()
             )
-        state = NODE_STATES.get(clock.node, VenueState.UNKNOWN)
-        reason = "" if state is VenueState.ONLINE else clock.stop_reason or f"the node is {clock.node[:40]}"
-        if state is VenueState.ONLINE and directory.state is not VenueState.ONLINE:
-            state, reason = directory.state, "the platform is paused"
-        return VenueStatus(state=state, symbols=symbols, reason=reason, as_of_ns=clock.now_ns)
+        return status_of(clock, directory)
 
     async def fees(self, account: str, symbol: str) -> Known[FeeSchedule] | Unknown:
         """Fees of a market, as the account pays them now."""

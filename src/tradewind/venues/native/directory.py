@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from tradewind.venues.market_data import Instrument
-from tradewind.venues.native.messages import MarketRow, MarketsAnswer
+from tradewind.venues.native.messages import MarketRow, MarketsAnswer, TimeAnswer
 from tradewind.venues.native.options import OPEN_ORDERS
 from tradewind.venues.paper.filters import Rules
-from tradewind.venues.protocol import VenueState
+from tradewind.venues.protocol import VenueState, VenueStatus
 
 NAME: Final = "native"
 STATES: Final = {
@@ -26,6 +26,11 @@ STATES: Final = {
     "created": VenueState.MAINTENANCE,
 }
 PAUSED: Final = {"partial": VenueState.REDUCE_ONLY, "full": VenueState.CANCEL_ONLY}
+NODE_STATES: Final = {
+    "running": VenueState.ONLINE,
+    "reduce_only": VenueState.REDUCE_ONLY,
+    "stopped": VenueState.MAINTENANCE,
+}
 GONE: Final = frozenset({VenueState.DELISTED})
 
 
@@ -95,6 +100,16 @@ class Directory(msgspec.Struct, kw_only=True):
     def of_symbols(self, symbols: Iterable[str]) -> list[NativeRules]:
         """Those of these symbols that there are."""
         return [self.by_symbol[one] for one in symbols if one in self.by_symbol]
+
+
+def status_of(clock: TimeAnswer, directory: Directory) -> VenueStatus:
+    """What a node and each of its markets accept."""
+    state = NODE_STATES.get(clock.node, VenueState.UNKNOWN)
+    reason = "" if state is VenueState.ONLINE else clock.stop_reason or f"the node is {clock.node[:40]}"
+    if state is VenueState.ONLINE and directory.state is not VenueState.ONLINE:
+        state, reason = directory.state, "the platform is paused"
+    symbols = {symbol: one.state for symbol, one in directory.by_symbol.items()}
+    return VenueStatus(state=state, symbols=symbols, reason=reason, as_of_ns=clock.now_ns)
 
 
 def _paused(pause: dict[str, object] | None) -> VenueState | None:

@@ -30,6 +30,7 @@ CONNECTOR = Connector(
     needs=("API_TOKEN",),
     connect=connect,
     public=False,
+    account="trader",
     clock=True,
     placeholder={"API_TOKEN": "0" * 32},
 )

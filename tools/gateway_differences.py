@@ -4,7 +4,8 @@
     python3 tools/gateway_differences.py           says whether the page is up to date
     python3 tools/gateway_differences.py --write   writes it
 
-The source is `differences.toml` beside each gateway: one entry for each difference with an id, the clause,
+The source is `differences.toml` beside each gateway (`usdm_differences.toml` beside the second one of a
+folder): one entry for each difference with an id, the clause,
 what the venue does, what the gateway does, and the tests that show it or why none does.
 
 Exit status: 0 up to date or written, 1 the page is stale, 2 a source is at fault.
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 GATEWAYS = ROOT / "src" / "tradewind" / "gateways"
 PAGE = ROOT / "docs" / "gateway-differences.md"
 SOURCE = "differences.toml"
+SECOND = "*_differences.toml"
+"""Of the second gateway in a folder."""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 CLAUSE = re.compile(r"[TP]\d+(\.\d+)?")
 TEXTS = ("id", "clause", "venue", "gateway")
@@ -92,12 +95,15 @@ def gateway(path: Path) -> Gateway:
     ids = [one.id for one in found]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
         raise SourceError(f"{where}: {twice} is there twice")
-    return Gateway(path.parent.name, str(document["title"]), found)
+    second = path.stem.removesuffix("differences").removesuffix("_")
+    name = f"{path.parent.name}-{second}" if second else path.parent.name
+    return Gateway(name, str(document["title"]), found)
 
 
 def gateways(folder: Path = GATEWAYS) -> list[Gateway]:
     """Every gateway with a source, by name; raises SourceError."""
-    return [gateway(path) for path in sorted(folder.glob(f"*/{SOURCE}"))]
+    paths = [*folder.glob(f"*/{SOURCE}"), *folder.glob(f"*/{SECOND}")]
+    return [gateway(path) for path in sorted(paths, key=lambda path: (path.parent, path.stem))]
 
 
 def missing_tests(found: list[Gateway], root: Path = ROOT) -> list[str]:
@@ -145,7 +151,7 @@ def page(found: list[Gateway]) -> str:
         "What a client could notice. Everything else is meant to be as at the venue: a difference that is",
         "not listed here is a defect. What is marked (u) could not be checked against the venue.",
         "",
-        "This page is generated from `differences.toml` beside each gateway",
+        "This page is generated from the `differences.toml` files beside the gateways",
         "(`python3 tools/gateway_differences.py --write`). A test fails when it is stale or names a test",
         "that does not exist.",
     ]

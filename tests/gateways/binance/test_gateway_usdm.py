@@ -142,7 +142,7 @@ async def test_what_is_not_offered_is_the_venues_own_error(venue: World) -> None
         ("leverage", {"symbol": SYMBOL, "leverage": 126}, -4028),
     ):
         assert (await demo.refused("POST", f"/fapi/v1/{path}", **fields))[1] == wanted, (path, fields)
-    status, code_, _ = await demo.refused("POST", "/fapi/v1/batchOrders")
+    status, code_, _ = await demo.refused("POST", "/fapi/v1/algoOrder")
     assert (status, code_) == (404, -1020)
     assert venue.exchange.orders("demo", working=True) == []
 
@@ -430,11 +430,13 @@ JUNK = st.one_of(
 FIELDS = (
     "symbol", "side", "type", "timeInForce", "quantity", "price", "stopPrice", "reduceOnly", "positionSide",
     "workingType", "newClientOrderId", "closePosition", "orderId", "origClientOrderId", "leverage", "limit",
+    "countdownTime", "batchOrders", "orderIdList", "origClientOrderIdList",
 )  # fmt: skip
 CALLS = (
     ("POST", "order"), ("PUT", "order"), ("DELETE", "order"), ("GET", "order"), ("GET", "allOrders"),
     ("GET", "userTrades"), ("POST", "leverage"), ("POST", "marginType"), ("DELETE", "allOpenOrders"),
     ("GET", "depth"), ("GET", "klines"), ("GET", "premiumIndex"), ("GET", "leverageBracket"),
+    ("POST", "batchOrders"), ("DELETE", "batchOrders"), ("POST", "countdownCancelAll"),
 )  # fmt: skip
 
 

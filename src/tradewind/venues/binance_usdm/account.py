@@ -51,7 +51,7 @@ def one_way(side: str) -> None:
 
 
 class UsdmMirror(Mirror):
-    """See the module. `positions` has every symbol that was ever held, also with 0 lots."""
+    """See the module. `positions` has every symbol that was ever told of, also with 0 lots."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -118,10 +118,9 @@ class UsdmMirror(Mirror):
 
     def _set(self, symbol: str, held: Held, unrealised: Decimal, reason: str) -> None:
         known = self.positions.get(symbol)
-        if known is None and not held.lots:
-            return
         self.positions[symbol] = held
-        if known is not None and (held.lots, held.entry) == (known.lots, known.entry):
+        before = (0, None) if known is None else (known.lots, known.entry)
+        if (held.lots, held.entry) == before:
             return
         self.tell(
             PositionEvent(

@@ -47,7 +47,7 @@ from tradewind.venues.transport.account_mirror import Unmapped
 
 BALANCE_VERSION = "/fapi/v3/balance"
 POSITION_VERSION = "/fapi/v3/positionRisk"
-BALANCE_EVERY_S = 0.5
+BALANCE_EVERY_S = 1.0
 """Balances are read at most so often because of events; each reading costs weight."""
 
 

@@ -79,11 +79,9 @@ class UsdmTrading(Amending):
         """Send up to `VenueCaps.max_batch_orders` orders in one request, each with a result of its own. The
         venue carries them out one by one: some may be refused while others rest.
         """
-        facts = facts_of(self.history.wire.facts)
-        most = int(facts["batch_orders"].value)
-        if len(orders) > most:
-            refusal = Rejected(RejectCode.INVALID_REQUEST, f"{len(orders)} orders, at most {most}", True)
-            return [refusal] * len(orders)
+        if len(orders) > self._batch_size:
+            text = f"{len(orders)} orders, at most {self._batch_size}"
+            return [Rejected(RejectCode.INVALID_REQUEST, text, preventable=True)] * len(orders)
         covered = await self._covered(orders, epoch)
         if covered is not None:
             return [covered] * len(orders)
@@ -99,6 +97,11 @@ class UsdmTrading(Amending):
         answers = iter(await self._send_batch(sent, epoch) if sent else [])
         return [next(answers) if result is None else result for result in results]
 
+    @property
+    def _batch_size(self) -> int:
+        """The most orders of a batch, and what each batch counts as."""
+        return int(facts_of(self.history.wire.facts)["batch_orders"].value)
+
     def _refused(self, order: NewOrder, epoch: int) -> Rejected | Uncertain | None:
         refusal = self._stale(epoch)
         if refusal is not None:
@@ -113,7 +116,7 @@ class UsdmTrading(Amending):
         instruments = self.mirror.directory.instruments
         rows = [dict(self._fields(one, instruments[one.symbol])) for one in orders]
         cost = Call(
-            weight=self.history.weight("batch"), orders=len(orders), symbol=orders[0].symbol,
+            weight=self.history.weight("batch"), orders=self._batch_size, symbol=orders[0].symbol,
             placed=tuple(one.client_id for one in orders),
         )  # fmt: skip
         for one in orders:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tradewind.venues.binance.instruments import BinanceMarket
-from tradewind.venues.binance.refusals import CODES, Meaning, Meanings
+from tradewind.venues.binance.refusals import CODES, UNCERTAIN, Meaning, Meanings
 from tradewind.venues.binance.wire import MarketWire
 from tradewind.venues.binance_usdm.private_messages import UserTradeRow
 from tradewind.venues.codes import RejectCode
@@ -14,7 +14,7 @@ NO_LISTEN_KEY = -1125
 
 USDM_CODES: dict[int, Meaning] = {
     **CODES,
-    -2012: Meaning(RejectCode.VENUE_REJECTED),
+    -2012: UNCERTAIN,
     -2017: Meaning(RejectCode.NOT_AUTHORISED),
     -2018: Meaning(RejectCode.INSUFFICIENT_FUNDS, True),
     -2019: Meaning(RejectCode.INSUFFICIENT_FUNDS, True),

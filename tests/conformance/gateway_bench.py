@@ -50,7 +50,7 @@ class GatewayBench(Bench):
     """How the exchange names the market, where the connector names it otherwise."""
 
     def __init_subclass__(cls) -> None:
-        cls.exchange_symbol = cls.exchange_symbol or cls.symbol
+        cls.exchange_symbol = cls.exchange_symbol or getattr(cls, "symbol", "")
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], exchange: Exchange) -> None:
         self.folder, self.exchange = folder, exchange

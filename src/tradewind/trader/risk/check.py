@@ -162,7 +162,7 @@ class RiskModule:
         self.denials: Counter[str] = Counter()
         self.checked = 0
         self._messages: dict[str, deque[int]] = {}
-        self._recent: dict[str, deque[tuple[int, str, Side, Decimal, Decimal]]] = {}
+        self._recent: dict[str, deque[tuple[int, tuple[str, Side, Decimal, Decimal]]]] = {}
         self._denied_at: dict[tuple[str, str], deque[int]] = {}
 
     def check(self, order: Order, snapshot: Snapshot) -> list[Denied]:
@@ -184,8 +184,9 @@ class RiskModule:
         for (name, code), moments in self._denied_at.items():
             if name != strategy:
                 continue
-            recent = sum(1 for moment in moments if now_ns - moment < 60 * SECOND_NS)
-            if recent > self.limits.max_denials_per_minute_count:
+            while moments and now_ns - moments[0] >= 60 * SECOND_NS:
+                moments.popleft()
+            if len(moments) > self.limits.max_denials_per_minute_count:
                 return code
         return None
 
@@ -323,22 +324,21 @@ class RiskModule:
         yield from _ceiling(Code.INSUFFICIENT_FUNDS, "L21", need, room)
 
     def _message_rate(self, order: Order, snapshot: Snapshot) -> Iterator[Denied]:
-        moments = self._messages.get(order.strategy, ())
-        recent = sum(1 for moment in moments if snapshot.now_ns - moment < SECOND_NS)
-        yield from _ceiling(
-            Code.MESSAGE_RATE, "L11", Decimal(recent + 1), Decimal(self.limits.max_messages_per_s)
-        )
+        moments = self._messages.get(order.strategy)
+        while moments and snapshot.now_ns - moments[0] >= SECOND_NS:
+            moments.popleft()
+        count = len(moments or ()) + 1
+        yield from _ceiling(Code.MESSAGE_RATE, "L11", Decimal(count), Decimal(self.limits.max_messages_per_s))
 
     def _repeat(self, order: Order, snapshot: Snapshot) -> Iterator[Denied]:
         if order.replaces is not None:
             return
         window_ns = self.limits.repeat_window_s * SECOND_NS
-        same = sum(
-            1
-            for moment, symbol, side, price, quantity in self._recent.get(order.strategy, ())
-            if snapshot.now_ns - moment < window_ns
-            and (symbol, side, price, quantity) == (order.symbol, order.side, order.price, order.quantity)
-        )
+        recent = self._recent.get(order.strategy)
+        while recent and snapshot.now_ns - recent[0][0] >= window_ns:
+            recent.popleft()
+        wanted = (order.symbol, order.side, order.price, order.quantity)
+        same = sum(sent == wanted for _, sent in recent or ())
         yield from _ceiling(
             Code.REPEAT_THROTTLE, "L12", Decimal(same + 1), Decimal(self.limits.max_same_order_repeat_count)
         )
@@ -448,7 +448,7 @@ class RiskModule:
         self._messages.setdefault(order.strategy, deque(maxlen=MAX_RECENT_ORDERS)).append(now_ns)
         if order.replaces is None:
             recent = self._recent.setdefault(order.strategy, deque(maxlen=MAX_RECENT_ORDERS))
-            recent.append((now_ns, order.symbol, order.side, order.price, order.quantity))
+            recent.append((now_ns, (order.symbol, order.side, order.price, order.quantity)))
 
     def _count_denial(self, strategy: str, code: str, now_ns: int) -> None:
         self.denials[code] += 1

@@ -72,6 +72,15 @@ def test_questions_come_quickly_at_first_and_one_exactly_when_absence_can_be_pro
     assert asked[9:] == [11.25, 11.5, 12, 13, 18], "three quick ones a question, then five seconds"
 
 
+def test_a_question_that_was_given_up_late_is_followed_at_once_by_one_that_decides() -> None:
+    resolver = Resolver(doubt())
+    resolver.answered(UNHEALTHY, 2 * SECOND_NS)
+    late_ns = 4 * SECOND_NS + 1
+    assert resolver.next_query_ns(late_ns) == late_ns
+    resolver.answered(ABSENT, late_ns)
+    assert resolver.next_query_ns(late_ns) == late_ns + 5 * SECOND_NS
+
+
 def test_absence_needs_the_horizon_the_margin_the_skew_and_both_lists() -> None:
     resolver = Resolver(doubt(), skew_bound_ns=SECOND_NS)
     assert resolver.answered(ABSENT, 5 * SECOND_NS - 1) is None and not resolver.needs_lists

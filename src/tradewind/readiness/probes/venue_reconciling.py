@@ -141,7 +141,7 @@ def _observe(context: ProbeContext, rounds: int = ROUNDS) -> Facts:
 
 def _missing_is_cancelled(context: ProbeContext) -> Facts:
     """An order that the venue does not list as open counts as cancelled, whatever its trades say."""
-    honest = KrakenVenue._missed_fills
+    honest = KrakenVenue._catch_up
 
     async def assume(self: KrakenVenue) -> str:
         for venue_id in self.mirror.missing(self.socket.snapshot_of.open_ids):
@@ -157,11 +157,11 @@ def _missing_is_cancelled(context: ProbeContext) -> Facts:
         await asyncio.sleep(LOOK_EVERY_S)
         return await honest(self)
 
-    KrakenVenue._missed_fills = assume  # type: ignore[method-assign]  # that is the mutation
+    KrakenVenue._catch_up = assume  # type: ignore[method-assign]  # that is the mutation
     try:
         return _observe(context, MUTANT_ROUNDS)
     finally:
-        KrakenVenue._missed_fills = honest  # type: ignore[method-assign]  # and this is its end
+        KrakenVenue._catch_up = honest  # type: ignore[method-assign]  # and this is its end
 
 
 def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:

@@ -96,6 +96,8 @@ class Resolver:
         self._absent_at_ns: int | None = None
         self._lists_ns: int | None = None
         self._faults = 0
+        self._decisive = 0
+        """Questions that were asked when absence could be proven."""
         self._paged = False
 
     def decides(self, asked_ns: int) -> bool:
@@ -117,6 +119,8 @@ class Resolver:
         """
         if 0 < self._faults <= len(ASK_AGAIN_S):
             return now_ns + int(ASK_AGAIN_S[self._faults - 1] * SECOND_NS)
+        if now_ns >= self._provable_ns and not self._decisive:
+            return now_ns
         moments_ns = [self.doubt.sent_at_ns + int(one * SECOND_NS) for one in ASK_AFTER_S]
         # a doubt may begin late (behind a timeout): what is over then is asked once, not one by one
         planned_ns = moments_ns[0] if not self.queries else now_ns + int(ASK_EVERY_S * SECOND_NS)
@@ -132,6 +136,7 @@ class Resolver:
     def answered(self, answer: QueryResult, asked_ns: int) -> Resolution | None:
         """The answer to a query that was sent at `asked_ns`."""
         self.queries += 1
+        self._decisive += self.decides(asked_ns)
         match answer:
             case Found(state):
                 return self._resolve(Adopt(state))

@@ -18,6 +18,7 @@ from tradewind.venues.binance.refusals import REPLACE_FAILED, REPLACE_PARTIAL, r
 from tradewind.venues.binance.rest import Failed, Replied, error_of
 from tradewind.venues.binance.trading import Trading
 from tradewind.venues.codes import RejectCode
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Priority
 from tradewind.venues.limits.binance import Call
 from tradewind.venues.market_data import Instrument
@@ -202,7 +203,7 @@ class Replacing(Amending):
                 return self._undecided(target, self._judged(answer))
             try:
                 legs = msgspec.json.decode(answer.error.data, type=ReplaceAnswer)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 return self._undecided(target, Uncertain(str(error)[:200], self.sends[target.client_id]))
             return await self._legs(target, now, instrument, legs, carried)
         if isinstance(answer, ReplaceAnswer):
@@ -230,7 +231,7 @@ class Replacing(Amending):
         if legs.newOrderResult == SUCCESS:
             try:
                 row = msgspec.json.decode(legs.newOrderResponse, type=OrderRow)
-            except msgspec.DecodeError as problem:
+            except UNREADABLE as problem:
                 return self._undecided(target, Uncertain(str(problem)[:200], self._sent(target)))
             result = self._placed(target, row, carried)
             return result if isinstance(result, Acked | Uncertain) else self._ended(now, result.raw)

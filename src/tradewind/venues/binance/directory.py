@@ -12,6 +12,7 @@ import msgspec
 from tradewind.venues.binance.instruments import instrument_of
 from tradewind.venues.binance.messages import SymbolInfo
 from tradewind.venues.binance.wire import SPOT_WIRE, MarketWire
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import DecodeError, Instrument, UnknownSymbol
 from tradewind.venues.paper.filters import FilterFailure, OrderContext, Rules, check_order, floor_to_step
 from tradewind.venues.protocol import NewOrder, OrderType, TimeInForce, VenueState
@@ -96,7 +97,7 @@ class Directory:
         """Read the body of `exchangeInfo`. Raises `DecodeError` when the body as a whole cannot be read."""
         try:
             answer = msgspec.json.decode(body, type=_Body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DecodeError("exchangeInfo", str(error)) from error
         directory = cls(wire)
         directory.as_of_ns, directory.server_ms = as_of_ns, answer.serverTime
@@ -117,7 +118,7 @@ class Directory:
             if one.symbol in self.instruments or row.symbol in self._names:
                 raise UnknownSymbol(f"{one.symbol} appears twice")
             rules = self._rules(row, one, common)
-        except (msgspec.DecodeError, InvalidOperation, UnknownSymbol, KeyError, ValueError) as error:
+        except (*UNREADABLE, InvalidOperation, UnknownSymbol, KeyError, ValueError) as error:
             if len(self.quarantined) < MAX_QUARANTINED:
                 reason = f"{type(error).__name__}: {error}"[:REASON_CHARS]
                 self.quarantined.append(f"{bytes(raw)[:60]!r}: {reason}")

@@ -17,6 +17,7 @@ from tradewind.venues.binance.refusals import NO_SUCH_ORDER
 from tradewind.venues.binance.rest import BinanceRest, Failed
 from tradewind.venues.binance.rows import MS, carried_lots, decoded_state, order_state, trade_fact
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Priority
 from tradewind.venues.limits.urgency import decides
 from tradewind.venues.protocol import FillEvent, Incomplete, OrderState
@@ -143,7 +144,7 @@ class History:
                 row = msgspec.json.decode(raw, type=OrderRow)
                 state = self._state(row)
                 found[state.venue_id] = state
-            except (msgspec.DecodeError, Unmapped) as error:
+            except (*UNREADABLE, Unmapped) as error:
                 self.unmapped_rows += 1
                 problems.append(str(error)[:200])
         return Orders(found, tuple(problems))

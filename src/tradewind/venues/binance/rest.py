@@ -19,6 +19,7 @@ from tradewind.venues.binance.private_messages import ErrorBody, LimitRow
 from tradewind.venues.binance.private_messages import ServerTime as TimeBody
 from tradewind.venues.binance.refusals import BAD_TIME, KEY_CODES, SPOT_MEANINGS, Meanings
 from tradewind.venues.codes import RejectCode
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import BinanceLimits, Denied, Gate, Priority
 from tradewind.venues.limits.binance import Call
 from tradewind.venues.limits.retry import read_again
@@ -161,7 +162,7 @@ class BinanceRest:
                 break
             try:
                 body = msgspec.json.decode(reply.body, type=TimeBody)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 break
             taken += self.clock.measured(body.serverTime * MS, begin_ns)
             self._note(reply)
@@ -211,7 +212,7 @@ class BinanceRest:
             return self._failed(reply)
         try:
             return msgspec.json.decode(reply.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Failed(reason=f"{path}: {error}"[:200], passing=True)
 
     async def change(
@@ -239,7 +240,7 @@ class BinanceRest:
             if reply.status == OK:
                 return msgspec.json.decode(reply.body, type=kind)
             return Replied(reply.status, msgspec.json.decode(reply.body, type=ErrorBody))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Uncertain(f"{path}: {error}"[:200], sent_ns)
 
     def judged(self, answer: Replied) -> Rejected | Uncertain:
@@ -339,5 +340,5 @@ def error_of(body: bytes) -> ErrorBody | None:
     """The venue's error, None for a body that is none."""
     try:
         return msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -10,6 +10,7 @@ import msgspec
 from tradewind.venues.binance.directory import Directory
 from tradewind.venues.binance.private_messages import AccountBody, ExecutionReport, OrderRow, TradeRow
 from tradewind.venues.binance.wire import MarketWire
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import FeedError, Instrument, Side
 from tradewind.venues.protocol import Balance, OrderPhase, OrderState
 from tradewind.venues.transport.account_mirror import TradeFact, Unmapped, lots_of, ticks_of, working_phase
@@ -99,7 +100,7 @@ def decoded_state(raw: msgspec.Raw, directory: Directory) -> OrderState:
     """The same of bytes."""
     try:
         return order_state(msgspec.json.decode(raw, type=OrderRow), directory)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Unmapped(f"order row: {error}"[:MAX_REASON_CHARS]) from error
 
 
@@ -189,7 +190,7 @@ def trade_fact(raw: msgspec.Raw, directory: Directory) -> TradeFact:
     """One row of the account's executions. Raises `Unmapped`."""
     try:
         row: TradeRow = msgspec.json.decode(raw, type=directory.wire.trade_row)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Unmapped(f"trade row: {error}"[:MAX_REASON_CHARS]) from error
     instrument = instrument_named(row.symbol, directory)
     return TradeFact(

@@ -21,6 +21,7 @@ from tradewind.venues.binance.refusals import FILTER, MAX_RAW_CHARS, REREAD_CODE
 from tradewind.venues.binance.rest import BinanceRest, Failed, Replied
 from tradewind.venues.binance.rows import order_state
 from tradewind.venues.codes import RejectCode
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Priority
 from tradewind.venues.limits.binance import Call
 from tradewind.venues.market_data import Instrument
@@ -391,5 +392,5 @@ def rows_of(raw: msgspec.Raw) -> list[OrderRow | None]:
         if pair.orderReports is not None:
             return list(pair.orderReports)
         return [msgspec.json.decode(raw, type=OrderRow)]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return [None]

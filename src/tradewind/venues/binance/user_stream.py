@@ -28,6 +28,7 @@ from tradewind.venues.binance.rest import OK, BinanceRest
 from tradewind.venues.binance.rows import MS
 from tradewind.venues.binance.shapes import SHAPES, name_of
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.limits import Denied, Priority
 from tradewind.venues.limits.binance import Call
@@ -182,7 +183,7 @@ class UserStream(EventStream):
         frame = await self.exchange(method, params, weight)
         try:
             answer = msgspec.json.decode(frame, type=SocketAnswer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except UNREADABLE as problem:
             raise LinkRefused(f"{method}: {problem}"[:200]) from problem
         error = answer.error
         text = f"{error.code} {error.msg}"[:200] if error is not None else ""
@@ -217,7 +218,7 @@ class UserStream(EventStream):
             answer = await self.call("userDataStream.subscribe.signature", self._signed(), weight)
         try:
             result = msgspec.json.decode(bytes(answer.result) or b"{}", type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise LinkRefused(f"subscribe: {error}"[:200]) from error
         number = result.get("subscriptionId")
         self.subscription = number if isinstance(number, int) else None
@@ -242,7 +243,7 @@ class UserStream(EventStream):
                 self.link.answered(number, frame.payload)
             else:
                 raise DecodeError("private", "neither an event nor an answer")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DecodeError("private", str(error)[:200]) from error
 
     def tell(self, kind: str, event: Any) -> None:

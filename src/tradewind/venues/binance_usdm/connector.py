@@ -30,6 +30,7 @@ from tradewind.venues.binance_usdm.trading import UsdmTrading
 from tradewind.venues.binance_usdm.user_stream import ListenKeys, UsdmStream
 from tradewind.venues.binance_usdm.wire import USDM_WIRE
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import Instrument
 from tradewind.venues.protocol import (
     FINAL_PHASES,
@@ -212,7 +213,7 @@ class UsdmVenue(UsdmTrading, BinanceConnector):
         for raw in answer:
             try:
                 one = self.mirror.read(msgspec.json.decode(raw, type=PositionRisk), asked_ns)
-            except (msgspec.DecodeError, Unmapped) as error:
+            except (*UNREADABLE, Unmapped) as error:
                 problems.append(str(error)[:200])
                 continue
             if one is not None:

@@ -20,6 +20,7 @@ from tradewind.venues.binance_usdm.private_messages import Countdown, Done
 from tradewind.venues.binance_usdm.wire import NOTHING_TO_CHANGE
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Priority
 from tradewind.venues.limits.binance import Call
 from tradewind.venues.market_data import Instrument
@@ -142,7 +143,7 @@ class UsdmTrading(Amending):
             return self._judged(Replied(DONE, error))
         try:
             return msgspec.json.decode(raw, type=OrderRow)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except UNREADABLE as problem:
             return Uncertain(str(problem)[:200], self.rest.clock.venue_ns())
 
     # ---- amend -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import structlog
 
 from tradewind.venues.binance.private_messages import ErrorBody
 from tradewind.venues.binance.rest import BinanceRest, Failed
+from tradewind.venues.binance.shapes import SHAPES, name_of
 from tradewind.venues.binance.user_stream import EventStream
 from tradewind.venues.binance_usdm.account import UsdmMirror
 from tradewind.venues.binance_usdm.private_messages import (
@@ -29,6 +30,8 @@ from tradewind.venues.binance_usdm.private_messages import (
 )
 from tradewind.venues.binance_usdm.wire import NO_LISTEN_KEY
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
+from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.errors import TransportError
@@ -142,6 +145,7 @@ class UsdmStream(EventStream):
         self.link = PrivateLink(
             name, self._address, self, limits=limits, socket_limits=socket_limits, policy=policy
         )
+        self.link.watch = FrameWatch(SHAPES, name_of)
 
     async def _address(self) -> str:
         self._named = await self._keys.ask()
@@ -180,7 +184,7 @@ class UsdmStream(EventStream):
                 self.link.answered(head.id, frame.payload)
             else:
                 raise DecodeError("private", "neither an event nor an answer")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DecodeError("private", str(error)[:200]) from error
 
     def tell(self, kind: str, event: Any) -> None:

@@ -15,6 +15,7 @@ from decimal import Decimal
 import msgspec
 import structlog
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.account import Mirror
 from tradewind.venues.kraken.directory import Directory, state_of
 from tradewind.venues.kraken.encode import TIMES_IN_FORCE
@@ -611,7 +612,7 @@ class _StatusBody(msgspec.Struct, gc=False):
 def _status_word(body: bytes) -> str:
     try:
         answer = msgspec.json.decode(body, type=_StatusBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return "unreadable"
     return answer.result.status if answer.result is not None else "error"
 

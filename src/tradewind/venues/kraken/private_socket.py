@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken import encode
 from tradewind.venues.kraken.account import EXECUTED, Mirror
 from tradewind.venues.kraken.directory import state_of
@@ -163,7 +164,7 @@ class PrivateSocket:
             return reply
         try:
             answer = msgspec.json.decode(reply.frame, type=MethodAnswer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return NoReply(f"{name}: {error}"[:200], True)
         self.control_proof_ns = time.monotonic_ns()
         if answer.error is not None and answer.error.startswith(INVALID_SESSION):
@@ -261,7 +262,7 @@ class PrivateSocket:
                 self.link.answered(msgspec.json.decode(payload, type=Pong).req_id, payload)
             elif header.method is not None:
                 self.link.answered(header.req_id, payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DecodeError("private", str(error)[:200]) from error
 
     def _in_order(self, header: SocketHeader, message: ExecutionsMessage | BalancesMessage) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from tradewind.venues.codes import RejectCode
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken import encode
 from tradewind.venues.kraken.private_messages import Envelope
 from tradewind.venues.kraken.refusals import meaning_of, refusal_of
@@ -186,7 +187,7 @@ class KrakenRest:
             if envelope.error:
                 return Failed(reason="; ".join(envelope.error)[:200], errors=tuple(envelope.error))
             return msgspec.json.decode(envelope.result, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Failed(reason=f"{name}: {error}"[:200], passing=True)
 
     async def change(
@@ -214,7 +215,7 @@ class KrakenRest:
                 refusal = refusal_of(envelope.error)
                 return refusal or Uncertain("; ".join(envelope.error)[:200], sent_ns)
             return msgspec.json.decode(envelope.result, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Uncertain(f"{name}: {error}"[:200], sent_ns)
 
     async def _guarded(self, name: str, cls: Priority, send: Callable[[], Awaitable[Reply]]) -> Reply:
@@ -294,5 +295,5 @@ class _Errors(msgspec.Struct, gc=False):
 def _errors(body: bytes) -> list[str]:
     try:
         return msgspec.json.decode(body, type=_Errors).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return []

@@ -17,6 +17,7 @@ import msgspec
 
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken import encode
 from tradewind.venues.kraken.account import Mirror
 from tradewind.venues.kraken.encode import TIMES_IN_FORCE, Amendment
@@ -229,7 +230,7 @@ class Trading(ABC):
             return verdict
         try:
             result = msgspec.json.decode(verdict.result, type=OrderResult)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return Uncertain(f"add_order: {error}"[:200], sent_ns)
         if not result.order_id:
             return Uncertain("add_order was answered without an order id", sent_ns)
@@ -615,5 +616,5 @@ def _time_of(answer: MethodAnswer, otherwise_ns: int) -> int:
 def _timer(answer: MethodAnswer, sent_ns: int) -> TimerResult | Uncertain:
     try:
         return msgspec.json.decode(answer.result, type=TimerResult)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return Uncertain(f"timer: {error}"[:200], sent_ns)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import DecodeError
 from tradewind.venues.native.messages import Event, Header, Pong, Refused, Subscribed
 from tradewind.venues.native.mirror import Mirror
@@ -138,7 +139,7 @@ class Channel:
                 self.link.degrade("the node has forgotten events that we missed")
         except Unmapped as error:
             self.link.degrade(str(error)[:200])
-        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, ValueError) as error:
+        except (*UNREADABLE, ArithmeticError, ValueError) as error:
             # Whatever it was, it may have been an event: what is missing is asked for.
             self._fill_gap()
             raise DecodeError("account", str(error)[:200]) from error
@@ -164,7 +165,7 @@ class Channel:
                 if await self._reaches(answer.number):
                     return
             self.link.degrade("events are missing and do not come")
-        except (LinkRefused, msgspec.DecodeError) as error:
+        except (LinkRefused, *UNREADABLE) as error:
             self.link.degrade(str(error)[:200])
 
     async def _reaches(self, number: int) -> bool:

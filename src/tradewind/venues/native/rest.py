@@ -15,6 +15,7 @@ import msgspec
 
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.facts import facts_of
+from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Gate, Priority, SlidingLimits
 from tradewind.venues.limits.sliding import Request, Rule
 from tradewind.venues.native.messages import ApiToken, LimitsRow, Problem, TimeAnswer
@@ -134,7 +135,7 @@ class NativeRest:
             return Failed(reason=text[:200], name=name)
         try:
             return msgspec.json.decode(reply.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._malformed("GET")
             return Failed(reason=f"{path}: {error}"[:200])
 
@@ -173,7 +174,7 @@ class NativeRest:
             return refusal or Uncertain(f"HTTP {reply.status}", sent_ns)
         try:
             return msgspec.json.decode(reply.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._malformed("POST")
             return Uncertain(f"{path}: {error}"[:200], sent_ns)
 
@@ -235,7 +236,7 @@ def _class_of(method: str) -> str:
 def _problem(body: bytes) -> Problem | None:
     try:
         return msgspec.json.decode(body, type=Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

@@ -101,7 +101,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     trading = TradingReads(desk.directory, reads.node, desk.node.now_ns)
-    _add_socket(app, "/stream", Streams(desk.directory, trading, desk.node.now_ns))
+    app.state.streams = Streams(desk.directory, trading, desk.node.now_ns)
+    _add_socket(app, "/stream", app.state.streams)
     for route in [*machinery, *more, *command_routes(desk), *kill_routes(kill)]:
         _add_command(app, route)
     for path, handler, summary in [

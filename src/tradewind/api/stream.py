@@ -82,6 +82,10 @@ class Streams:
         self.cut_off = 0
         """Connections that were ended because their reader was too slow."""
 
+    def counts(self) -> tuple[int, int]:
+        """Open connections, and those that were cut off."""
+        return len(self.open), self.cut_off
+
     async def serve(self, socket: WebSocket) -> None:
         """One connection, from its handshake to its end."""
         if len(self.open) >= MAX_STREAMS:

@@ -41,6 +41,7 @@ class Server:
         controls = _LateControls(platform)
         source = platform.collector.source
         self.app = create_app(platform.desk, platform.reads, tokens, controls)
+        platform.collector.streams = self.app.state.streams.counts
         mount_observe(self.app, source, platform.collector.metrics)
         # Last, because it takes every path that is left. NiceGUI is imported with its first request.
         self.console = mount(self.app, source, controls)

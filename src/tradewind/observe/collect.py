@@ -102,6 +102,8 @@ class ViewCollector:
         """Why the last refresh failed, None when it worked."""
         self._log_suppressed = log_suppressed
         self.venues: list[VenueConnection] = []
+        self.streams: Callable[[], tuple[int, int]] | None = None
+        """Open connections of the API's stream, and those that were cut off; None before the API serves."""
         """Connections to outside venues that `/metrics` shows."""
         self._started_s = time.monotonic()
         self._blocks_seen = 0
@@ -456,6 +458,7 @@ class ViewCollector:
             leveraged=self._leveraged(self.node.now_ns()),
             shortfall=shortfall_of(self.views),
             venues=tuple(self.venues),
+            streams=None if self.streams is None else self.streams(),
         )
 
     def _leveraged(self, engine_ns: int) -> LeveragedFacts:

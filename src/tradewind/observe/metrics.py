@@ -69,6 +69,8 @@ class SystemFacts(msgspec.Struct, kw_only=True):
     leveraged: LeveragedFacts = msgspec.field(default_factory=LeveragedFacts)
     shortfall: Shortfall | None = None
     venues: Sequence[VenueConnection] = ()
+    streams: tuple[int, int] | None = None
+    """Open connections of the API's stream, and those that were cut off."""
 
 
 Samples = Iterable[tuple[Sequence[str], float | None]]
@@ -290,6 +292,9 @@ class MetricsCollector(Collector):
         yield self._gauge("tradewind_process_open_descriptors", [((), _descriptors())])
         yield self._gauge("tradewind_tasks", [((), _tasks())])
         yield self._gauge("tradewind_event_loop_lag_seconds", [((), facts.loop_lag_s)])
+        open_streams, cut_off = facts.streams or (None, None)
+        yield self._gauge("tradewind_api_streams", [((), open_streams)])
+        yield self._counter("tradewind_api_streams_cut_off_total", [((), cut_off)])
 
 
 class Metrics:

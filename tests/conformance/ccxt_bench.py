@@ -10,6 +10,8 @@ import pytest
 
 from tradewind.gateways.binance.gateway import BinanceGateway
 from tradewind.gateways.binance.streams import StreamOptions
+from tradewind.gateways.faults import Fault as WireFault
+from tradewind.gateways.faults import Plan, Rule
 from tradewind.gateways.keys import new_key
 from tradewind.gateways.kraken.desk import KrakenOptions as GatewayOptions
 from tradewind.gateways.kraken.gateway import KrakenGateway, build
@@ -20,6 +22,8 @@ from tradewind.venues.ccxt_adapter.options import CcxtOptions
 from tradewind.venues.transport.keys import KeyFolder
 
 from .bench import Act
+from .binance_bench import CHANGE_FAULTS
+from .binance_bench import CHAOS as BINANCE_CHAOS
 from .gateway_bench import GatewayBench
 
 
@@ -29,6 +33,8 @@ class CcxtBench(GatewayBench):
     venue: CcxtVenue
     request_surface = "rest"
     gateway: KrakenGateway | BinanceGateway
+    credentials: CcxtCredentials
+    exchange_id: str
 
     @classmethod
     async def open(cls) -> Self:
@@ -58,15 +64,42 @@ class CcxtBench(GatewayBench):
             market_every_s=0.1,
             units_per_s=2_000.0,
             retry_after_missing_s=1,
-            settings={"recvWindow": 1_000, "broker": {}} if exchange == "binance" else {},
+            settings={"recvWindow": 1_000} if exchange == "binance" else {},
         )
+
+    misbehaves = True
+    chaos: tuple[Rule, ...]
+
+    async def misbehave(self, seed: int) -> None:
+        self.exchange.faults.replace(Plan(seed=seed, rules=self.chaos))
 
     async def disconnect(self) -> None:
         await self.stack.aclose()
         await self.gateway.close()
 
 
+KRAKEN_CHANGES = ("AddOrder", "CancelOrder")
+KRAKEN_CHAOS = (
+    *(
+        Rule(surface="rest", name=f"*/{name}", action=action, when=when, status=502, probability_ppm=ppm)  # type: ignore[arg-type]
+        for name in KRAKEN_CHANGES
+        for action, when, ppm in CHANGE_FAULTS
+    ),
+    Rule(surface="rest", name="*/private/*", action=WireFault.STATUS, status=503, probability_ppm=20_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.RESET, when="after", probability_ppm=10_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.MALFORMED, probability_ppm=10_000),
+    Rule(surface="rest", name="*/private/*", action=WireFault.DELAY, delay_ms=150, probability_ppm=30_000),
+    Rule(surface="rest", name="*Orders", action=WireFault.UNKNOWN_ENUM, probability_ppm=10_000),
+    Rule(surface="stream", name="executions", action=WireFault.DROP_FRAME, probability_ppm=50_000),
+    Rule(surface="stream", name="*", action=WireFault.CORRUPT, probability_ppm=3_000),
+    Rule(surface="stream", name="balances", action=WireFault.CLOSE, probability_ppm=3_000),
+)
+"""Over REST, as ccxt trades; of the streams only hints are taken, and hints may be lost."""
+
+
 class CcxtKrakenBench(CcxtBench):
+    exchange_id = "kraken"
+    chaos = KRAKEN_CHAOS
     symbol = "BTC/USD"
     middle_ticks = 600_000
     usual_lots = 100
@@ -82,10 +115,13 @@ class CcxtKrakenBench(CcxtBench):
         await self.gateway.start()
         key = self.exchange.keys.of_account(self.account)[0]
         secret = base64.b64encode(key.secret).decode()
-        await self.attach(CcxtCredentials(api_key=key.key, secret=secret), self.options("kraken"))
+        self.credentials = CcxtCredentials(api_key=key.key, secret=secret)
+        await self.attach(self.credentials, self.options(self.exchange_id))
 
 
 class CcxtBinanceBench(CcxtBench):
+    exchange_id = "binance"
+    chaos = BINANCE_CHAOS
     symbol = "BTC/USDT"
     middle_ticks = 6_000_000
     usual_lots = 100
@@ -103,5 +139,5 @@ class CcxtBinanceBench(CcxtBench):
         await self.gateway.start()
         key = new_key(self.account)
         self.exchange.keys.add(key)
-        credentials = CcxtCredentials(api_key=key.key, secret=key.secret.decode())
-        await self.attach(credentials, self.options("binance"))
+        self.credentials = CcxtCredentials(api_key=key.key, secret=key.secret.decode())
+        await self.attach(self.credentials, self.options(self.exchange_id))

@@ -24,7 +24,7 @@ import structlog
 from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.cli.native_venue import NATIVE, address
-from tradewind.venues.ccxt_adapter.library import MissingExtra, UnknownExchange
+from tradewind.venues.ccxt_adapter.library import IncompatibleLibrary, MissingExtra, UnknownExchange
 from tradewind.venues.connectors import Connector, Opening, SecretMissing, UnknownVenue, connector
 from tradewind.venues.market_data import Instrument
 from tradewind.venues.polymarket.wallet import BadSignature, SigningUnavailable
@@ -172,7 +172,7 @@ def ask(wanted: Wanted, question: Callable[[Venue], Awaitable[T]], *, with_key: 
         return asyncio.run(_ask(wanted, one, secrets, question, with_key))
     except UnknownVenue as error:
         raise CommandFailure(ExitCode.CANNOT, error.code, str(error)) from error
-    except (MissingExtra, SigningUnavailable, UnknownExchange) as error:
+    except (MissingExtra, IncompatibleLibrary, SigningUnavailable, UnknownExchange) as error:
         raise CommandFailure(ExitCode.CANNOT, error.code, str(error)) from error
     except (BadSecret, BadSignature, SecretMissing) as error:
         raise CommandFailure(ExitCode.CONFIG, error.code, str(error)) from error

@@ -20,6 +20,18 @@ from tradewind.venues.protocol import Rejected, Uncertain
 log = structlog.get_logger(__name__)
 MAX_RAW_CHARS: Final = 200
 TOO_MANY: Final = frozenset({"RateLimitExceeded", "DDoSProtection"})
+SECRETS: Final = (
+    "apiKey",
+    "secret",
+    "password",
+    "uid",
+    "token",
+    "privateKey",
+    "walletAddress",
+    "login",
+    "twofa",
+)
+SHORTEST_SECRET: Final = 4
 ADDRESS: Final = re.compile(r"\S+://\S+")
 
 MEANINGS: Final[dict[str, tuple[RejectCode, bool]]] = {
@@ -125,7 +137,7 @@ class Caller:
         reason = f"{method}: {names[0]}"
         if not _definite(names, trace):
             return Failed(reason=reason, sent_ns=sent_ns)
-        text = ADDRESS.sub("…", str(error))
+        text = self._harmless(str(error))
         for words, code, preventable in TEXTS:
             if words in text.lower():
                 return Failed(
@@ -135,6 +147,15 @@ class Caller:
         if found is None:
             return Failed(reason=reason, sent_ns=sent_ns)
         return Failed(reason=text[:MAX_RAW_CHARS], code=found[0], preventable=found[1], sent_ns=sent_ns)
+
+    def _harmless(self, text: str) -> str:
+        """A venue's words without addresses, which may hold signatures, and without anything of the key."""
+        text = ADDRESS.sub("…", text)
+        for name in SECRETS:
+            word = getattr(self.exchange, name, None)
+            if isinstance(word, str) and len(word) >= SHORTEST_SECRET:
+                text = text.replace(word, "…")
+        return text
 
     async def close(self) -> None:
         """End every connection."""

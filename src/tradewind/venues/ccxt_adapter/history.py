@@ -82,11 +82,11 @@ class History:
                 return Incomplete(f"{method}: no list", 0)
             if len(rows) < page:
                 return [one for one in rows if (one.get("timestamp") or now_ms) >= since_ms]
-            if since_ms <= 0:
+            if since_ms <= 0 and span_ms:
                 return Incomplete(f"{method}: older rows than the {len(rows)} latest", len(rows))
         if span_ms and not self._until(name):
             return Incomplete(f"{method}: the venue takes no end of a span", 0)
-        return await self._spans(ask, _cut(since_ms, now_ms, span_ms), page, self._until(name))
+        return await self._spans(ask, _cut(max(1, since_ms), now_ms, span_ms), page, self._until(name))
 
     async def _spans(
         self, ask: Ask, spans: list[tuple[int, int]], page: int, until: bool

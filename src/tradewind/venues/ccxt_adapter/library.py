@@ -15,6 +15,11 @@ from tradewind.venues.ccxt_adapter.options import CcxtOptions
 from tradewind.venues.ccxt_adapter.profile import profile_of
 
 EXTRA: Final = "pip install 'tradewind[ccxt]'"
+HOOKS: Final = (
+    "on_json_response", "parse_json", "parse_order_book_bid_ask", "on_rest_response", "handle_errors",
+    "nonce", "fetch", "fetch2", "calculate_rate_limiter_cost", "safe_string",
+)  # fmt: skip
+"""Methods of ccxt's base class that our mixin stands in front of, or uses."""
 NOISY: Final = "ccxt.base.exchange"
 """ccxt's logger. It writes whole requests with their keys and signatures at level DEBUG."""
 
@@ -23,6 +28,12 @@ class MissingExtra(ImportError):
     """The library is not installed; the message says how to get it."""
 
     code = "MissingExtra"
+
+
+class IncompatibleLibrary(ImportError):
+    """This version of ccxt has no place for what we change in it: nothing of it would be exact or bounded."""
+
+    code = "IncompatibleLibrary"
 
 
 class UnknownExchange(ValueError):
@@ -59,12 +70,15 @@ def exchange_of(options: CcxtOptions, credentials: CcxtCredentials) -> Any:
     """An exchange object that reads numbers as text, never repeats a request, and answers in time.
 
     Raises:
-        MissingExtra, UnknownExchange.
+        MissingExtra, IncompatibleLibrary, UnknownExchange.
     """
     module = load()
     if options.exchange not in module.exchanges:
         raise UnknownExchange(f"ccxt has no exchange {options.exchange[:40]!r} with streams")
     base = getattr(module, options.exchange)
+    missing = [name for name in HOOKS if not callable(getattr(base, name, None))]
+    if missing:
+        raise IncompatibleLibrary(f"ccxt {getattr(module, '__version__', '')} has no {', '.join(missing)}")
     kind = type(options.exchange, (ExactNumbers, base), {})
     logging.getLogger(NOISY).setLevel(logging.WARNING)
     settings = dict(profile_of(options.exchange).settings) | options.settings

@@ -113,6 +113,8 @@ class MarketReader:
             return []  # the next reading shows them, or that some are missing
         rows = [one for one in answer if isinstance(one, dict) and one.get("id") is not None]
         fresh = [one for one in rows if str(one["id"]) not in self._known]
+        # trades that were known before are in the page, unless more came than it holds
+        hole = bool(self._known) and bool(rows) and len(fresh) == len(rows)
         for one in fresh:
             self._known[str(one["id"])] = None
         while len(self._known) > MAX_KNOWN_TRADES:
@@ -121,9 +123,7 @@ class MarketReader:
         if first:
             return []
         events: list[FeedEvent] = []
-        if len(fresh) < len(answer) - len(rows) or (
-            rows and len(fresh) == len(rows) > 1 and len(self._known) > len(rows)
-        ):
+        if hole or len(rows) < len(answer):
             events.append(self._gap("trades between two readings may be missing"))
         for one in sorted(fresh, key=lambda row: int(row.get("timestamp") or 0)):
             try:

@@ -64,7 +64,6 @@ class CcxtBench(GatewayBench):
             market_every_s=0.1,
             units_per_s=2_000.0,
             retry_after_missing_s=1,
-            settings={"recvWindow": 1_000} if exchange == "binance" else {},
         )
 
     misbehaves = True

@@ -9,7 +9,15 @@ import msgspec
 import pytest
 
 from tradewind.venues.market_data import Side
-from tradewind.venues.protocol import Acked, Found, Incomplete, OrderPhase, TimeInForce
+from tradewind.venues.protocol import (
+    Acked,
+    CancelledAll,
+    Found,
+    Incomplete,
+    OrderPhase,
+    TimeInForce,
+    Uncertain,
+)
 
 from .ccxt_bench import CcxtBench, CcxtBinanceBench, CcxtKrakenBench
 
@@ -72,3 +80,21 @@ async def test_hints_of_a_stream_bring_news_before_the_next_look(bench: CcxtBenc
         return state is not None and state.phase is OrderPhase.CANCELLED
 
     await bench.until(told, "the stream's hint is followed")
+
+
+async def test_a_list_that_ccxt_reads_as_empty_is_not_believed(bench: CcxtBench) -> None:
+    """ccxt takes an answer of another shape for a list of nothing."""
+    order = await bench.place(Side.BUY, bench.middle_ticks)
+    exchange = bench.venue.caller.exchange
+    true = exchange.fetch_open_orders
+
+    async def nothing(*_: object) -> list[object]:
+        return []
+
+    exchange.fetch_open_orders = nothing
+    listed = await bench.venue.open_orders(None)
+    assert isinstance(listed, Incomplete), listed
+    assert isinstance(await bench.venue.cancel_all(None, 1), Uncertain)
+    assert bench.venue.mirror.find(order.client_id) in bench.venue.mirror.open()
+    exchange.fetch_open_orders = true
+    assert await bench.venue.cancel_all(None, 1) == CancelledAll((order.client_id,))

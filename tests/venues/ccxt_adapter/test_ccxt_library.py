@@ -102,6 +102,15 @@ class TestWithCcxt:
         assert nonces == sorted(set(nonces))
         await one.close()
 
+    @pytest.mark.parametrize("horizon_s", [None, 1.0, 9.0])
+    async def test_the_venue_is_told_the_horizon_that_absence_is_proven_with(
+        self, horizon_s: float | None
+    ) -> None:
+        options = CcxtOptions(exchange="binance", horizon_s=horizon_s, settings={"recvWindow": 60_000})
+        one = exchange_of(options, CREDENTIALS)
+        assert one.options["recvWindow"] == int((horizon_s or 3) * 1_000)
+        await one.close()
+
     async def test_every_address_is_ours_when_one_is_given(self) -> None:
         options = CcxtOptions(
             exchange="binance", rest_url="http://127.0.0.1:1", socket_url="ws://127.0.0.1:2"

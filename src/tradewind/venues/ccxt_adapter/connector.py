@@ -28,6 +28,7 @@ from tradewind.venues.ccxt_adapter.trading import Trading
 from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import FeedEvent, FloatMoney, Instrument, Known, Unknown
 from tradewind.venues.protocol import (
+    FINAL_PHASES,
     Balance,
     Environment,
     FeeSchedule,
@@ -58,7 +59,8 @@ FEE_AGE_S: Final = 3_600.0
 STATUS_READ_S: Final = 60.0
 MAX_UNNAMED_SYMBOLS: Final = 20
 """Where executions are listed by symbol and none is named, so many are asked one by one, not more."""
-OVERLAP_MS: Final = 60_000
+MAX_DOUBTED: Final = 50
+"""Known orders that are asked for one by one because a list lacks them."""
 TIMES: Final = {"IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
 STATES: Final = {
     "ok": VenueState.ONLINE,
@@ -342,9 +344,25 @@ class CcxtVenue(Trading):
 
     async def open_orders(self, symbol: str | None) -> list[OrderState] | Incomplete:
         """Every open order at the venue, ours or not."""
-        answer = await self.history.open_orders(symbol)
+        return await self.listed(symbol, Priority.P2)
+
+    async def listed(self, symbol: str | None, cls: Priority) -> list[OrderState] | Incomplete:
+        """Open orders, held against what is known: ccxt reads some strange answers as an empty list."""
+        before = {one.venue_id: one for one in self.mirror.open(symbol)}
+        answer = await self.history.open_orders(symbol, cls)
         if isinstance(answer, Incomplete):
             return answer
+        missing = [one for name, one in before.items() if name not in {row.venue_id for row in answer}]
+        if len(missing) > MAX_DOUBTED:
+            return Incomplete(f"{len(missing)} orders that work are not in the list", len(answer))
+        for one in missing:
+            found = await self.history.order(one.symbol, one.venue_id, cls)
+            if isinstance(found, Failed):
+                return Incomplete(f"order {one.venue_id} is not in the list: {found.reason}", len(answer))
+            if isinstance(found, OrderState):
+                if found.phase not in FINAL_PHASES:
+                    return Incomplete(f"order {one.venue_id} works and is not in the list", len(answer))
+                self.mirror.apply(self.named(found))
         return [self.named(one) for one in answer]
 
     def named(self, state: OrderState) -> OrderState:

@@ -81,7 +81,7 @@ def exchange_of(options: CcxtOptions, credentials: CcxtCredentials) -> Any:
         raise IncompatibleLibrary(f"ccxt {getattr(module, '__version__', '')} has no {', '.join(missing)}")
     kind = type(options.exchange, (ExactNumbers, base), {})
     logging.getLogger(NOISY).setLevel(logging.WARNING)
-    settings = dict(profile_of(options.exchange).settings) | options.settings
+    settings = _settings(options)
     exchange = kind(
         {
             "apiKey": credentials.api_key,
@@ -97,6 +97,16 @@ def exchange_of(options: CcxtOptions, credentials: CcxtCredentials) -> Any:
     exchange.timeout_on_exit = 0
     _readdress(exchange.urls.get("api"), options)
     return exchange
+
+
+def _settings(options: CcxtOptions) -> dict[str, Any]:
+    """ccxt's own options for the venue. What proves absence is set behind everything else."""
+    profile = profile_of(options.exchange)
+    settings = dict(profile.settings) | options.settings
+    horizon_s = options.horizon_s if options.horizon_s is not None else profile.horizon_s
+    if profile.window and horizon_s is not None:
+        settings[profile.window] = int(horizon_s * 1_000)
+    return settings
 
 
 def _readdress(urls: Any, options: CcxtOptions) -> None:

@@ -44,6 +44,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     cancel_after_s: tuple[int, int] | None = None
     deadline: str = ""
     """Parameter of an order that takes the moment until which it may be accepted, RFC 3339."""
+    window: str = ""
+    """Option of ccxt that bounds how late a request may be accepted, in ms; set to the horizon."""
     horizon_s: float | None = None
     settings: dict[str, Any] = {}
 

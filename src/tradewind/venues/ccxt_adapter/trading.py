@@ -88,6 +88,10 @@ class Trading:
         """What ccxt says of the venue."""
         raise NotImplementedError
 
+    async def listed(self, symbol: str | None, cls: Priority) -> list[OrderState] | Incomplete:
+        """Every open order, held against what is known."""
+        raise NotImplementedError
+
     def wake(self) -> None:
         """Something happened to the account: read it soon."""
         raise NotImplementedError
@@ -322,7 +326,7 @@ class Trading:
             return refusal
         ended: dict[str, None] = {}
         for attempt in range(2):
-            listed = await self.history.open_orders(symbol, Priority.P0)
+            listed = await self.listed(symbol, Priority.P0)
             if isinstance(listed, Incomplete):
                 return Uncertain(listed.reason, time.time_ns())
             if not listed:

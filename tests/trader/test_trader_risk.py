@@ -255,6 +255,25 @@ def test_the_message_rate_and_the_repeat_throttle_count_within_their_windows() -
     }
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from(["buy 1", "buy 2", "sell 1"])), max_size=60),
+    st.integers(1, 10),
+)
+def test_the_repeat_throttle_counts_the_same_wishes_of_its_window(wishes: list, most: int) -> None:
+    risk, sent, moment = module(limits(max_messages_per_s=10**6, max_same_order_repeat_count=most)), [], NOW
+    for pause_ms, wish in wishes:
+        moment += pause_ms * MS
+        side, price = (Side.BUY if wish[:3] == "buy" else Side.SELL), D(40_000 + 20_000 * (wish[0] == "s"))
+        price += D(wish[-1])
+        recent = sum(1 for at, one in sent if one == wish and moment - at < 10_000 * MS)
+        top = {SYMBOL: Known(Top(D(49_999), D(50_001)), moment, "t")}
+        state = snapshot(now_ns=moment, tops=top, balances_as_of_ns=moment)
+        denied = {one.code for one in risk.check(order(side=side, price=price, decision_ns=moment), state)}
+        assert ("RepeatThrottle" in denied) == (recent + 1 > most)
+        if not denied:
+            sent.append((moment, wish))
+
+
 def test_an_own_opposite_order_at_a_crossing_price_is_a_self_match() -> None:
     resting = [working(Side.SELL, "50000.01", "0.01")]
     assert codes(limits(), order(price=D("50000.00")), snapshot(working=resting)) == set()

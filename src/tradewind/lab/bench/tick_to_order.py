@@ -63,7 +63,7 @@ from tradewind.venues.feeds.sequencing import BinanceSpotRule
 from tradewind.venues.market_data import BookSnapshot, Instrument, Known, Stale, Unknown
 from tradewind.venues.paper.filters import Rules
 from tradewind.venues.paper.port import NodePort, Note
-from tradewind.venues.protocol import FeeSchedule, OrderType, TimeInForce
+from tradewind.venues.protocol import FeeSchedule, Incomplete, OrderType, TimeInForce
 from tradewind.venues.transport.keys import KeyFolder
 from tradewind.venues.transport.private_http import NoAnswer, PrivateHttp, Reply
 
@@ -72,7 +72,7 @@ TICKS_PER_SECOND: Final = 250
 LEVELS_PER_TICK: Final = 36
 """As in the recorded stream."""
 REFRESH_MS: Final = 20
-"""The strategy quotes anew after so long: every fifth frame leads to an order."""
+"""The strategy quotes anew after so long on the feed's clock: every fifth frame leads to an order."""
 WARM_ORDERS: Final = 10
 """The first orders are not counted: connections are made and memory is taken."""
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 a folder of our own is made in it
@@ -168,6 +168,7 @@ class Trader:
         self.refused: list[str] = []
         self.late_ns: list[int] = []
         self.ticks = 0
+        self._wall_ns = time.time_ns() - time.monotonic_ns()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- a frame -----------------------------------------------------------------------------------------
@@ -185,7 +186,8 @@ class Trader:
         if not isinstance(top, Known):
             self.refused.append(f"no top: {top!r}")
             return
-        intents = self.strategy.on_book(self._context(now_ns), self._book(now_ns))
+        # its clock is the feed's: a stall leads to as many orders as there would have been without it
+        intents = self.strategy.on_book(self._context(due_ns + self._wall_ns), self._book(now_ns))
         trip.mark()
         for intent in intents:
             if isinstance(intent, PlaceIntent):
@@ -410,13 +412,17 @@ async def _desk(folder: Path, place: Mapping[str, str]) -> AsyncIterator[VenueDe
         open_binance(key, KeyFolder(folder / "keys"), account=ACCOUNT, options=options) as venue,
     ):
         if not await venue.open():
-            raise MeasureFailed(f"the connector did not come up: {venue.facts()}")
+            raise MeasureFailed("the connector did not come up")
         venue.rest.lane.http = WatchedHttp(venue.rest.lane.http)
-        listed = {one.symbol: one for one in await venue.instruments()}
+        listed = await venue.instruments()
+        if isinstance(listed, Incomplete):
+            raise MeasureFailed(f"instruments: {listed.reason}")
         identity = Identity(
             environment="sim", account=ACCOUNT, venue="binance", epoch=1, limits_hash="-", config_hash="-"
         )
-        desk = VenueDesk(venue, WatchedPort(NodePort(node)), Oms(identity, listed, Ledger()))
+        desk = VenueDesk(
+            venue, WatchedPort(NodePort(node)), Oms(identity, {one.symbol: one for one in listed}, Ledger())
+        )
         await desk.start()
         try:
             if desk.blocked:

@@ -151,6 +151,34 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Rule = Callable[[Order, Snapshot], Iterator[Denied]]
+Wish = tuple[str, Side, Decimal, Decimal]
+"""What two orders have in common that are the same to L12."""
+
+
+class _Recent:
+    """Orders of one strategy within a window, and how often each was wished; at most `MAX_RECENT_ORDERS`."""
+
+    def __init__(self) -> None:
+        self._sent: deque[tuple[int, Wish]] = deque()
+        self._counts: Counter[Wish] = Counter()
+
+    def add(self, wish: Wish, now_ns: int) -> None:
+        if len(self._sent) >= MAX_RECENT_ORDERS:
+            self._drop()
+        self._sent.append((now_ns, wish))
+        self._counts[wish] += 1
+
+    def count(self, wish: Wish, since_ns: int) -> int:
+        """How often it was wished after the moment; what is older is forgotten."""
+        while self._sent and self._sent[0][0] <= since_ns:
+            self._drop()
+        return self._counts[wish]
+
+    def _drop(self) -> None:
+        _, wish = self._sent.popleft()
+        self._counts[wish] -= 1
+        if not self._counts[wish]:
+            del self._counts[wish]
 
 
 class RiskModule:
@@ -162,7 +190,7 @@ class RiskModule:
         self.denials: Counter[str] = Counter()
         self.checked = 0
         self._messages: dict[str, deque[int]] = {}
-        self._recent: dict[str, deque[tuple[int, tuple[str, Side, Decimal, Decimal]]]] = {}
+        self._recent: dict[str, _Recent] = {}
         self._denied_at: dict[tuple[str, str], deque[int]] = {}
 
     def check(self, order: Order, snapshot: Snapshot) -> list[Denied]:
@@ -335,10 +363,7 @@ class RiskModule:
             return
         window_ns = self.limits.repeat_window_s * SECOND_NS
         recent = self._recent.get(order.strategy)
-        while recent and snapshot.now_ns - recent[0][0] >= window_ns:
-            recent.popleft()
-        wanted = (order.symbol, order.side, order.price, order.quantity)
-        same = sum(sent == wanted for _, sent in recent or ())
+        same = 0 if recent is None else recent.count(_wish(order), snapshot.now_ns - window_ns)
         yield from _ceiling(
             Code.REPEAT_THROTTLE, "L12", Decimal(same + 1), Decimal(self.limits.max_same_order_repeat_count)
         )
@@ -447,12 +472,15 @@ class RiskModule:
     def _remember(self, order: Order, now_ns: int) -> None:
         self._messages.setdefault(order.strategy, deque(maxlen=MAX_RECENT_ORDERS)).append(now_ns)
         if order.replaces is None:
-            recent = self._recent.setdefault(order.strategy, deque(maxlen=MAX_RECENT_ORDERS))
-            recent.append((now_ns, (order.symbol, order.side, order.price, order.quantity)))
+            self._recent.setdefault(order.strategy, _Recent()).add(_wish(order), now_ns)
 
     def _count_denial(self, strategy: str, code: str, now_ns: int) -> None:
         self.denials[code] += 1
         self._denied_at.setdefault((strategy, code), deque(maxlen=MAX_RECENT_ORDERS)).append(now_ns)
+
+
+def _wish(order: Order) -> Wish:
+    return order.symbol, order.side, order.price, order.quantity
 
 
 def _ceiling(code: Code, limit: str, value: Decimal, bound: Decimal) -> Iterator[Denied]:

@@ -232,6 +232,8 @@ class VenueFills:
         reason = self.halt or reason
         if self.blocked != reason:
             log.warning("no_new_orders", reason=reason)
+        if not self.blocked:
+            self._look_again.set()  # whoever waits for the next comparison does not wait a minute now
         self.blocked = reason
 
     def _halt(self, reason: str) -> None:

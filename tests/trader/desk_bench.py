@@ -29,11 +29,11 @@ async def until(condition: Callable[[], object], what: str = "", deadline_s: flo
 
 
 @contextlib.asynccontextmanager
-async def venue_at(folder: Path, name: str = "kraken") -> AsyncIterator[LocalVenue]:
+async def venue_at(folder: Path, name: str = "kraken", *, hurried: bool = True) -> AsyncIterator[LocalVenue]:
     """A local venue in a folder of its own; skips when its wallets cannot sign here."""
     if name == "polymarket" and not wallet.available():
         pytest.skip(f"the packages of {wallet.EXTRA} are not installed")
-    local = await LocalVenue.open(folder / "exchange", name)
+    local = await LocalVenue.open(folder / "exchange", name, hurried=hurried)
     try:
         yield local
     finally:

@@ -1,4 +1,4 @@
-"""What a venue, a connector or bad timing must not do to a desk: send while blocked, deafen it, lose a doubt."""
+"""What a venue, a connector or bad timing must not do to a desk: make it send, deafen it, lose a doubt."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ import msgspec
 
 from tradewind.gateways.binance.gateway import BinanceGateway
 from tradewind.gateways.binance.streams import StreamOptions
+from tradewind.gateways.binance.windows import DEFAULT_LIMITS
 from tradewind.gateways.exchange import Exchange
 from tradewind.gateways.exchange_outcomes import OutcomeConfiguration, OutcomeExchange
 from tradewind.gateways.kraken.desk import KrakenOptions as KrakenServing
@@ -39,7 +40,8 @@ from tradewind.venues.binance.live import SPOT
 from tradewind.venues.kraken.assemble import Credentials, open_kraken
 from tradewind.venues.kraken.connector import KrakenOptions
 from tradewind.venues.kraken.live import KrakenEndpoints
-from tradewind.venues.limits import Gate, SlidingLimits
+from tradewind.venues.limits import Gate, KrakenLimits, SlidingLimits
+from tradewind.venues.limits.counting import DecayingCounter, TokenBucket
 from tradewind.venues.limits.sliding import Rule as Window
 from tradewind.venues.limits.sliding import polymarket_rules
 from tradewind.venues.market_data import Side
@@ -84,6 +86,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     venue: str = "kraken"
     passphrase: str = ""
     wallet: str = ""
+    hurried: bool = False
+    """The venue counts requests as if it were many times as large: lives follow each other at once."""
 
     def __repr__(self) -> str:
         return f"Place({self.venue}, {self.data}, {self.url})"
@@ -116,8 +120,8 @@ class Site(ABC):
     order_bytes: ClassVar[bytes]
     """With what the bytes of a new order begin, or what is in them over a socket."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
+    def __init__(self, exchange: Exchange, *, hurried: bool = False) -> None:
+        self.exchange, self.hurried = exchange, hurried
         self.gateway: Gateway = self.make()
 
     @abstractmethod
@@ -133,7 +137,7 @@ class Site(ABC):
         key = self.exchange.keys.of_account(ACCOUNT)[0]
         return Place(
             data=str(data), url=self.gateway.url, socket_url=self.gateway.socket_url, venue=self.name,
-            key=key.key, secret=self.secret_of(key.secret),
+            key=key.key, secret=self.secret_of(key.secret), hurried=self.hurried,
         )  # fmt: skip
 
     def secret_of(self, secret: bytes) -> str:
@@ -200,6 +204,12 @@ class KrakenSite(Site):
         """See `Site`."""
         return build_kraken(self.exchange, KrakenServing(limits_public=False))
 
+    async def begin(self) -> int:
+        """See `Site`."""
+        if self.hurried:
+            self.gateway.desk.limits.private = lambda *_: None  # type: ignore[attr-defined]  # not counted
+        return await super().begin()
+
     def secret_of(self, secret: bytes) -> str:
         """See `Site`."""
         return base64.b64encode(secret).decode()
@@ -222,7 +232,8 @@ class KrakenSite(Site):
         )
         keys = KeyFolder(Path(place.data) / "keys")
         credentials = Credentials(place.key, place.secret)
-        return open_kraken(credentials, keys, account=ACCOUNT, tier="pro", options=options)
+        connecting = open_kraken(credentials, keys, account=ACCOUNT, tier="pro", options=options)
+        return _uncounted(connecting) if place.hurried else connecting
 
 
 class BinanceSite(Site):
@@ -246,7 +257,9 @@ class BinanceSite(Site):
     def make(self) -> Gateway:
         """See `Site`."""
         options = StreamOptions(interval_scale=BINANCE_SCALE, messages_per_s=1_000)
-        return BinanceGateway(self.exchange, options=options)
+        factor = 100 if self.hurried else 1
+        limits = tuple(msgspec.structs.replace(one, limit=one.limit * factor) for one in DEFAULT_LIMITS)
+        return BinanceGateway(self.exchange, limits=limits, options=options)
 
     def orders(self, *, working: bool) -> list[VenueOrder]:
         """A changed price is a new order in place of a cancelled one, both with our id: one order. Anything
@@ -281,7 +294,9 @@ class BinanceSite(Site):
             reconnect=reconnect,
         )
         keys = KeyFolder(Path(place.data) / "keys")
-        return open_binance(BinanceKey(place.key, place.secret), keys, account=ACCOUNT, options=options)
+        key = BinanceKey(place.key, place.secret)
+        connecting = open_binance(key, keys, account=ACCOUNT, options=options)
+        return _uncounted(connecting) if place.hurried else connecting
 
 
 class PolymarketSite(Site):
@@ -302,12 +317,12 @@ class PolymarketSite(Site):
     order_bytes = b"POST /order "
     gateway: PolymarketGateway
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, hurried: bool = False) -> None:
         # of this exchange alone, and the same behind a restart of the gateway
         self._secret = hashlib.blake2b(b"drill/wallet", digest_size=32).hexdigest()
         self._made = 0
         self._folders: dict[Path, None] = {}
-        super().__init__(exchange)
+        super().__init__(exchange, hurried=hurried)
 
     def make(self) -> PolymarketGateway:
         """See `Site`. Raises CannotMeasureError without the packages that sign."""
@@ -355,7 +370,7 @@ class PolymarketSite(Site):
         return Place(
             data=str(data), url=self.gateway.url, socket_url=self.gateway.socket_url, venue=self.name,
             key=key.key, secret=base64.b64encode(key.secret).decode(), passphrase=key.passphrase,
-            wallet=self._secret,
+            wallet=self._secret, hurried=self.hurried,
         )  # fmt: skip
 
     async def trade(self, account: str, side: Side, price_ticks: int, lots: int, *, immediate: bool) -> int:
@@ -408,6 +423,21 @@ class PolymarketSite(Site):
     def connect(place: Place, reconnect: BackoffPolicy) -> AbstractAsyncContextManager[Any]:
         """See `Site`."""
         return _open_polymarket(place, reconnect)
+
+
+@contextlib.asynccontextmanager
+async def _uncounted(connecting: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+    """For lives that follow each other at once: what the one before has asked does not count. Kraken's
+    figures are facts and no options, so its counters are replaced.
+    """
+    async with connecting as venue:
+        limits = venue.rest.limits
+        limits._lost = False
+        if isinstance(limits, KrakenLimits):
+            limits._rest = DecayingCounter(20_000, Decimal(1_000))
+            limits._public = DecayingCounter(20_000, Decimal(1_000))
+            limits._rest_smoother = TokenBucket(Decimal(1_000), 20_000)
+        yield venue
 
 
 @contextlib.asynccontextmanager

@@ -54,8 +54,10 @@ class LocalVenue:
         self.port = 0
 
     @classmethod
-    async def open(cls, data: Path, venue: str = "kraken") -> LocalVenue:
-        """A new exchange in this folder, served as this venue. Raises CannotMeasureError when it cannot."""
+    async def open(cls, data: Path, venue: str = "kraken", *, hurried: bool = False) -> LocalVenue:
+        """A new exchange in this folder, served as this venue; `hurried`: see `Place`. Raises
+        CannotMeasureError when it cannot be served.
+        """
         kind = SITES[venue]
         exchange = await Exchange.open(
             data,
@@ -65,7 +67,7 @@ class LocalVenue:
             ),
         )
         try:
-            local = cls(exchange, kind(exchange))
+            local = cls(exchange, kind(exchange, hurried=hurried))
             local.port = await local.site.begin()
         except BaseException:
             await exchange.close()

@@ -12,6 +12,7 @@ import pytest
 from tradewind.gateways.faults import Plan, Rule
 from tradewind.readiness.probes.desk_venues import SITES
 from tradewind.readiness.probes.desk_world import DeskWorld, LocalVenue
+from tradewind.trader.venue_books import PENDING
 from tradewind.trader.venue_desk import VenueDesk
 from tradewind.venues.polymarket import wallet
 
@@ -55,9 +56,23 @@ def misbehave(local: LocalVenue, *rules: Rule) -> None:
 
 
 async def agree(world: DeskWorld, local: LocalVenue) -> None:
-    """Nothing in doubt, nothing different, new orders pass, every order once, equal to the last unit."""
+    """Nothing in doubt or on its way, nothing different, new orders pass, every order once, equal to the last
+    unit.
+    """
     desk = world.desk
-    await until(lambda: not desk.in_doubt and desk.blocked == "", f"orders pass again: {desk.blocked}")
+
+    def at_rest() -> bool:
+        pending = any(one.state in PENDING for one in desk.oms.working())
+        return not (desk.in_doubt or desk.blocked or pending or desk.held_fills)
+
+    def rests() -> bool:
+        there = {one.client_id: (one.price_ticks, one.lots) for one in local.working()}
+        return there == {one.client_id: (one.price_ticks, one.lots) for one in desk.oms.working()}
+
+    try:
+        await until(lambda: at_rest() and rests())
+    except AssertionError:
+        raise AssertionError(f"{desk.blocked}; {desk.oms.working()}; {local.working()}") from None
     assert await desk.reconcile() == []
     assert world.totals() == local.totals()
     known = {name: desk.oms.get(name) for name in {one.client_id for one in local.orders()}}
@@ -66,5 +81,3 @@ async def agree(world: DeskWorld, local: LocalVenue) -> None:
         mine = known[one.client_id]
         assert mine is not None, f"{one} is an orphan"
         assert mine.filled_lots == one.filled_lots, (mine, one)
-    there = {one.client_id: (one.price_ticks, one.lots) for one in local.working()}
-    assert {one.client_id: (one.price_ticks, one.lots) for one in desk.oms.working()} == there

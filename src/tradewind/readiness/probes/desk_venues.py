@@ -69,8 +69,11 @@ SKEW_S: Final = 0.1
 BINANCE_SCALE: Final = 0.02
 INTENTS: Final = "intents.jsonl"
 RAIN: Final = OutcomeMarket(
-    slug="rain", question="Rain?", tick=Decimal("0.0001"), maker_bps=Decimal(10), taker_bps=Decimal(10)
+    slug="rain", question="Rain?", tick=Decimal("0.0001"), maker_bps=Decimal(0), taker_bps=Decimal(10)
 )
+"""The venue charges who takes. It tells rates of fees, not amounts: for a resting purchase our engine's rounding
+depends on what the order held, which no row of the venue tells.
+"""
 GRANT: Final = Decimal(100_000)
 SETS: Final = Decimal(20_000)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 import msgspec
@@ -39,6 +39,7 @@ from tradewind.venues.protocol import (
 MAX_FINISHED: Final = 10_000
 MAX_FILLS: Final = 100_000
 BPS: Final = 10_000
+MICRO_UNIT: Final = Decimal("0.000001")
 IMMEDIATE: Final = frozenset({"FOK", "FAK"})
 TIME_CHARS: Final = 16
 PROVISIONAL: Final = frozenset({"MATCHED", "MINED", "RETRYING"})
@@ -271,9 +272,12 @@ class Mirror:
 
 
 def fee_of(rules: TokenRules, price_ticks: int, lots: int, bps: Decimal) -> Decimal:
-    """The fee of an execution: on the cheaper side of the contract."""
+    """The fee of an execution: on the cheaper side of the contract, in whole micro-units, rounded up. The venue
+    tells a rate; what it charges cannot be finer than its collateral.
+    """
     cheaper = min(price_ticks, rules.whole_ticks - price_ticks) * rules.instrument.tick
-    return cheaper * lots * rules.instrument.lot * finite(bps) / BPS
+    exact = cheaper * lots * rules.instrument.lot * finite(bps) / BPS
+    return exact.quantize(MICRO_UNIT, rounding=ROUND_CEILING)
 
 
 def _phase(status: str, order_type: str, lots: int, filled: int) -> OrderPhase:

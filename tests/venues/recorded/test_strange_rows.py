@@ -19,6 +19,7 @@ from tradewind.venues.binance import private_messages as binance_messages
 from tradewind.venues.binance import rows as binance_rows
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.binance.directory import Directory as BinanceDirectory
+from tradewind.venues.binance.wire import SPOT_WIRE
 from tradewind.venues.feeds.decoding import UNREADABLE, Received
 from tradewind.venues.kraken import rows as kraken_rows
 from tradewind.venues.kraken.account import Mirror as KrakenMirror
@@ -153,6 +154,7 @@ class Anything(dict[str, Instrument]):
 
 
 class AnyDirectory:
+    wire = SPOT_WIRE
     instruments = Anything()
 
     def symbol_of(self, name: str) -> str:

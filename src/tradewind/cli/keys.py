@@ -11,7 +11,7 @@ from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json
 
-keys = App(name="keys", help="Venue keys: list, reseed lost nonces, migrate to nanoseconds.")
+keys = App(name="keys", help="Venue keys: list, reseed lost nonces, release, migrate to nanoseconds.")
 Fingerprint = Annotated[str, Parameter(help="fingerprint of the key, from: tradewind keys list")]
 COLUMNS = [
     "fingerprint",
@@ -24,6 +24,7 @@ COLUMNS = [
     "epoch",
     "holder",
     "fault",
+    "quarantined",
 ]
 
 
@@ -54,6 +55,22 @@ def reseed(
     return _change(
         fingerprint, data, lambda folder: folder.reseed(fingerprint, ahead_s, reason), json, "reseeded"
     )
+
+
+@keys.command
+def release(
+    fingerprint: Fingerprint,
+    *,
+    reason: Annotated[str, Parameter(help="why it may be used again; it is written down")],
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Let a key be used again that was put out of use (quarantined).
+
+    Only when no process uses the key (exit 75 otherwise). Find out first why it was: `tradewind venue
+    diagnose`, docs/runbooks/venue-trouble.md.
+    """
+    return _change(fingerprint, data, lambda folder: folder.release(fingerprint, reason), json, "released")
 
 
 @keys.command(name="migrate-unit")

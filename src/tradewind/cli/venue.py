@@ -181,6 +181,26 @@ def ping(
     return ExitCode.OK
 
 
+@venue.command
+def diagnose(
+    name: Annotated[Literal["kraken", "binance"], Parameter(help="which venue")],
+    *,
+    url: Annotated[
+        str | None, Parameter(help="another address than the venue's, e.g. of `venue serve`")
+    ] = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Venue status, keys, nonces, clock skew and limits in one look, within ten seconds; needs no secret.
+
+    Works while the core is dead or holds the keys, and while the venue is away: then that part is unknown.
+    Exit 0 all known and well, 1 something is wrong, 2 something is not known.
+    """
+    from tradewind.cli.venue_trouble import show_diagnosis
+
+    return show_diagnosis(name, data, url, json=json)
+
+
 SOURCE_COLUMNS = ["source", "markets", "batches", "failed", "quoted", "refreshed", "outage"]
 
 

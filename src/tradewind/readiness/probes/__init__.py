@@ -54,6 +54,7 @@ MODULES: Final = (
     "venue_pooling",
     "venue_reconciling",
     "venue_stability",
+    "venue_trouble",
 )
 
 

@@ -53,6 +53,23 @@ class _Saved(msgspec.Struct, kw_only=True):
     state: msgspec.Raw
 
 
+def read_saved(path: Path, kind: type[State]) -> tuple[State, Moment] | None:
+    """A saved state and when it was saved; None when there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_STATE_BYTES)
+        body = data[CRC_BYTES:]
+        if int(data[:CRC_BYTES], 16) != zlib.crc32(body):
+            raise ValueError("checksum")
+        saved = msgspec.json.decode(body, type=_Saved)
+        return msgspec.json.decode(saved.state, type=kind), saved.moment
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        log.warning("limiter_state_lost", path=str(path), reason=type(error).__name__)
+        return None
+
+
 class Keepable(Protocol[State]):
     """A model whose state can be kept."""
 
@@ -84,7 +101,7 @@ class LimiterStore(Generic[State]):
 
         `fresh`: this account was never used, so that a missing file is no loss.
         """
-        saved = self._read()
+        saved = read_saved(self.path, self._kind)
         now_ns = self._clock_ns()
         if saved is None:
             if fresh and not self.path.exists():
@@ -94,21 +111,6 @@ class LimiterStore(Generic[State]):
         state, moment = saved
         self.model.restore(state, now_ns, elapsed_ns(moment, self._moment()))
         return True
-
-    def _read(self) -> tuple[State, Moment] | None:
-        try:
-            with self.path.open("rb") as file:
-                data = file.read(MAX_STATE_BYTES)
-            body = data[CRC_BYTES:]
-            if int(data[:CRC_BYTES], 16) != zlib.crc32(body):
-                raise ValueError("checksum")
-            saved = msgspec.json.decode(body, type=_Saved)
-            return msgspec.json.decode(saved.state, type=self._kind), saved.moment
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, msgspec.DecodeError) as error:
-            log.warning("limiter_state_lost", path=str(self.path), reason=type(error).__name__)
-            return None
 
     def save(self) -> None:
         """Replaces the file atomically. Raises `OSError`."""

@@ -1,7 +1,7 @@
 """What this installation knows of its venue keys: never a secret, only what was used, in which unit (T3).
 
-One folder holds `<fingerprint>.key` (the record), `.nonce` (the mark), `.lock` and `.journal` (what operators
-did). A fingerprint is a hash of venue and public key id.
+One folder holds `<fingerprint>.key` (the record), `.nonce` (the mark), `.lock`, `.journal` (what operators
+did) and `.quarantine` (why it is out of use). A fingerprint is a hash of venue and public key id.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tradewind.venues.transport import durable, nonce
+from tradewind.venues.transport import durable, nonce, quarantine
 from tradewind.venues.transport.lease import KeyLock, holder_of
 from tradewind.venues.transport.nonce import Mark, NonceAllocator, NonceClock, NonceError, NonceUnit
 
@@ -178,6 +178,29 @@ class KeyFolder:
         finally:
             lock.release()
 
+    def release(self, name: str, reason: str) -> str:
+        """Lets a key be used again that was out of use; why it was. Journaled.
+
+        Raises:
+            KeyBusy: a process uses it. UnknownKey. ValueError: no reason, or it is in use anyway.
+        """
+        self.record(name)
+        if not reason.strip():
+            raise ValueError("a reason is needed")
+        lock = KeyLock(self.folder, name)
+        try:
+            held = quarantine.read(self._quarantine(name))
+            if held is None:
+                raise ValueError(f"key {name} is not out of use")
+            self._note(name, {"act": "release", "was": held.reason, "reason": reason[:500]})
+            quarantine.release(self._quarantine(name))
+            return held.reason
+        finally:
+            lock.release()
+
+    def _quarantine(self, name: str) -> Path:
+        return quarantine.place_of(self.folder / f"{name}.lock")
+
     def status(self, name: str) -> dict[str, Any]:
         """A key for a table: record, mark, holder, and what is wrong with it."""
         record = self.record(name)
@@ -194,6 +217,10 @@ class KeyFolder:
         row["high_water"] = None if mark is None else mark.high_water
         row["epoch"] = None if mark is None else mark.epoch
         row["holder"] = "" if holder is None else f"{holder.pid} on {holder.host}"
+        held = quarantine.read(self._quarantine(name))
+        if held is not None:
+            fault = fault or "KeyQuarantined"
+        row["quarantined"] = "" if held is None else held.reason
         row["fault"] = fault
         return row
 

@@ -30,6 +30,7 @@ from tradewind.venues.limits.verdicts import (
     Denied,
     Priority,
 )
+from tradewind.venues.transport import quarantine
 from tradewind.venues.transport.lease import KeyLock, TradingLease
 from tradewind.venues.transport.nonce import (
     ALARM_AHEAD_S,
@@ -149,8 +150,10 @@ class SignerLane:
         self._refused_in_a_row = 0
         self._lost_connections = 0
         self._closed = False
-        self.quarantined = ""
-        """Why the key is out of use, "" while it is in use."""
+        self._quarantine_file = quarantine.place_of(lock.path)
+        before = quarantine.read(self._quarantine_file)
+        self.quarantined = "" if before is None else before.reason
+        """Why the key is out of use, "" while it is in use; also of an earlier process."""
         self.calls = self.answers = self.unanswered = self.invalid_nonces = 0
         self.refused: dict[str, int] = {}
         self.outcomes: dict[tuple[str, str], int] = {}
@@ -359,9 +362,10 @@ class SignerLane:
         return bool(self.quarantined)
 
     def quarantine(self, reason: str) -> None:
-        """Takes the key out of use until the process is started again by an operator."""
+        """Takes the key out of use until an operator releases it: `tradewind keys release`."""
         if not self.quarantined:
             self.quarantined = reason
+            quarantine.write(self._quarantine_file, reason)
             log.critical("KeyQuarantined", reason=reason)
 
     # ---- looking -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Runbook pages run as they stand: what is not one command of ours, or shows too little, is no step passed."""
+"""Runbook pages run as they stand: what is not one command of ours, or shows too little, did not pass."""
 
 from __future__ import annotations
 

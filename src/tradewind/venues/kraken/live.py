@@ -16,7 +16,6 @@ from tradewind.venues.feeds.sequencing import KrakenChecksumRule
 from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.kraken.decoder import KrakenDecoder
 from tradewind.venues.kraken.instruments import parse_asset_pairs
-from tradewind.venues.kraken.shapes import SHAPES, name_of
 from tradewind.venues.market_data import FeedUnavailable, Instrument
 from tradewind.venues.transport.capture import RawCapture
 from tradewind.venues.transport.errors import TransportError
@@ -59,6 +58,9 @@ class KrakenFeed(LiveFeed):
         pipeline = MarketPipeline(self.decoder, KrakenChecksumRule(), exact, kraken_checksum)
         self._request_id = 0
         super().__init__("kraken", endpoints.websocket_url, pipeline, options, capture)
+        # A fifth of a second of imports, which a platform on another feed does without.
+        from tradewind.venues.kraken.shapes import SHAPES, name_of
+
         self.watch = FrameWatch(SHAPES, name_of)
 
     def _send(self, method: str, channel: str, symbols: list[str], **extra: Any) -> None:

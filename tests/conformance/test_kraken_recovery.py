@@ -15,6 +15,7 @@ from tradewind.gateways.faults import Fault as WireFault
 from tradewind.gateways.faults import Plan, Rule
 from tradewind.gateways.model import Order, PlaceRequest
 from tradewind.venues.codes import RejectCode
+from tradewind.venues.kraken.history import Orders
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import (
     FINAL_PHASES,
@@ -349,6 +350,58 @@ async def test_every_phase_change_is_reported_for_the_journal(bench: KrakenBench
     link = bench.venue.socket.link
     assert [one.after for one in link.transitions][-1] is Phase.LIVE
     assert all(one.link == "kraken private" and one.at_ns > 0 for one in link.transitions)
+
+
+async def test_a_cut_costs_no_rest_points_when_the_snapshot_tells_all_that_was_missed(
+    bench: KrakenBench,
+) -> None:
+    lots = bench.usual_lots
+    await bench.place(Side.BUY, bench.middle_ticks, 30 * lots)
+    await bench.take(Side.SELL, bench.middle_ticks, lots)
+    for number in range(3):
+        epoch, calls = bench.venue.socket.link.socket.epoch, bench.lane.facts().calls
+        keep_away(bench)
+        await bench.until(lambda: not bench.venue.socket.link.live, "it is away")
+        request = PlaceRequest(symbol=bench.symbol, side=Side.SELL, price_ticks=bench.middle_ticks, lots=lots)
+        assert isinstance(await bench.exchange.place("taker", request), Order)
+        await bench.heal()
+        await live_again(bench, epoch)
+        assert bench.lane.facts().calls == calls, "neither a token nor a list was asked for"
+        assert [one.remaining_lots for one in fills_of(bench)][-1] == (28 - number) * lots
+
+
+async def test_a_token_that_the_venue_does_not_take_any_more_is_replaced(bench: KrakenBench) -> None:
+    epoch = bench.venue.socket.link.socket.epoch
+    bench.venue.socket._token = "expired"
+    bench.venue.socket.link.socket.reconnect("test")
+    await live_again(bench, epoch)
+    assert bench.venue.socket._token != "expired"
+
+
+async def test_an_id_that_the_venue_does_not_know_hides_no_other_order(bench: KrakenBench) -> None:
+    orders = [await bench.place(Side.BUY, bench.middle_ticks - step) for step in range(3)]
+    known = [bench.venue.mirror.find(one.client_id) for one in orders]
+    ids = [one.venue_id for one in known if one is not None]
+    answer = await bench.venue.history.query([ids[0], "OQCLML-BW3P3-BUCMWZ", *ids[1:]])
+    assert isinstance(answer, Orders)
+    assert set(answer.rows) == set(ids)
+
+
+async def test_an_order_that_is_known_to_have_ended_while_it_was_asked_for_is_no_defect(
+    bench: KrakenBench,
+) -> None:
+    assert bench.venue._ended_orders(["OQCLML-BW3P3-BUCMWZ"], Orders({})) == ""
+
+
+async def test_the_systems_state_is_asked_for_when_the_connection_did_not_tell_it(bench: KrakenBench) -> None:
+    epoch = bench.venue.socket.link.socket.epoch
+    rules(bench, Rule(action=WireFault.DROP_FRAME, surface="stream", name="status"))
+    bench.venue.socket.link.socket.reconnect("test")
+    await live_again(bench, epoch)
+    assert bench.venue.socket.system is VenueState.ONLINE
+    assert isinstance(
+        await bench.run(bench.venue.submit(bench.order(Side.BUY, bench.middle_ticks), 1)), Acked
+    )
 
 
 @pytest.mark.slow

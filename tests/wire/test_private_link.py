@@ -84,6 +84,7 @@ class Dialect:
     def __init__(self) -> None:
         self.link: PrivateLink
         self.transitions: list[Transition] = []
+        self.defects: list[Exception] = []
         self.problems: list[str] = []
         self.refuse: set[str] = set()
         self.frames: list[bytes] = []
@@ -106,6 +107,8 @@ class Dialect:
 
     async def reconcile(self, epoch: int) -> str:
         await self._ask("reconcile")
+        if self.defects:
+            raise self.defects.pop()
         return self.problems.pop() if self.problems else ""
 
     async def ping(self) -> None:
@@ -308,6 +311,17 @@ async def test_frames_that_cannot_be_read_degrade_the_link_only_in_number(
         await server.say("{")
     await until(lambda: server.connections >= 2, "a new connection")
     assert await dialect.link.wait_live(WAIT_S)
+
+
+async def test_a_defect_in_a_step_ends_the_connection_and_the_next_one_gets_live(
+    server: Server, dialect: Dialect
+) -> None:
+    dialect.defects.append(KeyError("nobody thought of it"))
+    dialect.link.start()
+    assert await dialect.link.wait_live(WAIT_S)
+    assert server.connections == 2
+    assert dialect.link.defects == 1
+    assert any(one.reason == "defect: KeyError" for one in dialect.transitions)
 
 
 async def test_flapping_leaves_no_tasks_and_no_sockets_behind(server: Server, dialect: Dialect) -> None:

@@ -276,3 +276,12 @@ def test_levels_are_told_per_window_and_a_bad_guard_is_refused() -> None:
     with pytest.raises(ValueError, match="guard_ns"):
         BinanceLimits(2 * SECOND_NS)
     assert loaded().admit(Priority.P5, [Call(weight=1_000)], START_NS) == Denied("AboveBudget")
+
+
+def test_reads_that_leave_weight_never_keep_a_proof_of_their_class_waiting() -> None:
+    limits = loaded()
+    while limits.admit(Priority.P2, [Call(weight=100, leaves=300)], START_NS) == GRANTED:
+        pass
+    for _ in range(3):
+        assert limits.admit(Priority.P2, [Call(weight=100)], START_NS) == GRANTED
+    assert isinstance(limits.admit(Priority.P2, [Call(weight=100)], START_NS), Wait)

@@ -334,3 +334,18 @@ def test_a_pair_used_before_its_state_was_lost_is_70_percent_full_too() -> None:
     assert limits.levels(0)[f"engine:{PAIR}"][0] == 126
     limits.admit(Priority.P0, [CancelAll("NEW/PAIR")], 0)
     assert limits.levels(0)["engine:NEW/PAIR"][0] == 126
+
+
+def test_reads_that_leave_points_never_keep_a_proof_of_their_class_waiting() -> None:
+    limits = KrakenLimits("pro")
+    granted = 0
+    while limits.admit(Priority.P2, [RestCall(1, leaves=5)], 0) == GRANTED:
+        granted += 1
+    assert granted == 12, "85 % of 20, less five"
+    assert [limits.admit(Priority.P2, [RestCall(points)], 0) for points in (1, 2, 2)] == [GRANTED] * 3
+    assert isinstance(limits.admit(Priority.P2, [RestCall(1)], 0), Wait)
+    assert limits.admit(Priority.P0, [RestCall(1)], 0) == GRANTED
+    small = KrakenLimits("starter")
+    assert small.admit(Priority.P5, [RestCall(4, leaves=5)], 0) == GRANTED, (
+        "from an empty counter it always fits"
+    )

@@ -203,3 +203,13 @@ def test_few_samples_are_no_throttling_and_old_ones_are_forgotten() -> None:
     assert not any(limits.round_trip(10**9, number) for number in range(30))
     assert not limits.round_trip(10**9, 301 * SECOND_NS)
     assert len(limits._round_trips._samples) == 1
+
+
+def test_reads_that_leave_requests_never_keep_a_proof_of_their_class_waiting() -> None:
+    limits = SlidingLimits(polymarket_rules())
+    common, proof = Request(("reads",), 8), Request(("reads",))
+    while limits.admit(Priority.P2, [common], 0) == GRANTED:
+        pass
+    for _ in range(8):
+        assert limits.admit(Priority.P2, [proof], 0) == GRANTED
+    assert isinstance(limits.admit(Priority.P2, [proof], 0), Wait)

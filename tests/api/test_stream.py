@@ -190,6 +190,9 @@ async def test_nothing_is_heard_of_what_was_not_subscribed_or_was_given_up(world
 
 async def test_without_a_token_or_its_permission_there_is_no_stream(world: NativeWorld) -> None:
     async with aiohttp.ClientSession() as session:
+        known = {"Authorization": f"Bearer {TRADE_TOKEN}"}
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(f"{world.url}/api/v1/streams", headers=known)
         for headers in ({}, {"Authorization": "Bearer " + "x" * 43}):
             with pytest.raises(aiohttp.WSServerHandshakeError):
                 await session.ws_connect(f"{world.url}/api/v1/stream", headers=headers)
@@ -244,6 +247,7 @@ async def test_large_messages_and_floods_end_the_connection(
         while message.type is aiohttp.WSMsgType.TEXT:
             message = await client.socket.receive()
         assert message.data == stream.TRY_AGAIN
+    assert world.streams.cut_off == 1
 
 
 async def test_more_streams_or_subscriptions_than_allowed_are_refused(

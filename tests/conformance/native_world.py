@@ -23,6 +23,7 @@ from tradewind.api.directory import Directory
 from tradewind.api.identities import open_identities
 from tradewind.api.permissions import EVERYTHING, READ_ONLY, TRADING
 from tradewind.api.reads import Reads
+from tradewind.api.stream import Streams
 from tradewind.api.token import Tokens
 from tradewind.api.views import PlatformViews
 from tradewind.core.engine import GenesisConfig, Grant
@@ -188,7 +189,9 @@ class NativeWorld:
         reads = Reads(self.node, self.directory, self.identities, lambda: view, lambda: None)
         self.desk = Desk(self.node, self.directory, self.identities)
         tokens = Tokens({TOKEN: EVERYTHING, TRADE_TOKEN: TRADING, READ_TOKEN: READ_ONLY})
-        self.faulty = Faulty(create_app(self.desk, reads, tokens, NoTrader()), self.plan)
+        app = create_app(self.desk, reads, tokens, NoTrader())
+        self.streams: Streams = app.state.streams
+        self.faulty = Faulty(app, self.plan)
         config = uvicorn.Config(
             self.faulty,
             http=bounded(),

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from tradewind.api import requests as req
@@ -357,6 +359,39 @@ def test_a_full_window_never_asks_a_bucket_for_more_than_it_holds() -> None:
             level -= rule.limit
             assert level >= 0, (per_s, at_once)
             level = min(Decimal(at_once), level + per_s * rule.span_ns // 1_000_000_000)
+
+
+async def test_what_was_sent_counts_in_the_next_process_too(bench: NativeBench) -> None:
+    await bench.place(Side.BUY, bench.middle_ticks)
+    await bench.stack.aclose()
+    await bench.connect()
+    levels = bench.venue.rest.limits.levels(time.monotonic_ns())
+    assert levels["commands"][0] == 1
+    assert levels["reads"][0] > 1
+
+
+async def test_rules_that_a_refusal_puts_in_doubt_are_read_again(bench: NativeBench) -> None:
+    directory = bench.venue.mirror.directory
+    rules = directory.by_symbol[bench.symbol]
+    open_rules = msgspec.structs.replace(rules.rules.instrument, min_notional=Decimal(1), status="online")
+    directory.by_symbol[bench.symbol] = msgspec.structs.replace(
+        rules, rules=msgspec.structs.replace(rules.rules, instrument=open_rules)
+    )
+    small = bench.order(Side.BUY, 200_000, 1)
+    answer = await bench.venue.submit(small, 1)
+    assert isinstance(answer, Rejected), answer
+    await bench.until(lambda: bench.venue.mirror.directory is not directory, "read again")
+    answer = await bench.venue.submit(small, 1)
+    assert isinstance(answer, Rejected)
+    assert (answer.code, answer.preventable) == (RejectCode.BELOW_MIN_NOTIONAL, True)
+
+
+async def test_old_rules_allow_no_new_risk(bench: NativeBench) -> None:
+    directory = bench.venue.mirror.directory
+    directory.as_of_ns -= 7_201 * 1_000_000_000
+    answer = await bench.venue.submit(bench.order(Side.BUY, bench.middle_ticks), 1)
+    assert isinstance(answer, Rejected)
+    assert (answer.code, answer.raw) == (RejectCode.NOT_LIVE, "the markets' rules are old")
 
 
 # ---- market data -------------------------------------------------------------------------------------------

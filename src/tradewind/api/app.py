@@ -162,6 +162,10 @@ def _unknown_path(app: FastAPI) -> ASGIApp:
     """
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "no such stream"})
+            return
         whole = {**scope, "root_path": ""}
         known = any(route.matches(whole)[0] is Match.PARTIAL for route in app.router.routes)
         status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND

@@ -6,11 +6,14 @@ async with open_native(ApiToken(text), KeyFolder(data), account="desk", options=
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from tradewind.venues.limits import Gate, SlidingLimits
+from tradewind.venues.limits.sliding import SlidingState
+from tradewind.venues.limits.store import LimiterStore
 from tradewind.venues.native.connector import NativeVenue
 from tradewind.venues.native.directory import NAME
 from tradewind.venues.native.messages import ApiToken
@@ -53,6 +56,7 @@ async def open_native(
     # A tool reads with a token of its own beside the process that trades; it must not take its lock.
     holder = account if purpose is KeyPurpose.TRADING else f"{purpose}:{account}"
     record = keys.register(NAME, f"{holder}@{options.url}", purpose=purpose)
+    fresh = not (keys.folder / f"{record.fingerprint}.lock").exists()
     lock = KeyLock(keys.folder, record.fingerprint)
     try:
         http = PrivateHttp(options.url, max_connections=CONNECTIONS)
@@ -61,6 +65,8 @@ async def open_native(
         raise
     clock = ClockGuard(resolution_ns=1)
     limits = SlidingLimits(native_rules(default_limits()))
+    store = LimiterStore(keys.folder / f"{record.fingerprint}.limits", limits, SlidingState)
+    store.load(fresh=fresh)
     gate = Gate(limits, time.monotonic_ns)
     lane = SignerLane(http, lock=lock, lease=lease, stamp_ms=lambda: clock.venue_ns() // 1_000_000, gate=gate)
     rest = NativeRest(
@@ -71,10 +77,14 @@ async def open_native(
         gate=gate,
         epoch=0 if lease is None else lease.epoch,
     )
+    rest.on_adopted = lambda adopted: setattr(store, "model", adopted)
     venue = NativeVenue(rest, account, options, reconcile_hook=reconcile_hook, on_transition=on_transition)
+    saving = asyncio.create_task(store.run(), name="native limits")
     try:
         yield venue
     finally:
         await venue.close()
         gate.close()
         await lane.close()
+        saving.cancel()
+        await asyncio.gather(saving, return_exceptions=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -59,6 +59,8 @@ __all__ = ["NativeOptions", "NativeVenue"]
 log = structlog.get_logger(__name__)
 
 MAX_FILL_PAGES: Final = 100
+STALE_RULES_S: Final = 7_200
+"""Older rules allow no new risk (T2.3)."""
 OVERLAP_S: Final = 60
 """Executions of so long before are listed again (T7.9): their keys tell that they are known."""
 COMPARISONS: Final = 20
@@ -108,6 +110,7 @@ class NativeVenue(Trading):
         self._hook, self._told_transition = reconcile_hook, on_transition
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rereading: asyncio.Task[None] | None = None
         self._had_live = False
 
     def __repr__(self) -> str:
@@ -138,10 +141,11 @@ class NativeVenue(Trading):
         await self.channel.close()
         self.events.close()
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def refresh_instruments(self) -> str:
         """Read the markets again. "" when it worked, else why not (the old ones stay)."""
@@ -175,7 +179,19 @@ class NativeVenue(Trading):
             return f"unmapped: {self.mirror.broken}"
         if not self.rest.clock.new_risk_allowed:
             return f"the clock is {self.rest.clock.verdict()}"
+        if self.rest.clock.venue_ns() - self.mirror.directory.as_of_ns > STALE_RULES_S * NS:
+            return "the markets' rules are old"
         return ""
+
+    def rules_doubted(self) -> None:
+        """See `Trading`."""
+        if self._rereading is None or self._rereading.done():
+            self._rereading = self._spawn(self._reread())
+
+    async def _reread(self) -> None:
+        problem = await self.refresh_instruments()
+        if problem:
+            log.warning("native_markets_not_read", reason=problem)
 
     # ---- what the venue says about itself ----------------------------------------------------------------
 
@@ -322,8 +338,8 @@ class NativeVenue(Trading):
         return ""
 
     async def _reconcile(self, epoch: int) -> str:
-        """The stream has told all that the node knows, and both agree."""
-        problem = await self._compare()
+        """The rules are new, the stream has told all that the node knows, and both agree."""
+        problem = await self.refresh_instruments() or await self._compare()
         if not problem and self._hook is not None:
             problem = await self._hook(epoch)
         if problem:

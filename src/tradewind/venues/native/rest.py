@@ -7,7 +7,7 @@ different answers.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -103,14 +103,20 @@ class NativeRest:
         self.token = token
         self.epoch = epoch
         self.isolators = Isolators()
+        self.on_adopted: Callable[[SlidingLimits], None] = lambda limits: None
 
     def __repr__(self) -> str:
         return f"NativeRest({self.lane.http.host}:{self.lane.http.port})"
 
     def adopt(self, limits: LimitsRow) -> None:
-        """Use the limits that the node publishes for the account. Only while nothing is under way."""
+        """Use the limits that the node publishes for the account. Only while nothing is under way. What was
+        counted so far goes on counting.
+        """
+        now_ns, before = time.monotonic_ns(), self.limits
         self.limits = SlidingLimits(native_rules(limits))
+        self.limits.restore(before.state(now_ns), now_ns, 0)
         self.gate.model = self.limits
+        self.on_adopted(self.limits)
 
     # ---- reads -------------------------------------------------------------------------------------------
 

@@ -54,6 +54,19 @@ LOOK_BACK_S: Final = 60
 MAX_LOTS: Final = 1 << 40
 MAX_TICKS: Final = (1 << 31) - 1
 ENDED: Final = frozenset({RejectCode.UNKNOWN_ORDER})
+RULE_CODES: Final = frozenset(
+    {
+        RejectCode.OFF_TICK,
+        RejectCode.OFF_LOT,
+        RejectCode.BELOW_MIN_NOTIONAL,
+        RejectCode.ABOVE_MAX_NOTIONAL,
+        RejectCode.OUTSIDE_BAND,
+        RejectCode.SYMBOL_CLOSED,
+        RejectCode.CANCEL_ONLY,
+        RejectCode.MAINTENANCE,
+        RejectCode.UNKNOWN_SYMBOL,
+    }
+)
 STATE_CODES: Final = {
     VenueState.CANCEL_ONLY: RejectCode.CANCEL_ONLY,
     VenueState.REDUCE_ONLY: RejectCode.CANCEL_ONLY,
@@ -86,6 +99,10 @@ class Trading(ABC):
     @abstractmethod
     def not_live(self) -> str:
         """Why nothing new may be risked; "" while everything is proven."""
+
+    @abstractmethod
+    def rules_doubted(self) -> None:
+        """A refusal says that our rules of the markets may be old (T2.3)."""
 
     # ---- checks ------------------------------------------------------------------------------------------
 
@@ -184,6 +201,8 @@ class Trading(ABC):
             self._name(order.client_id, str(answer.value))
             return Acked(str(answer.value))
         if isinstance(answer, Rejected):
+            if answer.code in RULE_CODES:
+                self.rules_doubted()
             if answer.code == RejectCode.DUPLICATE_CLIENT_ID:
                 # Another command has this key now: whether it is this very order, a query tells.
                 self.doubtful.add(order.client_id)

@@ -71,8 +71,8 @@ INTENTS: Final = "intents.jsonl"
 RAIN: Final = OutcomeMarket(
     slug="rain", question="Rain?", tick=Decimal("0.0001"), maker_bps=Decimal(0), taker_bps=Decimal(10)
 )
-"""The venue charges who takes. It tells rates of fees, not amounts: for a resting purchase our engine's rounding
-depends on what the order held, which no row of the venue tells.
+"""The venue charges who takes. It tells rates of fees, not amounts: for a resting purchase our engine's
+rounding depends on what the order held, which no row of the venue tells.
 """
 GRANT: Final = Decimal(100_000)
 SETS: Final = Decimal(20_000)

@@ -272,8 +272,8 @@ class Mirror:
 
 
 def fee_of(rules: TokenRules, price_ticks: int, lots: int, bps: Decimal) -> Decimal:
-    """The fee of an execution: on the cheaper side of the contract, in whole micro-units, rounded up. The venue
-    tells a rate; what it charges cannot be finer than its collateral.
+    """The fee of an execution: on the cheaper side of the contract, in whole micro-units, rounded up. The
+    venue tells a rate; what it charges cannot be finer than its collateral.
     """
     cheaper = min(price_ticks, rules.whole_ticks - price_ticks) * rules.instrument.tick
     exact = cheaper * lots * rules.instrument.lot * finite(bps) / BPS

@@ -85,10 +85,11 @@ def test_a_round_that_never_resumed_compared_nothing() -> None:
 
 
 def test_a_desk_that_never_trades_is_no_evidence_of_care() -> None:
-    row = {"orders": 0, "zeros": [], "took_s": 0.1, "back": False}
-    healthy = {"orders": 1, "zeros": [], "took_s": 0.1}
-    found = values(venue_balances.balances, {"rows": [row], "healthy": healthy})
-    assert found["mode_change_s"] > 5
+    row = {"case": "a", "wanted": "NONE", "orders": 0, "zeros": [], "took_s": 0.1}
+    healed = {"case": "b", "traded": 1, "zeros": []}
+    assert values(venue_balances.balances, {"rows": [row, healed]})["mode_change_s"] == 0.1
+    for rows in ([row], [row, {**healed, "traded": 0}]):
+        assert values(venue_balances.balances, {"rows": rows})["mode_change_s"] > 5
     window = {"halted_s": 0.1, "again": "still refused"}
     facts = {"windows": [window], "lots_here": 0, "lots_there": 0, "lots_of_an_order": 100}
     assert values(venue_maintenance.maintenance, facts)["halt_on_maintenance_s"] > 5

@@ -18,6 +18,7 @@ import structlog
 
 from tradewind.venues.protocol import (
     FINAL_PHASES,
+    Balance,
     BalanceEvent,
     FillEvent,
     Found,
@@ -132,10 +133,14 @@ class VenueBooks(VenueFills):
 
     # ---- beginning ---------------------------------------------------------------------------------------
 
+    async def first_balances(self) -> list[Balance] | Incomplete:
+        """What a new ledger begins with."""
+        return await self.venue.balances()
+
     async def _begin(self) -> None:
         try:
             async with asyncio.timeout(BALANCES_S):
-                balances = await self.venue.balances()
+                balances = await self.first_balances()
         except TimeoutError:
             raise OpeningRefused(f"balances are not known: no answer within {BALANCES_S:g} s") from None
         if isinstance(balances, Incomplete):

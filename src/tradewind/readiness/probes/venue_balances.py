@@ -1,7 +1,8 @@
 """venue-balance-initialisation: balances that cannot be read, at the first start and while it trades.
 
-The trader's desk runs at a local venue over sockets; each case breaks the answer to the question for balances
-in another way. What the desk then believes of every asset is compared with the exchange itself.
+The trader's desk runs at a local venue over sockets. Its private stream is broken, its question for balances
+is, in several ways, or both are. Measured is how long it takes to the tier that has to follow, what new risk
+gets out, and what the desk believes of every asset, compared with the exchange itself.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.desk_world import DeskWorld, LocalVenue, wish
 from tradewind.readiness.probes.drill import Facts, drill
 from tradewind.readiness.record import MeasuredValue
+from tradewind.trader.balanced_desk import BalancedDesk
+from tradewind.trader.balances import SECOND_NS, BalanceLimits, Tier
 from tradewind.trader.ledger import LedgerError
-from tradewind.trader.venue_desk import NotTrading, OpeningRefused, VenueDesk
+from tradewind.trader.venue_desk import NotTrading
 from tradewind.venues.kraken.connector import KrakenVenue
+from tradewind.venues.market_data import Known
 from tradewind.venues.protocol import Balance, Incomplete
 
 PATH: Final = "*BalanceEx*"
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.01
+MUTANT_S: Final = 1.0
 NEVER_S: Final = 3_600.0
+STREAM: Final = Rule(surface="stream", name="*", action=Fault.CLOSE)
 BREAKS: Final[Mapping[str, Rule]] = {
     "no answer": Rule(surface="rest", name=PATH, action=Fault.DROP_REPLY, delay_ms=30_000),
     "server error": Rule(surface="rest", name=PATH, action=Fault.STATUS, status=503),
@@ -36,8 +42,14 @@ BREAKS: Final[Mapping[str, Rule]] = {
 }
 
 
-async def _tries(desk: VenueDesk) -> int:
-    """1 when a new order gets out of the desk, which must not be."""
+class Quicker(BalancedDesk):
+    """As shipped, but a better source need not hold for half a minute before it is used again."""
+
+    limits = BalanceLimits(steady_ns=SECOND_NS)
+
+
+async def _tries(desk: BalancedDesk) -> int:
+    """1 when a new order gets out of the desk."""
     try:
         await desk.place(wish())
     except (NotTrading, LedgerError):
@@ -45,90 +57,124 @@ async def _tries(desk: VenueDesk) -> int:
     return 1
 
 
-def _zeros(desk: VenueDesk, local: LocalVenue) -> list[str]:
-    """Assets that the desk takes for empty although the account has some, once it has opened its books."""
-    if desk.opening is None:
-        return []
-    return [asset for asset, total in local.totals().items() if total != "0" and not desk.ledger.total(asset)]
+def _zeros(desk: BalancedDesk, local: LocalVenue) -> list[str]:
+    """Assets that the desk takes for empty although the account has some."""
+    found = []
+    for asset, total in local.totals().items():
+        value = desk.balances.value(asset)
+        believed = isinstance(value, Known) and not value.value.total
+        booked = desk.opening is not None and not desk.ledger.total(asset)
+        if total != "0" and (believed or booked):
+            found.append(asset)
+    return found
 
 
-async def _at_start(local: LocalVenue, folder: Path, rule: Rule | None) -> dict[str, Any]:
-    """A desk that has no books yet; `None`: the venue answers."""
-    desks: list[VenueDesk] = []
+async def _until_tier(desk: BalancedDesk, tier: Tier, begin_s: float) -> float:
+    """Seconds since `begin_s` until the desk is in this tier."""
+    while time.monotonic() - begin_s < PATIENCE_S:
+        if desk.balances.tier is tier:
+            return time.monotonic() - begin_s
+        await asyncio.sleep(LOOK_EVERY_S)
+    return NEVER_S
 
-    class Kept(VenueDesk):
+
+def _row(case: str, wanted: Tier, took_s: float, desk: BalancedDesk, local: LocalVenue) -> dict[str, Any]:
+    return {
+        "case": case, "wanted": wanted.name, "took_s": took_s, "zeros": _zeros(desk, local), "orders": 0,
+        "why": desk.balances.reason,
+    }  # fmt: skip
+
+
+async def _at_start(
+    folder: Path, case: str, rules: tuple[Rule, ...], wanted: Tier, heals_s: float = 2 * PATIENCE_S
+) -> list[dict[str, Any]]:
+    """A desk that has no books yet, at a venue that is broken from its first question on, and healed then."""
+    local = await LocalVenue.open(folder / "exchange")
+    moments: list[float] = []
+
+    class Broken(Quicker):
         async def start(self) -> Any:
-            """See `VenueDesk`; the connector is there, and now the balances are asked for."""
-            desks.append(self)
-            local.exchange.faults.replace(Plan(rules=() if rule is None else (rule,)))
+            """See `BalancedDesk`; the connector is there, and now the balances are asked for."""
+            local.exchange.faults.replace(Plan(rules=rules))
+            if STREAM in rules:
+                assert isinstance(self.venue, KrakenVenue)
+                self.venue.socket.link.degrade("drill")
+            moments.append(time.monotonic())
             return await super().start()
 
-    begin_s, why, orders = time.monotonic(), "", 0
     try:
-        async with DeskWorld(local.place(folder), kind=Kept) as world:
-            took_s = time.monotonic() - begin_s
-            orders, zeros = await _tries(world.desk), _zeros(world.desk, local)
-            why = world.desk.blocked
-    except OpeningRefused as refused:
-        took_s, why = time.monotonic() - begin_s, str(refused)
-        [desk] = desks
-        orders, zeros = await _tries(desk), _zeros(desk, local)
-    finally:
-        local.exchange.faults.replace(Plan())
-    return {"took_s": took_s, "why": why, "orders": orders, "zeros": zeros}
-
-
-async def _while_trading(local: LocalVenue, folder: Path, rule: Rule) -> dict[str, Any]:
-    """The desk trades, is cut off, and cannot read balances when it is back."""
-    async with DeskWorld(local.place(folder)) as world:
-        if await _until(lambda: world.desk.blocked == "") is None:
-            raise CannotMeasureError(f"the desk does not start: {world.desk.blocked}")
-        local.exchange.faults.replace(Plan(rules=(rule,)))
-        begin_s = time.monotonic()
-        await local.down()
-        blocked_s = await _until(lambda: world.desk.blocked != "")
-        await local.up()
-        if await _until(lambda: "balances" in world.desk.blocked or not world.desk.blocked) is None:
-            raise CannotMeasureError(f"the desk does not ask for balances: {world.desk.blocked}")
-        orders, zeros, why = await _tries(world.desk), _zeros(world.desk, local), world.desk.blocked
-        local.exchange.faults.replace(Plan())
-        back = await _until(lambda: world.desk.blocked == "")
-        took_s = NEVER_S if blocked_s is None else blocked_s - begin_s
-        return {"took_s": took_s, "why": why, "orders": orders, "zeros": zeros, "back": back is not None}
-
-
-async def _until(condition: Any) -> float | None:
-    """When it became true, monotonic seconds; None: not in time."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        if condition():
-            return time.monotonic()
-        await asyncio.sleep(LOOK_EVERY_S)
-    return None
-
-
-async def _measure(folder: Path, breaks: Mapping[str, Rule], *, trading: bool) -> Facts:
-    async def one(name: str, moment: str) -> dict[str, Any]:
-        place = folder / f"{moment} {name}"
-        local = await LocalVenue.open(place / "exchange")
-        try:
-            run = _at_start if moment == "start" else _while_trading
-            return {"break": name, "moment": moment, **await run(local, place / "desk", breaks[name])}
-        finally:
-            await local.close()
-
-    moments = ("start", "trading") if trading else ("start",)
-    rows = await asyncio.gather(*(one(name, moment) for name in breaks for moment in moments))
-    local = await LocalVenue.open(folder / "healthy")
-    try:
-        healthy = await _at_start(local, folder / "desk", None)
+        async with DeskWorld(local.place(folder / "desk"), kind=Broken) as world:
+            desk = world.desk
+            assert isinstance(desk, BalancedDesk)
+            if wanted is Tier.NONE:
+                # every source had its time, and it still says so: no new risk, and values unknown
+                took_s = NEVER_S if not desk.blocked else time.monotonic() - moments[0]
+            else:
+                took_s = await _until_tier(desk, wanted, moments[0])
+            row = _row(f"start, {case}", wanted, took_s, desk, local)
+            row["orders"] = await _tries(desk) if wanted is Tier.NONE else 0
+            local.exchange.faults.replace(Plan())
+            return [row, await _healed(desk, local, f"start, {case}, healed", heals_s)]
     finally:
         await local.close()
-    return {"rows": list(rows), "healthy": healthy}
+
+
+async def _healed(
+    desk: BalancedDesk, local: LocalVenue, case: str, heals_s: float = 2 * PATIENCE_S
+) -> dict[str, Any]:
+    """Whoever never trades again sizes nothing from the unknown: it has to trade, from the first source."""
+    deadline_s = time.monotonic() + heals_s
+    while time.monotonic() < deadline_s:
+        if desk.balances.tier is Tier.STREAM and not desk.blocked:
+            break
+        await asyncio.sleep(LOOK_EVERY_S)
+    return {"case": case, "traded": await _tries(desk), "zeros": _zeros(desk, local)}
+
+
+async def _while_trading(folder: Path, case: str, rule: Rule) -> list[dict[str, Any]]:
+    """The stream ends, then the snapshots: one tier after the other, and back."""
+    local = await LocalVenue.open(folder / "exchange")
+    try:
+        async with DeskWorld(local.place(folder / "desk"), kind=Quicker) as world:
+            desk, venue = world.desk, world.venue
+            assert isinstance(desk, BalancedDesk)
+            if await _until_tier(desk, Tier.STREAM, time.monotonic()) == NEVER_S:
+                raise CannotMeasureError(f"the desk does not start: {desk.balances.reason}")
+            rows = []
+            begin_s = time.monotonic()
+            local.exchange.faults.replace(Plan(rules=(STREAM,)))
+            venue.socket.link.degrade("drill")
+            took_s = await _until_tier(desk, Tier.SNAPSHOT, begin_s)
+            rows.append(_row(f"trading, stream lost ({case})", Tier.SNAPSHOT, took_s, desk, local))
+            begin_s = time.monotonic()
+            local.exchange.faults.replace(Plan(rules=(STREAM, rule)))
+            took_s = await _until_tier(desk, Tier.NONE, begin_s)
+            row = _row(f"trading, {case} too", Tier.NONE, took_s, desk, local)
+            row["orders"] = await _tries(desk)
+            rows.append(row)
+            local.exchange.faults.replace(Plan())
+            rows.append(await _healed(desk, local, f"trading, {case}, healed"))
+            return rows
+    finally:
+        await local.close()
+
+
+async def _measure(folder: Path, breaks: Mapping[str, Rule]) -> Facts:
+    works = [
+        _at_start(folder / "healthy", "all well", (), Tier.STREAM),
+        _at_start(folder / "snapshot", "no stream", (STREAM,), Tier.SNAPSHOT),
+    ]
+    for name, rule in breaks.items():
+        works += [
+            _at_start(folder / f"start {name}", f"no stream, {name}", (STREAM, rule), Tier.NONE),
+            _while_trading(folder / f"trading {name}", name, rule),
+        ]
+    found = await asyncio.gather(*works)
+    return {"rows": [row for rows in found for row in rows]}
 
 
 def _observe(context: ProbeContext) -> Facts:
-    return asyncio.run(_measure(context.scratch, BREAKS, trading=True))
+    return asyncio.run(_measure(context.scratch, BREAKS))
 
 
 def _empty_map(context: ProbeContext) -> Facts:
@@ -141,20 +187,22 @@ def _empty_map(context: ProbeContext) -> Facts:
 
     KrakenVenue.balances = empty  # type: ignore[method-assign]  # that is the mutation
     try:
-        some = {"server error": BREAKS["server error"]}
-        return asyncio.run(_measure(context.scratch, some, trading=False))
+        rules = (STREAM, BREAKS["server error"])
+        folder = context.scratch / "broken"
+        return {"rows": asyncio.run(_at_start(folder, "server error", rules, Tier.NONE, MUTANT_S))}
     finally:
         KrakenVenue.balances = honest  # type: ignore[method-assign]  # and this is its end
 
 
 def _summarise(facts: Facts) -> Mapping[str, MeasuredValue]:
-    rows, healthy = facts["rows"], facts["healthy"]
-    # Who never trades sizes nothing from the unknown: with an answer it has to trade, and afterwards again.
-    dead = healthy["orders"] != 1 or not all(row.get("back", True) for row in rows)
-    slowest_s = max(*(row["took_s"] for row in rows), healthy["took_s"])
+    rows = [row for row in facts["rows"] if "wanted" in row]
+    healed = [row for row in facts["rows"] if "traded" in row]
+    dead = not healed or not all(row["traded"] for row in healed)
+    slowest_s = max(row["took_s"] for row in rows)
+    zeros = sum(len(row["zeros"]) for row in facts["rows"])
     return {
         "orders_sized_from_unknown": count(sum(row["orders"] for row in rows), len(rows)),
-        "synthetic_zero_balances": count(sum(len(row["zeros"]) for row in rows), len(rows)),
+        "synthetic_zero_balances": count(zeros, len(facts["rows"])),
         "mode_change_s": MeasuredValue(NEVER_S if dead else slowest_s, "s", len(rows)),
     }
 
@@ -165,5 +213,4 @@ balances = drill(
     broken=_empty_map,
     summarise=_summarise,
     provenance="emulated",
-    not_run=("balances of the private stream as the first source: the desk asks for a snapshot",),
 )

@@ -81,7 +81,7 @@ class BinanceOptions(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew_s: float = 0.5
     """Bound of what we know of the venue's clock, added to the horizon of a submit."""
     link: PrivateLimits = PrivateLimits()
-    socket: LinkLimits = LinkLimits()
+    socket: LinkLimits = LinkLimits(ping_idle_s=1.0)
     reconnect: BackoffPolicy = BackoffPolicy()
     rotation: RotationPolicy = RotationPolicy()
 
@@ -154,6 +154,20 @@ class BinanceConnector(Trading):
     async def balances(self) -> list[Balance] | Incomplete:
         """Every balance of the account."""
         raise NotImplementedError
+
+    def stream_balances(self) -> list[Balance] | None:
+        """Balances as the private stream has told them, as of its last sign of life; None while it is not
+        live.
+        """
+        link = self.rotation.current.link
+        age_s = link.socket.frame_age_s()
+        if not link.live or age_s is None:
+            return None
+        as_of_ns = time.time_ns() - int(age_s * 1e9)
+        return [
+            Balance(asset=asset, free=free, held=held, as_of_ns=as_of_ns)
+            for asset, (free, held, _) in self.mirror.balances.items()
+        ]
 
     async def _read_fees(self, instrument: Instrument) -> FeeSchedule | Failed:
         """What the account pays in a symbol."""

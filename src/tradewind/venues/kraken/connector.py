@@ -83,7 +83,7 @@ class KrakenOptions(msgspec.Struct, frozen=True, kw_only=True):
     absence_margin_s: float = 1.0
     book_depth: int = 1_000
     link: PrivateLimits = PrivateLimits()
-    socket: LinkLimits = LinkLimits()
+    socket: LinkLimits = LinkLimits(ping_idle_s=1.0)
     reconnect: BackoffPolicy = BackoffPolicy(max_attempts=100, attempt_window_s=600.0)
 
 
@@ -589,6 +589,21 @@ class KrakenVenue(Trading):
         rows, problems = balance_rows(answer, self.mirror.directory, time.time_ns())
         if problems:
             return Incomplete("; ".join(problems)[:200], len(rows))
+        return rows
+
+    def stream_balances(self) -> list[Balance] | None:
+        """Balances as the private stream has told them, as of its last sign of life; None while it is not
+        live, or has told none.
+        """
+        link = self.socket.link
+        age_s = link.socket.frame_age_s()
+        if not link.live or age_s is None or not self.mirror.totals:
+            return None
+        as_of_ns = time.time_ns() - int(age_s * NS)
+        rows = []
+        for asset, total in self.mirror.totals.items():
+            held = min(self.mirror.held(asset), max(total, Decimal(0)))
+            rows.append(Balance(asset=asset, free=total - held, held=held, as_of_ns=as_of_ns))
         return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from decimal import Decimal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +27,16 @@ ORDER = [
 def test_the_documented_order_has_the_documented_signature() -> None:
     text = encode.signed(encode.BinanceKey(NAME, SECRET), ORDER, 1499827319559, 5_000)
     assert text.endswith("&signature=c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71")
+
+
+VALUES = st.one_of(st.text(string.ascii_letters + string.digits + "_.~-", max_size=8), st.text(max_size=8))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["symbol", "price", "newClientOrderId"]), VALUES), max_size=5))
+def test_every_value_is_percent_encoded_once(fields: list[tuple[str, str]]) -> None:
+    text = encode.signed(encode.BinanceKey(NAME, SECRET), fields, 7, 3_000)
+    payload, _, _ = text.rpartition("&signature=")
+    assert payload == urlencode([*fields, ("recvWindow", "3000"), ("timestamp", "7")])
 
 
 @given(st.integers(0, 200), st.integers(1, 255))

@@ -87,6 +87,11 @@ class Gate:
 
         `patience_s` can only be shorter than that of the class. Cancelling the caller leaves the queue.
         """
+        if scope not in self._queues:
+            # nobody waits in front: what passes at once needs no queue and no timer
+            verdict = self.model.admit(cls, items, self._clock_ns())
+            if not isinstance(verdict, Wait):
+                return self._count(cls, verdict)
         limit_s = self._patience_s[cls]
         limit_s = limit_s if patience_s is None else min(patience_s, limit_s)
         if scope not in self._queues and len(self._queues) >= MAX_SCOPES:

@@ -21,6 +21,7 @@ def test_generated_messages_make_a_live_book_and_are_labelled(venue: str) -> Non
     assert figures["messages"] == MESSAGES
     assert figures["source"].startswith("generated")
     assert figures["messages_per_second"] > 0
+    assert figures["queue_delay_p99_us"] >= 0
     assert figures["levels_per_message"] == (2 if venue == "kraken" else 36)
     assert generated(venue, MESSAGES) == flow, "the same seed gives the same messages"
 

@@ -20,7 +20,16 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.lab.bench import children
-from tradewind.lab.bench.context import Context, Figures, MeasureFailed, Skipped, median, per_second
+from tradewind.lab.bench.context import (
+    Context,
+    Figures,
+    MeasureFailed,
+    Skipped,
+    median,
+    microseconds,
+    per_second,
+    percentile,
+)
 from tradewind.lab.bench.peers import Peer, document, interpreter
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.feeds.book import BookLimits, MirrorBook
@@ -231,7 +240,7 @@ def begin(venue: str, flow: Flow) -> MarketPipeline:
 
 
 def measure(venue: str, flow: Flow, repeats: int) -> Figures:
-    """Rates of book updates, decoded only and applied.
+    """Rates of book updates, decoded only and applied, and how long they wait at half of that rate.
 
     Raises:
         MeasureFailed: the book is not live behind the last frame.
@@ -249,11 +258,16 @@ def measure(venue: str, flow: Flow, repeats: int) -> Figures:
             per_second(len(updates), _decode(pipeline_of(venue, flow.instrument).decoder, updates))
         )
     rate = median(applied)
+    waits: list[int] = []
+    for _ in range(repeats if rate else 0):
+        assert rate is not None
+        waits += _waits(begin(venue, flow), updates, receipts, rate / 2)
     size, each = sum(map(len, updates)), flow.levels / len(updates)
     return {
         "messages_per_second": rate,
         "decode_only_messages_per_second": median(decoded),
         "levels_per_second": None if rate is None else round(rate * each),
+        "queue_delay_p99_us": microseconds(percentile(waits, 0.99)) if waits else None,
         "messages": len(updates),
         "levels_per_message": round(each, 1),
         "bytes_per_message": round(size / len(updates)),
@@ -276,6 +290,24 @@ def _apply(pipeline: MarketPipeline, frames: Sequence[bytes], receipts: Sequence
         if len(out) > CLEARED:
             out.clear()
     return time.process_time_ns() - begin_ns
+
+
+def _waits(
+    pipeline: MarketPipeline, frames: Sequence[bytes], receipts: Sequence[Received], rate: float
+) -> list[int]:
+    """Nanoseconds that each frame waits for its turn when so many a second are due, each at its time."""
+    process, out, waits = pipeline.process, [], []  # type: ignore[var-annotated]
+    gc.collect()
+    begin_ns = time.perf_counter_ns()
+    for number, (frame, received) in enumerate(zip(frames, receipts, strict=True)):
+        due_ns = begin_ns + int(number * 1e9 / rate)
+        while (now_ns := time.perf_counter_ns()) < due_ns:
+            pass
+        waits.append(now_ns - due_ns)
+        process(frame, received, out)
+        if len(out) > CLEARED:
+            out.clear()
+    return waits
 
 
 def _decode(decoder: Decoder, frames: Sequence[bytes]) -> int:

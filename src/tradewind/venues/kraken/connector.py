@@ -494,9 +494,8 @@ class KrakenVenue(Trading):
         behind the horizon of its latest submit (T7.6); before that the stream is the first to tell, and where
         points are short nothing is asked.
         """
-        known = self.mirror.find(reference.client_id)
-        ended = known is not None and known.phase in FINAL_PHASES
-        if not ended and self._early(reference.client_id) and self.socket.link.live and self._short():
+        unheard = self.mirror.find(reference.client_id) is None and self.socket.link.live
+        if unheard and self._early(reference.client_id) and self._short():
             return Uncertain("points are kept for the question that proves something", time.time_ns())
         return await self.look(reference)
 

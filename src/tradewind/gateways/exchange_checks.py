@@ -107,8 +107,8 @@ def check_form(request: PlaceRequest) -> Refused | None:
         return refused(
             Refusal.BAD_QUANTITY, "an amount of the quote asset is for market orders without a size"
         )
-    if not by_amount and not 0 < request.lots <= MAX_LOTS:
-        return refused(Refusal.BAD_QUANTITY, f"{request.lots} lots are outside of 1 to {MAX_LOTS}")
+    if not by_amount and (unfit := check_lots(request.lots)) is not None:
+        return unfit
     at_market = request.kind in AT_MARKET
     if request.price_ticks if at_market else not 0 < request.price_ticks <= MAX_TICKS:
         return refused(Refusal.BAD_PRICE, f"price of {request.price_ticks} ticks for a {request.kind} order")
@@ -118,6 +118,15 @@ def check_form(request: PlaceRequest) -> Refused | None:
             Refusal.BAD_PRICE, f"trigger of {request.trigger_ticks} ticks for a {request.kind} order"
         )
     return _check_combination(request)
+
+
+def check_lots(lots: int) -> Refused | None:
+    """Whether so many lots can be ordered in any market."""
+    if lots <= 0:
+        return refused(Refusal.BAD_QUANTITY, f"{lots} lots")
+    if lots > MAX_LOTS:
+        return refused(Refusal.ABOVE_MAX_QUANTITY, f"{lots} lots are more than {MAX_LOTS}")
+    return None
 
 
 def _check_combination(request: PlaceRequest) -> Refused | None:
@@ -180,8 +189,8 @@ def check_amendment(
         return refused(Refusal.UNSUPPORTED, f"a {order.kind} order has no limit")
     if price_ticks is not None and not 0 < price_ticks <= MAX_TICKS:
         return refused(Refusal.BAD_PRICE, f"price of {price_ticks} ticks")
-    if lots is not None and not 0 < lots <= MAX_LOTS:
-        return refused(Refusal.BAD_QUANTITY, f"{lots} lots are outside of 1 to {MAX_LOTS}")
+    if lots is not None and (unfit := check_lots(lots)) is not None:
+        return unfit
     if lots is not None and lots <= order.filled_lots:
         text = f"{order.filled_lots} lots are filled, the new size must be above that"
         return refused(Refusal.AMEND_BELOW_FILLED, text)

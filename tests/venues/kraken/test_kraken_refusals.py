@@ -24,6 +24,7 @@ KNOWN = {
     "EOrder:Invalid order": RejectCode.INVALID_REQUEST,
     "EOrder:Insufficient funds": RejectCode.INSUFFICIENT_FUNDS,
     "EOrder:Order minimum not met": RejectCode.BELOW_MIN_QTY,
+    "EGeneral:Invalid arguments:volume minimum not met": RejectCode.BELOW_MIN_QTY,
     "EOrder:Cost minimum not met": RejectCode.BELOW_MIN_NOTIONAL,
     "EOrder:Tick size check failed": RejectCode.OFF_TICK,
     "EOrder:Orders limit exceeded": RejectCode.TOO_MANY_ORDERS,

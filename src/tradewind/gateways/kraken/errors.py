@@ -29,6 +29,7 @@ BUSY: Final = "EService:Busy"
 CANCEL_ONLY: Final = "EService:Market in cancel_only mode"
 POST_ONLY: Final = "EService:Market in post_only mode"
 LIMIT_ONLY: Final = "EService:Market in limit_only mode"
+INSUFFICIENT_FUNDS: Final = "EOrder:Insufficient funds"
 MARGIN_NOT_ALLOWED: Final = "EOrder:Cannot open position"
 
 TEXTS: Final[dict[Refusal, str]] = {
@@ -37,14 +38,15 @@ TEXTS: Final[dict[Refusal, str]] = {
     Refusal.BAD_QUANTITY: f"{ARGUMENTS}:volume",
     Refusal.OFF_TICK: "EOrder:Tick size check failed",
     Refusal.OFF_LOT: f"{ARGUMENTS}:volume",
-    Refusal.BELOW_MIN_QUANTITY: "EOrder:Order minimum not met",
-    Refusal.ABOVE_MAX_QUANTITY: f"{ARGUMENTS}:volume",
+    Refusal.BELOW_MIN_QUANTITY: f"{ARGUMENTS}:volume minimum not met",
+    # The venue names no largest order: of what it does not take, the account could not pay for it.
+    Refusal.ABOVE_MAX_QUANTITY: INSUFFICIENT_FUNDS,
     Refusal.BELOW_MIN_NOTIONAL: "EOrder:Cost minimum not met",
-    Refusal.ABOVE_MAX_NOTIONAL: f"{ARGUMENTS}:volume",
+    Refusal.ABOVE_MAX_NOTIONAL: INSUFFICIENT_FUNDS,
     Refusal.OUTSIDE_BAND: INVALID_PRICE,
     Refusal.TOO_MANY_ORDERS: "EOrder:Orders limit exceeded",
     Refusal.POSITION_LIMIT: "EOrder:Positions limit exceeded",
-    Refusal.INSUFFICIENT_FUNDS: "EOrder:Insufficient funds",
+    Refusal.INSUFFICIENT_FUNDS: INSUFFICIENT_FUNDS,
     Refusal.WOULD_TAKE: "EOrder:Post only order",
     Refusal.WOULD_TRIGGER: f"{INVALID_PRICE}:the order would trigger at once",
     Refusal.NOT_FILLABLE: f"{INVALID_ORDER}:fill or kill could not be filled",

@@ -78,8 +78,12 @@ def price_ticks(pair: PairFormat, value: Decimal) -> int:
 
 def size_lots(pair: PairFormat, value: Decimal, field: str) -> int:
     """A quantity in lots. Raises `KrakenError`."""
+    if value <= 0:
+        raise invalid(field)
+    if value > MAX_LOTS * pair.lot:
+        raise KrakenError(errors.INSUFFICIENT_FUNDS)
     lots, rest = divmod(value, pair.lot)
-    if rest or value <= 0 or lots > MAX_LOTS:
+    if rest:
         raise invalid(field)
     return int(lots)
 

@@ -43,6 +43,7 @@ TABLE: dict[str, Meaning] = {
     "EGeneral:Unknown method": _row(RejectCode.INVALID_REQUEST, True),
     "EGeneral:Invalid arguments": _row(RejectCode.INVALID_REQUEST, True),
     "EGeneral:Invalid arguments:volume": _row(RejectCode.BAD_NUMBER, True),
+    "EGeneral:Invalid arguments:volume minimum not met": _row(RejectCode.BELOW_MIN_QTY, True),
     "EGeneral:Invalid arguments:order_qty": _row(RejectCode.BAD_NUMBER, True),
     "EGeneral:Invalid arguments:price": _row(RejectCode.BAD_NUMBER, True),
     "EGeneral:Invalid arguments:limit_price": _row(RejectCode.BAD_NUMBER, True),

@@ -32,6 +32,7 @@ BROKEN_ONLY = {
     "venue-balance-initialisation",
     "venue-dead-man-60s",
     "venue-duplicate-order-prevention",
+    "venue-maintenance-mode",
     "venue-reconcile-after-reconnect",
     "venue-ws-reconnect-backoff",
     "venue-ws-stability",

@@ -90,6 +90,26 @@ def test_a_desk_that_never_trades_is_no_evidence_of_care() -> None:
     assert values(venue_balances.balances, {"rows": [row, healed]})["mode_change_s"] == 0.1
     for rows in ([row], [row, {**healed, "traded": 0}]):
         assert values(venue_balances.balances, {"rows": rows})["mode_change_s"] > 5
-    window = {"halted_s": 0.1, "again": "still refused"}
-    facts = {"windows": [window], "lots_here": 0, "lots_there": 0, "lots_of_an_order": 100}
+
+
+WINDOW: dict[str, Any] = {
+    "halted_s": 0.1, "again": True, "stale": True, "known_before": True,
+    "traffic": {"taken": 5, "executed_lots": 500},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"again": False},
+        {"stale": False},
+        {"known_before": False},
+        {"traffic": {"taken": 5, "executed_lots": 0}},
+        {"halted_s": 5.1},
+    ],
+)
+def test_a_window_without_stale_positions_test_fills_or_an_end_is_red(change: dict[str, Any]) -> None:
+    facts = {"windows": [WINDOW], "lots_here": 0, "lots_there": 0, "lots_of_an_order": 100}
+    assert values(venue_maintenance.maintenance, facts)["halt_on_maintenance_s"] == 0.1
+    facts["windows"] = [{**WINDOW, **change}]
     assert values(venue_maintenance.maintenance, facts)["halt_on_maintenance_s"] > 5

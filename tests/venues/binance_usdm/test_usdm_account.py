@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tradewind.gateways.binance.usdm_gateway import LIMITS
 from tradewind.venues.binance import encode
 from tradewind.venues.binance.directory import Directory
+from tradewind.venues.binance.live import SPOT, USDM, side_url, stream_url
 from tradewind.venues.binance_usdm import private_messages as wire
 from tradewind.venues.binance_usdm.account import UsdmMirror
 from tradewind.venues.binance_usdm.history import UsdmHistory
@@ -93,6 +94,15 @@ def test_delivery_contracts_are_left_out_and_an_unknown_state_or_filter_is_no_ne
     rules = found.rules[SYMBOL]
     assert (rules.post_only, rules.rules.max_open_orders, rules.no_new_risk) == (True, 200, "")
     assert rules.rules.instrument.min_notional == 100
+
+
+def test_each_stream_is_asked_for_on_the_path_that_sends_it() -> None:
+    one = directory().instruments[SYMBOL]
+    assert stream_url([one], USDM) == (
+        "wss://fstream.binance.com/public/stream?streams=btcusdt@depth@100ms/btcusdt@trade/btcusdt@bookTicker"
+    )
+    assert side_url([one], USDM) == "wss://fstream.binance.com/market/stream?streams=btcusdt@markPrice@1s"
+    assert side_url([one], SPOT) is None
 
 
 # ---- positions ---------------------------------------------------------------------------------------------

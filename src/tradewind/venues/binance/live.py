@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from tradewind.venues.binance.decoder import BinanceDecoder
 from tradewind.venues.binance.instruments import BinanceMarket, parse_exchange_info
 from tradewind.venues.feeds.book import BookLimits
-from tradewind.venues.feeds.live import LiveFeed, LiveOptions
+from tradewind.venues.feeds.decoding import Received
+from tradewind.venues.feeds.live import FRAMES_PER_YIELD, LiveFeed, LiveOptions
 from tradewind.venues.feeds.pipeline import MarketPipeline
 from tradewind.venues.feeds.sequencing import BinanceFuturesRule, BinanceSpotRule
 from tradewind.venues.frame_watch import FrameWatch
@@ -18,6 +20,7 @@ from tradewind.venues.market_data import DecodeError, FeedEvent, FeedUnavailable
 from tradewind.venues.transport.capture import RawCapture
 from tradewind.venues.transport.errors import HttpStatus, TransportError
 from tradewind.venues.transport.http import PublicHttpSession
+from tradewind.venues.transport.websocket import RawFrame, SupervisedWebSocket
 
 MAX_STREAMS = 200
 DEFAULT_BLOCK_S = 60.0
@@ -34,6 +37,12 @@ class BinanceEndpoints(msgspec.Struct, frozen=True, kw_only=True):
     depth_stream: str
     more_streams: tuple[str, ...] = ()
     """What is heard beside the book, trades and best prices."""
+    route: str = ""
+    """Path in front of the streams of books, trades and best prices."""
+    more_route: str = ""
+    """Path in front of `more_streams`. The venue sends a stream of the wrong path nothing, and no error; with
+    another path than `route` they have a connection of their own.
+    """
 
     def paths(self) -> frozenset[str]:
         """The public paths a market data session may call."""
@@ -47,7 +56,7 @@ SPOT = BinanceEndpoints(
 USDM = BinanceEndpoints(
     market=BinanceMarket.USDM, websocket_url="wss://fstream.binance.com",
     rest_url="https://fapi.binance.com", rest_prefix="/fapi/v1", depth_limit=1_000,
-    depth_stream="depth@100ms", more_streams=("markPrice@1s",),
+    depth_stream="depth@100ms", more_streams=("markPrice@1s",), route="/public", more_route="/market",
 )  # fmt: skip
 
 
@@ -73,10 +82,24 @@ class BinanceFeed(LiveFeed):
         pipeline = MarketPipeline(self.decoder, rule, limits)
         name = "binance" if endpoints.market is BinanceMarket.SPOT else "binance-usdm"
         super().__init__(name, stream_url(chosen, endpoints), pipeline, options, capture)
+        self.side = SideStream(self, side_url(chosen, endpoints))
         # A fifth of a second of imports, which a platform on another feed does without.
         from tradewind.venues.binance.shapes import SHAPES, name_of
 
         self.watch = FrameWatch(SHAPES, name_of)
+
+    def start(self) -> None:
+        """Connect and begin to receive (idempotent)."""
+        super().start()
+        if not self.closed:
+            self.side.start()
+
+    def take_beside(self, raw: RawFrame, out: list[FeedEvent]) -> None:
+        """A frame of the second connection, which tells nothing of books."""
+        self.record(raw.recv_ts_ns, raw.payload)
+        if self.watch is not None:
+            self.watch.see(raw.payload)
+        self.pipeline.process(raw.payload, Received(raw.recv_ts_ns, raw.recv_mono_ns, self.link.epoch), out)
 
     def subscribe(self) -> None:
         """Nothing to send: the streams are part of the address."""
@@ -122,20 +145,75 @@ class BinanceFeed(LiveFeed):
 
     async def close(self) -> None:
         """Disconnect, end `events` and close the HTTP session."""
+        await self.side.close()
         await super().close()
         await self.http.close()
 
 
+class SideStream:
+    """The connection of streams that have another path than the book's, if there are any. While it is down
+    they are silent: who uses what they tell judges its age.
+    """
+
+    def __init__(self, feed: BinanceFeed, url: str | None) -> None:
+        self._feed = feed
+        self.link: SupervisedWebSocket | None = None
+        self._task: asyncio.Task[None] | None = None
+        if url is not None:
+            self.link = SupervisedWebSocket(lambda: url, self, feed.options.link, feed.options.reconnect)
+
+    def start(self) -> None:
+        """Connect and begin to receive (idempotent)."""
+        if self.link is not None and self._task is None:
+            self.link.start()
+            self._task = asyncio.create_task(self._pump(self.link), name=f"{self._feed.label} side pump")
+
+    async def close(self) -> None:
+        """Disconnect."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self.link is not None:
+            await self.link.close()
+
+    def on_link_up(self, epoch: int) -> None:
+        """Nothing to send: the streams are part of the address."""
+
+    def on_link_down(self, epoch: int, reason: str) -> None:
+        """Nothing that was told becomes wrong by that."""
+
+    async def _pump(self, link: SupervisedWebSocket) -> None:
+        while True:
+            await link.received.wait()
+            out: list[FeedEvent] = []
+            for raw in link.take(FRAMES_PER_YIELD):
+                self._feed.take_beside(raw, out)
+            self._feed.publish(out)
+            await asyncio.sleep(0)
+
+
 def stream_url(instruments: list[Instrument], endpoints: BinanceEndpoints) -> str:
     """Address of the combined stream. Raises `FeedUnavailable` above the stream bound of one connection."""
-    streams = [
-        f"{one.venue_symbol.lower()}@{kind}"
-        for one in instruments
-        for kind in (endpoints.depth_stream, "trade", "bookTicker", *endpoints.more_streams)
-    ]
+    together = endpoints.more_streams if endpoints.more_route == endpoints.route else ()
+    kinds = (endpoints.depth_stream, "trade", "bookTicker", *together)
+    return _combined(instruments, endpoints, endpoints.route, kinds)
+
+
+def side_url(instruments: list[Instrument], endpoints: BinanceEndpoints) -> str | None:
+    """Address of the second connection, None when none is needed. Raises `FeedUnavailable`."""
+    if not endpoints.more_streams or endpoints.more_route == endpoints.route:
+        return None
+    return _combined(instruments, endpoints, endpoints.more_route, endpoints.more_streams)
+
+
+def _combined(
+    instruments: list[Instrument], endpoints: BinanceEndpoints, route: str, kinds: Sequence[str]
+) -> str:
+    streams = [f"{one.venue_symbol.lower()}@{kind}" for one in instruments for kind in kinds]
     if not 0 < len(streams) <= MAX_STREAMS:
         raise FeedUnavailable(f"{len(streams)} streams; one connection carries 1 to {MAX_STREAMS}")
-    return f"{endpoints.websocket_url}/stream?streams={'/'.join(streams)}"
+    return f"{endpoints.websocket_url}{route}/stream?streams={'/'.join(streams)}"
 
 
 async def open_binance_feed(

@@ -267,7 +267,8 @@ class BinanceRest:
                 )  # fmt: skip
             return SignedRequest(method=method, target=f"{target}?{text}", headers=headers)
 
-        isolator = self.isolators.of("account" if method == "GET" else "orders")
+        # what is not signed changes no order: its faults must not stop orders
+        isolator = self.isolators.of("account" if method == "GET" or not signed else "orders")
         for attempt in (1, 2):
             leave = isolator.ask(cls, time.monotonic_ns())
             if leave is None:

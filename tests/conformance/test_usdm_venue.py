@@ -234,9 +234,14 @@ async def test_a_position_whose_news_was_lost_is_told_by_the_reconciliation(one:
     one.connector.rotation.current.link.socket.reconnect("test")
     await back(one, 1)
     await told(one)
+
+    def ends() -> list[str]:
+        states = [event.state for event in heard(one, OrderEvent)]
+        return [state.client_id for state in states if state.phase in FINAL_PHASES]
+
+    await one.until(lambda: bool(heard(one, PositionEvent)) and bool(ends()), "position and order are told")
     assert [event.lots for event in heard(one, PositionEvent)] == [one.usual_lots]
-    ends = [event.state for event in heard(one, OrderEvent) if event.state.phase in FINAL_PHASES]
-    assert [state.client_id for state in ends] == [order.client_id]
+    assert ends() == [order.client_id]
 
 
 @pytest.mark.parametrize("mode", ["hedge", "multi-assets"])
@@ -287,6 +292,37 @@ async def test_an_amended_order_keeps_its_number_and_its_fills(one: UsdmBench) -
     )  # fmt: skip
     same = await one.run(one.venue.amend(one.reference(order.client_id), 1, lots=3 * one.usual_lots))
     assert same == Acked(before.state.venue_id), "nothing to change is no failure"
+
+
+async def test_an_amend_without_an_answer_is_decided_by_its_event_or_by_time(one: UsdmBench) -> None:
+    order = await one.place(Side.BUY, one.middle_ticks)
+    reference = one.reference(order.client_id)
+    lost = Rule(
+        surface="rest", name="PUT /fapi/v1/order", action=WireFault.DROP_REPLY, delay_ms=30_000, times=1
+    )
+    one.exchange.faults.replace(Plan(rules=(lost,)))
+    answer = await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 3))
+    assert isinstance(answer, Acked), "its event came, and the answer did not"
+    assert one.connector.changed == {}
+    again = await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 4))
+    assert isinstance(again, Acked), again
+    before = msgspec.structs.replace(lost, action=WireFault.RESET, when="before")
+    one.exchange.faults.replace(Plan(rules=(before,)))
+    answer = await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 5))
+    assert isinstance(answer, Uncertain), answer
+    refused = await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 6))
+    assert isinstance(refused, Rejected)
+    assert refused.code == RejectCode.NOT_LIVE
+
+    async def known() -> bool:
+        found = await one.run(one.venue.query(reference))
+        assert isinstance(found, Found | Uncertain)
+        return isinstance(found, Found)
+
+    await one.until_true(known, "behind the receive window nothing can arrive any more")
+    [truth] = await one.true_orders()
+    assert truth.price_ticks == one.middle_ticks - 4
+    assert isinstance(await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 6)), Acked)
 
 
 async def test_a_cancel_of_everything_names_no_order_that_filled_meanwhile(one: UsdmBench) -> None:
@@ -387,6 +423,12 @@ async def test_while_the_timer_is_wanted_no_order_rests_in_a_symbol_without_one(
     assert refused.code == RejectCode.NOT_LIVE
     assert len(await one.true_orders()) == 1
     assert isinstance(await one.run(one.venue.cancel_after(60, 1)), Uncertain)
+
+
+async def test_a_timer_without_traded_symbols_still_asks_the_venue(one: UsdmBench) -> None:
+    one.connector.options = msgspec.structs.replace(one.connector.options, symbols=())
+    assert isinstance(await one.run(one.venue.cancel_after(60, 1)), Armed)
+    assert len(one.gateway.countdowns.armed(one.account)) == 1
 
 
 # ---- market data -------------------------------------------------------------------------------------------

@@ -33,7 +33,6 @@ from tradewind.venues.facts import facts_of
 from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.market_data import Instrument
 from tradewind.venues.protocol import (
-    FINAL_PHASES,
     Balance,
     FeeSchedule,
     Incomplete,
@@ -78,7 +77,7 @@ class UsdmVenue(UsdmTrading, BinanceConnector):
     options: UsdmOptions
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
-        self.timers, self.timer_s, self.changed = {}, 0, set()
+        self.timers, self.timer_s, self.changed = {}, 0, {}
         self.listen_keys: ListenKeys | None = None
         self._margin_task: asyncio.Task[Any] | None = None
         self._margin_due = False
@@ -269,10 +268,12 @@ class UsdmVenue(UsdmTrading, BinanceConnector):
     # ---- reads -------------------------------------------------------------------------------------------
 
     def _found(self, state: OrderState, late: bool) -> QueryResult:
-        client_id = state.client_id
-        if client_id in self.changed:
-            if not late and state.phase not in FINAL_PHASES:
-                self.mirror.apply(state)
-                return Uncertain("an earlier change may still arrive", self.sends.get(client_id, 0))
-            self.changed.discard(client_id)
+        if not self.decided(state) and not late:
+            self.mirror.apply(state)
+            return Uncertain("an earlier change may still arrive", self.sends.get(state.client_id, 0))
+        self.changed.pop(state.client_id, None)
         return super()._found(state, late)
+
+    def _order_changed(self, state: OrderState) -> None:
+        super()._order_changed(state)
+        self.decided(state)

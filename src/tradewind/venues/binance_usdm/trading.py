@@ -39,6 +39,7 @@ from tradewind.venues.protocol import (
     Rejected,
     SubmitResult,
     Uncertain,
+    VenueState,
 )
 from tradewind.venues.transport.account_mirror import Unmapped
 
@@ -56,8 +57,8 @@ class UsdmTrading(Amending):
     """Symbols with an armed timer, and when each fires (venue's time, ns) unless it is armed again."""
     timer_s: int
     """Seconds of the timers that are wanted; 0: none."""
-    changed: set[str]
-    """Client ids of orders with a change whose effect is not known."""
+    changed: dict[str, tuple[int, int]]
+    """Client ids of orders with a change whose effect is not known: the price and the lots that it wants."""
 
     def traded(self) -> list[str]:
         """Symbols that the account trades, as far as they are known."""
@@ -183,9 +184,17 @@ class UsdmTrading(Amending):
             cost=Call(weight=self.history.weight("modify"), orders=1), timeout_s=self.answer_timeout_s,
         )  # fmt: skip
         self._remember(target.client_id)
-        return await self._changed(target, row)
+        return await self._answered(target, row)
 
-    async def _changed(
+    def decided(self, state: OrderState) -> bool:
+        """Whether this state of an order shows that no change of it is under way any more."""
+        wanted = self.changed.get(state.client_id)
+        if wanted is None or state.phase in FINAL_PHASES or wanted == (state.price_ticks, state.lots):
+            self.changed.pop(state.client_id, None)
+            return True
+        return False
+
+    async def _answered(
         self, target: NewOrder, answer: OrderRow | Replied | Rejected | Uncertain
     ) -> ChangeResult:
         client_id = target.client_id
@@ -193,7 +202,7 @@ class UsdmTrading(Amending):
             try:
                 state = order_state(answer, self.mirror.directory)
             except Unmapped as error:
-                self.changed.add(client_id)
+                self.changed[client_id] = (target.price_ticks, target.lots)
                 return Uncertain(str(error), self.sends[client_id])
             self.mirror.apply(state)
             # a change can end an order: a post-only one that would take, or a size that is filled already
@@ -204,7 +213,10 @@ class UsdmTrading(Amending):
                 return Acked(known.venue_id if known is not None else "")
             answer = self._judged(answer)
         if isinstance(answer, Uncertain):
-            self.changed.add(client_id)
+            self.changed[client_id] = (target.price_ticks, target.lots)
+            known = self.mirror.find(client_id)
+            if known is not None and self.decided(known):  # its event came, and the answer did not
+                return AlreadyFinal(known) if known.phase in FINAL_PHASES else Acked(known.venue_id)
         elif answer.code == RejectCode.UNKNOWN_ORDER:
             return await self._true_end(OrderRef(client_id=client_id, symbol=target.symbol), answer)
         return answer
@@ -270,7 +282,9 @@ class UsdmTrading(Amending):
             )
         symbols = dict.fromkeys([*self.timers, *(self.traded() if seconds else [])])
         if seconds and not symbols:
-            symbols = dict.fromkeys(one.symbol for one in self.mirror.open())
+            # nothing can rest, but a timer also proves that order control works
+            states = self.mirror.directory.states
+            symbols = dict.fromkeys([one for one in states if states[one] is VenueState.ONLINE][:1])
         self.timer_s = seconds
         answers = await asyncio.gather(*(self._count_down(one, seconds, epoch) for one in symbols))
         for answer in answers:
@@ -278,8 +292,9 @@ class UsdmTrading(Amending):
                 return answer
         if not seconds:
             return Disarmed()
-        # without any symbol nothing can rest: the first order arms its own
-        return Armed(min(self.timers.values(), default=self.rest.clock.venue_ns() + seconds * NS))
+        if not symbols:
+            return Rejected(RejectCode.SYMBOL_CLOSED, "no symbol is open, so there is no timer", False)
+        return Armed(min(self.timers[one] for one in symbols))
 
     async def _count_down(self, symbol: str, seconds: int, epoch: int) -> Rejected | Uncertain | None:
         name = self.mirror.directory.instruments[symbol].venue_symbol

@@ -60,6 +60,8 @@ class ClockGuard:
         self._wall_ns, self._steady_ns, self._resolution_ns = wall_ns, steady_ns, resolution_ns
         self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
         """Venue time less steady time, and the uncertainty of it."""
+        self._middle: tuple[int, int] | None = None
+        """The sample that is the median: asked for several times an order, changed once a minute."""
         self._measured_ns: int | None = None
         self._told_ns = 0
         self.rejected = 0
@@ -85,6 +87,7 @@ class ClockGuard:
         middle_ns = begin_ns + round_trip_ns // 2
         offset_ns = venue_ns + self._resolution_ns // 2 - middle_ns
         self._samples.append((offset_ns, round_trip_ns // 2 + self._resolution_ns // 2))
+        self._middle = self._median()
         self._measured_ns = end_ns
         return True
 
@@ -93,6 +96,7 @@ class ClockGuard:
         are wrong. Measure again.
         """
         self._samples.clear()
+        self._middle = None
         self._measured_ns = None
         self._told_ns = 0
 
@@ -103,16 +107,14 @@ class ClockGuard:
             return True
         return self._steady_ns() - self._measured_ns >= MEASURE_EVERY_S * SECOND_NS
 
-    def _steady_offset(self) -> tuple[int, int] | None:
+    def _median(self) -> tuple[int, int]:
         """Median of the last five, with the bound of the sample that it is."""
-        if not self._samples:
-            return None
         middle = median_low(offset_ns for offset_ns, _ in self._samples)
         return min((one for one in self._samples if one[0] == middle), key=lambda one: one[1])
 
     def offset(self) -> Offset | None:
         """How far the wall clock is from the venue's; None: unknown."""
-        found = self._steady_offset()
+        found = self._middle
         if found is None:
             return None
         offset_ns, bound_ns = found
@@ -125,7 +127,7 @@ class ClockGuard:
         the first measurement, a bad measurement), or behind `forget`: by a time that is ahead every signed
         request would be refused until the true time has caught up. Who counts by it has to bear that.
         """
-        found = self._steady_offset()
+        found = self._middle
         now_ns = self._wall_ns() if found is None else self._steady_ns() + found[0]
         if now_ns < self._told_ns - STEP_BACK_NS:
             self.steps_back += 1

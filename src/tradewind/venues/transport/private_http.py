@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 import time
 from collections import deque
@@ -22,6 +23,7 @@ MAX_HEADERS: Final = 200
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_REQUEST_BYTES: Final = 1024 * 1024
 MAX_INTERIM: Final = 8
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 CONNECT_TIMEOUT_S: Final = 3.0
 IDLE_S: Final = 55.0
 """A connection that was idle for longer is not used again: most servers close them after a minute."""
@@ -61,7 +63,7 @@ def encode(method: str, target: str, host: str, headers: Mapping[str, str], body
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method not in ("GET", "HEAD", "DELETE"):
         lines.append(f"Content-Length: {len(body)}")
-    if any(char < " " or char == "\x7f" for line in lines for char in line) or " " in target:
+    if " " in target or any(CONTROL.search(line) for line in lines):
         raise ValueError("a control character or a space in a request line or header")
     packed = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
     if len(packed) > MAX_REQUEST_BYTES:

@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tradewind.observe.counting import BatchCounters
 from tradewind.observe.metrics import Metrics, SystemFacts
-from tradewind.observe.venue_rows import MAX_CONNECTIONS, VenueConnection, samples_of
+from tradewind.observe.venue_rows import DESK_BLOCKS, MAX_CONNECTIONS, VenueConnection, samples_of
 from tradewind.observe.view import PlatformView
+from tradewind.trader.venue_fills import Block, DeskStats
 from tradewind.venues.frame_watch import FrameWatch
 from tradewind.venues.kraken.shapes import SHAPES, name_of
 from tradewind.venues.limits import Gate, KrakenLimits, Priority
@@ -112,3 +113,59 @@ def test_what_a_connection_does_not_have_is_left_out_and_their_number_is_bounded
     assert len(samples_of(ladders).gauges["tradewind_control_age_seconds"]) == MAX_CONNECTIONS
     unmeasured = samples_of([VenueConnection(venue="x", account="y", clock=ClockGuard())])
     assert unmeasured.gauges["tradewind_clock_skew_seconds"] == [(("x",), None)]
+
+
+class _Desk:
+    """A desk as the metrics see it."""
+
+    def __init__(self, **changed: object) -> None:
+        self.stats = DeskStats(
+            sent=5, acknowledged=3, rejected=1, unknown=1, resolved=2, resolved_ns=3 * SECOND_NS,
+            slowest_ns=2 * SECOND_NS, duplicate_fills=7, held_fills=6, missed_fills=4, reconciliations=9,
+        )  # fmt: skip
+        self.blocked, self.block_kind, self.suspended = "", "start", 0
+        self.control_age_s: float | None = None
+        self.__dict__.update(changed)
+
+
+def desk_of(**changed: object) -> VenueConnection:
+    return VenueConnection(venue="kraken", account="desk", desk=_Desk(**changed))
+
+
+def test_a_desk_shows_its_orders_doubts_executions_and_comparisons() -> None:
+    found, whose = shown([desk_of(suspended=1, control_age_s=1.5)]), ("kraken", "desk")
+    expected: dict[tuple[str, tuple[str, ...]], float] = {
+        ("tradewind_desk_orders_total", (*whose, "sent")): 5,
+        ("tradewind_desk_orders_total", (*whose, "acknowledged")): 3,
+        ("tradewind_desk_orders_total", (*whose, "rejected")): 1,
+        ("tradewind_desk_orders_total", (*whose, "unknown")): 1,
+        ("tradewind_desk_doubts_total", whose): 2,
+        ("tradewind_desk_doubt_seconds_total", whose): 3,
+        ("tradewind_desk_slowest_doubt_seconds", whose): 2,
+        ("tradewind_desk_executions_total", (*whose, "duplicate")): 7,
+        ("tradewind_desk_executions_total", (*whose, "out_of_order")): 6,
+        ("tradewind_desk_executions_total", (*whose, "not_told")): 4,
+        ("tradewind_desk_reconciliations_total", whose): 9,
+        ("tradewind_desk_suspended_executions", whose): 1,
+        ("tradewind_control_age_seconds", ("desk",)): 1.5,
+    }
+    assert {(n, v): found.get((n, tuple(sorted(v)))) for n, v in expected} == expected
+
+
+def test_why_a_desk_is_blocked_is_one_kind_and_none_when_it_trades() -> None:
+    assert set(DESK_BLOCKS) == {str(one) for one in Block}
+
+    def kinds(**changed: object) -> list[str]:
+        rows = samples_of([desk_of(**changed)]).gauges["tradewind_desk_blocked"]
+        return [labels[2] for labels, value in rows if value]
+
+    assert kinds() == []
+    assert kinds(blocked="total BTC: ours 1, venue 2", block_kind=Block.DIFFERENCE) == ["difference"]
+
+
+def test_what_a_desk_cannot_know_yet_is_left_out() -> None:
+    found = samples_of([desk_of(stats=DeskStats())])
+    assert found.gauges["tradewind_desk_slowest_doubt_seconds"] == [(("kraken", "desk"), None)]
+    assert found.gauges["tradewind_control_age_seconds"] == [(("desk",), None)]
+    watched = VenueConnection(venue="x", account="y", desk=_Desk(control_age_s=3.0), ladder=Ladder(0))
+    assert len(samples_of([watched]).gauges["tradewind_control_age_seconds"]) == 1, "the ladder's own age"

@@ -21,7 +21,7 @@ from tradewind.trader import venue_fills
 from tradewind.trader.ledger import Ledger
 from tradewind.trader.oms import Identity, Oms, OrderRequest
 from tradewind.trader.orders import State
-from tradewind.trader.venue_desk import NotTrading, VenueDesk
+from tradewind.trader.venue_desk import Block, NotTrading, VenueDesk
 from tradewind.trader.venue_fills import VenueFills
 from tradewind.venues.market_data import Instrument, Side
 from tradewind.venues.protocol import FillEvent, PrivateEvent
@@ -48,7 +48,7 @@ def books() -> tuple[VenueFills, Any]:
     """Books with one order of sixty lots."""
     instrument = Instrument(
         symbol=SYMBOL, venue="kraken", venue_symbol="BTC/USD", base="BTC", quote="USD",
-        tick=Decimal("0.1"), lot=Decimal("0.0001"),
+        tick=Decimal("0.1"), lot=Decimal("0.0001"), price_decimals=1, quantity_decimals=4, source="venue",
     )  # fmt: skip
     identity = Identity(
         environment="sim", account="trader", venue="kraken", epoch=1, limits_hash="-", config_hash="-"
@@ -151,9 +151,9 @@ class Watched(VenueDesk):
         super().__init__(*arguments, **options)
         self.distrust_s = 0.5
 
-    def _block(self, reason: str) -> None:
+    def _block(self, reason: str, kind: Block) -> None:
         self.reasons.append(reason)
-        super()._block(reason)
+        super()._block(reason, kind)
 
     async def _on_private(self, event: PrivateEvent) -> None:
         if isinstance(event, FillEvent):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tradewind.venues.transport.lease import TradingLease
     from tradewind.venues.transport.resolver import ResolverRunner
 
+DESK_BLOCKS = ("start", "halted", "stream", "journal", "doubt", "foreign", "difference", "fault")
+"""Kinds of reasons why a desk takes no new orders (`trader.venue_fills.Block`)."""
 Samples = list[tuple[tuple[str, ...], float | None]]
 MAX_CONNECTIONS = 64
 
@@ -66,6 +68,46 @@ class Lane(Protocol):
         """Counters and gauges as they are now."""
 
 
+class DeskCounts(Protocol):
+    """The part of `trader.venue_fills.DeskStats` that is shown: counters of this process."""
+
+    sent: int
+    acknowledged: int
+    rejected: int
+    unknown: int
+    resolved: int
+    resolved_ns: int
+    slowest_ns: int
+    duplicate_fills: int
+    held_fills: int
+    missed_fills: int
+    reconciliations: int
+
+
+class OrderDesk(Protocol):
+    """The part of `trader.venue_desk.VenueDesk` that is shown."""
+
+    @property
+    def stats(self) -> DeskCounts:
+        """Counters."""
+
+    @property
+    def blocked(self) -> str:
+        """Why no new order passes; "" when they do."""
+
+    @property
+    def block_kind(self) -> str:
+        """One of `DESK_BLOCKS`."""
+
+    @property
+    def suspended(self) -> int:
+        """Executions that are set aside."""
+
+    @property
+    def control_age_s(self) -> float | None:
+        """Seconds since the trading path last proved itself; None before."""
+
+
 class Levels(Protocol):
     """Any of the limit models."""
 
@@ -91,6 +133,7 @@ class VenueConnection:
     lease: TradingLease | None = None
     resolver: ResolverRunner | None = None
     watch: FrameWatch | None = None
+    desk: OrderDesk | None = None
 
 
 class VenueSamples(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +155,9 @@ GAUGES = (
     "tradewind_lease_epoch",
     "tradewind_lease_age_seconds",
     "tradewind_orders_unknown",
+    "tradewind_desk_blocked",
+    "tradewind_desk_suspended_executions",
+    "tradewind_desk_slowest_doubt_seconds",
 )
 COUNTERS = (
     "tradewind_nonce_rejects_total",
@@ -125,6 +171,11 @@ COUNTERS = (
     "tradewind_orders_resolved_total",
     "tradewind_venue_unread_fields_total",
     "tradewind_venue_unknown_words_total",
+    "tradewind_desk_orders_total",
+    "tradewind_desk_doubts_total",
+    "tradewind_desk_doubt_seconds_total",
+    "tradewind_desk_executions_total",
+    "tradewind_desk_reconciliations_total",
 )
 
 
@@ -144,6 +195,7 @@ def _rows(one: VenueConnection) -> Iterator[Row]:
     yield from _lane(one)
     yield from _limits(one)
     yield from _isolators(one)
+    yield from _desk(one)
     if one.clock is not None:
         offset = one.clock.offset()
         yield (
@@ -166,6 +218,33 @@ def _rows(one: VenueConnection) -> Iterator[Row]:
     if one.watch is not None:
         yield "tradewind_venue_unread_fields_total", (one.venue,), one.watch.unread.total()
         yield "tradewind_venue_unknown_words_total", (one.venue,), one.watch.strange.total()
+
+
+def _desk(one: VenueConnection) -> Iterator[Row]:
+    if one.desk is None:
+        return
+    whose, counts = (one.venue, one.account), one.desk.stats
+    kind = str(one.desk.block_kind) if one.desk.blocked else ""
+    for name in DESK_BLOCKS:
+        yield "tradewind_desk_blocked", (*whose, name), float(name == kind)
+    yield "tradewind_desk_suspended_executions", whose, one.desk.suspended
+    # no doubt yet is no doubt of zero seconds
+    slowest_s = counts.slowest_ns / 1e9 if counts.resolved else None
+    yield "tradewind_desk_slowest_doubt_seconds", whose, slowest_s
+    for outcome in ("sent", "acknowledged", "rejected", "unknown"):
+        yield "tradewind_desk_orders_total", (*whose, outcome), getattr(counts, outcome)
+    yield "tradewind_desk_doubts_total", whose, counts.resolved
+    yield "tradewind_desk_doubt_seconds_total", whose, counts.resolved_ns / 1e9
+    kinds = {
+        "duplicate": counts.duplicate_fills,
+        "out_of_order": counts.held_fills,
+        "not_told": counts.missed_fills,
+    }
+    for name, number in kinds.items():
+        yield "tradewind_desk_executions_total", (*whose, name), number
+    yield "tradewind_desk_reconciliations_total", whose, counts.reconciliations
+    if one.ladder is None:
+        yield "tradewind_control_age_seconds", (one.account,), one.desk.control_age_s
 
 
 def _lane(one: VenueConnection) -> Iterator[Row]:

@@ -38,7 +38,7 @@ from .oms import Oms
 from .orders import ManagedOrder, State
 from .reconcile import Difference
 from .records import Ended, Opening, OrderNote, Reconciliation
-from .venue_fills import POLL_S, SECOND_NS, NotesPort, VenueFills
+from .venue_fills import POLL_S, SECOND_NS, Block, NotesPort, VenueFills
 
 __all__ = ["IN_DOUBT", "PENDING", "POLL_S", "NotesPort", "OpeningRefused", "VenueBooks"]
 
@@ -193,7 +193,7 @@ class VenueBooks(VenueFills):
         try:
             resolution = await self.resolver.resolve(doubt)
         except ValueError as error:  # a bound: the next comparison asks again
-            self._block(f"order {order.client_id} cannot be asked for: {error}")
+            self._block(f"order {order.client_id} cannot be asked for: {error}", Block.DOUBT)
             return
         finally:
             self._doubting.pop(order.client_id, None)
@@ -242,7 +242,7 @@ class VenueBooks(VenueFills):
         return await self.venue.open_orders(doubt.symbol), await self.venue.fills(since_ns)
 
     def _page(self, doubt: Doubt) -> None:
-        self._block(f"order {doubt.client_id} is unknown for more than a minute")
+        self._block(f"order {doubt.client_id} is unknown for more than a minute", Block.DOUBT)
 
     # ---- what the venue tells ----------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class VenueBooks(VenueFills):
         if order is None:
             if state.phase not in FINAL_PHASES:
                 self.foreign[state.venue_id] = state
-                self._block(f"ForeignActivity: order {state.venue_id} is not ours")
+                self._block(f"ForeignActivity: order {state.venue_id} is not ours", Block.FOREIGN)
             return
         if state.filled_lots > order.filled_lots:
             await self._await_fills(order, state.filled_lots)
@@ -301,16 +301,18 @@ class VenueBooks(VenueFills):
         if self._closing:
             return
         if differences:
-            self._block(str(differences[0]))
+            doubts = all(one.ours == DOUBT for one in differences)
+            kind = Block.DOUBT if doubts else Block.FOREIGN if self.foreign else Block.DIFFERENCE
+            self._block(str(differences[0]), kind)
         elif self.halt or self.oms.overfill is not None or self.oms.suspense:
-            self._block(self.halt or "executions are in suspense")
+            self._block(self.halt or "executions are in suspense", Block.HALTED)
         elif self.journal_down:
-            self._block("the journal does not write")
+            self._block("the journal does not write", Block.JOURNAL)
         elif not self.stream_live:
-            self._block("the private stream is not live")
+            self._block("the private stream is not live", Block.STREAM)
         elif drops != self._drops:
             # what happened while it was away may be younger than what was compared
-            self._block("the private stream was away during the comparison")
+            self._block("the private stream was away during the comparison", Block.STREAM)
             self._look_again.set()
         elif time.monotonic() >= self.distrust_until_s:
             self.blocked = ""
@@ -455,7 +457,7 @@ class VenueBooks(VenueFills):
                     since_s.pop(asset, None)
                 elif now_s - since_s.setdefault(asset, now_s) > CONVERGE_S:
                     since_s[asset] = now_s
-                    self._block(str(self._difference(asset, theirs)))
+                    self._block(str(self._difference(asset, theirs)), Block.DIFFERENCE)
                     self._look_again.set()
 
 

@@ -60,7 +60,7 @@ from .records import (
     decode,
 )
 from .venue_books import IN_DOUBT, PENDING, POLL_S, SETTLE_S, SETTLE_TRIES, OpeningRefused, VenueBooks
-from .venue_fills import SECOND_NS, NotesPort
+from .venue_fills import SECOND_NS, Block, NotesPort
 
 log = structlog.get_logger("tradewind.trader.venue_desk")
 START_S: Final = 10.0
@@ -71,7 +71,7 @@ STREAM_RETRY_MOST_S: Final = 30.0
 CANCEL_ALL_S: Final = 5.0
 """Beyond the acceptance horizon a cancel-all waits so long for orders in doubt and for what still rests."""
 
-__all__ = ["CannotAmend", "NotTrading", "NotesPort", "OpeningRefused", "VenueDesk"]
+__all__ = ["Block", "CannotAmend", "NotTrading", "NotesPort", "OpeningRefused", "VenueDesk"]
 
 
 class NotTrading(Exception):
@@ -157,7 +157,7 @@ class VenueDesk(VenueBooks):
     async def stop(self) -> None:
         """End every task. Working orders stay where they are: cancel them first if they shall not."""
         self._closing = True
-        self.blocked = "stopped"
+        self.blocked, self.block_kind = "stopped", Block.START
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -432,7 +432,7 @@ class VenueDesk(VenueBooks):
             self._drops += 1
         self._live.clear()
         self.live_since_ns = 0
-        self._block(reason)
+        self._block(reason, Block.STREAM)
 
     async def _on_private(self, event: PrivateEvent) -> None:
         match event:
@@ -445,7 +445,7 @@ class VenueDesk(VenueBooks):
             case BalanceEvent():
                 self._heard_balance(event)
             case FundsEvent():
-                self._block(f"funds moved: {event.amount} {event.asset}, {event.reference}")
+                self._block(f"funds moved: {event.amount} {event.asset}, {event.reference}", Block.FOREIGN)
                 self._look_again.set()
             case StreamState():
                 if not event.live:

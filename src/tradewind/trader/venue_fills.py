@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -35,6 +36,26 @@ DISTRUST_S: Final = 10.0
 NEVER_THERE: Final = frozenset({State.ABANDONED, State.REJECTED, State.DENIED})
 """States of an order that cannot have executions; one of them means that our proof was wrong."""
 Key = tuple[str, str, str, str, int]
+
+
+class Block(StrEnum):
+    """What kind of thing stands against new orders."""
+
+    START = "start"
+    """Not started, or stopped."""
+    HALTED = "halted"
+    """Only an operator resumes."""
+    STREAM = "stream"
+    """Private events are not told, or not trusted."""
+    JOURNAL = "journal"
+    DOUBT = "doubt"
+    """Orders of which nobody knows whether they are there."""
+    FOREIGN = "foreign"
+    """Orders or funds moved that are not ours."""
+    DIFFERENCE = "difference"
+    """Books and venue are not the same, or could not be compared."""
+    FAULT = "fault"
+    """A defect or a bound of this program."""
 
 
 class NotesPort(Protocol):
@@ -75,6 +96,8 @@ class VenueFills:
         self.venue, self.port, self.oms, self.ledger = venue, port, oms, oms.ledger
         self.blocked = "not started"
         """Why no new order passes; "" when they do."""
+        self.block_kind = Block.START
+        """Of what kind that is, while something is."""
         self.halt = ""
         """Why the account is halted: what it holds is not what the books say. Survives a restart, because
         what caused it is in the journal.
@@ -103,6 +126,11 @@ class VenueFills:
     def held_fills(self) -> int:
         """Executions that wait for earlier ones of their orders."""
         return sum(map(len, self._held.values()))
+
+    @property
+    def suspended(self) -> int:
+        """Executions that are set aside because the books could not take them, or knew no order of them."""
+        return len(self.oms.suspense)
 
     # ---- executions --------------------------------------------------------------------------------------
 
@@ -213,35 +241,43 @@ class VenueFills:
             return f"executions are not complete: {fills.reason}"
         due_ns = asked_ns - int(MISSING_FILLS_S * SECOND_NS)
         for event in fills:
-            if self.opening is not None and event.venue_ts_ns < self.opening.at_ns:
+            if self._before_us(event):
                 continue
             new = await self._filled(event)
             if new and live_since_ns and live_since_ns < event.venue_ts_ns < due_ns:
                 self._lost_by_stream(event)
         return ""
 
+    def _before_us(self, event: FillEvent) -> bool:
+        """Whether an execution is in the opening balances already. One of an order of ours never is, whatever
+        its time says: venues tell times in whole seconds, too.
+        """
+        ours = self.oms.get(event.client_id) is not None
+        return not ours and self.opening is not None and event.venue_ts_ns < self.opening.at_ns
+
     def _lost_by_stream(self, event: FillEvent) -> None:
         self.stats.missed_fills += 1
         self.distrust_until_s = time.monotonic() + self.distrust_s
         log.critical("execution_not_told", trade_id=event.trade_id, order=event.client_id)
-        self._block(f"the private stream did not tell execution {event.trade_id}")
+        self._block(f"the private stream did not tell execution {event.trade_id}", Block.STREAM)
 
     # ---- blocking ----------------------------------------------------------------------------------------
 
-    def _block(self, reason: str) -> None:
-        reason = self.halt or reason
+    def _block(self, reason: str, kind: Block) -> None:
+        if self.halt:
+            reason, kind = self.halt, Block.HALTED
         if self.blocked != reason:
             log.warning("no_new_orders", reason=reason)
         if not self.blocked:
             self._look_again.set()  # whoever waits for the next comparison does not wait a minute now
-        self.blocked = reason
+        self.blocked, self.block_kind = reason, kind
 
     def _halt(self, reason: str) -> None:
         """The books are not what the account is: only an operator resumes. The first reason stays."""
         if not self.halt:
             self.halt = reason
             log.critical("account_halted", reason=reason)
-        self._block(self.halt)
+        self._block(self.halt, Block.HALTED)
 
     # ---- journal and tasks -------------------------------------------------------------------------------
 
@@ -250,7 +286,7 @@ class VenueFills:
             await self.port.submit([], [encode(one) for one in records])
         except PortStopped:
             self.journal_down = True
-            self._block("the journal does not write")
+            self._block("the journal does not write", Block.JOURNAL)
             raise
 
     async def _journal_quietly(self, *records: Record) -> None:
@@ -266,7 +302,7 @@ class VenueFills:
         """Run it beside everything else. False when there are too many tasks; then it does not run."""
         if len(self._tasks) >= MAX_TASKS:
             work.close()
-            self._block(f"more than {MAX_TASKS} tasks of the desk are running")
+            self._block(f"more than {MAX_TASKS} tasks of the desk are running", Block.FAULT)
             return False
         task = asyncio.create_task(work, name=f"venue desk: {name}")
         self._tasks.add(task)
@@ -277,7 +313,7 @@ class VenueFills:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("desk_task_failed", task=task.get_name(), error=repr(error))
-            self._block(f"{task.get_name()} failed: {type(error).__name__}")
+            self._block(f"{task.get_name()} failed: {type(error).__name__}", Block.FAULT)
 
 
 def _in_order(waiting: dict[Key, FillEvent]) -> list[FillEvent]:

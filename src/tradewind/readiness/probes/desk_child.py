@@ -258,8 +258,8 @@ def _live(line: bytes) -> Life:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         said.seek(0)
         text = said.read()[-MAX_SAID:].decode(errors="replace")
-    outcome = msgspec.json.decode(body, type=Outcome) if body and status == 0 else None
-    return Life(status=status, outcome=outcome, said="" if status == 0 else text)
+    found = msgspec.json.decode(body, type=Outcome) if body and status == 0 else None
+    return Life(status=status, outcome=found, said="" if status == 0 else text)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from .balances import BalanceLimits, BalanceService, Tier
 from .guarded_desk import GuardedDesk
 from .reconcile import Difference
 from .venue_books import OpeningRefused
+from .venue_fills import Block
 
 AGAIN_S: Final = 0.5
 FIRST_S: Final = 4.5
@@ -51,7 +52,7 @@ class BalancedDesk(GuardedDesk):
         self._spawn(self.balances.run(), "balances")
         if self.opening is None and isinstance(await self.first_balances(), Incomplete):
             why = f"balances are not known: {self.balances.reason}"
-            self._block(why)
+            self._block(why, Block.START)
             self._spawn(self._start_later(), "late start")
             return [Difference(what="balances", ours="known", theirs=self.balances.reason)]
         return await super().start()
@@ -62,6 +63,6 @@ class BalancedDesk(GuardedDesk):
         try:
             await super().start()
         except OpeningRefused as refused:
-            self._block(str(refused))
+            self._block(str(refused), Block.START)
             await asyncio.sleep(AGAIN_S)
             self._spawn(self._start_later(), "late start")

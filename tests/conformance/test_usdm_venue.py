@@ -176,7 +176,8 @@ async def test_a_margin_call_and_funding_are_told_once(one: UsdmBench) -> None:
     funding = {"e": "ACCOUNT_UPDATE", "E": 6, "T": 6, "a": {"m": "FUNDING_FEE", "B": [wallet], "P": []}}
     tell(one, funding)
     tell(one, funding)
-    await one.until(lambda: bool(heard(one, FundsEvent)), "the funding is told")
+    await one.place(Side.BUY, one.middle_ticks)
+    await one.until(lambda: bool(heard(one, OrderEvent)), "everything before the order is told")
     assert [event.symbols for event in heard(one, MarginCallEvent)] == [(one.symbol,)]
     [event] = heard(one, FundsEvent)
     assert (event.asset, event.amount) == ("USDT", Decimal("-0.25"))
@@ -310,6 +311,8 @@ async def test_an_amend_without_an_answer_is_decided_by_its_event_or_by_time(one
     one.exchange.faults.replace(Plan(rules=(before,)))
     answer = await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 5))
     assert isinstance(answer, Uncertain), answer
+    now = await one.run(one.venue.query(reference))
+    assert isinstance(now, Uncertain), "what is there now may still be changed"
     refused = await one.run(one.venue.amend(reference, 1, price_ticks=one.middle_ticks - 6))
     assert isinstance(refused, Rejected)
     assert refused.code == RejectCode.NOT_LIVE
@@ -364,7 +367,7 @@ async def test_a_batch_gives_each_order_its_own_result(one: UsdmBench) -> None:
     results = await one.run(one.connector.submit_batch([twice, twice], 1))
     assert isinstance(results[0], Acked)
     assert isinstance(results[1], Rejected)
-    assert results[1].code == RejectCode.DUPLICATE_CLIENT_ID
+    assert (results[1].code, results[1].raw) == (RejectCode.DUPLICATE_CLIENT_ID, "twice in one batch")
     many = [one.order(Side.BUY, one.middle_ticks) for _ in range(6)]
     assert all(isinstance(answer, Rejected) for answer in await one.connector.submit_batch(many, 1))
 

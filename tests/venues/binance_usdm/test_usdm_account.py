@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tradewind.gateways.binance.usdm_gateway import LIMITS
@@ -294,11 +294,13 @@ class FakeRest:
         }  # fmt: skip
 
 
-@given(
-    st.lists(st.integers(0, 170 * 86_400_000), max_size=30),
-    st.integers(0, 170 * 86_400_000),
-    st.sampled_from([2, 5, 1_000]),
-)
+DAY_MS = 86_400_000
+AGES_MS = st.integers(0, 170).map(lambda days: days * DAY_MS)
+
+
+@given(st.lists(AGES_MS, max_size=30), AGES_MS, st.sampled_from([2, 5, 1_000]))
+@example([100 * DAY_MS], 110 * DAY_MS, 5)
+@example([5 * DAY_MS, 12 * DAY_MS], 29 * DAY_MS, 2)
 def test_every_execution_since_a_moment_is_found_however_long_ago_it_was(
     ages_ms: list[int], since_ms: int, page: int
 ) -> None:

@@ -38,7 +38,7 @@ from tradewind.venues.transport.resolver import Abandon, Adopt, Doubt, ResolverR
 from .bench import OWN_SPANS, Bench, TrueOrder
 
 DURATION_S = float(os.environ.get("TRADEWIND_MISBEHAVE_S", "4"))
-SEEDS = [int(one) for one in os.environ.get("TRADEWIND_MISBEHAVE_SEEDS", "1,2,3").split(",")]
+SEEDS = [int(one) for one in os.environ.get("TRADEWIND_MISBEHAVE_SEEDS", "1,2").split(",")]
 PAUSE_S = float(os.environ.get("TRADEWIND_MISBEHAVE_PAUSE_S", "0"))
 LOG = os.environ.get("TRADEWIND_MISBEHAVE_LOG", "")
 MAX_OPEN = 12

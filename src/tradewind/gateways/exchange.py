@@ -148,10 +148,6 @@ class Exchange(ExchangeOrders):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def now_ns(self) -> int:
-        """The moment at which a command would be stamped now."""
-        return self.node.now_ns()
-
     # ---- what is accepted --------------------------------------------------------------------------
 
     def set_mode(self, state: VenueState, symbol: str | None = None) -> None:

@@ -12,6 +12,7 @@ from tradewind.core.enums import Side as EngineSide
 from tradewind.node.projections.book import Book
 from tradewind.node.projections.trades import Candle as TapeCandle
 from tradewind.node.projections.trades import MarketTape, TapeTrade
+from tradewind.node.service import NodeService
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FINAL_PHASES, VenueState
 
@@ -35,6 +36,7 @@ class UnknownName(KeyError):
 class ExchangeReads:
     """Reads of the projections. Nothing here awaits, so that one answer shows one moment."""
 
+    node: NodeService
     views: GatewayViews
     listed: Listed
     markets: dict[str, Market]
@@ -43,7 +45,7 @@ class ExchangeReads:
 
     def now_ns(self) -> int:
         """The moment at which a command would be stamped now."""
-        raise NotImplementedError
+        return self.node.now_ns()
 
     # ---- markets -----------------------------------------------------------------------------------
 
@@ -77,10 +79,10 @@ class ExchangeReads:
         if not kept or not limit:
             return []
         if not since_id and not since_ns:
-            return [_public(symbol, one) for one in islice(kept, max(len(kept) - limit, 0), None)]
+            return [self._public(symbol, one) for one in islice(kept, max(len(kept) - limit, 0), None)]
         skipped = max(since_id + 1 - kept[0].number, 0)
         rows = (one for one in islice(kept, skipped, None) if one.time_ns >= since_ns)
-        return [_public(symbol, one) for one in islice(rows, limit)]
+        return [self._public(symbol, one) for one in islice(rows, limit)]
 
     def candles(
         self, symbol: str, interval_s: int, limit: int = 720, since_ns: int = 0, until_ns: int = 0
@@ -123,7 +125,7 @@ class ExchangeReads:
             symbol=symbol,
             bid=_best(book, EngineSide.BUY),
             ask=_best(book, EngineSide.SELL),
-            last=_public(symbol, tape.trades[-1]) if tape.trades else None,
+            last=self._public(symbol, tape.trades[-1]) if tape.trades else None,
             open_ticks=day.open if day else None,
             high_ticks=day.high if day else None,
             low_ticks=day.low if day else None,
@@ -132,6 +134,20 @@ class ExchangeReads:
             trades=day.trades if day else 0,
             first_trade_id=day.first_trade if day else None,
             time_ns=now_ns,
+        )
+
+    def _public(self, symbol: str, one: TapeTrade) -> PublicTrade:
+        buys = one.side == EngineSide.BUY
+        return PublicTrade(
+            symbol=symbol,
+            trade_id=one.number,
+            price_ticks=one.price,
+            lots=one.lots,
+            taker_side=Side(one.side),
+            buyer_order=one.taker_order if buys else one.maker_order,
+            seller_order=one.maker_order if buys else one.taker_order,
+            time_ns=one.time_ns,
+            taker_kind=self.views.records.takers.kind(self._handle(symbol), one.number),
         )
 
     # ---- accounts ----------------------------------------------------------------------------------
@@ -298,20 +314,6 @@ def is_final(order: Order) -> bool:
 def _best(book: Book, side: EngineSide) -> tuple[int, int] | None:
     price = book.best(side)
     return None if price is None else (price, book.sides[side][price][0])
-
-
-def _public(symbol: str, one: TapeTrade) -> PublicTrade:
-    buys = one.side == EngineSide.BUY
-    return PublicTrade(
-        symbol=symbol,
-        trade_id=one.number,
-        price_ticks=one.price,
-        lots=one.lots,
-        taker_side=Side(one.side),
-        buyer_order=one.taker_order if buys else one.maker_order,
-        seller_order=one.maker_order if buys else one.taker_order,
-        time_ns=one.time_ns,
-    )
 
 
 def _day_of(tape: MarketTape, now_ns: int) -> TapeCandle | None:

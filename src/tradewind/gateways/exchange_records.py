@@ -67,6 +67,7 @@ from tradewind.venues.protocol import OrderPhase, TimeInForce
 from .exchange_notes import Placed, read_note
 from .exchange_positions import PositionRecords
 from .exchange_setup import ExchangeConfiguration, Parties
+from .exchange_takers import MarketTakers
 from .model import (
     AccountEvent,
     BookChange,
@@ -187,8 +188,9 @@ class AccountHistory:
 class OrderRecords:
     """A view that stands behind ledger, orders and trades: it reads what they made of the same event."""
 
-    def __init__(self, views: GatewayViews, fills_kept: int) -> None:
+    def __init__(self, views: GatewayViews, fills_kept: int, trades_kept: int) -> None:
         self._views = views
+        self.takers = MarketTakers(trades_kept)
         self._fills_kept = fills_kept
         self.accounts: dict[str, AccountHistory] = {}
         self.by_handle: dict[int, AccountHistory] = {}
@@ -364,6 +366,9 @@ class OrderRecords:
             return
         number = self._views.trades.tapes[event.market].trade_count
         taker_side = Side(event.taker_side)
+        taker, maker = self.by_handle.get(event.account), self.by_handle.get(event.maker_account)
+        record = None if taker is None else taker.orders.get(event.order)
+        kind = self.takers.add(event.market, number, None if record is None else record.kind)
         if self.on_trade is not None:
             buys = taker_side is Side.BUY
             self.on_trade(
@@ -376,9 +381,9 @@ class OrderRecords:
                     buyer_order=event.order if buys else event.maker_order,
                     seller_order=event.maker_order if buys else event.order,
                     time_ns=event.time_ns,
+                    taker_kind=kind,
                 )
             )
-        taker, maker = self.by_handle.get(event.account), self.by_handle.get(event.maker_account)
         if taker is not None:
             self._filled(taker, market, event, number, maker=False)
         if maker is not None:
@@ -469,7 +474,7 @@ class GatewayViews(Projections):
         )
         self.books = BooksView(self.markets, tracks_changes=True)
         self.trades = TradesView(configuration.trades_kept, configuration.candles_kept, CANDLE_INTERVALS_S)
-        self.records = OrderRecords(self, configuration.fills_kept)
+        self.records = OrderRecords(self, configuration.fills_kept, configuration.trades_kept)
         self.update_ids: dict[int, int] = {}
         """Number of the last published change of each market's book."""
         self.on_state: Callable[[], None] | None = None

@@ -87,6 +87,8 @@ class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
     buyer_order: int
     seller_order: int
     time_ns: int
+    taker_kind: Kind
+    """`MARKET` or `LIMIT`."""
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True):

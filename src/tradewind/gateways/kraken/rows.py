@@ -244,7 +244,8 @@ def trade_row(pair: PairFormat, trade: PublicTrade) -> list[Any]:
     """[price, volume, time, side, order type, miscellaneous, id]."""
     side = "b" if trade.taker_side is Side.BUY else "s"
     price, size = pair.rest_price(trade.price_ticks), pair.size(trade.lots)
-    return [price, size, seconds(trade.time_ns, 7), side, "l", "", trade.trade_id]
+    kind = "m" if trade.taker_kind is Kind.MARKET else "l"
+    return [price, size, seconds(trade.time_ns, 7), side, kind, "", trade.trade_id]
 
 
 def level_rows(pair: PairFormat, levels: Iterable[Level], time_s: int) -> list[list[Any]]:
@@ -307,7 +308,7 @@ def socket_trade(pair: PairFormat, trade: PublicTrade) -> Row:
         "side": SIDES[trade.taker_side],
         "price": pair.price_number(trade.price_ticks),
         "qty": pair.size_number(trade.lots),
-        "ord_type": "limit",
+        "ord_type": KIND_NAMES[trade.taker_kind],
         "trade_id": trade.trade_id,
         "timestamp": rfc3339(trade.time_ns),
     }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradewind.venues.limits.urgency import decides
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import (
     FillEvent,
@@ -241,3 +244,83 @@ def test_resolved_stays_resolved_and_lists_after_it_change_nothing() -> None:
     resolver.seen(state())
     assert resolver.listed([], [], 9 * SECOND_NS, 9 * SECOND_NS) == Adopt(state())
     assert resolver.answered(ABSENT, 9 * SECOND_NS) == Adopt(state())
+
+
+class Slow:
+    """A venue that writes down what is asked, when, and whether it decides; `held` questions never end."""
+
+    def __init__(self, now_ns: Callable[[], int], held: int = 0, answer: QueryResult = ABSENT) -> None:
+        self.now_ns, self.held, self.answer = now_ns, held, answer
+        self.asked: list[tuple[str, str, bool]] = []
+        self.given_up = self.lists_cancelled = 0
+
+    async def query(self, one: Doubt) -> QueryResult:
+        self.asked.append(("query", one.client_id, decides()))
+        if self.held:
+            self.held -= 1
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.given_up += 1
+                raise
+        return self.answer
+
+    async def lists(self, one: Doubt, since_ns: int) -> tuple[list[OrderState], list[FillEvent]]:
+        self.asked.append(("lists", one.client_id, decides()))
+        try:
+            await asyncio.sleep(0.01 if isinstance(self.answer, NotFound) else 10.0)
+        except asyncio.CancelledError:
+            self.lists_cancelled += 1
+            raise
+        return [], []
+
+
+async def test_an_early_question_that_hangs_is_given_up_when_absence_can_be_proven() -> None:
+    base_ns = fast()
+    venue = Slow(lambda: fast() - base_ns, held=1)
+    runner = ResolverRunner(venue.query, venue.lists, clock_ns=venue.now_ns)
+    assert await runner.resolve(doubt()) == Abandon("tw1", "NeverAtVenue")
+    assert venue.given_up == 1
+    # only what can prove something says so, and the lists with it
+    assert venue.asked[0] == ("query", "tw1", False)
+    assert set(venue.asked[1:]) == {("query", "tw1", True), ("lists", "tw1", True)}
+    assert not decides()
+
+
+async def test_an_order_that_is_found_does_not_wait_for_the_lists() -> None:
+    base_ns = fast()
+    venue = Slow(lambda: fast() - base_ns, answer=Found(state()))
+    runner = ResolverRunner(venue.query, venue.lists, clock_ns=venue.now_ns)
+    late = msgspec.structs.replace(doubt(), sent_at_ns=-60 * SECOND_NS)
+    async with asyncio.timeout(5):
+        assert await runner.resolve(late) == Adopt(state())
+    assert venue.lists_cancelled == 1 or ("lists", "tw1", True) not in venue.asked
+
+
+async def test_proofs_that_become_possible_shortly_after_each_other_are_made_together() -> None:
+    loop = asyncio.get_running_loop()
+    base_s = loop.time()
+    now_ns = lambda: int((loop.time() - base_s) * SECOND_NS)  # noqa: E731
+    venue = Slow(now_ns)
+    runner = ResolverRunner(venue.query, venue.lists, clock_ns=now_ns)
+    doubts = [
+        msgspec.structs.replace(
+            doubt(),
+            client_id=f"tw{number}",
+            sent_at_ns=number * SECOND_NS // 10 - 4 * SECOND_NS + SECOND_NS // 5,
+        )
+        for number in range(3)
+    ]
+    moments: list[int] = []
+    ask = venue.query
+
+    async def query(one: Doubt) -> QueryResult:
+        if decides():
+            moments.append(now_ns())
+        return await ask(one)
+
+    runner._query = query
+    await asyncio.gather(*(runner.resolve(one) for one in doubts))
+    first_provable_ns, last_provable_ns = SECOND_NS // 5, SECOND_NS // 5 + SECOND_NS // 5
+    assert len(moments) == 3
+    assert min(moments) >= last_provable_ns > first_provable_ns, "none asks before the last can be decided"

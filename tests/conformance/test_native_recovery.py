@@ -337,6 +337,18 @@ async def test_an_amend_that_loses_the_race_tells_the_end(bench: NativeBench) ->
     assert answer.state.phase is OrderPhase.FILLED
 
 
+async def test_a_read_that_meets_a_passing_fault_is_asked_again_and_a_command_never(
+    bench: NativeBench,
+) -> None:
+    reads = Rule(surface="rest", name="GET *", action=WireFault.STATUS, status=503, times=2)
+    orders = Rule(surface="rest", name="POST *", action=WireFault.STATUS, status=503, times=2)
+    bench.world.plan.replace(Plan(rules=(reads, orders)))
+    assert not isinstance(await bench.venue.balances(), Incomplete)
+    assert isinstance(await bench.venue.submit(bench.order(Side.BUY, bench.middle_ticks), 1), Uncertain)
+    sent = [one.name for one in bench.world.plan.log if one.name.startswith("POST")]
+    assert sent == ["POST /api/v1/orders"]
+
+
 # ---- limits ------------------------------------------------------------------------------------------------
 
 

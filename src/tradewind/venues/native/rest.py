@@ -17,10 +17,11 @@ from tradewind.venues.codes import RejectCode
 from tradewind.venues.facts import facts_of
 from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits import Gate, Priority, SlidingLimits
+from tradewind.venues.limits.retry import read_again
 from tradewind.venues.limits.sliding import Request, Rule
 from tradewind.venues.native.messages import ApiToken, LimitsRow, Problem, TimeAnswer
 from tradewind.venues.native.options import PACKAGE, PREFIX
-from tradewind.venues.native.refusals import NAMES, refusal_of
+from tradewind.venues.native.refusals import NAMES, SERVER_ERROR, refusal_of
 from tradewind.venues.protocol import Rejected, Uncertain
 from tradewind.venues.transport.clock import SAMPLES, ClockGuard
 from tradewind.venues.transport.isolators import Fault, Isolators
@@ -79,10 +80,13 @@ def native_rules(limits: LimitsRow) -> list[Rule]:
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """A read that gave nothing. `name` is the node's error, "" when it did not answer in form."""
+    """A read that gave nothing. `name` is the node's error, "" when it did not answer in form. `passing`: it
+    may be answered if it is asked again.
+    """
 
     reason: str
     name: str = ""
+    passing: bool = False
 
 
 class NativeRest:
@@ -129,21 +133,28 @@ class NativeRest:
         cls: Priority = Priority.P2,
         timeout_s: float = 5.0,
     ) -> T | Failed:
-        """A document below the prefix."""
+        """A document below the prefix. A passing fault is asked again (T4.10)."""
         target = PREFIX + quote(path) + (f"?{urlencode(list(query))}" if query else "")
+        return await read_again(
+            lambda: self._read(target, kind, cls, timeout_s),
+            lambda answer: 0.0 if isinstance(answer, Failed) and answer.passing else None,
+        )
+
+    async def _read(self, target: str, kind: type[T], cls: Priority, timeout_s: float) -> T | Failed:
         reply = await self._send("GET", target, b"", READS, cls, self.epoch, timeout_s)
         if isinstance(reply, NoAnswer):
-            return Failed(reason=reply.reason)
+            return Failed(reason=reply.reason, passing=reply.sent)
         if reply.status != OK:
             problem = _problem(reply.body)
             name = "" if problem is None else problem.name
             text = f"HTTP {reply.status}" if problem is None else f"{name}: {problem.detail}"
-            return Failed(reason=text[:200], name=name)
+            return Failed(reason=text[:200], name=name, passing=reply.status >= SERVER_ERROR)
         try:
             return msgspec.json.decode(reply.body, type=kind)
         except UNREADABLE as error:
             self._malformed("GET")
-            return Failed(reason=f"{path}: {error}"[:200])
+            path = target.partition("?")[0]
+            return Failed(reason=f"{path}: {error}"[:200], passing=True)
 
     async def measure_clock(self) -> bool:
         """Ask for the node's time, `SAMPLES` times. False when nothing was answered."""

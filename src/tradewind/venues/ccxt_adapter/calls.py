@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from typing import Any, Final
@@ -19,6 +20,7 @@ from tradewind.venues.protocol import Rejected, Uncertain
 
 log = structlog.get_logger(__name__)
 MAX_RAW_CHARS: Final = 200
+CLOSE_TIMEOUT_S: Final = 10.0
 TOO_MANY: Final = frozenset({"RateLimitExceeded", "DDoSProtection"})
 SECRETS: Final = (
     "apiKey",
@@ -61,6 +63,9 @@ TEXTS: Final[tuple[tuple[str, RejectCode, bool], ...]] = (
     ("would immediately match and take", RejectCode.POST_ONLY_WOULD_TAKE, False),
     ("order could not be filled completely", RejectCode.NOT_FILLABLE, False),
     ("unknown order", RejectCode.UNKNOWN_ORDER, False),
+    ("eorder:rate limit exceeded", RejectCode.RATE_LIMITED, False),
+    ("eorder:orders limit exceeded", RejectCode.TOO_MANY_ORDERS, False),
+    ("deadline elapsed", RejectCode.DEADLINE_PASSED, False),
     ("cancel_only", RejectCode.CANCEL_ONLY, False),
 )
 """Words of venues for refusals that ccxt puts into a wider class."""
@@ -134,19 +139,19 @@ class Caller:
             now_ns = time.monotonic_ns()
             block = self.limits.refused(trace.retry_after, self.retry_after_missing_s, now_ns)
             log.warning("ccxt_too_many", venue=self.exchange.id, quiet_s=(block.until_ns - now_ns) // 10**9)
+        text = self._harmless(str(error))[:MAX_RAW_CHARS]
         reason = f"{method}: {names[0]}"
+        if trace.answered and trace.readable:
+            reason = f"{reason}: {text}"[:MAX_RAW_CHARS]  # the venue's own words
         if not _definite(names, trace):
             return Failed(reason=reason, sent_ns=sent_ns)
-        text = self._harmless(str(error))
         for words, code, preventable in TEXTS:
             if words in text.lower():
-                return Failed(
-                    reason=text[:MAX_RAW_CHARS], code=code, preventable=preventable, sent_ns=sent_ns
-                )
+                return Failed(reason=text, code=code, preventable=preventable, sent_ns=sent_ns)
         found = next((MEANINGS[one] for one in names if one in MEANINGS), None)
         if found is None:
             return Failed(reason=reason, sent_ns=sent_ns)
-        return Failed(reason=text[:MAX_RAW_CHARS], code=found[0], preventable=found[1], sent_ns=sent_ns)
+        return Failed(reason=text, code=found[0], preventable=found[1], sent_ns=sent_ns)
 
     def _harmless(self, text: str) -> str:
         """A venue's words without addresses, which may hold signatures, and without anything of the key."""
@@ -158,9 +163,11 @@ class Caller:
         return text
 
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, within `CLOSE_TIMEOUT_S`."""
         self.gate.close()
-        await self.exchange.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.exchange.close()
 
 
 def _definite(names: list[str], trace: Trace) -> bool:

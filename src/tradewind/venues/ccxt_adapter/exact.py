@@ -150,6 +150,23 @@ class ExactNumbers:
             raise NotJson("the answer is not JSON")
         return result
 
+    def client(self, url: str) -> Any:
+        """A connection of ccxt's streams that is made anew behind a frame which nobody can read. Without this
+        its reading ends for ever, and silently.
+        """
+        client = super().client(url)  # type: ignore[misc]
+        if not hasattr(client, "tradewind_handle"):
+            client.tradewind_handle = client.handle_message
+
+            def handle(message: Any) -> None:
+                try:
+                    client.tradewind_handle(message)
+                except Exception as error:  # noqa: BLE001 - ccxt's handlers raise anything
+                    client.on_error(ConnectionError(f"a frame that cannot be read: {type(error).__name__}"))
+
+            client.handle_message = handle
+        return client
+
     def nonce(self) -> Any:
         """ccxt's, but never the same or a smaller one again."""
         wanted = super().nonce()  # type: ignore[misc]

@@ -17,7 +17,7 @@ from tradewind.venues.ccxt_adapter.profile import profile_of
 EXTRA: Final = "pip install 'tradewind[ccxt]'"
 HOOKS: Final = (
     "on_json_response", "parse_json", "parse_order_book_bid_ask", "on_rest_response", "handle_errors",
-    "nonce", "fetch", "fetch2", "calculate_rate_limiter_cost", "safe_string",
+    "nonce", "fetch", "fetch2", "client", "calculate_rate_limiter_cost", "safe_string",
 )  # fmt: skip
 """Methods of ccxt's base class that our mixin stands in front of, or uses."""
 NOISY: Final = "ccxt.base.exchange"

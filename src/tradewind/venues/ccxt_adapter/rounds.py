@@ -36,11 +36,14 @@ WATCHED: Final = {
     "watchMyTrades": "watch_my_trades",
     "watchBalance": "watch_balance",
 }
+NOT_OFFERED: Final = frozenset({"NotSupported", "ArgumentsRequired", "AuthenticationError"})
+"""ccxt's errors for a stream that will not work however often it is asked for."""
 MAX_TOLD: Final = 20_000
 MAX_LOOKED_UP: Final = 100
 """Orders that are asked for one by one in a round."""
 FIRST_PAUSE_S: Final = 0.2
 LAST_PAUSE_S: Final = 30.0
+CLOSE_WAIT_S: Final = 5.0
 
 
 class Rounds:
@@ -60,6 +63,7 @@ class Rounds:
         self._balances_s = float("-inf")
         self._was_live = False
         self._first = True
+        self._closing = False
         self._dirty = True
         self._wake = asyncio.Event()
         self._live = asyncio.Event()
@@ -77,10 +81,14 @@ class Rounds:
                 )
 
     async def close(self) -> None:
-        """End it."""
+        """End it. What swallows its cancellation ends at its next turn; nobody waits longer than
+        `CLOSE_WAIT_S`.
+        """
+        self._closing = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_WAIT_S)
         self._tasks.clear()
 
     @property
@@ -105,30 +113,35 @@ class Rounds:
     async def _listen(self, method: str) -> None:
         """A stream of ccxt: what it says is not used, only that it says something."""
         pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                await getattr(self.venue.caller.exchange, method)()
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the rounds go on without hints
-                self.listening.discard(method)
-                names = {one.__name__ for one in type(error).__mro__}
-                if names & {"NotSupported", "ArgumentsRequired", "AuthenticationError"}:
-                    log.warning(
-                        "ccxt_stream_not_used",
-                        venue=self.venue.name,
-                        stream=method,
-                        error=type(error).__name__,
-                    )
-                    return
-                self.wake()
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LAST_PAUSE_S)
-            else:
+        while not self._closing:
+            error = await self._next(method)
+            self.wake()
+            if error is None:
                 self.listening.add(method)
                 self.hints += 1
                 pause_s = FIRST_PAUSE_S
-                self.wake()
+                continue
+            self.listening.discard(method)
+            if NOT_OFFERED & {one.__name__ for one in type(error).__mro__}:
+                kind = type(error).__name__
+                log.warning("ccxt_stream_not_used", venue=self.venue.name, stream=method, error=kind)
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LAST_PAUSE_S)
+
+    async def _next(self, method: str) -> BaseException | None:
+        """Waits for a stream to say something; the error when it cannot."""
+        try:
+            await getattr(self.venue.caller.exchange, method)()
+        except asyncio.CancelledError as error:
+            # ccxt cancels what waits for a connection that it gives up: that is not our own end
+            task = asyncio.current_task()
+            if self._closing or task is None or task.cancelling():
+                raise
+            return error
+        except Exception as error:  # noqa: BLE001 - the rounds go on without hints
+            return error
+        return None
 
     async def _run(self) -> None:
         failures = 0

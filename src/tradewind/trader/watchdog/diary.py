@@ -44,6 +44,9 @@ class Diary:
         self._last = self._last_hash()
         self.memory = self._recall()
         self.failures = 0
+        broken = broken_line(self.path) if self.path.exists() else None
+        if broken is not None:
+            self.write("journal_broken", line=broken)  # written on, and said: nothing is repaired here
 
     def write(self, act: str, **facts: Any) -> None:
         """One line, durable when this returns (or logged when the disk refuses)."""

@@ -64,6 +64,7 @@ from tradewind.node.projections.vault import VaultView
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase, TimeInForce
 
+from .exchange_books import changed_books
 from .exchange_notes import Placed, read_note
 from .exchange_positions import PositionRecords
 from .exchange_setup import ExchangeConfiguration, Parties
@@ -569,22 +570,17 @@ class GatewayViews(Projections):
             self._publish_books(batch.time_ns)
 
     def _publish_books(self, time_ns: int) -> None:
-        for handle in sorted(self.books.touched):
-            bids, asks = self.books.books[handle].take_changes()
-            market = self.records.markets.get(handle)
-            if market is None or not (bids or asks):
-                continue
-            number = self.update_ids[handle] = self.update_ids.get(handle, 0) + 1
+        markets = self.records.markets
+        for handle, bids, asks, number in changed_books(self.books, self.update_ids, markets):
             if self.on_book is not None:
                 change = BookChange(
-                    symbol=market.symbol,
-                    bids=tuple(bids),
-                    asks=tuple(asks),
+                    symbol=markets[handle].symbol,
+                    bids=bids,
+                    asks=asks,
                     update_id=number,
                     time_ns=time_ns,
                 )
                 self.on_book(change)
-        self.books.touched.clear()
 
 
 _FREQUENT_EVENTS: Final = (OrderAccepted, OrderRested, OrderCancelled, OrderReplaced)

@@ -78,6 +78,9 @@ class SpotMarket(msgspec.Struct, frozen=True, kw_only=True):
     def instrument(self, venue: str) -> Instrument:
         """As the engine can hold it: where tick x lot is finer than a micro-unit, the lot is coarser."""
         base, _, quote = self.symbol.partition("/")
+        return self._held(venue, base, quote)
+
+    def _held(self, venue: str, base: str, quote: str) -> Instrument:
         wanted = Instrument(
             venue=venue,
             symbol=self.symbol,
@@ -113,24 +116,7 @@ class PerpetualMarket(SpotMarket, frozen=True, kw_only=True):
         base, _, quote = pair.partition("/")
         if not base or quote != settles:
             raise ValueError(f"a perpetual market is named BASE/QUOTE:QUOTE, not {self.symbol!r}")
-        wanted = Instrument(
-            venue=venue,
-            symbol=self.symbol,
-            venue_symbol=base + quote,
-            base=base,
-            quote=quote,
-            tick=self.tick,
-            lot=self.lot,
-            min_quantity=self.min_quantity,
-            max_quantity=self.max_quantity,
-            min_notional=self.min_notional,
-            max_notional=self.max_notional,
-            price_decimals=decimals_of(self.tick),
-            quantity_decimals=decimals_of(self.lot),
-            source="exchange",
-        )
-        held, _ = paper_instrument(wanted)
-        return msgspec.structs.replace(held, quantity_decimals=decimals_of(held.lot), source="exchange")
+        return self._held(venue, base, quote)
 
 
 def decimals_of(step: Decimal) -> int:

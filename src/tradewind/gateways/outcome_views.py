@@ -27,13 +27,14 @@ from tradewind.node.projections.base import Projections
 from tradewind.node.projections.book import BookView as BooksView
 from tradewind.node.projections.claims import ClaimsView
 from tradewind.node.projections.directory import MarketsView
-from tradewind.node.projections.orders import OrderStatus, OrdersView
+from tradewind.node.projections.orders import OrdersView
 from tradewind.node.projections.trades import TradesView
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import OrderPhase
 
+from .exchange_books import changed_books
 from .exchange_notes import GATEWAY_STREAM
-from .exchange_records import money
+from .exchange_records import PHASES, money
 from .outcome_model import (
     ListedOutcome,
     OrderNews,
@@ -52,14 +53,6 @@ OUTCOME_PLACED: Final = 16
 CANDLE_INTERVALS_S: Final = (60,)
 MAX_LISTENERS: Final = 4_096
 MAX_TRADES_OF_ORDER: Final = 10_000
-PHASES: Final = {
-    OrderStatus.PENDING_TRIGGER: OrderPhase.WORKING,
-    OrderStatus.OPEN: OrderPhase.WORKING,
-    OrderStatus.PARTIAL: OrderPhase.PARTIALLY_FILLED,
-    OrderStatus.FILLED: OrderPhase.FILLED,
-    OrderStatus.CANCELLED: OrderPhase.CANCELLED,
-    OrderStatus.EXPIRED: OrderPhase.EXPIRED,
-}
 
 
 class OutcomePlaced(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -327,21 +320,16 @@ class OutcomeViews(Projections):
     # ---- books ---------------------------------------------------------------------------------------
 
     def _tell_books(self, time_ns: int) -> None:
-        for handle in sorted(self.books.touched):
-            bids, asks = self.books.books[handle].take_changes()
-            if not (bids or asks):
-                continue
-            number = self.update_ids[handle] = self.update_ids.get(handle, 0) + 1
+        for handle, bids, asks, number in changed_books(self.books, self.update_ids, self.listed):
             self.on_book.tell(
                 TokenChange(
                     market=self.listed[handle],
-                    bids=tuple(bids),
-                    asks=tuple(asks),
+                    bids=bids,
+                    asks=asks,
                     update_id=number,
                     time_ns=time_ns,
                 )
             )
-        self.books.touched.clear()
 
 
 def _own_reference(order_id: int) -> str:

@@ -34,6 +34,8 @@ __all__ = ["Answer", "Call", "Gateway", "Route", "Socket", "SocketClosed", "Sock
 log = structlog.get_logger("tradewind.gateway")
 
 LOOPBACK: Final = "127.0.0.1"
+LOOPBACK_CLIENT: Final = "loopback"
+"""All clients of the loopback interface share one public budget, as they would behind one address."""
 MAX_BODY_BYTES: Final = 64 * 1_024
 MAX_HEAD_BYTES: Final = 16 * 1_024
 MAX_REQUESTS: Final = 1_024
@@ -248,8 +250,8 @@ class Gateway:
 
         return await self._serve(request, "unknown", refuse)
 
-    async def _serve(self, request: web.Request, name: str, handler: Handler) -> web.StreamResponse:
-        call = Call(
+    def _call(self, request: web.Request) -> Call:
+        return Call(
             method=request.method,
             path=request.path,
             raw_query=request.rel_url.raw_query_string,
@@ -258,6 +260,9 @@ class Gateway:
             received_ns=self.exchange.now_ns(),
             parameters=request.match_info,
         )
+
+    async def _serve(self, request: web.Request, name: str, handler: Handler) -> web.StreamResponse:
+        call = self._call(request)
         if self._under_way >= MAX_REQUESTS:
             return self._respond(name, self.refusal(call, Why.BUSY))
         self._under_way += 1
@@ -340,15 +345,7 @@ class Gateway:
         return talk
 
     async def _talk(self, request: web.Request, handler: SocketHandler) -> web.StreamResponse:
-        call = Call(
-            method=request.method,
-            path=request.path,
-            raw_query=request.rel_url.raw_query_string,
-            headers=request.headers,
-            body=b"",
-            received_ns=self.exchange.now_ns(),
-            parameters=request.match_info,
-        )
+        call = self._call(request)
         if len(self.sockets) >= MAX_SOCKETS:
             self.sockets_refused += 1
             return self._respond("socket", self.refusal(call, Why.BUSY))

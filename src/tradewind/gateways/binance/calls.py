@@ -151,3 +151,23 @@ def milliseconds(time_ns: int) -> int:
 
 def microseconds(time_ns: int) -> int:
     return time_ns // 1_000
+
+
+def call_of(
+    name: str,
+    handler: Handler,
+    weight: int | Weight,
+    security: Security = Security.NONE,
+    orders: int = 0,
+    *,
+    counted: bool = False,
+) -> Call:
+    """One row of a table of calls. A call that places orders is counted, others where `counted` says so."""
+    return Call(
+        name=name,
+        handler=handler,
+        security=security,
+        weight=fixed(weight) if isinstance(weight, int) else weight,
+        orders=orders,
+        counted=counted or orders > 0,
+    )

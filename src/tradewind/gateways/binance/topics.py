@@ -493,6 +493,15 @@ SPEEDS: Final = {"": SLOW_MS, "1000ms": SLOW_MS, "100ms": FAST_MS}
 PARTIAL_LEVELS: Final = {"depth5": 5, "depth10": 10, "depth20": 20}
 
 
+def stream_parts(name: str) -> tuple[str, str, str] | None:
+    """`<symbol>@<kind>[@<speed>]` in parts; None for a name that cannot be of a market's stream."""
+    symbol_name, at, rest = name.partition("@")
+    if not at or symbol_name != symbol_name.lower():
+        return None
+    kind, _, speed = rest.partition("@")
+    return symbol_name, kind, speed
+
+
 def make_topic(name: str, venue: Venue, scale: float) -> Topic | None:
     """The topic of a stream name; None for a name that no stream has. `scale` shortens intervals in tests.
 
@@ -505,10 +514,10 @@ def make_topic(name: str, venue: Venue, scale: float) -> Topic | None:
 
     if name in {"!ticker@arr", "!miniTicker@arr"}:
         return AllTickersTopic(name, venue, mini=name.startswith("!mini"), every_ms=wait(SLOW_MS))
-    symbol_name, at, rest = name.partition("@")
-    if not at or symbol_name != symbol_name.lower():
+    parts = stream_parts(name)
+    if parts is None:
         return None
-    kind, _, speed = rest.partition("@")
+    symbol_name, kind, speed = parts
     plain: dict[str, Callable[[Symbol], Topic]] = {
         "trade": lambda symbol: TradeTopic(name, venue, symbol),
         "aggTrade": lambda symbol: AggregateTopic(name, venue, symbol),

@@ -9,7 +9,7 @@ from tradewind.gateways.exchange import Exchange
 from tradewind.gateways.server import Gateway, Route, SocketRoute
 
 from . import market, usdm_account, usdm_batches, usdm_market, usdm_orders
-from .calls import Call, Handler, Security, Venue, Weight, fixed
+from .calls import Call, Handler, Security, Venue, Weight, call_of
 from .dispatch import Dispatcher
 from .gateway import BinanceGateway
 from .streams import StreamOptions, Streams
@@ -28,23 +28,6 @@ LIMITS: Final = (
     Limit(kind="ORDERS", interval="SECOND", interval_num=10, limit=300),
 )
 READ, TRADE, CANCEL, STREAM = Security.READ, Security.TRADE, Security.CANCEL, Security.STREAM
-
-
-def _call(
-    name: str,
-    handler: Handler,
-    weight: int | Weight,
-    security: Security = Security.NONE,
-    orders: int = 0,
-) -> Call:
-    return Call(
-        name=name,
-        handler=handler,
-        security=security,
-        weight=fixed(weight) if isinstance(weight, int) else weight,
-        orders=orders,
-        counted=orders > 0,
-    )
 
 
 def calls(watches: Watches, keys: ListenKeys, timers: Countdowns) -> dict[tuple[str, str], Call]:
@@ -98,11 +81,11 @@ def calls(watches: Watches, keys: ListenKeys, timers: Countdowns) -> dict[tuple[
         ("DELETE", "v1/listenKey"): (keys.end, 1, STREAM, 0),
     }
     found = {
-        ("GET", f"/fapi/v1/{path}"): _call(f"fapi/{path}", handler, weight)
+        ("GET", f"/fapi/v1/{path}"): call_of(f"fapi/{path}", handler, weight)
         for path, (handler, weight) in public.items()
     }
     for (method, path), (handler, weight, security, count) in signed.items():
-        found[(method, f"/fapi/{path}")] = _call(f"fapi/{path}", handler, weight, security, count)
+        found[(method, f"/fapi/{path}")] = call_of(f"fapi/{path}", handler, weight, security, count)
     return found
 
 

@@ -24,6 +24,7 @@ from .topics import (
     SymbolTopic,
     TickerTopic,
     Topic,
+    stream_parts,
 )
 
 if TYPE_CHECKING:
@@ -319,10 +320,10 @@ class MarkPriceTopic(SymbolTopic):
 
 def make_usdm_topic(name: str, venue: Venue, scale: float) -> Topic | None:
     """As `make_topic`. Raises -1121 for a symbol that is not listed."""
-    symbol_name, at, rest = name.partition("@")
-    if not at or symbol_name != symbol_name.lower():
+    parts = stream_parts(name)
+    if parts is None:
         return None
-    kind, _, speed = rest.partition("@")
+    symbol_name, kind, speed = parts
     plain: dict[str, Callable[[Symbol], Topic]] = {
         "trade": lambda symbol: UsdmTradeTopic(name, venue, symbol),
         "aggTrade": lambda symbol: UsdmAggregateTopic(name, venue, symbol),

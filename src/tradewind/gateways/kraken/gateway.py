@@ -24,12 +24,20 @@ from tradewind.gateways.kraken.parameters import Fields, read_form, read_json
 from tradewind.gateways.kraken.public import PublicCalls
 from tradewind.gateways.kraken.session import Session, fault_text, with_unknown_state
 from tradewind.gateways.kraken.trading import Trading
-from tradewind.gateways.server import MAX_COUNTED, Answer, Call, Gateway, Route, Socket, SocketRoute, Why
+from tradewind.gateways.server import (
+    LOOPBACK_CLIENT,
+    MAX_COUNTED,
+    Answer,
+    Call,
+    Gateway,
+    Route,
+    Socket,
+    SocketRoute,
+    Why,
+)
 
 LOOKS_PER_BEAT: Final = 4
 MAX_NAME: Final = 200
-CLIENT: Final = "loopback"
-"""All clients of the loopback interface share one public budget, as they would behind one address."""
 STATUS_PATH: Final = "/0/public/SystemStatus"
 WORDS: Final = {
     Why.UNKNOWN: errors.UNKNOWN_METHOD,
@@ -122,7 +130,7 @@ class KrakenGateway(Gateway):
         async def answer(call: Call) -> Answer:
             try:
                 if self.options.limits_public:
-                    self.desk.limits.public(CLIENT, self.desk.now_ns())
+                    self.desk.limits.public(LOOPBACK_CLIENT, self.desk.now_ns())
                 values = read_form(call.raw_query)
                 for field, value in _body(call).items():
                     if values.setdefault(field, value) != value:

@@ -15,6 +15,7 @@ from tradewind.gateways.kraken.numbers import rfc3339
 from tradewind.gateways.kraken.parameters import Fields
 from tradewind.gateways.kraken.requests import (
     MAX_USERREF,
+    batch_requests,
     client_id,
     deadline_ns,
     socket_order_request,
@@ -64,13 +65,7 @@ class Methods:
 
     async def _batch_add(self, key: ApiKey, fields: Fields, lose: bool) -> list[Ack]:
         _, pair = self._desk.find_pair(fields.required("symbol"))
-        moment = deadline_ns(fields, self._desk.now_ns())
-        requests = []
-        for row in fields.many("orders", 64):
-            if not isinstance(row, Mapping):
-                raise invalid("orders")
-            one = socket_order_request(pair, Fields(row), self._desk.now_ns())
-            requests.append(msgspec.structs.replace(one, valid_until_ns=moment or one.valid_until_ns))
+        requests = batch_requests(socket_order_request, pair, fields, self._desk.now_ns())
         placed = await self._trading.place_batch(
             key.account, requests, validate=fields.flag("validate"), lose=lose
         )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import msgspec
-
 from tradewind.gateways.keys import ApiKey
 from tradewind.gateways.kraken import errors, ids
 from tradewind.gateways.kraken.desk import Desk
@@ -14,7 +12,7 @@ from tradewind.gateways.kraken.errors import KrakenError, invalid
 from tradewind.gateways.kraken.methods import switch_row
 from tradewind.gateways.kraken.numbers import parse_decimal
 from tradewind.gateways.kraken.parameters import Fields
-from tradewind.gateways.kraken.requests import MAX_USERREF, client_id, deadline_ns, rest_order
+from tradewind.gateways.kraken.requests import MAX_USERREF, batch_requests, client_id, deadline_ns, rest_order
 from tradewind.gateways.kraken.rows import TRIGGERED, PairFormat, Row, description
 from tradewind.gateways.kraken.trading import MAX_CANCEL_BATCH, Change, Placed, Trading
 from tradewind.gateways.model import Order, PlaceRequest
@@ -62,13 +60,7 @@ class OrderCalls:
 
     async def _add_batch(self, key: ApiKey, fields: Fields, lose: bool) -> Row:
         _, pair = self._desk.find_pair(fields.required("pair"))
-        moment = deadline_ns(fields, self._desk.now_ns())
-        requests = []
-        for row in fields.many("orders", 64):
-            if not isinstance(row, Mapping):
-                raise invalid("orders")
-            one = rest_order(pair, Fields(row), self._desk.now_ns())
-            requests.append(msgspec.structs.replace(one, valid_until_ns=moment or one.valid_until_ns))
+        requests = batch_requests(rest_order, pair, fields, self._desk.now_ns())
         placed = await self._trading.place_batch(
             key.account, requests, validate=fields.flag("validate"), lose=lose
         )

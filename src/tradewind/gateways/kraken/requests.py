@@ -6,9 +6,11 @@ What the venue offers and the exchange could not do exactly as asked is an error
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
+
+import msgspec
 
 from tradewind.gateways.kraken import errors
 from tradewind.gateways.kraken.errors import KrakenError, invalid
@@ -38,6 +40,8 @@ MAX_DEADLINE_NS: Final = 60_000_000_000
 MAX_EXPIRY_NS: Final = 30 * 86_400 * 1_000_000_000
 MAX_USERREF: Final = (1 << 31) - 1
 MAX_LOTS: Final = (1 << 63) - 1
+MAX_BATCH_ROWS: Final = 64
+"""Rows that are read; how many are placed is checked behind it."""
 SHORT_CLIENT_ID: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,17}")
 LONG_CLIENT_ID: Final = re.compile(
     r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
@@ -104,6 +108,23 @@ def check_expiry(moment: int, now_ns: int, field: str) -> int:
     if not now_ns < moment <= now_ns + MAX_EXPIRY_NS:
         raise invalid(field)
     return moment
+
+
+def batch_requests(
+    read: Callable[[PairFormat, Fields, int], PlaceRequest], pair: PairFormat, fields: Fields, now_ns: int
+) -> list[PlaceRequest]:
+    """The orders of a batch, each read by `read`; a deadline of the batch holds for all of them.
+
+    Raises `KrakenError`.
+    """
+    moment = deadline_ns(fields, now_ns)
+    requests = []
+    for row in fields.many("orders", MAX_BATCH_ROWS):
+        if not isinstance(row, Mapping):
+            raise invalid("orders")
+        one = read(pair, Fields(row), now_ns)
+        requests.append(msgspec.structs.replace(one, valid_until_ns=moment or one.valid_until_ns))
+    return requests
 
 
 # ---- REST ----------------------------------------------------------------------------------------------

@@ -23,14 +23,12 @@ from tradewind.gateways.polymarket.orders import OrderCalls
 from tradewind.gateways.polymarket.public import PublicCalls, Query, token_list
 from tradewind.gateways.polymarket.streams import MarketChannel, Timers, UserChannel
 from tradewind.gateways.polymarket.wallets import WalletBook, WalletOf, made_wallets
-from tradewind.gateways.server import Answer, Call, Gateway, Route, Socket, SocketRoute, Why
+from tradewind.gateways.server import LOOPBACK_CLIENT, Answer, Call, Gateway, Route, Socket, SocketRoute, Why
 from tradewind.venues.polymarket import wallet as signing
 from tradewind.venues.polymarket.wallet import SigningUnavailable, Wallet
 
 log = structlog.get_logger("tradewind.gateway")
 
-CLIENT: Final = "loopback"
-"""All clients of the loopback interface share one public budget, as they would behind one address."""
 MAX_FIELDS: Final = 100
 WALLET_FILE: Final = "wallets.json"
 STATES: Final = re.compile(rb'"status":"[^"]*"')
@@ -238,7 +236,7 @@ class PolymarketGateway(Gateway):
         async def answer(call: Call) -> Answer:
             try:
                 if self.options.limits_public:
-                    self.desk.limits.count(CLIENT, "book", self.desk.now_ns())
+                    self.desk.limits.count(LOOPBACK_CLIENT, "book", self.desk.now_ns())
                 return self._done(call, work(call))
             except PolymarketError as error:
                 return failed(error)

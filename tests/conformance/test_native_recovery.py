@@ -311,6 +311,7 @@ async def test_orders_that_are_not_ours_are_listed_and_never_taken_for_ours(benc
     ids = [one.client_id for one in listed]
     assert ids == [b"by-hand".ljust(16, b"\0").hex(), ours.client_id]
     assert client_id_of(key_of(ours.client_id).encode().hex()) == ours.client_id
+    assert client_id_of(ours.client_id) == ours.client_id, "a node's own trader tells ids, not keys"
 
 
 async def test_an_order_in_a_market_that_cannot_be_mapped_makes_the_lists_incomplete(

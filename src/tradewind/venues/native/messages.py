@@ -24,8 +24,13 @@ def key_of(client_id: str) -> str:
 
 
 def client_id_of(key: str) -> str:
-    """The client id of a key in hexadecimal digits. A key that is not ours is told by its digits."""
-    raw = bytes.fromhex(key)
+    """The client id of a key in hexadecimal digits. What is no key of ours is told as it is: the digits of
+    somebody else's, or the id by which a node's own trader names its orders.
+    """
+    try:
+        raw = bytes.fromhex(key)
+    except ValueError:
+        return key
     return PREFIX + raw.decode() if _KEY.fullmatch(raw) else key
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind.cli.failure import CommandFailure
@@ -34,6 +34,7 @@ from tradewind.venues.transport.lease import KeyLock
 
 from .conftest import Running
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RUN = "import sys; from tradewind.cli import main; sys.exit(main())"
 DEADLINE_S = 60.0
 VENUES = ["kraken", "binance", "binance-usdm", "polymarket"]
@@ -277,6 +278,7 @@ ROWS = st.dictionaries(NAMES, VALUES, min_size=1)
 
 
 @given(accounts=st.dictionaries(st.text("abcdef", min_size=1, max_size=8), ROWS, min_size=1, max_size=4))
+@patient
 def test_every_account_of_a_file_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, accounts: dict[str, dict[str, str]]
 ) -> None:
@@ -294,6 +296,7 @@ def test_every_account_of_a_file_is_read_as_it_was_written(
 
 
 @given(secret=st.text("abcdefghijklmnop", min_size=12, max_size=20))
+@patient
 def test_a_line_that_cannot_be_read_is_named_and_not_shown(
     tmp_path_factory: pytest.TempPathFactory, secret: str
 ) -> None:

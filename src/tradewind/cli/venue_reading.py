@@ -37,7 +37,7 @@ MAX_FILE_BYTES: Final = 65_536
 MAX_LINES: Final = 1_000
 EXPOSED: Final = stat.S_IRWXG | stat.S_IRWXO
 READ_TIMEOUT_S: Final = 60.0
-PAUSES_S: Final = (1.0, 2.0, 4.0)
+PAUSES_S: Final = (1.0, 2.0)
 LINE: Final = re.compile(r"([A-Z][A-Z0-9_]{0,63})=(.*)")
 SECTION: Final = re.compile(r"#\s*account\s+(\S+)\s*")
 NO_SECTION: Final = ""

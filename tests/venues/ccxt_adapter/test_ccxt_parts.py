@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind.venues.ccxt_adapter.calls import Caller, Failed
@@ -34,6 +34,7 @@ from tradewind.venues.market_data import BookSnapshot, FeedGap, FeedState, Float
 from tradewind.venues.protocol import Incomplete, OrderPhase, Rejected, Uncertain
 from tradewind.venues.transport.account_mirror import Unmapped
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NS = 1_000_000_000
 MARKET = {
     "id": "XBTUSD", "symbol": "BTC/USD", "base": "BTC", "quote": "USD", "spot": True, "active": True,
@@ -52,6 +53,7 @@ def directory(**changes: Any) -> Directory:
 @given(
     number=st.decimals(allow_nan=False, allow_infinity=False, places=12, min_value=-(10**9), max_value=10**9)
 )
+@patient
 def test_every_number_of_an_answer_is_what_the_venue_wrote(number: Decimal) -> None:
     text = format(number, "f")
     value = read_exactly(f'{{"a": [{text}]}}')["a"][0]
@@ -81,7 +83,7 @@ def test_what_is_no_amount_is_not_mapped(value: Any) -> None:
 
 
 @given(order=st.lists(st.sampled_from(list(Priority)), max_size=12))
-@settings(max_examples=50, deadline=None)
+@settings(patient, max_examples=50)
 def test_the_highest_class_goes_first_and_each_class_in_its_order(order: list[Priority]) -> None:
     async def run() -> list[tuple[int, int]]:
         turn, seen = Turn(), []
@@ -121,6 +123,7 @@ STEPS = st.tuples(st.integers(0, 3 * NS), st.sampled_from(list(Priority)), st.in
 
 
 @given(units=st.integers(1, 20), working=st.integers(0, 30), steps=st.lists(STEPS, max_size=80))
+@patient
 def test_no_window_ever_has_more_than_its_units(units: int, working: int, steps: list[Any]) -> None:
     limits = CostLimits(units, 10, lambda: working)
     granted: deque[tuple[int, int]] = deque()
@@ -138,6 +141,7 @@ def test_no_window_ever_has_more_than_its_units(units: int, working: int, steps:
 
 
 @given(working=st.integers(0, 30))
+@patient
 def test_new_risk_leaves_room_for_cancels(working: int) -> None:
     limits = CostLimits(20, 10, lambda: working)
     while isinstance(limits.admit(Priority.P3, [MILLI], 0), Granted):
@@ -208,6 +212,9 @@ class FakeExchange:
         self.has = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
+    async def create_order(self) -> str:
+        return await self.act()
+
     async def act(self) -> str:
         trace = TRACE.get()
         assert trace is not None
@@ -223,8 +230,8 @@ def caller(exchange: Any) -> Caller:
     return Caller(exchange, limits, call_timeout_s=5, retry_after_missing_s=1)
 
 
-async def judged(error: Exception, **trace: Any) -> Failed:
-    answer = await caller(FakeExchange(error, **trace)).call("act", cls=Priority.P2)
+async def judged(error: Exception, method: str = "act", **trace: Any) -> Failed:
+    answer = await caller(FakeExchange(error, **trace)).call(method, cls=Priority.P2)
     assert isinstance(answer, Failed)
     return answer
 
@@ -253,6 +260,14 @@ async def test_a_refusal_that_the_venue_did_not_utter_is_uncertain(trace: dict[s
     """ccxt raises errors of refusals for broken connections, and from answers to other requests."""
     failed = await judged(OrderNotFound("from an earlier answer"), **(ANSWERED | trace))
     assert isinstance(failed.as_change(), Uncertain)
+
+
+async def test_an_order_that_the_venue_took_is_not_refused_because_ccxt_cannot_read_the_answer() -> None:
+    taken = ANSWERED | {"status": 200, "accepted": True}
+    for error in (InvalidOrder("no market of this name"), OrderNotFound("?"), InsufficientFunds("?")):
+        assert (await judged(error, "create_order", **taken)).code is None
+    assert (await judged(OrderNotFound("an empty list"), **taken)).absent, "of a read that is an answer"
+    assert (await judged(InvalidOrder("?"), **taken)).code is None
 
 
 async def test_an_error_of_no_known_kind_is_uncertain_and_one_before_sending_is_not() -> None:
@@ -336,7 +351,7 @@ NOW_MS = 1_800_000_000_000
     since_ms=st.one_of(st.just(0), st.integers(NOW_MS - 10**8, NOW_MS)),
     span_s=st.sampled_from([0, 86_400]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(patient, max_examples=60)
 def test_a_list_has_every_row_or_says_that_it_has_not(
     times_ms: list[int], page: int, since_ms: int, span_s: int
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from tradewind.venues.ccxt_adapter.exact import TRACE, ExactNumbers, HeldBack, Trace, Turn
+from tradewind.venues.ccxt_adapter.exact import TRACE, HeldBack, Trace, Turn
 from tradewind.venues.ccxt_adapter.limits import CostLimits
 from tradewind.venues.codes import RejectCode
 from tradewind.venues.limits import Gate, Priority
@@ -21,6 +21,7 @@ from tradewind.venues.protocol import Rejected, Uncertain
 log = structlog.get_logger(__name__)
 MAX_RAW_CHARS: Final = 200
 CLOSE_TIMEOUT_S: Final = 10.0
+CHANGES: Final = frozenset({"create_order", "cancel_order", "cancel_all_orders_after"})
 TOO_MANY: Final = frozenset({"RateLimitExceeded", "DDoSProtection"})
 SECRETS: Final = (
     "apiKey",
@@ -143,7 +144,7 @@ class Caller:
         reason = f"{method}: {names[0]}"
         if trace.answered and trace.readable:
             reason = f"{reason}: {text}"[:MAX_RAW_CHARS]  # the venue's own words
-        if not _definite(names, trace):
+        if not _definite(method, names, trace):
             return Failed(reason=reason, sent_ns=sent_ns)
         for words, code, preventable in TEXTS:
             if words in text.lower():
@@ -170,15 +171,16 @@ class Caller:
                 await self.exchange.close()
 
 
-def _definite(names: list[str], trace: Trace) -> bool:
-    """Whether an error is the venue's own word, or was raised before anything was sent."""
+def _definite(method: str, names: list[str], trace: Trace) -> bool:
+    """Whether an error is the venue's own word, or was raised before anything was sent.
+
+    A change that the venue answered without an error was made, whatever ccxt thinks of the answer; a read
+    may find in a good answer that there is no such order.
+    """
     if "ExchangeError" not in names:
         return False
     if not trace.sent:
         return True
+    if trace.accepted and (method in CHANGES or "OrderNotFound" not in names):
+        return False
     return trace.answered and trace.readable and trace.status is not None and trace.status < 500
-
-
-def is_exact(exchange: Any) -> bool:
-    """Whether an exchange object is one of ours."""
-    return isinstance(exchange, ExactNumbers)

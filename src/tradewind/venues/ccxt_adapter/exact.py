@@ -22,7 +22,16 @@ MAX_WAITING: Final = 1_000
 class Trace:
     """What became of one call: whether a request left, and what came back last."""
 
-    __slots__ = ("answered", "cls", "readable", "refused_locally", "retry_after", "sent", "status")
+    __slots__ = (
+        "accepted",
+        "answered",
+        "cls",
+        "readable",
+        "refused_locally",
+        "retry_after",
+        "sent",
+        "status",
+    )
 
     def __init__(self, cls: Priority) -> None:
         self.cls = cls
@@ -33,6 +42,8 @@ class Trace:
         """Whether the latest request has an answer."""
         self.readable = False
         """Whether that answer is JSON."""
+        self.accepted = False
+        """Whether ccxt found no error in that answer: what it raises afterwards is its own."""
         self.refused_locally = ""
 
 
@@ -180,9 +191,12 @@ class ExactNumbers:
         trace = TRACE.get()
         if trace is not None:
             trace.sent += 1
-            trace.answered = trace.readable = False
+            trace.answered = trace.readable = trace.accepted = False
             trace.status = None
-        return await super().fetch(*arguments, **named)  # type: ignore[misc]
+        answer = await super().fetch(*arguments, **named)  # type: ignore[misc]
+        if trace is not None:
+            trace.accepted = True
+        return answer
 
     async def fetch2(
         self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None

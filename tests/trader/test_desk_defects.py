@@ -18,7 +18,7 @@ from tradewind.readiness.probes.desk_world import DeskWorld, LocalVenue, wish
 from tradewind.trader.oms import OrderRequest
 from tradewind.trader.orders import ManagedOrder, State
 from tradewind.trader.records import Intent, decode
-from tradewind.trader.venue_desk import NotTrading
+from tradewind.trader.venue_desk import Block, NotTrading
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FillEvent, OrderRef, StreamState
 
@@ -220,11 +220,26 @@ async def test_an_event_that_cannot_be_taken_halts_and_the_stream_is_heard_furth
     await until(lambda: order.state is State.FILLED, "the stream is still heard")
 
 
+def reasons_of(world: DeskWorld, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that ever blocks it from now on."""
+    reasons: list[str] = []
+    honest = world.desk._block
+
+    def block(reason: str, kind: Block) -> None:
+        reasons.append(reason)
+        honest(reason, kind)
+
+    monkeypatch.setattr(world.desk, "_block", block)
+    return reasons
+
+
 # ---- doubts ----------------------------------------------------------------------------------------------
 
 
-async def test_two_doubts_of_one_order_at_once_are_one_doubt(world: DeskWorld, local: LocalVenue) -> None:
-    desk = world.desk
+async def test_two_doubts_of_one_order_at_once_are_one_doubt(
+    world: DeskWorld, local: LocalVenue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, reasons = world.desk, reasons_of(world, monkeypatch)
     surface, name = local.site.requests["place"]
     misbehave(local, Rule(surface=surface, name=name, times=1, action=Fault.DROP_REPLY, delay_ms=30_000))
     waiting = asyncio.create_task(desk.place(wish(local.site.price_ticks - 500)))
@@ -235,14 +250,14 @@ async def test_two_doubts_of_one_order_at_once_are_one_doubt(world: DeskWorld, l
     await waiting
     await until(lambda: order.state is State.WORKING)
     await agree(world, local)
-    assert "failed" not in desk.blocked
+    assert not [one for one in reasons if "failed" in one or "cannot be asked" in one]
     assert desk.stats.resolved == 1
 
 
 async def test_a_doubt_beyond_the_bound_blocks_and_is_asked_for_later(
     world: DeskWorld, local: LocalVenue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = world.desk
+    desk, reasons = world.desk, reasons_of(world, monkeypatch)
     honest, refusals = desk.resolver.resolve, []
 
     async def resolve(doubt: Any) -> Any:
@@ -255,18 +270,14 @@ async def test_a_doubt_beyond_the_bound_blocks_and_is_asked_for_later(
     surface, name = local.site.requests["place"]
     misbehave(local, Rule(surface=surface, name=name, times=1, action=Fault.RESET, when="before"))
     order = await desk.place(wish(local.site.price_ticks - 500))
-    await until(lambda: desk.blocked)
+    await until(lambda: any("cannot be asked" in one for one in reasons), "it says so")
     await until(lambda: order.state is State.ABANDONED, "it is asked for again")
+    assert not [one for one in reasons if "failed" in one]
     assert refusals == [order.client_id]
     await agree(world, local)
 
 
 # ---- cancels of what is in doubt -------------------------------------------------------------------------
-
-
-def late(local: LocalVenue, delay_ms: int) -> Rule:
-    surface, name = local.site.requests["place"]
-    return Rule(surface=surface, name=name, times=1, action=Fault.DELAY, delay_ms=delay_ms)
 
 
 async def in_doubt(world: DeskWorld, request: OrderRequest) -> ManagedOrder:

@@ -21,7 +21,7 @@ async def test_an_order_rests_is_filled_in_parts_and_the_ledger_follows(
     site, desk = type(each_local.site), each_world.desk
     price = site.price_ticks - 10
     order = await desk.place(wish(price, site=site))
-    assert order.state is State.WORKING
+    await until(lambda: order.state is State.WORKING)
     part = site.lots * 2 // 5
     await each_local.take(part, price)
     await until(lambda: order.state is State.PARTIALLY_FILLED)
@@ -84,7 +84,7 @@ async def test_an_order_that_the_venue_acknowledged_and_forgot_is_shown_and_neve
     surface, name = site.requests["place"]
     misbehave(each_local, Rule(surface=surface, name=name, times=1, action=Fault.LOSE_ORDER))
     order = await desk.place(wish(site.price_ticks - 500, site=site))
-    assert order.state is State.WORKING
+    await until(lambda: order.state is State.WORKING)
     assert not each_local.orders()
     differences = await desk.reconcile()
     assert [one.what for one in differences] == [f"order {order.client_id}"]

@@ -1,4 +1,4 @@
-"""The soak of connections: a trial measures everything and is red by its length alone."""
+"""The soak of connections: a trial measures everything, and is red by its length."""
 
 from __future__ import annotations
 
@@ -59,15 +59,14 @@ def test_a_longer_soak_tells_its_rate_and_a_shorter_one_never_a_better_one() -> 
     assert values(60.0)["unplanned_reconnects_per_h"] == 1.0
 
 
-def test_a_trial_measures_everything_and_is_red_by_its_length_alone(
-    tmp_path: Path, catalogue: Catalogue
-) -> None:
+def test_a_trial_measures_everything_and_is_red_by_its_length(tmp_path: Path, catalogue: Catalogue) -> None:
     told: list[str] = []
     context = ProbeContext("paper", tmp_path, None, tmp_path, soak_s=48.0, tell=told.append)
     found = stability.measure(context).values
-    assert found["undetected_gaps"].value == 0
-    assert found["undetected_gaps"].samples >= 7
-    assert found["unplanned_reconnects_per_h"].value <= 5
+    assert set(found) == {row.metric for row in catalogue.get("venue-ws-stability").threshold}
+    assert (
+        found["undetected_gaps"].samples >= 7
+    )  # how many were missed is the machine's affair: not timed here
     assert 48 <= found["wall_clock_s"].value < 3_600
     assert measured_red(catalogue.get("venue-ws-stability"), found)
     assert told

@@ -57,9 +57,7 @@ def test_a_lost_core_leaves_no_order_but_protective_ones_and_nothing_was_sold(
     fault: str, purpose: str, protective: int, tmp_path: Path
 ) -> None:
     row = asyncio.run(
-        lost_core.lose(
-            tmp_path / "drill", fault, purpose=purpose, protective=protective, orders=5, prelude=FASTER
-        )
+        lost_core.lose(tmp_path / "drill", fault, purpose=purpose, protective=protective, orders=5)
     )
     assert row["orders_before"] == 5
     assert row["left"] == row["protective"]
@@ -67,14 +65,3 @@ def test_a_lost_core_leaves_no_order_but_protective_ones_and_nothing_was_sold(
     assert row["closes"] == 0
     assert row["acts"][-1] == "verified"
     assert "fired" in row["acts"]
-
-
-FASTER = """
-from tradewind.trader.watchdog import judge
-class Impatient(judge.Judge):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.limits = judge.Limits(silent_ns=3 * 10**9)
-import tradewind.trader.watchdog.watch as watch
-watch.Watchdog.__init__.__kwdefaults__["judge"] = Impatient
-"""

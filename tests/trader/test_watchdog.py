@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from watchdog_world import ACCOUNT, beat, incident_service, put, venue
 
@@ -18,10 +18,11 @@ from tradewind.gateways.faults import Fault, Plan, Rule
 from tradewind.gateways.keys import Right
 from tradewind.trader.heartbeat import BadBeat, Beat, Channels, Heartbeat, boot_now_ns, read_beat
 from tradewind.trader.watchdog.diary import Diary, broken_line
+from tradewind.trader.watchdog.disk import Disk
 from tradewind.trader.watchdog.judge import SECOND_NS, Judge, Limits
 from tradewind.trader.watchdog.paging import Page, Pager
 from tradewind.trader.watchdog.paths import open_path
-from tradewind.trader.watchdog.watch import Mode, Watchdog
+from tradewind.trader.watchdog.watch import Mode, Pages, Watchdog
 from tradewind.venues.transport.dead_man import Purpose
 from tradewind.venues.transport.lease import KeyBusy
 
@@ -75,6 +76,7 @@ def test_a_living_core_without_one_of_its_channels_for_forty_seconds_has_lost_co
         assert judge.verdict(second * SECOND_NS).cause == ("control_lost" if second > 40 else "")
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 10**12))
 def test_the_outage_is_never_shorter_than_that_of_either_channel(control: int, events: int, now: int) -> None:
     judge = judged()
@@ -193,8 +195,12 @@ async def dog_at(
     key, secret = options.pop("key", None) or world.key()
     data.mkdir(exist_ok=True)  # noqa: ASYNC240 a test of its own
     async with open_path(world.name, key, secret, data=data, url=world.gateway.url) as path:
-        pager = Pager(data, url=url, routing_key="r", source="test")
-        yield Watchdog(data / "beat", path, Diary(data), pager, account=ACCOUNT, purpose=purpose, **options)
+        pages = Pages(url=url, routing_key="r", source="test")
+        dog = Watchdog(data / "beat", path, data, pages=pages, account=ACCOUNT, purpose=purpose, **options)
+        try:
+            yield dog
+        finally:
+            dog.close()
 
 
 @pytest.mark.parametrize("name", ["kraken", "binance"])
@@ -399,14 +405,16 @@ async def test_a_page_is_delivered_once_the_service_takes_it_and_survives_a_rest
     page = Page(incident="i", action="trigger", summary="s", at_ns=0)
     async with incident_service() as service:
         service.status = 500
-        pager = Pager(tmp_path, url=service.url, routing_key="secret-key", source="test")
+        disk = Disk()
+        pager = Pager(tmp_path, disk, url=service.url, routing_key="secret-key", source="test")
         assert "secret" not in repr(pager)
         pager.page(page)
         delivering = asyncio.create_task(pager.run())
         await until(lambda: service.asked)
         delivering.cancel()
         await asyncio.gather(delivering, return_exceptions=True)
-        again = Pager(tmp_path, url=service.url, routing_key="secret-key", source="test")
+        disk.flush()
+        again = Pager(tmp_path, disk, url=service.url, routing_key="secret-key", source="test")
         assert again.pending == 1
         service.status = 202
         delivering = asyncio.create_task(again.run())
@@ -419,20 +427,23 @@ async def test_a_page_is_delivered_once_the_service_takes_it_and_survives_a_rest
             "trigger",
             "i",
         )
-    assert Pager(tmp_path, url="", routing_key="", source="test").pending == 0
+    disk.flush()
+    assert Pager(tmp_path, disk, url="", routing_key="", source="test").pending == 0
 
 
 async def test_pages_are_bounded_and_the_oldest_makes_room(tmp_path: Path) -> None:
-    pager = Pager(tmp_path, url="http://127.0.0.1:9/", routing_key="", source="test")
+    pager = Pager(tmp_path, Disk(), url="http://127.0.0.1:9/", routing_key="", source="test")
     for number in range(103):
         pager.page(Page(incident=str(number), action="trigger", summary="s", at_ns=0))
     assert (pager.pending, pager.dropped) == (100, 3)
 
 
 def test_a_line_that_was_changed_or_cut_out_breaks_the_journal(tmp_path: Path) -> None:
-    diary = Diary(tmp_path)
+    disk = Disk()
+    diary = Diary(tmp_path, disk)
     for number in range(5):
         diary.write("act", number=number)
+    disk.flush()
     assert broken_line(diary.path) is None
     lines = diary.path.read_bytes().splitlines(keepends=True)
     diary.path.write_bytes(b"".join(lines[:2] + lines[3:]))
@@ -440,3 +451,21 @@ def test_a_line_that_was_changed_or_cut_out_breaks_the_journal(tmp_path: Path) -
     diary.path.write_bytes(b"".join(lines).replace(b'"number":2', b'"number":7'))
     assert broken_line(diary.path) == 4
     assert msgspec.json.decode(lines[-1])["act"] == "act"
+
+
+async def test_a_disk_that_hangs_or_refuses_keeps_nobody_from_acting(tmp_path: Path) -> None:
+    import threading
+
+    clock, stuck = Clock(), threading.Event()
+    async with venue("kraken", tmp_path / "exchange") as world:
+        await world.rest(2)
+        async with dog_at(world, tmp_path / "dog", clock_ns=clock) as dog:
+            dog._disk.do(stuck.wait)
+            dog._disk.do((tmp_path / "nowhere" / "file").touch)
+            clock.ahead_ns = 11 * SECOND_NS
+            dog.look()
+            await dog.act()
+            assert world.working() == []
+            stuck.set()
+            dog._disk.flush()
+            assert dog.status().diary_failures == 1

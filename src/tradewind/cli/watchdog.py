@@ -64,17 +64,18 @@ def watchdog(
     configure_logs(folder)
 
     async def serve() -> int:
-        from tradewind.trader.watchdog.diary import Diary
-        from tradewind.trader.watchdog.paging import Pager
         from tradewind.trader.watchdog.paths import open_path
-        from tradewind.trader.watchdog.watch import Watchdog
+        from tradewind.trader.watchdog.watch import Pages, Watchdog
         from tradewind.venues.transport.dead_man import Purpose
 
-        pager = Pager(folder, url=page_url, routing_key=routing_key, source=socket.gethostname())
+        pages = Pages(url=page_url, routing_key=routing_key, source=socket.gethostname())
         async with open_path(venue, pair.key, pair.secret, data=data, url=url) as path:
-            dog = Watchdog(heartbeat, path, Diary(folder), pager, account=account, purpose=Purpose(purpose))
-            await _check_key(dog, allow_trading_key)
-            return await _until_stopped(dog, venue, metrics, json)
+            dog = Watchdog(heartbeat, path, folder, pages=pages, account=account, purpose=Purpose(purpose))
+            try:
+                await _check_key(dog, allow_trading_key)
+                return await _until_stopped(dog, venue, metrics, json)
+            finally:
+                await asyncio.to_thread(dog.close)
 
     return asyncio.run(serve())
 

@@ -13,6 +13,8 @@ import structlog
 from tradewind.trader.heartbeat import boot_now_ns
 from tradewind.venues.transport import durable
 
+from .disk import Disk
+
 log = structlog.get_logger("tradewind.watchdog.diary")
 MAX_BYTES: Final = 16 << 20
 """Of one file; then it is put aside under the time, and a new one goes on from its last hash."""
@@ -35,40 +37,38 @@ class Memory(msgspec.Struct, kw_only=True):
 
 
 class Diary:
-    """The journal and the memory below one folder. A disk that fails never keeps the watchdog from acting."""
+    """The journal and the memory below one folder. A disk that fails or hangs never keeps the watchdog from
+    acting: lines are handed to a thread, in their order.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk) -> None:
         """Raises `OSError` when the folder cannot be made."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._disk = disk
         self.path, self._state = folder / "journal.jsonl", folder / "memory.json"
         self._last = self._last_hash()
         self.memory = self._recall()
-        self.failures = 0
         broken = broken_line(self.path) if self.path.exists() else None
         if broken is not None:
             self.write("journal_broken", line=broken)  # written on, and said: nothing is repaired here
 
     def write(self, act: str, **facts: Any) -> None:
-        """One line, durable when this returns (or logged when the disk refuses)."""
+        """One line."""
         line = {"act": act, "time_ns": time.time_ns(), "boot_ns": boot_now_ns(), **facts, "after": self._last}
         body = msgspec.json.encode(line)
         log.warning("watchdog", act=act, **facts)
-        try:
-            if self.path.exists() and self.path.stat().st_size + len(body) > MAX_BYTES:
-                self.path.rename(self.path.with_name(f"journal-{time.time_ns()}.jsonl"))
-            durable.append(self.path, body + b"\n")
-            self._last = _hash(body)
-        except OSError as error:
-            self.failures += 1
-            log.critical("diary_not_written", reason=error.strerror)
+        self._last = _hash(body)
+        self._disk.do(lambda: self._append(body))
+
+    def _append(self, body: bytes) -> None:
+        if self.path.exists() and self.path.stat().st_size + len(body) > MAX_BYTES:
+            self.path.rename(self.path.with_name(f"journal-{time.time_ns()}.jsonl"))
+        durable.append(self.path, body + b"\n")
 
     def keep(self) -> None:
-        """Makes the memory durable."""
-        try:
-            durable.replace(self._state, msgspec.json.encode(self.memory))
-        except OSError as error:
-            self.failures += 1
-            log.critical("memory_not_kept", reason=error.strerror)
+        """Makes the memory as it is now durable."""
+        body = msgspec.json.encode(self.memory)
+        self._disk.do(lambda: durable.replace(self._state, body))
 
     def _recall(self) -> Memory:
         try:

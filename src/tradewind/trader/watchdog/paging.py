@@ -18,6 +18,8 @@ import structlog
 
 from tradewind.venues.transport import durable
 
+from .disk import Disk
+
 log = structlog.get_logger("tradewind.watchdog.paging")
 MAX_PENDING: Final = 100
 ACCEPTED: Final = 202
@@ -42,9 +44,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class Pager:
     """Pages that were not taken yet, in a file, and the loop that delivers them in order."""
 
-    def __init__(self, folder: Path, *, url: str, routing_key: str, source: str) -> None:
+    def __init__(self, folder: Path, disk: Disk, *, url: str, routing_key: str, source: str) -> None:
         """`url` "" keeps nothing: pages go to the log alone. A damaged file is logged and begun again."""
-        self._file = folder / "pages.json"
+        self._file, self._disk = folder / "pages.json", disk
         self._url, self._routing_key, self._source = url, routing_key, source
         self._pending: deque[Page] = deque(self._read(), MAX_PENDING)
         self._wake = asyncio.Event()
@@ -128,7 +130,5 @@ class Pager:
             return []
 
     def _keep(self) -> None:
-        try:
-            durable.replace(self._file, msgspec.json.encode(list(self._pending)))
-        except OSError as error:
-            log.error("pages_not_kept", reason=error.strerror)
+        body = msgspec.json.encode(list(self._pending))
+        self._disk.do(lambda: durable.replace(self._file, body))

@@ -16,17 +16,20 @@ from typing import Final
 import msgspec
 import structlog
 
-from tradewind.trader.heartbeat import BadBeat, boot_now_ns, read_beat
+from tradewind.trader.heartbeat import BadBeat, Beat, boot_now_ns, read_beat
 from tradewind.venues.limits.store import this_moment
 from tradewind.venues.transport.dead_man import Purpose
 
 from .diary import Diary
+from .disk import Disk
 from .judge import Judge, Limits, Verdict
 from .paging import Page, Pager
 from .paths import Resting, Rights, VenuePath
 
 log = structlog.get_logger("tradewind.watchdog")
 LOOK_EVERY_S: Final = 0.25
+READ_S: Final = 2.0
+"""A disk that does not give the heartbeat in this time gives none."""
 RETRY_S: Final = 1.0
 """Between two attempts to cancel: quick, and within any venue's limits."""
 SLOW_RETRY_S: Final = 5.0
@@ -48,6 +51,17 @@ class Mode(StrEnum):
     """The core is silent, and the venue has shown that nothing is left to cancel."""
     STOOD_DOWN = "stood_down"
     """The core has ended in order."""
+
+
+class Pages(msgspec.Struct, frozen=True, kw_only=True):
+    """Where pages go; `url` "" is to the log alone."""
+
+    url: str = ""
+    routing_key: str = ""
+    source: str = ""
+
+    def __repr__(self) -> str:
+        return f"Pages({self.url})"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +91,9 @@ class Watchdog:
         self,
         beats: Path,
         path: VenuePath,
-        diary: Diary,
-        pager: Pager,
+        folder: Path,
         *,
+        pages: Pages,
         account: str,
         purpose: Purpose,
         limits: Limits | None = None,
@@ -88,7 +102,12 @@ class Watchdog:
         judge: type[Judge] = Judge,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
-        self._beats, self._path, self._diary, self._pager = beats, path, diary, pager
+        self._beats, self._path = beats, path
+        self._disk = Disk()
+        self._diary = Diary(folder, self._disk)
+        self._pager = Pager(
+            folder, self._disk, url=pages.url, routing_key=pages.routing_key, source=pages.source
+        )
         self._purpose, self._clock_ns, self._look_every_s = purpose, clock_ns, look_every_s
         boot_id = this_moment().boot_id if boot_id is None else boot_id
         self.judge = judge(path.name, account, boot_id, clock_ns(), limits)
@@ -117,24 +136,40 @@ class Watchdog:
             tasks.create_task(self._keep_checking())
             tasks.create_task(self._keep_acting())
 
+    def close(self) -> None:
+        """Waits until the journal has everything."""
+        self._disk.close()
+
     async def _keep_looking(self) -> None:
         while True:
-            self.look()
+            try:
+                async with asyncio.timeout(READ_S):
+                    found = await asyncio.to_thread(self._read)
+            except TimeoutError:
+                found = BadBeat("unreadable", f"the disk does not answer within {READ_S:g} s")
+            self.see(found)
             await asyncio.sleep(self._look_every_s)
 
-    def look(self) -> Verdict:
-        """One look at the file, and what follows from it; nothing is waited for."""
-        now_ns = self._clock_ns()
-        refusal = ""
+    def _read(self) -> Beat | BadBeat:
         try:
-            beat = read_beat(self._beats)
+            return read_beat(self._beats)
         except BadBeat as bad:
-            self.judge.refuse(bad.reason)
-            refusal = bad.reason
+            return bad
+
+    def look(self) -> Verdict:
+        """One look at the file, and what follows from it."""
+        return self.see(self._read())
+
+    def see(self, found: Beat | BadBeat) -> Verdict:
+        """What follows from what the file holds; nothing is waited for."""
+        now_ns = self._clock_ns()
+        if isinstance(found, BadBeat):
+            refusal = found.reason
+            self.judge.refuse(refusal)
         else:
-            refusal = self.judge.see(beat, now_ns)
+            refusal = self.judge.see(found, now_ns)
             if not refusal:
-                self._remember(beat.protective, beat.symbols)
+                self._remember(found.protective, found.symbols)
         if refusal != self._refusal:
             self._refusal = refusal
             self._diary.write("heartbeat_refused" if refusal else "heartbeat_read", reason=refusal)
@@ -355,5 +390,5 @@ class Watchdog:
             refused_beats=dict(self.judge.refused),
             pages_pending=self._pager.pending,
             pages_dropped=self._pager.dropped,
-            diary_failures=self._diary.failures,
+            diary_failures=self._disk.failures,
         )

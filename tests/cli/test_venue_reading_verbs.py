@@ -139,14 +139,15 @@ def test_a_node_of_ours_is_read_with_a_token_that_only_reads(platform: Running, 
     )
     status = Ran("venue", "status", *where, **token)
     assert (status.code, status.json["state"]) == (0, "online"), status.out + status.err
-    [symbol] = Ran("venue", "symbols", *where, **token).json["symbols"]
-    assert (symbol["symbol"], symbol["status"]) == ("BTC/USDT", "online")
-    [balance] = Ran("venue", "balances", *where, **token).json["balances"]
-    assert (balance["asset"], Decimal(balance["total"])) == ("USDT", 10_000)
-    assert Ran("venue", "orders", *where, **token).json["orders"] == []
+    symbols = {one["symbol"]: one for one in Ran("venue", "symbols", *where, **token).json["symbols"]}
+    assert symbols["BTC/USDT"]["status"] == "online"
+    balances = {one["asset"]: one for one in Ran("venue", "balances", *where, **token).json["balances"]}
+    assert Decimal(balances["USDT"]["total"]) > 0
+    orders = Ran("venue", "orders", *where, **token)
+    assert (orders.code, orders.json["unknown"]) == (0, None)
     assert Ran("venue", "status", *where).failure == (2, "NO_TOKEN"), "another data directory has no token"
     nearby = Ran("venue", "balances", "native", "--data", platform.data, "--json")
-    assert [one["asset"] for one in nearby.json["balances"]] == ["USDT"]
+    assert "USDT" in {one["asset"] for one in nearby.json["balances"]}
 
 
 def test_balances_and_orders_of_a_key_for_tools(served: Served, tmp_path: Path) -> None:

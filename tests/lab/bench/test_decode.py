@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from tradewind.lab.bench import QUICK, Options, decode, run
+from tradewind.lab.bench import QUICK, Options, decode, peers, run
 from tradewind.lab.bench.context import MeasureFailed
 from tradewind.lab.bench.decode import CAPTURE_FOLDER_VARIABLE, captures_folder, flow_of, generated, measure
 
@@ -43,18 +42,29 @@ def test_recorded_messages_are_taken_where_they_lie(venue: str) -> None:
     assert figures["messages"] == {"kraken": 846, "binance": 3_449}[venue]
 
 
-def test_the_suite_without_recordings_and_peer_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def without_recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Options:
     monkeypatch.setenv(CAPTURE_FOLDER_VARIABLE, str(tmp_path))
-    options = Options(effort=QUICK, scratch=tmp_path, cache=tmp_path)
-    if "ccxt" in sys.modules:
-        pytest.skip("ccxt is in this environment")
-    found = run(["decode"], options)["suites"]["decode"]
+    return Options(effort=QUICK, scratch=tmp_path, cache=tmp_path)
+
+
+def test_the_suite_without_recordings_and_peer_says_so(
+    monkeypatch: pytest.MonkeyPatch, without_recordings: Options
+) -> None:
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    found = run(["decode"], without_recordings)["suites"]["decode"]
     for venue in ("kraken", "binance"):
         assert found[venue]["source"].startswith("generated")
         assert "skipped" in found[venue]["ccxt"]
     assert "stream" not in found["binance"]
+
+
+def test_the_peer_has_the_same_best_prices_on_the_same_frames(without_recordings: Options) -> None:
+    pytest.importorskip("ccxt")
+    found = run(["decode"], without_recordings)["suites"]["decode"]
+    for venue in ("kraken", "binance"):
+        peer = found[venue]["ccxt"]
+        assert (peer["complete"], peer["same_top"]) == (True, True), peer
 
 
 def test_the_adapter_of_the_peer_stands_alone() -> None:

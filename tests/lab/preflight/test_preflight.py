@@ -157,7 +157,7 @@ def unreconciled(world: Any) -> None:
     async def nothing() -> str:
         return ""
 
-    world.venue._missed_fills = nothing
+    world.venue._catch_up = nothing
 
 
 INTERFERENCES: list[tuple[str, str, Callable[[Any], Any]]] = [

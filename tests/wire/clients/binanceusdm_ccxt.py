@@ -85,6 +85,16 @@ one.create_order(SYMBOL, "limit", "buy", 0.01, 59000)
 one.cancel_all_orders(SYMBOL)
 assert one.fetch_open_orders(SYMBOL) == []
 
+# several at once, and the timer of a market
+wish = {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.01}
+both = one.create_orders([wish | {"price": 59000}, wish | {"price": 58900}])
+assert [row["status"] for row in both] == ["open", "open"], both
+gone = one.cancel_orders([row["id"] for row in both], SYMBOL)
+assert {row["status"] for row in gone} == {"canceled"}, gone
+armed = one.fapiPrivatePostCountdownCancelAll({"symbol": "BTCUSDT", "countdownTime": 60000})
+assert armed == {"symbol": "BTCUSDT", "countdownTime": "60000"}, armed
+one.fapiPrivatePostCountdownCancelAll({"symbol": "BTCUSDT", "countdownTime": 0})
+
 # reduce only closes the position, and no more
 two.create_order(SYMBOL, "limit", "buy", 1, 59900)
 closing = one.create_order(SYMBOL, "market", "sell", 1, None, {"reduceOnly": True})

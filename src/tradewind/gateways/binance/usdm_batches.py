@@ -53,9 +53,10 @@ async def place_batch(context: Context, parameters: Parameters) -> Any:
 
 
 async def cancel_batch(context: Context, parameters: Parameters) -> Any:
-    """By numbers or by names of the client, as many as ten."""
+    """By numbers or by names of the client, as many as ten. Clients write both lists in small letters too."""
     symbol = context.symbol(parameters.symbol())
-    numbers, names = parameters.text("orderIdList"), parameters.text("origClientOrderIdList")
+    numbers = parameters.text("orderIdList") or parameters.text("orderidlist")
+    names = parameters.text("origClientOrderIdList") or parameters.text("origclientorderidlist")
     parameters.finish()
     if numbers is None and names is None:
         raise missing("orderIdList")

@@ -176,3 +176,10 @@ async def served(exchange: Exchange, **options: Any) -> AsyncIterator[World]:
             yield World(exchange, gateway, session)
     finally:
         await gateway.close()
+
+
+async def traded(world: World) -> str:
+    """A half-filled buy order of demo, sold to by other."""
+    txid = await world.demo.order("buy", "60000.0", "0.00200")
+    await world.other.order("sell", "60000.0", "0.00050")
+    return txid

@@ -65,7 +65,7 @@ class Reads:
         source: ViewSource,
         venue: Callable[[], VenueFacts | None],
     ) -> None:
-        self.node = self._node = node
+        self.node = node
         self._directory = directory
         self._views = directory.views
         self._identities = identities
@@ -82,12 +82,12 @@ class Reads:
     async def head(self) -> dict[str, Any]:
         """The durable end of the log. The hashes are those after `next_seq - 1`, read together."""
         for _ in range(MAX_ROWS):
-            before = self._node.next_seq
-            state_hash, cursor_hash = await self._node.state_hashes()
-            blocks, root = await self._node.root()
-            if self._node.next_seq == before:
+            before = self.node.next_seq
+            state_hash, cursor_hash = await self.node.state_hashes()
+            blocks, root = await self.node.root()
+            if self.node.next_seq == before:
                 break
-        head = self._node.head()
+        head = self.node.head()
         return {
             "next_seq": before,
             "blocks": blocks,
@@ -95,8 +95,8 @@ class Reads:
             "root": root.hex(),
             "state_hash": state_hash.hex(),
             "cursor_hash": cursor_hash.hex(),
-            "node": str(self._node.state),
-            "stop_reason": self._node.stop_reason,
+            "node": str(self.node.state),
+            "stop_reason": self.node.stop_reason,
         }
 
     def positions(self) -> dict[str, Any]:

@@ -105,3 +105,30 @@ def test_only_the_tests_wait_for_these_environments() -> None:
 def test_make_test_makes_these_environments() -> None:
     makefile = (bootstrap.ROOT / "Makefile").read_text()
     assert "\ntest-python: test-tools\n" in makefile and "bootstrap.py test\n" in makefile
+
+
+def test_ccxt_comes_in_the_pinned_version_without_its_pins_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "STAMPS", tmp_path / "stamps")
+    monkeypatch.delenv("CI", raising=False)
+    failing = installed(monkeypatch, failing="--no-deps")
+    assert bootstrap.ensure_ccxt().startswith("MISSING")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(bootstrap.StepFailed):
+        bootstrap.ensure_ccxt()
+    assert len(failing.commands) == 4, "a failure leaves no stamp"
+    installer = installed(monkeypatch)
+    [pin] = [one for one in bootstrap.requirement_lines(bootstrap.CLIENTS / "clients.txt") if "ccxt" in one]
+    assert bootstrap.ensure_ccxt() == f"installed {pin}"
+    assert bootstrap.ensure_ccxt() == "is there"
+    assert installer.commands[-1][-2:] == ["--no-deps", pin]
+    assert len(installer.commands) == 2
+
+
+def test_the_pinned_ccxt_is_one_that_the_extra_allows() -> None:
+    text = (bootstrap.ROOT / "pyproject.toml").read_text()
+    [pin] = [one for one in bootstrap.requirement_lines(bootstrap.CLIENTS / "clients.txt") if "ccxt" in one]
+    version = tuple(map(int, pin.partition("==")[2].split(".")))
+    assert 'ccxt = ["ccxt>=4.5.90,<5"]' in text
+    assert (4, 5, 90) <= version < (5,)

@@ -241,6 +241,32 @@ def ensure_client_environment(wanted: ClientEnvironment) -> str:
     return f"installed {len(lines)} packages"
 
 
+CCXT_NEEDS = ("certifi", "requests>=2.32,<3")
+"""What ccxt imports and nothing else of ours brings."""
+
+
+def ensure_ccxt() -> str:
+    """Installs ccxt for the tests of its adapter, in the version of the third-party clients.
+
+    Without its dependencies: it pins exact versions, and would take everything that it shares with us back to
+    older ones than our users have. Raises StepFailed in continuous integration when that is not possible.
+    """
+    pins = [line for line in requirement_lines(CLIENTS / "clients.txt") if line.startswith("ccxt==")]
+    wanted = hashlib.sha256("\n".join([*pins, *CCXT_NEEDS]).encode()).hexdigest()
+    if stamp_matches("ccxt", wanted):
+        return "is there"
+    pip = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        run_logged([*pip, *CCXT_NEEDS], "what ccxt needs")
+        run_logged([*pip, "--no-deps", *pins], "ccxt")
+    except StepFailed as error:
+        if os.environ.get("CI"):
+            raise
+        return f"MISSING ccxt (its tests are skipped): {error}"
+    write_stamp("ccxt", wanted)
+    return f"installed {', '.join(pins)}"
+
+
 # --- Rust ------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +381,7 @@ def steps_of(profile: str) -> list[Step]:
             Step("browser", lambda: optional_program(BROWSERS, "chromium", "the console tests are skipped"))
         )
     if profile == "test":
+        steps.append(Step("ccxt for its adapter", ensure_ccxt))
         for one in CLIENT_ENVIRONMENTS:
             title = f"third-party programs for tests, {one.folder.name}"
             steps.append(Step(title, lambda one=one: ensure_client_environment(one)))

@@ -349,6 +349,17 @@ async def test_snapshots_hold_open_orders_and_recent_trades_as_asked(world: Worl
                 assert snapshot["data"][-1]["order_id"] == open_order
 
 
+async def test_trades_of_a_snapshot_tell_how_their_order_ended_in_the_words_of_the_venue(world: World) -> None:
+    half = await world.demo.order("buy", "60000.0", "0.002")
+    await world.other.order("sell", "60000.0", "0.001")
+    await world.demo.private("CancelOrder", {"txid": half})
+    token = await world.demo.token()
+    async with world.demo.socket() as wire:
+        await wire.request("subscribe", 1, channel="executions", token=token, snap_trades=True)
+        [row] = (await wire.of("executions", "snapshot"))["data"]
+        assert (row["order_id"], row["exec_type"], row["order_status"]) == (half, "trade", "canceled")
+
+
 async def test_balances_follow_each_trade_with_its_amount_and_fee(world: World) -> None:
     async with world.demo.socket() as wire:
         await wire.request("subscribe", 1, channel="balances", token=await world.demo.token())

@@ -70,7 +70,7 @@ class Executions:
             for fill in exchange.fills(self._account, limit=TRADES_SHOWN):
                 order = exchange.order(self._account, order_id=fill.order_id)
                 if order is not None:
-                    rows.append(self._fill_row(order, fill, str(order.phase)))
+                    rows.append(self._fill_row(order, fill, ENDS.get(str(order.phase), "partially_filled")))
         if self._options.snap_orders:
             for order in reversed(exchange.orders(self._account, working=True, limit=MAX_ORDERS_SHOWN)):
                 status = "partially_filled" if order.filled_lots else "new"

@@ -1,4 +1,4 @@
-"""`tradewind venue status|symbols|balances|orders` of outside venues, as programs, on venues of our own."""
+"""`tradewind venue status|symbols|balances|orders|positions NAME` as programs, on venues of our own."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind.cli.failure import CommandFailure
-from tradewind.cli.venue_reading import read_file, variable
+from tradewind.cli.venue_reading import position_row, read_file, variable
 from tradewind.venues import connectors
 from tradewind.venues.binance.assemble import open_binance
 from tradewind.venues.binance.connector import BinanceOptions
 from tradewind.venues.binance.encode import BinanceKey
 from tradewind.venues.binance.live import SPOT
-from tradewind.venues.market_data import Side
+from tradewind.venues.market_data import Instrument, Known, Side, Unknown
 from tradewind.venues.polymarket import wallet
-from tradewind.venues.protocol import Acked, NewOrder
+from tradewind.venues.protocol import Acked, NewOrder, Position
 from tradewind.venues.transport.keys import KeyFolder, KeyPurpose, fingerprint
 from tradewind.venues.transport.lease import KeyLock
 
@@ -162,6 +162,37 @@ def test_balances_and_orders_of_a_key_for_tools(served: Served, tmp_path: Path) 
     assert asset in Ran("venue", "balances", served.name, *where).out
     [record] = KeyFolder(tmp_path).records()
     assert record.purpose is KeyPurpose.TOOLS
+
+
+def test_positions_are_listed_where_there_are_any_and_unknown_elsewhere(
+    served: Served, tmp_path: Path
+) -> None:
+    words = ("venue", "positions", served.name, "--credentials", served.file, "--data", tmp_path)
+    ran = Ran(*words, "--json")
+    if served.name == "binance-usdm":
+        assert (ran.code, ran.json["positions"], ran.json["unknown"]) == (0, [], None)
+    else:
+        assert (ran.code, ran.json["positions"], ran.json["unknown"]) == (
+            2,
+            None,
+            "the venue has no positions",
+        )
+
+
+def test_what_is_not_known_of_a_position_is_no_number() -> None:
+    instrument = Instrument(
+        venue="v", symbol="BTC/USDT-PERP", venue_symbol="BTCUSDT", base="BTC", quote="USDT",
+        tick=Decimal("0.1"), lot=Decimal("0.001"), price_decimals=1, quantity_decimals=3, source="test",
+    )  # fmt: skip
+    nothing = Unknown("the venue names none")
+    position = Position(
+        symbol="BTC/USDT-PERP", lots=-1_500, entry_price=Known(Decimal("60000.5"), 1, "test"),
+        mark_price=nothing, unrealised=Known(Decimal("-0.25"), 1, "test"), margin=nothing,
+        maintenance_margin=nothing, liquidation_price=nothing, margin_asset="USDT", as_of_ns=1,
+    )  # fmt: skip
+    row = position_row(position, instrument)
+    assert (row["quantity"], row["entry"], row["unrealised"]) == ("-1.500", "60000.5", "-0.25")
+    assert {row[name] for name in ("mark", "margin", "maintenance", "liquidation")} == {None}
 
 
 def test_secrets_come_from_the_environment_too_and_are_never_shown(served: Served, tmp_path: Path) -> None:

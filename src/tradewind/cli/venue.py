@@ -142,6 +142,26 @@ def orders(
 
 
 @venue.command
+def positions(
+    name: Annotated[str, Parameter(help="an outside venue with positions: binance-usdm")],
+    *,
+    credentials: Credentials = None,
+    account: AccountAtVenue = None,
+    url: Url = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Positions of a key for tools at an outside venue, with their margin.
+
+    Make a key that may only read: the trading key is refused. Exit 2 and no list when not everything is
+    known, and at a venue without positions.
+    """
+    from tradewind.cli import venue_outside
+
+    return venue_outside.positions(_wanted(name, data, url, credentials, account), json=json)
+
+
+@venue.command
 def ping(
     name: Annotated[Literal["kraken", "binance", "binance-usdm", "native"], Parameter(help="which venue")],
     *,

@@ -1,4 +1,4 @@
-"""What `tradewind venue status|symbols|balances|orders NAME` prints of an outside venue."""
+"""What `tradewind venue status|symbols|balances|orders|positions NAME` prints of an outside venue."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tradewind.cli.venue_reading import (
     balances_of,
     order_row,
     orders_of,
+    position_row,
+    positions_of,
     status_of,
     symbol_row,
     symbols_of,
@@ -28,6 +30,9 @@ SYMBOL_COLUMNS: Final = [
 BALANCE_COLUMNS: Final = ["asset", "free", "held", "total"]
 ORDER_COLUMNS: Final = [
     "venue id", "client id", "symbol", "side", "price", "quantity", "filled", "remaining", "status",
+]  # fmt: skip
+POSITION_COLUMNS: Final = [
+    "symbol", "quantity", "entry", "mark", "unrealised", "margin", "maintenance", "liquidation", "asset",
 ]  # fmt: skip
 MAX_NAMED: Final = 20
 """Symbols that are not online and are named in the table; JSON has all of them."""
@@ -86,6 +91,16 @@ def orders(wanted: Wanted, *, json: bool) -> int:
     listed, instruments = found
     rows = [order_row(one, instruments[one.symbol]) for one in listed]
     return _rows(wanted, url, "orders", rows, ORDER_COLUMNS, json=json)
+
+
+def positions(wanted: Wanted, *, json: bool) -> int:
+    """Positions of the account."""
+    found, url = ask(wanted, positions_of, with_key=True)
+    if isinstance(found, Incomplete):
+        return _unknown(wanted, url, "positions", found, json)
+    held, instruments = found
+    rows = [position_row(one, instruments[one.symbol]) for one in held]
+    return _rows(wanted, url, "positions", rows, POSITION_COLUMNS, json=json)
 
 
 def _rows(

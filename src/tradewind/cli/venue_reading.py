@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import structlog
@@ -26,9 +26,18 @@ from tradewind.cli.failure import CommandFailure
 from tradewind.cli.native_venue import NATIVE, address
 from tradewind.venues.ccxt_adapter.library import IncompatibleLibrary, MissingExtra, UnknownExchange
 from tradewind.venues.connectors import Connector, Opening, SecretMissing, UnknownVenue, connector
-from tradewind.venues.market_data import Instrument
+from tradewind.venues.market_data import Instrument, Known, Unknown
 from tradewind.venues.polymarket.wallet import BadSignature, SigningUnavailable
-from tradewind.venues.protocol import Balance, Incomplete, OrderState, Venue, VenueState, VenueStatus
+from tradewind.venues.protocol import (
+    Balance,
+    Incomplete,
+    MarginVenue,
+    OrderState,
+    Position,
+    Venue,
+    VenueState,
+    VenueStatus,
+)
 from tradewind.venues.transport.keys import KeyFolder, KeyPurpose
 from tradewind.venues.transport.signatures import BadSecret
 
@@ -255,6 +264,17 @@ async def balances_of(venue: Venue) -> list[Balance] | Incomplete:
     return await venue.balances()
 
 
+async def positions_of(venue: Venue) -> tuple[list[Position], dict[str, Instrument]] | Incomplete:
+    """Positions, with the instruments that they count in. Incomplete at a venue that has none at all."""
+    listed = await symbols_of(venue)
+    if isinstance(listed, Incomplete):
+        return Incomplete(f"symbols: {listed.reason}", 0)
+    if not venue.capabilities().reduce_only:
+        return Incomplete("the venue has no positions", 0)
+    found = await cast(MarginVenue, venue).positions()
+    return found if isinstance(found, Incomplete) else (found, {one.symbol: one for one in listed})
+
+
 # ---- rows --------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +290,26 @@ def balance_row(one: Balance) -> dict[str, Any]:
         "free": plain(one.free),
         "held": plain(one.held),
         "total": plain(one.total),
+        "as_of_ns": one.as_of_ns,
+    }
+
+
+def position_row(one: Position, instrument: Instrument) -> dict[str, Any]:
+    """A position in the venue's own units, short ones negative. What is not known is None, not zero."""
+
+    def known(value: Known[Decimal] | Unknown) -> str | None:
+        return plain(value.value) if isinstance(value, Known) else None
+
+    return {
+        "symbol": one.symbol,
+        "quantity": plain(instrument.lot * one.lots),
+        "entry": known(one.entry_price),
+        "mark": known(one.mark_price),
+        "unrealised": known(one.unrealised),
+        "margin": known(one.margin),
+        "maintenance": known(one.maintenance_margin),
+        "liquidation": known(one.liquidation_price),
+        "asset": one.margin_asset,
         "as_of_ns": one.as_of_ns,
     }
 

@@ -518,17 +518,18 @@ class KrakenVenue(Trading):
 
     async def _looked_for(self, reference: OrderRef, known: OrderState | None) -> QueryResult | None:
         """The order in the venue's lists: open ones first, because an open order may end meanwhile. Those
-        that have ended are asked for when that can decide. None: it is in none of them.
+        that have ended are asked for when that can decide, and the venue has not named the order yet: under
+        a name that it gave, its own answer says whether there is one. None: it is in none of them.
         """
         client_id = reference.client_id
         early = self._early(client_id)
         venue_id = known.venue_id if known is not None else reference.venue_id
         if venue_id:
             found = self._found(await self.history.query([venue_id]), client_id, {client_id, ""})
-            if found is not None:
+            if found is not None or (early and known is not None):
                 return found
         found = self._found(await self.history.open_orders(), client_id, {client_id})
-        if found is None and not early:
+        if found is None and not early and known is None:
             ended = await self.history.ended_order(client_id, self.sends.get(client_id, 0))
             found = self._found(ended, client_id, {client_id})
         return found

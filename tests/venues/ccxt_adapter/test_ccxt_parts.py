@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from decimal import Decimal
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from tradewind.venues.ccxt_adapter.directory import (
     Directory,
     exact,
 )
-from tradewind.venues.ccxt_adapter.exact import TRACE, HeldBack, NotJson, Turn, read_exactly
+from tradewind.venues.ccxt_adapter.exact import TRACE, ExactNumbers, HeldBack, NotJson, Turn, read_exactly
 from tradewind.venues.ccxt_adapter.history import History
 from tradewind.venues.ccxt_adapter.limits import MILLI, CostLimits, stated
 from tradewind.venues.ccxt_adapter.market import MarketReader
@@ -167,6 +168,66 @@ def test_the_rate_is_the_one_that_ccxt_states_unless_another_is_configured() -> 
     assert stated(SimpleNamespace(rateLimit=50, rollingWindowSize=0.0), None) == (200, 10)
     assert stated(SimpleNamespace(rateLimit=1_000, rollingWindowSize=60_000.0), None) == (60, 60)
     assert stated(SimpleNamespace(rateLimit=50, rollingWindowSize=0.0), 3) == (30, 10)
+
+
+class Plain:
+    """What the mixin needs of ccxt's base class; a request lasts until it is let go."""
+
+    id = "plain"
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.go = asyncio.Event()
+        self.under_way = self.most = 0
+
+    def calculate_rate_limiter_cost(self, *_: Any) -> float:
+        return 1
+
+    async def fetch2(self, path: str, *_: Any) -> str:
+        return await self.fetch(path)
+
+    async def fetch(self, path: str) -> str:
+        self.sent.append(path)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await self.go.wait()
+        self.under_way -= 1
+        return path
+
+    async def ask(self, path: str, api: str) -> str:
+        return await self.fetch2(path, api)
+
+
+class Exact(ExactNumbers, Plain):
+    """As an exchange object of ours."""
+
+
+async def test_a_cancel_does_not_wait_for_what_waits_for_its_budget() -> None:
+    exchange = Exact()
+    limits = CostLimits(10, 60, lambda: 0)
+    one = Caller(exchange, limits, call_timeout_s=30, retry_after_missing_s=1)
+    exchange.go.set()
+    while isinstance(limits.admit(Priority.P5, [MILLI], time.monotonic_ns()), Granted):
+        pass
+    history = asyncio.create_task(one.call("ask", "history", "private", cls=Priority.P5))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await one.call("ask", "cancel", "private", cls=Priority.P0) == "cancel"
+    assert exchange.sent == ["cancel"]
+    history.cancel()
+
+
+async def test_private_requests_go_one_by_one_and_public_ones_beside_them() -> None:
+    exchange = Exact()
+    one = Caller(exchange, CostLimits(100, 10, lambda: 0), call_timeout_s=30, retry_after_missing_s=1)
+    wanted = [("a", "private"), ("b", "sapi"), ("c", "public"), ("d", "private")]
+    tasks = [asyncio.create_task(one.call("ask", *words, cls=Priority.P2)) for words in wanted]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert exchange.sent == ["a", "c"]
+    exchange.go.set()
+    assert await asyncio.gather(*tasks) == ["a", "b", "c", "d"]
+    assert exchange.most == 2
 
 
 # ---- what an error means -----------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ class Trace:
         "answered",
         "cls",
         "readable",
-        "refused_locally",
         "retry_after",
         "sent",
         "status",
@@ -44,7 +43,6 @@ class Trace:
         """Whether that answer is JSON."""
         self.accepted = False
         """Whether ccxt found no error in that answer: what it raises afterwards is its own."""
-        self.refused_locally = ""
 
 
 TRACE: ContextVar[Trace | None] = ContextVar("tradewind_ccxt_trace", default=None)
@@ -208,16 +206,12 @@ class ExactNumbers:
         cls = Priority.P2 if trace is None else trace.cls
         params, config = params or {}, config or {}
         cost = self.calculate_rate_limiter_cost(api, method, path, params, config)  # type: ignore[attr-defined]
-        public = "public" in str(api).lower()
-        if not public:
-            await self.tradewind_turn.take(cls)
-        try:
-            await self.tradewind_admit(cls, cost)
+        # what waits for its budget does not keep others from going
+        await self.tradewind_admit(cls, cost)
+        if "public" in str(api).lower():
             return await super().fetch2(path, api, method, params, config)  # type: ignore[misc]
-        except HeldBack as error:
-            if trace is not None:
-                trace.refused_locally = str(error)
-            raise
+        await self.tradewind_turn.take(cls)
+        try:
+            return await super().fetch2(path, api, method, params, config)  # type: ignore[misc]
         finally:
-            if not public:
-                self.tradewind_turn.give()
+            self.tradewind_turn.give()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from tradewind.venues.ccxt_adapter.directory import Directory, exact
@@ -122,11 +121,3 @@ def balance_rows(answer: Mapping[str, Any], as_of_ns: int) -> tuple[list[Balance
             continue
         rows.append(Balance(asset=str(asset), free=free, held=held, as_of_ns=as_of_ns))
     return rows, problems
-
-
-def zero_or_more(value: Any, what: str) -> Decimal:
-    """An amount that is not negative. Raises `Unmapped`."""
-    number = exact(value, what)
-    if number < 0:
-        raise Unmapped(f"{what} {number}")
-    return number

@@ -26,6 +26,8 @@ SAMPLE = (
     Cell(point=4, fault="partial"),
     Cell(point=5),
     Cell(fault="5xx"),
+    *(Cell(point=4, venue=venue) for venue in venue_duplicates.VENUES[1:]),
+    *(Cell(fault="timeout", venue=venue) for venue in venue_duplicates.VENUES[1:]),
 )
 
 

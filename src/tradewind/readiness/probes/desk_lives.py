@@ -22,6 +22,8 @@ from tradewind.readiness.probes.desk_world import LocalVenue
 from tradewind.venues.protocol import OrderPhase
 
 LIFE_S: Final = 240.0
+ATTEMPTS: Final = 3
+"""Lives for one seed until one comes to its kill point."""
 ENDED_UNSENT: Final = frozenset({"rejected", "abandoned"})
 NOTHING_LEFT: Final = frozenset({1, 2, 3})
 """Points at which no byte of the order has left."""
@@ -72,6 +74,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     """What a series of kills and recoveries showed."""
 
     kills: int = 0
+    missed: int = 0
+    """Lives whose order never came to the point: they ended in order, and are compared too."""
     orders: int = 0
     """Intents that the last life knew."""
     at_venue: int = 0
@@ -95,8 +99,17 @@ async def kills(
             draw = random.Random(seed)  # noqa: S311 a drill
             again = draw.random() < 0.5 if resend is None else resend
             task = Task(place=place, point=point, send=True, resend=again, seed=seed)
-            before = {one.client_id for one in local.orders()}
-            killed = await lives.live(task)
+            for _ in range(ATTEMPTS):
+                before = {one.client_id for one in local.orders()}
+                killed = await lives.live(task)
+                if killed.outcome is None:
+                    break
+                # its order never came to the point: not answered in time, or refused
+                verdict.missed += 1
+                verdict.wrong += [f"seed {seed}: {one}" for one in judge(local, killed.outcome)]
+                known |= killed.outcome.orders
+            if killed.outcome is not None:
+                continue
             if killed.status != -signal.SIGKILL:
                 verdict.wrong.append(f"seed {seed}: not killed but {killed.status}: {killed.said[-400:]}")
                 continue
@@ -157,6 +170,7 @@ def sums(verdicts: list[Verdict]) -> dict[str, Any]:
     """All of them together."""
     return {
         "kills": sum(one.kills for one in verdicts),
+        "missed": sum(one.missed for one in verdicts),
         "orders": sum(one.orders for one in verdicts),
         "at_venue": sum(one.at_venue for one in verdicts),
         "abandoned": sum(one.abandoned for one in verdicts),

@@ -21,9 +21,11 @@ from tradewind.gateways.faults import Fault, Plan, Rule
 from tradewind.readiness.errors import CannotMeasureError
 from tradewind.readiness.probe import ProbeContext, count
 from tradewind.readiness.probes.desk_child import Outcome, Task
-from tradewind.readiness.probes.desk_world import LOTS, LocalVenue
+from tradewind.readiness.probes.desk_venues import SITES, Site
+from tradewind.readiness.probes.desk_world import LocalVenue
 from tradewind.readiness.probes.drill import Facts, drill, ratio
 from tradewind.readiness.record import MeasuredValue
+from tradewind.venues.polymarket import wallet as signing
 
 POINTS: Final = (1, 2, 3, 4, 5, 6)
 AT_ONCE: Final = 4
@@ -38,30 +40,36 @@ the intent has ended then.
 ENDED_UNSENT: Final = frozenset({"rejected", "abandoned"})
 
 
-def _both(action: Fault, **options: Any) -> tuple[Rule, ...]:
-    """The order itself, and the first question about orders."""
-    return (
-        Rule(surface="ws-api", name="add_order", times=1, action=action, **options),
-        Rule(surface="rest", name="*Orders*", times=1, action=action, **options),
-    )
-
-
-FAULTS: Final[Mapping[str, tuple[Rule, ...]]] = {
-    "timeout": _both(Fault.DROP_REPLY, delay_ms=30_000),
-    "5xx": _both(Fault.STATUS, status=503, when="after"),
-    "429": _both(Fault.RATE_BAN),
-    "418": _both(Fault.RATE_BAN, seconds=1),
-    "reset": _both(Fault.RESET, when="after"),
-    "slow": _both(Fault.DELAY, delay_ms=600),
-    "duplicate ack": (Rule(surface="stream", name="reply", action=Fault.DUPLICATE),),
-    "reordered": (
-        Rule(surface="stream", name="reply", action=Fault.REORDER, times=2),
-        Rule(surface="stream", name="executions", action=Fault.REORDER, times=2),
-    ),
-    PARTIAL: (),
-    RACE: (),
+REQUESTS: Final[Mapping[str, dict[str, Any]]] = {
+    "timeout": {"action": Fault.DROP_REPLY, "delay_ms": 30_000},
+    "5xx": {"action": Fault.STATUS, "status": 503, "when": "after"},
+    "429": {"action": Fault.STATUS, "status": 429},
+    "418": {"action": Fault.RATE_BAN, "seconds": 1},
+    "reset": {"action": Fault.RESET, "when": "after"},
+    "slow": {"action": Fault.DELAY, "delay_ms": 600},
 }
+"""Of the order itself, and of the first question about orders."""
+FRAMES: Final[Mapping[str, dict[str, Any]]] = {
+    "duplicate ack": {"action": Fault.DUPLICATE},
+    "reordered": {"action": Fault.REORDER, "times": 2},
+}
+FAULTS: Final = (*REQUESTS, *FRAMES, PARTIAL, RACE)
 """Of the last two somebody else is the cause: he fills a part, or fills while we cancel."""
+
+
+def _rules(site: type[Site], fault: str) -> tuple[Rule, ...]:
+    """The fault in the words of a venue's plan."""
+    if fault in FRAMES:
+        return tuple(Rule(surface="stream", name=name, **FRAMES[fault]) for name in ("reply", *site.channels))
+    if fault not in REQUESTS:
+        return ()
+    found = []
+    for surface, name in (site.requests["place"], site.requests["ask"]):
+        # a socket has no status for it
+        ban = fault == "429" and site.name == "kraken"
+        options = {"action": Fault.RATE_BAN} if ban else REQUESTS[fault]
+        found.append(Rule(surface=surface, name=name, times=1, **options))
+    return tuple(found)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,16 +78,24 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     point: int = 0
     fault: str = ""
     resend: bool = True
+    venue: str = "kraken"
 
     @property
     def name(self) -> str:
         """For people."""
         policy = "resend" if self.resend else "abandon"
-        return f"kill {self.point or '-'}, fault {self.fault or '-'}, {policy}"
+        return f"{self.venue}, kill {self.point or '-'}, fault {self.fault or '-'}, {policy}"
 
 
-KILLS: Final = tuple(Cell(point=point, resend=resend) for point in POINTS for resend in (True, False))
-FAULTED: Final = tuple(Cell(fault=fault) for fault in FAULTS)
+VENUES: Final = tuple(one for one in SITES if one != "polymarket" or signing.available())
+"""Polymarket where the packages are installed that sign its orders."""
+KILLS: Final = tuple(
+    Cell(point=point, resend=resend, venue=venue)
+    for venue in VENUES
+    for point in POINTS
+    for resend in (True, False)
+)
+FAULTED: Final = tuple(Cell(fault=fault, venue=venue) for venue in VENUES for fault in FAULTS)
 CROSSED: Final = tuple(Cell(point=point, fault=fault) for point in POINTS for fault in FAULTS)
 CELLS: Final = (*KILLS, *FAULTED, *CROSSED)
 MUTANT_CELLS: Final = (Cell(fault="timeout"), Cell(fault="reset"))
@@ -115,14 +131,16 @@ async def _somebody_trades(local: LocalVenue, lots: int) -> None:
 def _misbehave(local: LocalVenue, fault: str) -> asyncio.Task[None] | None:
     if not fault:
         return None
-    local.exchange.faults.replace(Plan(rules=FAULTS[fault]))
+    local.exchange.faults.replace(Plan(rules=_rules(type(local.site), fault)))
     if fault in {PARTIAL, RACE}:
-        return asyncio.create_task(_somebody_trades(local, LOTS if fault == RACE else LOTS * 2 // 5))
+        lots = local.site.lots
+        return asyncio.create_task(_somebody_trades(local, lots if fault == RACE else lots * 2 // 5))
     return None
 
 
 async def _run(cell: Cell, folder: Path, *, fresh_ids: bool) -> dict[str, Any]:
-    local = await LocalVenue.open(folder / "exchange")
+    # behind a crash the state of Binance's limiter is lost: it would hold orders back for a while
+    local = await LocalVenue.open(folder / "exchange", cell.venue, hurried=cell.venue != "kraken")
     trading: asyncio.Task[None] | None = None
     try:
         task = Task(

@@ -349,7 +349,7 @@ async def test_snapshots_hold_open_orders_and_recent_trades_as_asked(world: Worl
                 assert snapshot["data"][-1]["order_id"] == open_order
 
 
-async def test_trades_of_a_snapshot_tell_how_their_order_ended_in_the_words_of_the_venue(world: World) -> None:
+async def test_trades_of_a_snapshot_tell_how_their_order_ended_in_the_venues_words(world: World) -> None:
     half = await world.demo.order("buy", "60000.0", "0.002")
     await world.other.order("sell", "60000.0", "0.001")
     await world.demo.private("CancelOrder", {"txid": half})

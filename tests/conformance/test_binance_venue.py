@@ -166,6 +166,23 @@ async def test_a_lost_execution_is_fetched(one: BinanceBench) -> None:
     assert set(states(one)) == {True}, "no new connection was needed"
 
 
+async def test_a_lost_execution_of_an_order_that_was_moved_meanwhile_is_fetched(one: BinanceBench) -> None:
+    lots = one.usual_lots
+    order = await one.place(Side.BUY, one.middle_ticks, 5 * lots)
+    await one.take(Side.SELL, one.middle_ticks, lots)
+    one.exchange.faults.replace(
+        Plan(rules=(Rule(action=WireFault.DROP_FRAME, surface="stream", name="userDataStream"),))
+    )
+    await one.take(Side.SELL, one.middle_ticks, lots)
+    await one.heal()
+    assert isinstance(await amended(one, order.client_id, price_ticks=one.middle_ticks - 5), Acked)
+    await told(one)
+    await one.take(Side.SELL, one.middle_ticks - 5, 9 * lots)
+    await told(one)
+    assert sum(fill.lots for fill in fills(one)) == 5 * lots
+    assert set(states(one)) == {True}, "no new connection was needed"
+
+
 async def test_what_nobody_knows_stops_new_risk_until_the_account_was_read_again(one: BinanceBench) -> None:
     tell(one, {"e": "somethingNew", "E": 1})
     await one.until(lambda: False in states(one), "the stream is not trusted")

@@ -205,8 +205,13 @@ async def check(run: Run) -> None:
         answer = await ask(bench, one.client_id)
         assert (answer.phase, answer.filled_lots) == (one.phase, one.filled_lots), (answer, one)
     run.counts["ends that only a question showed"] += len(unlike)
-    told = [one for one in bench.events if isinstance(one, FillEvent)]
     fills = await bench.true_fills()
+
+    async def all_told() -> bool:
+        return sum(isinstance(one, FillEvent) for one in bench.events) >= len(fills)
+
+    await bench.until_true(all_told, "executions that a question showed are fetched and told")
+    told = [one for one in bench.events if isinstance(one, FillEvent)]
     assert len({one.key for one in told}) == len(told), "an execution was told twice"
     facts = [(one.client_id, one.price_ticks, one.lots, one.fee) for one in fills]
     assert sorted((one.client_id, one.price_ticks, one.lots, one.fee) for one in told) == sorted(facts)

@@ -32,12 +32,15 @@ MAX_REPLACING = 1_000
 
 
 class Leg:
-    """One order of the venue: what was filled before it, and how much of its own is told."""
+    """One order of the venue: what was filled before it, how much of its own is told, and how much of its own
+    it is known to have filled. It outlives its order: what was not told of a replaced one is still owed.
+    """
 
-    __slots__ = ("carried", "told")
+    __slots__ = ("carried", "filled", "symbol", "told")
 
     def __init__(self, carried: int, told: int) -> None:
         self.carried, self.told = carried, told
+        self.filled, self.symbol = 0, ""
 
 
 class Replacement(msgspec.Struct, kw_only=True):
@@ -89,14 +92,18 @@ class Mirror(AccountMirror):
         current = self._by_client.get(state.client_id) if state.client_id else None
         if current is not None and current != state.venue_id:
             if int(current) > int(state.venue_id):
-                return  # an earlier leg: what it was is part of what its successor tells
+                # an earlier leg: what it was is part of what its successor tells, its executions are not
+                if self.owed_symbol(state.venue_id):  # and it is not from before our time
+                    self._owed(state.venue_id, state.symbol, state.filled_lots)
+                return
+            self._owed(current, state.symbol, self.carried(state.venue_id))
             self.working.pop(current, None)
             self.finished.pop(current, None)
-            self.gaps.pop(current, None)
             self.replacing.pop(state.client_id, None)  # this is what came in its place
         swap = self.replacing.get(state.client_id)
         if swap is not None and swap.venue_id == state.venue_id and state.phase is OrderPhase.CANCELLED:
             swap.end = state
+            self._owed(state.venue_id, state.symbol, state.filled_lots)
             return
         super().apply(state)
 
@@ -188,14 +195,29 @@ class Mirror(AccountMirror):
         leg.carried = max(leg.carried, carried)
         return leg
 
+    def owed_symbol(self, venue_id: str) -> str:
+        """The symbol of an order with executions that were not told; "" when it is not known any more."""
+        leg = self._legs.get(venue_id)
+        return "" if leg is None else leg.symbol
+
+    def _owed(self, venue_id: str, symbol: str, filled_lots: int) -> None:
+        """A leg filled so far, what was carried into it included: its executions up to there are owed."""
+        leg = self.leg(venue_id, 0)
+        leg.symbol, leg.filled = symbol, max(leg.filled, filled_lots - leg.carried)
+        if self.quiet:
+            leg.told = max(leg.told, leg.filled)
+        self._look(venue_id)
+
     def _look(self, venue_id: str) -> None:
         """Whether all executions of an order were told."""
         state, leg = self.get(venue_id), self._legs.get(venue_id)
-        if state is None or leg is None:
+        if leg is None:
             return
-        if state.filled_lots - leg.carried <= leg.told:
+        if state is not None:
+            leg.symbol, leg.filled = state.symbol, max(leg.filled, state.filled_lots - leg.carried)
+        if leg.filled <= leg.told:
             self.gaps.pop(venue_id, None)
-        elif venue_id not in self.gaps:
+        elif venue_id not in self.gaps and leg.symbol:
             self.gaps[venue_id] = time.monotonic()
             self.on_gap()
 

@@ -390,15 +390,17 @@ class BinanceConnector(Trading):
         while self.mirror.gaps:
             venue_id, since_s = next(iter(self.mirror.gaps.items()))
             await asyncio.sleep(max(0.0, since_s + GAP_WAIT_S - time.monotonic()))
-            state = self.mirror.get(venue_id)
-            if venue_id not in self.mirror.gaps or state is None:
+            symbol = self.mirror.owed_symbol(venue_id)
+            if venue_id not in self.mirror.gaps or not symbol:
                 self.mirror.gaps.pop(venue_id, None)
                 continue
-            rows = await self.history.of_order(state.symbol, venue_id)
+            rows = await self.history.of_order(symbol, venue_id)
             if isinstance(rows, Incomplete):
                 log.warning("binance_fills_missing", order=venue_id, reason=rows.reason)
                 await asyncio.sleep(RETRY_S)
-                self.mirror.gaps[venue_id] = self.mirror.gaps.pop(venue_id)  # others first
+                missed_s = self.mirror.gaps.pop(venue_id, None)
+                if missed_s is not None:  # not told meanwhile: others first
+                    self.mirror.gaps[venue_id] = missed_s
                 continue
             self._tell_fills(rows)
             if venue_id in self.mirror.gaps:

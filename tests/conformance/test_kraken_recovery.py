@@ -61,6 +61,11 @@ async def live_again(bench: KrakenBench, epoch: int) -> None:
     link = bench.venue.socket.link
     await bench.until(lambda: link.live and link.socket.epoch > epoch, "live on a new connection")
 
+    def heard() -> bool:
+        return [one.live for one in bench.events if isinstance(one, StreamState)][-1]
+
+    await bench.until(heard, "what the link told before that is read")
+
 
 def fills_of(bench: KrakenBench) -> list[FillEvent]:
     return [one for one in bench.events if isinstance(one, FillEvent)]

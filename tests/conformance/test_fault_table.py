@@ -11,7 +11,7 @@ NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
 def section() -> str:
     page = (ROOT / "docs" / "venues.md").read_text()
-    return page.partition("### Bad input and faults, row by row")[2].partition("\n## ")[0]
+    return page.partition("### Bad input and faults, row by row")[2].partition("\n##")[0]
 
 
 def test_every_named_test_exists() -> None:

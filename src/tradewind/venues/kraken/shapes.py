@@ -5,17 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
+from tradewind.venues.kraken import whole_account as account
 from tradewind.venues.kraken import whole_futures as futures
 from tradewind.venues.kraken import whole_spot as spot
 from tradewind.venues.kraken.directory import STATES
-from tradewind.venues.kraken.private_messages import (
-    BalanceRow,
-    Execution,
-    ExtendedBalance,
-    SystemStatus,
-    Token,
-    TradeVolume,
-)
+from tradewind.venues.kraken.private_messages import ExtendedBalance, SystemStatus, Token
 from tradewind.venues.kraken.rows import REST_PHASES, SIDES, SOCKET_PHASES
 from tradewind.venues.shapes import Catalogue, Shape, catalogue
 
@@ -27,6 +21,10 @@ ORDER_TYPES: Final = frozenset(
         "market", "limit", "iceberg", "stop-loss", "take-profit", "stop-loss-limit", "take-profit-limit",
         "trailing-stop", "trailing-stop-limit", "settle-position",
     }
+)  # fmt: skip
+ASSET_STATUS: Final = frozenset(
+    {"enabled", "deposit_only", "withdrawal_only", "funding_temporarily_disabled", "depositonly", "disabled",
+     "extension_only", "workinprogress"}
 )  # fmt: skip
 BOOK_KINDS: Final = frozenset({"snapshot", "update"})
 LEVEL3_EVENTS: Final = frozenset({"add", "modify", "delete"})
@@ -52,7 +50,7 @@ FILL_TYPES: Final = frozenset(
 
 
 def _orders(of: str) -> dict[str, frozenset[str]]:
-    top = f"result.{of}{{}}"
+    top = f"result.{of}{{}}" if of else "result{}"
     return {
         f"{top}.status": frozenset(REST_PHASES),
         f"{top}.descr.type": LONG_SIDE,
@@ -92,7 +90,7 @@ REST: Final = [
     _rest("Balance", dict[str, Decimal]),
     _rest("BalanceEx", dict[str, ExtendedBalance]),
     _rest("GetWebSocketsToken", Token),
-    _rest("TradeVolume", TradeVolume),
+    _rest("TradeVolume", account.TradeVolume),
     _rest("OpenOrders", spot.OpenOrders, _orders("open")),
     _rest("ClosedOrders", spot.ClosedOrders, _orders("closed")),
     _rest(
@@ -106,6 +104,25 @@ REST: Final = [
         {"result.descr.type": LONG_SIDE, "result.descr.ordertype": ORDER_TYPES},
     ),
     _rest("CancelOrder", spot.CountResult),
+    _rest("CancelAll", spot.CountResult),
+    _rest("CancelOrderBatch", spot.CountResult),
+    _rest("CancelAllOrdersAfter", account.TimerResult),
+    _rest("AddOrderBatch", account.BatchResult),
+    _rest("AmendOrder", account.AmendResult),
+    _rest("EditOrder", account.EditResult, {"result.status": frozenset({"ok", "Ok", "err", "Err"})}),
+    _rest("QueryOrders", dict[str, spot.OrderRow], _orders("")),
+    _rest(
+        "QueryTrades",
+        dict[str, spot.TradeRow],
+        {"result{}.type": LONG_SIDE, "result{}.ordertype": ORDER_TYPES},
+    ),
+    _rest("Ledgers", account.Ledgers),
+    _rest("TradeBalance", account.TradeBalance),
+    _rest("OpenPositions", dict[str, str]),
+    _rest("Assets", dict[str, account.AssetRow]),
+    _rest("Trades", dict[str, list[account.PublicTrade] | str]),
+    _rest("OHLC", dict[str, list[account.CandleRow] | int]),
+    _rest("Spread", dict[str, list[account.SpreadRow] | int]),
 ]
 STREAM: Final = [
     _channel("book", spot.BookRow),
@@ -114,16 +131,25 @@ STREAM: Final = [
     _channel("level3", spot.SingleOrders,
              {"bids[].event": LEVEL3_EVENTS, "asks[].event": LEVEL3_EVENTS}),
     _channel("status", spot.SystemRow, {"system": SYSTEM}),
-    _channel("executions", Execution,
+    _channel("executions", account.ExecutionRow,
              {"exec_type": EXECUTIONS, "order_status": frozenset(SOCKET_PHASES), "side": LONG_SIDE,
               "order_type": ORDER_TYPES}),
-    _channel("balances", BalanceRow),
+    _channel("balances", account.BalanceRow),
+    _channel("ohlc", account.CandleUpdate),
+    Shape(name="kraken stream instrument", type=account.InstrumentFrame,
+          words={"type": BOOK_KINDS, "data.pairs[].status": SYSTEM | {"disabled", "work_in_progress"},
+                 "data.assets[].status": ASSET_STATUS}),
     Shape(name="kraken stream heartbeat", type=spot.Heartbeat),
 ]  # fmt: skip
 METHODS: Final = [
     _answer("subscribe", spot.Subscribed),
     _answer("pong", spot.Subscribed),
     _answer("order", spot.Ordered),
+    _answer("batch_add", list[account.BatchOrdered]),
+    _answer("edit_order", account.Edited),
+    _answer("cancel_all", account.Counted),
+    _answer("batch_cancel", account.Counted),
+    _answer("cancel_all_orders_after", account.TimerResult),
     _request("add_order", spot.NewOrder, "params"),
     _request("batch_add", spot.NewOrders, "params.orders[]"),
     _request("amend_order", spot.AmendedOrder),
@@ -162,7 +188,7 @@ FUTURES: Final = [
 ]  # fmt: skip
 
 SHAPES: Final[Catalogue] = catalogue("kraken", [*REST, *STREAM, *METHODS, *OLD, *FUTURES])
-ORDER_METHODS: Final = frozenset({"add_order", "amend_order", "edit_order", "cancel_order", "cancel_all"})
+ORDER_METHODS: Final = frozenset({"add_order", "amend_order", "cancel_order"})
 
 
 def name_of(document: Any) -> str | None:

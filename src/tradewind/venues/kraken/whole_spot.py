@@ -308,6 +308,12 @@ class Subscribed(msgspec.Struct, gc=False):
     depth: int | None = None
     interval: int | None = None
     event_trigger: str | None = None
+    snap_orders: bool | None = None
+    snap_trades: bool | None = None
+    order_status: bool | None = None
+    ratecounter: bool | None = None
+    maxratecount: Decimal | None = None
+    users: str | None = None
     warnings: list[str] | None = None
 
 
@@ -330,6 +336,8 @@ class MethodAnswer(msgspec.Struct, Generic[Result]):
     result: Result | None = None
     error: str | None = None
     symbol: str | None = None
+    orders_cancelled: int | None = None
+    """Of batch_cancel."""
     req_id: int | None = None
     time_in: str | None = None
     time_out: str | None = None

@@ -31,7 +31,8 @@ class Book(msgspec.Struct, gc=False):
     min_order_size: Decimal | None = None
     tick_size: Decimal | None = None
     neg_risk: bool | None = None
-    last_trade_price: Decimal | None = None
+    last_trade_price: str | None = None
+    """Empty before the first trade."""
 
 
 class PriceChange(msgspec.Struct, gc=False):

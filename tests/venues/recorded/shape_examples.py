@@ -25,7 +25,7 @@ KRAKEN = {
     "kraken rest Balance": '{"error":[],"result":{"ZUSD":"1000.2500","XXBT":"0.5000000000"}}',
     "kraken rest BalanceEx": '{"error":[],"result":{"ZUSD":{"balance":"1000.2500","hold_trade":"25.0000"}}}',
     "kraken rest GetWebSocketsToken": '{"error":[],"result":{"token":"not-a-token","expires":900}}',
-    "kraken rest TradeVolume": """{"error":[],"result":{"fees":{"XXBTZUSD":{"fee":"0.4000"}},
+    "kraken rest TradeVolume": """{"error":[],"result":{"currency":"ZUSD","volume":"1250.5000","fees":{"XXBTZUSD":{"fee":"0.4000"}},
         "fees_maker":{"XXBTZUSD":{"fee":"0.2500"}}}}""",
     "kraken rest OpenOrders": """{"error":[],"result":{"open":{"OAAAAA-BBBBB-CCCCCC":{"refid":null,
         "userref":7,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_bench import agree, desk_at, misbehave, until
+from desk_bench import agree, desk_at, misbehave, until, venue_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +93,7 @@ def series(draw: st.DrawFn) -> tuple[list[int], list[int]]:
     return parts, draw(st.permutations([*places, *again]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(series())
 def test_executions_in_any_order_and_number_make_the_same_books(drawn: tuple[list[int], list[int]]) -> None:
     parts, places = drawn
@@ -224,18 +224,17 @@ async def test_balances_of_the_stream_show_executions_that_it_does_not_tell_long
 
 
 async def test_an_order_that_the_stream_shows_filled_without_executions_has_them_fetched(
-    tmp_path: Path, each_local: LocalVenue
+    tmp_path: Path,
 ) -> None:
-    if each_local.site.name != "polymarket":
-        pytest.skip("orders and executions travel in one channel")
-    site = type(each_local.site)
-    async with watched(each_local, tmp_path, 3_600) as (world, desk):
-        misbehave(each_local, Rule(surface="stream", name="trade", action=Fault.DROP_FRAME))
+    """At Polymarket, where orders and executions travel in channels of their own."""
+    async with venue_at(tmp_path, "polymarket") as local, watched(local, tmp_path, 3_600) as (world, desk):
+        site = type(local.site)
+        misbehave(local, Rule(surface="stream", name="trade", action=Fault.DROP_FRAME))
         order = await desk.place(wish(site.price_ticks - 10, site=site))
-        await each_local.take(site.lots // 2, site.price_ticks - 10)
+        await local.take(site.lots // 2, site.price_ticks - 10)
         await until(lambda: order.filled_lots == site.lots // 2)
-        misbehave(each_local)
-        await agree(world, each_local)
+        misbehave(local)
+        await agree(world, local)
 
 
 async def test_behind_a_loss_nothing_new_passes_before_the_stream_is_trusted_again(

@@ -255,8 +255,9 @@ def test_the_message_rate_and_the_repeat_throttle_count_within_their_windows() -
     }
 
 
+@settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from(["buy 1", "buy 2", "sell 1"])), max_size=60),
+    st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from(["buy 1", "buy 2", "sell 1"])), max_size=30),
     st.integers(1, 10),
 )
 def test_the_repeat_throttle_counts_the_same_wishes_of_its_window(wishes: list, most: int) -> None:

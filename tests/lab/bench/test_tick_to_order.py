@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import Any, Final
 
 import pytest
 
@@ -12,6 +13,8 @@ from tradewind.lab.bench.budgets import BUDGETS, figure
 from tradewind.lab.bench.context import Context, MeasureFailed
 from tradewind.lab.bench.tick_children import HEADER
 from tradewind.lab.bench.tick_to_order import STEPS, WARM_ORDERS, Intake, Trip, _figures
+
+ATTEMPTS: Final = 3
 
 
 class Listening:
@@ -37,9 +40,21 @@ class Done:
             self.trips[-1].marks.pop()
 
 
-def test_orders_are_measured_whole_and_in_steps(context: Context) -> None:
+def measured(context: Context) -> dict[str, Any]:
+    """A starved machine loses the private stream, and the desk then rightly refuses: that is no figure."""
     effort = dataclasses.replace(context.effort, tick_orders=4)
-    figures = tick_to_order.run(dataclasses.replace(context, effort=effort))
+    for attempt in range(ATTEMPTS):
+        scratch = context.scratch / str(attempt)
+        try:
+            return tick_to_order.run(dataclasses.replace(context, effort=effort, scratch=scratch))
+        except (MeasureFailed, TimeoutError):
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def test_orders_are_measured_whole_and_in_steps(context: Context) -> None:
+    figures = measured(context)
     assert figures["orders"] == 4, "every fifth frame leads to an order, however late it comes"
     assert set(STEPS) < set(figures)
     assert 0 < figures["p50_us"] <= figures["p99_us"] <= figures["p999_us"] <= figures["max_us"]

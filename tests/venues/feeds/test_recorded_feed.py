@@ -260,11 +260,14 @@ async def test_looping_resynchronises_and_ids_and_times_only_grow(recording: Pat
 async def test_real_time_replay_keeps_the_recorded_pauses(recording: Path) -> None:
     arrivals: list[tuple[int, int]] = []
     feed = RecordedFeed(recording, speed=5.0, start_at_ns=5_000)
+    begin_ns = time.monotonic_ns()
     async for event in feed.events():
         arrivals.append((event.recv_ts_ns if isinstance(event, TradePrint) else -1, time.monotonic_ns()))
     trades = [(recorded, arrived) for recorded, arrived in arrivals if recorded >= 0]
     assert [recorded for recorded, _ in trades] == [5_000 + 3 * STEP_NS, 5_000 + 5 * STEP_NS]
-    assert trades[1][1] - trades[0][1] >= 2 * STEP_NS // 5 - 1_000_000, "never earlier than recorded"
+    for recorded, arrived in trades:
+        # Each against the beginning: a first one that a busy machine held up does not hold up the second.
+        assert arrived - begin_ns >= (recorded - 5_000) // 5 - 1_000_000, "never earlier than recorded"
 
 
 async def test_closing_ends_the_replay_even_while_it_waits(recording: Path) -> None:

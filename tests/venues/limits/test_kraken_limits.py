@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tradewind.venues.limits import kraken
@@ -87,16 +87,18 @@ OPERATIONS = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
+@example(operations=[("confirm late", 417), ("add", 12), ("cancel", 0), ("confirm late", 0)], tier="pro")
 @given(operations=OPERATIONS, tier=st.sampled_from(sorted(TIERS)))
 def test_from_any_reachable_state_every_open_order_can_be_cancelled_at_once(
     operations: list[tuple[str, int]], tier: str
 ) -> None:
-    limits, venue, now_ns, number, late_ms = KrakenLimits(tier), Venue(tier), 0, 0, 0
+    limits, venue, now_ns, number, late_ms, was_late = KrakenLimits(tier), Venue(tier), 0, 0, 0, False
     for what, amount in operations:
         if what == "wait":
             now_ns += amount * 1_000_000
         elif what == "confirm late":
             late_ms = amount
+            was_late = was_late or amount > 0
         elif what in ("add", "reduce"):
             for _ in range(amount):
                 number += 1
@@ -114,7 +116,9 @@ def test_from_any_reachable_state_every_open_order_can_be_cancelled_at_once(
                 if action is Action.AMEND:
                     limits.working(PAIR, order, now_ns)
         level = limits.levels(now_ns).get(f"engine:{PAIR}", (Decimal(0), 0))[0]
-        assert abs(Fraction(level) - venue.count(now_ns)) <= 1 or late_ms, "predicted within one point"
+        off = Fraction(level) - venue.count(now_ns)
+        # An order that was confirmed late is older at the venue, and cheaper to cancel, than we know.
+        assert off >= -1 and (off <= 1 or was_late), "predicted within one point, and never less"
     for order in sorted(venue.born):
         assert limits.admit(Priority.P0, [act(Action.CANCEL, order)], now_ns) == GRANTED
         assert venue.request(Action.CANCEL, order, now_ns)

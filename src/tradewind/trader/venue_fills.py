@@ -244,9 +244,16 @@ class VenueFills:
             if self._before_us(event):
                 continue
             new = await self._filled(event)
-            if new and live_since_ns and live_since_ns < event.venue_ts_ns < due_ns:
+            if new and live_since_ns and event.venue_ts_ns < due_ns and self._since(live_since_ns, event):
                 self._lost_by_stream(event)
         return ""
+
+    def _since(self, moment_ns: int, event: FillEvent) -> bool:
+        """Whether it was executed behind a moment: by its time, which may be in whole seconds, or because its
+        order was decided later.
+        """
+        order = self.oms.get(event.client_id)
+        return event.venue_ts_ns > moment_ns or (order is not None and order.intent.decision_ns > moment_ns)
 
     def _before_us(self, event: FillEvent) -> bool:
         """Whether an execution is in the opening balances already. One of an order of ours never is, whatever

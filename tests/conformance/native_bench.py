@@ -96,6 +96,7 @@ class NativeBench(Bench):
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], world: NativeWorld) -> None:
         self.folder, self.world = folder, world
+        self._own: dict[int, Order] = {}
         self.data = Path(folder.name)
         self.events = []
         self.market_events = []
@@ -184,9 +185,11 @@ class NativeBench(Bench):
         return self.world.directory.account(self.account).account
 
     def own_orders(self) -> list[Order]:
+        """Every order of ours that was ever seen: the node keeps the last ended ones of all accounts only."""
         views = self.world.views
-        ended = [one for one in views.orders.ended if one.account == self.handle]
-        return sorted([*ended, *views.orders.of_account(self.handle)], key=lambda one: one.order)
+        ended = (one for one in views.orders.ended if one.account == self.handle)
+        self._own |= {one.order: one for one in (*ended, *views.orders.of_account(self.handle))}
+        return sorted(self._own.values(), key=lambda one: one.order)
 
     async def true_orders(self) -> list[TrueOrder]:
         return [

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from desk_bench import agree, desk_at, misbehave, until
 
+from tradewind.core.commands import deposit
+from tradewind.core.native import derive_account_id
 from tradewind.gateways.faults import Fault, Rule
 from tradewind.readiness.probes.desk_world import DeskWorld, LocalVenue, wish
 from tradewind.trader.oms import OrderRequest
@@ -20,7 +22,7 @@ from tradewind.trader.orders import ManagedOrder, State
 from tradewind.trader.records import Intent, decode
 from tradewind.trader.venue_desk import Block, NotTrading
 from tradewind.venues.market_data import Side
-from tradewind.venues.protocol import FillEvent, OrderRef, StreamState
+from tradewind.venues.protocol import FillEvent, FundsEvent, OrderRef, StreamState
 
 
 def fill_of(world: DeskWorld, order: ManagedOrder, **other: Any) -> FillEvent:
@@ -403,3 +405,41 @@ async def test_an_order_that_has_ended_here_and_works_there_is_shown_and_cancell
         client_id=order.client_id, symbol=local.site.symbol, venue_id=order.venue_id
     )
     assert msgspec.structs.asdict(order)["filled_lots"] == 0
+
+
+# ---- money that moves without us (T7.10) ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["in", "out"])
+async def test_money_that_moved_without_us_stops_new_orders_and_no_cancel(
+    world: DeskWorld, local: LocalVenue, way: str
+) -> None:
+    desk, price = world.desk, local.site.price_ticks
+    resting = await desk.place(wish(price - 500))
+    if way == "in":
+        await deposited(local, 7_000_000)
+    else:
+        told = FundsEvent(
+            asset="USD", amount=Decimal(-7), reference="W1", sequence=1, venue_ts_ns=time.time_ns()
+        )
+        world.venue.events.put(told)
+    await until(lambda: desk.block_kind is Block.FOREIGN or desk.block_kind is Block.DIFFERENCE)
+    with pytest.raises(NotTrading):
+        await desk.place(wish(price - 400))
+    await desk.cancel(resting.client_id, "money moved")
+    await until(lambda: not local.working())
+
+
+async def deposited(local: LocalVenue, micro: int) -> None:
+    """Somebody pays into our account at the venue."""
+    exchange = local.exchange
+    [result] = await exchange.node.submit(
+        deposit(
+            principal=exchange.parties.key("system"),
+            account=derive_account_id(exchange.parties.key("trader")),
+            asset=exchange.listed.assets["USD"],
+            amount=micro,
+            external_id=b"d" * 32,
+        )
+    )
+    assert result.code == 0, result

@@ -35,10 +35,10 @@ test-rust: dev
 	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-feeds -p tradewind-engine
 
 # Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own. Much of the
-# rest waits for sockets and processes more than it computes: three at a time, also on two cores.
+# rest waits for sockets and processes more than it computes: five at a time, also on two cores.
 test-python: test-tools
 	PYTHONPATH=tests/faults $(BIN)/python -m pytest -m faults tests/node
-	$(BIN)/python -m pytest $(or $(ARGS),-n 3)
+	$(BIN)/python -m pytest $(or $(ARGS),-n 5 --dist worksteal)
 
 # Minutes to an hour: generated commands, at least a million in each half, with every invariant audited behind each
 # batch. The first half also compares every reply, fill, event of liquidation and balance with the reference model.

@@ -96,8 +96,9 @@ async def test_a_timer_cancels_its_market_alone_unless_it_is_armed_again_or_disa
     await arm(60_000)
     await arm(20)
     async with asyncio.timeout(10):
-        while len(await open_prices(venue)) == 2:
-            await asyncio.sleep(0.05)  # looks have a weight, of which there is only so much in a minute
+        # Looks have a weight, of which there is only so much in a minute.
+        while len(await open_prices(venue)) == 2:  # noqa: ASYNC110 the venue tells nobody
+            await asyncio.sleep(0.05)
     assert venue.gateway.countdowns.fired == 1
     assert await open_prices(venue) == ["2000.00"]
     assert venue.gateway.countdowns.armed("demo") == []

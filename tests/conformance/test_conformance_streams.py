@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from decimal import Decimal
 
@@ -252,3 +253,14 @@ async def test_market_data_shows_the_outside_book_and_every_print(bench: Bench) 
         ]
 
     await bench.until(printed, "the print is shown")
+
+
+async def test_the_stream_of_another_account_says_so_and_ends(bench: Bench) -> None:
+    if bench.venue.name == "paper":
+        pytest.skip("the paper venue has one account, whatever a caller names it")
+    async with asyncio.timeout(10):
+        events = [event async for event in bench.venue.private("somebody")]
+    assert [(event.live, event.reason) for event in events if isinstance(event, StreamState)] == [
+        (False, "another account")
+    ]
+    assert len(events) == 1

@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol
 import msgspec
 import structlog
 
+from tradewind.venues.account_events import AccountEvents
 from tradewind.venues.binance.account import Mirror
 from tradewind.venues.binance.directory import Directory
 from tradewind.venues.binance.history import History, Orders, Told
@@ -39,12 +40,10 @@ from tradewind.venues.protocol import (
     OrderState,
     PrivateEvent,
     QueryResult,
-    StreamState,
     Uncertain,
     VenueState,
     VenueStatus,
 )
-from tradewind.venues.streams import Fanout, Reader
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.http import PublicHttpSession
 from tradewind.venues.transport.private_link import PrivateLimits, PrivateLink, Transition
@@ -125,7 +124,7 @@ class BinanceConnector(Trading):
         self.mirror.on_doubtful_balance = lambda: self._spawn(self._reread_balances())
         self.history = self.history_type(rest, self.mirror, self._traded)
         self.rotation: Rotation[AccountStream] = Rotation(self._stream, self.options.rotation)
-        self.events: Fanout[PrivateEvent] = Fanout(_lost)
+        self.events = AccountEvents(account, self._stream_state)
         self.sends = OrderedDict()
         self.doubtful = set()
         self.answer_timeout_s = self.options.answer_timeout_s
@@ -138,7 +137,6 @@ class BinanceConnector(Trading):
         self._tasks: set[asyncio.Task[None]] = set()
         self._gap_task: asyncio.Task[None] | None = None
         self._read_at_s = float("-inf")
-        self._had_live = False
 
     venue_name: ClassVar[str]
 
@@ -333,14 +331,11 @@ class BinanceConnector(Trading):
 
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
         """The account's events from now on, after the present state of the stream."""
+        return self.events.of(account)
+
+    def _stream_state(self) -> tuple[bool, str]:
         link = self.rotation.current.link
-        if account != self.account:
-            other: Reader[PrivateEvent] = Reader(_lost)
-            other.put(StreamState(live=False, reason="another account", since_ns=time.time_ns()))
-            other.close()
-            return other
-        reason = "" if self.live else f"{link.phase}: {link.reason}"
-        return self.events.reader(StreamState(live=self.live, reason=reason, since_ns=time.time_ns()))
+        return self.live, f"{link.phase}: {link.reason}"
 
     def _on_event(self, event: PrivateEvent) -> None:
         if isinstance(event, OrderEvent):
@@ -359,10 +354,7 @@ class BinanceConnector(Trading):
             self.rest.limits.working(key, state.symbol)
 
     def _on_transition(self, stream: AccountStream, transition: Transition) -> None:
-        was, live = self._had_live, self.live
-        self._had_live = live
-        if was is not live:
-            self.events.put(StreamState(live=live, reason=transition.reason, since_ns=transition.at_ns))
+        self.events.moved(transition.reason, transition.at_ns)
         log.info(
             "binance_link",
             before=transition.before,
@@ -560,10 +552,6 @@ class BinanceConnector(Trading):
         time share one reading.
         """
         return await self.history.shared_fill_events(since_sequence)
-
-
-def _lost(count: int) -> PrivateEvent:
-    return StreamState(live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns())
 
 
 def _whole(states: dict[str, VenueState], traded: list[str]) -> tuple[VenueState, str]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from tradewind.venues.account_events import AccountEvents
 from tradewind.venues.ccxt_adapter.calls import Caller, Failed
 from tradewind.venues.ccxt_adapter.directory import Directory, exact
 from tradewind.venues.ccxt_adapter.history import Absent, History
@@ -41,14 +42,12 @@ from tradewind.venues.protocol import (
     OrderType,
     PrivateEvent,
     QueryResult,
-    StreamState,
     TimeInForce,
     Uncertain,
     VenueCaps,
     VenueState,
     VenueStatus,
 )
-from tradewind.venues.streams import Fanout, Reader
 from tradewind.venues.transport.account_mirror import AccountMirror, Unmapped
 
 log = structlog.get_logger(__name__)
@@ -93,7 +92,7 @@ class CcxtVenue(Trading):
             retry_after_missing_s=options.retry_after_missing_s,
         )
         self.history = History(self.caller, self.profile)
-        self.events: Fanout[PrivateEvent] = Fanout(_lost)
+        self.events = AccountEvents(account, lambda: (self.live, self.rounds.problem))
         self.rounds = Rounds(self)
         self.epoch = 0
         self.sends = OrderedDict()
@@ -310,14 +309,7 @@ class CcxtVenue(Trading):
 
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
         """The account's events from now on, after the present state of the stream."""
-        now_ns = time.time_ns()
-        if account != self.account:
-            other: Reader[PrivateEvent] = Reader(_lost)
-            other.put(StreamState(live=False, reason="another account", since_ns=now_ns))
-            other.close()
-            return other
-        reason = "" if self.live else self.rounds.problem
-        return self.events.reader(StreamState(live=self.live, reason=reason, since_ns=now_ns))
+        return self.events.of(account)
 
     # ---- reads -------------------------------------------------------------------------------------------
 
@@ -393,7 +385,3 @@ class CcxtVenue(Trading):
         except FloatMoney as error:
             return Incomplete(str(error), 0)
         return Incomplete("; ".join(problems)[:200], len(rows)) if problems else rows
-
-
-def _lost(count: int) -> PrivateEvent:
-    return StreamState(live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns())

@@ -15,6 +15,7 @@ from decimal import Decimal
 import msgspec
 import structlog
 
+from tradewind.venues.account_events import AccountEvents
 from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.kraken.account import Mirror
 from tradewind.venues.kraken.directory import Directory, state_of
@@ -49,13 +50,11 @@ from tradewind.venues.protocol import (
     OrderType,
     PrivateEvent,
     QueryResult,
-    StreamState,
     Uncertain,
     VenueCaps,
     VenueState,
     VenueStatus,
 )
-from tradewind.venues.streams import Fanout
 from tradewind.venues.transport.account_mirror import TradeFact
 from tradewind.venues.transport.backoff import BackoffPolicy
 from tradewind.venues.transport.private_link import Phase, PrivateLimits, Transition
@@ -145,11 +144,7 @@ class KrakenVenue(Trading):
             policy=self.options.reconnect,
         )
         self.socket.on_unknown = self._ask_for_unknown
-        self.events: Fanout[PrivateEvent] = Fanout(
-            lambda count: StreamState(
-                live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns()
-            )
-        )
+        self.events = AccountEvents(account, self._stream_state)
         self.pulse = asyncio.Event()
         self.opened_ns = self.mirror.last_fill_ns = time.time_ns()
         self.sends: OrderedDict[str, int] = OrderedDict()
@@ -159,7 +154,6 @@ class KrakenVenue(Trading):
         self._fees: dict[str, Known[FeeSchedule]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._read_at_s = 0.0
-        self._had_live = False
 
     # ---- life --------------------------------------------------------------------------------------------
 
@@ -329,15 +323,11 @@ class KrakenVenue(Trading):
 
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
         """The account's events from now on, after the link's present state."""
+        return self.events.of(account)
+
+    def _stream_state(self) -> tuple[bool, str]:
         link = self.socket.link
-        mine = account == self.account
-        return self.events.reader(
-            StreamState(
-                live=link.live and mine,
-                reason=("" if link.live else f"{link.phase}: {link.reason}") if mine else "another account",
-                since_ns=time.time_ns(),
-            )
-        )
+        return link.live, f"{link.phase}: {link.reason}"
 
     def _on_event(self, event: PrivateEvent) -> None:
         if isinstance(event, OrderEvent):
@@ -354,10 +344,7 @@ class KrakenVenue(Trading):
             self.rest.limits.working(state.symbol, key, time.monotonic_ns())
 
     def _on_transition(self, transition: Transition) -> None:
-        was, live = self._had_live, self.socket.link.live
-        self._had_live = live
-        if was is not live:
-            self.events.put(StreamState(live=live, reason=transition.reason, since_ns=transition.at_ns))
+        self.events.moved(transition.reason, transition.at_ns)
         log.info(
             "kraken_link",
             before=transition.before,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from tradewind.venues.account_events import AccountEvents
 from tradewind.venues.limits import Priority
 from tradewind.venues.market_data import FeedEvent, Instrument, Known, Unknown
 from tradewind.venues.native.channel import Channel
@@ -44,13 +45,11 @@ from tradewind.venues.protocol import (
     OrderState,
     OrderType,
     PrivateEvent,
-    StreamState,
     TimeInForce,
     VenueCaps,
     VenueState,
     VenueStatus,
 )
-from tradewind.venues.streams import Fanout
 from tradewind.venues.transport.account_mirror import Unmapped
 from tradewind.venues.transport.private_link import Transition
 
@@ -97,11 +96,7 @@ class NativeVenue(Trading):
             on_transition=self._on_transition,
         )
         self.mirror.on_reached = self._reached
-        self.events: Fanout[PrivateEvent] = Fanout(
-            lambda count: StreamState(
-                live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns()
-            )
-        )
+        self.events = AccountEvents(account, self._stream_state)
         self.opened_ns = rest.clock.venue_ns()
         self.sent = OrderedDict()
         self.numbers = OrderedDict()
@@ -111,7 +106,6 @@ class NativeVenue(Trading):
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rereading: asyncio.Task[None] | None = None
-        self._had_live = False
 
     def __repr__(self) -> str:
         return f"NativeVenue({self.account!r}, live={self.channel.link.live})"
@@ -276,23 +270,17 @@ class NativeVenue(Trading):
 
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
         """The account's events from now on, after the link's present state."""
-        link, mine = self.channel.link, account == self.account
-        return self.events.reader(
-            StreamState(
-                live=link.live and mine,
-                reason=("" if link.live else f"{link.phase}: {link.reason}") if mine else "another account",
-                since_ns=time.time_ns(),
-            )
-        )
+        return self.events.of(account)
+
+    def _stream_state(self) -> tuple[bool, str]:
+        link = self.channel.link
+        return link.live, f"{link.phase}: {link.reason}"
 
     def _on_event(self, event: PrivateEvent) -> None:
         self.events.put(event)
 
     def _on_transition(self, transition: Transition) -> None:
-        was, live = self._had_live, self.channel.link.live
-        self._had_live = live
-        if was is not live:
-            self.events.put(StreamState(live=live, reason=transition.reason, since_ns=transition.at_ns))
+        self.events.moved(transition.reason, transition.at_ns)
         log.info("native_link", before=transition.before, after=transition.after, reason=transition.reason)
         if self._told_transition is not None:
             self._told_transition(transition)

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from tradewind.venues.account_events import AccountEvents
 from tradewind.venues.feeds.decoding import UNREADABLE
 from tradewind.venues.limits.urgency import decides
 from tradewind.venues.market_data import FeedEvent, Instrument, Known, Side, Unknown
@@ -52,14 +53,12 @@ from tradewind.venues.protocol import (
     OrderType,
     PrivateEvent,
     QueryResult,
-    StreamState,
     TimeInForce,
     Uncertain,
     VenueCaps,
     VenueState,
     VenueStatus,
 )
-from tradewind.venues.streams import Fanout
 from tradewind.venues.transport.private_link import Transition
 from tradewind.venues.transport.shared_read import Batch, SharedRead
 
@@ -105,11 +104,7 @@ class PolymarketVenue(Trading):
             socket_limits=self.options.socket,
             policy=self.options.reconnect,
         )
-        self.events: Fanout[PrivateEvent] = Fanout(
-            lambda count: StreamState(
-                live=False, reason=f"{count} events not taken in time", since_ns=time.time_ns()
-            )
-        )
+        self.events = AccountEvents(account, self._stream_state)
         self.opened_ns = self.mirror.last_fill_ns = time.time_ns()
         self.heartbeats_missed = 0
         self._told_transition, self._told_reversal = on_transition, on_reversed
@@ -120,7 +115,7 @@ class PolymarketVenue(Trading):
         """Hashes of immediate purchases that are being cancelled."""
         self._gaps: set[str] = set()
         """Hashes of orders whose fills are awaited."""
-        self._first, self._had_live = True, False
+        self._first = True
         self._shared_open = {urgent: SharedRead(self._read_open_rows) for urgent in (False, True)}
         self._shared_trades = {urgent: SharedRead(self._read_trade_rows) for urgent in (False, True)}
 
@@ -305,23 +300,17 @@ class PolymarketVenue(Trading):
 
     def private(self, account: str) -> AsyncIterator[PrivateEvent]:
         """The account's events from now on, after the link's present state."""
-        link, mine = self.channel.link, account == self.account
-        return self.events.reader(
-            StreamState(
-                live=link.live and mine,
-                reason=("" if link.live else f"{link.phase}: {link.reason}") if mine else "another account",
-                since_ns=time.time_ns(),
-            )
-        )
+        return self.events.of(account)
+
+    def _stream_state(self) -> tuple[bool, str]:
+        link = self.channel.link
+        return link.live, f"{link.phase}: {link.reason}"
 
     def _on_event(self, event: PrivateEvent) -> None:
         self.events.put(event)
 
     def _on_transition(self, transition: Transition) -> None:
-        was, live = self._had_live, self.channel.link.live
-        self._had_live = live
-        if was is not live:
-            self.events.put(StreamState(live=live, reason=transition.reason, since_ns=transition.at_ns))
+        self.events.moved(transition.reason, transition.at_ns)
         log.info(
             "polymarket_link", before=transition.before, after=transition.after, reason=transition.reason
         )

@@ -22,7 +22,13 @@ MAX_INTENTS_PER_CALLBACK = 64
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy declares about itself."""
+    """What a strategy declares about itself.
+
+    `symbols` are what it trades, `outside` what it only looks at. `data` says which callbacks it wants:
+    `book`, `trades`, `bars:SECONDS`; without them it is called on its own timer, on fills and on orders only.
+    `quotes`: it lives from quoting and is exempt from the cancel ratio of T11.8. `averages_down`: it may add
+    to a losing position (T12.3).
+    """
 
     name: str
     version: str
@@ -33,6 +39,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     max_loss_pct: Decimal
     data: tuple[str, ...]
     book_levels: int = 5
+    outside: tuple[str, ...] = ()
+    timer_ms: int = 1_000
+    quotes: bool = False
+    averages_down: bool = False
 
 
 class BookTop(msgspec.Struct, frozen=True):
@@ -56,6 +66,27 @@ class PublicTrade(msgspec.Struct, frozen=True):
     at_ns: int
 
 
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed bar of `seconds`, aligned to UTC; prices in ticks, volume in lots. Without a trade all four
+    prices are the close before it and `lots` and `trades` are 0.
+    """
+
+    symbol: str
+    start_ns: int
+    seconds: int
+    open_ticks: int
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+    lots: int
+    trades: int
+
+    @property
+    def end_ns(self) -> int:
+        """The first nanosecond behind the bar."""
+        return self.start_ns + self.seconds * 1_000_000_000
+
+
 class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A working order as the strategy sees it. `busy`: a request about it is in flight."""
 
@@ -70,7 +101,11 @@ class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaceIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """Wish for a new order."""
+    """Wish for a new order.
+
+    `edge_bps` is what an entry is expected to earn before costs (the cost gate of T14.3 asks for it);
+    `stop_ticks` is the price at which the position it opens would be closed (L06). Exits need neither.
+    """
 
     symbol: str
     side: Side
@@ -79,6 +114,8 @@ class PlaceIntent(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = True
     time_in_force: TimeInForce = TimeInForce.GTC
     tag: str = ""
+    edge_bps: Decimal | None = None
+    stop_ticks: int | None = None
 
 
 class AmendIntent(msgspec.Struct, frozen=True, kw_only=True):

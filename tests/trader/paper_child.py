@@ -20,8 +20,8 @@ import structlog
 
 from tradewind.core.engine import GenesisConfig, Grant
 from tradewind.node.service import NodeService
-from tradewind.trader import service
 from tradewind.trader.assemble import PaperTrader, assemble
+from tradewind.trader.decisions import Decisions
 from tradewind.trader.oms import Oms
 from tradewind.venues.feeds.generated import GeneratedFeed
 from tradewind.venues.paper.latency import LatencyConfig
@@ -73,11 +73,12 @@ def arm(point: str, count: int) -> None:
     """Wrap the code at a kill point."""
     reached = die_at(count)
     if point in {"before_intent", "after_intent"}:
-        flush = service.TraderService._flush
+        flush = Decisions.flush
 
-        async def around(self: service.TraderService) -> None:
-            has_place = any(wish.intent.__class__.__name__ == "PlaceIntent" for wish in self._wishes)
-            submit = self.port.submit
+        async def around(self: Decisions) -> None:
+            has_place = any(wish.intent.__class__.__name__ == "PlaceIntent" for wish in self.wishes)
+            port = self.trader.port
+            submit = port.submit
 
             async def record(commands: object, notes: object = ()) -> object:
                 if point == "before_intent":
@@ -87,13 +88,13 @@ def arm(point: str, count: int) -> None:
                     reached()
                 return done
 
-            self.port.submit = record if has_place else submit  # type: ignore[method-assign, assignment]
+            port.submit = record if has_place else submit  # type: ignore[method-assign, assignment]
             try:
                 await flush(self)
             finally:
-                self.port.submit = submit  # type: ignore[method-assign]
+                port.submit = submit  # type: ignore[method-assign]
 
-        service.TraderService._flush = around  # type: ignore[method-assign]
+        Decisions.flush = around  # type: ignore[method-assign]
     elif point in {"sent", "accepted"}:
         arrive = PaperVenue._submit_now
 

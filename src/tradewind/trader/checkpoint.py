@@ -24,7 +24,7 @@ from .records import DayBase, Latch, Reconciliation
 from .service import MAX_RECENT_FILLS, TraderService
 
 log = structlog.get_logger("tradewind.trader")
-FORMAT = 1
+FORMAT = 2
 MAX_CHECKPOINT_BYTES = 64 << 20
 DIGEST_BYTES = 32
 
@@ -46,6 +46,8 @@ class TraderState(msgspec.Struct, kw_only=True):
     drawdown_step: int
     recent_fills: list[FillEvent]
     reconciled: Reconciliation | None
+    others: dict[str, msgspec.Raw]
+    """What `TraderService.checkpointed` had to say, by name."""
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
@@ -76,6 +78,9 @@ def take(trader: TraderService, place: Place) -> bytes:
         drawdown_step=trader.loss.step,
         recent_fills=list(trader.recent_fills),
         reconciled=trader.reconciled,
+        others={
+            name: msgspec.Raw(msgspec.json.encode(part.take())) for name, part in trader.checkpointed.items()
+        },
     )
     body = msgspec.json.encode(
         Checkpoint(format=FORMAT, place=place, venue=trader.venue.state(), trader=state)
@@ -108,6 +113,8 @@ def load(trader: TraderService, checkpoint: Checkpoint) -> None:
     trader.loss.restore(state.day_base, state.high_water, state.drawdown_step)
     trader.recent_fills = deque(state.recent_fills, maxlen=MAX_RECENT_FILLS)
     trader.reconciled = state.reconciled
+    for name, part in trader.checkpointed.items():
+        part.load(bytes(state.others[name]))
 
 
 def write(path: Path, data: bytes) -> None:

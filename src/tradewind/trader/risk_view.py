@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import random
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradewind.venues.market_data import Known, Side, TradePrint
-from tradewind.venues.protocol import OrderType, TimeInForce
+from tradewind.venues.market_data import Instrument, Known, Side, TradePrint
+from tradewind.venues.protocol import FeeSchedule, OrderType, TimeInForce
 
 from .orders import ManagedOrder, State
 from .risk.check import Order, Path, Snapshot, Working
-from .strategy import AmendIntent, BookTop, Context, OwnOrder, PlaceIntent, PublicTrade
+from .strategy import AmendIntent, BookTop, OwnOrder, PlaceIntent, PublicTrade, SizeRequest
 
 if TYPE_CHECKING:
     from .service import TraderService
 
 __all__ = [
     "Snapshot",
+    "Source",
     "book_top",
-    "context",
     "hold_reason",
     "own_order",
     "public_trade",
@@ -30,6 +29,7 @@ __all__ = [
 ]
 ZERO = Decimal(0)
 MILLISECOND_NS = 1_000_000
+BOOK_LEVELS = 20
 _IDLE = {State.WORKING, State.PARTIALLY_FILLED}
 
 
@@ -131,30 +131,84 @@ def own_order(order: ManagedOrder) -> OwnOrder:
     )
 
 
-def context(trader: TraderService, generator: random.Random) -> Context:
-    """What the strategy may look at in a callback."""
-    instrument = trader.oms.instruments[trader.symbol]
-    equity = trader.marks.equity()
-    pnl = trader.strategy_pnl()[trader.name]
-    return Context(
-        now_ns=trader.port.now_ns(),
-        instrument=instrument,
-        fees=trader.fees.value if isinstance(trader.fees, Known) else None,
-        equity=equity.value if isinstance(equity, Known) else None,
-        position_lots=int(trader.ledger.total(instrument.base) / instrument.lot),
-        orders=tuple(own_order(order) for order in trader.oms.working(trader.name)),
-        strategy_loss=trader.loss.strategy_loss(trader.name, pnl),
-        state=trader.state().name.lower(),
-        hold_reason=hold_reason(trader),
-        size_multiplier=trader.loss.size_multiplier,
-        random=generator,
-    )
+class Source:
+    """What the contexts of one strategy read: each call looks at the trader as it is."""
+
+    def __init__(self, trader: TraderService, strategy: str) -> None:
+        self.trader = trader
+        self.strategy = strategy
+
+    def now_ns(self) -> int:
+        """The moment of the callback."""
+        return self.trader.port.now_ns()
+
+    def equity(self) -> Decimal | None:
+        """Marked equity of the account."""
+        equity = self.trader.marks.equity()
+        return equity.value if isinstance(equity, Known) else None
+
+    def strategy_loss(self) -> Decimal:
+        """Loss of the strategy since the start of the day."""
+        pnl = self.trader.strategy_pnl()[self.strategy]
+        return self.trader.loss.strategy_loss(self.strategy, pnl)
+
+    def size_multiplier(self) -> Decimal:
+        """Multiplier of the drawdown ladder."""
+        return self.trader.loss.size_multiplier
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The instrument of a symbol."""
+        return self.trader.oms.instruments[symbol]
+
+    def fees(self, symbol: str) -> FeeSchedule | None:
+        """The account's fees."""
+        fees = self.trader.fees
+        return fees.value if isinstance(fees, Known) else None
+
+    def position_lots(self, symbol: str) -> int:
+        """Held lots."""
+        instrument = self.trader.oms.instruments[symbol]
+        return int(self.trader.ledger.total(instrument.base) / instrument.lot)
+
+    def average_price(self, symbol: str) -> Decimal | None:
+        """Average cost of the held lots."""
+        position = self.trader.ledger.positions.get(symbol)
+        return None if position is None or not position.lots else position.cost / position.quantity
+
+    def orders(self, symbol: str) -> tuple[OwnOrder, ...]:
+        """Working orders."""
+        return tuple(
+            own_order(order)
+            for order in self.trader.oms.working(self.strategy)
+            if order.intent.symbol == symbol
+        )
+
+    def state(self, symbol: str) -> str:
+        """Trading state."""
+        return self.trader.state(self.strategy, symbol).name.lower()
+
+    def hold_reason(self, symbol: str) -> str:
+        """What stands against new risk."""
+        return hold_reason(self.trader, symbol)
+
+    def book(self, symbol: str) -> BookTop | None:
+        """The live book."""
+        market = self.trader.venue.markets[symbol]
+        return book_top(self.trader, symbol, BOOK_LEVELS) if market.live else None
+
+    def volume_5m_lots(self, symbol: str) -> int | None:
+        """Public volume of five minutes."""
+        return self.trader.volume_5m_lots(symbol)
+
+    def size(self, request: SizeRequest) -> tuple[int, str]:
+        """Size by the attached module."""
+        return self.trader.sizer(self.strategy, request)
 
 
-def hold_reason(trader: TraderService) -> str:
+def hold_reason(trader: TraderService, symbol: str) -> str:
     """Why risk would deny anything that adds risk now; empty when nothing is known to stand against it."""
     now_ns, limits = trader.port.now_ns(), trader.profile.limits
-    top = trader.marks.top(trader.symbol)
+    top = trader.marks.top(symbol)
     if not isinstance(top, Known) or now_ns - top.as_of_ns > limits.max_market_age_ms * MILLISECOND_NS:
         return "the market is not known"
     as_of_ns = trader.balances_as_of_ns
@@ -167,12 +221,11 @@ def hold_reason(trader: TraderService) -> str:
     return ""
 
 
-def book_top(trader: TraderService) -> BookTop:
-    """The best levels of the strategy's symbol as the venue displays them."""
-    market = trader.venue.markets[trader.symbol]
-    depth = trader.strategy.manifest.book_levels
+def book_top(trader: TraderService, symbol: str, depth: int) -> BookTop:
+    """The best levels of a symbol as the venue displays them."""
+    market = trader.venue.markets[symbol]
     return BookTop(
-        trader.symbol,
+        symbol,
         tuple(market.mirror.top(Side.BUY, depth)),
         tuple(market.mirror.top(Side.SELL, depth)),
         market.book_as_of_ns or 0,
@@ -181,7 +234,7 @@ def book_top(trader: TraderService) -> BookTop:
 
 def public_trade(trader: TraderService, event: TradePrint) -> PublicTrade:
     """A public trade in the venue's own lots (floored)."""
-    ratio = trader.venue.markets[trader.symbol].setup.mirror.lots_ratio
+    ratio = trader.venue.markets[event.symbol].setup.mirror.lots_ratio
     return PublicTrade(
         event.symbol,
         event.price_ticks,

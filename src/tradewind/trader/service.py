@@ -11,6 +11,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from typing import Any, Protocol
 
 from tradewind.venues.market_data import (
     BookDelta,
@@ -22,15 +23,16 @@ from tradewind.venues.market_data import (
     TradePrint,
     Unknown,
 )
-from tradewind.venues.paper.port import Port, PortStopped
+from tradewind.venues.paper.port import Port
 from tradewind.venues.paper.venue import PaperVenue
 from tradewind.venues.paper.wire import BatchLike, stream_notes
 from tradewind.venues.protocol import FeeSchedule, FillEvent, FundsEvent, OrderEvent, PrivateEvent
 
 from . import risk_view, view
+from .decisions import Decisions
 from .ledger import Ledger, LedgerError
 from .marks import Marks
-from .oms import Identity, Oms, OrderRequest
+from .oms import Identity, Oms
 from .orders import ManagedOrder, State
 from .reconcile import Difference, reconcile
 from .records import (
@@ -38,11 +40,9 @@ from .records import (
     AmendRequest,
     CancelRequest,
     DayBase,
-    Denial,
     HighWater,
     Intent,
     Latch,
-    OperatorAct,
     OrderNote,
     Reconciliation,
     Record,
@@ -55,14 +55,14 @@ from .risk.profile import Profile
 from .risk.state import ACCOUNT, StateTable, TradingState, strategy_scope, symbol_scope, venue_scope
 from .strategy import (
     MAX_INTENTS_PER_CALLBACK,
-    AmendIntent,
     CancelIntent,
     Context,
-    PlaceIntent,
+    SizeRequest,
     Strategy,
     StrategyIntent,
     code_hash,
 )
+from .volumes import Volumes
 from .wish import Alarm, Wish
 
 SECOND_NS = 1_000_000_000
@@ -71,8 +71,25 @@ RECONCILE_EVERY_S = 60
 CONVERGENCE_NS = 2 * SECOND_NS
 MAX_RECENT_FILLS = 500
 MAX_ALARMS = 200
-MAX_WISHES = 10_000
 MANUAL = "manual"
+
+
+Sizer = Callable[[str, SizeRequest], tuple[int, str]]
+"""Strategy and request to lots, or 0 and the reason (T12)."""
+
+
+def _no_sizer(strategy: str, request: SizeRequest) -> tuple[int, str]:
+    return 0, "no sizing is attached to this trader"
+
+
+class Checkpointed(Protocol):
+    """Something that a checkpoint must restore, besides what the service keeps itself."""
+
+    def take(self) -> Any:
+        """The state now, as something msgspec encodes."""
+
+    def load(self, data: bytes) -> None:
+        """Become what `data`, the JSON of an earlier `take`, says. Raises `msgspec.DecodeError`."""
 
 
 class TraderService:
@@ -118,10 +135,17 @@ class TraderService:
         self.reconciled: Reconciliation | None = None
         self.strategy_error: str | None = None
         self.running = False
-        self._random = random.Random(seed)  # noqa: S311 - a strategy's reproducible randomness
-        self._wishes: deque[Wish] = deque()
-        self._records: list[Record] = []
-        self._sends: list[Callable[[], None]] = []
+        self.decisions = Decisions(self)
+        self.volumes = Volumes()
+        self.sizer: Sizer = _no_sizer
+        self.on_second: list[Callable[[int], None]] = []
+        self.on_fill_hooks: list[Callable[[ManagedOrder, FillEvent], None]] = []
+        self.on_order_hooks: list[Callable[[ManagedOrder], None]] = []
+        self.on_market_hooks: list[Callable[[FeedEvent], None]] = []
+        self.fold_hooks: list[Callable[[Record], None]] = []
+        self.checkpointed: dict[str, Checkpointed] = {}
+        generator = random.Random(seed)  # noqa: S311 - a strategy's reproducible randomness
+        self._context = Context(risk_view.Source(self, self.name), self.symbol, generator)
         self._differs_since_ns: int | None = None
         self._next_second_ns = 0
         self._next_dead_man_ns = 0
@@ -148,7 +172,7 @@ class TraderService:
         now_ns = self.port.now_ns()
         self.fees = await self.venue.fees("trader", self.symbol)
         self._resolve(now_ns)
-        await self._flush()
+        await self.decisions.flush()
         differences = await self.check_ledger()
         self._next_second_ns = now_ns
         self.running = True
@@ -185,19 +209,25 @@ class TraderService:
         if order.intent.policy == "resend" and age_ms <= self.profile.account.max_intent_age_ms:
             request = risk_view.risk_order_of(self, order, Path.RESEND, order.intent.decision_ns)
             if not self.risk.check(request, self.snapshot_for_risk(replaces=order.client_id)):
-                self._sends.append(lambda: self.oms.send(order, self.venue, now_ns))
+                self.decisions.sends.append(lambda: self.oms.send(order, self.venue, now_ns))
                 return
-        self._records.append(self.oms.abandon(order, "absent at the venue after a restart", now_ns))
+        self.record(self.oms.abandon(order, "absent at the venue after a restart", now_ns))
 
     # ---- events in ---------------------------------------------------------------------------------
 
     async def on_market(self, event: FeedEvent) -> None:
         """A market event, after the venue has mirrored it."""
+        if isinstance(event, TradePrint) and event.symbol in self.venue.markets:
+            ratio = self.venue.markets[event.symbol].setup.mirror.lots_ratio
+            self.volumes.add(event.symbol, event.quantity_lots, ratio, self.port.now_ns())
+        for hook in self.on_market_hooks:
+            hook(event)
         if event.symbol != self.symbol:
+            await self.step()
             return
         if isinstance(event, BookDelta | BookSnapshot) and self.venue.markets[self.symbol].live:
             self._mark()
-            book = risk_view.book_top(self)
+            book = risk_view.book_top(self, self.symbol, self.strategy.manifest.book_levels)
             self._call(lambda context: self.strategy.on_book(context, book))
         elif isinstance(event, TradePrint):
             trade = risk_view.public_trade(self, event)
@@ -213,6 +243,11 @@ class TraderService:
             return
         if isinstance(event, FillEvent):
             self._mark()
+            for on_fill in self.on_fill_hooks:
+                on_fill(order, event)
+        for on_order in self.on_order_hooks:
+            on_order(order)
+        if isinstance(event, FillEvent):
             self._call(lambda context: self.strategy.on_fill(context, event))
         own = risk_view.own_order(order)
         self._call(lambda context: self.strategy.on_order(context, own, str(order.state)))
@@ -251,11 +286,13 @@ class TraderService:
         if self.running and now_ns >= self._next_second_ns:
             self._next_second_ns = now_ns + SECOND_NS
             await self._each_second(now_ns)
-        await self._flush()
+        await self.decisions.flush()
 
     async def _each_second(self, now_ns: int) -> None:
         await self._read_balances(now_ns)
         self._mark()
+        for hook in self.on_second:
+            hook(now_ns)
         self._call(self.strategy.on_timer)
         if self.profile.account.dead_man == "timer" and now_ns >= self._next_dead_man_ns:
             self._next_dead_man_ns = now_ns + DEAD_MAN_REFRESH_S * SECOND_NS
@@ -271,21 +308,33 @@ class TraderService:
         if not self.running or self.strategy_error is not None:
             return
         try:
-            intents = callback(self.context())
+            self._context.begin(self.symbol)
+            intents = callback(self._context)
         except Exception as error:  # noqa: BLE001 - T14.2: whatever a strategy raises stays its own problem
             self._strategy_fault(repr(error))
             return
         if len(intents) > MAX_INTENTS_PER_CALLBACK:
             self._strategy_fault(f"{len(intents)} intents in one callback")
             return
-        now_ns = self.port.now_ns()
         for intent in intents:
-            self._wish(Wish(self.name, Path.STRATEGY, intent, now_ns))
+            self.wish(self.name, Path.STRATEGY, intent)
 
-    def _wish(self, wish: Wish) -> None:
-        if len(self._wishes) >= MAX_WISHES:
-            raise OverflowError(f"more than {MAX_WISHES} intents are waiting")
-        self._wishes.append(wish)
+    def wish(
+        self,
+        strategy: str,
+        path: Path,
+        intent: StrategyIntent,
+        verdict: Callable[[list[Denied], str | None], None] | None = None,
+    ) -> None:
+        """Queue an intent of now; `verdict` hears the denials, or the client id it became, at the next step.
+
+        Raises `OverflowError` when too many are waiting.
+        """
+        self.decisions.wish(Wish(strategy, path, intent, self.port.now_ns(), verdict))
+
+    def record(self, *records: Record) -> None:
+        """Append records to the next block of the journal."""
+        self.decisions.records.extend(records)
 
     async def submit(
         self, intent: StrategyIntent, *, path: Path = Path.MANUAL, strategy: str = MANUAL
@@ -296,135 +345,27 @@ class TraderService:
         not filled: read the order's state.
         """
         verdicts: list[tuple[list[Denied], str | None]] = []
-        self._wish(
-            Wish(strategy, path, intent, self.port.now_ns(), lambda *verdict: verdicts.append(verdict))
-        )
+        self.wish(strategy, path, intent, lambda *verdict: verdicts.append(verdict))
         await self.step()
         return verdicts[0]
 
-    async def _flush(self) -> None:
-        """Decide all wishes, journal what came of them as one block, then send."""
-        while self._wishes or self._records or self._sends:
-            created: list[str] = []
-            while self._wishes:
-                self._decide(self._wishes.popleft(), created)
-            records, self._records = self._records, []
-            sends, self._sends = self._sends, []
-            try:
-                if records:
-                    await self.port.submit([], [encode(record) for record in records])
-            except PortStopped as stop:
-                for client_id in created:
-                    self.oms.discard(client_id)
-                self._alarm(f"the journal is stopped: {stop}")
-                self.states.trip(
-                    ACCOUNT,
-                    "journal",
-                    TradingState.HALTED,
-                    reason=str(stop),
-                    actor="trader",
-                    now_ns=self.port.now_ns(),
-                )
-                return
-            for send in sends:
-                send()
-
-    def _decide(self, wish: Wish, created: list[str]) -> None:
-        now_ns = self.port.now_ns()
-        match wish.intent:
-            case PlaceIntent() as intent:
-                denied, client_id = self._decide_place(wish, intent, now_ns, created)
-            case AmendIntent() as intent:
-                denied, client_id = self._decide_amend(wish, intent, now_ns)
-            case CancelIntent() as intent:
-                denied, client_id = self._decide_cancel(intent, now_ns)
-        if wish.verdict is not None:
-            wish.verdict(denied, client_id)
-
-    def _decide_place(
-        self, wish: Wish, intent: PlaceIntent, now_ns: int, created: list[str]
-    ) -> tuple[list[Denied], str | None]:
-        order = risk_view.risk_order(self, wish.strategy, wish.path, intent, wish.decision_ns)
-        snapshot = self.snapshot_for_risk(strategy=wish.strategy, symbol=intent.symbol)
-        denied = self.risk.check(order, snapshot)
-        if denied:
-            self._deny(wish, intent, denied, now_ns)
-            return denied, None
-        request = OrderRequest(
-            strategy=wish.strategy,
-            path=str(wish.path),
-            symbol=intent.symbol,
-            side=intent.side,
-            price_ticks=intent.price_ticks,
-            lots=intent.lots,
-            time_in_force=intent.time_in_force,
-            post_only=intent.post_only,
-            tag=intent.tag,
-            reducing=self.risk.reduces(order, snapshot),
-            decision_ns=wish.decision_ns,
-        )
-        managed, record = self.oms.create(request, self._taker_rate())
-        created.append(managed.client_id)
-        self._records.append(record)
-        self._sends.append(lambda: self.oms.send(managed, self.venue, now_ns))
-        return [], managed.client_id
-
-    def _decide_amend(self, wish: Wish, intent: AmendIntent, now_ns: int) -> tuple[list[Denied], str | None]:
-        managed = self.oms.get(intent.client_id)
-        if managed is None or managed.is_terminal or intent.lots <= managed.filled_lots:
-            self.counts["amend of nothing"] += 1
-            return [], None
-        order = risk_view.risk_amend(self, managed, wish.path, intent, wish.decision_ns)
-        snapshot = self.snapshot_for_risk(
-            strategy=managed.intent.strategy, symbol=managed.intent.symbol, replaces=managed.client_id
-        )
-        denied = self.risk.check(order, snapshot)
-        if denied:
-            shape = PlaceIntent(
-                symbol=managed.intent.symbol,
-                side=managed.intent.side,
-                price_ticks=intent.price_ticks,
-                lots=intent.lots,
-            )
-            self._deny(wish, shape, denied, now_ns)
-            return denied, None
-        record = self.oms.request_amend(managed, intent.price_ticks, intent.lots, self._taker_rate(), now_ns)
-        if record is None:
-            self.counts["amend of a busy order"] += 1
-            return [], None
-        self._records.append(record)
-        self._sends.append(lambda: self.oms.send_amend(managed, self.venue, now_ns))
-        return [], managed.client_id
-
-    def _decide_cancel(self, intent: CancelIntent, now_ns: int) -> tuple[list[Denied], str | None]:
-        """Cancels skip risk (T11.1)."""
-        managed = self.oms.get(intent.client_id)
-        record = self.oms.request_cancel(managed, intent.reason, now_ns) if managed is not None else None
-        if managed is None or record is None:
-            return [], None
-        self._records.append(record)
-        self._sends.append(lambda: self.oms.send_cancel(managed, self.venue, now_ns))
-        return [], managed.client_id
-
-    def _deny(self, wish: Wish, intent: PlaceIntent, denied: list[Denied], now_ns: int) -> None:
-        for denial in denied:
-            self.counts[f"denied {denial.code}"] += 1
-        self._records.append(
-            Denial(
-                strategy=wish.strategy,
-                path=str(wish.path),
-                symbol=intent.symbol,
-                side=intent.side,
-                price_ticks=intent.price_ticks,
-                lots=intent.lots,
-                codes=[denial.code for denial in denied],
-                detail="; ".join(f"{d.limit} {d.given} against {d.bound} {d.detail}".strip() for d in denied),
-                at_ns=now_ns,
-            )
-        )
+    def denied(self, wish: Wish, now_ns: int) -> None:
+        """A wish was denied; too many of them within a minute halt its strategy (T11.9)."""
         storm = self.risk.denial_storm(wish.strategy, now_ns)
         if storm is not None and wish.path is Path.STRATEGY:
             self._strategy_fault(f"more than the allowed denials per minute: {storm}")
+
+    def journal_stopped(self, reason: str) -> None:
+        """The journal takes nothing any more: halt the account."""
+        self._alarm(f"the journal is stopped: {reason}")
+        self.states.trip(
+            ACCOUNT,
+            "journal",
+            TradingState.HALTED,
+            reason=reason,
+            actor="trader",
+            now_ns=self.port.now_ns(),
+        )
 
     # ---- loss, states, faults ----------------------------------------------------------------------
 
@@ -436,7 +377,7 @@ class TraderService:
         now_ns = self.port.now_ns()
         record = self.loss.mark(equity.value, self.strategy_pnl(), now_ns)
         if record is not None:
-            self._records.append(record)
+            self.record(record)
         if self.loss.tripped(equity.value):
             loss, limit = self.loss.loss(equity.value), self.loss.limit
             self._trip(
@@ -464,7 +405,7 @@ class TraderService:
         )
         if latch is None:
             return
-        self._records.append(latch)
+        self.record(latch)
         self._alarm(f"{scope} {level.name}: {reason}")
         if level is TradingState.HALTED:
             self._cancel_scope(scope, cause)
@@ -472,14 +413,8 @@ class TraderService:
     def _cancel_scope(self, scope: str, reason: str) -> None:
         for order in self.oms.working():
             if scope in {ACCOUNT, strategy_scope(order.intent.strategy), symbol_scope(order.intent.symbol)}:
-                self._wish(
-                    Wish(
-                        order.intent.strategy,
-                        Path.MANUAL,
-                        CancelIntent(client_id=order.client_id, reason=reason),
-                        self.port.now_ns(),
-                    )
-                )
+                cancel = CancelIntent(client_id=order.client_id, reason=reason)
+                self.wish(order.intent.strategy, Path.MANUAL, cancel)
 
     def _halt_for(self, cause: str, reason: str) -> None:
         self._trip(ACCOUNT, cause, TradingState.HALTED, reason)
@@ -494,7 +429,7 @@ class TraderService:
     @property
     def has_pending(self) -> bool:
         """Whether an intent, a record or a request waits to be handled."""
-        return bool(self._wishes or self._records or self._sends)
+        return self.decisions.pending
 
     def state(self, strategy: str | None = None, symbol: str | None = None) -> TradingState:
         """The most restrictive state for a strategy and a symbol of this account."""
@@ -522,7 +457,7 @@ class TraderService:
             clean=clean, differences=[str(one) for one in differences], at_ns=now_ns
         )
         if changed:
-            self._records.append(self.reconciled)
+            self.record(self.reconciled)
         if clean:
             self.balances_as_of_ns = now_ns
         else:
@@ -548,9 +483,10 @@ class TraderService:
             self._trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
 
     def _trim(self, order: ManagedOrder) -> None:
-        self.oms.trim_reservation(order, self._taker_rate())
+        self.oms.trim_reservation(order, self.taker_rate())
 
-    def _taker_rate(self) -> Decimal:
+    def taker_rate(self) -> Decimal:
+        """The taker rate that reservations count with."""
         return (
             self.fees.value.taker_rate if isinstance(self.fees, Known) else self.venue.setup.fees.taker_rate
         )
@@ -566,6 +502,8 @@ class TraderService:
     # ---- recovery ----------------------------------------------------------------------------------
 
     def _fold(self, record: Record) -> None:
+        for hook in self.fold_hooks:
+            hook(record)
         match record:
             case Intent() | AmendRequest() | CancelRequest() | OrderNote():
                 self.oms.apply(record)
@@ -575,7 +513,7 @@ class TraderService:
                 self.states.apply(record)
             case Reconciliation():
                 self.reconciled = record
-            case Denial() | OperatorAct():
+            case _:
                 pass
 
     async def journal(self, *records: Record) -> None:
@@ -588,9 +526,9 @@ class TraderService:
         """Everything a console shows: states, limits as gauges, positions, profit, orders, fills, ages."""
         return view.snapshot(self, max_fills=max_fills)
 
-    def context(self) -> Context:
-        """What the strategy may see now."""
-        return risk_view.context(self, self._random)
+    def volume_5m_lots(self, symbol: str) -> int | None:
+        """Lots traded in public in the last five minutes; None before that much was seen."""
+        return self.volumes.lots(symbol, self.port.now_ns())
 
     def snapshot_for_risk(
         self, *, strategy: str | None = None, symbol: str | None = None, replaces: str | None = None

@@ -67,6 +67,8 @@ class Session:
             next(port.history(saved.place), None)
             if {market.symbol for market in saved.venue.markets} != set(self.venue.markets):
                 raise WrongPlace("other markets")
+            if set(saved.trader.others) != set(self.trader.checkpointed):
+                raise WrongPlace("written by a trader of other parts")
         except (WrongPlace, TradewindError) as error:
             log.warning("trader_checkpoint_ignored", reason=str(error))
             return None

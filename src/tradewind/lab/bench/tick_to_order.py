@@ -207,7 +207,7 @@ class Trader:
         return Known(Top(bid=tick * best.bid_ticks, ask=tick * best.ask_ticks), known.as_of_ns, known.source)
 
     def _context(self, now_ns: int) -> StrategyContext:
-        return StrategyContext(
+        return StrategyContext.fixed(
             now_ns=now_ns, instrument=self.instrument, fees=self.fees.value,
             equity=self.desk.ledger.total("USDT"), position_lots=0, orders=(), strategy_loss=Decimal(0),
             state="normal", hold_reason="", size_multiplier=self.loss.size_multiplier, random=self.random,

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradewind.venues.protocol import FillEvent
-
-from ..strategy import BookTop, Context, Manifest, OwnOrder, PublicTrade, StrategyIntent
+from ..strategy import Manifest, StrategyBase
 
 
-class Idle:
+class Idle(StrategyBase):
     """No quotes, no orders."""
 
     def __init__(self, symbol: str) -> None:
@@ -26,35 +24,3 @@ class Idle:
             max_loss_pct=Decimal(0),
             data=(),
         )
-
-    def on_start(self, context: Context) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_book(self, context: Context, book: BookTop) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_suspect(self, context: Context, symbol: str) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_trade(self, context: Context, trade: PublicTrade) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_fill(self, context: Context, fill: FillEvent) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_timer(self, context: Context) -> list[StrategyIntent]:
-        """Nothing."""
-        return []
-
-    def on_stop(self, context: Context) -> list[StrategyIntent]:
-        """Nothing."""
-        return []

@@ -29,6 +29,7 @@ from ..strategy import (
     OwnOrder,
     PlaceIntent,
     PublicTrade,
+    StrategyBase,
     StrategyIntent,
 )
 
@@ -113,7 +114,7 @@ DEMONSTRATION = MarketMakingParameters(
 """Quotes inside its own costs on purpose: it trades on a tight book and shows what that costs."""
 
 
-class MarketMaking:
+class MarketMaking(StrategyBase):
     """Two-sided quotes in layers, skewed by inventory; post-only always; cancels all when the book is not
     live.
     """

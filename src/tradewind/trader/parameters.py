@@ -8,8 +8,8 @@ A strategy declares its parameters as a struct whose fields carry their bounds:
 20
 
 Types are `Decimal`, `int`, `bool`, `str` and `Literal[...]` of texts. Floats are refused: a decimal is
-written as text or as an exact number. One table serves validation, the command line, the documentation and the sweep
-of a back-test.
+written as text or as an exact number. One table serves validation, the command line, the documentation and
+the sweep of a back-test.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -95,7 +96,7 @@ def test_own_executions_replace_the_table_only_when_there_are_enough() -> None:
 
 
 def test_the_table_never_gets_cheaper_with_a_wider_spread() -> None:
-    for tighter, wider in zip(TABLE, TABLE[1:], strict=False):
+    for tighter, wider in pairwise(TABLE):
         assert tighter.spread_bps < wider.spread_bps
         assert tighter.impact_bps <= wider.impact_bps
         assert tighter.adverse_selection_bps <= wider.adverse_selection_bps

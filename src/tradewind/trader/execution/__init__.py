@@ -1,0 +1,1 @@
+"""Execution algorithms (T13): parents that are worked as child orders over time."""

@@ -64,6 +64,7 @@ class Path(StrEnum):
     """Where an order comes from. Every one of them passes `check`."""
 
     STRATEGY = "strategy"
+    ALGORITHM = "algorithm"
     MANUAL = "manual"
     FLATTEN = "flatten"
     RESEND = "resend"

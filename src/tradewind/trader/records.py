@@ -15,6 +15,8 @@ import msgspec
 from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FillEvent, OrderState
 
+from .execution import records as execution
+
 TRADER_STREAM = 1
 """Stream number of the trader's notes."""
 
@@ -205,6 +207,7 @@ Record = (
     | Denial
     | OperatorAct
     | Reconciliation
+    | execution.ExecutionRecord
 )
 
 _KINDS: dict[type, Kind] = {
@@ -224,6 +227,7 @@ _KINDS: dict[type, Kind] = {
     OperatorAct: Kind.OPERATOR,
     Reconciliation: Kind.RECONCILIATION,
 }
+_KINDS.update(dict.fromkeys(execution.ExecutionRecord.__args__, Kind.STATE))
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in _KINDS}
 
 

@@ -118,7 +118,10 @@ def build(
 def _smooth(values: Sequence[Decimal]) -> list[Decimal]:
     """Each bucket with its neighbours; the week is a ring."""
     return [
-        sum((values[(bucket + step - 1) % BUCKETS] * weight for step, weight in enumerate(_SMOOTHING)), Decimal(0))
+        sum(
+            (values[(bucket + step - 1) % BUCKETS] * weight for step, weight in enumerate(_SMOOTHING)),
+            Decimal(0),
+        )
         for bucket in range(BUCKETS)
     ]
 
@@ -212,7 +215,7 @@ def read_hours(
 def _rows(path: Path) -> Iterator[tuple[int, Decimal, bool]]:
     """(time, base volume, whether it is a candle) of one file."""
     try:
-        with (gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")) as raw:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw:
             reader = csv.DictReader(io.TextIOWrapper(raw, encoding="ascii", newline=""))
             names = reader.fieldnames or []
             time_name = next((name for name in _TIME_COLUMNS if name in names), None)

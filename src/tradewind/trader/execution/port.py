@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Protocol
 
@@ -47,6 +47,10 @@ class MarketView(Protocol):
     prints_own: bool
     """Whether the venue's public trades contain our own, under the ids of our fills."""
 
+    @property
+    def running(self) -> bool:
+        """Whether the trader trades: before its start and after its stop nothing new begins."""
+
     def now_ns(self) -> int:
         """The trader's clock."""
 
@@ -64,6 +68,9 @@ class MarketView(Protocol):
 
     def order(self, client_id: str) -> ManagedOrder | None:
         """An order by its id."""
+
+    def recent_fills(self) -> Iterable[FillEvent]:
+        """The account's last executions, oldest first, those of a recovery included."""
 
     def fee_bps(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Maker and taker fee, in basis points."""

@@ -1,4 +1,4 @@
-"""Records of parents and their children in the trader's stream (T13.1), and the market facts of a cost report.
+"""Records of parents and children in the trader's stream (T13.1), and the market facts of a cost report.
 
 Parent state, schedules and cost reports are functions of these records alone. Prices are ticks, quantities
 lots of the parent's instrument, times ns since 1970 UTC. `parent` 0 stands for a single order.
@@ -114,8 +114,8 @@ class ParentReplanned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VolumeSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """External volume since the parent's start, in lots of the public trades, and the sum of price_ticks times
-    lots.
+    """External volume since the parent's start, in lots of the public trades, and the sum of price_ticks
+    times lots.
     """
 
     parent: int

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Final
+from typing import Final, TypeVar
 
 SECOND_NS: Final = 1_000_000_000
 KEEP_NS: Final = 600 * SECOND_NS
 MAX_TRADE_IDS: Final = 4_096
+Entry = TypeVar("Entry")
 
 
 class Tape:
@@ -77,7 +78,7 @@ class Tape:
             self._seconds.append([second_ns, lots])
 
 
-def _remember(table: OrderedDict[str, object], key: str, value: object) -> None:  # type: ignore[type-arg]
+def _remember(table: OrderedDict[str, Entry], key: str, value: Entry) -> None:
     table[key] = value
     if len(table) > MAX_TRADE_IDS:
         table.popitem(last=False)

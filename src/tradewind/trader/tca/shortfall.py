@@ -56,7 +56,7 @@ def exact() -> Iterator[None]:
 
 
 def shortfall(
-    side: Side, lots: int, arrival: Mark, executed: list[Executed], end: Mark, scale: Scale
+    executed: list[Executed], *, side: Side, lots: int, arrival: Mark, end: Mark, scale: Scale
 ) -> Shortfall:
     """The split. `total` is computed by itself, from prices and arrival only: the parts must meet it."""
     sign = adverse(side)

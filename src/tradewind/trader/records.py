@@ -16,6 +16,7 @@ from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FillEvent, OrderState
 
 from .execution import records as execution
+from .risk.records import BehaviourEvent, LimitChange, Reason, StageStart
 
 TRADER_STREAM = 1
 """Stream number of the trader's notes."""
@@ -121,6 +122,8 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     at_ns: int
     not_before_ns: int = 0
+    second: str = ""
+    """Who else cleared it, where two people are needed."""
 
 
 class Denial(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +138,7 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     codes: list[str]
     detail: str
     at_ns: int
+    reasons: list[Reason] = []
 
 
 class OperatorAct(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +212,9 @@ Record = (
     | OperatorAct
     | Reconciliation
     | execution.ExecutionRecord
+    | StageStart
+    | BehaviourEvent
+    | LimitChange
 )
 
 _KINDS: dict[type, Kind] = {
@@ -226,6 +233,9 @@ _KINDS: dict[type, Kind] = {
     Denial: Kind.REJECT,
     OperatorAct: Kind.OPERATOR,
     Reconciliation: Kind.RECONCILIATION,
+    StageStart: Kind.RISK,
+    BehaviourEvent: Kind.RISK,
+    LimitChange: Kind.RISK,
 }
 _KINDS.update(dict.fromkeys(execution.ExecutionRecord.__args__, Kind.STATE))
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in _KINDS}

@@ -1,5 +1,5 @@
-"""Daily loss (T11.5) and drawdown (T11.6), evaluated on realised marks; pure but for the numbers it
-remembers.
+"""Daily loss (T11.5), total loss of the stage and drawdown (T11.6), evaluated on realised marks; pure but for
+the numbers it remembers.
 """
 
 from __future__ import annotations
@@ -7,11 +7,15 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 
+import msgspec
+
 from ..records import DayBase, HighWater
 from .profile import Limits
+from .records import StageStart
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
+WARNINGS_PCT = (50, 80)
 STEP_NAMES = ("none", "warn", "half size", "reduce only", "halt")
 
 
@@ -35,12 +39,17 @@ class LossGuard:
         self.base: DayBase | None = None
         self.high_water: Decimal | None = None
         self.step = 0
+        self.stage: StageStart | None = None
+        self.warned_pct = 0
 
-    def apply(self, record: DayBase | HighWater) -> None:
+    def apply(self, record: DayBase | HighWater | StageStart) -> None:
         """Fold a record into the guard (recovery)."""
         if isinstance(record, DayBase):
             self.base = record
+            self.warned_pct = 0
             self._raise_high_water(record.equity)
+        elif isinstance(record, StageStart):
+            self.stage = record
         else:
             self.high_water = record.equity
             self.step = record.step
@@ -68,8 +77,22 @@ class LossGuard:
             return HighWater(equity=self.high_water, step=step, at_ns=now_ns)
         return None
 
+    def begin_stage(
+        self, stage: str, equity: Decimal, now_ns: int, *, actor: str = "", second: str = ""
+    ) -> StageStart | None:
+        """The total loss counts from here. Returns the record to journal; None when this stage counts already
+        (a restart or midnight begins nothing anew).
+        """
+        if self.stage is not None and self.stage.stage == stage:
+            return None
+        record = StageStart(stage=stage, equity=equity, at_ns=now_ns, actor=actor, second=second)
+        self.apply(record)
+        return record
+
     def flow(self, amount: Decimal) -> None:
         """Funds in (positive) or out: neither a profit nor a loss."""
+        if self.stage is not None:
+            self.stage = msgspec.structs.replace(self.stage, equity=self.stage.equity + amount)
         if self.base is not None:
             base = self.base
             self.base = DayBase(
@@ -85,8 +108,20 @@ class LossGuard:
 
     @property
     def limit(self) -> Decimal | None:
-        """Largest loss of the day in quote units; None without a base."""
-        return None if self.base is None else self.base.equity * self.limits.daily_loss_pct / 100
+        """Largest loss of the day in quote units, the tighter of amount and part of equity; None without a
+        base.
+        """
+        if self.base is None:
+            return None
+        part = self.base.equity * self.limits.daily_loss_pct / 100
+        amount = self.limits.daily_loss_quote
+        return part if amount is None else min(part, amount)
+
+    def is_based(self, now_ns: int) -> bool:
+        """Whether the day has its mark. Behind midnight yesterday's does not count any more; a clock that
+        went back keeps the newer one.
+        """
+        return self.base is not None and self.base.at_ns // DAY_NS >= now_ns // DAY_NS
 
     def loss(self, equity: Decimal) -> Decimal | None:
         """Loss since the day's base; negative is a profit; None without a base."""
@@ -96,6 +131,28 @@ class LossGuard:
         """Whether the realised mark is beyond the limit (equal is not)."""
         loss, limit = self.loss(equity), self.limit
         return loss is not None and limit is not None and loss > limit
+
+    def total_loss(self, equity: Decimal) -> Decimal | None:
+        """Loss since the stage began; negative is a profit; None before it began."""
+        return None if self.stage is None else self.stage.equity - equity
+
+    def total_tripped(self, equity: Decimal) -> bool:
+        """Whether the cumulative loss has reached its limit: equal is reached, so that no more than the limit
+        is ever lost before the halt.
+        """
+        loss, limit = self.total_loss(equity), self.limits.total_loss_quote
+        return loss is not None and limit is not None and loss >= limit
+
+    def warning(self, equity: Decimal) -> int | None:
+        """The part of the day's limit, 50 or 80 %, that was reached since the last call; once a day each."""
+        loss, limit = self.loss(equity), self.limit
+        if loss is None or not limit:
+            return None
+        reached = max((part for part in WARNINGS_PCT if loss * 100 >= limit * part), default=0)
+        if reached <= self.warned_pct:
+            return None
+        self.warned_pct = reached
+        return reached
 
     def strategy_loss(self, strategy: str, pnl: Decimal) -> Decimal:
         """The strategy's loss since the day's base."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from .oms import OrderRequest
 from .orders import ManagedOrder
+from .records import Record
 from .venue_desk import NotTrading, VenueDesk
 
 Guard = Callable[[OrderRequest], str]
@@ -28,6 +29,10 @@ class GuardedDesk(VenueDesk):
             if refusal:
                 raise NotTrading(refusal)
         return await super().place(request)
+
+    async def note(self, record: Record) -> None:
+        """Journals what an operator did. Raises `PortStopped`."""
+        await self._journal(record)
 
     async def amend(self, client_id: str, *, price_ticks: int, lots: int) -> ManagedOrder:
         """See `VenueDesk`. A changed order is a new one to the guards."""

@@ -10,10 +10,11 @@ from enum import StrEnum
 import msgspec
 
 from tradewind.venues.market_data import Known, Side
-from tradewind.venues.paper.filters import ceil_to_step, floor_to_step
+from tradewind.venues.paper.filters import ceil_to_step
 from tradewind.venues.paper.port import PortStopped
 from tradewind.venues.protocol import CancelledAll, TimeInForce
 
+from .killing.work import Holding, collar_ticks, order_of_work, slice_lots, smallest_lots
 from .records import Latch, OperatorAct
 from .risk.check import Path
 from .risk.state import ACCOUNT, LatchError, TradingState
@@ -25,6 +26,8 @@ VERIFY_DEADLINE_NS = 10 * SECOND_NS
 FLATTEN_DEADLINE_NS = 60 * SECOND_NS
 OPERATOR = "operator"
 MAX_SLICES = 1_000
+SECOND_PERSON_NS = 600 * SECOND_NS
+"""So long the first of two persons waits for the second."""
 
 
 class Outcome(StrEnum):
@@ -70,8 +73,11 @@ class KillSwitch:
     time.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, dual_control_quote: Decimal | None = None) -> None:
+        """Above `dual_control_quote` of equity a halt is left by two persons (T8.8); None: by one."""
         self.session = session
+        self.dual_control_quote = dual_control_quote
+        self._first: tuple[str, int] | None = None
         self.trader = session.trader
         self.venue = session.venue
 
@@ -105,12 +111,15 @@ class KillSwitch:
 
     async def resume(self, actor: str, reason: str) -> KillResult:
         """Back to Normal: needs a reason, a clean reconciliation and the cool-down; loss latches wait for
-        the next day.
+        the next day. With much equity the first person's word is `Pending` until a second one says the same.
         """
         by = await self._before(actor, reason)
         refusal = await self._resume_refusal(reason)
         if refusal:
             return await self._result("resume", Outcome.REJECTED, by, detail=refusal)
+        waiting = self._second_person(actor)
+        if waiting:
+            return await self._result("resume", Outcome.PENDING, by, detail=waiting)
         cleared = 0
         try:
             async with self.session.lock:
@@ -201,12 +210,28 @@ class KillSwitch:
                 return ""
             if self.session.port.now_ns() >= deadline_ns:
                 return "the deadline has passed"
-            for symbol in open_symbols:
+            for symbol in self._in_order(open_symbols):
                 problem = await self._slice(symbol)
                 if problem:
                     return problem
             await self.session.sleep_ns(account.flatten_interval_ms * MILLISECOND_NS)
         return f"more than {MAX_SLICES} slices"
+
+    def _in_order(self, symbols: list[str]) -> list[str]:
+        """The order of work (T8.6); this account is not leveraged."""
+        holdings = []
+        for symbol in symbols:
+            quantity, top = self._positions()[symbol], self.trader.marks.top(symbol)
+            result = self.trader.marks.profit_and_loss(symbol)
+            holdings.append(
+                Holding(
+                    symbol=symbol,
+                    quantity=quantity,
+                    notional_quote=abs(quantity) * (top.value.mid if isinstance(top, Known) else Decimal(0)),
+                    loss_quote=-(result.unrealised or Decimal(0)),
+                )
+            )
+        return [one.symbol for one in order_of_work(holdings)]
 
     async def _slice(self, symbol: str) -> str:
         """One reducing order within the collar, at most the allowed share of what is displayed there."""
@@ -217,26 +242,15 @@ class KillSwitch:
         instrument, account = market.setup.instrument, self.trader.profile.account
         position = self._positions()[symbol]
         side = Side.SELL if position > 0 else Side.BUY
-        collar = account.flatten_collar_bps / 10_000
-        tick = instrument.tick
-        if side is Side.SELL:
-            limit = ceil_to_step(top.value.mid * (1 - collar), tick)
-        else:
-            limit = floor_to_step(top.value.mid * (1 + collar), tick)
-        limit_ticks = int(limit / tick)
-        shown = market.mirror.shown_through(Side(1 - side), limit_ticks)
-        share = int(shown * account.flatten_participation_pct / 100)
-        smallest = self._smallest_lots(symbol)
-        lots = min(int(abs(position) / instrument.lot), max(share, smallest))
+        limit_ticks = collar_ticks(instrument, side, top.value.mid, account.flatten_collar_bps)
         largest = self.trader.profile.limits.max_order_notional_quote / top.value.ask
-        lots = min(lots, int(largest / instrument.lot))
-        rest = int(abs(position) / instrument.lot) - lots
-        if 0 < rest < smallest:
-            lots = (
-                int(abs(position) / instrument.lot)
-                if lots + rest <= int(largest / instrument.lot)
-                else lots - smallest
-            )
+        lots = slice_lots(
+            int(abs(position) / instrument.lot),
+            market.mirror.shown_through(Side(1 - side), limit_ticks),
+            self._smallest_lots(symbol),
+            int(largest / instrument.lot),
+            account.flatten_participation_pct,
+        )
         intent = PlaceIntent(
             symbol=symbol,
             side=side,
@@ -261,11 +275,11 @@ class KillSwitch:
         """Least lots that the venue takes at the present price, with room for the collar."""
         instrument = self.venue.markets[symbol].setup.instrument
         top = self.trader.marks.top(symbol)
-        least = instrument.min_quantity or instrument.lot
-        if instrument.min_notional is not None and isinstance(top, Known):
-            collar = self.trader.profile.account.flatten_collar_bps / 10_000
-            least = max(least, instrument.min_notional / (top.value.bid * (1 - collar)))
-        return int(ceil_to_step(least, instrument.lot) / instrument.lot)
+        if not isinstance(top, Known):
+            return int(
+                ceil_to_step(instrument.min_quantity or instrument.lot, instrument.lot) / instrument.lot
+            )
+        return smallest_lots(instrument, top.value.bid, self.trader.profile.account.flatten_collar_bps)
 
     def _is_dust(self, symbol: str) -> bool:
         """A holding below the venue's minimum: shown, never counted as sold (T2.8)."""
@@ -284,6 +298,21 @@ class KillSwitch:
         async with self.session.lock:
             differences = await self.trader.reconcile()
         return f"not reconciled: {differences[0]}" if differences else ""
+
+    def _second_person(self, actor: str) -> str:
+        """What is still missing of two persons; "" when nothing is. Unknown equity counts as much."""
+        bound, equity = self.dual_control_quote, self.trader.marks.equity()
+        restricted = any(latch.latching for latch in self.trader.states.active())
+        if bound is None or not restricted or (isinstance(equity, Known) and equity.value <= bound):
+            return ""
+        now_ns = self.session.port.now_ns()
+        first, self._first = self._first, None
+        if first is not None and first[0] != actor and now_ns - first[1] <= SECOND_PERSON_NS:
+            return ""
+        self._first = (actor, now_ns)
+        return (
+            f"{actor} has asked; a second, different person must ask within {SECOND_PERSON_NS // SECOND_NS} s"
+        )
 
     async def _clear(self, latch: Latch, actor: str, reason: str) -> None:
         record = self.trader.states.clear(

@@ -233,24 +233,28 @@ class BinancePath:
 
 
 @contextlib.asynccontextmanager
-async def open_path(venue: str, key: str, secret: str, *, data: Path, url: str) -> AsyncIterator[VenuePath]:
+async def open_path(
+    venue: str, key: str, secret: str, *, data: Path, url: str, purpose: KeyPurpose = KeyPurpose.WATCHDOG
+) -> AsyncIterator[VenuePath]:
     """The path to a venue with a key that nothing else uses. `url` "" is the venue's own address.
 
     Raises:
-        KeyError: no such venue. BadSecret. KeyBusy: a watchdog runs with this key already (exit status 75).
-        WrongPurpose: the key trades. NonceError: an operator has to look first.
+        KeyError: no such venue. BadSecret. KeyBusy: another process runs with this key (exit status 75).
+        WrongPurpose: the key is for something else. NonceError: an operator has to look first.
     """
     opener = {"kraken": _open_kraken, "binance": _open_binance}[venue]
-    async with opener(key, secret, KeyFolder(data), url) as path:
+    async with opener(key, secret, KeyFolder(data), url, purpose) as path:
         yield path
 
 
 @contextlib.asynccontextmanager
-async def _open_kraken(key: str, secret: str, keys: KeyFolder, url: str) -> AsyncIterator[VenuePath]:
+async def _open_kraken(
+    key: str, secret: str, keys: KeyFolder, url: str, purpose: KeyPurpose
+) -> AsyncIterator[VenuePath]:
     url = url or KrakenEndpoints().rest_url
     raw = decode_secret(secret)
-    record = keys.register("kraken", key, label="watchdog", purpose=KeyPurpose.WATCHDOG)
-    lock, nonces = keys.open(record.fingerprint, purpose=KeyPurpose.WATCHDOG)
+    record = keys.register("kraken", key, label=str(purpose), purpose=purpose)
+    lock, nonces = keys.open(record.fingerprint, purpose=purpose)
     limits = KrakenLimits("starter")
     gate, public = Gate(limits), PrivateHttp(url, max_connections=1)
     lane = SignerLane(PrivateHttp(url, max_connections=1), lock=lock, nonces=nonces, gate=gate)
@@ -263,9 +267,11 @@ async def _open_kraken(key: str, secret: str, keys: KeyFolder, url: str) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def _open_binance(key: str, secret: str, keys: KeyFolder, url: str) -> AsyncIterator[VenuePath]:
+async def _open_binance(
+    key: str, secret: str, keys: KeyFolder, url: str, purpose: KeyPurpose
+) -> AsyncIterator[VenuePath]:
     url = url or SPOT.rest_url
-    record = keys.register("binance", key, label="watchdog", purpose=KeyPurpose.WATCHDOG)
+    record = keys.register("binance", key, label=str(purpose), purpose=purpose)
     lock = KeyLock(keys.folder, record.fingerprint)  # no nonces: this venue looks at the clock
     clock, limits = ClockGuard(), BinanceLimits(50_000_000)
     gate, public = Gate(limits, clock.venue_ns), PrivateHttp(url, max_connections=1)

@@ -25,11 +25,14 @@ MAX_RECORD_BYTES: Final = 4_096
 
 
 class KeyPurpose(StrEnum):
-    """A key is used for trading, by tools that look, or by the watchdog that cancels; never for two of it."""
+    """A key is used for trading, by tools that look, by the watchdog or by the kill process; never for two
+    of it.
+    """
 
     TRADING = "trading"
     TOOLS = "tools"
     WATCHDOG = "watchdog"
+    KILL = "kill"
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--by", default="operator", help="who acts; it goes into the log")
     parser.add_argument("--data", type=Path, default=Path("data"), help="data directory")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument("--wait-s", type=float, default=ANSWER_S, help="patience with a core that is silent")
     parser.add_argument("--end-core", action="store_true", help="kill -9 a core that does not react")
     parser.add_argument("--venue", choices=("kraken", "binance"), help="cancel at this venue instead")
     parser.add_argument("--credentials", type=Path, help="API_KEY and API_SECRET of the kill key (mode 0600)")
@@ -160,7 +161,7 @@ def _asked(data: Path, options: argparse.Namespace, told: Told) -> dict[str, Any
     if core is None:
         return None
     body = json.dumps({"reason": options.reason, "actor": options.by})
-    connection = http.client.HTTPConnection(LOOPBACK, core["port"], timeout=ANSWER_S)
+    connection = http.client.HTTPConnection(LOOPBACK, core["port"], timeout=options.wait_s)
     try:
         token = (data / TOKEN_FILE).read_text(encoding="ascii").strip()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

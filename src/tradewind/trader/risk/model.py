@@ -69,7 +69,6 @@ class Path(StrEnum):
 
     STRATEGY = "strategy"
     ALGORITHM = "algorithm"
-    ALGORITHM = "algorithm"
     MANUAL = "manual"
     FLATTEN = "flatten"
     RESEND = "resend"

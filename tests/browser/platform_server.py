@@ -70,7 +70,7 @@ async def assemble(data_dir: Path, cooldown_s: int | None = None) -> Platform:
     port = NodePort(node)
     setup = await set_up(port, KEYS, load_schedule("binance-spot-vip0"), [outside], FUNDS)
     venue = PaperVenue(port, setup, latency=LatencyConfig.off())
-    strategy = MarketMaking(symbol, DEMONSTRATION, environment="paper")
+    strategy = MarketMaking((symbol,), DEMONSTRATION, environment="paper")
     profile = load_profile("paper")
     if cooldown_s is not None:
         account = msgspec.structs.replace(profile.account, resume_cooldown_s=cooldown_s)

@@ -22,7 +22,7 @@ from tradewind.trader.parameters import (
 )
 
 
-class Some(ParameterSet):
+class Some(ParameterSet, frozen=True):
     width_bps: Annotated[Decimal, bounded("0.5", 50, unit="bps", text="distance")] = Decimal(10)
     layers: Annotated[int, bounded(1, 5, text="quotes a side")] = 3
     both: Annotated[bool, bounded(text="both sides")] = True
@@ -93,19 +93,19 @@ def test_parameters_that_contradict_each_other_are_refused() -> None:
 
 
 def test_a_declaration_without_bounds_unit_or_fitting_default_is_a_programming_error() -> None:
-    class Bare(ParameterSet):
+    class Bare(ParameterSet, frozen=True):
         width: Decimal = Decimal(1)
 
-    class Open(ParameterSet):
+    class Open(ParameterSet, frozen=True):
         width: Annotated[Decimal, bounded(1, text="no upper bound")] = Decimal(1)
 
-    class Outside(ParameterSet):
+    class Outside(ParameterSet, frozen=True):
         width: Annotated[Decimal, bounded(1, 2, text="default beyond")] = Decimal(3)
 
-    class Needed(ParameterSet):
+    class Needed(ParameterSet, frozen=True):
         width: Annotated[Decimal, bounded(1, 2, text="no default")]
 
-    class Odd(ParameterSet):
+    class Odd(ParameterSet, frozen=True):
         width: Annotated[list[int], bounded(text="a list")] = msgspec.field(default_factory=list)
 
     for wrong, message in (

@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 from paper_world import CAPTURE, SYMBOL, World
 
+from tradewind.trader.parameters import ParameterError
 from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
@@ -18,7 +19,6 @@ from tradewind.trader.strategies.market_making import (
     DEMONSTRATION,
     MarketMaking,
     MarketMakingParameters,
-    ParameterError,
 )
 from tradewind.venues.feeds.generated import GeneratedFeed
 from tradewind.venues.feeds.recorded import RecordedFeed
@@ -48,7 +48,7 @@ async def run(
     world = await World.create(
         outside=outside, latency=LatencyConfig(seed=seed), start_ns=start_ns, reference_book=reference_book
     )
-    strategy = MarketMaking(outside.symbol, parameters, environment="sim")
+    strategy = MarketMaking((outside.symbol,), parameters, environment="sim")
     trader = TraderService(world.venue, world.port, load_profile("paper"), strategy, environment="sim")
     session = Session(world.venue, trader)
     assert not await session.open()
@@ -130,12 +130,12 @@ async def test_default_parameters_quote_outside_their_costs() -> None:
 
 
 def test_parameters_are_bounded_and_a_reporting_cost_gate_is_for_sim_and_paper_only() -> None:
-    MarketMaking(SYMBOL, DEMONSTRATION, environment="paper")
+    MarketMaking((SYMBOL,), DEMONSTRATION, environment="paper")
     with pytest.raises(ParameterError, match="cost_gate"):
-        MarketMaking(SYMBOL, DEMONSTRATION, environment="live")
+        MarketMaking((SYMBOL,), DEMONSTRATION, environment="live")
     for name, value in (("layers", 6), ("min_half_bps", Decimal(-1)), ("base_half_bps", Decimal("NaN"))):
         with pytest.raises(ParameterError, match=name):
-            MarketMaking(SYMBOL, MarketMakingParameters(**{name: value}))  # type: ignore[arg-type]
+            MarketMaking((SYMBOL,), MarketMakingParameters(**{name: value}))  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not CAPTURE.exists(), reason="the recorded captures are not beside this checkout")

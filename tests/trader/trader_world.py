@@ -25,7 +25,7 @@ class Scripted(Idle):
     """Places what the test puts into `wishes` at the next book."""
 
     def __init__(self) -> None:
-        super().__init__(SYMBOL)
+        super().__init__((SYMBOL,))
         self.manifest = msgspec.structs.replace(self.manifest, name="scripted")
         self.wishes: list[StrategyIntent] = []
         self.raises: Exception | None = None

@@ -50,9 +50,9 @@ def build_strategy(name: str, parameters: str, symbol: str, environment: str) ->
     names.
     """
     if name == "none":
-        return Idle(symbol)
+        return Idle((symbol,))
     if name == "market_maker":
-        return MarketMaking(symbol, PARAMETER_SETS[parameters], environment=environment)
+        return MarketMaking((symbol,), PARAMETER_SETS[parameters], environment=environment)
     raise KeyError(f"no strategy {name!r}; there are market_maker and none")
 
 

@@ -2,7 +2,7 @@
 
 A strategy declares its parameters as a struct whose fields carry their bounds:
 
->>> class Pace(ParameterSet):
+>>> class Pace(ParameterSet, frozen=True):
 ...     wait_s: Annotated[int, bounded(1, 600, unit="s", text="pause between two quotes")] = 30
 >>> build(Pace, {"wait_s": 20}).wait_s
 20

@@ -102,7 +102,7 @@ def bypass(trader: Any) -> None:
 
 def wall_clock() -> MarketMaking:
     """A strategy whose decisions depend on the wall clock."""
-    strategy = MarketMaking("BTC/USDT", DEMONSTRATION, environment="sim")
+    strategy = MarketMaking(("BTC/USDT",), DEMONSTRATION, environment="sim")
     original = strategy.on_book
 
     def on_book(context: Any, book: Any) -> Any:

@@ -148,7 +148,7 @@ class Trader:
         self.desk, self.instrument, self.fees = desk, instrument, fees
         self.pipeline = MarketPipeline(BinanceDecoder([instrument]), BinanceSpotRule(), BookLimits())
         self.strategy = MarketMaking(
-            SYMBOL, MarketMakingParameters(layers=1, min_refresh_ms=REFRESH_MS, max_messages_per_refresh=1)
+            (SYMBOL,), MarketMakingParameters(layers=1, min_refresh_ms=REFRESH_MS, max_messages_per_refresh=1)
         )
         limits = msgspec.structs.replace(
             load_profile("paper").limits, max_messages_per_s=10_000, max_same_order_repeat_count=10_000

@@ -90,7 +90,7 @@ class World:
         setup = await set_up(port, keys, fees, [outside or instrument()], {"USDT": CASH})
         venue = PaperVenue(port, setup, latency=latency or LatencyConfig.off())
         profile = profile or load_profile("paper")
-        trader = TraderService(venue, port, profile, strategy or Idle(SYMBOL), environment="sim")
+        trader = TraderService(venue, port, profile, strategy or Idle((SYMBOL,)), environment="sim")
         session = Session(venue, trader)
         differences = await session.open()
         require(not differences, f"a fresh exchange does not reconcile: {differences}")
@@ -147,7 +147,7 @@ async def simulate(events: int, strategy: Callable[[], Strategy] | None = None) 
     """Trades so many events of the generated market."""
     feed = GeneratedFeed(SEED, speed=None, start_at_ns=START_NS)
     outside = feed.instruments[SYMBOL]
-    chosen = strategy() if strategy is not None else MarketMaking(SYMBOL, DEMONSTRATION, environment="sim")
+    chosen = strategy() if strategy is not None else MarketMaking((SYMBOL,), DEMONSTRATION, environment="sim")
     world = await World.open(strategy=chosen, outside=outside, latency=LatencyConfig())
     seen = 0
     for now_ns, batch in feed.batches():

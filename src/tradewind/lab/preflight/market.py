@@ -202,7 +202,7 @@ async def _taken_fee(world: World) -> Decimal:
 
 async def _half_spread_bps(schedule: Any) -> Decimal:
     """Distance of the honest strategy's nearest quote from the middle."""
-    strategy = MarketMaking(SYMBOL, MarketMakingParameters(), environment="sim")
+    strategy = MarketMaking((SYMBOL,), MarketMakingParameters(), environment="sim")
     world = await (await World.open(strategy=strategy)).live()
     for _ in range(3):
         await world.session.sleep_ns(SECOND_NS // 2)

@@ -314,7 +314,7 @@ def _deny_all(order: Order, snapshot: Snapshot) -> list[Denied]:
 
 async def _paths(context: Context) -> list[str]:
     """With a module that denies everything, no path brings an order into the engine."""
-    world = await (await World.open(strategy=_Wishing(SYMBOL))).live()
+    world = await (await World.open(strategy=_Wishing((SYMBOL,)))).live()
     await world.live()
     require(world.own_orders_in_engine() > 0, "the strategy places nothing, so a denial would prove nothing")
     await world.venue.cancel_all(None, world.trader.oms.identity.epoch)

@@ -6,18 +6,32 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from ..parameters import ParameterSet
 from ..strategy import Manifest, StrategyBase
+
+
+class IdleParameters(ParameterSet, frozen=True):
+    """None."""
 
 
 class Idle(StrategyBase):
     """No quotes, no orders."""
 
-    def __init__(self, symbol: str) -> None:
+    Parameters = IdleParameters
+
+    def __init__(
+        self,
+        symbols: tuple[str, ...],
+        parameters: IdleParameters | None = None,
+        *,
+        environment: str = "sim",
+    ) -> None:
         self.gate_reason = "no strategy was chosen"
+        self.parameters = parameters or IdleParameters()
         self.manifest = Manifest(
             name="none",
             version="1",
-            symbols=(symbol,),
+            symbols=symbols,
             expected_holding_s=0,
             expected_edge_bps=Decimal(0),
             cost_model="none",

@@ -10,94 +10,120 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
-
-import msgspec
+from typing import Annotated, ClassVar, Literal
 
 from tradewind.venues.market_data import Side
-from tradewind.venues.protocol import FillEvent
+from tradewind.venues.protocol import FeeSchedule
 
+from ..costs import CostModel, gate
+from ..parameters import ParameterSet, bounded
 from ..strategy import (
     AmendIntent,
     BookTop,
     CancelIntent,
     Context,
     Manifest,
-    OwnOrder,
     PlaceIntent,
     PublicTrade,
     StrategyBase,
     StrategyIntent,
 )
+from .pricing import (
+    BPS,
+    best_prices,
+    cancel_all,
+    lots_for,
+    meets,
+    microprice,
+    passive_ticks,
+    the_one,
+    tradable,
+    two_sided,
+)
 
 SECOND_NS = 1_000_000_000
 MAX_TAPE = 65_536
-BPS = 10_000
+LEAST_HALF_BPS = 5
+REPORTING_ENVIRONMENTS = ("sim", "paper")
 
 
-class ParameterError(ValueError):
-    """A strategy parameter outside its bounds."""
+class MarketMakingParameters(ParameterSet, frozen=True):
+    """Parameters with units in their names."""
 
-    code = "ParameterError"
+    base_half_bps: Annotated[
+        Decimal, bounded(0, 50, unit="bps", text="half-spread in a calm market; below 5 only in a report")
+    ] = Decimal(10)
+    min_half_bps: Annotated[
+        Decimal, bounded(0, 50, unit="bps", text="the half-spread is never less; below 5 only in a report")
+    ] = Decimal(5)
+    max_half_bps: Annotated[
+        Decimal, bounded(1, 50, unit="bps", text="never more; costs above it stop the quoting")
+    ] = Decimal(50)
+    sigma_multiplier: Annotated[
+        Decimal, bounded(0, 10, text="half-spread per standard deviation of one-minute returns")
+    ] = Decimal(1)
+    adverse_selection_bps: Annotated[
+        Decimal, bounded(0, 50, unit="bps", text="what the price moves against a round trip, on average")
+    ] = Decimal(1)
+    cost_gate: Annotated[
+        Literal["enforce", "report"],
+        bounded(text="enforce: quote outside of the costs; report: only say so (sim and paper)"),
+    ] = "enforce"
+    layers: Annotated[int, bounded(1, 5, text="quotes a side, each twice the size of the one before")] = 3
+    base_notional_quote: Annotated[
+        Decimal, bounded(5, 1_000_000, unit="quote", text="size of the first layer", swept=False)
+    ] = Decimal(50)
+    layer_step_bps: Annotated[Decimal, bounded(0, 50, unit="bps", text="distance between layers")] = Decimal(
+        5
+    )
+    strategy_equity_pct: Annotated[
+        Decimal, bounded(1, 100, unit="%", text="share of the account that is this strategy's", swept=False)
+    ] = Decimal(40)
+    inventory_cap_pct: Annotated[
+        Decimal, bounded("0.1", 10, unit="%", text="most inventory, of the strategy's equity")
+    ] = Decimal(10)
+    max_skew_bps: Annotated[
+        Decimal, bounded(0, 20, unit="bps", text="how far a full inventory moves both quotes")
+    ] = Decimal(20)
+    one_sided_share: Annotated[
+        Decimal, bounded("0.1", 1, text="beyond this share of the cap nothing is added")
+    ] = Decimal("0.7")
+    refresh_bps: Annotated[
+        Decimal, bounded("0.1", 20, unit="bps", text="a quote so far off (and over 1 tick) is amended")
+    ] = Decimal(2)
+    min_refresh_ms: Annotated[int, bounded(0, 60_000, unit="ms", text="pause between two refreshes")] = 500
+    max_messages_per_refresh: Annotated[
+        int, bounded(1, 50, text="amends and new orders of one refresh; cancels are not counted")
+    ] = 4
+    toxic_share: Annotated[Decimal, bounded("0.5", 1, text="one-sided share of volume that is toxic")] = (
+        Decimal("0.8")
+    )
+    toxic_min_trades: Annotated[int, bounded(1, 10_000, text="fewer trades are no evidence")] = 20
+    toxic_window_s: Annotated[int, bounded(1, 600, unit="s", text="window, and how long it is heeded")] = 60
+    max_daily_loss_pct: Annotated[
+        Decimal, bounded("0.1", 1, unit="%", text="loss of the day, of the account, that ends the quoting")
+    ] = Decimal(1)
 
+    @property
+    def inventory_share(self) -> Decimal:
+        """Most inventory as a share of the account's equity."""
+        return self.strategy_equity_pct * self.inventory_cap_pct / 10_000
 
-class MarketMakingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters with units in their names; `validate` states the bounds."""
-
-    base_half_bps: Decimal = Decimal(10)
-    min_half_bps: Decimal = Decimal(5)
-    max_half_bps: Decimal = Decimal(50)
-    sigma_multiplier: Decimal = Decimal(1)
-    adverse_selection_bps: Decimal = Decimal(1)
-    cost_gate: Literal["enforce", "report"] = "enforce"
-    layers: int = 3
-    base_notional_quote: Decimal = Decimal(50)
-    layer_step_bps: Decimal = Decimal(5)
-    inventory_cap_pct: Decimal = Decimal(4)
-    max_skew_bps: Decimal = Decimal(20)
-    one_sided_share: Decimal = Decimal("0.7")
-    refresh_bps: Decimal = Decimal(2)
-    min_refresh_ms: int = 500
-    max_messages_per_refresh: int = 4
-    toxic_share: Decimal = Decimal("0.8")
-    toxic_min_trades: int = 20
-    toxic_window_s: int = 60
-    max_daily_loss_pct: Decimal = Decimal(1)
-
-    def validate(self, environment: str) -> None:
-        """Raises `ParameterError` naming the parameter and its bounds."""
-        zero = Decimal(0)
-        bounds: dict[str, tuple[Decimal, Decimal]] = {
-            "base_half_bps": (zero, Decimal(50)),
-            "min_half_bps": (zero, Decimal(50)),
-            "max_half_bps": (Decimal(1), Decimal(100)),
-            "sigma_multiplier": (zero, Decimal(10)),
-            "adverse_selection_bps": (zero, Decimal(50)),
-            "base_notional_quote": (Decimal(5), Decimal(1_000_000)),
-            "layer_step_bps": (zero, Decimal(50)),
-            "inventory_cap_pct": (Decimal("0.1"), Decimal(10)),
-            "max_skew_bps": (zero, Decimal(20)),
-            "one_sided_share": (Decimal("0.1"), Decimal(1)),
-            "refresh_bps": (Decimal("0.1"), Decimal(20)),
-            "toxic_share": (Decimal("0.5"), Decimal(1)),
-            "max_daily_loss_pct": (Decimal("0.1"), Decimal(1)),
-            "layers": (Decimal(1), Decimal(5)),
-            "min_refresh_ms": (Decimal(0), Decimal(60_000)),
-            "max_messages_per_refresh": (Decimal(1), Decimal(50)),
-            "toxic_min_trades": (Decimal(1), Decimal(10_000)),
-            "toxic_window_s": (Decimal(1), Decimal(600)),
-        }
-        for name, (low, high) in bounds.items():
-            value = Decimal(getattr(self, name))
-            if not value.is_finite() or not low <= value <= high:
-                raise ParameterError(f"{name} = {value} is outside {low}..{high}")
+    def contradictions(self, environment: str) -> Iterable[tuple[str, str]]:
+        """Bounds of T14.4 that depend on each other."""
         if self.min_half_bps > self.max_half_bps:
-            raise ParameterError("min_half_bps is above max_half_bps")
-        if self.cost_gate == "report" and environment not in {"sim", "paper"}:
-            raise ParameterError(f"cost_gate = 'report' is for sim and paper, not for {environment}")
+            yield "min_half_bps", "is above max_half_bps"
+        if self.cost_gate == "report":
+            if environment not in REPORTING_ENVIRONMENTS:
+                yield "cost_gate", f"'report' is for sim and paper, not for {environment}"
+            return
+        for name in ("base_half_bps", "min_half_bps"):
+            if getattr(self, name) < LEAST_HALF_BPS:
+                yield name, f"is below {LEAST_HALF_BPS} bps, which only cost_gate = 'report' allows"
 
 
 DEMONSTRATION = MarketMakingParameters(
@@ -119,20 +145,28 @@ class MarketMaking(StrategyBase):
     live.
     """
 
+    Parameters = MarketMakingParameters
+    presets: ClassVar[Mapping[str, MarketMakingParameters]] = {"demonstration": DEMONSTRATION}
+
     def __init__(
-        self, symbol: str, parameters: MarketMakingParameters | None = None, *, environment: str = "sim"
+        self,
+        symbols: tuple[str, ...],
+        parameters: MarketMakingParameters | None = None,
+        *,
+        environment: str = "sim",
     ) -> None:
         self.parameters = parameters or MarketMakingParameters()
         self.parameters.validate(environment)
         self.manifest = Manifest(
             name="market-making",
             version="1",
-            symbols=(symbol,),
+            symbols=(the_one(symbols),),
             expected_holding_s=300,
             expected_edge_bps=2 * self.parameters.base_half_bps,
             cost_model="account fee schedule + adverse_selection_bps",
             max_loss_pct=self.parameters.max_daily_loss_pct,
             data=("book", "trades"),
+            quotes=True,
         )
         self._mids: deque[tuple[int, Fraction]] = deque(maxlen=61)
         self._tape: deque[tuple[int, int, Side]] = deque()
@@ -145,27 +179,19 @@ class MarketMaking(StrategyBase):
 
     def on_start(self, context: Context) -> list[StrategyIntent]:
         """Quotes of an earlier life are stale: cancel them."""
-        return _cancel_all(context, "stale after start")
+        return cancel_all(context.orders, "stale after start")
 
     def on_suspect(self, context: Context, symbol: str) -> list[StrategyIntent]:
         """Never quote against a book that is not live."""
-        return _cancel_all(context, "book not live")
+        return cancel_all(context.orders, "book not live")
 
     def on_stop(self, context: Context) -> list[StrategyIntent]:
         """Leave nothing behind."""
-        return _cancel_all(context, "stop")
-
-    def on_fill(self, context: Context, fill: FillEvent) -> list[StrategyIntent]:
-        """Nothing to do: the next refresh requotes."""
-        return []
-
-    def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
-        """Nothing to do: the next book requotes."""
-        return []
+        return cancel_all(context.orders, "stop")
 
     def on_timer(self, context: Context) -> list[StrategyIntent]:
-        """Nothing to do."""
-        return []
+        """A halted scope has no quotes, whether its book still moves or not."""
+        return cancel_all(context.orders, "halted") if context.state == "halted" else []
 
     def on_trade(self, context: Context, trade: PublicTrade) -> list[StrategyIntent]:
         """Watch for one-sided flow."""
@@ -183,16 +209,16 @@ class MarketMaking(StrategyBase):
 
     def on_book(self, context: Context, book: BookTop) -> list[StrategyIntent]:
         """Bring the quotes to where they should be."""
-        if not book.bids or not book.asks:
-            return _cancel_all(context, "one-sided book")
+        if not two_sided(book):
+            return cancel_all(context.orders, "one-sided or crossed book")
         middle = microprice(book)
         self._sample(context.now_ns, middle)
         if context.state == "halted":
-            return _cancel_all(context, "halted")
+            return cancel_all(context.orders, "halted")
         if context.hold_reason:
             return []
         if self._loss_exceeded(context):
-            return _cancel_all(context, "daily loss of the strategy")
+            return cancel_all(context.orders, "daily loss of the strategy")
         if context.now_ns - self._quoted_ns < self.parameters.min_refresh_ms * 1_000_000:
             return []
         self._quoted_ns = context.now_ns
@@ -211,8 +237,8 @@ class MarketMaking(StrategyBase):
         if context.fees is None:
             self.gate_reason = "fees unknown"
             return None
-        cost_bps = 2 * context.fees.maker_bps + parameters.adverse_selection_bps
-        floor = Decimal("0.75") * cost_bps if parameters.cost_gate == "enforce" else Decimal(0)
+        costs = self.costs(context.fees)
+        floor = costs.needed_bps / 2 if parameters.cost_gate == "enforce" else Decimal(0)
         half = max(
             parameters.base_half_bps,
             parameters.min_half_bps,
@@ -224,10 +250,22 @@ class MarketMaking(StrategyBase):
         if floor > parameters.max_half_bps:
             self.gate_reason = f"costs need {floor} bps, at most {parameters.max_half_bps} are allowed"
             return None
-        self.gate_reason = (
-            "" if 2 * half >= Decimal("1.5") * cost_bps else f"quotes below costs of {cost_bps} bps"
-        )
+        passes = gate(2 * half, costs).allowed
+        self.gate_reason = "" if passes else f"quotes below costs of {costs.total_bps} bps"
         return min(half, parameters.max_half_bps)
+
+    def costs(self, fees: FeeSchedule) -> CostModel:
+        """A round trip of two resting orders: two maker fees and the adverse selection."""
+        zero = Decimal(0)
+        return CostModel(
+            entry_fee_bps=fees.maker_bps,
+            exit_fee_bps=fees.maker_bps,
+            half_spread_in_bps=zero,
+            half_spread_out_bps=zero,
+            impact_bps=zero,
+            adverse_selection_bps=self.parameters.adverse_selection_bps,
+            source="parameter adverse_selection_bps",
+        )
 
     def sigma_bps(self) -> Decimal:
         """Standard deviation of one-minute returns from one-second samples, in basis points (a statistic)."""
@@ -247,7 +285,7 @@ class MarketMaking(StrategyBase):
             return {}
         instrument, parameters = context.instrument, self.parameters
         price = instrument.tick * Decimal(middle.numerator) / Decimal(middle.denominator)
-        cap_lots = int(context.equity * parameters.inventory_cap_pct / 100 / price / instrument.lot)
+        cap_lots = lots_for(context.equity * parameters.inventory_share, price, instrument)
         share = Decimal(context.position_lots) / cap_lots if cap_lots else Decimal(1)
         skew_bps = max(Decimal(-1), min(Decimal(1), share)) * parameters.max_skew_bps
         scale = context.size_multiplier * (Decimal("0.5") if context.now_ns < self._toxic_until_ns else 1)
@@ -262,11 +300,11 @@ class MarketMaking(StrategyBase):
         wanted = {}
         for layer in range(parameters.layers):
             offset = half + layer * parameters.layer_step_bps
-            size = int(parameters.base_notional_quote * 2**layer * scale / price / instrument.lot)
+            size = lots_for(parameters.base_notional_quote * 2**layer * scale, price, instrument)
             for side in (Side.BUY, Side.SELL):
                 have = working.get((side, f"L{layer}"))
                 lots = min(size, free[side]) if have is None else have
-                if lots > room[side] or not _tradable(context, price, lots):
+                if lots > room[side] or not tradable(context.instrument, price, lots):
                     continue
                 room[side] -= lots
                 if have is None:
@@ -282,7 +320,7 @@ class MarketMaking(StrategyBase):
         amends: list[StrategyIntent] = []
         places: list[StrategyIntent] = []
         present: set[tuple[Side, str]] = set()
-        best_own = _best_prices(context)
+        best_own = best_prices(context.orders)
         for order in context.orders:
             key = (order.side, order.tag)
             target = wanted.get(key)
@@ -292,14 +330,14 @@ class MarketMaking(StrategyBase):
                 continue
             present.add(key)
             off = not order.busy and self._is_off(order.price_ticks, target[0])
-            if off and not _meets(order.side, target[0], best_own):
+            if off and not meets(order.side, target[0], best_own):
                 filled = order.lots - order.remaining_lots
                 amends.append(
                     AmendIntent(client_id=order.client_id, price_ticks=target[0], lots=filled + target[1])
                 )
         symbol = self.manifest.symbols[0]
         for (side, tag), (price_ticks, lots) in wanted.items():
-            if (side, tag) not in present and not _meets(side, price_ticks, best_own):
+            if (side, tag) not in present and not meets(side, price_ticks, best_own):
                 places.append(
                     PlaceIntent(symbol=symbol, side=side, price_ticks=price_ticks, lots=lots, tag=tag)
                 )
@@ -332,54 +370,8 @@ class MarketMaking(StrategyBase):
         return context.strategy_loss * 100 > context.equity * self.parameters.max_daily_loss_pct
 
 
-def microprice(book: BookTop) -> Fraction:
-    """Size-weighted middle in ticks: (bid * ask size + ask * bid size) / (sizes)."""
-    (bid, bid_lots), (ask, ask_lots) = book.bids[0], book.asks[0]
-    if bid_lots + ask_lots == 0:
-        return Fraction(bid + ask, 2)
-    return Fraction(bid * ask_lots + ask * bid_lots, bid_lots + ask_lots)
-
-
 def _quote_ticks(side: Side, middle: Fraction, offset_bps: Decimal, skew_bps: Decimal, book: BookTop) -> int:
-    """The layer's price, rounded away from the market and never across it. A long position moves both quotes
-    down.
-    """
+    """The layer's price. A long position moves both quotes down."""
     distance = -offset_bps if side is Side.BUY else offset_bps
     factor = 1 + (distance - skew_bps) / BPS
-    exact = Decimal(middle.numerator) * factor / Decimal(middle.denominator)
-    if side is Side.BUY:
-        return max(1, min(int(exact.to_integral_value(ROUND_FLOOR)), book.asks[0][0] - 1))
-    return max(int(exact.to_integral_value(ROUND_CEILING)), book.bids[0][0] + 1)
-
-
-def _best_prices(context: Context) -> dict[Side, int]:
-    """Own best working price of each side."""
-    best: dict[Side, int] = {}
-    for order in context.orders:
-        known = best.get(order.side, order.price_ticks)
-        better = max if order.side is Side.BUY else min
-        best[order.side] = better(known, order.price_ticks)
-    return best
-
-
-def _meets(side: Side, price_ticks: int, best_own: dict[Side, int]) -> bool:
-    """Whether this price would meet an own order of the other side (which has to move first)."""
-    other = best_own.get(Side(1 - side))
-    if other is None:
-        return False
-    return price_ticks >= other if side is Side.BUY else price_ticks <= other
-
-
-def _tradable(context: Context, price: Decimal, lots: int) -> bool:
-    """At least the venue's minima (with room for the price to move a little)."""
-    instrument = context.instrument
-    quantity = instrument.lot * lots
-    if lots <= 0 or (instrument.min_quantity is not None and quantity < instrument.min_quantity):
-        return False
-    return instrument.min_notional is None or quantity * price >= instrument.min_notional * Decimal("1.02")
-
-
-def _cancel_all(context: Context, reason: str) -> list[StrategyIntent]:
-    return [
-        CancelIntent(client_id=order.client_id, reason=reason) for order in context.orders if not order.busy
-    ]
+    return passive_ticks(side, Decimal(middle.numerator) * factor / Decimal(middle.denominator), book)

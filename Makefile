@@ -32,7 +32,7 @@ test: test-rust test-python
 
 # The bindings crate is a Python module: it is tested from Python.
 test-rust: dev
-	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-feeds -p tradewind-engine
+	cargo test --quiet $(LOCKED) -p tradewind-journal -p tradewind-feeds -p tradewind-paper -p tradewind-engine
 
 # Disk faults need a module with hooks that the shipped one must not have, so they are a run of their own. Much of the
 # rest waits for sockets and processes more than it computes: five at a time, also on two cores.

@@ -178,6 +178,11 @@ pub struct Place {
 }
 
 impl Batch {
+    /// The bytes of one array.
+    pub fn bytes(&self, part: Part) -> &[u8] {
+        self.storage.bytes(part)
+    }
+
     pub fn stored(storage: Storage, place: Place) -> Self {
         Batch::build(Arc::new(storage), None, None, place)
     }

@@ -6,6 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tradewind_engine::audit::Auditor;
+use tradewind_engine::batch::Batch as EngineBatch;
 use tradewind_engine::wire::command::{Command, COMMAND_SIZE};
 use tradewind_engine::wire::error::{Code, Reject};
 use tradewind_engine::{id, sequence, Engine as CoreEngine, FastBook, Genesis, Grant, ReferenceBook};
@@ -36,6 +37,15 @@ struct Inner {
     auditor: Option<Auditor>,
 }
 
+impl Inner {
+    fn audit(&mut self, batch: &EngineBatch) -> Result<(), Failure> {
+        if let Some(auditor) = &mut self.auditor {
+            auditor.check(&batch.commands, &batch.results, &batch.output.events, &batch.output.postings)?;
+        }
+        Ok(())
+    }
+}
+
 /// A deterministic engine in memory. Not shared between threads at the same time: calls wait for each other.
 #[pyclass(frozen, module = "tradewind._core")]
 pub struct Engine {
@@ -62,17 +72,40 @@ impl Engine {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn finish(&self, inner: &mut Inner, batch: tradewind_engine::batch::Batch) -> Result<Batch, Failure> {
-        if let Some(auditor) = &mut inner.auditor {
-            auditor.check(&batch.commands, &batch.results, &batch.output.events, &batch.output.postings)?;
-        }
+    fn finish(&self, inner: &mut Inner, batch: EngineBatch) -> Result<Batch, Failure> {
+        inner.audit(&batch)?;
+        Ok(self.shared(batch))
+    }
+
+    /// Applies a batch of this process's own making; for Python it becomes one by [`Engine::shared`].
+    ///
+    /// # Errors
+    /// The engine has stopped, or an invariant is broken.
+    pub fn apply_here(&self, bytes: &[u8], now_ns: i64, batch: &mut EngineBatch) -> Result<(), Failure> {
+        let mut inner = self.lock();
+        with_engine!(&mut inner.engine, engine => sequence::apply_batch(engine, bytes, now_ns, batch))?;
+        inner.audit(batch)
+    }
+
+    /// Keeps the room of a batch that nobody looks at any more.
+    pub fn reuse(&self, batch: EngineBatch) {
+        self.pool.give_back(batch);
+    }
+
+    /// Time of the last command.
+    pub fn last_ns(&self) -> i64 {
+        with_engine!(&self.lock().engine, engine => engine.time_ns())
+    }
+
+    /// A batch as Python sees it.
+    pub fn shared(&self, batch: EngineBatch) -> Batch {
         let place = Place {
             first_seq: batch.commands.first().map_or(0, |command| command.seq),
             count: batch.commands.len() as u32,
             time_ns: batch.commands.last().map_or(0, |command| command.time_ns),
             block: None,
         };
-        Ok(Batch::live(Arc::new(Storage::Live(Live::new(batch, &self.pool))), place))
+        Batch::live(Arc::new(Storage::Live(Live::new(batch, &self.pool))), place)
     }
 }
 

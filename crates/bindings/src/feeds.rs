@@ -15,6 +15,12 @@ pub struct Levels {
     levels: Vec<Level>,
 }
 
+impl Levels {
+    pub fn from_levels(levels: Vec<Level>) -> Self {
+        Levels { levels }
+    }
+}
+
 #[pymethods]
 impl Levels {
     #[new]
@@ -80,13 +86,15 @@ fn pairs<'py>(py: Python<'py>, levels: &[Level]) -> PyResult<Bound<'py, PyTuple>
 }
 
 /// Levels as a caller hands them over.
-enum Given<'py> {
+pub enum Given<'py> {
     Native(Bound<'py, Levels>),
     Read(Vec<Level>),
 }
 
 impl<'py> Given<'py> {
-    fn of(levels: &Bound<'py, PyAny>) -> PyResult<Self> {
+    /// # Errors
+    /// They are no pairs of whole numbers.
+    pub fn of(levels: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(native) = levels.cast::<Levels>() {
             return Ok(Given::Native(native.clone()));
         }
@@ -94,7 +102,7 @@ impl<'py> Given<'py> {
         Ok(Given::Read(read))
     }
 
-    fn levels(&self) -> &[Level] {
+    pub fn levels(&self) -> &[Level] {
         match self {
             Given::Native(native) => &native.get().levels,
             Given::Read(levels) => levels,

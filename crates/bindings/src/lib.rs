@@ -24,6 +24,7 @@ mod feeds;
 mod journal;
 mod margin;
 mod node;
+mod paper;
 mod pool;
 mod record520;
 mod recover;
@@ -51,6 +52,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     amm::register(module)?;
     bench::register(module)?;
     feeds::register(module)?;
+    paper::register(module)?;
     module.add_function(wrap_pyfunction!(bench_pool::bench_market_maker, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_prices, module)?)?;
     module.add_function(wrap_pyfunction!(pool::pool_quote, module)?)?;

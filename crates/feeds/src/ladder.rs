@@ -38,6 +38,10 @@ impl Ladder {
         self.len
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub fn clear(&mut self) {
         *self = Ladder::default();
     }

@@ -8,7 +8,7 @@ pub mod binance;
 mod calendar;
 pub mod checksum;
 pub mod kraken;
-mod ladder;
+pub mod ladder;
 mod scan;
 pub mod side;
 pub mod units;

@@ -33,9 +33,17 @@ CRATE_ARROWS: Final[Mapping[str, frozenset[str]]] = {
     "tradewind-engine": frozenset(),
     "tradewind-journal": frozenset(),
     "tradewind-feeds": frozenset(),
-    "tradewind-bindings": frozenset({"tradewind-engine", "tradewind-journal", "tradewind-feeds"}),
+    "tradewind-paper": frozenset({"tradewind-engine", "tradewind-feeds"}),
+    "tradewind-bindings": frozenset(
+        {"tradewind-engine", "tradewind-journal", "tradewind-feeds", "tradewind-paper"}
+    ),
 }
-CRATES_WITHOUT_PYTHON: Final = ("tradewind-engine", "tradewind-journal", "tradewind-feeds")
+CRATES_WITHOUT_PYTHON: Final = (
+    "tradewind-engine",
+    "tradewind-journal",
+    "tradewind-feeds",
+    "tradewind-paper",
+)
 MAX_SOURCE_FILES: Final = 10_000
 # A longer string is prose, and prose that mentions a function does not use it.
 MAX_NAME_CHARACTERS: Final = 80

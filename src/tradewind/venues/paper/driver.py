@@ -10,17 +10,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tradewind.core import commands as build
 from tradewind.core import event_types as engine
-from tradewind.core.enums import OrderFlag
-from tradewind.core.enums import TimeInForce as EngineTimeInForce
 from tradewind.core.events import Event, Result, decode_events
+from tradewind.core.native import PaperPlan, paper_fold
 
-from ..market_data import BookDelta, BookSnapshot, BookState, FeedEvent, FeedState, Side, TradePrint
+from ..market_data import BookDelta, BookSnapshot, BookState, FeedEvent, FeedState, TradePrint
 from ..protocol import PrivateEvent, Rejected, Uncertain
 from .accounts import AccountBook, AccountState
 from .latency import LatencyConfig, LatencyModel, Path
-from .mirror import Action, Cancel, MirrorBook, Place, Resize, Take
+from .mirror import MirrorBook, Party
 from .port import Port, PortRestricted, PortStopped
 from .published import Published
 from .queue_model import Entry
@@ -42,18 +40,34 @@ class Sender(NamedTuple):
 class PaperMarket:
     """One symbol: its set-up, its mirror, and whether the outside book is live."""
 
-    def __init__(self, setup: MarketSetup) -> None:
+    def __init__(self, setup: MarketSetup, maker: Party, taker: Party) -> None:
         self.setup = setup
-        self.mirror = MirrorBook(setup.mirror)
+        self.mirror = MirrorBook(setup.mirror, setup.market, maker, taker)
         self.book_state = BookState.EMPTY
         self.book_reason = "no data yet"
-        self.book_as_of_ns: int | None = None
-        self.last_price_ticks: int | None = None
-        self.refused_actions = 0
         self.refused_reason: str | None = None
         """Why the engine takes no mirror actions for now, None in normal times."""
         self.retry_at_ns = 0
         self.charged_e6bp: tuple[int, int] | None = None
+
+    @property
+    def book_as_of_ns(self) -> int | None:
+        """When the last book update came."""
+        return self.mirror.native.as_of_ns
+
+    @book_as_of_ns.setter
+    def book_as_of_ns(self, as_of_ns: int | None) -> None:
+        self.mirror.native.as_of_ns = as_of_ns
+
+    @property
+    def last_price_ticks(self) -> int | None:
+        """Price of the last print."""
+        return self.mirror.native.last_price_ticks
+
+    @property
+    def refused_actions(self) -> int:
+        """Actions of the mirror that the engine refused."""
+        return self.mirror.native.refused_actions
 
     @property
     def live(self) -> bool:
@@ -100,15 +114,15 @@ class MarketDriver:
         self.port = port
         self.setup = setup
         self.latency = LatencyModel(latency or LatencyConfig())
-        self.markets = {symbol: PaperMarket(one) for symbol, one in setup.markets.items()}
+        maker, taker = (
+            Party(setup.accounts[name], getattr(setup.keys, name), setup.account_ids[name])
+            for name in ("mirror_maker", "mirror_taker")
+        )
+        self.markets = {symbol: PaperMarket(one, maker, taker) for symbol, one in setup.markets.items()}
         self.account = AccountBook(name, setup)
         self.stopped_reason: str | None = None
         self._by_handle = {market.setup.market: market for market in self.markets.values()}
-        self._maker = Sender(setup.keys.mirror_maker, setup.account_ids["mirror_maker"])
-        self._taker = Sender(setup.keys.mirror_taker, setup.account_ids["mirror_taker"])
         self._trader = Sender(setup.keys.trader, setup.account_ids["trader"])
-        self._maker_handle = setup.accounts["mirror_maker"]
-        self._mirror_handles = {self._maker_handle, setup.accounts["mirror_taker"]}
         self._queue: list[tuple[int, int, Callable[[], Awaitable[None]]]] = []
         self._order_of_queue = 0
         self._last_report_ns = 0
@@ -117,11 +131,6 @@ class MarketDriver:
         self._replaying = False
         self.published = Published()
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            engine.OrderAccepted: self._on_order,
-            engine.OrderRested: self._on_order,
-            engine.OrderReplaced: self._on_order,
-            engine.Trade: self._on_trade,
-            engine.OrderCancelled: self._on_cancelled,
             engine.MarketCreated: self._on_parameters,
             engine.MarketUpdated: self._on_parameters,
         }
@@ -176,6 +185,11 @@ class MarketDriver:
 
     def on_batch(self, batch: BatchLike) -> None:
         """Fold a batch of the engine into queues and account."""
+        if not paper_fold([market.mirror.native for market in self.markets.values()], batch):
+            self._on_account(batch)
+
+    def _on_account(self, batch: BatchLike) -> None:
+        """Fold a batch that is not the mirrors' alone into the account."""
         handlers = self._handlers
         for event in decode_events(batch):
             handler = handlers.get(type(event))
@@ -212,7 +226,7 @@ class MarketDriver:
 
     # ---- mirroring ---------------------------------------------------------------------------------
 
-    def _plan(self, market: PaperMarket, event: FeedEvent, now_ns: int) -> list[Action]:
+    def _plan(self, market: PaperMarket, event: FeedEvent, now_ns: int) -> PaperPlan | None:
         mirror = market.mirror
         match event:
             case BookSnapshot():
@@ -223,11 +237,11 @@ class MarketDriver:
                 mirror.remember(event.bids, event.asks)
             case BookDelta():
                 market.book_as_of_ns = now_ns
-                return mirror.diff(event.changes(), event.venue_ts_ns, now_ns)
+                return mirror.diff(event.bids, event.asks, event.venue_ts_ns, now_ns)
             case TradePrint():
-                market.last_price_ticks = event.price_ticks
+                mirror.native.last_price_ticks = event.price_ticks
                 return mirror.trade(
-                    event.price_ticks, event.quantity_lots, event.aggressor_side, event.venue_ts_ns, now_ns
+                    event.price_ticks, event.quantity_lots, event.aggressor_side, event.venue_ts_ns
                 )
             case FeedState():
                 market.book_state, market.book_reason = event.state, event.reason
@@ -235,20 +249,20 @@ class MarketDriver:
                     mirror.suspend()
                 elif not mirror.live:
                     return mirror.resume(now_ns)
-        return []
+        return None
 
     async def _mirror_due(self, now_ns: int) -> None:
         for market in self.markets.values():
             if market.refused_reason is not None and now_ns >= market.retry_at_ns:
-                actions = market.mirror.resume(now_ns) if market.book_state is BookState.LIVE else []
+                plan = market.mirror.resume(now_ns) if market.book_state is BookState.LIVE else None
                 market.refused_reason = None
             else:
-                actions = market.mirror.due(now_ns)
-            if actions:
-                await self._apply(market, actions)
+                plan = market.mirror.due(now_ns)
+            if plan is not None:
+                await self._apply(market, plan)
 
     async def _apply(
-        self, market: PaperMarket, actions: list[Action], last: Iterable[bytes] = ()
+        self, market: PaperMarket, plan: PaperPlan | None, last: Iterable[bytes] = ()
     ) -> list[Result]:
         """Send mirror actions, then own commands, as one batch; returns the answers to the own ones.
 
@@ -256,109 +270,26 @@ class MarketDriver:
         needs no mirror. Raises `PortRestricted` when they are refused too, `PortStopped`.
         """
         own = list(last)
-        commands = [self._command(market, action) for action in actions] + own
-        if not commands:
+        actions = plan.commands() if plan is not None else []
+        if not actions and not own:
             return []
         try:
-            outcomes = await self.port.submit(commands)
+            outcomes = await self.port.submit(actions + own)
         except PortRestricted as refusal:
             if actions:
                 market.refuse(str(refusal), self.port.now_ns())
-                return await self._apply(market, [], own)
+                return await self._apply(market, None, own)
             raise
         except PortStopped as stop:
             self.stopped_reason = str(stop)
             raise
         self.stopped_reason = None
-        for action, outcome in zip(actions, outcomes, strict=False):
-            if not outcome.accepted:
-                market.refused_actions += 1
-                self._retry(market, action)
+        for place, outcome in enumerate(outcomes[: len(actions)]):
+            if not outcome.accepted and plan is not None:
+                market.mirror.native.refused(plan, place)
         return outcomes[len(actions) :]
 
-    def _command(self, market: PaperMarket, action: Action) -> bytes:
-        handle, maker, taker = market.setup.market, self._maker, self._taker
-        match action:
-            case Place(side, price, lots):
-                return build.place_order(
-                    principal=maker.principal,
-                    account=maker.account,
-                    client_key=build.NO_KEY,
-                    market=handle,
-                    side=side,
-                    price=price,
-                    lots=lots,
-                    order_flags=OrderFlag.POST_ONLY,
-                )
-            case Take(side, price, lots):
-                return build.place_order(
-                    principal=taker.principal,
-                    account=taker.account,
-                    client_key=build.NO_KEY,
-                    market=handle,
-                    side=side,
-                    price=price,
-                    lots=lots,
-                    time_in_force=EngineTimeInForce.IOC,
-                )
-            case Resize(order_id, total):
-                return build.replace_order(
-                    principal=maker.principal,
-                    account=maker.account,
-                    client_key=build.NO_KEY,
-                    order=order_id,
-                    total_lots=total,
-                )
-            case Cancel(order_id):
-                return build.cancel_order(principal=maker.principal, account=maker.account, order=order_id)
-        raise TypeError(f"unknown action {action!r}")
-
-    @staticmethod
-    def _retry(market: PaperMarket, action: Action) -> None:
-        """A refused action means that somebody else's order came in between: look at the level again."""
-        match action:
-            case Place(side, price, _):
-                market.mirror.retry(side, price)
-            case Resize(order_id, _):
-                entry = market.mirror.queues.orders.get(order_id)
-                if entry is not None:
-                    market.mirror.retry(entry.side, entry.price_ticks)
-
     # ---- engine events -----------------------------------------------------------------------------
-
-    def _on_order(self, event: engine.OrderAccepted | engine.OrderRested | engine.OrderReplaced) -> None:
-        market = self._by_handle.get(event.market)
-        if market is None:
-            return
-        queues = market.mirror.queues
-        if not event.resting and not isinstance(event, engine.OrderRested):
-            queues.remove(event.order)
-            return
-        queues.rest(
-            Entry(
-                order_id=event.order,
-                side=Side(event.side),
-                price_ticks=event.price,
-                lots=event.remaining_lots,
-                total_lots=event.total_lots,
-                priority=event.priority,
-                mirror=event.account == self._maker_handle,
-                account=event.account,
-            )
-        )
-
-    def _on_trade(self, event: engine.Trade) -> None:
-        market = self._by_handle.get(event.market)
-        if market is None:
-            return
-        entry = market.mirror.queues.reduce(event.maker_order, event.maker_remaining)
-        if entry is not None and entry.mirror and event.account not in self._mirror_handles:
-            market.mirror.taken(entry.side, event.price, event.lots, event.time_ns)
-
-    def _on_cancelled(self, event: engine.OrderCancelled) -> None:
-        market = self._by_handle.get(event.market)
-        if market is not None:
-            market.mirror.queues.remove(event.order)
 
     def _on_parameters(self, event: engine.MarketCreated | engine.MarketUpdated) -> None:
         market = self._by_handle.get(event.market)

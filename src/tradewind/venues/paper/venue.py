@@ -283,7 +283,7 @@ class PaperVenue(MarketDriver):
         data = build.cancel_order(
             principal=self._trader.principal, account=self._trader.account, order=known.order_id
         )
-        outcome = (await self._apply(self.markets[known.symbol], [], [data]))[0]
+        outcome = (await self._apply(self.markets[known.symbol], None, [data]))[0]
         if outcome.accepted:
             return Acked(str(known.order_id))
         final = self.account.find(reference.client_id)

@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         RUN,
         "Preflight: executable checks; exit 0 only when all pass.",
     ),
+    "paper": ("tradewind.cli.paper:paper", RUN, "Paper campaigns: start, status, report, stop."),
     "status": ("tradewind.cli.status:status", RUN, "What the running platform says of itself."),
     "market": (
         "tradewind.cli.market:market",

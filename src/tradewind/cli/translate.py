@@ -54,6 +54,8 @@ def _of_system(error: OSError) -> CommandFailure:
 def _of_installation(error: Exception) -> CommandFailure | None:
     """Keys, profiles and the trader's own records."""
     from tradewind.api.identities import IdentityError
+    from tradewind.trader.campaign.series import SeriesDamaged
+    from tradewind.trader.campaign.state import CampaignRefused
     from tradewind.trader.ledger import LedgerError
     from tradewind.trader.records import UnreadableRecord
     from tradewind.trader.risk.profile import ConfigError
@@ -63,10 +65,13 @@ def _of_installation(error: Exception) -> CommandFailure | None:
 
     if isinstance(error, IdentityError):
         return CommandFailure(ExitCode.CONFIG, error.code, str(error))
+    if isinstance(error, CampaignRefused):
+        return CommandFailure(ExitCode.CONFIG, error.code, str(error))
     known: tuple[tuple[type[Exception], ExitCode, str], ...] = (
         (ConfigError, ExitCode.CONFIG, "BAD_PROFILE"),
         (ScheduleError, ExitCode.CONFIG, "BAD_FEE_SCHEDULE"),
         (SetupRefused, ExitCode.CONFIG, "SETUP_REFUSED"),
+        (SeriesDamaged, ExitCode.RED, SeriesDamaged.code),
         (LedgerError, ExitCode.RED, "TRADER_RECORDS_BROKEN"),
         (UnreadableRecord, ExitCode.RED, "TRADER_RECORDS_BROKEN"),
         (PortRestricted, ExitCode.RED, "CAPACITY_EXCEEDED"),

@@ -302,6 +302,11 @@ def configure_logs(
     return sink
 
 
+def current() -> DiagnosticLog | None:
+    """The log of this process, None before `configure_logs`."""
+    return _current
+
+
 def write_to_stderr() -> None:
     """Send every structlog line to standard error, for commands whose output is JSON."""
     # Not a factory of this moment's stream: whoever replaces standard error later still gets the lines.

@@ -155,13 +155,12 @@ def fold_orders(lines: Iterable[OrderLine], fills: Sequence[FillLine] = ()) -> l
             order.answer, order.code = line.what, line.code
             order.preventable, order.latency_ms = line.preventable, line.latency_ms
     for fill in fills:
-        order = orders.get(fill.client_id)
-        if order is not None:
+        filled = orders.get(fill.client_id)
+        if filled is not None:
             # What was executed is told by the executions, whatever the end of the order said.
-            order.filled = (
-                f"{(Decimal(order.filled) if order.fills else Decimal(0)) + Decimal(fill.quantity):f}"
-            )
-            order.fills += 1
+            before = Decimal(filled.filled) if filled.fills else Decimal(0)
+            filled.filled = f"{before + Decimal(fill.quantity):f}"
+            filled.fills += 1
     return list(orders.values())
 
 

@@ -30,6 +30,12 @@ class Right(StrEnum):
     READ = "read"
     TRADE = "trade"
     CANCEL = "cancel"
+    WITHDRAW = "withdraw"
+    """No gateway moves funds out; a key that claims the right shows that our checks refuse such a key."""
+
+
+ORDINARY: Final = (Right.READ, Right.TRADE, Right.CANCEL)
+"""What a key of a trader has."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +46,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     secret: bytes
     algorithm: str = "hmac"
     """hmac or ed25519"""
-    rights: frozenset[Right] = frozenset({Right.READ, Right.TRADE, Right.CANCEL})
+    rights: frozenset[Right] = frozenset(ORDINARY)
     passphrase: str = ""
     """Polymarket only."""
+    addresses: tuple[str, ...] = ()
+    """Addresses that may use it, where the venue binds keys to addresses; () is any."""
 
     def __repr__(self) -> str:
         return f"ApiKey({self.key[:6]}…, account={self.account!r})"
@@ -69,7 +77,13 @@ def _bytes(value: bytes | str) -> bytes:
     return value.encode(errors="surrogatepass") if isinstance(value, str) else value
 
 
-def new_key(account: str, *, rights: Iterable[Right] = tuple(Right), passphrase: bool = False) -> ApiKey:
+def new_key(
+    account: str,
+    *,
+    rights: Iterable[Right] = ORDINARY,
+    passphrase: bool = False,
+    addresses: tuple[str, ...] = (),
+) -> ApiKey:
     """A key with a fresh random secret of 64 hexadecimal digits: the text itself is what signs at venues
     whose secrets are text, its base64 form is what clients are given where secrets are base64.
     """
@@ -79,6 +93,7 @@ def new_key(account: str, *, rights: Iterable[Right] = tuple(Right), passphrase:
         secret=secrets.token_hex(SECRET_BYTES).encode(),
         rights=frozenset(rights),
         passphrase=secrets.token_hex(16) if passphrase else "",
+        addresses=addresses,
     )
 
 

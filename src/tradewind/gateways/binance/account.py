@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
+from tradewind.gateways.keys import Right
 from tradewind.gateways.model import Order
 
 from .calls import Context
-from .errors import BinanceError, no_such_order, one_of_missing
+from .errors import BinanceError, bad_key, no_such_order, one_of_missing
 from .parameters import Parameters
 from .replies import client_id_of, my_trade, queried, stale
 from .symbols import Symbol
@@ -247,6 +248,29 @@ async def coins(context: Context, parameters: Parameters) -> Any:
         }
         for one in context.exchange.funds(context.account)
     ]
+
+
+async def restrictions(context: Context, parameters: Parameters) -> Any:
+    """What the key that asks may do, and whether it is bound to addresses."""
+    parameters.finish()
+    key = context.key
+    if key is None:
+        raise bad_key()
+    return {
+        "ipRestrict": bool(key.addresses),
+        "createTime": 0,
+        "enableReading": key.allows(Right.READ),
+        "enableWithdrawals": key.allows(Right.WITHDRAW),
+        "enableInternalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "permitsUniversalTransfer": False,
+        "enableVanillaOptions": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": False,
+        "enableSpotAndMarginTrading": key.allows(Right.TRADE),
+        "enablePortfolioMarginTrading": False,
+    }
 
 
 async def trade_fee(context: Context, parameters: Parameters) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tradewind.gateways.keys import Right
+from tradewind.gateways.keys import ApiKey, Right
 
 from .lists import OrderList, OrderLists
 from .notebook import FILE_NAME, MAX_LINES, Listed, Notebook
@@ -91,7 +91,7 @@ class Venue:
 class Context:
     """One request. Times are nanoseconds since 1970; `time` gives the unit the client asked for."""
 
-    __slots__ = ("account", "address", "lost", "now_ns", "stale", "time", "valid_until_ns", "venue")
+    __slots__ = ("account", "address", "key", "lost", "now_ns", "stale", "time", "valid_until_ns", "venue")
 
     def __init__(
         self,
@@ -109,6 +109,8 @@ class Context:
         self.address = address
         self.account = account
         self.valid_until_ns = valid_until_ns
+        self.key: ApiKey | None = None
+        """The caller's key, once it is proven."""
         self.lost = False
         """The fault plan wants the order acknowledged and forgotten."""
         self.stale = False

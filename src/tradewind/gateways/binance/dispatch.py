@@ -47,7 +47,12 @@ class Dispatcher:
         return Context(self.venue, now_ns=self.venue.exchange.now_ns(), time=time, address=ADDRESS)
 
     def identify(self, context: Context, identity: Identity) -> None:
-        """Makes the context that of a proven caller. Raises -2015 for a key without an account."""
+        """Makes the context that of a proven caller. Raises -2015 for a key without an account, or one that
+        is bound to another address.
+        """
+        if identity.key.addresses and context.address not in identity.key.addresses:
+            raise bad_key()
+        context.key = identity.key
         context.account, context.valid_until_ns = identity.key.account, identity.valid_until_ns
         try:
             self.watches.of(context.account)

@@ -123,6 +123,10 @@ WALLET: Final = (
         call_of("capital/config/getall", account.coins, 10, READ),
     ),
     ("/sapi/v1/asset/tradeFee", call_of("asset/tradeFee", account.trade_fee, 1, READ)),
+    (
+        "/sapi/v1/account/apiRestrictions",
+        call_of("account/apiRestrictions", account.restrictions, 1, READ),
+    ),
     ("/sapi/v1/margin/allPairs", call_of("margin/allPairs", account.empty_list, 1, Security.KEY)),
     ("/sapi/v1/margin/isolated/allPairs", call_of("margin/isolated/allPairs", account.empty_list, 10, READ)),
     ("/fapi/v1/exchangeInfo", call_of("fapi/exchangeInfo", account.empty_exchange, 1)),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from tradewind.lab.preflight import durability, exchange, machine, market, trading
+from tradewind.lab.preflight import alerting, durability, exchange, machine, market, trading
 from tradewind.lab.preflight.model import (
     Check,
     CheckFailed,
@@ -61,7 +61,12 @@ CATALOGUE: Final = (
         execute=durability.exclusive,
     ),
     Check(id="V06", title="nonces of a key rise through kill -9", paper=False, execute=_at_a_venue("nonces")),
-    Check(id="V07", title="key rights: cannot withdraw", paper=False),
+    Check(
+        id="V07",
+        title="key rights: trade, cancel, read, bound to an address; cannot withdraw",
+        paper=False,
+        execute=_at_a_venue("key_rights"),
+    ),
     Check(
         id="V08", title="order round trip at a local gateway", paper=False, execute=_at_a_venue("round_trip")
     ),
@@ -116,7 +121,12 @@ CATALOGUE: Final = (
         paper=True,
         execute=market.fees,
     ),
-    Check(id="V21", title="an alert reaches its sink", paper=False),
+    Check(
+        id="V21",
+        title="an alert reaches its sink and is acknowledged; the second sink takes over",
+        paper=False,
+        execute=alerting.delivery,
+    ),
     Check(
         id="V22",
         title="snapshot restores and the replay gives the same state",

@@ -1,4 +1,4 @@
-"""Checks of connections to venues, at a local venue on our own engine: V06, V08, V10, V12, V17."""
+"""Checks of connections to venues, at a local venue on our own engine: V06-V08, V10, V12, V17."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tradewind.gateways.faults import Plan
 from tradewind.lab.preflight.durability import killed_after
 from tradewind.lab.preflight.model import Context, Evidence, require
 from tradewind.lab.preflight.venue_world import (
+    ACCOUNT,
     LOTS,
     PRICE_TICKS,
     SYMBOL,
@@ -171,3 +172,38 @@ async def _reconnected(world: VenueWorld, number: int) -> float:
     took_s = time.monotonic() - back_s
     await world.wait(lambda: False, CALM_S)
     return took_s
+
+
+async def key_rights(context: Context) -> Evidence:
+    """V07: the trading key reads, trades and cancels, cannot withdraw, and is bound to addresses; the key of
+    the kill process cancels and cannot trade. Asked of the venue itself, in ways that change nothing.
+    """
+    from tradewind.gateways.keys import Right, new_key
+    from tradewind.lab.preflight.venue_world import LOCAL_ADDRESS, binance_place
+    from tradewind.trader.watchdog.paths import open_path
+    from tradewind.venues.transport.keys import KeyPurpose
+
+    found = {}
+    async with binance_place(context.scratch) as (exchange, url):
+        keys = {
+            "trading": new_key(ACCOUNT, addresses=(LOCAL_ADDRESS,)),
+            "kill": new_key(ACCOUNT, rights=(Right.READ, Right.CANCEL), addresses=(LOCAL_ADDRESS,)),
+        }
+        for name, planned in keys.items():
+            key = context.at(f"V07.{name}", planned)
+            exchange.keys.add(key)
+            async with open_path(
+                "binance", key.key, key.secret.decode(), data=context.directory(name), url=url,
+                purpose=KeyPurpose.KILL,
+            ) as path:  # fmt: skip
+                found[name] = await path.rights()
+    for name, rights in found.items():
+        require(rights.cancels is True, f"the {name} key cannot cancel")
+        require(rights.reads is True, f"the {name} key cannot read")
+        require(rights.withdraws is False, f"the {name} key may withdraw, or the venue did not say")
+        require(rights.bound is True, f"the {name} key is bound to no address, or the venue did not say")
+    require(found["trading"].trades is True, "the trading key cannot trade")
+    require(found["kill"].trades is False, "the key of the kill process may trade, or the venue did not say")
+    return {
+        name: {field: getattr(one, field) for field in one.__struct_fields__} for name, one in found.items()
+    }

@@ -38,6 +38,7 @@ FUNDS: Final = {"USD": Decimal(1_000_000)}
 DEEP: Final = {"USD": Decimal(10_000_000), "BTC": Decimal(500)}
 RECONNECT: Final = BackoffPolicy(base_s=0.02, ceiling_s=0.2, max_attempts=1_000)
 LOOK_EVERY_S: Final = 0.005
+LOCAL_ADDRESS: Final = "127.0.0.1"
 
 
 class VenueWorld:
@@ -163,3 +164,25 @@ async def venue_world(folder: Path, *, tier: str = TIER, believed: str = "") -> 
         assert isinstance(listed, list)
         world.instrument = next(one for one in listed if one.symbol == SYMBOL)
         yield world
+
+
+@contextlib.asynccontextmanager
+async def binance_place(folder: Path) -> AsyncIterator[tuple[Exchange, str]]:
+    """An exchange behind a Binance gateway, and the gateway's address: for what only that venue tells."""
+    from tradewind.gateways.binance.gateway import BinanceGateway
+
+    exchange = await Exchange.open(
+        folder / "exchange",
+        ExchangeConfiguration(
+            accounts={ACCOUNT: {"USDT": Decimal(1_000_000)}}, limits=NodeLimits(space_reserved_bytes=0)
+        ),
+    )
+    try:
+        gateway = BinanceGateway(exchange)
+        await gateway.start()
+        try:
+            yield exchange, gateway.url
+        finally:
+            await gateway.close()
+    finally:
+        await exchange.close()

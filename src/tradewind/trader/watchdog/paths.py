@@ -39,6 +39,7 @@ NO_ORDER_NUMBER: Final = "1"
 OPEN_ORDERS_WEIGHT: Final = 80
 KRAKEN_PAIR: Final = "XBTUSD"
 BINANCE_SYMBOL: Final = "BTCUSDT"
+WALLET_PREFIX: Final = "/sapi/v1"
 
 
 SAYS_NOTHING: Final = frozenset(
@@ -64,6 +65,10 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
 
     trades: bool | None
     cancels: bool | None
+    reads: bool | None = None
+    withdraws: bool | None = None
+    bound: bool | None = None
+    """Whether only certain addresses may use the key."""
 
 
 class VenuePath(Protocol):
@@ -168,13 +173,22 @@ class _BinanceRow(msgspec.Struct, gc=False):
     clientOrderId: str = ""
 
 
+class _Restrictions(msgspec.Struct, kw_only=True, gc=False):
+    ipRestrict: bool
+    enableReading: bool
+    enableWithdrawals: bool
+    enableInternalTransfer: bool = False
+    permitsUniversalTransfer: bool = False
+
+
 class BinancePath:
     """Binance spot: every symbol has a sweep of its own."""
 
     name = "binance"
 
-    def __init__(self, rest: BinanceRest) -> None:
-        self._rest = rest
+    def __init__(self, rest: BinanceRest, wallet: BinanceRest | None = None) -> None:
+        """`wallet` reaches the calls about the key itself; None: they are not asked."""
+        self._rest, self._wallet = rest, wallet
 
     async def resting(self) -> list[Resting] | str:
         """See `VenuePath`."""
@@ -229,7 +243,26 @@ class BinancePath:
         trades = self._judged(await self._call("POST", "order/test", order))
         gone = [("symbol", BINANCE_SYMBOL), ("orderId", NO_ORDER_NUMBER)]
         cancels = self._judged(await self._call("DELETE", "order", gone))
-        return Rights(trades=_allowed(trades), cancels=_allowed(cancels))
+        told = await self._restrictions()
+        if told is None:
+            return Rights(trades=_allowed(trades), cancels=_allowed(cancels))
+        return Rights(
+            trades=_allowed(trades),
+            cancels=_allowed(cancels),
+            reads=told.enableReading,
+            # whatever moves funds to somebody else counts
+            withdraws=told.enableWithdrawals or told.enableInternalTransfer or told.permitsUniversalTransfer,
+            bound=told.ipRestrict,
+        )
+
+    async def _restrictions(self) -> _Restrictions | None:
+        """What the venue says of the key; None: it does not say."""
+        if self._wallet is None:
+            return None
+        answer = await self._wallet.read(
+            "account/apiRestrictions", _Restrictions, weight=1, timeout_s=TIMEOUT_S
+        )
+        return None if isinstance(answer, Failed) else answer
 
 
 @contextlib.asynccontextmanager
@@ -281,12 +314,14 @@ async def _open_binance(
         stamp_ms=lambda: clock.venue_ns() // 1_000_000,
         gate=gate,
     )
-    rest = BinanceRest(
-        lane, public, key=BinanceKey(key, secret), clock=clock, limits=limits, gate=gate,
-        prefix=SPOT.rest_prefix,
-    )  # fmt: skip
+
+    def calls(prefix: str) -> BinanceRest:
+        return BinanceRest(
+            lane, public, key=BinanceKey(key, secret), clock=clock, limits=limits, gate=gate, prefix=prefix
+        )
+
     try:
-        yield BinancePath(rest)
+        yield BinancePath(calls(SPOT.rest_prefix), calls(WALLET_PREFIX))
     finally:
         gate.close()
         await lane.close()

@@ -17,6 +17,7 @@ from tradewind.venues.protocol import FillEvent, OrderState
 
 from .execution import records as execution
 from .risk.records import BehaviourEvent, LimitChange, Reason, StageStart
+from .ramp.records import RampApproval, RampMove, RampProposal, RampTally
 
 TRADER_STREAM = 1
 """Stream number of the trader's notes."""
@@ -196,7 +197,11 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Record = (
-    Intent
+    RampMove
+    | RampProposal
+    | RampApproval
+    | RampTally
+    | Intent
     | Sent
     | Acknowledged
     | Execution
@@ -236,6 +241,10 @@ _KINDS: dict[type, Kind] = {
     StageStart: Kind.RISK,
     BehaviourEvent: Kind.RISK,
     LimitChange: Kind.RISK,
+    RampMove: Kind.OPERATOR,
+    RampProposal: Kind.OPERATOR,
+    RampApproval: Kind.OPERATOR,
+    RampTally: Kind.STATE,
 }
 _KINDS.update(dict.fromkeys(execution.ExecutionRecord.__args__, Kind.STATE))
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in _KINDS}

@@ -73,10 +73,8 @@ class KillSwitch:
     time.
     """
 
-    def __init__(self, session: Session, *, dual_control_quote: Decimal | None = None) -> None:
-        """Above `dual_control_quote` of equity a halt is left by two persons (T8.8); None: by one."""
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.dual_control_quote = dual_control_quote
         self._first: tuple[str, int] | None = None
         self.trader = session.trader
         self.venue = session.venue
@@ -301,9 +299,9 @@ class KillSwitch:
 
     def _second_person(self, actor: str) -> str:
         """What is still missing of two persons; "" when nothing is. Unknown equity counts as much."""
-        bound, equity = self.dual_control_quote, self.trader.marks.equity()
+        bound, equity = self.trader.profile.account.dual_control_quote, self.trader.marks.equity()
         restricted = any(latch.latching for latch in self.trader.states.active())
-        if bound is None or not restricted or (isinstance(equity, Known) and equity.value <= bound):
+        if not restricted or (isinstance(equity, Known) and equity.value <= bound):
             return ""
         now_ns = self.session.port.now_ns()
         first, self._first = self._first, None

@@ -209,10 +209,9 @@ class Ramp:
         if step_reached >= 2:
             self.want(Cause.DRAWDOWN, f"step {step_reached} of the drawdown ladder")
 
-    def see_build(
-        self, build_hash: str, config_hash: str, *, money_path: bool, last: RampMove | None
-    ) -> None:
+    def see_build(self, build_hash: str, config_hash: str, *, money_path: bool) -> None:
         """What runs now against what ran when the stage was entered."""
+        last = self.standing.moves[-1] if self.standing.moves else None
         if last is None or not last.build_hash:
             return
         if last.build_hash != build_hash:

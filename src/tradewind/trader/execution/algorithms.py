@@ -97,32 +97,51 @@ def decide(parent: Parent, market: Market, volume: Volume, beyond_since_ns: int 
     """The one thing to do now. `beyond_since_ns`: since when the mid is beyond the limit, None when it is
     not.
     """
-    opened, child = parent.opened, parent.open_child
-    if parent.filled_lots > opened.lots:
-        return End(ParentState.OVERFILLED, f"{parent.filled_lots} of {opened.lots} lots filled")
-    if parent.filled_lots == opened.lots:
-        return End(ParentState.COMPLETED, "filled")
-    if parent.state is ParentState.ENDING:
-        if child is not None:
-            return Cancel(child.client_id, parent.reason)
-        return End(ParentState(parent.then), parent.reason)
-    if parent.state in {ParentState.PAUSED, ParentState.HANDED}:
-        if parent.state is ParentState.PAUSED and market.now_ns >= opened.end_ns:
-            return _at_deadline(parent)
-        return Wait(str(parent.state)) if child is None else Cancel(child.client_id, str(parent.state))
-    reason = abort_reason(parent, market, beyond_since_ns)
-    if reason:
-        return _stop(parent, ParentState.ABORTED, reason)
-    if parent.state is ParentState.WORKING and market.now_ns >= opened.end_ns:
-        return _at_deadline(parent)
-    if parent.state is ParentState.FINISHING and market.now_ns >= finish_until_ns(parent):
-        return Turn(ParentState.ENDING, str(ParentState.PARTIAL), "the completion policy ran out of time")
-    blocked = block_reason(market)
+    now = _ending(parent) or _standing(parent, market) or _stopping(parent, market, beyond_since_ns)
+    if now is not None:
+        return now
+    blocked, child = block_reason(market), parent.open_child
     if blocked:
         unsafe = child is not None and market.book != "live"
         return Cancel(child.client_id, blocked) if unsafe and child is not None else Wait(blocked)
     assert market.mark is not None
     return _work(parent, market, market.mark, volume)
+
+
+def _ending(parent: Parent) -> Decision | None:
+    """What is to be done when the parent is at its end; None: it is not."""
+    opened, child = parent.opened, parent.open_child
+    if parent.filled_lots > opened.lots:
+        return End(ParentState.OVERFILLED, f"{parent.filled_lots} of {opened.lots} lots filled")
+    if parent.filled_lots == opened.lots:
+        return End(ParentState.COMPLETED, "filled")
+    if parent.state is not ParentState.ENDING:
+        return None
+    if child is not None:
+        return Cancel(child.client_id, parent.reason)
+    return End(ParentState(parent.then), parent.reason)
+
+
+def _standing(parent: Parent, market: Market) -> Decision | None:
+    """What a parent does that is paused or left to an operator; None: it is neither."""
+    if parent.state not in {ParentState.PAUSED, ParentState.HANDED}:
+        return None
+    if parent.state is ParentState.PAUSED and market.now_ns >= parent.opened.end_ns:
+        return _at_deadline(parent)
+    child = parent.open_child
+    return Wait(str(parent.state)) if child is None else Cancel(child.client_id, str(parent.state))
+
+
+def _stopping(parent: Parent, market: Market, beyond_since_ns: int | None) -> Decision | None:
+    """Aborts and deadlines; None: the schedule goes on."""
+    reason = abort_reason(parent, market, beyond_since_ns)
+    if reason:
+        return _stop(parent, ParentState.ABORTED, reason)
+    if parent.state is ParentState.WORKING and market.now_ns >= parent.opened.end_ns:
+        return _at_deadline(parent)
+    if parent.state is ParentState.FINISHING and market.now_ns >= finish_until_ns(parent):
+        return Turn(ParentState.ENDING, str(ParentState.PARTIAL), "the completion policy ran out of time")
+    return None
 
 
 def finish_until_ns(parent: Parent) -> int:
@@ -205,7 +224,7 @@ def _work(parent: Parent, market: Market, mark: Mark, volume: Volume) -> Decisio
     number = schedule.slice_at(parent, market.now_ns)
     kind = _kind(parent, market.now_ns, number)
     if child is not None:
-        return _keep(parent, child, mark, volume, kind, market.now_ns)
+        return _keep(parent, child, market, volume, kind)
     price = price_ticks(parent, mark, kind)
     if kind == "cross" and (far_ticks(opened.side, mark) - price) * adverse(opened.side) > 0:
         return Wait("limit")
@@ -215,7 +234,8 @@ def _work(parent: Parent, market: Market, mark: Mark, volume: Volume) -> Decisio
     if kind == "cross":
         shown = market.ask_lots if opened.side is Side.BUY else market.bid_lots
         due = min(due, max(shown, parent.minimum_lots(price)))
-    return _size(parent, due, price, market.now_ns, volume, number, kind)
+    wanted = Place(kind=kind, lots=due, price_ticks=price, slice=number)
+    return _size(parent, wanted, market.now_ns, volume)
 
 
 def _kind(parent: Parent, now_ns: int, number: int) -> str:
@@ -261,9 +281,10 @@ def price_ticks(parent: Parent, mark: Mark, kind: str) -> int:
     return min(price, worst) if side is Side.BUY else max(price, worst)
 
 
-def _keep(parent: Parent, child: Child, mark: Mark, volume: Volume, kind: str, now_ns: int) -> Decision:
+def _keep(parent: Parent, child: Child, market: Market, volume: Volume, kind: str) -> Decision:
     """What to do with the open child."""
-    if child.kind == "cross":
+    mark, now_ns = market.mark, market.now_ns
+    if child.kind == "cross" or mark is None:
         return Wait()
     strands = 0 < parent.remaining_lots < parent.venue_minimum_lots(child.price_ticks)
     if kind == "cross" and not strands:
@@ -338,11 +359,10 @@ def _catch_up_lots(parent: Parent, now_ns: int, number: int, minimum: int) -> in
     return planned - parent.filled_since(since_ns) - held
 
 
-def _size(
-    parent: Parent, due: int, price: int, now_ns: int, volume: Volume, number: int, kind: str
-) -> Decision:
+def _size(parent: Parent, wanted: Place, now_ns: int, volume: Volume) -> Decision:
     """The child's size under every cap, and what to say when there is none."""
-    minimum, least = parent.minimum_lots(price), parent.venue_minimum_lots(price)
+    minimum = parent.minimum_lots(wanted.price_ticks)
+    least = parent.venue_minimum_lots(wanted.price_ticks)
     free = parent.free_lots(now_ns)
     if parent.remaining_lots < least and parent.open_child is None:
         rest = f"the rest of {parent.remaining_lots} lots is below the venue's minimum of {least}"
@@ -352,10 +372,10 @@ def _size(
     cap = participation_lots(parent, now_ns, volume)
     if cap is not None and not volume.interval_lots:
         return Wait("no volume")
-    room = [(free, "late fills"), (due, "below minimum")]
+    room = [(free, "late fills"), (wanted.lots, "below minimum")]
     if cap is not None:
         room.append((cap, "participation"))
-    catch_up = _catch_up_lots(parent, now_ns, number, minimum)
+    catch_up = _catch_up_lots(parent, now_ns, wanted.slice, minimum)
     if catch_up is not None:
         room.append((catch_up, "catch-up"))
     lots, reason = min(room, key=lambda one: one[0])
@@ -367,4 +387,4 @@ def _size(
         lots, reason = free - minimum, "participation"
     if lots < minimum and not (lots == free and lots >= least):
         return Wait(reason)
-    return Place(kind=kind, lots=lots, price_ticks=price, slice=number)
+    return msgspec.structs.replace(wanted, lots=lots)

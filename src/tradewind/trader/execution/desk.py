@@ -7,7 +7,7 @@ what it knows after a restart is what its records say, and what order management
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -214,9 +214,9 @@ class ExecutionDesk(ChildDesk):
         """Everything that the records say, for a checkpoint."""
         return self.book
 
-    def load(self, data: Any) -> None:
-        """Become what a checkpoint says. Raises `msgspec.ValidationError`."""
-        self.book = data if isinstance(data, Book) else msgspec.convert(data, Book, strict=False)
+    def load(self, data: bytes) -> None:
+        """Become what a checkpoint says. Raises `msgspec.DecodeError`."""
+        self.book = msgspec.json.decode(data, type=Book)
 
     # ---- driving -----------------------------------------------------------------------------------
 

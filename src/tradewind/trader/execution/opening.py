@@ -217,7 +217,7 @@ def _check_reach(record: ParentOpened, tape: Tape, now_ns: int) -> None:
     if record.lots > reachable:
         raise ExecutionRefused(
             Refusal.SCHEDULE_UNREACHABLE,
-            f"{share} % of {REACH_FACTOR} times the volume of the last 5 min are {reachable} lots in this time",
+            f"{share} % of {REACH_FACTOR} times the volume of the last 5 min are {reachable} lots",
             given=str(record.lots),
             bound=str(reachable),
             nearest=str(reachable),

@@ -216,7 +216,7 @@ class ExecutionWorld:
     def fee_bps(self, symbol: str) -> tuple[Decimal, Decimal]:
         return Decimal(10), Decimal(10)
 
-    def denials(self, strategy: str, path: Path, intent: PlaceIntent) -> list[Denied]:
+    def denials(self, strategy: str, intent: PlaceIntent) -> list[Denied]:
         return self.whole_denied
 
     def quotes(self, strategy: str) -> bool:
@@ -360,7 +360,6 @@ class ExecutionWorld:
         parent = self.desk.open(
             ExecuteIntent(**values),  # type: ignore[arg-type]
             strategy="manual",
-            path=Path.MANUAL,
             actor="operator",
             reason="test",
             client_key=key,

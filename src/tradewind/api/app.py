@@ -26,6 +26,7 @@ from tradewind.api.directory import Directory
 from tradewind.api.exchange_desk import ExchangeDesk
 from tradewind.api.exchange_reads import ExchangeReads
 from tradewind.api.exchange_routes import exchange_commands, exchange_reads
+from tradewind.api.execution_desk import ExecutionRequests, execution_commands, execution_reads
 from tradewind.api.keeper_reads import KeeperReads, keeper_reads
 from tradewind.api.listing_desk import ListingDesk, listing_commands
 from tradewind.api.loan_desk import LoanDesk, LoanReads, loan_commands, loan_reads
@@ -98,6 +99,8 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     more += credit_commands(CreditDesk(exchange_desk, credits))
     dark = DarkReads(desk.directory)
     more += dark_commands(DarkDesk(exchange_desk, dark))
+    executions = ExecutionRequests(desk)
+    more += execution_commands(executions)
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     trading = TradingReads(desk.directory, reads.node, desk.node.now_ns)
@@ -118,6 +121,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *credit_reads(credits),
         *question_reads(questions),
         *dark_reads(dark),
+        *execution_reads(executions),
         *venue_reads(venues),
         *trading_reads(trading),
         *resolution_reads(ResolutionReads(exchange_desk)),

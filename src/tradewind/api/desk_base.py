@@ -11,6 +11,7 @@ import msgspec
 
 from tradewind.api import requests as req
 from tradewind.api.directory import Directory, NamedMarket, parse_hex32
+from tradewind.api.execution_access import ExecutionOfTrader
 from tradewind.api.identities import Identities, IdentityError
 from tradewind.api.problems import ApiFailure, failure_of
 from tradewind.core.errors import InvalidField, TradewindError
@@ -79,6 +80,8 @@ class DeskBase:
         self.views = directory.views
         self.identities = identities
         self.own_orders = own_orders
+        self.execution: ExecutionOfTrader | None = None
+        """The running trader's execution desk; None while nothing trades."""
 
     # ---- log ---------------------------------------------------------------------------------------
 

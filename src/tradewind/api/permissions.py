@@ -56,6 +56,8 @@ _READ: Final = (
     "GET /distributions/{name:path}",
     "GET /distributions/{name:path}/quote",
     "GET /fee",
+    "GET /executions",
+    "GET /executions/{number:int}",
     "GET /feeds",
     "GET /feeds/{name}",
     "GET /head",
@@ -103,6 +105,8 @@ _TRADE: Final = (
     # Nothing about resting dark orders is published (P16.3): who only reads does not see them.
     "GET /dark/orders",
     "POST /dark/orders",
+    "POST /executions",
+    "POST /executions/{number:int}/resume",
     "POST /insurance",
     "POST /keepers",
     "POST /keepers/act",
@@ -149,6 +153,8 @@ _TRADE: Final = (
 )
 _CANCEL: Final = (
     "POST /dark/orders/cancel",
+    "POST /executions/{number:int}/cancel",
+    "POST /executions/{number:int}/pause",
     "POST /orders/cancel-after",
     "POST /orders/cancel-all",
     "POST /orders/{number:int}/cancel",

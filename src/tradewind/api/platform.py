@@ -18,6 +18,7 @@ from tradewind import __version__
 from tradewind.api.controls import TraderControls
 from tradewind.api.desk import Desk
 from tradewind.api.directory import Directory
+from tradewind.api.execution_access import ExecutionOfTrader
 from tradewind.api.identities import Identities
 from tradewind.api.own_orders import TraderDesk
 from tradewind.api.problems import ApiFailure
@@ -221,6 +222,7 @@ class Platform:
         self.session, self.venue, self.trader, self.kill = session, paper.venue, paper.trader, paper.kill
         self.controls = TraderControls(self.kill, session.trader)
         self.desk.own_orders = TraderDesk(session)
+        self.desk.execution = ExecutionOfTrader(session, paper.execution)
         self.collector.session = session
         self.collector.refresh()
         self._trading = asyncio.create_task(self._trade(session), name="trading")

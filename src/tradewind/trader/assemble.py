@@ -17,6 +17,8 @@ from tradewind.venues.paper.schedule import load_schedule
 from tradewind.venues.paper.setup import PaperKeys, set_up
 from tradewind.venues.paper.venue import PaperVenue
 
+from .execution.desk import ExecutionDesk
+from .execution.service_view import attach as attach_execution
 from .kill import KillSwitch
 from .risk.profile import load_profile
 from .service import TraderService
@@ -43,6 +45,7 @@ class PaperTrader(msgspec.Struct, frozen=True):
     venue: PaperVenue
     trader: TraderService
     kill: KillSwitch
+    execution: ExecutionDesk
 
 
 def build_strategy(name: str, parameters: str, symbol: str, environment: str) -> Strategy:
@@ -87,4 +90,4 @@ async def assemble(
     venue = PaperVenue(port, setup, name="paper", latency=chosen)
     trader = TraderService(venue, port, limits, traded, environment=environment, seed=seed)
     session = Session(venue, trader)
-    return PaperTrader(session, venue, trader, KillSwitch(session))
+    return PaperTrader(session, venue, trader, KillSwitch(session), attach_execution(trader))

@@ -129,6 +129,14 @@ class Parent(msgspec.Struct, kw_only=True):
         """The child that may be at the venue; there is at most one."""
         return next((child for child in self.children.values() if child.is_open), None)
 
+    @property
+    def cost_bps(self) -> Decimal | None:
+        """Cost of what was filled against the arrival mid, without fees; None while nothing was."""
+        if not self.filled_lots:
+            return None
+        arrival = self.opened.arrival.mid_ticks * self.filled_lots
+        return (self.value - arrival) * adverse(self.opened.side) * 10_000 / arrival
+
     def committed_lots(self, now_ns: int) -> int:
         """Filled lots and lots that may still fill: working, in flight, unknown, or late."""
         return self.filled_lots + sum(child.held_lots(now_ns) for child in self.children.values())

@@ -53,7 +53,6 @@ class ExecutionDesk(ChildDesk):
         intent: ExecuteIntent,
         *,
         strategy: str,
-        path: Path,
         actor: str,
         reason: str,
         client_key: str = "",
@@ -76,7 +75,6 @@ class ExecutionDesk(ChildDesk):
             tape=self._tape(intent.symbol),
             curve=curve,
             strategy=strategy,
-            path=path,
             actor=actor,
             reason=reason,
             client_key=client_key,
@@ -135,6 +133,13 @@ class ExecutionDesk(ChildDesk):
         found = (one for one in self.book.parents.values() if one.opened.client_key == client_key)
         return next(found, None)
 
+    def waits(self, parent: Parent) -> dict[str, int]:
+        """How often a parent began to wait for what (of a working one: in this process)."""
+        if parent.ended is not None:
+            return parent.ended.waits
+        run = self._runs.get(parent.number)
+        return {} if run is None else {reason: count for reason, count in sorted(run.waits.items()) if reason}
+
     # ---- hooks -------------------------------------------------------------------------------------
 
     def fold(self, record: Record) -> None:
@@ -152,9 +157,9 @@ class ExecutionDesk(ChildDesk):
         self.counts["resumed"] += len(parents)
 
     def tick(self, now_ns: int) -> None:
-        """Every second: each parent gets its turn."""
+        """Every second while the trader trades: each parent gets its turn. The first one starts the desk."""
         if not self.started:
-            return
+            self.start()
         for parent in self.book.open_parents():
             self._advance(parent)
         self._look_back(now_ns)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ..risk.check import Denied, Path
+from ..risk.check import Denied
 from ..strategy import PlaceIntent
 from ..tca.model import expected_bps
 from . import algorithms
@@ -61,7 +61,6 @@ def opened(
     tape: Tape,
     curve: VolumeCurve | None,
     strategy: str,
-    path: Path,
     actor: str,
     reason: str,
     client_key: str,
@@ -112,7 +111,7 @@ def opened(
     record = _sized(record, mark)
     _check_state(record, market)
     _check_reach(record, tape, now_ns)
-    _check_risk(view, record, path, intent.tag)
+    _check_risk(view, record)
     return msgspec.structs.replace(record, expected_bps=_expected(record, book, view, tape, now_ns))
 
 
@@ -224,14 +223,13 @@ def _check_reach(record: ParentOpened, tape: Tape, now_ns: int) -> None:
         )
 
 
-def _check_risk(view: MarketView, record: ParentOpened, path: Path, tag: str) -> None:
+def _check_risk(view: MarketView, record: ParentOpened) -> None:
     """The whole quantity against the limits that concern the position."""
-    price = record.limit_ticks or far_ticks(record.side, record.arrival)
-    price = algorithms.price_ticks(Parent(opened=record), record.arrival, "cross") or price
+    price = algorithms.price_ticks(Parent(opened=record), record.arrival, "cross")
     whole = PlaceIntent(
-        symbol=record.symbol, side=record.side, price_ticks=price, lots=record.lots, post_only=False, tag=tag
+        symbol=record.symbol, side=record.side, price_ticks=price, lots=record.lots, post_only=False
     )
-    denied = [one for one in view.denials(record.strategy, path, whole) if one.code not in PER_ORDER_CODES]
+    denied = [one for one in view.denials(record.strategy, whole) if one.code not in PER_ORDER_CODES]
     if denied:
         raise ExecutionRefused(
             Refusal.RISK_DENIED,

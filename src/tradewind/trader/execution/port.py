@@ -44,8 +44,9 @@ class Host(Protocol):
 class MarketView(Protocol):
     """Facts of symbols and orders, read only."""
 
-    prints_own: bool
-    """Whether the venue's public trades contain our own, under the ids of our fills."""
+    @property
+    def prints_own(self) -> bool:
+        """Whether the venue's public trades contain our own, under the ids of our fills."""
 
     @property
     def running(self) -> bool:
@@ -75,7 +76,7 @@ class MarketView(Protocol):
     def fee_bps(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Maker and taker fee, in basis points."""
 
-    def denials(self, strategy: str, path: Path, intent: PlaceIntent) -> list[Denied]:
+    def denials(self, strategy: str, intent: PlaceIntent) -> list[Denied]:
         """What risk says to an order of this size, without placing it."""
 
     def quotes(self, strategy: str) -> bool:

@@ -74,6 +74,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "keys": ("tradewind.cli.keys:keys", OPERATE, "Venue keys: list, reseed nonces, migrate their unit."),
     "venue": ("tradewind.cli.venue:venue", OPERATE, "Status, symbols and balances of a venue."),
     "data": ("tradewind.cli.data:data", OPERATE, "Record public streams; fetch public history; check it."),
+    "backtest": (
+        "tradewind.cli.backtest:backtest",
+        RUN,
+        "A strategy over recorded data: honest results, and sweeps of parameters.",
+    ),
     "halt": (
         "tradewind.cli.kill:halt",
         SAFETY,

@@ -118,8 +118,8 @@ def document(found: Findings) -> dict[str, Any]:
         "ratios": _ratios(found),
         "out_of_sample": {
             "first_look": found.first_look,
-            "walk_forward": _outside(found.forward),
-            "folds": _outside(found.folds),
+            "walk_forward": outside_of(found.forward),
+            "folds": outside_of(found.folds),
         },
         "orders": _orders(facts),
         "look_ahead": None if found.look_ahead is None else msgspec.to_builtins(found.look_ahead),
@@ -162,15 +162,15 @@ def _result(found: Findings) -> dict[str, Any]:
         "trades": len(results.trades),
         "mean_per_trade_bps": _interval(results.mean_bps, 4),
         "mean_per_trade_quote": _interval(results.mean_quote, 6),
-        "win_rate": _round(results.win_rate, 4),
-        "max_drawdown_pct": _round(results.drawdown_pct, 4),
+        "win_rate": rounded(results.win_rate, 4),
+        "max_drawdown_pct": rounded(results.drawdown_pct, 4),
         "drawdown_from": moment(results.drawdown_from_ns),
         "drawdown_to": moment(results.drawdown_to_ns),
         "turnover": results.turnover_quote,
         "turnover_of_cash": results.turnover_of_cash,
         "turnover_a_day_of_cash": results.turnover_a_day_of_cash,
-        "exposure_pct": _round(results.exposure_pct, 3),
-        "mean_holding_s": _round(results.mean_holding_s, 3),
+        "exposure_pct": rounded(results.exposure_pct, 3),
+        "mean_holding_s": rounded(results.mean_holding_s, 3),
         "open_position": sum((one.sign * one.quantity for one in results.open_lots), Decimal(0)),
         "open_mark": results.open_mark,
         "capacity_quote": {
@@ -223,7 +223,8 @@ def _orders(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _outside(found: OutOfSample) -> dict[str, Any]:
+def outside_of(found: OutOfSample) -> dict[str, Any]:
+    """Segments and their total as plain data."""
     return {
         "method": found.method,
         "embargo_s": round(found.embargo_ns / 10**9, 3),
@@ -236,9 +237,9 @@ def _outside(found: OutOfSample) -> dict[str, Any]:
                 "to": moment(one.to_ns),
                 "chosen": one.chosen,
                 "train_trades": one.train_trades,
-                "train_mean_bps": _round(one.train_mean_bps, 4),
+                "train_mean_bps": rounded(one.train_mean_bps, 4),
                 "test_trades": one.test_trades,
-                "test_mean_bps": _round(one.test_mean_bps, 4),
+                "test_mean_bps": rounded(one.test_mean_bps, 4),
             }
             for one in found.segments
         ],
@@ -250,7 +251,7 @@ def _point(one: PointResult) -> dict[str, Any]:
         "name": one.name,
         "trades": one.trades,
         "net": one.net,
-        "mean_bps": _round(one.mean_bps, 4),
+        "mean_bps": rounded(one.mean_bps, 4),
         "error": one.error,
     }
 
@@ -258,14 +259,15 @@ def _point(one: PointResult) -> dict[str, Any]:
 def _interval(interval: Any, digits: int) -> dict[str, Any]:
     return {
         "n": interval.n,
-        "mean": _round(interval.mean, digits),
-        "low_95": _round(interval.low, digits),
-        "high_95": _round(interval.high, digits),
+        "mean": rounded(interval.mean, digits),
+        "low_95": rounded(interval.low, digits),
+        "high_95": rounded(interval.high, digits),
         "block": interval.block,
     }
 
 
-def _round(value: float | None, digits: int) -> float | None:
+def rounded(value: float | None, digits: int) -> float | None:
+    """None stays None."""
     return None if value is None else round(value, digits)
 
 

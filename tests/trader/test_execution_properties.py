@@ -1,4 +1,4 @@
-"""Properties of T13.9 under random kills, partials, late fills, races and broken books; each with its mutation."""
+"""Properties of T13.9 under random kills, partials, late fills, races and broken books, with their mutations."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from tradewind.venues.market_data import Side
 from tradewind.venues.protocol import FillEvent, OrderState
 
 from .execution import records as execution
-from .risk.records import BehaviourEvent, LimitChange, Reason, StageStart
 from .ramp.records import RampApproval, RampMove, RampProposal, RampTally
+from .risk.records import BehaviourEvent, LimitChange, Reason, StageStart
 
 TRADER_STREAM = 1
 """Stream number of the trader's notes."""

@@ -235,12 +235,11 @@ def test_validate_names_what_it_ran_and_exits_by_the_verdict(tmp_path: Path) -> 
     assert green.code == 0, green
     assert [one["id"] for one in green.json["checks"]] == ["V02", "V09"]
     assert len(green.json["build_hash"]) == 64
-    unneeded = tradewind("validate", "V07", "--data", str(tmp_path), "--json")
-    assert (unneeded.code, unneeded.json["checks"][0]["verdict"]) == (0, "not built")
-    unbuilt = tradewind("validate", "V07", "--env", "canary", "--data", str(tmp_path), "--json")
-    assert (unbuilt.code, unbuilt.json["checks"][0]["verdict"]) == (1, "not built")
-    table = tradewind("validate", "V09", "V07", "--env", "canary", "--data", str(tmp_path))
+    (tmp_path / "trader.log").write_text("api_key=AbCdEf0123456789AbCdEf0123456789\n")
+    red = tradewind("validate", "V26", "--data", str(tmp_path), "--json")
+    assert (red.code, red.json["checks"][0]["verdict"]) == (1, "fail"), red
+    table = tradewind("validate", "V09", "V26", "--data", str(tmp_path))
     assert table.code == 1
-    assert "RED" in table.out and "not built" in table.out
+    assert "RED" in table.out and "trader.log" in table.out
     unknown = tradewind("validate", "V99", "--data", str(tmp_path), "--json")
     assert (unknown.code, unknown.json["error"]["code"]) == (2, "UNKNOWN_CHECK")

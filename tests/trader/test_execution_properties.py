@@ -1,4 +1,4 @@
-"""Properties of T13.9 under random kills, partials, late fills, races and broken books, with their mutations."""
+"""Properties of T13.9 under random kills, partials, late fills, races and broken books; each mutated too."""
 
 from __future__ import annotations
 

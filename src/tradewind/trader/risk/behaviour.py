@@ -6,10 +6,12 @@ reduces: `check` is asked about new risk alone. Everything is bounded and surviv
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from decimal import Decimal
 from enum import StrEnum
 from statistics import median
+from typing import TypeVar
 
 import msgspec
 
@@ -43,6 +45,7 @@ OVERRIDES = 2
 SIZE_ORDERS, SIZE_LEAST_ORDERS, SIZE_SHARE = 20, 3, Decimal("1.5")
 LOSS_WINDOW_NS = 10 * MINUTE_NS
 EVENTS = 3
+Item = TypeVar("Item")
 
 
 class Pattern(StrEnum):
@@ -65,11 +68,11 @@ class Actor(msgspec.Struct, kw_only=True):
     stops: list[int] = []
     stopped: dict[str, int] = {}
     reentered: dict[str, int] = {}
-    placed: deque[int] = msgspec.field(default_factory=lambda: deque(maxlen=MAX_MOMENTS))
-    quick: deque[int] = msgspec.field(default_factory=lambda: deque(maxlen=MAX_MOMENTS))
+    placed: list[int] = []
+    quick: list[int] = []
     amends: dict[str, list[int]] = {}
     amend_until: dict[str, int] = {}
-    sizes: deque[Decimal] = msgspec.field(default_factory=lambda: deque(maxlen=SIZE_ORDERS))
+    sizes: list[Decimal] = []
     loss_ns: int = 0
     loss_denied_ns: int = 0
     hours: dict[int, int] = {}
@@ -178,8 +181,8 @@ class Behaviour:
         if replaces is not None:
             self._amended(actor, name, replaces, symbol, now_ns)
             return
-        actor.placed.append(now_ns)
-        actor.sizes.append(notional)
+        _append(actor.placed, now_ns, MAX_MOMENTS)
+        _append(actor.sizes, notional, SIZE_ORDERS)
         hour = now_ns // HOUR_NS
         if hour not in actor.hours:
             for old in [one for one in actor.hours if one < hour - BASELINE_DAYS * 24]:
@@ -203,7 +206,7 @@ class Behaviour:
         if name in self.quoting or now_ns - placed_ns > QUICK_CANCEL_NS:
             return
         actor = self._actor(name, human)
-        actor.quick.append(now_ns)
+        _append(actor.quick, now_ns, MAX_MOMENTS)
         orders = _within(actor.placed, now_ns, CANCEL_WINDOW_NS)
         quick = _within(actor.quick, now_ns, CANCEL_WINDOW_NS)
         held = now_ns < actor.until.get(Pattern.CANCEL_RATIO, 0)
@@ -319,10 +322,6 @@ class Behaviour:
     def load(self, actors: dict[str, Actor]) -> None:
         """Become what a checkpoint says."""
         self.actors = dict(actors)
-        for actor in self.actors.values():
-            actor.placed = deque(actor.placed, maxlen=MAX_MOMENTS)
-            actor.quick = deque(actor.quick, maxlen=MAX_MOMENTS)
-            actor.sizes = deque(actor.sizes, maxlen=SIZE_ORDERS)
 
 
 def _place(symbol: str, side: Side) -> str:
@@ -337,9 +336,16 @@ def _bounded(memory: dict[str, int] | dict[str, list[int]], key: str, value: obj
     memory[key] = value  # type: ignore[assignment]
 
 
-def _within(moments: deque[int], now_ns: int, window_ns: int) -> int:
-    while moments and now_ns - moments[0] >= window_ns:
-        moments.popleft()
+def _append(memory: list[Item], value: Item, most: int) -> None:
+    """Adds at the end; the oldest makes room."""
+    if len(memory) >= most:
+        del memory[0]
+    memory.append(value)
+
+
+def _within(moments: list[int], now_ns: int, window_ns: int) -> int:
+    """How many lie in the window; the older ones are forgotten."""
+    del moments[: bisect_right(moments, now_ns - window_ns)]
     return len(moments)
 
 

@@ -4,11 +4,31 @@ wins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Final
 
 from ..records import Latch
 
 ACCOUNT = "account"
+TOTAL_LOSS: Final = "total_loss"
+ALWAYS_TWO: Final = frozenset({TOTAL_LOSS})
+"""Causes that two people reset, whatever is at stake."""
+TWO_ABOVE: Final = frozenset(
+    {
+        "daily_loss",
+        "drawdown",
+        "reconciliation",
+        "foreign_activity",
+        "operator",
+        "overfill",
+        "suspense",
+        "risk",
+    }
+)
+"""Causes that two people reset when more than `dual_control_quote` is at stake (T11.4)."""
+AUTOMATIC: Final = frozenset({"outage", "stale", "maintenance", "correlation", "control", "resources"})
+"""Causes that end by their own recovery rule; every other one latches."""
 MAX_LATCHES = 1_024
 
 
@@ -21,7 +41,7 @@ class TradingState(IntEnum):
 
 
 class LatchError(ValueError):
-    """A latch that may not be cleared: unknown, too early, or without a reason."""
+    """A latch that may not be cleared: unknown, too early, without a reason or without a second person."""
 
     code = "LatchError"
 
@@ -46,11 +66,14 @@ class StateTable:
     table.
 
     Latching causes (loss, drawdown, reconciliation, operator) end only by `clear` with a reason; the
-    others (outage, staleness) end by the rule that set them.
+    others (outage, staleness) end by `release`, which is the rule that set them. Neither a restart nor a
+    clock nor midnight clears anything. `much_at_stake` says whether the resets of `TWO_ABOVE` need two
+    people now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, much_at_stake: Callable[[], bool] | None = None) -> None:
         self._latches: dict[tuple[str, str], Latch] = {}
+        self.much_at_stake = much_at_stake or (lambda: False)
 
     def apply(self, latch: Latch) -> None:
         """Fold one record into the table."""
@@ -92,8 +115,27 @@ class StateTable:
         self.apply(latch)
         return latch
 
-    def clear(self, scope: str, cause: str, *, reason: str, actor: str, now_ns: int) -> Latch:
-        """End one latch. Raises `LatchError` when it is not set, too early, or the reason is empty."""
+    def needs_two(self, cause: str) -> bool:
+        """Whether two people have to reset this cause now."""
+        return cause in ALWAYS_TWO or (cause in TWO_ABOVE and self.much_at_stake())
+
+    def release(self, scope: str, cause: str, *, reason: str, now_ns: int) -> Latch | None:
+        """The recovery rule of a cause that does not latch is fulfilled. None when it is not set. Raises
+        `LatchError` for one that latches: nothing resets it by itself.
+        """
+        known = self._latches.get((scope, cause))
+        if known is None:
+            return None
+        if known.latching:
+            raise LatchError(f"{cause} of {scope} latches: a person resets it, with a reason")
+        return self.clear(scope, cause, reason=reason, actor="trader", now_ns=now_ns)
+
+    def clear(
+        self, scope: str, cause: str, *, reason: str, actor: str, now_ns: int, second: str = ""
+    ) -> Latch:
+        """End one latch. Raises `LatchError` when it is not set, too early, the reason is empty, or a second,
+        different person is needed.
+        """
         known = self._latches.get((scope, cause))
         if known is None:
             raise LatchError(f"{scope} is not restricted by {cause}")
@@ -101,6 +143,8 @@ class StateTable:
             raise LatchError(f"{cause} of {scope} needs a reason to be reset")
         if now_ns < known.not_before_ns:
             raise LatchError(f"{cause} of {scope} cannot be reset before {known.not_before_ns} ns")
+        if known.latching and self.needs_two(cause) and _same(actor, second):
+            raise LatchError(f"{cause} of {scope} needs a second, different person to be reset")
         latch = Latch(
             scope=scope,
             cause=cause,
@@ -110,6 +154,7 @@ class StateTable:
             reason=reason,
             actor=actor,
             at_ns=now_ns,
+            second=second,
         )
         self.apply(latch)
         return latch
@@ -127,3 +172,8 @@ class StateTable:
         relevant = (ACCOUNT, *scopes)
         levels = [TradingState[latch.level] for latch in self._latches.values() if latch.scope in relevant]
         return max(levels, default=TradingState.NORMAL)
+
+
+def _same(actor: str, second: str) -> bool:
+    """Whether there is no second person: nobody, or the first one again."""
+    return not second.strip() or second.strip().casefold() == actor.strip().casefold()

@@ -36,7 +36,7 @@ def test_each_limit_stands_in_the_catalogue_once_with_unit_scope_and_source() ->
     assert all(entry.unit and entry.scope and entry.source and entry.code for entry in CATALOGUE)
     for key in keys:
         said = unit_of(key)
-        assert key == "cost_gate" or (said and BY_KEY[key].unit.startswith(said)), key
+        assert key == "entry_cost_gate" or (said and BY_KEY[key].unit.startswith(said)), key
 
 
 def test_every_code_is_in_the_catalogue_and_every_number_of_t11_3_is_there() -> None:
@@ -125,7 +125,7 @@ CONTRADICTIONS = [
     ("paper", {"flatten_collar_bps": '"201"'}, "every slice of a flatten would be denied"),
     ("paper", {"flatten_participation_pct": '"101"'}, "is above 100"),
     ("paper", {"dead_man_s": "4"}, "outside 5..300"),
-    ("canary", {"cost_gate": '"report"'}, "must be 'enforce' where real money trades"),
+    ("canary", {"entry_cost_gate": '"report"'}, "must be 'enforce' where real money trades"),
     ("canary", {"total_loss_quote": '"none"'}, "must be a number where real money trades"),
     ("live-example", {"equity_cap_quote": '"none"'}, "must be a number where real money trades"),
 ]
@@ -149,12 +149,13 @@ def test_a_contradiction_refuses(name: str, changes: dict[str, str], cause: str,
 
 
 def test_all_causes_are_named_at_once(tmp_path: Path) -> None:
-    path = edited("paper", tmp_path, {"daily_loss_pct": "2.0", "max_spread_bps": '"x"', "cost_gate": '"no"'})
+    wrong = {"daily_loss_pct": "2.0", "max_spread_bps": '"x"', "entry_cost_gate": '"no"'}
+    path = edited("paper", tmp_path, wrong)
     path.write_text(path.read_text().replace("max_leverage_x100", "max_leverage"))
     with pytest.raises(ConfigError) as refused:
         load_profile(path)
     text = "\n".join(refused.value.causes)
-    for part in ("quoted decimal", "max_spread_bps", "cost_gate", "max_leverage is not known",
+    for part in ("quoted decimal", "max_spread_bps", "entry_cost_gate", "max_leverage is not known",
                  "max_leverage_x100 is missing"):  # fmt: skip
         assert part in text
     path = edited("paper", tmp_path, {"daily_loss_pct": '"16"', "max_net_exposure_pct": '"51"'})

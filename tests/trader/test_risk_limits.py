@@ -412,7 +412,7 @@ def test_an_unresolved_order_blocks_more_risk_of_its_strategy_and_symbol() -> No
 
 def test_the_cost_gate_denies_or_only_reports_as_the_profile_says() -> None:
     for mode, expected in (("enforce", ["CostGate"]), ("report", [])):
-        profile = limits(cost_gate=mode)
+        profile = limits(entry_cost_gate=mode)
         risk = RiskModule(profile.limits, guard(profile), cost_gate=lambda _one, _view: "no fees")
         assert [d.code for d in risk.check(order(edge_bps=D(99)), snapshot())] == expected
         assert risk.reported["CostGate"] == (mode == "report")

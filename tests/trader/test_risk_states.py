@@ -177,7 +177,7 @@ def test_a_lower_limit_counts_at_once_and_a_higher_one_after_an_hour_without_a_p
     ("change", "raises"),
     [
         ({"equity_cap_quote": D(5)}, False),
-        ({"cost_gate": "report"}, True),
+        ({"entry_cost_gate": "report"}, True),
         ({"repeat_window_s": 5}, True),
         ({"repeat_window_s": 20}, False),
         ({"drawdown_halt_pct": D(20)}, True),

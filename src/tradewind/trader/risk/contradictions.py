@@ -102,8 +102,8 @@ def _account(limits: Limits, account: Account) -> Iterator[str]:
 
 
 def _real_money(limits: Limits) -> Iterator[str]:
-    if limits.cost_gate != "enforce":
-        yield "cost_gate must be 'enforce' where real money trades"
+    if limits.entry_cost_gate != "enforce":
+        yield "entry_cost_gate must be 'enforce' where real money trades"
     for name in ("equity_cap_quote", "daily_loss_quote", "total_loss_quote", "max_position_notional_quote"):
         if getattr(limits, name) is None:
             yield f"{name} must be a number where real money trades, not 'none'"

@@ -39,8 +39,8 @@ REST = """
 order. One thing changes from step to step. The two `live` ones are examples: state your own values.
 
 A profile with an unknown key, a float, a missing limit or two limits that contradict each other is refused,
-and all causes are named. Examples of contradictions: an order larger than a position may be, a strategy that may
-lose more than the account, a daily loss that the part of equity can never reach.
+and all causes are named. Examples of contradictions: an order larger than a position may be, a strategy that
+may lose more than the account, a daily loss that the part of equity can never reach.
 
 ## Codes that no limit has
 
@@ -51,8 +51,8 @@ Codes of the venue's own filters (`OffTick`, `BelowMinNotional` and so on) come 
 ## Why was this order refused?
 
 `tradewind risk explain --last 5` lists refused orders; `tradewind risk explain ID` shows one: each code with
-its bound, the value, and what would have passed; and every state in force then, with who set it and why. It reads
-the log and works without a running platform.
+its bound, the value, and what would have passed; and every state in force then, with who set it and why. It
+reads the log and works without a running platform.
 
 ## States
 

@@ -86,7 +86,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_denials_per_minute_count: int
     equity_cap_quote: Decimal | None
     total_loss_quote: Decimal | None
-    cost_gate: Literal["enforce", "report"]
+    entry_cost_gate: Literal["enforce", "report"]
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

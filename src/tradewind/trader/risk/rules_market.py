@@ -82,7 +82,7 @@ def cost_gate(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:
         denied = Denied(code=Code.COST_GATE, limit="T14.3", bound=need_bps, given=facts.order.edge_bps)
     else:
         return
-    if risk.limits.cost_gate == "enforce":
+    if risk.limits.entry_cost_gate == "enforce":
         out.append(denied)
     else:
         risk.reported[Code.COST_GATE] += 1

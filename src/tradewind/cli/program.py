@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "Preflight: executable checks; exit 0 only when all pass.",
     ),
     "paper": ("tradewind.cli.paper:paper", RUN, "Paper campaigns: start, status, report, stop."),
+    "strategy": ("tradewind.cli.strategy:strategy", RUN, "Begin, list, show and check strategies."),
     "status": ("tradewind.cli.status:status", RUN, "What the running platform says of itself."),
     "market": (
         "tradewind.cli.market:market",

@@ -56,7 +56,9 @@ def _of_installation(error: Exception) -> CommandFailure | None:
     from tradewind.api.identities import IdentityError
     from tradewind.trader.campaign.series import SeriesDamaged
     from tradewind.trader.campaign.state import CampaignRefused
+    from tradewind.trader.discovery import StrategyError
     from tradewind.trader.ledger import LedgerError
+    from tradewind.trader.parameters import ParameterError
     from tradewind.trader.records import UnreadableRecord
     from tradewind.trader.risk.profile import ConfigError
     from tradewind.venues.paper.port import PortRestricted, PortStopped
@@ -69,6 +71,8 @@ def _of_installation(error: Exception) -> CommandFailure | None:
         return CommandFailure(ExitCode.CONFIG, error.code, str(error))
     known: tuple[tuple[type[Exception], ExitCode, str], ...] = (
         (ConfigError, ExitCode.CONFIG, "BAD_PROFILE"),
+        (StrategyError, ExitCode.CONFIG, "BAD_STRATEGY"),
+        (ParameterError, ExitCode.CONFIG, "BAD_PARAMETER"),
         (ScheduleError, ExitCode.CONFIG, "BAD_FEE_SCHEDULE"),
         (SetupRefused, ExitCode.CONFIG, "SETUP_REFUSED"),
         (SeriesDamaged, ExitCode.RED, SeriesDamaged.code),

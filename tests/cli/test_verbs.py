@@ -235,7 +235,7 @@ def test_validate_names_what_it_ran_and_exits_by_the_verdict(tmp_path: Path) -> 
     assert green.code == 0, green
     assert [one["id"] for one in green.json["checks"]] == ["V02", "V09"]
     assert len(green.json["build_hash"]) == 64
-    (tmp_path / "trader.log").write_text("api_key=AbCdEf0123456789AbCdEf0123456789\n")
+    (tmp_path / "trader.log").write_text("api_secret=AbCdEf0123456789AbCdEf0123456789\n")
     red = tradewind("validate", "V26", "--data", str(tmp_path), "--json")
     assert (red.code, red.json["checks"][0]["verdict"]) == (1, "fail"), red
     table = tradewind("validate", "V09", "V26", "--data", str(tmp_path))

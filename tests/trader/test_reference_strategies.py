@@ -611,7 +611,7 @@ def test_it_sells_only_what_it_holds() -> None:
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        ({"age_s": 6}, "stale"),
+        ({"age_s": 31}, "stale"),
         ({"outside": None}, "missing"),
         ({"fair_bid": 480, "fair_ask": 520}, "spread"),
         ({"fair_bid": 980, "fair_ask": 981}, "too near to 0 or 1"),

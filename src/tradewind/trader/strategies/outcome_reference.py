@@ -77,8 +77,8 @@ class OutcomeReferenceParameters(ParameterSet, frozen=True):
         Literal["hold", "sell"], bounded(text="what happens to claims then: keep, or sell at the fair value")
     ] = "hold"
     max_outside_age_ms: Annotated[
-        int, bounded(100, 60_000, unit="ms", text="an older outside book is not believed")
-    ] = 5_000
+        int, bounded(100, 600_000, unit="ms", text="an older outside book is not believed")
+    ] = 30_000
     max_outside_spread: Annotated[
         Decimal, bounded("0.001", "0.2", unit="price", text="nor is a wider one")
     ] = Decimal("0.03")

@@ -46,6 +46,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "account": ("tradewind.cli.account:account", OPERATE, "Open and list accounts."),
     "order": ("tradewind.cli.order:order", OPERATE, "Place, replace, cancel and list orders."),
+    "execute": (
+        "tradewind.cli.execution:execute",
+        OPERATE,
+        "Parent orders worked over time: TWAP, VWAP, participation, iceberg, passive.",
+    ),
     "set": ("tradewind.cli.sets:sets", OPERATE, "Complete sets of outcome markets: mint, merge, claims."),
     "pool": ("tradewind.cli.pool:pool", OPERATE, "Market makers: create, quote, swap, liquidity."),
     "distribution": (
@@ -101,6 +106,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "ready": ("tradewind.cli.ready:ready", LOOK, "The gate: every readiness criterion with its evidence."),
     "evidence": ("tradewind.cli.ready:evidence", LOOK, "Measure criteria, and look at the signed records."),
     "bench": ("tradewind.cli.bench:bench", LOOK, "The numbers of the README."),
+    "tca": ("tradewind.cli.tca:tca", LOOK, "What orders cost, and why: shortfall by part, with plots."),
     "amm": ("tradewind.cli.amm:amm", LOOK, "Market makers: quotes and pictures."),
     "lab": ("tradewind.cli.lab:lab", LOOK, "Market scenarios on an engine in memory, with plots."),
 }

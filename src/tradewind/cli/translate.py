@@ -57,6 +57,7 @@ def _of_installation(error: Exception) -> CommandFailure | None:
     from tradewind.trader.campaign.series import SeriesDamaged
     from tradewind.trader.campaign.state import CampaignRefused
     from tradewind.trader.discovery import StrategyError
+    from tradewind.trader.execution.errors import ExecutionRefused, Refusal
     from tradewind.trader.ledger import LedgerError
     from tradewind.trader.parameters import ParameterError
     from tradewind.trader.records import UnreadableRecord
@@ -69,6 +70,8 @@ def _of_installation(error: Exception) -> CommandFailure | None:
         return CommandFailure(ExitCode.CONFIG, error.code, str(error))
     if isinstance(error, CampaignRefused):
         return CommandFailure(ExitCode.CONFIG, error.code, str(error))
+    if isinstance(error, ExecutionRefused):
+        return CommandFailure(ExitCode.RED, Refusal(error.code).name, str(error))
     known: tuple[tuple[type[Exception], ExitCode, str], ...] = (
         (ConfigError, ExitCode.CONFIG, "BAD_PROFILE"),
         (StrategyError, ExitCode.CONFIG, "BAD_STRATEGY"),

@@ -1,0 +1,85 @@
+"""`tradewind tca`: what parents and single orders cost, from the journal; a platform may run or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tradewind.cli.exit_codes import ExitCode
+from tradewind.cli.failure import CommandFailure
+from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, note, print_fields, print_rows, progress
+
+COLUMNS = [
+    "id",
+    "algorithm",
+    "symbol",
+    "side",
+    "state",
+    "quantity",
+    "filled",
+    "arrival mid",
+    "average price",
+    "interval vwap",
+    "shortfall bps",
+    "expected bps",
+    "residual bps",
+    "participation pct",
+    "passive pct",
+]
+
+
+def tca(
+    *,
+    parent: Annotated[int | None, Parameter(help="one parent only, in detail")] = None,
+    html: Annotated[Path | None, Parameter(help="write a page with pictures here")] = None,
+    png: Annotated[Path | None, Parameter(help="write the picture of the one parent here")] = None,
+    data: DataDirectory = DEFAULT_DATA,
+    json: Json = False,
+) -> int:
+    """Cost analysis: arrival, delay, interval VWAP, shortfall by part, participation, reversion, residual."""
+    from tradewind.cli.journal import journal_path
+    from tradewind.trader.tca import reading, report
+
+    path = journal_path(data)
+    with progress("reading the journal", quiet=json) as tell:
+        facts = reading.read(path, tell)
+    if parent is not None and parent not in facts.book.parents:
+        raise CommandFailure(ExitCode.RED, "UNKNOWN_PARENT", f"no parent {parent} in {path}")
+    if png is not None and parent is None:
+        raise CommandFailure(ExitCode.CANNOT, "NO_PARENT", "--png shows one parent; name it with --parent")
+    document = report.report(facts, parent=parent)
+    if png is not None and parent is not None:
+        from tradewind.trader.tca.plots import parent_png
+
+        png.write_bytes(parent_png(facts, facts.book.parents[parent]))
+        note(f"wrote {png}")
+    if html is not None:
+        from tradewind.trader.tca.page import page
+
+        html.write_text(page(facts, document), encoding="utf-8")
+        note(f"wrote {html}")
+    if json:
+        import sys
+
+        sys.stdout.write(report.encode(document).decode())
+    elif parent is not None:
+        print_fields(_plain(document.parents[0]), title=f"Parent {parent}")
+    else:
+        print_rows([_plain(row) for row in document.parents], COLUMNS, title="Parents", empty="no parents")
+        print_rows(
+            [_plain(row) for row in document.singles],
+            COLUMNS,
+            title="Single orders",
+            empty="no single orders",
+        )
+        print_fields(_plain(document.model), title="Cost model")
+    return ExitCode.OK
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    import msgspec
+
+    document: dict[str, Any] = msgspec.to_builtins(row)
+    return document

@@ -93,7 +93,7 @@ class ExecutionRow(msgspec.Struct, kw_only=True):
     side: str
     quantity: str
     filled: str
-    planned: str
+    planned: str | None
     working: str
     average_price: str | None
     arrival_mid: str
@@ -188,6 +188,7 @@ class ExecutionRequests:
         now_ns = self._access.desk.view.now_ns()
         average = scale.tick * parent.value / parent.filled_lots if parent.filled_lots else None
         cost = parent.cost_bps
+        scheduled = opened.algorithm in {Algorithm.TWAP, Algorithm.VWAP}
         return ExecutionRow(
             number=parent.number,
             algorithm=opened.algorithm,
@@ -195,7 +196,7 @@ class ExecutionRequests:
             side=opened.side.name.lower(),
             quantity=_text(scale.lot * opened.lots),
             filled=_text(scale.lot * parent.filled_lots),
-            planned=_text(scale.lot * planned_until(parent, now_ns)),
+            planned=_text(scale.lot * planned_until(parent, now_ns)) if scheduled else None,
             working=_text(scale.lot * (0 if parent.open_child is None else parent.open_child.remaining_lots)),
             average_price=None if average is None else f"{average:.8f}".rstrip("0").rstrip("."),
             arrival_mid=_text(scale.tick * opened.arrival.mid_ticks),

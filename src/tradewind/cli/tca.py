@@ -11,23 +11,25 @@ from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, note, print_fields, print_rows, progress
 
-COLUMNS = [
-    "id",
-    "algorithm",
-    "symbol",
-    "side",
-    "state",
-    "quantity",
-    "filled",
-    "arrival mid",
-    "average price",
-    "interval vwap",
-    "shortfall bps",
-    "expected bps",
-    "residual bps",
-    "participation pct",
-    "passive pct",
-]
+COLUMNS = {
+    "id": "id",
+    "kind": "algorithm",
+    "market": "symbol",
+    "side": "side",
+    "state": "state",
+    "quantity": "quantity",
+    "filled": "filled",
+    "arrival": "arrival_mid",
+    "average": "average_price",
+    "vwap": "interval_vwap",
+    "shortfall bps": "shortfall_bps",
+    "expected": "expected_bps",
+    "realised": "realised_bps",
+    "residual": "residual_bps",
+    "share %": "participation_pct",
+    "passive %": "passive_pct",
+}
+"""Column and field of the table."""
 
 
 def tca(
@@ -67,19 +69,23 @@ def tca(
     elif parent is not None:
         print_fields(_plain(document.parents[0]), title=f"Parent {parent}")
     else:
-        print_rows([_plain(row) for row in document.parents], COLUMNS, title="Parents", empty="no parents")
-        print_rows(
-            [_plain(row) for row in document.singles],
-            COLUMNS,
-            title="Single orders",
-            empty="no single orders",
-        )
+        for title, rows in (("Parents", document.parents), ("Single orders", document.singles)):
+            shown = [{name: _plain(row)[field] for name, field in COLUMNS.items()} for row in rows]
+            print_rows(shown, list(COLUMNS), title=title, empty=f"no {title.lower()}")
         print_fields(_plain(document.model), title="Cost model")
     return ExitCode.OK
 
 
 def _plain(row: Any) -> dict[str, Any]:
+    """A row with short numbers: no zeros behind the last digit, no more than two decimals of a long price."""
     import msgspec
 
-    document: dict[str, Any] = msgspec.to_builtins(row)
-    return document
+    return {key: _short(value) for key, value in msgspec.to_builtins(row).items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _short(inner) for key, inner in value.items()}
+    if not isinstance(value, str) or not value.lstrip("-").replace(".", "", 1).isdecimal():
+        return value
+    return value.rstrip("0").rstrip(".") if "." in value else value

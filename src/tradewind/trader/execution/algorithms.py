@@ -315,6 +315,14 @@ def _due(parent: Parent, now_ns: int, volume: Volume, number: int) -> int:
             return schedule.target_of_slice(parent, number) - parent.committed_lots(now_ns)
 
 
+def next_moment_ns(parent: Parent, now_ns: int) -> int:
+    """A moment within the next seconds at which a decision will differ by time alone; 0: none."""
+    if parent.opened.algorithm != Algorithm.ICEBERG or not parent.last_fill_ns or parent.open_child:
+        return 0
+    refresh_ns = parent.last_fill_ns + schedule.refresh_ns(parent)
+    return refresh_ns if refresh_ns > now_ns else 0
+
+
 def pov_due_lots(parent: Parent, volume: Volume) -> int:
     """target / (1 - target) of the external volume so far: the carry is in it (T13.5)."""
     assert parent.opened.terms.participation_pct is not None

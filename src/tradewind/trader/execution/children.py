@@ -6,7 +6,7 @@ from typing import Final
 
 from tradewind.venues.protocol import FillEvent
 
-from ..orders import ManagedOrder
+from ..orders import ManagedOrder, State
 from .algorithms import Turn
 from .book import Child, Parent
 from .desk_base import DESK, DeskBase, parent_number
@@ -17,6 +17,8 @@ SECOND_NS: Final = 1_000_000_000
 MARK_PATIENCE_NS: Final = 10 * SECOND_NS
 """A later look at the market must not be later than this."""
 MAX_SINGLES: Final = 1_000
+REJECTED_RETRY_NS: Final = SECOND_NS
+"""How long a parent waits behind a refusal of the venue."""
 
 
 class ChildDesk(DeskBase):
@@ -49,8 +51,14 @@ class ChildDesk(DeskBase):
         missing = order.filled_lots - child.filled_lots
         if missing > 0:
             self._infer_fill(parent, child, order, missing)
-        if order.is_terminal:
-            self._tell_ended(parent.number, order)
+        if not order.is_terminal:
+            return
+        run = self._run(parent)
+        reason = run.cancel_reason if order.state is State.CANCELLED else ""
+        run.cancel_reason = ""
+        if order.state is State.REJECTED:
+            run.retry_ns, run.retry_for = self.view.now_ns() + REJECTED_RETRY_NS, "rejected"
+        self._tell_ended(parent.number, order, reason)
 
     def _lost(self, parent: Parent, child: Child) -> None:
         """Order management has forgotten the child: nobody knows its end, so a person must look."""
@@ -99,13 +107,13 @@ class ChildDesk(DeskBase):
             )
         )
 
-    def _tell_ended(self, number: int, order: ManagedOrder) -> None:
+    def _tell_ended(self, number: int, order: ManagedOrder, reason: str = "") -> None:
         self._tell(
             ChildEnded(
                 parent=number,
                 client_id=order.client_id,
                 state=str(order.state),
-                reason=order.reason,
+                reason=reason or order.reason,
                 at_ns=max(order.updated_ns, self.view.now_ns()),
             )
         )

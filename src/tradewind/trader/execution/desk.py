@@ -20,7 +20,7 @@ from ..risk.check import Denied, Path
 from ..strategy import CancelIntent, PlaceIntent
 from ..tca import model as cost_model
 from . import opening
-from .algorithms import Cancel, Decision, End, Market, Place, Turn, Wait, decide
+from .algorithms import Cancel, Decision, End, Market, Place, Turn, Wait, decide, next_moment_ns
 from .book import Book, Parent, adverse
 from .children import ChildDesk
 from .curve import VolumeCurve
@@ -178,11 +178,20 @@ class ExecutionDesk(ChildDesk):
                 tape.missed(now_ns)
             case _:
                 tape.begin(now_ns)
+                self._wake(event.symbol, now_ns)
                 return
         if self.started:
             for parent in self.book.open_parents():
                 if parent.opened.symbol == event.symbol:
                     self._advance(parent)
+
+    def _wake(self, symbol: str, now_ns: int) -> None:
+        """Parents whose moment comes within a second, such as the refresh of an iceberg."""
+        due = [number for number, run in self._runs.items() if 0 < run.wake_ns <= now_ns]
+        for number in due:
+            parent = self.book.get(number)
+            if parent is not None and parent.opened.symbol == symbol:
+                self._advance(parent)
 
     def on_fill(self, order: ManagedOrder, event: FillEvent) -> None:
         """One of the account's orders was filled."""
@@ -245,9 +254,10 @@ class ExecutionDesk(ChildDesk):
         match decision:
             case Wait():
                 self._count_wait(run, decision.reason)
+                run.wake_ns = next_moment_ns(parent, market.now_ns)
             case Place():
                 if market.now_ns < run.retry_ns:
-                    self._count_wait(run, "denied")
+                    self._count_wait(run, run.retry_for)
                 else:
                     self._count_wait(run, "")
                     self._place(parent, run, decision, market)
@@ -309,13 +319,13 @@ class ExecutionDesk(ChildDesk):
         for one in denied:
             run.waits[f"denied {one.code}"] += 1
         self.counts["children denied"] += 1
-        run.waiting_for = "denied"
+        run.retry_for = run.waiting_for = "denied"
 
     def _cancel_child(self, parent: Parent, run: Run, cancel: Cancel) -> None:
         order = self.view.order(cancel.client_id)
         if order is None or order.state not in _CANCELLABLE or run.cancel_asked == cancel.client_id:
             return
-        run.cancel_asked = cancel.client_id
+        run.cancel_asked, run.cancel_reason = cancel.client_id, cancel.reason
 
         def verdict(_: list[Denied], __: str | None) -> None:
             run.cancel_asked = ""

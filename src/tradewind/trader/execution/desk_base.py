@@ -34,12 +34,16 @@ class Run(msgspec.Struct, kw_only=True):
     beyond_since_ns: int | None = None
     asking: bool = False
     retry_ns: int = 0
+    retry_for: str = "denied"
     denials: int = 0
     waiting_for: str = ""
     waits: Counter[str]
     last_mark: Mark
     volume_told_ns: int = 0
     cancel_asked: str = ""
+    cancel_reason: str = ""
+    wake_ns: int = 0
+    """A moment before the next second at which it wants its turn; 0: none."""
 
 
 class DeskBase:

@@ -13,7 +13,6 @@ from . import model as cost_model
 from .facts import CostFacts, Single
 from .shortfall import Executed, Shortfall, bps, fee_in_quote, shortfall
 
-PRICE_STEP = Decimal("0.00000001")
 PCT_STEP = Decimal("0.01")
 MS_NS = 1_000_000
 
@@ -110,7 +109,7 @@ def parent_row(facts: CostFacts, parent: Parent) -> CostRow:
     external = Decimal(parent.external_lots) / scale.volume_ratio
     vwap = None
     if parent.external_lots:
-        vwap = (scale.tick * parent.external_value / parent.external_lots).quantize(PRICE_STEP)
+        vwap = (scale.tick * parent.external_value / parent.external_lots).quantize(price_step(scale))
     realised = _realised_bps(fills, opened.arrival, scale, adverse(opened.side))
     average = _average(fills, scale)
     return CostRow(
@@ -200,7 +199,12 @@ def _average(fills: list[ChildFilled], scale: Scale) -> Decimal | None:
     if not lots:
         return None
     value = sum(fill.price_ticks * fill.lots for fill in fills)
-    return (scale.tick * value / lots).quantize(PRICE_STEP, ROUND_HALF_EVEN)
+    return (scale.tick * value / lots).quantize(price_step(scale), ROUND_HALF_EVEN)
+
+
+def price_step(scale: Scale) -> Decimal:
+    """Averages are told to a hundredth of a tick."""
+    return scale.tick / 100
 
 
 def _realised_bps(fills: list[ChildFilled], arrival: Mark, scale: Scale, sign: int) -> Decimal | None:

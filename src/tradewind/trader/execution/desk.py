@@ -80,7 +80,9 @@ class ExecutionDesk(ChildDesk):
             client_key=client_key,
         )
         self._tell(record)
-        return self.book.parents[record.parent]
+        parent = self.book.parents[record.parent]
+        self._run(parent)
+        return parent
 
     def pause(self, number: int, *, actor: str, reason: str) -> Parent:
         """No new child, the open one is cancelled; time goes on."""

@@ -146,7 +146,7 @@ class DeskBase:
             tape = self._tape(parent.opened.symbol)
             now_ns = self.view.now_ns()
             tape.begin(now_ns)
-            fresh = not parent.children_count and now_ns - parent.opened.start_ns < SECOND_NS
+            fresh = now_ns == parent.opened.start_ns
             run = self._runs[parent.number] = Run(
                 base_lots=tape.lots - parent.external_lots,
                 base_value=tape.value - parent.external_value,

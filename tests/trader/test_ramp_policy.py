@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.readiness.catalogue import load_catalogue
 from tradewind.trader.ramp.book import Ramp, RampRefused
 from tradewind.trader.ramp.policy import (
     COOL_OFF_NS,
@@ -114,7 +114,7 @@ def test_every_need_is_a_criterion_of_the_catalogue() -> None:
     path = Path(__file__).parents[3] / "shared" / "spec" / "criteria.toml"
     if not path.exists():
         pytest.skip("the specification is not here")
-    known = {one.id for one in load_catalogue(path).criteria}
+    known = {row["id"] for row in tomllib.loads(path.read_text())["criterion"]}
     assert every_need() - known == set()
 
 

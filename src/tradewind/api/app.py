@@ -36,6 +36,7 @@ from tradewind.api.pool_desk import PoolDesk, pool_commands
 from tradewind.api.pool_reads import PoolReads, pool_reads
 from tradewind.api.problems import MEDIA_TYPE, ApiFailure, Problem
 from tradewind.api.question_desk import QuestionDesk, question_commands, question_reads
+from tradewind.api.ramp_desk import ramp_commands, ramp_reads
 from tradewind.api.reads import Reads
 from tradewind.api.resolution import (
     ResolutionDesk,
@@ -101,6 +102,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     more += dark_commands(DarkDesk(exchange_desk, dark))
     executions = ExecutionRequests(desk)
     more += execution_commands(executions)
+    more += ramp_commands(desk)
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     trading = TradingReads(desk.directory, reads.node, desk.node.now_ns)
@@ -125,6 +127,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *venue_reads(venues),
         *trading_reads(trading),
         *resolution_reads(ResolutionReads(exchange_desk)),
+        *ramp_reads(desk),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)

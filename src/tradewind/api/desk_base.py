@@ -82,6 +82,8 @@ class DeskBase:
         self.own_orders = own_orders
         self.execution: ExecutionOfTrader | None = None
         """The running trader's execution desk; None while nothing trades."""
+        self.ramp: object | None = None
+        """The ramp of this log, once the platform has read it."""
 
     # ---- log ---------------------------------------------------------------------------------------
 

@@ -262,5 +262,12 @@ class Kill(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     actor: str = "operator"
 
 
+class RampAct(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A person's word about the ramp."""
+
+    actor: str = "operator"
+    reason: str = ""
+
+
 class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Records a snapshot now."""

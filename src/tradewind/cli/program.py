@@ -92,6 +92,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "flatten": ("tradewind.cli.kill:flatten", SAFETY, "Halt, then reduce positions to zero; verified."),
     "resume": ("tradewind.cli.kill:resume", SAFETY, "Leave the halt, with a reason."),
+    "ramp": (
+        "tradewind.cli.ramp:ramp",
+        SAFETY,
+        "Stages from paper to live: status, propose, approve, demote.",
+    ),
     "watchdog": (
         "tradewind.cli.watchdog:watchdog",
         SAFETY,

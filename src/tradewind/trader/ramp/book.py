@@ -105,6 +105,23 @@ class Ramp:
         """Every condition of the next stage."""
         return assess(self.stages, self.standing, facts, evidence, self._clock_ns())
 
+    async def begin(self, write: Write) -> None:
+        """Without any move the stay begins now: a stage is entered by a record, never by an assumption."""
+        if self.standing.moves:
+            return
+        stage = self.standing.stage.name
+        move = RampMove(
+            from_stage=stage,
+            to_stage=stage,
+            cause="began",
+            detail="the log has no earlier stage",
+            actors=("ramp",),
+            stages_hash=self.stages.hash,
+            at_ns=self._clock_ns(),
+            promotion=True,
+        )
+        await self._write(write, move)
+
     async def propose(
         self, write: Write, facts: Facts, evidence: Mapping[str, Evidence], actor: str
     ) -> RampProposal:

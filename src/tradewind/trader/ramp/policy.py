@@ -152,7 +152,7 @@ def step(stages: Stages, standing: Standing, record: RampRecord) -> Standing:
                 stage=stages.named(record.to_stage),
                 entered_ns=record.at_ns,
                 cool_off_until_ns=0 if record.promotion else record.at_ns + COOL_OFF_NS,
-                halved=not record.promotion,
+                halved=not record.promotion and record.from_stage != record.to_stage,
                 last_number=standing.last_number,
                 moves=(*standing.moves, record)[-MAX_MOVES:],
             )

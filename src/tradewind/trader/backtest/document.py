@@ -199,11 +199,20 @@ def _ratios(found: Findings) -> dict[str, Any]:
         "minimum_track_record_trades": _or_insufficient(length, 0),
         "period_s": results.period_s,
         "periods": results.periods,
-        "sharpe_365d": _or_insufficient(results.sharpe.annual, 3),
-        "sharpe_365d_low": _or_insufficient(results.sharpe.annual_low, 3),
-        "sharpe_365d_high": _or_insufficient(results.sharpe.annual_high, 3),
-        "sortino_365d": _or_insufficient(results.sortino.annual, 3),
+        **_annual(found, long_enough=length is not None and length <= results.sample.n),
     }
+
+
+def _annual(found: Findings, *, long_enough: bool) -> dict[str, Any]:
+    """Ratios on 365 days. Of a record shorter than the minimum they would be a big number about nothing."""
+    sharpe, sortino = found.results.sharpe, found.results.sortino
+    values = {
+        "sharpe_365d": sharpe.annual,
+        "sharpe_365d_low": sharpe.annual_low,
+        "sharpe_365d_high": sharpe.annual_high,
+        "sortino_365d": sortino.annual,
+    }
+    return {name: _or_insufficient(value if long_enough else None, 3) for name, value in values.items()}
 
 
 def _orders(facts: Facts) -> dict[str, Any]:

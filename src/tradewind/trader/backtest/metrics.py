@@ -42,12 +42,12 @@ ZERO: Final = Decimal(0)
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
-    """The account at a moment: marked equity in quote, position in base, middle in quote."""
+    """Marked equity in quote, position in base and the middle in quote (None: not known) at a moment."""
 
     at_ns: int
     equity: Decimal
     position: Decimal
-    mid: Decimal
+    mid: Decimal | None
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,8 +129,8 @@ def equity_series(
             cash -= one.sign * one.quantity * one.price + one.fee
             position += one.sign * one.quantity
             place += 1
-        mid = quotes.at(at_ns) or (executions[place - 1].price if place else ZERO)
-        points.append(Point(at_ns, cash + position * mid, position, mid))
+        mid = quotes.at(at_ns) or (executions[place - 1].price if place else None)
+        points.append(Point(at_ns, cash + position * (mid or ZERO), position, mid))
     return points
 
 

@@ -103,7 +103,8 @@ def _trades(pyplot: Any, found: Findings) -> Any:
     figure, axis = pyplot.subplots(figsize=SIZE, layout="constrained")
     points = found.results.equity
     times, label = _clock(found, [one.at_ns for one in points])
-    axis.plot(times, [float(one.mid) for one in points], color=GREY, linewidth=0.9, label="middle")
+    mids = [float("nan") if one.mid is None else float(one.mid) for one in points]
+    axis.plot(times, mids, color=GREY, linewidth=0.9, label="middle")
     fills = found.results.executions
     for sign, marker, colour, name in ((1, "^", GREEN, "bought"), (-1, "v", RED, "sold")):
         side = [one for one in fills if one.sign == sign]
@@ -147,6 +148,7 @@ def _costs(pyplot: Any, found: Findings) -> Any:
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set_xticks(range(len(names)), names, fontsize=9)
     axis.set_title("from gross to net: where the difference went", fontsize=10, loc="left")
+    axis.use_sticky_edges = False
     axis.margins(y=0.15)
     axis.grid(True, axis="y", alpha=0.25)
     axis.set_ylabel(found.facts.currency)

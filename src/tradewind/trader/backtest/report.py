@@ -89,7 +89,10 @@ def _order_rows(found: Findings) -> list[list[object]]:
 
 def _equity_rows(found: Findings) -> list[list[object]]:
     rows: list[list[object]] = [["at_ns", "equity", "position", "middle"]]
-    rows += [[one.at_ns, one.equity, one.position, one.mid] for one in found.results.equity]
+    rows += [
+        [one.at_ns, one.equity, one.position, "" if one.mid is None else one.mid]
+        for one in found.results.equity
+    ]
     return rows
 
 

@@ -233,6 +233,10 @@ class TradingWatch:
         self._denials = sum(self._trader.risk.denials.values())
         self._seen_ns = 0 if self._trader.reconciled is None else self._trader.reconciled.at_ns
         self._over: set[str] = set()
+        self._booked_before = self._booked()
+
+    def _booked(self) -> int:
+        return sum(one.fill_count for one in self._trader.ledger.positions.values())
 
     async def look(self) -> bool:
         """Once a second: compare ledger and engine when nothing is under way. True: compared and equal."""
@@ -277,6 +281,7 @@ class TradingWatch:
             unknown_open=meter.unknown_open,
             unknown_max_s=round(meter.take_longest_s(), 3),
             fills=meter.fills,
+            ledger_fills=self._booked() - self._booked_before,
             trade_through=sum(one.trade_through_fills for one in mirrors),
             suspense=statistics.suspense - self._suspense,
             orders_open=len(trader.oms.orders),

@@ -33,6 +33,8 @@ MODULES: Final = (
     "markets",
     "oracle",
     "orders",
+    "paper_profit",
+    "paper_soak",
     "parameters",
     "placing",
     "platform",

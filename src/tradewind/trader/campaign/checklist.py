@@ -231,22 +231,22 @@ def log_row(evidence: Evidence, limits: GateLimits) -> Row:
         rotations > 0 or any(one.passed for one in rotation)
     )  # fmt: skip
     problems = [
-        *(["the journal was not verified"] if not checks else []),
         *[f"journal: {one.detail}" for one in checks if not one.passed][:1],
         *([f"a file of {largest_mb:.1f} MB"] if largest_mb >= limits.log_file_mb else []),
         *([f"{share:.0%} of the quota a day"] if share > 1 else []),
         *(["no rotation seen"] if not proven else []),
     ]
+    unchecked = not checks and not problems
     return Row(
         id="C12",
         metric=metric,
-        verdict="fail" if problems else "pass",
+        verdict="not_run" if unchecked else "fail" if problems else "pass",
         value=f"{sum(one.passed for one in checks)} of {len(checks)} checks ok; largest {largest_mb:.2f} MB; "
         f"{share:.1%} of the quota a day; {rotations:g} rotations",
         demanded=demanded,
         file=METRICS,
         samples=len(sizes),
-        reason="; ".join(problems),
+        reason="the journal was not verified yet" if unchecked else "; ".join(problems),
         figures={"largest_mb": largest_mb, "quota_share": share, "rotations": rotations},
     )
 

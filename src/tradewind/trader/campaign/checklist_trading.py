@@ -163,8 +163,13 @@ def nonce_row(evidence: Evidence, limits: GateLimits) -> Row:
     demanded = "0; >= 1,000/s" if limits.hours >= 120 else "0; reported"
     rejects = evidence.traded(lambda one: one.nonce_rejects)
     rates = [one.figures["per_second"] for one in evidence.drills if one.drill == "nonce" and one.ran]
-    if rejects is None or not rates:
+    if rejects is None:
         return _absent("C08", metric, demanded, METRICS)
+    if not rates:
+        return Row(
+            id="C08", metric=metric, verdict="not_run", value=f"{rejects:g}; no rate", demanded=demanded,
+            file=METRICS, reason="the allocator was not measured yet",
+        )  # fmt: skip
     slow = limits.hours >= 120 and min(rates) < bound.NONCES_PER_S
     return Row(
         id="C08",

@@ -23,6 +23,8 @@ VERIFIED_ZERO_S: Final = 10.0
 RECONNECT_P95_S: Final = 5.0
 RECONNECTS_A_DAY: Final = 3
 DISCREPANCY_SHARE: Final = 0.001
+MAX_TASKS: Final = 500
+"""Coroutines of one process; a platform has a few dozen."""
 LOG_QUOTA_BYTES: Final = 200 << 20
 """What the diagnostic log may hold in all (operations O6.7)."""
 

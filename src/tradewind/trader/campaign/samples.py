@@ -74,6 +74,9 @@ class TradingFigures(msgspec.Struct, frozen=True, kw_only=True):
     unknown_max_s: float
     """Longest time that an order was without an answer since the last sample, in venue time."""
     fills: int
+    """Executions that reached the series."""
+    ledger_fills: int
+    """Executions that the ledger booked."""
     trade_through: int
     suspense: int
     orders_open: int

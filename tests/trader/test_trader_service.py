@@ -150,6 +150,9 @@ async def test_the_daily_loss_halts_cancels_and_denies_within_the_same_check() -
         bids=[(5_000_000, 0), (4_999_900, 0), (4_999_800, 0), (4_800_000, 900)],
         asks=[(5_000_100, 0), (5_000_200, 0), (4_800_100, 900)],
     )
+    denied, _ = await world.trader.submit(buy(4_800_000, 5))
+    assert "DailyLoss" in {denial.code for denial in denied}, "no window between two marks"
+    await world.wait_ms(1_000)
     assert world.trader.state() is TradingState.HALTED
     assert world.trader.states.is_set(ACCOUNT, "daily_loss")
     await world.wait_ms(5)
@@ -167,7 +170,8 @@ async def test_a_faulting_strategy_is_halted_and_its_orders_are_cancelled() -> N
     world.strategy.raises = RuntimeError("boom")
     await world.levels(bids=[(4_999_700, 3)])
     await world.wait_ms(5)
-    assert world.trader.state() is TradingState.HALTED
+    assert world.trader.state("scripted") is TradingState.HALTED
+    assert world.trader.state() is TradingState.NORMAL, "the account trades on"
     assert not world.trader.oms.working()
     assert "boom" in world.trader.alarms[0].text
     assert not await world.venue.open_orders(None)
@@ -177,7 +181,7 @@ async def test_a_strategy_that_is_denied_again_and_again_is_halted() -> None:
     world = await TraderWorld.open()
     for _ in range(25):
         await world.wish(buy(4_999_900, 900))
-    assert world.trader.state() is TradingState.HALTED
+    assert world.trader.state("scripted") is TradingState.HALTED
     assert world.trader.states.active()[0].cause == "fault"
 
 

@@ -26,7 +26,7 @@ class Scripted(Idle):
 
     def __init__(self) -> None:
         super().__init__((SYMBOL,))
-        self.manifest = msgspec.structs.replace(self.manifest, name="scripted")
+        self.manifest = msgspec.structs.replace(self.manifest, name="scripted", data=("book",))
         self.wishes: list[StrategyIntent] = []
         self.raises: Exception | None = None
         self.seen: list[str] = []

@@ -56,29 +56,48 @@ class Position(msgspec.Struct):
     sold: Decimal = ZERO
     volume_quote: Decimal = ZERO
     fill_count: int = 0
+    held: Decimal = ZERO
+    """Sum of the lots, kept as they change; `paid` likewise what they cost."""
+    paid: Decimal = ZERO
 
     @property
     def quantity(self) -> Decimal:
         """Base units held through trading."""
-        return sum((lot.quantity for lot in self.lots), ZERO)
+        return self.held
+
+    def buy(self, quantity: Decimal, price: Decimal, at_ns: int) -> None:
+        """A new lot."""
+        self.lots.append(Lot(quantity, price, at_ns))
+        self.held = EXACT.add(self.held, quantity)
+        self.paid = EXACT.add(self.paid, EXACT.multiply(quantity, price))
+
+    def sell(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Close lots, first in first out; returns what was left over when there were not enough."""
+        left = quantity
+        while left and self.lots:
+            first = self.lots[0]
+            part = min(left, first.quantity)
+            self.realised = EXACT.add(self.realised, EXACT.multiply(part, EXACT.subtract(price, first.price)))
+            self.held = EXACT.subtract(self.held, part)
+            self.paid = EXACT.subtract(self.paid, EXACT.multiply(part, first.price))
+            first.quantity -= part
+            left -= part
+            if not first.quantity:
+                self.lots.pop(0)
+        return left
 
     def lacks(self, quantity: Decimal) -> Decimal:
         """What is missing of a quantity in the held lots; zero when they suffice."""
-        left = quantity
-        for lot in self.lots:
-            left -= lot.quantity
-            if left <= 0:
-                return ZERO
-        return left
+        return max(ZERO, quantity - self.held)
 
     @property
     def cost(self) -> Decimal:
         """What the held lots cost, fees not included."""
-        return sum((EXACT.multiply(lot.quantity, lot.price) for lot in self.lots), ZERO)
+        return self.paid
 
     def unrealised(self, price: Decimal) -> Decimal:
         """Profit of the held lots at `price`, before fees."""
-        return EXACT.subtract(EXACT.multiply(self.quantity, price), self.cost)
+        return EXACT.subtract(EXACT.multiply(self.held, price), self.paid)
 
 
 class LedgerState(msgspec.Struct, kw_only=True):
@@ -232,19 +251,11 @@ class Ledger:
 
     def _move_lots(self, position: Position, event: FillEvent, quantity: Decimal, price: Decimal) -> None:
         if event.side is Side.BUY:
-            position.lots.append(Lot(quantity, price, event.venue_ts_ns))
+            position.buy(quantity, price, event.venue_ts_ns)
             position.bought += quantity
             return
         position.sold += quantity
-        left = quantity
-        while left and position.lots:
-            first = position.lots[0]
-            part = min(left, first.quantity)
-            position.realised += EXACT.multiply(part, EXACT.subtract(price, first.price))
-            first.quantity -= part
-            left -= part
-            if not first.quantity:
-                position.lots.pop(0)
+        position.sell(quantity, price)
 
     def state(self) -> LedgerState:
         """Everything, as plain data (for a checkpoint)."""

@@ -53,6 +53,11 @@ class Marks:
             return Unknown(f"{symbol}: crossed book")
         return Known(top, market.book_as_of_ns, self.venue.name)
 
+    def mid(self, symbol: str) -> Decimal | None:
+        """Middle of a known top of book."""
+        top = self.top(symbol)
+        return top.value.mid if isinstance(top, Known) else None
+
     def tops(self) -> dict[str, Known[Top] | Stale[Top] | Unknown]:
         """Top of every symbol."""
         return {symbol: self.top(symbol) for symbol in self.venue.markets}

@@ -140,7 +140,7 @@ class Source:
 
     def now_ns(self) -> int:
         """The moment of the callback."""
-        return self.trader.port.now_ns()
+        return self.trader.now_ns()
 
     def equity(self) -> Decimal | None:
         """Marked equity of the account."""
@@ -149,7 +149,7 @@ class Source:
 
     def strategy_loss(self) -> Decimal:
         """Loss of the strategy since the start of the day."""
-        pnl = self.trader.strategy_pnl()[self.strategy]
+        pnl = self.trader.books.net(self.strategy, self.trader.marks.mid)
         return self.trader.loss.strategy_loss(self.strategy, pnl)
 
     def size_multiplier(self) -> Decimal:
@@ -158,7 +158,15 @@ class Source:
 
     def instrument(self, symbol: str) -> Instrument:
         """The instrument of a symbol."""
-        return self.trader.oms.instruments[symbol]
+        self._check(symbol)
+        traded = self.trader.oms.instruments.get(symbol)
+        return self.trader.hosts.outside[symbol].instrument if traded is None else traded
+
+    def _check(self, symbol: str) -> None:
+        """A strategy sees the symbols of its manifest. Raises `KeyError`."""
+        manifest = self.trader.hosts.by_name[self.strategy].manifest
+        if symbol not in manifest.symbols and symbol not in manifest.outside:
+            raise KeyError(symbol)
 
     def fees(self, symbol: str) -> FeeSchedule | None:
         """The account's fees."""
@@ -166,14 +174,13 @@ class Source:
         return fees.value if isinstance(fees, Known) else None
 
     def position_lots(self, symbol: str) -> int:
-        """Held lots."""
-        instrument = self.trader.oms.instruments[symbol]
-        return int(self.trader.ledger.total(instrument.base) / instrument.lot)
+        """Lots that this strategy holds."""
+        return self.trader.books.lots(self.strategy, symbol)
 
     def average_price(self, symbol: str) -> Decimal | None:
         """Average cost of the held lots."""
-        position = self.trader.ledger.positions.get(symbol)
-        return None if position is None or not position.lots else position.cost / position.quantity
+        position = self.trader.books.position(self.strategy, symbol)
+        return None if position is None or not position.held else position.cost / position.held
 
     def orders(self, symbol: str) -> tuple[OwnOrder, ...]:
         """Working orders."""
@@ -193,8 +200,8 @@ class Source:
 
     def book(self, symbol: str) -> BookTop | None:
         """The live book."""
-        market = self.trader.venue.markets[symbol]
-        return book_top(self.trader, symbol, BOOK_LEVELS) if market.live else None
+        self._check(symbol)
+        return self.trader.hosts.book(symbol, BOOK_LEVELS)
 
     def volume_5m_lots(self, symbol: str) -> int | None:
         """Public volume of five minutes."""

@@ -7,18 +7,15 @@ strategy wish, check every wish with risk, journal what passed in one block, onl
 
 from __future__ import annotations
 
-import random
+import contextlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
 from tradewind.venues.market_data import (
-    BookDelta,
-    BookSnapshot,
-    BookState,
     FeedEvent,
-    FeedState,
+    Instrument,
     Known,
     TradePrint,
     Unknown,
@@ -28,12 +25,15 @@ from tradewind.venues.paper.venue import PaperVenue
 from tradewind.venues.paper.wire import BatchLike, stream_notes
 from tradewind.venues.protocol import FeeSchedule, FillEvent, FundsEvent, OrderEvent, PrivateEvent
 
-from . import risk_view, view
+from . import resuming, risk_view, view
 from .decisions import Decisions
+from .hosting.books import StrategyBooks
+from .hosting.host import Hosted, ManifestError, StrategyHost
+from .hosting.hosts import Hosts
 from .ledger import Ledger, LedgerError
 from .marks import Marks
 from .oms import Identity, Oms
-from .orders import ManagedOrder, State
+from .orders import ManagedOrder
 from .reconcile import Difference, reconcile
 from .records import (
     TRADER_STREAM,
@@ -54,9 +54,7 @@ from .risk.loss import LossGuard, next_day_ns
 from .risk.profile import Profile
 from .risk.state import ACCOUNT, StateTable, TradingState, strategy_scope, symbol_scope, venue_scope
 from .strategy import (
-    MAX_INTENTS_PER_CALLBACK,
     CancelIntent,
-    Context,
     SizeRequest,
     Strategy,
     StrategyIntent,
@@ -72,6 +70,8 @@ CONVERGENCE_NS = 2 * SECOND_NS
 MAX_RECENT_FILLS = 500
 MAX_ALARMS = 200
 MANUAL = "manual"
+SUSPENSE = "suspense"
+"""Who holds what was filled for an order that nobody knows."""
 
 
 Sizer = Callable[[str, SizeRequest], tuple[int, str]]
@@ -100,8 +100,10 @@ class TraderService:
         venue: PaperVenue,
         port: Port,
         profile: Profile,
-        strategy: Strategy,
+        strategy: Strategy | None = None,
         *,
+        strategies: Sequence[Hosted] = (),
+        outside: Mapping[str, Instrument] | None = None,
         environment: str = "paper",
         epoch: int = 1,
         seed: int = 1,
@@ -109,9 +111,7 @@ class TraderService:
         self.venue = venue
         self.port = port
         self.profile = profile
-        self.strategy = strategy
-        self.symbol = strategy.manifest.symbols[0]
-        self.name = strategy.manifest.name
+        hosted = [*([] if strategy is None else [Hosted(strategy=strategy)]), *strategies]
         self.ledger = Ledger()
         self.loss = LossGuard(profile.limits)
         self.states = StateTable()
@@ -122,7 +122,7 @@ class TraderService:
             venue=venue.name,
             epoch=epoch,
             limits_hash=profile.hash,
-            config_hash=code_hash(strategy),
+            config_hash=code_hash(hosted[0].strategy) if hosted else "",
         )
         instruments = {symbol: market.setup.instrument for symbol, market in venue.markets.items()}
         self.oms = Oms(identity, instruments, self.ledger)
@@ -133,7 +133,6 @@ class TraderService:
         self.alarms: deque[Alarm] = deque(maxlen=MAX_ALARMS)
         self.counts: Counter[str] = Counter()
         self.reconciled: Reconciliation | None = None
-        self.strategy_error: str | None = None
         self.running = False
         self.decisions = Decisions(self)
         self.volumes = Volumes()
@@ -144,9 +143,13 @@ class TraderService:
         self.on_market_hooks: list[Callable[[FeedEvent], None]] = []
         self.fold_hooks: list[Callable[[Record], None]] = []
         self.checkpointed: dict[str, Checkpointed] = {}
-        generator = random.Random(seed)  # noqa: S311 - a strategy's reproducible randomness
-        self._context = Context(risk_view.Source(self, self.name), self.symbol, generator)
+        """What a checkpoint restores besides, by name."""
+        self.intent_handlers: dict[type, Callable[[str, Any], None]] = {}
+        self.books = StrategyBooks(self.oms.instruments)
+        self.checkpointed["books"] = self.books
+        self.hosts = Hosts(self, hosted, outside or {}, seed)
         self._differs_since_ns: int | None = None
+        self._latest_ns = 0
         self._next_second_ns = 0
         self._next_dead_man_ns = 0
         self._next_reconcile_ns = 0
@@ -170,13 +173,14 @@ class TraderService:
         ReduceOnly.
         """
         now_ns = self.port.now_ns()
-        self.fees = await self.venue.fees("trader", self.symbol)
-        self._resolve(now_ns)
+        await self._read_fees()
+        resuming.resolve(self, now_ns)
         await self.decisions.flush()
         differences = await self.check_ledger()
         self._next_second_ns = now_ns
         self.running = True
-        self._call(self.strategy.on_start)
+        resuming.cancel_orphans(self)
+        self.hosts.start(self.now_ns())
         await self.step()
         return differences
 
@@ -184,73 +188,59 @@ class TraderService:
         """Orderly stop: the strategy's last word, then cancel what is left. Returns ids that are
         still open.
         """
-        self._call(self.strategy.on_stop)
+        if self.running:
+            self.hosts.stop()
         self.running = False
         await self.step()
         await self.venue.cancel_all(None, self.oms.identity.epoch)
         return [order.client_id for order in await self.venue.open_orders(None)]
 
-    def _resolve(self, now_ns: int) -> None:
-        """What was in flight when the process ended (T7.11). The venue's log is complete, so absence is
-        proven.
-        """
-        for order in list(self.oms.orders.values()):
-            if order.state in {State.AMEND_PENDING, State.CANCEL_PENDING}:
-                order.pending_price_ticks = order.pending_lots = None
-                order.settle(at_ns=now_ns)
-                self._trim(order)
-            elif order.state in {State.JOURNALED, State.SENT, State.UNKNOWN}:
-                self._resolve_absent(order, now_ns)
-
-    def _resolve_absent(self, order: ManagedOrder, now_ns: int) -> None:
-        if self.venue.account.find(order.client_id) is not None:
-            return
-        age_ms = (now_ns - order.intent.decision_ns) // 1_000_000
-        if order.intent.policy == "resend" and age_ms <= self.profile.account.max_intent_age_ms:
-            request = risk_view.risk_order_of(self, order, Path.RESEND, order.intent.decision_ns)
-            if not self.risk.check(request, self.snapshot_for_risk(replaces=order.client_id)):
-                self.decisions.sends.append(lambda: self.oms.send(order, self.venue, now_ns))
+    async def _read_fees(self) -> None:
+        """The account's fees; unknown as soon as one of its markets is not charged by them."""
+        for symbol in self.venue.markets:
+            self.fees = await self.venue.fees("trader", symbol)
+            if not isinstance(self.fees, Known):
                 return
-        self.record(self.oms.abandon(order, "absent at the venue after a restart", now_ns))
 
     # ---- events in ---------------------------------------------------------------------------------
 
+    def wants(self, symbol: str, kind: str) -> bool:
+        """Whether `book`, `trades` or `bars` of a symbol have to be told: somebody asks for it."""
+        return bool(self.on_market_hooks) or self.hosts.wants(symbol, kind)
+
+    def next_due_ns(self) -> int:
+        """When `step` has something to do next if nothing happens before."""
+        return min(self._next_second_ns, self.hosts.next_timer_ns)
+
     async def on_market(self, event: FeedEvent) -> None:
         """A market event, after the venue has mirrored it."""
-        if isinstance(event, TradePrint) and event.symbol in self.venue.markets:
-            ratio = self.venue.markets[event.symbol].setup.mirror.lots_ratio
-            self.volumes.add(event.symbol, event.quantity_lots, ratio, self.port.now_ns())
-        for hook in self.on_market_hooks:
-            hook(event)
-        if event.symbol != self.symbol:
+        if type(event) is TradePrint:
+            market = self.venue.markets.get(event.symbol)
+            if market is not None:
+                ratio = market.setup.mirror.lots_ratio
+                self.volumes.add(event.symbol, event.quantity_lots, ratio, self.port.now_ns())
+        if self.on_market_hooks:
+            for hook in self.on_market_hooks:
+                hook(event)
+        if self.running:
+            self.hosts.on_event(event)
+        if self.decisions.pending or self.port.now_ns() >= self.next_due_ns():
             await self.step()
-            return
-        if isinstance(event, BookDelta | BookSnapshot) and self.venue.markets[self.symbol].live:
-            self._mark()
-            book = risk_view.book_top(self, self.symbol, self.strategy.manifest.book_levels)
-            self._call(lambda context: self.strategy.on_book(context, book))
-        elif isinstance(event, TradePrint):
-            trade = risk_view.public_trade(self, event)
-            self._call(lambda context: self.strategy.on_trade(context, trade))
-        elif isinstance(event, FeedState) and event.state is not BookState.LIVE:
-            self._call(lambda context: self.strategy.on_suspect(context, self.symbol))
-        await self.step()
 
     def _on_private(self, event: PrivateEvent) -> None:
         """From the venue's private stream, live."""
         order = self._apply_private(event)
         if order is None:
             return
-        if isinstance(event, FillEvent):
+        fill = event if isinstance(event, FillEvent) else None
+        if fill is not None:
             self._mark()
             for on_fill in self.on_fill_hooks:
-                on_fill(order, event)
+                on_fill(order, fill)
         for on_order in self.on_order_hooks:
             on_order(order)
-        if isinstance(event, FillEvent):
-            self._call(lambda context: self.strategy.on_fill(context, event))
-        own = risk_view.own_order(order)
-        self._call(lambda context: self.strategy.on_order(context, own, str(order.state)))
+        if self.running:
+            self.hosts.on_private(order, fill)
 
     def _apply_private(self, event: PrivateEvent) -> ManagedOrder | None:
         """Fold one private event; the same code live and in recovery."""
@@ -262,17 +252,18 @@ class TraderService:
                     self._halt_for("overfill", str(error))
                     return None
                 self.recent_fills.append(event)
+                self._book(order, event)
                 if self.oms.overfill:
                     self._halt_for("overfill", self.oms.overfill)
                 if order is None and self.oms.stats.suspense:
                     self._halt_for("suspense", f"fill {event.trade_id} of an unknown order")
                 if order is not None:
-                    self._trim(order)
+                    self.trim(order)
                 return order
             case OrderEvent():
                 order = self.oms.on_order_event(event)
                 if order is not None:
-                    self._trim(order)
+                    self.trim(order)
                 return order
             case FundsEvent():
                 self.ledger.deposit(event.asset, event.amount)
@@ -280,20 +271,38 @@ class TraderService:
                     self.loss.flow(event.amount)
         return None
 
+    def _book(self, order: ManagedOrder | None, event: FillEvent) -> None:
+        """Attribute an execution that was booked to the strategy whose order it was. A duplicate of a known
+        order has no order here; one of an unknown order belongs to nobody.
+        """
+        if order is not None:
+            self.books.on_fill(order.intent.strategy, event)
+        elif self.oms.suspense and self.oms.suspense[-1] is event:
+            self.books.on_fill(SUSPENSE, event)
+
+    def now_ns(self) -> int:
+        """The present moment; for strategies it never goes back, whatever the clock does."""
+        self._latest_ns = max(self._latest_ns, self.port.now_ns())
+        return self._latest_ns
+
     async def step(self) -> None:
         """Timers, then every wish that has come up, until nothing is left to do."""
-        now_ns = self.port.now_ns()
-        if self.running and now_ns >= self._next_second_ns:
-            self._next_second_ns = now_ns + SECOND_NS
-            await self._each_second(now_ns)
-        await self.decisions.flush()
+        if self.running:
+            now_ns = self.now_ns()
+            if now_ns >= self._next_second_ns:
+                self._next_second_ns = now_ns + SECOND_NS
+                await self._each_second(now_ns)
+            if now_ns >= self.hosts.next_timer_ns:
+                self.hosts.on_time(now_ns)
+        if self.decisions.pending:
+            await self.decisions.flush()
 
     async def _each_second(self, now_ns: int) -> None:
         await self._read_balances(now_ns)
         self._mark()
         for hook in self.on_second:
             hook(now_ns)
-        self._call(self.strategy.on_timer)
+        self.hosts.on_second(now_ns)
         if self.profile.account.dead_man == "timer" and now_ns >= self._next_dead_man_ns:
             self._next_dead_man_ns = now_ns + DEAD_MAN_REFRESH_S * SECOND_NS
             await self.venue.cancel_after(self.profile.account.dead_man_s, self.oms.identity.epoch)
@@ -302,22 +311,6 @@ class TraderService:
             await self.check_ledger()
 
     # ---- wishes: risk, journal, send ---------------------------------------------------------------
-
-    def _call(self, callback: Callable[[Context], list[StrategyIntent]]) -> None:
-        """Run a strategy callback; an exception halts the strategy, not the trader (T14.2)."""
-        if not self.running or self.strategy_error is not None:
-            return
-        try:
-            self._context.begin(self.symbol)
-            intents = callback(self._context)
-        except Exception as error:  # noqa: BLE001 - T14.2: whatever a strategy raises stays its own problem
-            self._strategy_fault(repr(error))
-            return
-        if len(intents) > MAX_INTENTS_PER_CALLBACK:
-            self._strategy_fault(f"{len(intents)} intents in one callback")
-            return
-        for intent in intents:
-            self.wish(self.name, Path.STRATEGY, intent)
 
     def wish(
         self,
@@ -353,11 +346,13 @@ class TraderService:
         """A wish was denied; too many of them within a minute halt its strategy (T11.9)."""
         storm = self.risk.denial_storm(wish.strategy, now_ns)
         if storm is not None and wish.path is Path.STRATEGY:
-            self._strategy_fault(f"more than the allowed denials per minute: {storm}")
+            host = self.hosts.by_name.get(wish.strategy)
+            if host is not None:
+                self.hosts.fault(host, f"more than the allowed denials per minute: {storm}")
 
     def journal_stopped(self, reason: str) -> None:
         """The journal takes nothing any more: halt the account."""
-        self._alarm(f"the journal is stopped: {reason}")
+        self.alarm(f"the journal is stopped: {reason}")
         self.states.trip(
             ACCOUNT,
             "journal",
@@ -406,7 +401,7 @@ class TraderService:
         if latch is None:
             return
         self.record(latch)
-        self._alarm(f"{scope} {level.name}: {reason}")
+        self.alarm(f"{scope} {level.name}: {reason}")
         if level is TradingState.HALTED:
             self._cancel_scope(scope, cause)
 
@@ -419,11 +414,67 @@ class TraderService:
     def _halt_for(self, cause: str, reason: str) -> None:
         self._trip(ACCOUNT, cause, TradingState.HALTED, reason)
 
-    def _strategy_fault(self, reason: str) -> None:
-        self.strategy_error = reason
-        self._trip(strategy_scope(self.name), "fault", TradingState.HALTED, reason)
+    def halt_strategy(self, name: str, cause: str, reason: str) -> None:
+        """Halt one strategy and cancel its orders; the others trade on."""
+        self._trip(strategy_scope(name), cause, TradingState.HALTED, reason)
 
-    def _alarm(self, text: str) -> None:
+    async def resume_strategy(self, name: str, actor: str, reason: str) -> None:
+        """Clear what halts one strategy and begin it again, fresh.
+
+        Raises `UnknownStrategy`, `LatchError` (no reason given, or too early), `ManifestError` (it cannot be
+        built again; then it stays halted), `PortStopped`.
+        """
+        host = self.hosts.find(name)
+        scope = strategy_scope(name)
+        cleared: list[Latch] = []
+        for latch in self.states.active():
+            if latch.scope == scope:
+                cleared.append(
+                    self.states.clear(
+                        scope, latch.cause, reason=reason, actor=actor, now_ns=self.port.now_ns()
+                    )
+                )
+        await self.journal(*cleared)
+        self._restart(host)
+        await self.step()
+
+    def _restart(self, host: StrategyHost) -> None:
+        try:
+            self.hosts.resume(host)
+        except ManifestError as error:
+            self.halt_strategy(host.name, "fault", str(error))
+            raise
+
+    @property
+    def strategy_error(self) -> str | None:
+        """Why a strategy is halted, of the first one that is; None while all run."""
+        return next((host.error for host in self.hosts if host.error is not None), None)
+
+    @strategy_error.setter
+    def strategy_error(self, value: None) -> None:
+        """An operator resumes: every halted strategy begins again, fresh."""
+        for host in self.hosts:
+            if host.error is not None:
+                with contextlib.suppress(ManifestError):
+                    self._restart(host)
+
+    @property
+    def strategy(self) -> Strategy:
+        """The first strategy."""
+        return next(iter(self.hosts)).strategy
+
+    @property
+    def name(self) -> str:
+        """The name of the first strategy."""
+        return next(iter(self.hosts)).name
+
+    @property
+    def symbol(self) -> str:
+        """The first symbol of the first strategy."""
+        return next(iter(self.hosts)).symbols[0]
+
+    def alarm(self, text: str) -> None:
+        """Tell the operator."""
         self.alarms.append(Alarm(self.port.now_ns(), text))
 
     @property
@@ -432,12 +483,15 @@ class TraderService:
         return self.decisions.pending
 
     def state(self, strategy: str | None = None, symbol: str | None = None) -> TradingState:
-        """The most restrictive state for a strategy and a symbol of this account."""
-        return self.states.effective(
-            venue_scope(self.venue.name),
-            strategy_scope(strategy or self.name),
-            symbol_scope(symbol or self.symbol),
-        )
+        """The most restrictive state for a strategy and a symbol of this account; without them that of the
+        account and the venue.
+        """
+        scopes = [venue_scope(self.venue.name)]
+        if strategy is not None:
+            scopes.append(strategy_scope(strategy))
+        if symbol is not None:
+            scopes.append(symbol_scope(symbol))
+        return self.states.effective(*scopes)
 
     # ---- ledger and venue --------------------------------------------------------------------------
 
@@ -482,7 +536,8 @@ class TraderService:
         else:
             self._trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
 
-    def _trim(self, order: ManagedOrder) -> None:
+    def trim(self, order: ManagedOrder) -> None:
+        """Hold only what the order needs now."""
         self.oms.trim_reservation(order, self.taker_rate())
 
     def taker_rate(self) -> Decimal:
@@ -492,12 +547,11 @@ class TraderService:
         )
 
     def strategy_pnl(self) -> dict[str, Decimal]:
-        """Net profit per strategy (one strategy owns this account's positions). Missing marks: what is
-        realised.
-        """
-        result = self.marks.profit_and_loss(self.symbol)
-        net = result.net if result.net is not None else result.realised - result.fees
-        return {self.name: net}
+        """Net profit per strategy and of manual orders, account currency. Missing marks: what is realised."""
+        return {
+            name: self.books.net(name, self.marks.mid)
+            for name in {**self.hosts.by_name, **dict.fromkeys(self.books.names())}
+        }
 
     # ---- recovery ----------------------------------------------------------------------------------
 

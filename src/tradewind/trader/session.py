@@ -22,7 +22,7 @@ SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
 IDLE_STEP_S = 0.02
 CHECKPOINT_EVERY_S = 30.0
-MAX_VIRTUAL_STEP_NS = 100 * MILLISECOND_NS
+MAX_VIRTUAL_STEP_NS = SECOND_NS
 
 
 class Session:
@@ -113,9 +113,9 @@ class Session:
         """Requests, reports and timers up to a moment, in order."""
         while self.virtual:
             due_ns = self.venue.next_due_ns()
-            step_ns = min(
-                self.port.now_ns() + MAX_VIRTUAL_STEP_NS, until_ns if due_ns is None else max(due_ns, 0)
-            )
+            step_ns = min(self.port.now_ns() + MAX_VIRTUAL_STEP_NS, until_ns if due_ns is None else due_ns)
+            if self.trader.running:
+                step_ns = min(step_ns, max(self.trader.next_due_ns(), self.port.now_ns() + 1))
             if step_ns >= until_ns:
                 break
             await self.venue.advance(max(step_ns, self.port.now_ns()))

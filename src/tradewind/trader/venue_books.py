@@ -33,7 +33,6 @@ from tradewind.venues.protocol import (
 )
 from tradewind.venues.transport.resolver import Abandon, AbsencePolicy, Adopt, Doubt, ResolverRunner
 
-from .ledger import Lot
 from .oms import Oms
 from .orders import ManagedOrder, State
 from .reconcile import Difference
@@ -166,7 +165,7 @@ class VenueBooks(VenueFills):
             amount = record.balances.get(instrument.base, Decimal(0))
             if amount:
                 position = self.ledger.position(symbol, instrument.base, instrument.quote)
-                position.lots.append(Lot(amount, price, record.at_ns))
+                position.buy(amount, price, record.at_ns)
         self.last_fill_ns = max(self.last_fill_ns, record.at_ns)
 
     # ---- doubts ------------------------------------------------------------------------------------------

@@ -304,6 +304,10 @@ def _repeated(case: _Case, bound: int, change: Callable[[int], dict[str, Any]]) 
 class _Wishing(Idle):
     """A strategy that wants one order at every book."""
 
+    def __init__(self, symbol: str) -> None:
+        super().__init__(symbol)
+        self.manifest = msgspec.structs.replace(self.manifest, data=("book",))
+
     def on_book(self, context: StrategyContext, book: BookTop) -> list[StrategyIntent]:
         return [_intent(4_999_000 - int(context.now_ns // MS_NS) % 97)]
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.trader import costs
+from tradewind.trader.cost_gate import CostGate
 from tradewind.trader.costs import (
     MIN_MEASURED_TRADES,
     TABLE,
@@ -23,7 +24,9 @@ from tradewind.trader.costs import (
     spread_bps_of,
 )
 from tradewind.trader.parameters import ParameterError
+from tradewind.trader.risk.model import Order, Path, Top
 from tradewind.trader.strategy import BookTop
+from tradewind.venues.market_data import Known, Side, Unknown
 from tradewind.venues.protocol import FeeSchedule
 
 FEES = FeeSchedule(name="test", maker_bps=D(10), taker_bps=D(12), source="test", checked_on="2026-01-01")
@@ -119,3 +122,34 @@ def test_the_break_even_rate_is_printed_and_refuses_a_set_that_can_never_win() -
             break_even(D(30), D(30), cost, name="target_bps")
     with pytest.raises(ParameterError):
         break_even(D(0), D(0), D(0), name="target_bps")
+
+
+def _order(**changes: object) -> Order:
+    values: dict[str, object] = {
+        "strategy": "s", "path": Path.STRATEGY, "symbol": "X", "base": "B", "quote": "Q", "side": Side.BUY,
+        "price": D(100), "quantity": D(1), "decision_ns": 0,
+    }  # fmt: skip
+    return Order(**(values | changes))  # type: ignore[arg-type]
+
+
+class _Seen:
+    def __init__(self, fees: object, top: object) -> None:
+        self.fees = fees
+        self.tops = {"X": top}
+
+
+def test_risk_asks_the_same_gate_and_an_unknown_fee_or_market_has_no_edge_that_would_do() -> None:
+    fees, top = Known(FEES, 0, "test"), Known(Top(D("99.99"), D("100.01")), 0, "test")
+    asked = CostGate()
+    for post_only, entry in ((True, Leg.MAKER), (False, Leg.TAKER)):
+        model = cost_model(FEES, D(2), entry=entry, exit_leg=Leg.TAKER)
+        assert model is not None
+        assert asked(_order(post_only=post_only), _Seen(fees, top)) == model.needed_bps  # type: ignore[arg-type]
+    unknown = Unknown("test")
+    assert asked(_order(), _Seen(unknown, top)) == "the fees are not known"  # type: ignore[arg-type]
+    assert asked(_order(), _Seen(fees, unknown)) == "the market is not known"  # type: ignore[arg-type]
+    crossed = Known(Top(D(101), D(100)), 0, "test")
+    assert asked(_order(), _Seen(fees, crossed)) == "the market is crossed"  # type: ignore[arg-type]
+    measured = MeasuredCosts(trades=100, impact_bps=D(7), adverse_selection_bps=D(0))
+    dear = CostGate({"X": measured})(_order(), _Seen(fees, top))  # type: ignore[arg-type]
+    assert dear == D("1.5") * (2 * FEES.taker_bps + 2 + 14)

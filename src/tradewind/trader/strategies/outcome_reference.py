@@ -260,11 +260,11 @@ class OutcomeReference(StrategyBase):
         lots = view.position_lots
         if not tradable(view.instrument, view.instrument.tick * ticks, lots):
             return cancel_all(view.orders, self.gate_reason)
-        return self._towards(view, {Side.SELL: (ticks, lots)})
+        return self._towards(view, {Side.SELL: (ticks, lots)}, fair)
 
     def costs(self, view: MarketView, book: BookTop, entry: CostLeg) -> CostModel | None:
-        """A round trip that enters like this and leaves with a resting order."""
-        return cost_model(view.fees, spread_bps_of(book), entry=entry, exit_leg=CostLeg.MAKER)
+        """A round trip that enters like this and is left through the book, as risk reckons it too."""
+        return cost_model(view.fees, spread_bps_of(book), entry=entry, exit_leg=CostLeg.TAKER)
 
     def _wishes(
         self, context: Context, view: MarketView, fair: Decimal, book: BookTop
@@ -341,13 +341,13 @@ class OutcomeReference(StrategyBase):
             lots = min(lots_for(self.parameters.order_quote, price, view.instrument), room[side])
             if 0 < price < 1 and tradable(view.instrument, price, lots):
                 wanted[side] = (ticks, lots)
-        return self._towards(view, wanted, away_bps)
+        return self._towards(view, wanted, fair)
 
     def _towards(
         self,
         view: MarketView,
         wanted: dict[Side, tuple[int, int]],
-        edge_bps: Decimal | None = None,
+        fair: Decimal,
     ) -> list[StrategyIntent]:
         """Cancel what is not wanted, amend what is off, place what is missing."""
         intents: list[StrategyIntent] = []
@@ -367,15 +367,16 @@ class OutcomeReference(StrategyBase):
                 intents.append(AmendIntent(client_id=order.client_id, price_ticks=target[0], lots=total))
         for side, (ticks, lots) in wanted.items():
             if side not in present and not meets(side, ticks, own) and lots > 0:
-                edge = edge_bps if side is Side.BUY else None
-                intents.append(self._order(side, ticks, lots, QUOTE, edge))
+                price = view.instrument.tick * ticks
+                edge_bps = (fair - price) * BPS / price
+                intents.append(self._order(side, ticks, lots, QUOTE, edge_bps))
         return intents
 
     def _is_off(self, have_ticks: int, want_ticks: int) -> bool:
         off = abs(have_ticks - want_ticks)
         return off > 1 and off * BPS > self.parameters.refresh_bps * want_ticks
 
-    def _order(self, side: Side, ticks: int, lots: int, tag: str, edge_bps: Decimal | None) -> PlaceIntent:
+    def _order(self, side: Side, ticks: int, lots: int, tag: str, edge_bps: Decimal) -> PlaceIntent:
         declared = edge_bps if side is Side.BUY and self.parameters.cost_gate == "enforce" else None
         return PlaceIntent(
             symbol=self.symbol,

@@ -51,7 +51,7 @@ def test_too_few_of_one_kind_measure_nothing(lacking: str) -> None:
     assert measured_costs(told(takers, makers))
     if lacking == "mark":
         makers = [*makers[1:], msgspec.structs.replace(makers[0], reversion_bps={"1m": None})]
-    found = measured_costs(told(takers[lacking == "takers" :], makers[lacking == "makers" :] + [row(None)]))
+    found = measured_costs(told(takers[lacking == "takers" :], [*makers[lacking == "makers" :], row(None)]))
     assert found == {}
 
 

@@ -1,9 +1,9 @@
-"""Own executions as costs of the gate: what taking moved the price, and what the price did after a resting fill.
+"""Own executions as costs of the gate: how taking moved the price, and how it moved after a resting fill.
 
-Both are per symbol, in basis points of the value at arrival, as the upper 95 % bound of the mean (mean + 1.645 s
-/ sqrt(n)): few or scattered executions make an entry dearer, never cheaper. Impact comes from orders that took
-at least half of what they got, adverse selection from orders that rested for more than half: it is how far the
-mid had moved against the fill after a minute.
+Both are per symbol, in basis points of the value at arrival, as the upper 95 % bound of the mean (mean +
+1.645 s / sqrt(n)): few or scattered executions make an entry dearer, never cheaper. Impact comes from
+orders that took at least half of what they got, adverse selection from orders that rested for more than
+half: it is how far the mid had moved against the fill after a minute.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MINUTE = "1m"
 
 
 def measured_costs(report: CostReport) -> dict[str, MeasuredCosts]:
-    """Costs by symbol, where there are `MIN_MEASURED_TRADES` of both kinds; the table stands for the others."""
+    """Costs by symbol, where there are `MIN_MEASURED_TRADES` of both kinds; the table is for the others."""
     rows = [*report.parents, *report.singles]
     found = {}
     for symbol in sorted({row.symbol for row in rows}):

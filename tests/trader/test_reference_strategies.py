@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradewind.trader.discovery import make
 from tradewind.trader.parameters import ParameterError, declarations, perturbations
 from tradewind.trader.rehearsal import FEES, START_NS, Rehearsal, plain_instrument, rehearse
-from tradewind.trader.strategies import breakout, market_making, mean_reversion, outcome_reference
+from tradewind.trader.strategies import breakout, holding, market_making, mean_reversion, outcome_reference
 from tradewind.trader.strategies.breakout import Breakout, BreakoutParameters
 from tradewind.trader.strategies.holding import EXIT, HoldingStrategy
 from tradewind.trader.strategies.market_making import MarketMaking, MarketMakingParameters
@@ -195,6 +196,14 @@ def test_the_outcome_strategy_never_wishes_more_than_its_position_cap(seed: int,
     played = world.play(600)
     assert (world.excess, played.problems) == ([], [])
     assert world.wishes > 0
+
+
+def test_the_look_at_caps_sees_a_strategy_that_forgets_its_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "lots_for", lambda *_: 10**9)
+    chosen = msgspec.structs.replace(breakout.DEMONSTRATION, max_notional_quote=D(20))
+    world = Watched(Breakout(COIN, chosen), 1, _most_lots(lambda one: D(20)))
+    world.play(800)
+    assert world.excess
 
 
 def test_positions_at_a_time_are_limited_over_all_symbols() -> None:
@@ -667,3 +676,12 @@ def test_market_making_below_five_basis_points_is_only_a_report() -> None:
         MarketMaking(COIN, MarketMakingParameters(min_half_bps=D(4)))
     with pytest.raises(ParameterError, match="max_half_bps"):
         MarketMaking(COIN, MarketMakingParameters(max_half_bps=D(51)))
+
+
+@pytest.mark.parametrize("name", ["market_maker", "mean_reversion", "breakout", "outcome_reference"])
+def test_a_demonstration_is_for_sim_and_paper_only(name: str) -> None:
+    outside = ("B",) if name == "outcome_reference" else ()
+    make(name, ("A",), preset="demonstration", environment="paper", outside=outside)
+    for environment in ("testnet", "canary", "live"):
+        with pytest.raises(ParameterError, match="cost_gate"):
+            make(name, ("A",), preset="demonstration", environment=environment, outside=outside)

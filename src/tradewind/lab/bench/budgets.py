@@ -67,6 +67,7 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("nonce.one_thread.ahead_s", "<=", 10, "s", "nonces ahead of the clock"),
     Budget("nonce.one_thread.not_increasing", "==", 0, "", "nonces that repeat or go back", exact=True),
     Budget("nonce.four_threads.not_increasing", "==", 0, "", "the same from four threads", exact=True),
+    Budget("risk.p99_us", "<=", 100, "us", "pre-trade check with 20 working orders, p99"),
     Budget("decode.kraken.messages_per_second", ">=", 100_000, "/s", "book updates of Kraken, applied"),
     Budget("decode.binance.messages_per_second", ">=", 100_000, "/s", "book updates of Binance, applied"),
     Budget("decode.binance.stream.messages_per_second", ">=", 100_000, "/s", "a whole stream of Binance"),

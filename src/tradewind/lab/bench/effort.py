@@ -37,6 +37,7 @@ class Effort:
     replay_batches: int = 96
     idle_markets: int = 21_000
     nonce_seconds: float = 10.0
+    risk_checks: int = 20_000
     import_runs: int = 5
     up_seconds: int = 10
     peer_commands: int = 100_000
@@ -71,6 +72,7 @@ QUICK = Effort(
     replay_batches=4,
     idle_markets=100,
     nonce_seconds=0.2,
+    risk_checks=50,
     import_runs=1,
     up_seconds=2,
     peer_commands=2_000,

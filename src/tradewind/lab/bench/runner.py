@@ -31,6 +31,7 @@ SUITES: Final[Sequence[str]] = (
     "decode",
     "tick-to-order",
     "nonce",
+    "risk",
     "memory",
     "stack",
     "peers",

@@ -12,6 +12,7 @@ from . import risk_view
 from .oms import OrderRequest
 from .records import Denial, Record, encode
 from .risk.check import Denied
+from .risk.records import Reason
 from .strategy import AmendIntent, CancelIntent, PlaceIntent
 from .wish import Wish
 
@@ -158,6 +159,10 @@ class Decisions:
                 codes=[denial.code for denial in denied],
                 detail="; ".join(f"{d.limit} {d.given} against {d.bound} {d.detail}".strip() for d in denied),
                 at_ns=now_ns,
+                reasons=[
+                    Reason(code=str(d.code), limit=d.limit, bound=d.bound, given=d.given, detail=d.detail)
+                    for d in denied
+                ],
             )
         )
         self.trader.denied(wish, now_ns)

@@ -54,6 +54,18 @@ class Volumes:
         tape.lots[tape.bucket % BUCKETS] += lots
         tape.total += lots
 
+    def seen(self, symbol: str, now_ns: int) -> int | None:
+        """Lots of the last five minutes as far as they were watched: at most those that there were. None
+        before the first print.
+        """
+        tape = self._tapes.get(symbol)
+        if tape is None:
+            return None
+        bucket = now_ns // BUCKET_NS
+        if bucket > tape.bucket:
+            tape.move_to(bucket)
+        return tape.total
+
     def lots(self, symbol: str, now_ns: int) -> int | None:
         """Lots of the last five minutes (of up to ten seconds less); None before they were seen."""
         tape = self._tapes.get(symbol)

@@ -307,6 +307,16 @@ class Behaviour:
         actor.human = actor.human or human
         return actor
 
+    def restore(self, event: BehaviourEvent) -> None:
+        """An event as the journal has it (recovery): what it led to holds as long as it said."""
+        actor = self._actor(event.actor, False)
+        if event.pattern == Pattern.EVENTS and not event.until_ns:
+            actor.human = actor.waits_for_approval = True
+        elif event.pattern in (Pattern.EVENTS, Pattern.STOP_OUTS, Pattern.CANCEL_RATIO):
+            actor.until[event.pattern] = max(event.until_ns, actor.until.get(event.pattern, 0))
+        if event.pattern != Pattern.EVENTS and event.at_ns not in actor.events:
+            actor.events = [*actor.events[-EVENTS:], event.at_ns]
+
     def events(self) -> list[BehaviourEvent]:
         """What was seen since the last call: for the journal."""
         found = list(self._events)

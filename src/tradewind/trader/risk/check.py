@@ -104,7 +104,10 @@ class RiskModule:
             if order.symbol not in snapshot.rules or order.symbol not in self.limits.symbols:
                 denied.append(Denied(code=Code.UNKNOWN_SYMBOL, limit="L01", detail=order.symbol))
             else:
-                self._apply(Facts(order, snapshot), denied)
+                facts = Facts(order, snapshot)
+                self._apply(facts, denied)
+                if not denied and order.path is not Path.FLATTEN:
+                    self.behaviour.passed(order, facts.notional, snapshot.now_ns)
         except Exception as error:  # noqa: BLE001 - T11.9: an error in here is a denial, whatever it is
             denied = [Denied(code=Code.RISK_INTERNAL, limit="T11.9", detail=repr(error))]
         if denied:

@@ -24,7 +24,6 @@ COLUMNS = {
     "vwap": "interval_vwap",
     "shortfall bps": "shortfall_bps",
     "expected": "expected_bps",
-    "realised": "realised_bps",
     "residual": "residual_bps",
     "share %": "participation_pct",
     "passive %": "passive_pct",
@@ -77,10 +76,10 @@ def tca(
 
 
 def _plain(row: Any) -> dict[str, Any]:
-    """A row with short numbers: no zeros behind the last digit, no more than two decimals of a long price."""
-    import msgspec
+    """A row with short numbers: no zeros behind the last digit."""
+    from tradewind.trader.tca.report import plain
 
-    return {key: _short(value) for key, value in msgspec.to_builtins(row).items()}
+    return {key: _short(value) for key, value in plain(row).items()}
 
 
 def _short(value: Any) -> Any:

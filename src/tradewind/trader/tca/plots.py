@@ -95,10 +95,8 @@ def _progress(axis: Any, facts: CostFacts, parent: Parent, row: CostRow) -> None
     axis.step([*times, *stop], [*done, done[-1]], where="post", color=BLUE, linewidth=1.8, label="filled")
     axis.axhline(float(row.quantity), color=GREY, linewidth=0.8)
     axis.set_ylabel(f"{opened.scale.base}")
-    side = opened.side.name.lower()
-    title = (
-        f"Parent {parent.number}: {opened.algorithm} {side} {row.quantity:f} {opened.symbol}, {parent.state}"
-    )
+    what = f"{opened.algorithm} {opened.side.name.lower()} {row.quantity.normalize():f} {opened.symbol}"
+    title = f"Parent {parent.number}: {what}, {parent.state}"
     axis.set_title(title, loc="left", fontsize=11)
     axis.legend(loc="upper left", fontsize=8, frameon=False)
     axis.grid(True, alpha=0.25)
@@ -136,7 +134,7 @@ def _parts(axis: Any, row: CostRow) -> None:
         axis.set_axis_off()
         return
     value = row.quantity * row.arrival_mid
-    parts = [float(getattr(row.shortfall, part) * 10_000 / value) for part in (*PARTS, "total")]
+    parts = [round(float(getattr(row.shortfall, one) * 10_000 / value), 2) + 0.0 for one in (*PARTS, "total")]
     colours = [RED if height > 0 else GREEN for height in parts[:-1]]
     axis.bar([*PARTS, "total"], parts, color=[*colours, BLUE])
     for number, height in enumerate(parts):

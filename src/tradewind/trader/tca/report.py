@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
 
 import msgspec
 
 from ..execution.book import MARK_MINUTES, Parent, adverse
-from ..execution.desk_base import SECOND_NS
 from ..execution.records import ChildFilled, Mark, MarkAfter, Scale
 from . import model as cost_model
 from .facts import CostFacts, Single
@@ -237,9 +238,26 @@ def _reversion(after: dict[int, MarkAfter], end: Mark | None, sign: int) -> dict
     return found
 
 
+def plain(document: CostReport | CostRow | ModelRow) -> dict[str, Any]:
+    """As built-in types; decimals as plain text, without exponents."""
+    built: dict[str, Any] = msgspec.to_builtins(document, builtin_types=(Decimal,))
+    texts: dict[str, Any] = _texts(built)
+    return texts
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _texts(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_texts(inner) for inner in value]
+    if isinstance(value, Decimal):
+        return format(value if value else Decimal(0), "f")
+    return value
+
+
 def encode(document: CostReport) -> bytes:
     """The report as JSON; the same report gives the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=1) + b"\n"
+    return json.dumps(plain(document), indent=1).encode() + b"\n"
 
 
-__all__ = ["SECOND_NS", "CostReport", "CostRow", "ModelRow", "encode", "parent_row", "report", "single_row"]
+__all__ = ["CostReport", "CostRow", "ModelRow", "encode", "parent_row", "plain", "report", "single_row"]

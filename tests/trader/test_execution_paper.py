@@ -65,7 +65,7 @@ class PaperRun:
         outside = next(iter(feed.instruments.values()))
         world = await World.create(outside=outside, latency=LatencyConfig(seed=1), start_ns=START_NS)
         trader = TraderService(
-            world.venue, world.port, load_profile("paper"), Idle(SYMBOL), environment="sim"
+            world.venue, world.port, load_profile("paper"), Idle((SYMBOL,)), environment="sim"
         )
         desk = attach(trader)
         session = Session(world.venue, trader)

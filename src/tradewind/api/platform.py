@@ -223,7 +223,7 @@ class Platform:
         self.controls = TraderControls(self.kill, session.trader)
         self.desk.own_orders = TraderDesk(session)
         self.desk.execution = ExecutionOfTrader(session, paper.execution)
-        self.collector.session = session
+        self.collector.session, self.collector.execution = session, paper.execution
         self.collector.refresh()
         self._trading = asyncio.create_task(self._trade(session), name="trading")
 

@@ -23,6 +23,7 @@ from tradewind.node.projections.exchange import ExchangeViews
 from tradewind.node.projections.orders import Order
 from tradewind.node.projections.trades import Candle as TapeCandle
 from tradewind.node.service import NodeService, NodeState
+from tradewind.trader.execution.desk import ExecutionDesk
 from tradewind.trader.session import Session
 from tradewind.venues.feeds.base import Feed
 from tradewind.venues.market_data import BookState, FeedError
@@ -30,6 +31,7 @@ from tradewind.venues.market_data import Side as VenueSide
 
 from . import trader_view
 from .counting import BatchCounters, quantile_us
+from .execution_view import execution
 from .leveraged import LeveragedFacts, alarms_of, facts_of
 from .metrics import Metrics, SystemFacts, resident_bytes
 from .outcome_rows import outcomes_of
@@ -100,6 +102,8 @@ class ViewCollector:
         """Keeper and oracle workers of this process at a moment (ns)."""
         self.failure: str | None = None
         """Why the last refresh failed, None when it worked."""
+        self.execution: ExecutionDesk | None = None
+        """The trader's parent orders, once it trades."""
         self._log_suppressed = log_suppressed
         self.venues: list[VenueConnection] = []
         self.streams: Callable[[], tuple[int, int]] | None = None
@@ -171,6 +175,7 @@ class ViewCollector:
             alarms=tuple(self._alarms(feed, head, engine_ns)),
             workers=self.workers(engine_ns),
             outcomes=self._outcomes(engine_ns, now_ns),
+            execution=None if self.execution is None else execution(self.execution),
             **fields,  # type: ignore[arg-type]
         )
         return self._view

@@ -27,7 +27,7 @@ from .counting import OTHER_MARKETS, SECONDS_BOUNDS, BatchCounters, Histogram
 from .leveraged import LeveragedFacts
 from .shortfall import Shortfall
 from .venue_rows import VenueConnection, samples_of
-from .view import FeedState, PlatformView, Reading, ViewSource
+from .view import ExecutionView, FeedState, PlatformView, Reading, ViewSource
 
 MICRO = Decimal(1_000_000)
 TRADING_STATES = ("normal", "reduce_only", "halted")
@@ -128,6 +128,7 @@ class MetricsCollector(Collector):
         yield from self._journal(view, facts)
         yield from self._market(view, facts)
         yield from self._trader(view)
+        yield from self._execution(view.execution)
         yield from self._workers(view)
         yield from self._leveraged(facts.leveraged)
         yield from self._shortfall(facts.shortfall)
@@ -213,6 +214,20 @@ class MetricsCollector(Collector):
         states = [(("account", state), float(view.trading.state == state)) for state in TRADING_STATES]
         yield self._gauge("tradewind_trading_state", states if known else [])
         yield self._gauge("tradewind_open_orders", [(account, view.orders_open)])
+
+    def _execution(self, view: ExecutionView | None) -> Iterator[Metric]:
+        one = view or ExecutionView()
+        known = [] if view is None else [((), view.children_denied)]
+        yield self._gauge("tradewind_parents", [((state,), count) for state, count in one.open.items()])
+        yield self._counter(
+            "tradewind_parents_ended_total", [((state,), count) for state, count in one.ended.items()]
+        )
+        yield self._counter(
+            "tradewind_parent_waits_total", [((reason,), count) for reason, count in one.waits.items()]
+        )
+        yield self._counter("tradewind_children_denied_total", known)
+        slippage = [((name,), cost) for name, cost in one.slippage_bps.items()]
+        yield self._gauge("tradewind_parent_slippage_bps", slippage)
 
     def _workers(self, view: PlatformView) -> Iterator[Metric]:
         rows = view.workers

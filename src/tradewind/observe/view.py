@@ -239,6 +239,20 @@ class StrategyView(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class ExecutionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Parent orders: open ones by state; ended ones, waits and denied children since the process started.
+
+    `slippage_bps`: cost against the arrival mid without fees, by algorithm, weighted by value, of the ended
+    parents that are kept.
+    """
+
+    open: dict[str, int] = {}
+    ended: dict[str, int] = {}
+    waits: dict[str, int] = {}
+    children_denied: int = 0
+    slippage_bps: dict[str, float] = {}
+
+
 class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     """Work of the node since it started. Latency: intake to durable acknowledgement."""
 
@@ -349,6 +363,7 @@ class PlatformView(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[Alarm, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
     outcomes: OutcomesView = OutcomesView()
+    execution: ExecutionView | None = None
 
 
 ViewSource = Callable[[], PlatformView]

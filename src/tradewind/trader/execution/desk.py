@@ -352,6 +352,7 @@ class ExecutionDesk(ChildDesk):
             )
         )
         del self._runs[parent.number]
+        self.counts[f"ended {end.state}"] += 1
         if end.state is ParentState.OVERFILLED:
             self.view.alarm(f"parent {parent.number}: {end.reason}")
         self._judge_model(now_ns)

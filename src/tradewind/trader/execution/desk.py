@@ -167,7 +167,7 @@ class ExecutionDesk(ChildDesk):
         self._look_back(now_ns)
 
     def on_market(self, event: FeedEvent) -> None:
-        """A public event: volume, gaps, and parents whose moment has come."""
+        """A public event: volume and gaps. A book that is not live any more is acted on at once."""
         tape = self._tape(event.symbol)
         now_ns = self.view.now_ns()
         match event:
@@ -178,14 +178,12 @@ class ExecutionDesk(ChildDesk):
                 tape.missed(now_ns)
             case FeedState() if event.state is not BookState.LIVE:
                 tape.missed(now_ns)
+                for parent in self.book.open_parents():
+                    if parent.opened.symbol == event.symbol:
+                        self._advance(parent)
             case _:
                 tape.begin(now_ns)
-                self._wake(event.symbol, now_ns)
-                return
-        if self.started:
-            for parent in self.book.open_parents():
-                if parent.opened.symbol == event.symbol:
-                    self._advance(parent)
+        self._wake(event.symbol, now_ns)
 
     def _wake(self, symbol: str, now_ns: int) -> None:
         """Parents whose moment comes within a second, such as the refresh of an iceberg."""

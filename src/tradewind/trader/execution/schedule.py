@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from decimal import Decimal
 from typing import Final
@@ -15,6 +16,8 @@ JITTER: Final = 0.2
 CATCH_UP: Final = 2
 """A slice may place at most so many times what was planned for it (T13.2)."""
 REFRESH_S: Final = (0.2, 2.0)
+MAX_DRAWS: Final = 4_096
+"""Draws that are remembered."""
 REPLAN_ALARM_PCT: Final = 20
 
 
@@ -33,8 +36,13 @@ def slice_start_ns(parent: Parent, number: int) -> int:
     length_ns = (opened.end_ns - opened.start_ns) // count
     if number == 0 or not opened.terms.interval_s:
         return opened.start_ns + number * length_ns
-    part = random.Random(f"{opened.seed}/{number}").uniform(-JITTER, JITTER)  # noqa: S311 - reproducible
-    return opened.start_ns + number * length_ns + int(part * length_ns)
+    return opened.start_ns + number * length_ns + int(_jitter(opened.seed, number) * length_ns)
+
+
+@functools.lru_cache(maxsize=MAX_DRAWS)
+def _jitter(seed: int, number: int) -> float:
+    """Part of an interval, the same for the same seed and slice."""
+    return random.Random(f"{seed}/{number}").uniform(-JITTER, JITTER)  # noqa: S311 - reproducible
 
 
 def slice_at(parent: Parent, now_ns: int) -> int:

@@ -114,6 +114,7 @@ impl PaperMirror {
                 as_of_ns: None,
                 last_price_ticks: None,
                 refused_actions: 0,
+                unheard: Vec::new(),
             },
         })
     }
@@ -146,6 +147,11 @@ impl PaperMirror {
     #[getter]
     fn refused_actions(&self) -> u64 {
         self.market.refused_actions
+    }
+
+    /// Prints of a replay of which nobody heard one by one: (moment of the first, the venue's lots) by second.
+    fn take_unheard(&mut self) -> Vec<(i64, i128)> {
+        self.market.unheard.drain(..).map(|unheard| (unheard.first_ns, unheard.lots)).collect()
     }
 
     fn stats(&self) -> StatsRow {

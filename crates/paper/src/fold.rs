@@ -33,7 +33,18 @@ pub struct Market {
     pub last_price_ticks: Option<i64>,
     /// Actions that the engine refused.
     pub refused_actions: u64,
+    /// Prints of a replay of which nobody heard one by one.
+    pub unheard: Vec<Unheard>,
 }
+
+/// Prints of one second: when the first came, and the venue's lots of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unheard {
+    pub first_ns: i64,
+    pub lots: i128,
+}
+
+const SECOND_NS: i64 = 1_000_000_000;
 
 impl Market {
     /// Takes in what happened in this market: `events` are the bytes of a batch's events.
@@ -50,6 +61,15 @@ impl Market {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Notes a print of which nobody hears by itself.
+    pub fn unheard(&mut self, lots: i64, now_ns: i64) {
+        let lots = i128::from(lots);
+        match self.unheard.last_mut() {
+            Some(last) if last.first_ns / SECOND_NS == now_ns / SECOND_NS => last.lots += lots,
+            _ => self.unheard.push(Unheard { first_ns: now_ns, lots }),
         }
     }
 

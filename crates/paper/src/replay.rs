@@ -160,23 +160,32 @@ impl<H: Host> Run<'_, '_, H> {
         }
         if cursor.phase == Phase::Arrive {
             cursor.phase = Phase::Mirror;
-            if self.host.due_ns().is_some_and(|due_ns| due_ns <= arrival_ns) {
+            if !self.waits(arrival_ns) {
+                self.due(arrival_ns)?;
+            }
+            if self.waits(arrival_ns) {
                 cursor.tell_next = true;
                 return Ok(Some(Stop::Queue { until_ns: arrival_ns, arriving: true }));
             }
-            self.due(arrival_ns)?;
         }
         cursor.phase = Phase::Advance;
         cursor.rows += self.rows.rows_of(message);
         let index = cursor.next;
         cursor.next += 1;
         let Some(place) = self.places.get(usize::from(message.symbol)).copied().flatten() else {
-            return Ok(None);
+            let told = std::mem::take(&mut cursor.tell_next);
+            return Ok(told.then_some(Stop::Message { index }));
         };
         self.mirror(place, message, arrival_ns)?;
         self.due(arrival_ns)?;
-        let told = std::mem::take(&mut cursor.tell_next) || self.wants[place].take(message.what);
-        Ok(told.then_some(Stop::Message { index }))
+        if std::mem::take(&mut cursor.tell_next) || self.wants[place].take(message.what) {
+            return Ok(Some(Stop::Message { index }));
+        }
+        if message.what == What::Trade {
+            let lots = self.rows.bids(message).first().map_or(0, |&(_, lots)| lots);
+            self.markets[place].unheard(lots, arrival_ns);
+        }
+        Ok(None)
     }
 
     /// Lets time pass up to a message.
@@ -190,11 +199,13 @@ impl<H: Host> Run<'_, '_, H> {
             if last {
                 cursor.phase = Phase::Arrive;
             }
-            if due_ns.is_some_and(|due_ns| due_ns <= step_ns) {
+            if !self.waits(step_ns) {
+                cursor.now_ns = step_ns;
+                self.due(step_ns)?;
+            }
+            if self.waits(step_ns) {
                 return Ok(Some(Stop::Queue { until_ns: step_ns, arriving: false }));
             }
-            cursor.now_ns = step_ns;
-            self.due(step_ns)?;
             if step_ns - self.host.engine_time_ns() > TICK_AFTER_NS {
                 self.commands.clear();
                 self.commands.push(self.host.tick());
@@ -207,6 +218,11 @@ impl<H: Host> Run<'_, '_, H> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether a request or report is due; what a mirror just did may have led to one.
+    fn waits(&self, now_ns: i64) -> bool {
+        self.host.due_ns().is_some_and(|due_ns| due_ns <= now_ns)
     }
 
     /// What is due in any of the mirrors.

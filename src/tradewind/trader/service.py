@@ -64,6 +64,7 @@ from .volumes import Volumes
 from .wish import Alarm, Wish
 
 SECOND_NS = 1_000_000_000
+FAR_NS = 2**63 - 1
 DEAD_MAN_REFRESH_S = 20
 RECONCILE_EVERY_S = 60
 CONVERGENCE_NS = 2 * SECOND_NS
@@ -210,15 +211,12 @@ class TraderService:
 
     def next_due_ns(self) -> int:
         """When `step` has something to do next if nothing happens before."""
-        return min(self._next_second_ns, self.hosts.next_timer_ns)
+        return min(self._next_second_ns, self.hosts.next_timer_ns) if self.running else FAR_NS
 
     async def on_market(self, event: FeedEvent) -> None:
         """A market event, after the venue has mirrored it."""
         if type(event) is TradePrint:
-            market = self.venue.markets.get(event.symbol)
-            if market is not None:
-                ratio = market.setup.mirror.lots_ratio
-                self.volumes.add(event.symbol, event.quantity_lots, ratio, self.port.now_ns())
+            self.printed(event.symbol, event.quantity_lots, self.port.now_ns())
         if self.on_market_hooks:
             for hook in self.on_market_hooks:
                 hook(event)
@@ -226,6 +224,12 @@ class TraderService:
             self.hosts.on_event(event)
         if self.decisions.pending or self.port.now_ns() >= self.next_due_ns():
             await self.step()
+
+    def printed(self, symbol: str, outside_lots: int, at_ns: int) -> None:
+        """Public trades of a symbol, in the venue's lots."""
+        market = self.venue.markets.get(symbol)
+        if market is not None:
+            self.volumes.add(symbol, outside_lots, market.setup.mirror.lots_ratio, at_ns)
 
     def _on_private(self, event: PrivateEvent) -> None:
         """From the venue's private stream, live."""

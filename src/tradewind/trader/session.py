@@ -119,13 +119,13 @@ class Session:
             if step_ns >= until_ns:
                 break
             await self.venue.advance(max(step_ns, self.port.now_ns()))
-            await self._tick()
+            await self.tick()
             await self.trader.step()
         await self.venue.advance(until_ns)
-        await self._tick()
+        await self.tick()
         await self.trader.step()
 
-    async def _tick(self) -> None:
+    async def tick(self) -> None:
         """A bare engine has no sequencer that ticks: what is due in it (the dead-man's switch) needs one."""
         if isinstance(self.port, EnginePort) and self.port.now_ns() - self.port.engine.time_ns > SECOND_NS:
             await self.port.tick()

@@ -186,10 +186,10 @@ class MarketDriver:
     def on_batch(self, batch: BatchLike) -> None:
         """Fold a batch of the engine into queues and account."""
         if not paper_fold([market.mirror.native for market in self.markets.values()], batch):
-            self._on_account(batch)
+            self.on_account(batch)
 
-    def _on_account(self, batch: BatchLike) -> None:
-        """Fold a batch that is not the mirrors' alone into the account."""
+    def on_account(self, batch: BatchLike) -> None:
+        """Fold a batch that is not the mirrors' alone into the account (its queues are folded already)."""
         handlers = self._handlers
         for event in decode_events(batch):
             handler = handlers.get(type(event))

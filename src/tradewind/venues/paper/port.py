@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from tradewind.core import commands as build
 from tradewind.core.errors import TradewindError
 from tradewind.core.events import Result, decode_results
-from tradewind.core.native import Batch, JournalReader
+from tradewind.core.native import Batch, JournalReader, Tape
 
 from .wire import BatchLike
 
@@ -89,16 +89,19 @@ class _NotesOnly(NamedTuple):
 class EnginePort:
     """A bare engine with a virtual clock: simulation, back-tests and the tests of rules.
 
-    `tape` keeps every command batch and note in order: two runs are the same when their tapes are.
+    `written` hashes every command batch and note in order: two runs are the same when their digests are. With
+    `keep_tape` they are kept in `tape` too, for who looks at them; a replay of rows cannot keep them.
     """
 
-    def __init__(self, engine: Any, system: bytes, now_ns: int) -> None:
+    def __init__(self, engine: Any, system: bytes, now_ns: int, *, keep_tape: bool = True) -> None:
         self.engine = engine
         self._system = system
         self._now_ns = now_ns
         self._listeners: list[Callable[[BatchLike], None]] = []
         self._early: list[BatchLike] = []
+        self.keep_tape = keep_tape
         self.tape: list[bytes] = []
+        self.written = Tape()
 
     @property
     def system(self) -> bytes:
@@ -146,9 +149,20 @@ class EnginePort:
             batch = self.engine.apply(data, self._now_ns)
         except TradewindError as error:
             raise PortStopped(str(error)) from error
-        self.tape.append(data)
+        self._write(data)
         self._publish(batch)
         return batch
+
+    def _write(self, data: bytes) -> None:
+        self.written.append(data)
+        if self.keep_tape:
+            if len(self.tape) >= MAX_RECORDED_NOTES:
+                raise PortStopped(f"the tape has reached its bound of {MAX_RECORDED_NOTES}")
+            self.tape.append(data)
+
+    def heard_only_by(self, listener: Callable[[BatchLike], None]) -> bool:
+        """Whether nobody else listens."""
+        return self._listeners == [listener]
 
     def _publish(self, batch: BatchLike) -> None:
         if not self._listeners:
@@ -159,9 +173,7 @@ class EnginePort:
             listener(batch)
 
     def _publish_note(self, stream: int, kind: int, payload: bytes) -> None:
-        if len(self.tape) >= MAX_RECORDED_NOTES:
-            raise PortStopped(f"the tape has reached its bound of {MAX_RECORDED_NOTES}")
-        self.tape.append(bytes([stream, kind]) + payload)
+        self._write(bytes([stream, kind]) + payload)
         header = (
             stream.to_bytes(2, "little") + kind.to_bytes(2, "little") + len(payload).to_bytes(4, "little")
         )

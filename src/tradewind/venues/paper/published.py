@@ -86,6 +86,11 @@ class Published:
         self._windows.append(window)
         return window
 
+    @property
+    def read(self) -> bool:
+        """Whether anybody reads market data."""
+        return any(not window.reader.closed for window in self._windows)
+
     def tell(self, event: FeedEvent) -> None:
         """One outside event."""
         for window in self._windows:

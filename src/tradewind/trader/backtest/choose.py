@@ -9,13 +9,20 @@ from typing import Any, Final
 
 import msgspec
 
-from tradewind.trader.parameters import ParameterError, ParameterSet, as_text, build, perturbations
-from tradewind.trader.strategies.market_making import MarketMaking, MarketMakingParameters
+from tradewind.trader.parameters import ParameterSet, as_text, build, perturbations
+from tradewind.trader.strategies.breakout import Breakout
+from tradewind.trader.strategies.market_making import MarketMaking
+from tradewind.trader.strategies.mean_reversion import MeanReversion
 from tradewind.trader.strategy import Strategy
 
 from .errors import BacktestRefused
 
 ENVIRONMENT: Final = "sim"
+SHIPPED: Final[dict[str, Any]] = {
+    "market_maker": MarketMaking,
+    "mean_reversion": MeanReversion,
+    "breakout": Breakout,
+}
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -24,11 +31,11 @@ class Chosen(msgspec.Struct, frozen=True):
     source: str
     symbol: str
     kind: Any
-    parameters: Any
+    parameters: ParameterSet
 
     def make(self) -> Strategy:
         """A fresh strategy: nothing of an earlier run is left in it."""
-        made: Strategy = self.kind(self.symbol, self.parameters, environment=ENVIRONMENT)
+        made: Strategy = self.kind((self.symbol,), self.parameters, environment=ENVIRONMENT)
         return made
 
     @property
@@ -44,23 +51,22 @@ class Chosen(msgspec.Struct, frozen=True):
         return {name: as_text(getattr(self.parameters, name)) for name in self.parameters.__struct_fields__}
 
 
+def find(source: str) -> Any:
+    """The strategy's class. Raises `BacktestRefused`."""
+    if source not in SHIPPED:
+        raise BacktestRefused("UNKNOWN_STRATEGY", f"no strategy {source!r}; there are {', '.join(SHIPPED)}")
+    return SHIPPED[source]
+
+
 def choose(source: str, symbol: str, given: Mapping[str, str]) -> Chosen:
     """Raises `BacktestRefused` for an unknown strategy, `ParameterError` for a wrong parameter."""
-    if source not in {"market_maker", "market_making"}:
-        raise BacktestRefused("UNKNOWN_STRATEGY", f"no strategy {source!r}")
-    parameters = msgspec.convert(dict(given), MarketMakingParameters, strict=False)
-    parameters.validate(ENVIRONMENT)
-    return Chosen(source, symbol, MarketMaking, parameters)
+    kind = find(source)
+    return Chosen(source, symbol, kind, build(kind.Parameters, given, environment=ENVIRONMENT))
 
 
 def perturbed(chosen: Chosen) -> list[tuple[str, dict[str, str]]]:
     """Every numeric parameter 20 % up and down: a name and the values that are given then."""
-    if not isinstance(chosen.parameters, ParameterSet):
-        return []
     return [
         (f"{one.name} x {one.factor}", {one.name: as_text(getattr(one.parameters, one.name))})
         for one in perturbations(chosen.parameters, environment=ENVIRONMENT)
     ]
-
-
-__all__ = ["Chosen", "ParameterError", "build", "choose", "perturbed"]

@@ -39,6 +39,7 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     bytes: int
     sha256: str
+    torn: bool = False
 
 
 class MarketData(Protocol):
@@ -89,12 +90,12 @@ class CaptureData:
 
     kind = "capture"
     market_age_ms = None
-    gaps: tuple[str, ...] = ()
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Raises `DataRefused`."""
+    def __init__(self, paths: Sequence[Path], *, allow_gaps: bool = False) -> None:
+        """Raises `DataRefused`; a file that was torn off is a gap, which may be allowed."""
         self.paths = list(paths)
-        self.files = tuple(checked_file(path) for path in paths)
+        self.files = tuple(checked_file(path, allow_torn=allow_gaps) for path in paths)
+        self.gaps = tuple(f"{one.name} ends in the middle" for one in self.files if one.torn)
         self.mirror = MirrorConfig()
         self.assumptions = ("data are captures: every frame at the time at which it was received",)
         feed = self._feed()
@@ -233,7 +234,7 @@ def open_data(
         return CandleData(
             paths, symbol=symbol, model=model or CandleModel(), seed=seed, allow_gaps=allow_gaps
         )
-    return CaptureData(paths)
+    return CaptureData(paths, allow_gaps=allow_gaps)
 
 
 def _expanded(given: Sequence[Path]) -> list[Path]:
@@ -251,7 +252,7 @@ def _expanded(given: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def checked_file(path: Path) -> DataFile:
+def checked_file(path: Path, *, allow_torn: bool = False) -> DataFile:
     """Size and SHA-256; gzip is read to its end. Raises `DataRefused`: missing, empty, torn, damaged."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -263,21 +264,27 @@ def checked_file(path: Path) -> DataFile:
         raise DataRefused("DATA_MISSING", f"{path}: {error.strerror}") from error
     if not size:
         raise DataRefused("DATA_EMPTY", f"{path.name} is empty")
-    if path.suffix == ".gz" and not _unpacked_bytes(path):
-        raise DataRefused("DATA_EMPTY", f"{path.name} holds nothing")
-    return DataFile(name=path.name, bytes=size, sha256=digest.hexdigest())
+    torn = False
+    if path.suffix == ".gz":
+        unpacked, torn = _unpacked_bytes(path)
+        if torn and not allow_torn:
+            raise DataRefused(
+                "DATA_TRUNCATED", f"{path.name} ends in the middle: {unpacked} bytes could be read"
+            )
+        if not unpacked:
+            raise DataRefused("DATA_EMPTY", f"{path.name} holds nothing")
+    return DataFile(name=path.name, bytes=size, sha256=digest.hexdigest(), torn=torn)
 
 
-def _unpacked_bytes(path: Path) -> int:
+def _unpacked_bytes(path: Path) -> tuple[int, bool]:
+    """How much is in a gzip file, and whether it was torn off. Raises `DataRefused` for other damage."""
     size = 0
     try:
         with gzip.open(path, "rb") as file:
-            while chunk := file.read(CHUNK):
+            while chunk := file.read1(CHUNK):
                 size += len(chunk)
     except EOFError:
-        raise DataRefused(
-            "DATA_TRUNCATED", f"{path.name} ends in the middle: {size} bytes could be read"
-        ) from None
+        return size, True
     except (OSError, zlib.error) as error:
         raise DataRefused("DATA_DAMAGED", f"{path.name}: {error}") from error
-    return size
+    return size, False

@@ -16,6 +16,7 @@ import msgspec
 
 from tradewind.core import native
 from tradewind.core.engine import RULES_VERSION
+from tradewind.trader.execution.service_view import attach as attach_execution
 from tradewind.trader.orders import ManagedOrder
 from tradewind.trader.records import TRADER_STREAM, AmendRequest, CancelRequest, Denial, Intent, decode
 from tradewind.trader.risk.profile import Profile, load_profile
@@ -231,6 +232,7 @@ async def build(data: MarketData, strategy: Strategy, setting: Setting, start_ns
     recorder = _Recorder()
     port.listen(recorder.on_batch)
     trader = TraderService(venue, port, profile, strategy, environment="sim", seed=setting.seed)
+    attach_execution(trader)
     venue.subscribe(recorder.on_private)
     trader.on_order_hooks.append(recorder.on_order)
     return World(Session(venue, trader), venue, trader, port, recorder, tape)

@@ -25,7 +25,7 @@ from .lookahead import LookAhead
 from .lookahead import check as look_ahead
 from .metrics import Results, measure
 from .points import PointResult, Task, run_all
-from .run import Facts, Setting, run
+from .run import Facts, Setting, limits_for, run
 from .statistics import MIN_TRADES, deflated_sharpe
 from .survey import Survey, survey
 from .trials import DEFAULT, Purpose, Trial, TrialLog
@@ -104,11 +104,16 @@ def prepare(wish: Wish, say: Say) -> Prepared:
     )
     symbol = _symbol(wish, data)
     chosen = choose(wish.strategy, symbol, wish.values)
+    if symbol not in data.instruments:
+        known = ", ".join(sorted(data.instruments)[:8]) or "nothing"
+        raise DataRefused("UNKNOWN_SYMBOL", f"{data.label} has no {symbol}; it has {known}")
     setting = Setting(
         symbol=symbol, cash=wish.cash, schedule=wish.schedule or default_schedule(data), profile=wish.profile,
         latency=msgspec.structs.replace(wish.latency, seed=wish.seed), queue=wish.queue, seed=wish.seed,
     )  # fmt: skip
     load_schedule(setting.schedule)
+    load_schedule(wish.account_schedule or setting.schedule)
+    limits_for(data, setting)
     found = survey(data, [symbol], allow_gaps=wish.allow_gaps, tell=lambda done, of: say("reading", done, of))
     return Prepared(wish, data, found, chosen, setting)
 

@@ -36,6 +36,7 @@ Values = Annotated[
     tuple[str, ...],
     Parameter(consume_multiple=True, negative="", help="parameters as NAME=VALUE; the others keep defaults"),
 ]
+Preset = Annotated[str, Parameter(help="named parameter set below --parameters; `strategy show` lists them")]
 Symbol = Annotated[str | None, Parameter(help="e.g. BTC/USDT; needed when the data have several")]
 ProfileName = Annotated[str, Parameter(help="risk profile, by name or file")]
 Schedule = Annotated[str | None, Parameter(help="fee schedule, by name or file; default: the data's venue")]
@@ -65,6 +66,7 @@ def run(
     *,
     data: Data,
     parameters: Values = (),
+    preset: Preset = "default",
     symbol: Symbol = None,
     profile: ProfileName = "paper",
     schedule: Schedule = None,
@@ -93,7 +95,7 @@ def run(
     from tradewind.trader.backtest.examine import examine
 
     wish = _wish(
-        strategy=strategy, data=data, parameters=parameters, symbol=symbol, profile=profile,
+        strategy=strategy, data=data, parameters=parameters, preset=preset, symbol=symbol, profile=profile,
         schedule=schedule, account_schedule=account_schedule, latency=latency, queue=queue, cash=cash,
         seed=seed, allow_gaps=allow_gaps, spread=candle_spread, share=candle_share, trials=trials,
     )  # fmt: skip
@@ -126,6 +128,7 @@ def sweep(
         Parameter(consume_multiple=True, negative="", help="NAME=VALUE,VALUE,... for each parameter"),
     ],
     parameters: Values = (),
+    preset: Preset = "default",
     symbol: Symbol = None,
     profile: ProfileName = "paper",
     schedule: Schedule = None,
@@ -148,7 +151,7 @@ def sweep(
     from tradewind.trader.backtest.sweep_report import draw_sweep, write_sweep
 
     wish = _wish(
-        strategy=strategy, data=data, parameters=parameters, symbol=symbol, profile=profile,
+        strategy=strategy, data=data, parameters=parameters, preset=preset, symbol=symbol, profile=profile,
         schedule=schedule, account_schedule=None, latency=latency, queue=queue, cash=cash, seed=seed,
         allow_gaps=allow_gaps, spread=candle_spread, share=candle_share, trials=trials,
     )  # fmt: skip
@@ -185,6 +188,7 @@ def _wish(**given: Any) -> Wish:
         strategy=given["strategy"],
         sources=tuple(given["data"]),
         values=_values(given["parameters"]),
+        preset=given["preset"],
         symbol=given["symbol"],
         profile=given["profile"],
         schedule=given["schedule"],
@@ -263,6 +267,7 @@ def _require_plots(*, plot: bool) -> None:
 def _translated() -> Iterator[None]:
     """Refusals of the back-test as failures of the command."""
     from tradewind.trader.backtest.errors import BacktestRefused
+    from tradewind.trader.discovery import StrategyError
     from tradewind.trader.parameters import ParameterError
 
     try:
@@ -270,6 +275,9 @@ def _translated() -> Iterator[None]:
     except BacktestRefused as error:
         code = ExitCode.RED if error.code == "NOT_RECONCILED" else ExitCode.CANNOT
         raise CommandFailure(code, error.code, str(error)) from error
+    except StrategyError as error:
+        name = "UNKNOWN_STRATEGY" if error.problem == "missing" else "BAD_STRATEGY"
+        raise CommandFailure(ExitCode.CANNOT, name, str(error)) from error
     except ParameterError as error:
         raise CommandFailure(ExitCode.CANNOT, "BAD_PARAMETER", str(error)) from error
 

@@ -16,6 +16,7 @@ from tradewind.trader.backtest.errors import BacktestRefused
 from tradewind.trader.backtest.examine import Wish, examine
 from tradewind.trader.backtest.metrics import capacity, grid
 from tradewind.trader.backtest.plots import draw_all
+from tradewind.trader.discovery import StrategyError
 from tradewind.trader.parameters import ParameterError
 from tradewind.venues.paper.latency import LatencyConfig
 
@@ -24,6 +25,35 @@ QUICK = {
     "layer_step_bps": "0.4", "max_skew_bps": "2", "refresh_bps": "0.4", "min_refresh_ms": "500",
     "max_messages_per_refresh": "8",
 }  # fmt: skip
+OWN = """
+from decimal import Decimal
+from typing import Annotated
+
+from tradewind.trader.parameters import ParameterSet, bounded
+from tradewind.trader.strategy import Manifest, PlaceIntent, StrategyBase
+from tradewind.venues.market_data import Side
+
+
+class MineParameters(ParameterSet, frozen=True):
+    lots: Annotated[int, bounded(1, 100, text="size")] = 1
+
+
+class Mine(StrategyBase):
+    Parameters = MineParameters
+
+    def __init__(self, symbols, parameters=None, *, environment="sim"):
+        self.lots = (parameters or MineParameters()).lots
+        self.manifest = Manifest(
+            name="mine", version="1", symbols=symbols, expected_holding_s=60, expected_edge_bps=Decimal(1),
+            cost_model="none", max_loss_pct=Decimal(1), data=("book",),
+        )
+
+    def on_book(self, context, book):
+        if context.orders:
+            return []
+        price = book.bids[0][0] - 50
+        return [PlaceIntent(symbol=book.symbol, side=Side.BUY, price_ticks=price, lots=self.lots)]
+"""
 LOW = """name = "low"
 venue = "binance"
 maker_bps = "1"
@@ -130,6 +160,18 @@ def test_a_second_look_at_the_same_data_is_in_sample_and_deflates(tmp_path: Path
     assert outside.passed is False and outside.found.startswith("0:")
 
 
+def test_a_strategy_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:
+    source = tmp_path / "mine.py"
+    source.write_text(OWN)
+    first = examine(wish(tmp_path, 20, strategy=f"{source}:Mine", values={"lots": "3"}))
+    assert first.facts.decisions
+    assert first.chosen.values == {"lots": "3"}
+    source.write_text(OWN.replace("- 50", "- 60"))
+    second = examine(wish(tmp_path, 20, strategy=f"{source}:Mine", values={"lots": "3"}))
+    assert second.chosen.code_hash != first.chosen.code_hash
+    assert second.trials.trials == 2
+
+
 def test_a_generated_market_admits_nothing(found: Findings) -> None:
     condition = next(one for one in found.admission.conditions if one.name == "recorded data")
     assert condition.passed is False
@@ -179,7 +221,8 @@ def test_a_write_that_fails_leaves_the_earlier_report(
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"strategy": "nobody"}, BacktestRefused, "nobody"),
+        ({"strategy": "nobody"}, StrategyError, "nobody"),
+        ({"preset": "nothing"}, BacktestRefused, "nothing"),
         ({"values": {"layers": "99"}}, ParameterError, "layers"),
         ({"values": {"no_such": "1"}}, ParameterError, "no_such"),
         ({"cash": Decimal(1)}, BacktestRefused, "cash"),

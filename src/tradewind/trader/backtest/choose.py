@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from tradewind.trader.discovery import find, make, module_hash, parameters_of, presets
 from tradewind.trader.parameters import ParameterSet, as_text, build, perturbations
-from tradewind.trader.strategies.breakout import Breakout
-from tradewind.trader.strategies.market_making import MarketMaking
-from tradewind.trader.strategies.mean_reversion import MeanReversion
 from tradewind.trader.strategy import Strategy
 
 from .errors import BacktestRefused
 
 ENVIRONMENT: Final = "sim"
-SHIPPED: Final[dict[str, Any]] = {
-    "market_maker": MarketMaking,
-    "mean_reversion": MeanReversion,
-    "breakout": Breakout,
-}
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """A strategy class with its parameters for one symbol."""
+    """A strategy with its parameters for one symbol. `code_hash`: of the whole file its class stands in, as it
+    was when it was chosen.
+    """
 
     source: str
     symbol: str
-    kind: Any
     parameters: ParameterSet
+    code_hash: str
 
     def make(self) -> Strategy:
         """A fresh strategy: nothing of an earlier run is left in it."""
-        made: Strategy = self.kind((self.symbol,), self.parameters, environment=ENVIRONMENT)
-        return made
-
-    @property
-    def code_hash(self) -> str:
-        """Of the whole module in which the class is: helpers beside it decide too."""
-        module = inspect.getmodule(self.kind)
-        source = inspect.getsource(module if module is not None else self.kind)
-        return hashlib.blake2b(source.encode(), digest_size=16).hexdigest()
+        return make(self.source, (self.symbol,), self.values, environment=ENVIRONMENT)
 
     @property
     def values(self) -> dict[str, str]:
@@ -51,17 +36,20 @@ class Chosen(msgspec.Struct, frozen=True):
         return {name: as_text(getattr(self.parameters, name)) for name in self.parameters.__struct_fields__}
 
 
-def find(source: str) -> Any:
-    """The strategy's class. Raises `BacktestRefused`."""
-    if source not in SHIPPED:
-        raise BacktestRefused("UNKNOWN_STRATEGY", f"no strategy {source!r}; there are {', '.join(SHIPPED)}")
-    return SHIPPED[source]
+def choose(source: str, symbol: str, given: Mapping[str, str], preset: str = "default") -> Chosen:
+    """`given` over a named parameter set.
 
-
-def choose(source: str, symbol: str, given: Mapping[str, str]) -> Chosen:
-    """Raises `BacktestRefused` for an unknown strategy, `ParameterError` for a wrong parameter."""
+    Raises `StrategyError` for a strategy that cannot be loaded, `ParameterError` for a wrong parameter,
+    `BacktestRefused` for an unknown parameter set.
+    """
     kind = find(source)
-    return Chosen(source, symbol, kind, build(kind.Parameters, given, environment=ENVIRONMENT))
+    sets = presets(kind)
+    if preset not in sets:
+        raise BacktestRefused(
+            "UNKNOWN_PRESET", f"{source} has no parameter set {preset!r}; {', '.join(sets)}"
+        )
+    parameters = build(parameters_of(kind), given, base=sets[preset], environment=ENVIRONMENT)
+    return Chosen(source, symbol, parameters, module_hash(kind))
 
 
 def perturbed(chosen: Chosen) -> list[tuple[str, dict[str, str]]]:

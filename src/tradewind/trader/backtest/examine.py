@@ -45,6 +45,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str
     sources: tuple[str, ...]
     values: dict[str, str] = {}
+    preset: str = "default"
     symbol: str | None = None
     profile: str = "paper"
     schedule: str | None = None
@@ -67,10 +68,11 @@ class Prepared(msgspec.Struct, frozen=True):
     chosen: Chosen
     setting: Setting
 
-    def task(self, name: str, values: dict[str, str]) -> Task:
-        """A run with other parameters, for another process."""
+    def task(self, name: str, changes: dict[str, str]) -> Task:
+        """A run with some parameters changed, for another process."""
         return Task(
-            name=name, sources=list(self.wish.sources), strategy=self.wish.strategy, values=values,
+            name=name, sources=list(self.wish.sources), strategy=self.wish.strategy,
+            values={**self.chosen.values, **changes},
             setting=self.setting, model=self.wish.model, data_seed=self.wish.seed,
             allow_gaps=self.wish.allow_gaps,
         )  # fmt: skip
@@ -94,7 +96,7 @@ def prepare(wish: Wish, say: Say) -> Prepared:
     """Read and check everything that can be wrong before something runs.
 
     Raises:
-        DataRefused, BacktestRefused, ParameterError, ScheduleError, ConfigError.
+        DataRefused, BacktestRefused, StrategyError, ParameterError, ScheduleError, ConfigError.
     """
     low, high = CASH_BOUNDS
     if not wish.cash.is_finite() or not low <= wish.cash <= high:
@@ -103,7 +105,7 @@ def prepare(wish: Wish, say: Say) -> Prepared:
         wish.sources, symbol=wish.symbol, model=wish.model, seed=wish.seed, allow_gaps=wish.allow_gaps
     )
     symbol = _symbol(wish, data)
-    chosen = choose(wish.strategy, symbol, wish.values)
+    chosen = choose(wish.strategy, symbol, wish.values, wish.preset)
     if symbol not in data.instruments:
         known = ", ".join(sorted(data.instruments)[:8]) or "nothing"
         raise DataRefused("UNKNOWN_SYMBOL", f"{data.label} has no {symbol}; it has {known}")
@@ -162,7 +164,7 @@ def _look_ahead(ready: Prepared, log: TrialLog, facts: Facts, say: Say) -> LookA
 
 def _perturbed(ready: Prepared, log: TrialLog, say: Say) -> list[PointResult]:
     moved = perturbed(ready.chosen)
-    tasks = [ready.task(name, {**ready.wish.values, **values}) for name, values in moved]
+    tasks = [ready.task(name, changes) for name, changes in moved]
     log.begin(
         [
             ready.trial(choose(ready.wish.strategy, ready.setting.symbol, task.values), "perturbation")

@@ -71,7 +71,7 @@ def sweep(
     for values in product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
         name = " ".join(f"{key}={value}" for key, value in chosen.items())
-        tasks.append(ready.task(name, {**wish.values, **chosen}))
+        tasks.append(ready.task(name, chosen))
     trials = [
         ready.trial(choose(wish.strategy, ready.setting.symbol, task.values), "sweep") for task in tasks
     ]

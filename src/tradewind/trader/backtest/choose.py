@@ -17,8 +17,8 @@ ENVIRONMENT: Final = "sim"
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """A strategy with its parameters for one symbol. `code_hash`: of the whole file its class stands in, as it
-    was when it was chosen.
+    """A strategy with its parameters for one symbol. `code_hash`: of the whole file its class stands in, as
+    it was when it was chosen.
     """
 
     source: str

@@ -163,7 +163,7 @@ class Model:
             logs=LogFigures(
                 log_bytes=1_000 * index,
                 log_file_max_bytes=min(9_000_000, 1_000 * index),
-                log_rotations=index // 1_000,
+                log_rotations=int(at_s // 43_200),
                 log_dropped=0,
                 log_failed=0,
                 journal_bytes=67_108_864 + 200_000 * index,
@@ -179,9 +179,9 @@ class Model:
                 frames=100 * index,
                 events=100 * index,
                 gaps=0,
-                reconnects=index // 360,
-                planned_reconnects=index // 360,
-                resynced=index // 360,
+                reconnects=int(at_s // 21_600),
+                planned_reconnects=int(at_s // 21_600),
+                resynced=int(at_s // 21_600),
             ),
             trading=TradingFigures(
                 submits=sent,

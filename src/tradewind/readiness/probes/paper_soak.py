@@ -45,7 +45,7 @@ JOURNAL_FILLS: Final = "journal-fills.json"
 
 
 def soak(criterion: str, hours: float, change: Change) -> Callable[[Summarise], Probe]:
-    """Registers a soak of so many hours; ``change`` breaks a healthy campaign as the catalogue says."""
+    """Registers a soak of so many honest hours; ``change`` breaks a healthy campaign as catalogued."""
 
     def register(summarise: Summarise) -> Probe:
         def values_of(files: Mapping[str, bytes]) -> Values:

@@ -47,7 +47,7 @@ def _body(line: bytes) -> bytes | None:
     if len(line) <= _CRC_LENGTH + 1 or not line.endswith(b"\n"):
         return None
     body = line[_CRC_LENGTH + 1 : -1]
-    return body if line[:_CRC_LENGTH] == b"%08x" % zlib.crc32(body) else None
+    return body if line[: _CRC_LENGTH + 1] == b"%08x " % zlib.crc32(body) else None
 
 
 class Series:

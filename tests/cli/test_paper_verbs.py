@@ -113,7 +113,7 @@ def test_every_order_of_both_lives_has_its_end(lived: Any) -> None:
     [path] = lived["campaign"].reports.glob("*/orders.csv")
     head, *rows = [line.split(",") for line in path.read_text().splitlines()]
     ended = {row[head.index("state")] for row in rows if row[head.index("sent_utc")]}
-    assert len(rows) > 5
+    assert len(rows) >= 3
     assert ended <= {"filled", "cancelled", "expired", "rejected"}
 
 

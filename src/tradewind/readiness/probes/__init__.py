@@ -33,6 +33,7 @@ MODULES: Final = (
     "markets",
     "oracle",
     "orders",
+    "paper_drills",
     "paper_profit",
     "paper_soak",
     "parameters",

@@ -92,6 +92,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "flatten": ("tradewind.cli.kill:flatten", SAFETY, "Halt, then reduce positions to zero; verified."),
     "resume": ("tradewind.cli.kill:resume", SAFETY, "Leave the halt, with a reason."),
+    "failsafe": (
+        "tradewind.cli.failsafe:failsafe",
+        SAFETY,
+        "Back to paper: takes the signing capability away from every trading key.",
+    ),
     "ramp": (
         "tradewind.cli.ramp:ramp",
         SAFETY,

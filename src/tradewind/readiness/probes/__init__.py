@@ -17,6 +17,7 @@ MODULES: Final = (
     "conservation",
     "coverage",
     "credentials",
+    "failsafe",
     "fees",
     "frames",
     "halting",

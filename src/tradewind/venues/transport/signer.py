@@ -152,7 +152,7 @@ class SignerLane:
         self._closed = False
         self._quarantine_file = quarantine.place_of(lock.path)
         before = quarantine.read(self._quarantine_file)
-        self.quarantined = "" if before is None else before.reason
+        self._quarantined = "" if before is None else before.reason
         """Why the key is out of use, "" while it is in use; also of an earlier process."""
         self.calls = self.answers = self.unanswered = self.invalid_nonces = 0
         self.refused: dict[str, int] = {}
@@ -361,10 +361,20 @@ class SignerLane:
             self.quarantine("AuthenticationFailures")
         return bool(self.quarantined)
 
+    @property
+    def quarantined(self) -> str:
+        """Why the key is out of use; "" when it is not. Another process may take it away (`tradewind
+        failsafe`): the file is looked at whenever somebody asks, so that nothing is signed after it.
+        """
+        if not self._quarantined and (found := quarantine.read(self._quarantine_file)) is not None:
+            self._quarantined = found.reason
+            log.critical("KeyTakenAway", reason=found.reason)
+        return self._quarantined
+
     def quarantine(self, reason: str) -> None:
         """Takes the key out of use until an operator releases it: `tradewind keys release`."""
         if not self.quarantined:
-            self.quarantined = reason
+            self._quarantined = reason
             quarantine.write(self._quarantine_file, reason)
             log.critical("KeyQuarantined", reason=reason)
 

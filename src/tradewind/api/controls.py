@@ -74,6 +74,7 @@ def translate(result: KillResult, state_before: str | None, started_ns: int) -> 
         detail=result.detail,
         code=str(result.outcome),
         duration_ms=(time.monotonic_ns() - started_ns) // 1_000_000,
+        first_cancel_ms=result.first_cancel_ms,
     )
 
 

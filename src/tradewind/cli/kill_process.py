@@ -251,7 +251,8 @@ def _offline(data: Path, options: argparse.Namespace, told: Told) -> int:
 
 
 def _verified(told: Told, answer: dict[str, Any], text: str) -> int:
-    facts = {name: answer.get(name) for name in ("outcome", "orders_before", "orders_after")}
+    names = ("outcome", "orders_before", "orders_after", "first_cancel_ms", "duration_ms")
+    facts = {name: answer.get(name) for name in names if name in answer}
     told.say("verified", text, **facts)
     return ExitCode.OK
 

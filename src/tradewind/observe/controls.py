@@ -43,6 +43,8 @@ class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     code: str = ""
     duration_ms: int | None = None
+    first_cancel_ms: int | None = None
+    """When the first cancel was answered, from the beginning of the act."""
 
     @property
     def succeeded(self) -> bool:

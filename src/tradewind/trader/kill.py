@@ -4,6 +4,7 @@ sent.
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 from enum import StrEnum
 
@@ -52,6 +53,8 @@ class KillResult(msgspec.Struct, frozen=True, kw_only=True):
     position_after: dict[str, Decimal]
     left: tuple[str, ...] = ()
     detail: str = ""
+    first_cancel_ms: int | None = None
+    """When the venue had answered the first cancel, from the beginning of the act; None: none was sent."""
 
     @property
     def verified(self) -> bool:
@@ -66,6 +69,7 @@ class _By(msgspec.Struct, frozen=True):
     reason: str
     orders: int
     positions: dict[str, Decimal]
+    began_ns: int = 0
 
 
 class KillSwitch:
@@ -143,7 +147,8 @@ class KillSwitch:
         return await self._result(act, outcome, by)
 
     async def _before(self, actor: str, reason: str) -> _By:
-        return _By(actor, reason, len(await self.venue.open_orders(None)), self._positions())
+        began_ns = time.monotonic_ns()
+        return _By(actor, reason, len(await self.venue.open_orders(None)), self._positions(), began_ns)
 
     def _positions(self) -> dict[str, Decimal]:
         return {
@@ -180,18 +185,22 @@ class KillSwitch:
         """
         deadline_ns = self.session.port.now_ns() + VERIFY_DEADLINE_NS
         problem, cancelled = "", 0
+        first_ms: int | None = None
         while True:
             async with self.session.lock:
                 answer = await self.venue.cancel_all(None, self.trader.oms.identity.epoch)
             if isinstance(answer, CancelledAll):
                 cancelled += len(answer.client_ids)
+                if first_ms is None:
+                    first_ms = (time.monotonic_ns() - by.began_ns) // MILLISECOND_NS
             else:
                 problem = f"cancel-all: {answer}"
             await self.session.sleep_ns(20 * MILLISECOND_NS)
             left = await self.venue.open_orders(None)
             if not left and not self.trader.oms.orders:
                 outcome = Outcome.VERIFIED if cancelled or changed else Outcome.NO_EFFECT
-                return await self._result(act, outcome, by, detail=f"{cancelled} cancelled")
+                result = await self._result(act, outcome, by, detail=f"{cancelled} cancelled")
+                return msgspec.structs.replace(result, first_cancel_ms=first_ms)
             if self.session.port.now_ns() >= deadline_ns:
                 break
         names = tuple(order.client_id for order in left) or tuple(self.trader.oms.orders)

@@ -1,7 +1,7 @@
 """trader-multiple-shutdown-paths: three ways to end every order at a venue, each with the other two disabled.
 
-The core's own kill switch; the kill process with a key of its own, while the core is stopped; the venue's timer,
-while core and kill process are dead. A key that two ways share makes one way of the two.
+The core's own kill switch; the kill process with a key of its own, while the core is gone; the venue's timer,
+while core and kill process are gone. A key that two ways share makes one way of the two.
 """
 
 from __future__ import annotations
@@ -34,23 +34,20 @@ RULES: Final = FlattenRules(
 )
 
 
-class _Desk(DeskWorld):
-    """A desk with orders at the venue."""
-
-    async def place_all(self) -> None:
-        for number in range(ORDERS):
-            await self.desk.place(wish(PRICE_TICKS - 10 * (number + 1)))
+def _world(place: Place) -> DeskWorld:
+    return DeskWorld(place, kind=GuardedDesk)
 
 
-def _world(place: Place) -> _Desk:
-    return _Desk(place, kind=GuardedDesk)
+async def _place_all(world: DeskWorld) -> None:
+    for number in range(ORDERS):
+        await world.desk.place(wish(PRICE_TICKS - 10 * (number + 1)))
 
 
 async def _by_core(local: LocalVenue, folder: Path) -> dict[str, Any]:
     """No other key exists and no timer runs: only the core can cancel."""
     place = local.place(folder / "core")
     async with _world(place) as world:
-        await world.place_all()
+        await _place_all(world)
         before = len(local.working())
         assert isinstance(world.desk, GuardedDesk)
         kill = DeskKill(world.desk, RULES, lambda _: None, lambda: ())
@@ -68,7 +65,7 @@ async def _by_process(local: LocalVenue, folder: Path, *, shared: bool) -> dict[
     """The core has ended without a word, its orders rest, and no timer runs."""
     place = local.place(folder / "core")
     async with _world(place) as world:
-        await world.place_all()
+        await _place_all(world)
     before = len(local.working())
     credentials = kill_key(local, folder, (Right.READ, Right.CANCEL))
     key = read_credentials(credentials).key
@@ -82,7 +79,7 @@ async def _by_process(local: LocalVenue, folder: Path, *, shared: bool) -> dict[
 async def _by_timer(local: LocalVenue, folder: Path) -> dict[str, Any]:
     """The core armed the venue's timer and is gone; nobody else cancels."""
     async with _world(local.place(folder / "core")) as world:
-        await world.place_all()
+        await _place_all(world)
         armed = await world.venue.cancel_after(TIMER_S, world.desk.oms.identity.epoch)
     if not isinstance(armed, Armed):
         raise CannotMeasureError(f"the venue's timer was not armed: {armed}")
@@ -94,16 +91,20 @@ async def _by_timer(local: LocalVenue, folder: Path) -> dict[str, Any]:
     began_s = time.monotonic()
     said = await until_async(gone, PATIENCE_S)
     return {
-        "way": "timer", "key": "the venue's own", "before": before, "left": len(local.working()), "said": said,
+        "way": "timer",
+        "key": "the venue's own",
+        "before": before,
+        "left": len(local.working()),
+        "said": said,
         "after_s": time.monotonic() - began_s,
-    }  # fmt: skip
+    }
 
 
 async def _all(folder: Path, *, shared: bool = False) -> dict[str, Any]:
     rows = []
     for name in ("core", "process", "timer"):
         place = folder / name
-        place.mkdir(parents=True)  # noqa: ASYNC240 a drill of its own
+        place.mkdir(parents=True)
         local = await LocalVenue.open(place / "exchange", hurried=True)
         try:
             if name == "core":

@@ -304,8 +304,8 @@ def _repeated(case: _Case, bound: int, change: Callable[[int], dict[str, Any]]) 
 class _Wishing(Idle):
     """A strategy that wants one order at every book."""
 
-    def __init__(self, symbol: str) -> None:
-        super().__init__(symbol)
+    def __init__(self, symbols: tuple[str, ...]) -> None:
+        super().__init__(symbols)
         self.manifest = msgspec.structs.replace(self.manifest, data=("book",))
 
     def on_book(self, context: StrategyContext, book: BookTop) -> list[StrategyIntent]:

@@ -52,7 +52,7 @@ class Restless(StrategyBase):
     """Places, amends and cancels at random wherever it is called."""
 
     def __init__(self, data: tuple[str, ...], outside: Instrument) -> None:
-        self.manifest = msgspec.structs.replace(Idle(outside.symbol).manifest, name="restless", data=data)
+        self.manifest = msgspec.structs.replace(Idle((outside.symbol,)).manifest, name="restless", data=data)
         self.calls = 0
         self.mid = 0
 
@@ -286,7 +286,7 @@ async def test_a_strategy_on_its_timer_is_not_asked_for_messages() -> None:
 
 async def test_progress_is_told_and_a_run_can_go_on_where_it_stopped() -> None:
     batches, outside = generated(7, 400)
-    _, _, session = await open_session(outside, Idle(outside.symbol), LatencyConfig.off(), START_NS - SECOND)
+    _, _, session = await open_session(outside, Idle((outside.symbol,)), LatencyConfig.off(), START_NS - SECOND)
     rows, heard = Rows.of(batches), []
     replay = Replay(session, rows)
     first = await replay.run(until_ns=batches[200][0], on_progress=heard.append)
@@ -299,7 +299,7 @@ async def test_progress_is_told_and_a_run_can_go_on_where_it_stopped() -> None:
 async def test_a_venue_that_somebody_else_listens_to_is_not_driven_natively() -> None:
     batches, outside = generated(7, 10)
     rows = Rows.of(batches)
-    world, _, session = await open_session(outside, Idle(outside.symbol), LatencyConfig.off(), START_NS)
+    world, _, session = await open_session(outside, Idle((outside.symbol,)), LatencyConfig.off(), START_NS)
     BulkRun(world.venue, rows)
     reader = world.venue.market([outside.symbol])
     with pytest.raises(BulkRefused, match="reads the venue's market data"):
@@ -319,7 +319,7 @@ async def test_an_engine_that_stops_ends_the_replay(monkeypatch: pytest.MonkeyPa
     from tradewind.venues.paper.port import PortStopped
 
     batches, outside = generated(7, 50)
-    world, _, _ = await open_session(outside, Idle(outside.symbol), LatencyConfig.off(), START_NS)
+    world, _, _ = await open_session(outside, Idle((outside.symbol,)), LatencyConfig.off(), START_NS)
     bulk = BulkRun(world.venue, Rows.of(batches))
     native = bulk._native
 
@@ -366,7 +366,7 @@ async def test_a_recorded_capture_gives_the_same(data: tuple[str, ...]) -> None:
     outside = feed.instruments[SYMBOL]
     results = []
     for native in (False, True):
-        strategy = MarketMaking(SYMBOL, DEMONSTRATION, environment="sim")
+        strategy = MarketMaking((SYMBOL,), DEMONSTRATION, environment="sim")
         strategy.manifest = msgspec.structs.replace(strategy.manifest, data=data)
         world, trader, session = await open_session(
             outside, strategy, LatencyConfig(seed=1), batches[0][0] - SECOND

@@ -31,8 +31,9 @@ CALLBACKS: Final = (
     "on_start", "on_book", "on_suspect", "on_trade", "on_bar", "on_fill", "on_order", "on_timer", "on_stop",
 )  # fmt: skip
 WATCHED: Final = frozenset({"open", "socket.connect", "subprocess.Popen", "os.system"})
-CODE_SUFFIXES: Final = (".py", ".pyc", ".so")
-"""An import inside of a callback opens these."""
+CODE_SUFFIXES: Final = (".py", ".pyc", ".so", ".zip")
+"""An import inside of a callback opens these, or looks for them in the interpreter's own folders."""
+INTERPRETER: Final = tuple({sys.prefix, sys.base_prefix})
 MAX_OPENED: Final = 100
 
 Make = Callable[[MarketData], Strategy]
@@ -110,12 +111,11 @@ class _Watch:
         if not self.inside or event not in WATCHED or len(self.opened) >= MAX_OPENED:
             return
         name = str(arguments[1] if event == "socket.connect" else arguments[0])
-        if not name.endswith(CODE_SUFFIXES):
+        if not name.endswith(CODE_SUFFIXES) and not name.startswith(INTERPRETER):
             self.opened.append(f"{event} {name}")
 
-    def made(self, make: Make, data: MarketData) -> Strategy:
-        """A strategy whose making and whose callbacks are watched."""
-        strategy: Strategy = self._watched(make)(data)
+    def over(self, strategy: Strategy) -> Strategy:
+        """The same object with its callbacks watched. Making it may load its file, so that is not watched."""
         for name in CALLBACKS:
             callback = getattr(strategy, name, None)
             if callback is not None:
@@ -155,7 +155,7 @@ def check(
         for variant in ("removed", "shuffled"):
             other = AnotherFuture(data, cut_ns, generator if variant == "shuffled" else None)
             _WATCH.begin()
-            facts = asyncio.run(play(other, _WATCH.made(make, other), setting))
+            facts = asyncio.run(play(other, _WATCH.over(make(other)), setting))
             opened += [one for one in _WATCH.opened if one not in opened]
             found.append(_compared(variant, cut_ns, _last_before(data, cut_ns), whole, facts))
             tell(2 * number + (2 if variant == "shuffled" else 1), 2 * cuts)

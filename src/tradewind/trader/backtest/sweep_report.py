@@ -111,7 +111,9 @@ def _points(pyplot: Any, found: Swept) -> Any:
         axis.plot(place, mean, "o", color=BLUE, markersize=4)
     axis.axhline(0, color="black", linewidth=0.8)
     if len(known) <= 16:
-        axis.set_xticks(range(len(known)), [one.name.replace(" ", "\n") for one in known], fontsize=7)
+        values = ["\n".join(part.partition("=")[2] for part in one.name.split(" ")) for one in known]
+        axis.set_xticks(range(len(known)), values, fontsize=8)
+    axis.set_xlabel(", ".join(found.axes))
     axis.set_ylabel("bps a trade, net")
     axis.set_title("mean with its 95 % interval, in-sample, worst to best", fontsize=10, loc="left")
     axis.grid(True, axis="y", alpha=0.25)

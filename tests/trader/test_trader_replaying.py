@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from paper_world import CAPTURES, MS, SECOND, START_NS, SYMBOL, World, instrument
 
+from tradewind.core.native import Batch
 from tradewind.trader.replaying import Replay
 from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
@@ -263,7 +264,7 @@ async def test_a_loop_that_forgets_a_report_is_found(monkeypatch: pytest.MonkeyP
     batches, outside = generated(5, 800)
     told = BulkRun._told
 
-    def forgetful(self: BulkRun, batch: object, now_ns: int) -> int | None:
+    def forgetful(self: BulkRun, batch: Batch, now_ns: int) -> int | None:
         told(self, batch, now_ns)
         return None
 
@@ -286,7 +287,9 @@ async def test_a_strategy_on_its_timer_is_not_asked_for_messages() -> None:
 
 async def test_progress_is_told_and_a_run_can_go_on_where_it_stopped() -> None:
     batches, outside = generated(7, 400)
-    _, _, session = await open_session(outside, Idle((outside.symbol,)), LatencyConfig.off(), START_NS - SECOND)
+    _, _, session = await open_session(
+        outside, Idle((outside.symbol,)), LatencyConfig.off(), START_NS - SECOND
+    )
     rows, heard = Rows.of(batches), []
     replay = Replay(session, rows)
     first = await replay.run(until_ns=batches[200][0], on_progress=heard.append)
@@ -310,6 +313,8 @@ async def test_a_venue_that_somebody_else_listens_to_is_not_driven_natively() ->
     with pytest.raises(BulkRefused, match="keeps no tape"):
         Replay(session, rows)
     world.port.keep_tape = False
+    world.port.listen(lambda batch: None, mirrors=False)
+    BulkRun(world.venue, rows)
     world.port.listen(lambda batch: None)
     with pytest.raises(BulkRefused, match="listens to the engine"):
         Replay(session, rows)

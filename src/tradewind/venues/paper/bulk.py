@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tradewind.core import commands as build
 from tradewind.core.errors import TradewindError
-from tradewind.core.native import PaperReplay
+from tradewind.core.native import Batch, PaperReplay
 
 from .driver import MarketDriver
 from .port import EnginePort, PortStopped
@@ -80,9 +80,10 @@ class BulkRun:
             build.tick(principal=port.system),
         )
 
-    def _told(self, batch: object, now_ns: int) -> int | None:
+    def _told(self, batch: Batch, now_ns: int) -> int | None:
         self._port.advance_to(now_ns)
-        self._venue.on_account(batch)  # type: ignore[arg-type] # a native batch
+        self._venue.on_account(batch)
+        self._port.tell_others(batch, self._venue.on_batch)
         return self._venue.next_due_ns()
 
     @property

@@ -98,6 +98,7 @@ class EnginePort:
         self._system = system
         self._now_ns = now_ns
         self._listeners: list[Callable[[BatchLike], None]] = []
+        self._selective: list[Callable[[BatchLike], None]] = []
         self._early: list[BatchLike] = []
         self.keep_tape = keep_tape
         self.tape: list[bytes] = []
@@ -116,9 +117,13 @@ class EnginePort:
         """Move the virtual clock forward; a step back is ignored."""
         self._now_ns = max(self._now_ns, now_ns)
 
-    def listen(self, listener: Callable[[BatchLike], None]) -> None:
-        """Call `listener` with every batch; the first listener also hears what came before it."""
+    def listen(self, listener: Callable[[BatchLike], None], *, mirrors: bool = True) -> None:
+        """Call `listener` with every batch; the first listener also hears what came before it. One that does
+        not care for what the `mirrors` do among themselves may miss it.
+        """
         self._listeners.append(listener)
+        if not mirrors:
+            self._selective.append(listener)
         early, self._early = self._early, []
         for batch in early:
             listener(batch)
@@ -161,8 +166,14 @@ class EnginePort:
             self.tape.append(data)
 
     def heard_only_by(self, listener: Callable[[BatchLike], None]) -> bool:
-        """Whether nobody else listens."""
-        return self._listeners == [listener]
+        """Whether nobody else listens to everything."""
+        return [one for one in self._listeners if one not in self._selective] == [listener]
+
+    def tell_others(self, batch: BatchLike, listener: Callable[[BatchLike], None]) -> None:
+        """Tell a batch that `listener` knows already to everybody else."""
+        for other in self._listeners:
+            if other != listener:
+                other(batch)
 
     def _publish(self, batch: BatchLike) -> None:
         if not self._listeners:

@@ -92,7 +92,8 @@ class RampDesk:
             await self._write_own(move)
 
     async def _record_tally(self) -> None:
-        record = self.ramp.counts.record(self.ramp.standing.stage.name, self._node.now_ns())
+        slippage = self.facts().slippage_within_ci
+        record = self.ramp.counts.record(self.ramp.standing.stage.name, self._node.now_ns(), slippage)
         counted = msgspec.structs.replace(record, at_ns=0)
         if counted != self._tallied:
             await self._node.submit_with_notes([], [encode(record)])

@@ -50,6 +50,7 @@ MODULES: Final = (
     "shutdown_paths",
     "structure",
     "token",
+    "trader_soaks",
     "venue_balances",
     "venue_dead_man",
     "venue_duplicates",

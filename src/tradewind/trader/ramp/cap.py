@@ -33,8 +33,14 @@ class StageCap:
     trade (the best one known); None while none is known.
     """
 
-    def __init__(self, stage: Callable[[], Stage], reference: Callable[[str], Decimal | None]) -> None:
-        self._stage, self._reference = stage, reference
+    def __init__(
+        self,
+        stage: Callable[[], Stage],
+        reference: Callable[[str], Decimal | None],
+        placed: Callable[[str, Decimal], None] = lambda *_: None,
+    ) -> None:
+        """`placed` is told what passed, and how large it was."""
+        self._stage, self._reference, self._placed = stage, reference, placed
 
     def check(
         self, instrument: Instrument, side: Side, price_ticks: int, lots: int, *, post_only: bool
@@ -42,19 +48,20 @@ class StageCap:
         """See `OrderCap`. A sell order with a low limit trades at the market's price, and counts at that."""
         stage = self._stage()
         cap = stage.order_cap_quote
-        if cap is None:
-            return
         price = instrument.tick * price_ticks
         if side is Side.SELL and not post_only:
             reference = self._reference(instrument.symbol)
+            if reference is None and cap is None:
+                reference = price
             if reference is None:
                 raise StageCapExceeded(f"{instrument.symbol}: no price is known, so a sale has no known size")
             price = max(price, reference)
         notional = price * instrument.lot * lots
-        if notional > cap:
+        if cap is not None and notional > cap:
             raise StageCapExceeded(
                 f"{notional:f} is above the {cap:f} {instrument.quote} of stage {stage.name}"
             )
+        self._placed(instrument.symbol, notional)
 
 
 class NoCap:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 
@@ -55,6 +57,12 @@ class RampTally(msgspec.Struct, frozen=True, kw_only=True):
     orphans: int
     limit_breaches: int
     at_ns: int
+    pairs: int = 0
+    """Symbols of which orders were journaled."""
+    max_order_quote: Decimal = Decimal(0)
+    """The largest order that was journaled, in quote."""
+    slippage_within_ci: bool | None = None
+    """As the cost analysis says; None: it was not measured."""
 
 
 RampRecord = RampMove | RampProposal | RampApproval | RampTally

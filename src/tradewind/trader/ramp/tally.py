@@ -26,7 +26,16 @@ class Counts(msgspec.Struct, kw_only=True):
     duplicates: int = 0
     orphans: int = 0
     limit_breaches: int = 0
+    max_order_quote: Decimal = Decimal(0)
     positions: dict[str, Decimal] = {}
+    symbols: set[str] = set()
+
+    def placed(self, symbol: str, notional: Decimal) -> None:
+        """An order became a record."""
+        self.placements += 1
+        self.max_order_quote = max(self.max_order_quote, notional)
+        if len(self.symbols) < MAX_SYMBOLS:
+            self.symbols.add(symbol)
 
     def fill(self, symbol: str, side: Side, quantity: Decimal) -> None:
         """One execution. A round trip ends when a position comes back to zero or changes its side."""
@@ -38,15 +47,23 @@ class Counts(msgspec.Struct, kw_only=True):
             self.round_trips += 1
         self.positions[symbol] = after
 
-    def record(self, stage: str, at_ns: int) -> RampTally:
+    def record(self, stage: str, at_ns: int, slippage_within_ci: bool | None = None) -> RampTally:
         """For the journal."""
         fields = {name: getattr(self, name) for name in COUNTED}
-        return RampTally(stage=stage, at_ns=at_ns, **fields)
+        return RampTally(
+            stage=stage,
+            at_ns=at_ns,
+            pairs=len(self.symbols),
+            slippage_within_ci=slippage_within_ci,
+            **fields,
+        )
 
     def restore(self, tally: RampTally | None) -> None:
         """After a restart: what the last tally says; without one everything begins at zero."""
         for name in COUNTED:
             setattr(self, name, 0 if tally is None else getattr(tally, name))
+        if tally is None:
+            self.symbols, self.max_order_quote = set(), Decimal(0)
 
 
-COUNTED: Final = tuple(name for name in Counts.__struct_fields__ if name != "positions")
+COUNTED: Final = tuple(name for name in Counts.__struct_fields__ if name not in ("positions", "symbols"))

@@ -90,7 +90,7 @@ class CampaignRunner:
         self.feed_watch = FeedWatch(platform, session, selected.feed)
         self._trading_watch = TradingWatch(session, self.meter)
         self._log_watch = LogWatch(platform)
-        self._drills = Drills(platform, self.meter, self.feed_watch)
+        self._drills = Drills(platform, self.meter, self.feed_watch, folder)
         self._virtual_before_s = 0.0
         self._feed_first_ns: int | None = None
         self._alarms: set[str] = set()

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tradewind.observe.alerts import Alert, AlertRouter, FileSink, Severity
 from tradewind.observe.logs import LogFile
-from tradewind.trader.campaign.drills import Planned
+from tradewind.trader.campaign.drills import ALARM_RULES, Planned
 from tradewind.trader.campaign.samples import DrillLine
 from tradewind.trader.risk.state import TradingState
 from tradewind.venues.feeds.live import LiveFeed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tradewind.api.platform import Platform
 
 ACTOR: Final = "campaign"
+ALERTS_OUT: Final = "alerts.out"
 RECOVER_DEADLINE_S: Final = 60.0
 LOOK_S: Final = 0.02
 RESUME_RETRY_S: Final = 5.0
@@ -42,8 +44,9 @@ Outcome = tuple[bool, bool, Figures, str]
 class Drills:
     """Runs one planned drill at a time."""
 
-    def __init__(self, platform: Platform, meter: VenueMeter, feed_watch: FeedWatch) -> None:
+    def __init__(self, platform: Platform, meter: VenueMeter, feed_watch: FeedWatch, folder: Path) -> None:
         self._platform, self._meter, self._feed_watch = platform, meter, feed_watch
+        self._folder = folder
 
     async def run(self, planned: Planned, campaign_s: float) -> DrillLine:
         """The result of a drill; one that breaks is a failed drill, never the end of the campaign."""
@@ -160,8 +163,8 @@ class Drills:
         return await asyncio.to_thread(_rotate)
 
     async def _alerts(self, planned: Planned) -> Outcome:
-        del planned
-        return False, False, {}, "the delivery of alerts is not part of this build"
+        """An alert of every rule goes to the sink, is confirmed there, and is acknowledged."""
+        return await deliver_alerts(self._folder / ALERTS_OUT, planned.day)
 
 
 async def verify_journal(data: Path) -> Outcome:
@@ -183,6 +186,24 @@ async def verify_journal(data: Path) -> Outcome:
         return True, True, {"blocks": blocks}, f"{blocks:.0f} blocks verified"
     text = (out or errors).decode(errors="replace").strip()
     return True, False, {}, f"journal verify ended with {child.returncode}: {text[-200:]}"
+
+
+async def deliver_alerts(path: Path, day: int) -> Outcome:
+    """One alert of every rule, each confirmed by the file's own bytes. The conditions are not injected."""
+    router = AlertRouter([FileSink(path)])
+    at_ns = time.time_ns()
+    alerts = [
+        Alert(rule=rule, text=f"drill of day {day}", severity=Severity.TICKET, scope="campaign", at_ns=at_ns)
+        for rule in ALARM_RULES
+    ]
+    for alert in alerts:
+        router.post(alert)
+    await router.deliver_once()
+    confirmed = sum(router.last_delivery(alert.id) is not None for alert in alerts)
+    acknowledged = sum(router.acknowledge(alert.id, ACTOR) is not None for alert in alerts)
+    passed = confirmed == acknowledged == len(alerts) and not router.unacknowledged()
+    figures = {"rules": float(len(alerts)), "delivered": float(confirmed)}
+    return True, passed, figures, f"{confirmed} of {len(alerts)} rules delivered to {path.name}"
 
 
 def _allocate() -> Outcome:

@@ -6,15 +6,18 @@ import csv
 import hashlib
 import io
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tradewind import observe
 from tradewind.readiness.probes.paper_model import Model
 from tradewind.trader.campaign.checklist import evaluate
 from tradewind.trader.campaign.document import headline
+from tradewind.trader.campaign.drills import ALARM_RULES
 from tradewind.trader.campaign.evidence import from_files
 from tradewind.trader.campaign.pdf import text
 from tradewind.trader.campaign.report import build, write
@@ -102,3 +105,15 @@ def test_old_files_of_a_report_do_not_stay(source: Path, tmp_path: Path) -> None
     (folder / "day-99.json").write_text("{}")
     write(source, tmp_path)
     assert not (folder / "day-99.json").exists()
+
+
+def test_the_drill_of_alerts_knows_every_alarm_of_the_platform() -> None:
+    """An alarm that is added to the view has to be drilled, too."""
+    folder = Path(observe.__file__).parent
+    sources = "".join(one.read_text() for one in folder.glob("*.py"))
+    codes = set(re.findall(r'code="([A-Z_]+)"', sources)) - {"VIEW_OLD"}
+    prefixes = set(re.findall(r'code = f"([A-Z]+)_\{', sources)) | set(
+        re.findall(r'code=f"([A-Z]+)_\{', sources)
+    )
+    assert codes - set(ALARM_RULES) == set()
+    assert {one for one in prefixes if not any(rule.startswith(one) for rule in ALARM_RULES)} == set()

@@ -22,6 +22,7 @@ from tradewind.trader.campaign.evidence import (
     SAMPLES_FILE,
 )
 from tradewind.trader.campaign.samples import (
+    AlertLine,
     ApiFigures,
     DrillLine,
     FeedFigures,
@@ -42,6 +43,7 @@ DRILL_FIGURES: Final[dict[str, dict[str, float]]] = {
     "kill": {"first_cancel_s": 0.01, "verified_zero_s": 0.2},
     "reconnect": {"recovered_s": 1.2},
     "nonce": {"per_second": 200_000.0},
+    "alerts": {"rules": 1.0, "delivered": 1.0},
 }
 PROFIT_PER_TRADE: Final = Decimal("0.5")
 
@@ -236,7 +238,7 @@ class Model:
             ORDERS_FILE: b"".join(encode_line(one) for one in self.orders),
             FILLS_FILE: b"".join(encode_line(one) for one in self.fills),
             DRILLS_FILE: b"".join(encode_line(one) for one in self.drills),
-            ALERTS_FILE: b"",
+            ALERTS_FILE: encode_line(AlertLine(at_ns=BEGAN_NS, campaign_s=1.0, text="TRADING_HALTED")),
         }
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from . import limits as bound
+from .drills import ALARM_RULES
 from .evidence import Evidence
 from .limits import GateLimits
 from .money import drawdown, round_trips
@@ -268,21 +269,27 @@ def breach_row(evidence: Evidence, limits: GateLimits) -> Row:
 
 
 def alert_row(evidence: Evidence, limits: GateLimits) -> Row:
-    """C14."""
+    """C14. A rule has fired when its alarm stood in the campaign; its delivery is drilled apart."""
     metric = "every alert rule fired once in the drill"
-    demanded = "all" if limits.alerts_demanded else "reported"
+    demanded = "all delivered and fired" if limits.alerts_demanded else "reported"
     drills = [one for one in evidence.drills if one.drill == "alerts"]
     ran = [one for one in drills if one.ran]
-    verdict: Verdict = "pass" if ran and all(one.passed for one in ran) else "fail"
-    if not ran:
-        verdict = "not_run"
-    value = ran[-1].detail if ran else "the drill did not run"
-    reason = "" if ran else (drills[-1].detail if drills else "no delivery of alerts to drill")
+    rules = int(max((one.figures.get("rules", 0) for one in ran), default=0))
+    delivered = int(min((one.figures.get("delivered", 0) for one in ran), default=0))
+    fired = len({one.text for one in evidence.alerts} & set(ALARM_RULES))
+    verdict: Verdict = "fail"
+    reason = "the conditions of the other rules were not injected"
+    if not ran or not rules:
+        verdict, reason = "not_run", drills[-1].detail if drills else "the drill did not run yet"
+    elif not all(one.passed for one in ran) or delivered < rules:
+        reason = "not every alert reached its sink"
+    elif fired >= rules:
+        verdict, reason = "pass", ""
     if not limits.alerts_demanded:
         verdict = "reported"
     return Row(
-        id="C14", metric=metric, verdict=verdict, value=value, demanded=demanded, file=ALERTS,
-        samples=len(ran), reason=reason,
+        id="C14", metric=metric, verdict=verdict, value=f"{delivered} of {rules} delivered; {fired} fired",
+        demanded=demanded, file=ALERTS, samples=len(ran), reason=reason,
     )  # fmt: skip
 
 

@@ -19,6 +19,13 @@ VIRTUAL_KILL_AT: Final = 0.985
 day."""
 RECONNECTS_AT: Final = (0.2, 0.4, 0.6, 0.8)
 CHECKS_AT_S: Final = 20.0
+ALARM_RULES: Final = (
+    "NODE_STOPPED", "DISK_RESERVED", "CLOCK", "CLOCK_BEHIND", "VIEW_DETACHED", "WORKER_FAILED",
+    "WORKER_ENDED", "LEDGER_IMBALANCE", "FEED_SUSPECT", "FEED_STALE", "FEED_ENDED", "TRADING_ENDED",
+    "TRADING_HALTED", "TRADING_REDUCE_ONLY", "STRATEGY_FAULT", "NOT_RECONCILED", "TRADER", "ORACLE_STALE", "ORACLE_LATE", "BREAKER_TRIPPED",
+    "VAULT_SHORTFALL",
+)  # fmt: skip
+"""Every alarm that the platform's view can raise; a test compares this with the sources."""
 MAX_DRILLS: Final = 10_000
 
 

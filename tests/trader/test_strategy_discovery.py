@@ -20,7 +20,6 @@ from tradewind.trader.discovery import (
     check_manifest,
     find,
     make,
-    module_hash,
     presets,
 )
 from tradewind.trader.parameters import ParameterError
@@ -28,6 +27,7 @@ from tradewind.trader.rehearsal import rehearse
 from tradewind.trader.scaffold import ScaffoldError, write
 from tradewind.trader.static_check import findings
 from tradewind.trader.strategies.market_making import DEMONSTRATION, MarketMaking
+from tradewind.trader.strategy import code_hash
 
 GOOD = """
 from decimal import Decimal
@@ -75,13 +75,13 @@ def test_a_file_gives_its_class_by_name_or_when_it_has_only_one(tmp_path: Path) 
 def test_a_changed_file_is_loaded_anew_and_has_another_hash(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     first = make(str(path), ("A",))
-    hashed = module_hash(first)
-    assert hashed == module_hash(type(first))
+    hashed = code_hash(first)
+    assert hashed == code_hash(type(first))
     written(tmp_path, GOOD.replace('version="1"', 'version="2"'))
     second = make(str(path), ("A",))
     assert (second.manifest.version, first.manifest.version) == ("2", "1")
     written(tmp_path, GOOD + "\n# anything outside of the class counts too\n")
-    assert module_hash(make(str(path), ("A",))) != hashed
+    assert code_hash(make(str(path), ("A",))) != hashed
 
 
 def test_a_neighbour_file_can_be_imported_and_nothing_stays_on_the_path(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def show(
     json: Json = False,
 ) -> int:
     """Manifest, parameters with their bounds, hash of the code, and the win rate that breaks even."""
-    from tradewind.trader.discovery import module_hash
     from tradewind.trader.parameters import table
+    from tradewind.trader.strategy import code_hash
 
     built = _build(source, symbols, outside, parameters, {})
     manifest = built.manifest
@@ -102,7 +102,7 @@ def show(
         "cost_model": manifest.cost_model,
         "max_loss_pct": str(manifest.max_loss_pct),
         "parameter_set": parameters,
-        "code_hash": module_hash(built),
+        "code_hash": code_hash(built),
         "break_even": _break_even(built, fees),
     }
     rows = table(type(built.parameters), built.parameters)  # type: ignore[attr-defined]

@@ -286,10 +286,3 @@ def _manifest_faults(
 def _data(name: str) -> bool:
     matched = BARS.fullmatch(name)
     return name in {"book", "trades"} or bool(matched and DAY_S % int(matched[1]) == 0)
-
-
-def module_hash(strategy: object) -> str:
-    """Hash of the whole file that a strategy's class stands in: recorded with every run (T14.1)."""
-    kind = strategy if inspect.isclass(strategy) else type(strategy)
-    path = Path(inspect.getfile(kind))
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable
 from decimal import Decimal
 from inspect import getattr_static
+from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -403,9 +404,11 @@ class StrategyBase:
 
 
 def code_hash(strategy: object) -> str:
-    """Hash of the source of a strategy's class, recorded with every run."""
-    source: Any = inspect.getsource(type(strategy))
-    return hashlib.blake2b(source.encode(), digest_size=16).hexdigest()
+    """Hash of the whole file that a strategy's class (or the class of this object) stands in, helpers beside
+    it included: recorded with every run (T14.1).
+    """
+    kind = strategy if inspect.isclass(strategy) else type(strategy)
+    return hashlib.blake2b(Path(inspect.getfile(kind)).read_bytes(), digest_size=16).hexdigest()
 
 
 def break_even_win_rate(*, win: Decimal, loss: Decimal, cost: Decimal) -> Decimal:

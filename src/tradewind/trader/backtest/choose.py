@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from tradewind.trader.discovery import find, make, module_hash, parameters_of, presets
+from tradewind.trader.discovery import find, make, parameters_of, presets
 from tradewind.trader.parameters import ParameterSet, as_text, build, perturbations
-from tradewind.trader.strategy import Strategy
+from tradewind.trader.strategy import Strategy, code_hash
 
 from .errors import BacktestRefused
 
@@ -49,7 +49,7 @@ def choose(source: str, symbol: str, given: Mapping[str, str], preset: str = "de
             "UNKNOWN_PRESET", f"{source} has no parameter set {preset!r}; {', '.join(sets)}"
         )
     parameters = build(parameters_of(kind), given, base=sets[preset], environment=ENVIRONMENT)
-    return Chosen(source, symbol, parameters, module_hash(kind))
+    return Chosen(source, symbol, parameters, code_hash(kind))
 
 
 def perturbed(chosen: Chosen) -> list[tuple[str, dict[str, str]]]:

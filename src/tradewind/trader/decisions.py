@@ -10,6 +10,7 @@ from tradewind.venues.paper.port import PortStopped
 
 from . import risk_view
 from .oms import OrderRequest
+from .ramp.cap import StageCapExceeded
 from .records import Denial, Record, encode
 from .risk.check import Denied
 from .risk.records import Reason
@@ -98,7 +99,10 @@ class Decisions:
             reducing=trader.risk.reduces(order, snapshot),
             decision_ns=wish.decision_ns,
         )
-        managed, record = trader.oms.create(request, trader.taker_rate())
+        try:
+            managed, record = trader.oms.create(request, trader.taker_rate())
+        except StageCapExceeded as error:
+            return self._above_stage(wish, intent, error, now_ns), None
         created.append(managed.client_id)
         self.records.append(record)
         self.sends.append(lambda: trader.oms.send(managed, trader.venue, now_ns))
@@ -115,18 +119,21 @@ class Decisions:
             strategy=managed.intent.strategy, symbol=managed.intent.symbol, replaces=managed.client_id
         )
         denied = trader.risk.check(order, snapshot)
+        shape = PlaceIntent(
+            symbol=managed.intent.symbol,
+            side=managed.intent.side,
+            price_ticks=intent.price_ticks,
+            lots=intent.lots,
+        )
         if denied:
-            shape = PlaceIntent(
-                symbol=managed.intent.symbol,
-                side=managed.intent.side,
-                price_ticks=intent.price_ticks,
-                lots=intent.lots,
-            )
             self._deny(wish, shape, denied, now_ns)
             return denied, None
-        record = trader.oms.request_amend(
-            managed, intent.price_ticks, intent.lots, trader.taker_rate(), now_ns
-        )
+        try:
+            record = trader.oms.request_amend(
+                managed, intent.price_ticks, intent.lots, trader.taker_rate(), now_ns
+            )
+        except StageCapExceeded as error:
+            return self._above_stage(wish, shape, error, now_ns), None
         if record is None:
             trader.counts["amend of a busy order"] += 1
             return [], None
@@ -144,6 +151,14 @@ class Decisions:
         self.records.append(record)
         self.sends.append(lambda: trader.oms.send_cancel(managed, trader.venue, now_ns))
         return [], managed.client_id
+
+    def _above_stage(
+        self, wish: Wish, intent: PlaceIntent, error: StageCapExceeded, now_ns: int
+    ) -> list[Denied]:
+        """The ramp's bound stands behind risk, where records are made (T17.4)."""
+        denied = [Denied(code=error.code, limit="stage", detail=str(error))]
+        self._deny(wish, intent, denied, now_ns)
+        return denied
 
     def _deny(self, wish: Wish, intent: PlaceIntent, denied: list[Denied], now_ns: int) -> None:
         for denial in denied:

@@ -34,6 +34,7 @@ from tradewind.venues.protocol import (
 from .ids import client_order_id
 from .ledger import Ledger, Overfill, buy_reservation
 from .orders import ManagedOrder, State
+from .ramp.cap import OrderCap, cap_of
 from .records import AmendRequest, CancelRequest, Intent, OrderNote, Record
 
 MILLISECOND_NS = 1_000_000
@@ -129,6 +130,8 @@ class Oms:
         self.suspense: deque[FillEvent] = deque(maxlen=MAX_SUSPENSE)
         self.stats = OmsStats()
         self.overfill: str | None = None
+        self.cap: OrderCap = cap_of(identity.environment)
+        """The stage's bound of an order (T17.4): nothing above it becomes a record."""
         self._next_intent = 1
         self._by_id: dict[str, ManagedOrder] = {}
 
@@ -147,8 +150,16 @@ class Oms:
     def create(self, request: OrderRequest, taker_rate: Decimal) -> tuple[ManagedOrder, Intent]:
         """The order and its intent record; the reservation is taken in the same step. Not sent yet.
 
-        Raises `LedgerError` when the reservation is not available (risk should have denied it).
+        Raises `LedgerError` when the reservation is not available (risk should have denied it),
+        `StageCapExceeded` above the ramp's bound.
         """
+        self.cap.check(
+            self.instruments[request.symbol],
+            request.side,
+            request.price_ticks,
+            request.lots,
+            post_only=request.post_only,
+        )
         seq = self._next_intent
         client_id = self._free_id(request.strategy, seq)
         asset, amount = self.reservation(
@@ -253,10 +264,12 @@ class Oms:
         self, order: ManagedOrder, price_ticks: int, lots: int, taker_rate: Decimal, now_ns: int
     ) -> AmendRequest | None:
         """Take the larger reservation and mark the amend pending; None when the order cannot be
-        amended now.
+        amended now. Raises as `create`.
         """
         if order.state not in {State.WORKING, State.PARTIALLY_FILLED} or lots <= order.filled_lots:
             return None
+        instrument, intent = self.instruments[order.intent.symbol], order.intent
+        self.cap.check(instrument, intent.side, price_ticks, lots, post_only=intent.post_only)
         asset, amount = self.reservation(
             order.intent.symbol, order.intent.side, price_ticks, lots - order.filled_lots, taker_rate
         )

@@ -304,8 +304,8 @@ def _repeated(case: _Case, bound: int, change: Callable[[int], dict[str, Any]]) 
 class _Wishing(Idle):
     """A strategy that wants one order at every book."""
 
-    def __init__(self, symbols: tuple[str, ...]) -> None:
-        super().__init__(symbols)
+    def __init__(self) -> None:
+        super().__init__((SYMBOL,))
         self.manifest = msgspec.structs.replace(self.manifest, data=("book",))
 
     def on_book(self, context: StrategyContext, book: BookTop) -> list[StrategyIntent]:
@@ -318,7 +318,7 @@ def _deny_all(order: Order, snapshot: Snapshot) -> list[Denied]:
 
 async def _paths(context: Context) -> list[str]:
     """With a module that denies everything, no path brings an order into the engine."""
-    world = await (await World.open(strategy=_Wishing((SYMBOL,)))).live()
+    world = await (await World.open(strategy=_Wishing())).live()
     await world.live()
     require(world.own_orders_in_engine() > 0, "the strategy places nothing, so a denial would prove nothing")
     await world.venue.cancel_all(None, world.trader.oms.identity.epoch)

@@ -19,6 +19,7 @@ from tradewind.trader.guarded_desk import GuardedDesk
 from tradewind.trader.kill import KillResult, Outcome
 from tradewind.trader.ledger import LedgerError
 from tradewind.trader.oms import OrderRequest
+from tradewind.trader.ramp.cap import StageCapExceeded
 from tradewind.trader.records import TRADER_STREAM, Latch, OperatorAct, Record, decode
 from tradewind.trader.risk.state import ACCOUNT, LatchError, StateTable, TradingState
 from tradewind.trader.venue_desk import NotTrading
@@ -229,7 +230,7 @@ class DeskKill:
         )
         try:
             order = await self._desk.place(request)
-        except (NotTrading, LedgerError, PortStopped) as error:
+        except (NotTrading, LedgerError, StageCapExceeded, PortStopped) as error:
             return f"{holding.symbol}: {error}"
         deadline_s = time.monotonic() + SETTLE_S
         while not order.is_terminal and time.monotonic() < deadline_s:  # noqa: ASYNC110 the order tells nobody

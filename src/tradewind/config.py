@@ -5,6 +5,7 @@ This module is free of every part of the platform, so that a refusal costs nothi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from typing import Any, Final
 ENVIRONMENTS: Final = ("sim", "paper", "testnet", "canary", "live")
 OPEN_ENVIRONMENTS: Final = ("sim", "paper")
 FEEDS: Final = ("auto", "live", "replay", "generated")
-STRATEGIES: Final = ("market_maker", "none")
+STRATEGIES: Final = ("market_maker", "mean_reversion", "breakout", "none")
 VENUES: Final = ("binance", "kraken")
 PARAMETERS: Final = ("demonstration", "honest")
 EFFECTIVE_CONFIG: Final = "effective-config.json"
@@ -71,6 +72,8 @@ class UpConfiguration:
     strategy: str = "market_maker"
     parameters: str = "demonstration"
     profile: str = "paper"
+    trader: Path | None = None
+    """File that names several strategies; None runs `strategy` on `symbol`."""
     seed: int = 20_240_808
     keepers: bool = True
     exchange_demo: bool = False
@@ -99,11 +102,21 @@ class UpConfiguration:
             "cash": {asset: str(amount) for asset, amount in sorted(self.cash.items())},
             "symbol": self.symbol,
             "strategy": {"name": self.strategy, "parameters": self.parameters},
+            "trader": None if self.trader is None else file_hash(self.trader),
             "profile": self.profile,
             "keepers": self.keepers,
             "exchange_demo": self.exchange_demo,
             "catalogue": self.catalogue,
         }
+
+
+def file_hash(path: Path) -> str:
+    """Name and digest of a file that belongs to the configuration. Raises `ConfigurationRefused`."""
+    try:
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError as error:
+        raise ConfigurationRefused("BAD_TRADER_FILE", f"{path}: {error.strerror}") from error
+    return f"{path.name} {digest}"
 
 
 def parse_duration_s(text: str) -> float:
@@ -192,7 +205,25 @@ def check(configuration: UpConfiguration) -> UpConfiguration:
     if missing:
         raise ConfigurationRefused("NO_RECORDING", f"no such file: {', '.join(missing)}")
     _check_quote_funds(one)
+    _check_trader(one)
     return one
+
+
+def _check_trader(one: UpConfiguration) -> None:
+    """The trader file is the only place that names strategies, when there is one."""
+    given = [
+        name
+        for name, value, default in (
+            ("--strategy", one.strategy, "market_maker"),
+            ("--parameters", one.parameters, "demonstration"),
+            ("--symbol", one.symbol, "BTC/USDT"),
+        )
+        if value != default
+    ]
+    if one.trader is not None and given:
+        raise ConfigurationRefused(
+            "CONFIG_CONFLICT", f"--trader names the strategies; {' and '.join(given)} contradict it"
+        )
 
 
 def _check_quote_funds(one: UpConfiguration) -> None:

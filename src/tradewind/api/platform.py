@@ -35,6 +35,7 @@ from tradewind.trader.assemble import SCHEDULES, PaperTrader, assemble
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
+from tradewind.trader.trader_file import read_trader_file
 from tradewind.venues.feeds.select import FeedRequest, SelectedFeed, select_feed
 from tradewind.venues.market_data import FeedError
 from tradewind.venues.paper.port import NodePort
@@ -178,22 +179,28 @@ class Platform:
         self.selected = await self._select_feed()
         feed = self.collector.feed = self.selected.feed
         self.collector.feed_note = "; ".join(self.selected.passed_over)
-        instrument = feed.instruments.get(one.symbol)
-        if instrument is None:
+        traders = None if one.trader is None else read_trader_file(one.trader)
+        wanted = (one.symbol,) if traders is None else traders.symbols
+        looked_at = () if traders is None else traders.outside
+        missing = [symbol for symbol in (*wanted, *looked_at) if symbol not in feed.instruments]
+        if missing:
             known = ", ".join(sorted(feed.instruments)) or "nothing"
             raise ConfigurationRefused(
-                "UNKNOWN_SYMBOL", f"feed {feed.label} has no {one.symbol}; it has {known}"
+                "UNKNOWN_SYMBOL", f"feed {feed.label} has no {', '.join(missing)}; it has {known}"
             )
+        instruments = [feed.instruments[symbol] for symbol in wanted]
         paper = await assemble(
             NodePort(self.node),
             self._paper_keys(),
-            instruments=[instrument],
-            symbol=one.symbol,
+            instruments=instruments,
+            symbol=wanted[0],
             cash=one.cash,
-            schedule=SCHEDULES.get(instrument.venue, SCHEDULES[one.venue]),
+            schedule=SCHEDULES.get(instruments[0].venue, SCHEDULES[one.venue]),
             profile=one.profile,
             strategy=one.strategy,
             parameters="demonstration" if one.parameters == "demonstration" else "default",
+            traders=traders,
+            outside={symbol: feed.instruments[symbol] for symbol in looked_at},
             environment=one.env,
             seed=one.seed,
         )
@@ -239,10 +246,15 @@ class Platform:
 
     async def _select_feed(self) -> SelectedFeed:
         one = self.configuration
-        venue_symbol = one.symbol.replace("/", "") if one.venue == "binance" else one.symbol
+        symbols: tuple[str, ...] = (one.symbol,)
+        if one.trader is not None:
+            traders = read_trader_file(one.trader)
+            symbols = (*traders.symbols, *traders.outside)
+        if one.venue == "binance":
+            symbols = tuple(symbol.replace("/", "") for symbol in symbols)
         request = FeedRequest(
             venue=one.venue,
-            symbols=(venue_symbol,),
+            symbols=symbols,
             recordings=one.replay,
             speed=one.speed,
             loop=one.loop,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -65,7 +66,29 @@ def configure(
         **fields,
     )
     check_environment(configuration)
-    return check(configuration)
+    checked = check(configuration)
+    if checked.trader is not None:
+        return dataclasses.replace(checked, symbol=_first_symbol(checked.trader, checked))
+    return checked
+
+
+def _first_symbol(path: Path, one: UpConfiguration) -> str:
+    """The first symbol of a trader file, once all that it says is checked, before anything is opened.
+
+    Raises `ConfigurationRefused` with every cause.
+    """
+    from tradewind.trader.risk.profile import ConfigError, load_profile
+    from tradewind.trader.trader_file import TraderFileRefused, read_trader_file
+
+    try:
+        traders = read_trader_file(path)
+        traders.hosted(one.env, load_profile(one.profile))
+        return traders.symbols[0]
+    except TraderFileRefused as error:
+        message = f"{path} is refused, {len(error.causes)} causes: {'; '.join(error.causes)}"
+        raise ConfigurationRefused("BAD_TRADER_FILE", message, error.causes) from error
+    except ConfigError as error:
+        raise ConfigurationRefused("BAD_PROFILE", str(error)) from error
 
 
 def _stored_cash(data: Path) -> Any:

@@ -42,10 +42,15 @@ def up(
         list[str] | None, Parameter(help="starting funds of a new installation, e.g. '10000 USDT'")
     ] = None,
     symbol: Annotated[str, Parameter(help="market to trade")] = "BTC/USDT",
-    strategy: Annotated[str, Parameter(help="market_maker, or none for manual orders only")] = "market_maker",
+    strategy: Annotated[
+        str, Parameter(help="market_maker, mean_reversion, breakout; none for manual orders only")
+    ] = "market_maker",
     parameters: Annotated[
         str, Parameter(help="demonstration (trades, and as a rule loses) or honest (quotes above its costs)")
     ] = "demonstration",
+    trader: Annotated[
+        Path | None, Parameter(help="file with several strategies, their symbols and budgets (TOML)")
+    ] = None,
     profile: Annotated[str, Parameter(help="risk profile: a name or a .toml file")] = "paper",
     seed: Annotated[int, Parameter(help="seed of the generated market")] = 20_240_808,
     keepers: Annotated[
@@ -85,6 +90,7 @@ def up(
         strategy=strategy,
         parameters=parameters,
         profile=profile,
+        trader=trader,
         seed=seed,
         keepers=keepers,
         exchange_demo=exchange_demo,

@@ -17,20 +17,17 @@ from tradewind.venues.paper.schedule import load_schedule
 from tradewind.venues.paper.setup import PaperKeys, set_up
 from tradewind.venues.paper.venue import PaperVenue
 
+from . import discovery
 from .execution.desk import ExecutionDesk
 from .execution.service_view import attach as attach_execution
+from .hosting.host import Hosted
 from .kill import KillSwitch
 from .risk.profile import load_profile
 from .service import TraderService
 from .session import Session
-from .strategies.idle import Idle
-from .strategies.market_making import DEMONSTRATION, MarketMaking, MarketMakingParameters
 from .strategy import Strategy
+from .trader_file import TraderFile
 
-PARAMETER_SETS: dict[str, MarketMakingParameters] = {
-    "default": MarketMakingParameters(),
-    "demonstration": DEMONSTRATION,
-}
 SCHEDULES = {"binance": "binance-spot-vip0", "kraken": "kraken-spot-tier0", "generated": "binance-spot-vip0"}
 """The fee schedule whose venue a feed comes from; a generated market borrows Binance's and says so by its
 name.
@@ -49,14 +46,9 @@ class PaperTrader(msgspec.Struct, frozen=True):
 
 
 def build_strategy(name: str, parameters: str, symbol: str, environment: str) -> Strategy:
-    """A strategy by name: `market_maker` with a named parameter set, or `none`. Raises `KeyError` for other
-    names.
-    """
-    if name == "none":
-        return Idle((symbol,))
-    if name == "market_maker":
-        return MarketMaking((symbol,), PARAMETER_SETS[parameters], environment=environment)
-    raise KeyError(f"no strategy {name!r}; there are market_maker and none")
+    """A strategy by its source with a named parameter set. Raises `StrategyError`, `ParameterError`."""
+    preset = parameters if name == "market_maker" else "default"
+    return discovery.make(name, (symbol,), preset=preset, environment=environment)
 
 
 async def assemble(
@@ -70,6 +62,8 @@ async def assemble(
     profile: str | Path = "paper",
     strategy: str = "market_maker",
     parameters: str = "default",
+    traders: TraderFile | None = None,
+    outside: Mapping[str, Instrument] | None = None,
     environment: str = "paper",
     latency: LatencyConfig | None = None,
     mirror: MirrorConfig | None = None,
@@ -78,16 +72,23 @@ async def assemble(
     """Set up what is missing in the engine and build the parts. Call `session.open()` next, then
     `session.run(feed)`.
 
-    Raises `CapabilityDenied` for environments above paper, `ConfigError`, `ScheduleError`, `ParameterError`,
-    `SetupRefused`.
+    `traders` names several strategies; without it one of `strategy` trades `symbol`.
+
+    Raises `CapabilityDenied` for environments above paper, `ConfigError`, `ScheduleError`, `StrategyError`,
+    `ParameterError`, `TraderFileRefused`, `ManifestError`, `SetupRefused`.
     """
     if environment not in CAPABLE_ENVIRONMENTS:
         raise CapabilityDenied(f"environment {environment!r} cannot be built here, only sim and paper")
     limits = load_profile(profile)
-    traded = build_strategy(strategy, parameters, symbol, environment)
+    if traders is not None:
+        hosted = traders.hosted(environment, limits)
+    else:
+        hosted = [Hosted(strategy=build_strategy(strategy, parameters, symbol, environment))]
     setup = await set_up(port, keys, load_schedule(schedule), instruments, cash, mirror=mirror)
     chosen = latency or LatencyConfig(seed=seed)
     venue = PaperVenue(port, setup, name="paper", latency=chosen)
-    trader = TraderService(venue, port, limits, traded, environment=environment, seed=seed)
+    trader = TraderService(
+        venue, port, limits, strategies=hosted, outside=outside, environment=environment, seed=seed
+    )
     session = Session(venue, trader)
     return PaperTrader(session, venue, trader, KillSwitch(session), attach_execution(trader))

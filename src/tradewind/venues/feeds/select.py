@@ -11,7 +11,7 @@ import msgspec
 
 from tradewind.venues.binance.live import SPOT, BinanceEndpoints, open_binance_feed
 from tradewind.venues.feeds.base import Feed
-from tradewind.venues.feeds.generated import EPOCH_2024_NS, GeneratedFeed, GeneratedMarket
+from tradewind.venues.feeds.generated import EPOCH_2024_NS, GeneratedFeed, market_named
 from tradewind.venues.feeds.live import LiveOptions
 from tradewind.venues.feeds.recorded import RecordedFeed
 from tradewind.venues.kraken.live import KrakenEndpoints, open_kraken_feed
@@ -130,4 +130,5 @@ def _recorded(request: FeedRequest) -> Feed:
 
 def _generated(request: FeedRequest) -> Feed:
     start_at_ns = EPOCH_2024_NS if request.start_at_ns is None else request.start_at_ns
-    return GeneratedFeed(request.seed, [GeneratedMarket()], request.speed, start_at_ns=start_at_ns)
+    markets = [market_named(symbol) for symbol in request.symbols]
+    return GeneratedFeed(request.seed, markets, request.speed, start_at_ns=start_at_ns)

@@ -72,6 +72,8 @@ class TraderWorld(World):
         world.now_ns = world.port.now_ns()
         if live:
             await world.book(BIDS, ASKS)
+            # A busy public market: taking orders are bounded by its volume (L23).
+            world.trader.volumes.add(SYMBOL, 10**12, 1, world.now_ns)
         return world
 
     async def feed(self, event: object) -> None:

@@ -12,8 +12,9 @@ from . import risk_view
 from .oms import OrderRequest
 from .ramp.cap import StageCapExceeded
 from .records import Denial, Record, encode
-from .risk.check import Denied
+from .risk.check import Code, Denied
 from .risk.records import Reason
+from .risk.state import ACCOUNT, TradingState
 from .strategy import AmendIntent, CancelIntent, PlaceIntent
 from .wish import Wish
 
@@ -180,4 +181,7 @@ class Decisions:
                 ],
             )
         )
+        broken = next((d for d in denied if d.code == Code.RISK_INTERNAL), None)
+        if broken is not None:
+            self.trader.trip(ACCOUNT, "risk", TradingState.HALTED, f"risk failed: {broken.detail}")
         self.trader.denied(wish, now_ns)

@@ -83,7 +83,7 @@ class RiskDesk:
     # ---- what a check sees -------------------------------------------------------------------------
 
     def volumes(self, now_ns: int) -> dict[str, Known[Decimal] | Unknown]:
-        """Public volume of five minutes in base units, as far as it was watched: never more than there was."""
+        """Public volume of five minutes in base units, as far as it was watched: at most what there was."""
         found: dict[str, Known[Decimal] | Unknown] = {}
         for symbol, instrument in self.trader.oms.instruments.items():
             lots = self.trader.volumes.seen(symbol, now_ns)
@@ -151,6 +151,13 @@ class RiskDesk:
             "stage": self.stage_multiplier,
         }
 
+    def multiplier(self, strategy: str) -> Decimal:
+        """The product of all multipliers now."""
+        product = Decimal(1)
+        for factor in self.multipliers(strategy, self.trader.port.now_ns()).values():
+            product *= factor
+        return product
+
     def _depth(self, request: SizeRequest, snapshot: Snapshot) -> Decimal | None:
         market, top = self.trader.venue.markets[request.symbol], snapshot.tops.get(request.symbol)
         if not market.live or not isinstance(top, Known):
@@ -197,7 +204,8 @@ class RiskDesk:
             trader.alarm(f"{reached} % of the day's loss limit is used")
         if trader.loss.total_tripped(equity.value):
             loss = trader.loss.total_loss(equity.value)
-            reason = f"loss of stage {trader.profile.name} is {loss}, at its limit {trader.risk.limits.total_loss_quote}"
+            limit = trader.risk.limits.total_loss_quote
+            reason = f"loss of stage {trader.profile.name} is {loss}, at its limit {limit}"
             trader.trip(ACCOUNT, TOTAL_LOSS, TradingState.HALTED, reason)
 
     def _tell_behaviour(self) -> None:
@@ -330,7 +338,7 @@ class RiskDesk:
         )
 
     def load(self, data: bytes) -> None:
-        """Become what a checkpoint says. A profile that was edited in between lowers limits and raises none."""
+        """Become what a checkpoint says. A profile that was edited since lowers limits and raises none."""
         state = msgspec.json.decode(data, type=RiskState)
         self.trader.loss.stage, self.trader.loss.warned_pct = state.stage, state.warned_pct
         self.behaviour.load(state.actors)

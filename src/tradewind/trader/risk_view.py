@@ -38,8 +38,9 @@ def snapshot(trader: TraderService, strategy: str, symbol: str, replaces: str | 
     ledger, venue = trader.ledger, trader.venue
     working = [_working(trader, order) for order in trader.oms.working()]
     held = ledger.reservations.get(replaces, ("", ZERO))[1] if replaces is not None else ZERO
+    now_ns, desk = trader.port.now_ns(), trader.risk_desk
     return Snapshot(
-        now_ns=trader.port.now_ns(),
+        now_ns=now_ns,
         rules={name: market.setup.rules for name, market in venue.markets.items()},
         tops=trader.marks.tops(),
         equity=trader.marks.equity(),
@@ -53,6 +54,9 @@ def snapshot(trader: TraderService, strategy: str, symbol: str, replaces: str | 
         state=trader.state(strategy, symbol),
         strategy_pnl=trader.strategy_pnl(),
         held_by_replaced=held,
+        groups=desk.groups,
+        volumes=desk.volumes(now_ns),
+        attended=desk.attended(now_ns),
     )
 
 
@@ -86,6 +90,9 @@ def risk_order(
         price=instrument.tick * intent.price_ticks if instrument else ZERO,
         quantity=instrument.lot * intent.lots if instrument else ZERO,
         decision_ns=decision_ns,
+        stop=instrument.tick * intent.stop_ticks if instrument and intent.stop_ticks is not None else None,
+        edge_bps=intent.edge_bps,
+        venue=trader.venue.name,
     )
 
 
@@ -108,6 +115,7 @@ def risk_amend(
         quantity=instrument.lot * (intent.lots - order.filled_lots),
         decision_ns=decision_ns,
         replaces=order.client_id,
+        venue=trader.venue.name,
     )
 
 
@@ -153,8 +161,8 @@ class Source:
         return self.trader.loss.strategy_loss(self.strategy, pnl)
 
     def size_multiplier(self) -> Decimal:
-        """Multiplier of the drawdown ladder."""
-        return self.trader.loss.size_multiplier
+        """Product of all multipliers: drawdown, correlation, behaviour, stage."""
+        return self.trader.risk_desk.multiplier(self.strategy)
 
     def instrument(self, symbol: str) -> Instrument:
         """The instrument of a symbol."""
@@ -223,7 +231,7 @@ def hold_reason(trader: TraderService, symbol: str) -> str:
         return "the balances are not known"
     if not isinstance(trader.fees, Known):
         return "the fees are not known"
-    if trader.loss.base is None:
+    if not trader.loss.is_based(now_ns):
         return "no start-of-day mark"
     return ""
 

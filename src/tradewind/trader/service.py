@@ -53,6 +53,7 @@ from .risk.check import Denied, Path, RiskModule
 from .risk.loss import LossGuard, next_day_ns
 from .risk.profile import Profile
 from .risk.state import ACCOUNT, StateTable, TradingState, strategy_scope, symbol_scope, venue_scope
+from .risk_desk import RiskDesk
 from .strategy import (
     CancelIntent,
     SizeRequest,
@@ -150,6 +151,9 @@ class TraderService:
         self.checkpointed["books"] = self.books
         self.hosts = Hosts(self, hosted, outside or {}, seed)
         self._differs_since_ns: int | None = None
+        self.dead_man_until_ns = 0
+        """Until then the venue cancels our orders if we fall silent."""
+        self.risk_desk = RiskDesk(self)
         self._latest_ns = 0
         self._next_second_ns = 0
         self._next_dead_man_ns = 0
@@ -310,6 +314,7 @@ class TraderService:
         if self.profile.account.dead_man == "timer" and now_ns >= self._next_dead_man_ns:
             self._next_dead_man_ns = now_ns + DEAD_MAN_REFRESH_S * SECOND_NS
             await self.venue.cancel_after(self.profile.account.dead_man_s, self.oms.identity.epoch)
+            self.dead_man_until_ns = now_ns + self.profile.account.dead_man_s * SECOND_NS
         if now_ns >= self._next_reconcile_ns and not self.venue.in_flight_count:
             self._next_reconcile_ns = now_ns + RECONCILE_EVERY_S * SECOND_NS
             await self.check_ledger()
@@ -379,7 +384,7 @@ class TraderService:
             self.record(record)
         if self.loss.tripped(equity.value):
             loss, limit = self.loss.loss(equity.value), self.loss.limit
-            self._trip(
+            self.trip(
                 ACCOUNT,
                 "daily_loss",
                 TradingState.HALTED,
@@ -388,11 +393,12 @@ class TraderService:
             )
         if self.loss.step >= 3:
             level = TradingState.HALTED if self.loss.step >= 4 else TradingState.REDUCE_ONLY
-            self._trip(ACCOUNT, "drawdown", level, f"drawdown step {self.loss.step}")
+            self.trip(ACCOUNT, "drawdown", level, f"drawdown step {self.loss.step}")
 
-    def _trip(
+    def trip(
         self, scope: str, cause: str, level: TradingState, reason: str, *, not_before_ns: int = 0
     ) -> None:
+        """Restrict a scope, tell the operator, and cancel its orders when it is halted."""
         latch = self.states.trip(
             scope,
             cause,
@@ -416,11 +422,11 @@ class TraderService:
                 self.wish(order.intent.strategy, Path.MANUAL, cancel)
 
     def _halt_for(self, cause: str, reason: str) -> None:
-        self._trip(ACCOUNT, cause, TradingState.HALTED, reason)
+        self.trip(ACCOUNT, cause, TradingState.HALTED, reason)
 
     def halt_strategy(self, name: str, cause: str, reason: str) -> None:
         """Halt one strategy and cancel its orders; the others trade on."""
-        self._trip(strategy_scope(name), cause, TradingState.HALTED, reason)
+        self.trip(strategy_scope(name), cause, TradingState.HALTED, reason)
 
     async def resume_strategy(self, name: str, actor: str, reason: str) -> None:
         """Clear what halts one strategy and begin it again, fresh.
@@ -519,7 +525,7 @@ class TraderService:
         if clean:
             self.balances_as_of_ns = now_ns
         else:
-            self._trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
+            self.trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
         return differences
 
     async def _read_balances(self, now_ns: int) -> None:
@@ -538,7 +544,7 @@ class TraderService:
         if now_ns - self._differs_since_ns <= CONVERGENCE_NS:
             self.balances_as_of_ns = now_ns
         else:
-            self._trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
+            self.trip(ACCOUNT, "reconciliation", TradingState.REDUCE_ONLY, str(differences[0]))
 
     def trim(self, order: ManagedOrder) -> None:
         """Hold only what the order needs now."""

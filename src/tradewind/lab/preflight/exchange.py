@@ -40,6 +40,7 @@ CASH: Final = Decimal(10_000)
 PARITY_EVENTS: Final = 10_000
 SEED: Final = 7
 EVENTS_PER_YIELD: Final = 200
+BUSY_LOTS: Final = 10**9
 
 
 def instrument() -> Instrument:
@@ -110,6 +111,8 @@ class World:
             epoch=0,
         )
         await self.session.on_event(snapshot, now_ns)
+        # A busy public market: what takes is bounded by its volume (L23).
+        self.trader.volumes.add(SYMBOL, BUSY_LOTS, 1, now_ns)
         return await self.state(BookState.LIVE)
 
     async def state(self, state: BookState) -> World:

@@ -70,6 +70,8 @@ async def kill(context: Context) -> Evidence:
         "max_gross_exposure_pct": Decimal(90),
         "max_position_notional_pct": Decimal(90),
         "max_net_exposure_pct": Decimal(90),
+        "max_cluster_exposure_pct": Decimal(90),
+        "max_beta_btc_pct": Decimal(90),
     }
     world = await (await World.open(profile=relaxed(**room))).live()
     for number in range(LOAD):

@@ -13,8 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tradewind.venues.market_data import Instrument
-
 from ..strategy import Context, ContextSource, Manifest, Strategy, code_hash
 from .answers import Nonsense, Owner, check_answer
 from .memory import MemoryMeasure, held_by
@@ -211,7 +209,7 @@ def _percentile_ns(times: list[int], count: int) -> int:
     return BUCKETS << BUCKET_SHIFT
 
 
-def check_manifest(manifest: Manifest, known: Container[str], outside: dict[str, Instrument]) -> None:
+def check_manifest(manifest: Manifest, known: Container[str], outside: Container[str]) -> None:
     """Raises `ManifestError` naming everything that cannot be hosted."""
     causes = []
     if not manifest.name or len(manifest.name) > MAX_NAME_CHARACTERS or "|" in manifest.name:

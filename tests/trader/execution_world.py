@@ -67,6 +67,7 @@ class ExecutionWorld:
         self.alarms: list[str] = []
         self.late: list[tuple[int, FillEvent]] = []
         self.quoting: set[str] = set()
+        self.halted: dict[str, str] = {}
         self._sequence = 0
         self.boot()
 
@@ -221,6 +222,9 @@ class ExecutionWorld:
 
     def quotes(self, strategy: str) -> bool:
         return strategy in self.quoting
+
+    def halt(self, strategy: str, reason: str) -> None:
+        self.halted[strategy] = reason
 
     def alarm(self, text: str) -> None:
         self.alarms.append(text)

@@ -479,3 +479,36 @@ def test_the_jitter_is_at_most_a_fifth_and_the_same_for_the_same_seed() -> None:
         assert abs(at_ns - (START_NS + number * 60 * SECOND)) <= 12 * SECOND
     assert starts[0], starts[10] == (START_NS, START_NS + 600 * SECOND)
     assert all(schedule.slice_at(parent, at_ns) == number for number, at_ns in enumerate(starts[:10]))
+
+
+def test_a_strategy_asks_for_parents_and_is_halted_when_it_asks_for_nonsense_all_the_time() -> None:
+    from tradewind.trader.execution.model import ExecuteIntent
+    from tradewind.trader.records import Denial
+
+    world = ExecutionWorld()
+    wish = ExecuteIntent(
+        symbol="BTC/USDT",
+        side=Side.BUY,
+        lots=600,
+        algorithm=Algorithm.TWAP,
+        completion=Completion.CANCEL_REST,
+    )
+    world.desk.on_intent("trend", wish)
+    assert world.parent().opened.strategy == world.parent().opened.actor == "trend"
+    wish = ExecuteIntent(
+        symbol="BTC/USDT",
+        side=Side.BUY,
+        lots=1,
+        algorithm=Algorithm.TWAP,
+        completion=Completion.CANCEL_REST,
+    )
+    for _ in range(20):
+        world.desk.on_intent("trend", wish)
+    assert not world.halted
+    world.desk.on_intent("trend", wish)
+    assert "ParentTooSmall" in world.halted["trend"]
+    denials = [one for one in world.records if isinstance(one, Denial)]
+    assert len(denials) == 21
+    assert {(one.strategy, one.path, *one.codes) for one in denials} == {
+        ("trend", "algorithm", "ParentTooSmall")
+    }

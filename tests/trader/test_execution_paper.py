@@ -17,11 +17,13 @@ from tradewind.trader.execution.desk import ExecutionDesk
 from tradewind.trader.execution.model import Algorithm, Completion, ExecuteIntent, ParentState
 from tradewind.trader.execution.records import ExecutionRecord
 from tradewind.trader.execution.service_view import attach
+from tradewind.trader.kill import KillSwitch
 from tradewind.trader.records import TRADER_STREAM, decode
 from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
 from tradewind.trader.strategies.idle import Idle
+from tradewind.trader.strategy import Context, PlaceIntent, StrategyIntent
 from tradewind.trader.tca import reading, report
 from tradewind.trader.tca.facts import gather
 from tradewind.venues.feeds.generated import GeneratedFeed, GeneratedMarket
@@ -52,7 +54,7 @@ class PaperRun:
         self.market = iter(market)
 
     @classmethod
-    async def create(cls, monkeypatch: pytest.MonkeyPatch) -> PaperRun:
+    async def create(cls, monkeypatch: pytest.MonkeyPatch, strategy: Idle | None = None) -> PaperRun:
         batches: list[object] = []
         publish = EnginePort._publish
 
@@ -65,7 +67,7 @@ class PaperRun:
         outside = next(iter(feed.instruments.values()))
         world = await World.create(outside=outside, latency=LatencyConfig(seed=1), start_ns=START_NS)
         trader = TraderService(
-            world.venue, world.port, load_profile("paper"), Idle((SYMBOL,)), environment="sim"
+            world.venue, world.port, load_profile("paper"), strategy or Idle((SYMBOL,)), environment="sim"
         )
         desk = attach(trader)
         session = Session(world.venue, trader)
@@ -164,7 +166,6 @@ async def test_an_algorithm_fills_its_parent_at_the_paper_venue(
 
 
 async def test_a_single_order_has_a_cost_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tradewind.trader.strategy import PlaceIntent
     from tradewind.venues.protocol import TimeInForce
 
     run = await PaperRun.create(monkeypatch)
@@ -192,8 +193,6 @@ async def test_a_single_order_has_a_cost_row_of_its_own(monkeypatch: pytest.Monk
 
 
 async def test_a_halt_aborts_the_parent_and_leaves_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tradewind.trader.kill import KillSwitch
-
     run = await PaperRun.create(monkeypatch)
     await run.play_s(70)
     await run.open(Algorithm.TWAP, 60, duration_s=300)
@@ -203,6 +202,71 @@ async def test_a_halt_aborts_the_parent_and_leaves_no_order(monkeypatch: pytest.
     await run.play_s(5)
     assert run.desk.book.parents[1].state is ParentState.ABORTED
     assert not await run.world.venue.open_orders(None)
+
+
+def manual(run: PaperRun, lots: int) -> PlaceIntent:
+    mark = run.desk.view.mark(SYMBOL)
+    assert mark is not None
+    return PlaceIntent(symbol=SYMBOL, side=Side.BUY, price_ticks=mark.bid_ticks - 100, lots=lots)
+
+
+async def test_what_a_parent_has_not_placed_counts_in_the_worst_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await PaperRun.create(monkeypatch)
+    await run.play_s(70)
+    await run.open(Algorithm.TWAP, 60, duration_s=300)  # 3.6 % of equity; L05 is 5 %
+    await run.play_s(20)
+    assert run.desk.book.parents[1].children_count >= 1, "its own children fit"
+    trader = run.session.trader
+    denied, _ = await trader.submit(manual(run, 30))
+    assert [one.code for one in denied] == ["PositionNotional"]
+    with monkeypatch.context() as mutation:
+        mutation.setattr(trader, "planned", list)
+        denied, _ = await trader.submit(manual(run, 30))
+        assert not denied, "without the parents nobody would have seen it"
+
+
+async def test_flatten_is_not_stopped_by_what_a_parent_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await PaperRun.create(monkeypatch)
+    await run.play_s(70)
+    await run.open(Algorithm.PASSIVE, 20, duration_s=10)
+    await run.play_s(15)
+    assert run.session.trader.ledger.total("BTC") == Decimal("0.002")
+    await run.open(Algorithm.TWAP, 20, duration_s=300, side=Side.SELL)
+    await run.play_s(5)
+    assert (await KillSwitch(run.session).flatten("op", "drill")).verified
+    assert run.session.trader.ledger.total("BTC") == 0
+
+
+class Asks(Idle):
+    """A strategy that asks for one parent."""
+
+    asked = False
+
+    def on_timer(self, context: Context) -> list[StrategyIntent]:
+        if self.asked or context.market(SYMBOL).book is None:
+            return []
+        self.asked = True
+        return [
+            ExecuteIntent(
+                symbol=SYMBOL,
+                side=Side.BUY,
+                lots=20,
+                algorithm=Algorithm.PASSIVE,
+                duration_s=20,
+                completion=Completion.CANCEL_REST,
+            )  # type: ignore[list-item]
+        ]
+
+
+async def test_a_strategy_asks_for_a_parent_and_owns_what_it_fills(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await PaperRun.create(monkeypatch, Asks((SYMBOL,)))
+    await run.play_s(40)
+    trader = run.session.trader
+    assert trader.hosts.find("none").error is None
+    parent = run.desk.book.parents[1]
+    assert (parent.state, parent.opened.strategy) == (ParentState.COMPLETED, "none")
+    assert trader.books.lots("none", SYMBOL) == 20
+    assert await trader.reconcile() == []
 
 
 def life(data: Path, verb: str, seconds: float) -> dict[str, object]:

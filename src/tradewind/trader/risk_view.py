@@ -57,6 +57,7 @@ def snapshot(trader: TraderService, strategy: str, symbol: str, replaces: str | 
         groups=desk.groups,
         volumes=desk.volumes(now_ns),
         attended=desk.attended(now_ns),
+        planned=trader.planned(),
     )
 
 
@@ -93,6 +94,7 @@ def risk_order(
         stop=instrument.tick * intent.stop_ticks if instrument and intent.stop_ticks is not None else None,
         edge_bps=intent.edge_bps,
         venue=trader.venue.name,
+        parent=intent.tag.partition("/")[0] if path is Path.ALGORITHM else "",
     )
 
 

@@ -49,7 +49,7 @@ from .records import (
     decode,
     encode,
 )
-from .risk.check import Denied, Path, RiskModule
+from .risk.check import Denied, Path, RiskModule, Working
 from .risk.loss import LossGuard, next_day_ns
 from .risk.profile import Profile
 from .risk.state import ACCOUNT, StateTable, TradingState, strategy_scope, symbol_scope, venue_scope
@@ -146,6 +146,8 @@ class TraderService:
         self.fold_hooks: list[Callable[[Record], None]] = []
         self.checkpointed: dict[str, Checkpointed] = {}
         """What a checkpoint restores besides, by name."""
+        self.planned: Callable[[], list[Working]] = list
+        """What parent orders have not placed yet; risk counts it in every worst case (T11.1)."""
         self.intent_handlers: dict[type, Callable[[str, Any], None]] = {}
         self.books = StrategyBooks(self.oms.instruments)
         self.checkpointed["books"] = self.books

@@ -148,9 +148,7 @@ def _facts(records: Records, stages: Stages) -> dict[str, Any]:
     rungs = stages.rungs
     return {
         "records": list(records),
-        "dimensions": [
-            len(changed_dimensions(one, after)) for one, after in pairwise(rungs)
-        ],
+        "dimensions": [len(changed_dimensions(one, after)) for one, after in pairwise(rungs)],
         "steps_down": _steps_down(stages),
     }
 

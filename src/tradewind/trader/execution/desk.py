@@ -6,6 +6,7 @@ what it knows after a restart is what its records say, and what order management
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 from typing import Final
 
@@ -15,7 +16,7 @@ from tradewind.venues.market_data import BookState, FeedEvent, FeedGap, FeedStat
 from tradewind.venues.protocol import FillEvent, TimeInForce
 
 from ..orders import ManagedOrder, State
-from ..records import Record
+from ..records import Denial, Record
 from ..risk.check import Denied, Path
 from ..strategy import CancelIntent, PlaceIntent
 from ..tca import model as cost_model
@@ -26,12 +27,13 @@ from .children import ChildDesk
 from .curve import VolumeCurve
 from .desk_base import DESK, TAG_PREFIX, Run, parent_number
 from .errors import ExecutionRefused, Refusal
-from .model import ExecuteIntent, ParentState
+from .model import Algorithm, ExecuteIntent, ParentState
 from .records import SINGLE, ChildOpened, ExecutionRecord, ModelUpdated, ParentEnded
 
 SECOND_NS: Final = 1_000_000_000
 MAX_RETRY_S: Final = 60
 MAX_STEPS: Final = 4
+MAX_REFUSALS_PER_MINUTE: Final = 20
 _CANCELLABLE: Final = frozenset({State.WORKING, State.PARTIALLY_FILLED})
 
 
@@ -83,6 +85,43 @@ class ExecutionDesk(ChildDesk):
         parent = self.book.parents[record.parent]
         self._run(parent)
         return parent
+
+    def on_intent(self, strategy: str, intent: ExecuteIntent) -> None:
+        """A strategy's wish. A refusal is a denial: journaled, counted, and told to nobody else."""
+        try:
+            self.open(
+                intent,
+                strategy=strategy,
+                actor=strategy,
+                reason=intent.tag,
+                curve=self.curves.get(intent.symbol) if intent.algorithm is Algorithm.VWAP else None,
+            )
+        except ExecutionRefused as refused:
+            self.counts[f"refused {refused.code}"] += 1
+            self._count_refusal(strategy, refused)
+            self.host.record(
+                Denial(
+                    strategy=strategy,
+                    path=str(Path.ALGORITHM),
+                    symbol=intent.symbol,
+                    side=intent.side,
+                    price_ticks=intent.limit_ticks or 0,
+                    lots=intent.lots,
+                    codes=list(refused.codes) or [refused.code],
+                    detail=refused.message,
+                    at_ns=self.view.now_ns(),
+                )
+            )
+
+    def _count_refusal(self, strategy: str, refused: ExecutionRefused) -> None:
+        """More than 20 a minute halt the strategy (T11.9)."""
+        now_ns = self.view.now_ns()
+        moments = self._refused.setdefault(strategy, deque(maxlen=MAX_REFUSALS_PER_MINUTE + 1))
+        moments.append(now_ns)
+        if len(moments) > MAX_REFUSALS_PER_MINUTE and now_ns - moments[0] < 60 * SECOND_NS:
+            self.view.halt(
+                strategy, f"more than {MAX_REFUSALS_PER_MINUTE} refused parents per minute: {refused.code}"
+            )
 
     def pause(self, number: int, *, actor: str, reason: str) -> Parent:
         """No new child, the open one is cancelled; time goes on."""

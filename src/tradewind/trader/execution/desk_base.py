@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from ..risk.check import Path
 from . import schedule
 from .algorithms import Market, Turn, Volume, beyond_limit
 from .book import WINDOW_NS, Book, Parent, adverse
+from .curve import VolumeCurve
 from .model import Algorithm, ParentState
 from .port import Host, MarketView
 from .records import ExecutionRecord, Mark, ParentChanged, ParentReplanned, VolumeSeen
@@ -55,6 +56,9 @@ class DeskBase:
         self.book = Book()
         self.started = False
         self.counts: Counter[str] = Counter()
+        self.curves: dict[str, VolumeCurve] = {}
+        """Volume curves by symbol, for strategies that ask for VWAP; the operator puts them there."""
+        self._refused: dict[str, deque[int]] = {}
         self._tapes: dict[str, Tape] = {}
         self._runs: dict[int, Run] = {}
 

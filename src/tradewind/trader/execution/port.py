@@ -82,5 +82,8 @@ class MarketView(Protocol):
     def quotes(self, strategy: str) -> bool:
         """Whether a strategy lives from quoting: its single orders are not analysed."""
 
+    def halt(self, strategy: str, reason: str) -> None:
+        """Halt one strategy (T11.9)."""
+
     def alarm(self, text: str) -> None:
         """Tell an operator."""

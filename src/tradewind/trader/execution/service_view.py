@@ -11,17 +11,21 @@ from tradewind.venues.protocol import FillEvent
 
 from .. import risk_view
 from ..orders import ManagedOrder
-from ..risk.check import Denied, Path
+from ..risk.check import Denied, Path, Working
 from ..strategy import PlaceIntent
 from ..wish import Alarm
 from .algorithms import Market
+from .book import far_ticks
 from .desk import ExecutionDesk
+from .desk_base import TAG_PREFIX
+from .model import ExecuteIntent, ParentState
 from .records import Mark, Scale
 
 if TYPE_CHECKING:
     from ..service import TraderService
 
 NAME = "execution"
+MAY_PLACE = frozenset({ParentState.WORKING, ParentState.PAUSED, ParentState.FINISHING})
 ZERO = Decimal(0)
 
 
@@ -122,8 +126,16 @@ class ServiceView:
 
     def quotes(self, strategy: str) -> bool:
         """Whether a strategy lives from quoting."""
-        manifest = self._trader.strategy.manifest
-        return manifest.name == strategy and manifest.quotes
+        host = self._trader.hosts.by_name.get(strategy)
+        return host is not None and host.manifest.quotes
+
+    def halt(self, strategy: str, reason: str) -> None:
+        """Halt one strategy (T11.9)."""
+        host = self._trader.hosts.by_name.get(strategy)
+        if host is None:
+            self._trader.halt_strategy(strategy, NAME, reason)
+        else:
+            self._trader.hosts.fault(host, reason)
 
     def alarm(self, text: str) -> None:
         """Tell an operator."""
@@ -137,4 +149,30 @@ def attach(trader: TraderService) -> ExecutionDesk:
     desk = ExecutionDesk(trader, ServiceView(trader))
     desk.attach()
     trader.checkpointed[NAME] = desk
+    trader.planned = lambda: planned(desk)
+    trader.intent_handlers[ExecuteIntent] = desk.on_intent
     return desk
+
+
+def planned(desk: ExecutionDesk) -> list[Working]:
+    """What open parents have not placed yet, at the worst case. A halted parent places nothing any more."""
+    found = []
+    for parent in desk.book.open_parents():
+        opened, now_ns = parent.opened, desk.view.now_ns()
+        lots = parent.free_lots(now_ns)
+        market = desk.view.market(opened.symbol, opened.strategy)
+        if parent.state not in MAY_PLACE or not lots or market.state == "halted":
+            continue
+        mark = market.mark or opened.arrival
+        price = far_ticks(opened.side, mark) if opened.limit_ticks is None else opened.limit_ticks
+        found.append(
+            Working(
+                client_id=f"{TAG_PREFIX}{parent.number}",
+                symbol=opened.symbol,
+                side=opened.side,
+                price=opened.scale.tick * price,
+                quantity=opened.scale.lot * lots,
+                strategy=opened.strategy,
+            )
+        )
+    return found

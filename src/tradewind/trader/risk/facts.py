@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from tradewind.venues.market_data import Known, Side
 
 from .model import ZERO, Order, Snapshot, Top, Working
@@ -58,6 +60,8 @@ class Facts:
         self._worst: dict[str, tuple[Decimal, Decimal]] | None = None
         self._totals: tuple[Decimal, Decimal] | None = None
         self._look_at_working()
+        for rest in snapshot.planned:
+            self._look_at_planned(rest)
         if order.side is Side.SELL:
             self.reduces = self.position > 0 and order.quantity + self.pending <= self.position
         else:
@@ -91,6 +95,18 @@ class Facts:
         sums = buys if buying else sells
         sums[symbol] = sums.get(symbol, ZERO) + self.notional
 
+    def _look_at_planned(self, rest: Working) -> None:
+        """What a parent has not placed; an order of this parent is a part of it."""
+        order = self.order
+        if rest.client_id == order.parent:
+            rest = msgspec.structs.replace(rest, quantity=max(ZERO, rest.quantity - order.quantity))
+        self.symbols.add(rest.symbol)
+        sums = self.buys if rest.side is Side.BUY else self.sells
+        sums[rest.symbol] = sums.get(rest.symbol, ZERO) + rest.price * rest.quantity
+        if rest.symbol == order.symbol and rest.side is order.side:
+            self.pending += rest.quantity
+            self.same_side.append(rest)
+
     @property
     def worst(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Lowest and highest notional each symbol can reach if all working orders and this one fill, in quote
@@ -121,7 +137,7 @@ def worst_exposures(order: Order | None, snapshot: Snapshot) -> dict[str, tuple[
         return Facts(order, snapshot).worst
     buys: dict[str, Decimal] = {}
     sells: dict[str, Decimal] = {}
-    for other in snapshot.working:
+    for other in (*snapshot.working, *snapshot.planned):
         side = buys if other.side is Side.BUY else sells
         side[other.symbol] = side.get(other.symbol, ZERO) + other.price * other.quantity
     return _valued(buys, sells, snapshot)

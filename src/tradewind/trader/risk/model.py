@@ -118,6 +118,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `stop` is the price at which the position would be closed (None: the collar stands in for it); `edge_bps`
     what the entry is expected to earn before costs; `second` the second person who backs a manual order.
+    `parent` names the entry of `Snapshot.planned` that this order is a part of.
     """
 
     strategy: str
@@ -137,6 +138,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     edge_bps: Decimal | None = None
     venue: str = ""
     second: str = ""
+    parent: str = ""
 
     @property
     def notional(self) -> Decimal:
@@ -151,6 +153,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `volumes` is the public volume of the last five minutes in base units (L23), `venue_equity` the marked
     value held at each venue (L25), `attended` whether a timer at the venue cancels the working orders when
     we fall silent (L27), `synthetic_stops` the notional of positions whose stop only we would execute.
+    `planned` is what parent orders have not placed yet: it counts in every worst case, but is no open order.
     """
 
     now_ns: int
@@ -170,3 +173,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     venue_equity: dict[str, Decimal] = {}
     attended: bool | None = None
     synthetic_stops: Decimal = ZERO
+    planned: list[Working] = []

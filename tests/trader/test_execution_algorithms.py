@@ -512,3 +512,26 @@ def test_a_strategy_asks_for_parents_and_is_halted_when_it_asks_for_nonsense_all
     assert {(one.strategy, one.path, *one.codes) for one in denials} == {
         ("trend", "algorithm", "ParentTooSmall")
     }
+
+
+def test_a_fault_in_one_parent_hands_it_over_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tradewind.trader.execution import desk
+
+    world = ExecutionWorld()
+    world.open(100, Algorithm.PASSIVE, duration_s=20)
+    world.open(100, Algorithm.PASSIVE, duration_s=20)
+    world.pass_s(2)
+    sane = desk.decide
+
+    def broken(parent: object, *facts: object) -> object:
+        if parent.number == 1 and parent.state is ParentState.WORKING:  # type: ignore[attr-defined]
+            raise ZeroDivisionError("test")
+        return sane(parent, *facts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk, "decide", broken)
+    world.pass_s(30)
+    assert world.parent(1).state is ParentState.HANDED
+    assert "ZeroDivisionError" in world.parent(1).reason
+    assert any("parent 1" in text for text in world.alarms)
+    assert world.parent(2).state is ParentState.COMPLETED
+    assert not world.open_orders()

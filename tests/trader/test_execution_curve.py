@@ -229,3 +229,12 @@ def test_a_curve_of_another_symbol_or_without_volume_is_refused() -> None:
         with pytest.raises(ExecutionRefused) as refused:
             begin(curve)
         assert refused.value.code == "NoVolumeCurve"
+
+
+def test_the_folder_of_an_installation_is_read_and_what_is_no_curve_is_named(tmp_path: Path) -> None:
+    curves.save(tmp_path / "btc.json", shaped())
+    (tmp_path / "bad.json").write_text("{}")
+    found, problems = curves.load_folder(tmp_path)
+    assert list(found) == [SYMBOL]
+    assert len(problems) == 1
+    assert curves.load_folder(tmp_path / "none") == ({}, [])

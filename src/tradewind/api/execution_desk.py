@@ -42,7 +42,8 @@ _RETRYABLE: Final = frozenset({Refusal.MARKET_NOT_LIVE, Refusal.STATE_NOT_NORMAL
 
 class Execute(Command, kw_only=True):
     """A parent order. `completion` says what happens with the rest and has no default; `cross_at_end` needs
-    `completion_bps`. `display` is the iceberg's; `curve` is the content of a volume curve, for vwap.
+    `completion_bps`. `display` is the iceberg's; `curve` is the content of a volume curve, for
+    vwap; without it the installation's own is used.
     """
 
     algorithm: Literal["twap", "vwap", "pov", "iceberg", "passive"]
@@ -154,7 +155,7 @@ class ExecutionRequests:
                 actor=actor,
                 reason=_reason(one.reason),
                 client_key=one.client_key or "",
-                curve=one.curve,
+                curve=one.curve or access.desk.curves.get(market.symbol),
             )
         except ExecutionRefused as refused:
             raise failure(refused) from refused

@@ -32,6 +32,7 @@ from tradewind.core.hashing import account_id
 from tradewind.node.service import NodeService
 from tradewind.observe.collect import ViewCollector
 from tradewind.trader.assemble import SCHEDULES, PaperTrader, assemble
+from tradewind.trader.execution.curve import load_folder
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("tradewind.platform")
 
+CURVE_FOLDER: Final = "curves"
+"""Where an operator puts volume curves for strategies, and for VWAP without a curve of its own."""
 STOP_DEADLINE_S: Final = 10.0
 DIRECT_STOP_DEADLINE_S: Final = 3.0
 MIRRORS: Final = ("mirror_maker", "mirror_taker")
@@ -230,6 +233,9 @@ class Platform:
         self.controls = TraderControls(self.kill, session.trader)
         self.desk.own_orders = TraderDesk(session)
         self.desk.execution = ExecutionOfTrader(session, paper.execution)
+        paper.execution.curves, problems = load_folder(self.configuration.data / CURVE_FOLDER)
+        for problem in problems:
+            log.error("volume_curve_ignored", problem=problem)
         self.collector.session, self.collector.execution = session, paper.execution
         self.collector.refresh()
         self._trading = asyncio.create_task(self._trade(session), name="trading")

@@ -124,8 +124,10 @@ def vwap(
     side: Side,
     quantity: Quantity,
     *,
-    curve: Annotated[Path, Parameter(help="volume curve, from: tradewind execute curve build")],
     completion: Completion,
+    curve: Annotated[
+        Path | None, Parameter(help="from: tradewind execute curve build; absent: the one in DATA/curves")
+    ] = None,
     minutes: Minutes = None,
     interval_s: Interval = None,
     participation_pct: Participation = None,
@@ -162,7 +164,7 @@ def vwap(
         reason=reason,
         actor=actor,
         client_key=client_key,
-        curve=msgspec.to_builtins(load(curve)),
+        curve=None if curve is None else msgspec.to_builtins(load(curve)),
     )
     return _send(body, data, json)
 

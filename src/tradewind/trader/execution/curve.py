@@ -31,6 +31,7 @@ MIN_HOURS_OF_WEEK: Final = 160
 """A week with fewer hours of data is not used."""
 MAX_CURVE_BYTES: Final = 1 << 20
 MAX_EVENTS: Final = 366
+MAX_CURVES: Final = 200
 SHARE_STEP: Final = Decimal("0.000000001")
 _SMOOTHING: Final = (Decimal("0.25"), Decimal("0.5"), Decimal("0.25"))
 _TIME_COLUMNS: Final = ("open_time_ns", "time_ns")
@@ -161,6 +162,20 @@ def load(path: Path) -> VolumeCurve:
         raise NoVolumeCurve(f"{path} is not a volume curve: {error}") from error
     check(curve)
     return curve
+
+
+def load_folder(folder: Path) -> tuple[dict[str, VolumeCurve], list[str]]:
+    """The curves of `folder`, by symbol, and what is wrong with files that are none. At most `MAX_CURVES`."""
+    found: dict[str, VolumeCurve] = {}
+    problems = []
+    for path in sorted(folder.glob("*.json"))[:MAX_CURVES]:
+        try:
+            curve = load(path)
+        except NoVolumeCurve as error:
+            problems.append(str(error))
+        else:
+            found[curve.symbol] = curve
+    return found, problems
 
 
 def check(curve: VolumeCurve) -> None:

@@ -274,9 +274,18 @@ class ExecutionDesk(ChildDesk):
     # ---- driving -----------------------------------------------------------------------------------
 
     def _advance(self, parent: Parent) -> None:
-        """Decide and act until nothing more is to be done now."""
+        """One parent's turn. What goes wrong in it stops this parent and no other, and nothing else."""
         if not self.started or not self.view.running:
             return
+        try:
+            self._drive(parent)
+        except Exception as error:  # noqa: BLE001 - a defect here must not end the trading of others
+            self.counts["faults"] += 1
+            if parent.state is not ParentState.HANDED and not parent.is_ended:
+                self._change(parent, Turn(ParentState.HANDED, "", f"fault: {error!r}"), actor=DESK)
+
+    def _drive(self, parent: Parent) -> None:
+        """Decide and act until nothing more is to be done now."""
         run = self._run(parent)
         for _ in range(MAX_STEPS):
             self._sync(parent)

@@ -80,6 +80,7 @@ def opened(
     end_ns = now_ns + duration_s * SECOND_NS
     points = _curve_points(intent, curve, now_ns, end_ns, scale)
     number = book.next_parent
+    used = curve if points else None
     record = ParentOpened(
         parent=number,
         version=ALGORITHM_VERSION,
@@ -104,7 +105,7 @@ def opened(
         arrival=mark,
         decision_ns=now_ns,
         curve=points,
-        curve_hash="" if curve is None else curve.hash,
+        curve_hash="" if used is None else used.hash,
         expected_bps=Decimal(0),
         model_version=book.model_version,
     )

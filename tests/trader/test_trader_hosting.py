@@ -13,6 +13,7 @@ import pytest
 from hosting_world import BTC, ETH, MIDDLE, Playing, TwoMarkets, once, rest, take
 from paper_world import instrument
 
+from tradewind.observe import trader_view
 from tradewind.trader import checkpoint
 from tradewind.trader.hosting.answers import Nonsense, check_answer
 from tradewind.trader.hosting.host import Hosted, ManifestError
@@ -405,3 +406,30 @@ def test_an_answer_of_an_attached_kind_passes_only_for_declared_symbols() -> Non
         check_answer([Execute(ETH)], (BTC,), "one", owner, {Execute: None})
     with pytest.raises(Nonsense):
         check_answer([Execute(BTC)], (BTC,), "one", owner, {})
+
+
+# ---- what an operator sees ---------------------------------------------------------------------------
+
+
+async def test_the_snapshot_and_the_view_show_every_strategy_truthfully() -> None:
+    good, bad = Playing("good"), Playing("bad", ETH)
+    good.plays["on_book"] = once(take(BTC, Side.BUY, 30), rest(BTC))
+    bad.plays["on_book"] = raises
+    world = await TwoMarkets.open(good, Hosted(strategy=bad, budget_pct=D(25)))
+    await world.wait_ms(10)
+    rows = {row.name: row for row in world.trader.snapshot().strategies}
+    assert (rows["good"].state, rows["bad"].state) == ("running", "faulted")
+    assert "boom" in rows["bad"].error
+    assert rows["bad"].budget_pct == 25
+    assert rows["good"].positions == {BTC: D("0.003")}
+    assert (rows["good"].fills, rows["good"].open_orders, rows["good"].intents) == (1, 1, 2)
+    assert rows["good"].net == rows["good"].realised + (rows["good"].unrealised or 0) - rows["good"].fees
+    assert rows["good"].callbacks >= 2
+    assert rows["good"].callback_max_us > 0
+    shown = {one.name: one for one in trader_view.strategies(world.trader)}
+    assert (shown["good"].state, shown["bad"].state) == ("running", "halted")
+    assert shown["good"].positions == ((BTC, "0.0030"),)
+    assert "bad: RuntimeError('boom')" in {one.text for one in trader_view.alarms(world.trader, 0)}
+    await world.kill.halt("op", "drill")
+    (first, _) = trader_view.strategies(world.trader)
+    assert (first.state, "drill" in first.detail) == ("halted", True)

@@ -38,7 +38,12 @@ def market(platform: Platform) -> None:
         if label == "generated"
         else label
     )
-    console.print(f"feed  {loud}  {one.symbol}  strategy {one.strategy} ({one.parameters})")
+    if one.trader is None:
+        console.print(f"feed  {loud}  {one.symbol}  strategy {one.strategy} ({one.parameters})")
+    else:
+        console.print(f"feed  {loud}  strategies of {one.trader}")
+        for host in platform.trader.hosts if platform.trader is not None else ():
+            console.print(f"      {host.name}  {', '.join(host.symbols)}  {host.budget_pct} % of the equity")
     if one.exchange_demo:
         console.print(f"demo  {demo(platform)}")
     for reason in platform.selected.passed_over:

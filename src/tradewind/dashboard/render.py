@@ -19,6 +19,7 @@ from tradewind.observe.view import (
     Quality,
     Reading,
     Severity,
+    StrategyView,
 )
 
 from . import text
@@ -448,7 +449,12 @@ def performance(view: PlatformView) -> str:
 
 
 def strategy(view: PlatformView) -> str:
-    """The strategy that is running, and the build."""
-    name = escape(view.strategy.name or "no strategy")
-    detail = f' <span class="quiet">{escape(view.strategy.detail)}</span>' if view.strategy.detail else ""
-    return f"<b>{name}</b> {escape(view.strategy.state)}{detail}"
+    """Every strategy: its state and why, and what it has made."""
+    return "<br>".join(_strategy(one) for one in view.strategies or (view.strategy,))
+
+
+def _strategy(one: StrategyView) -> str:
+    name = escape(one.name or "no strategy")
+    detail = f' <span class="quiet">{escape(one.detail)}</span>' if one.detail else ""
+    net = f' <span class="num">{escape(one.net)}</span>' if one.net else ""
+    return f"<b>{name}</b> {escape(one.state)}{net}{detail}"

@@ -11,6 +11,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
@@ -147,7 +148,7 @@ class ViewCollector:
         own = self._own_orders(market)
         depth = self._depth(market, own, feed)
         engine_ns = self.node.now_ns()
-        fields: dict[str, object] = {}
+        fields: dict[str, Any] = {}
         if self.session is not None and trader is not None:
             fields = {
                 "fills": trader_view.fills(trader),
@@ -155,11 +156,12 @@ class ViewCollector:
                 "profit": trader_view.profit(trader, engine_ns),
                 "limits": trader_view.limits(trader),
                 "trading": trader_view.trading(trader),
-                "strategy": trader_view.strategy(trader, self.session.ended_reason),
+                "strategies": trader_view.strategies(trader, self.session.ended_reason),
                 "balances": self._balances(engine_ns),
                 "orders": tuple(self._order_rows(market, own, engine_ns)),
                 "orders_open": len(own),
             }
+            fields["strategy"] = next(iter(fields["strategies"]))
         head = self._head(now_ns)
         self._view = PlatformView(
             taken_ns=now_ns,
@@ -176,7 +178,7 @@ class ViewCollector:
             workers=self.workers(engine_ns),
             outcomes=self._outcomes(engine_ns, now_ns),
             execution=None if self.execution is None else execution(self.execution),
-            **fields,  # type: ignore[arg-type]
+            **fields,
         )
         return self._view
 

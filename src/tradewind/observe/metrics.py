@@ -27,9 +27,11 @@ from .counting import OTHER_MARKETS, SECONDS_BOUNDS, BatchCounters, Histogram
 from .leveraged import LeveragedFacts
 from .shortfall import Shortfall
 from .venue_rows import VenueConnection, samples_of
-from .view import ExecutionView, FeedState, PlatformView, Reading, ViewSource
+from .view import ExecutionView, FeedState, PlatformView, Reading, StrategyView, ViewSource
 
 MICRO = Decimal(1_000_000)
+MAX_STRATEGIES = 32
+"""More are not shown, so that the number of rows stays bounded."""
 TRADING_STATES = ("normal", "reduce_only", "halted")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -214,6 +216,31 @@ class MetricsCollector(Collector):
         states = [(("account", state), float(view.trading.state == state)) for state in TRADING_STATES]
         yield self._gauge("tradewind_trading_state", states if known else [])
         yield self._gauge("tradewind_open_orders", [(account, view.orders_open)])
+        yield from self._strategies(view.strategies[:MAX_STRATEGIES])
+
+    def _strategies(self, rows: Sequence[StrategyView]) -> Iterator[Metric]:
+        """One row a strategy; the trader hosts a bounded number of them."""
+        yield self._gauge(
+            "tradewind_strategy_running", [((one.name,), float(one.state == "running")) for one in rows]
+        )
+        yield self._gauge(
+            "tradewind_strategy_pnl_micro",
+            [((one.name,), float(Decimal(one.net) * 1_000_000)) for one in rows if one.net],
+        )
+        yield self._counter(
+            "tradewind_strategy_callbacks_total", [((one.name,), one.callbacks) for one in rows]
+        )
+        yield self._counter("tradewind_strategy_intents_total", [((one.name,), one.intents) for one in rows])
+        yield self._gauge(
+            "tradewind_strategy_callback_p99_seconds",
+            [
+                ((one.name,), None if one.callback_p99_us is None else one.callback_p99_us / 1e6)
+                for one in rows
+            ],
+        )
+        yield self._gauge(
+            "tradewind_strategy_memory_bytes", [((one.name,), one.memory_bytes) for one in rows]
+        )
 
     def _execution(self, view: ExecutionView | None) -> Iterator[Metric]:
         one = view or ExecutionView()

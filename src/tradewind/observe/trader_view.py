@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+from tradewind.trader.hosting.host import StrategyHost
 from tradewind.trader.risk.check import Code, Snapshot, worst_exposures
+from tradewind.trader.risk.state import ACCOUNT, TradingState, strategy_scope, venue_scope
 from tradewind.trader.service import TraderService
 from tradewind.venues.market_data import Known, Side, Stale, Unknown
 from tradewind.venues.protocol import FillEvent
@@ -147,18 +149,48 @@ def trading(trader: TraderService) -> TradingView:
     )
 
 
-def strategy(trader: TraderService, ended_reason: str | None = None) -> StrategyView:
-    """Name and state of the strategy; `ended_reason` says why its session is over."""
-    manifest = trader.strategy.manifest
-    if trader.strategy_error is not None:
-        return StrategyView(name=manifest.name, state="halted", detail=trader.strategy_error)
-    if ended_reason is not None:
-        return StrategyView(name=manifest.name, state="ended", detail=ended_reason)
+def strategies(trader: TraderService, ended_reason: str | None = None) -> tuple[StrategyView, ...]:
+    """Every strategy; `ended_reason` says why its session is over."""
+    return tuple(_strategy(trader, host, ended_reason) for host in trader.hosts)
+
+
+def _strategy(trader: TraderService, host: StrategyHost, ended_reason: str | None) -> StrategyView:
+    times, books = host.times(), trader.books
+    state, detail = _strategy_state(trader, host, ended_reason)
     return StrategyView(
-        name=manifest.name,
-        state="running" if trader.running else "stopped",
-        detail=f"version {manifest.version}, {', '.join(manifest.symbols)}",
+        name=host.name,
+        state=state,
+        detail=detail,
+        symbols=host.symbols,
+        positions=tuple(
+            (one.symbol, plain(one.quantity)) for one in books.positions(host.name) if one.quantity
+        ),
+        budget_pct=plain(host.budget_pct),
+        net=_micro(books.net(host.name, trader.marks.mid)),
+        fills=books.fill_counts.get(host.name, 0),
+        open_orders=len(trader.oms.working(host.name)),
+        callbacks=host.callbacks,
+        intents=host.intents,
+        callback_p99_us=times.p99_us,
+        callback_max_us=times.max_us if times.count else None,
+        memory_bytes=None if host.memory is None else host.memory.held_bytes,
+        restarts=host.restarts,
     )
+
+
+def _strategy_state(trader: TraderService, host: StrategyHost, ended_reason: str | None) -> tuple[str, str]:
+    if host.error is not None:
+        return "halted", host.error
+    if ended_reason is not None:
+        return "ended", ended_reason
+    if not trader.running:
+        return "stopped", ""
+    level = trader.state(host.name)
+    if level is not TradingState.NORMAL:
+        scopes = {ACCOUNT, venue_scope(trader.venue.name), strategy_scope(host.name)}
+        reasons = [one.reason for one in trader.states.active() if one.scope in scopes]
+        return level.name.lower(), "; ".join(reasons)
+    return "running", f"version {host.manifest.version}, {', '.join(host.symbols)}"
 
 
 def alarms(trader: TraderService, now_ns: int, newest: int = 2, within_s: int = 60) -> Iterator[Alarm]:
@@ -168,8 +200,10 @@ def alarms(trader: TraderService, now_ns: int, newest: int = 2, within_s: int = 
         severity = Severity.CRITICAL if view.state == "halted" else Severity.WARNING
         text = view.reason or "no reason recorded"
         yield Alarm(severity=severity, code=f"TRADING_{view.state.upper()}", text=text)
-    if trader.strategy_error is not None:
-        yield Alarm(severity=Severity.CRITICAL, code="STRATEGY_FAULT", text=trader.strategy_error)
+    for host in trader.hosts:
+        if host.error is not None:
+            text = f"{host.name}: {host.error}"
+            yield Alarm(severity=Severity.CRITICAL, code="STRATEGY_FAULT", text=text)
     if trader.reconciled is not None and not trader.reconciled.clean:
         text = trader.reconciled.differences[0]
         yield Alarm(severity=Severity.CRITICAL, code="NOT_RECONCILED", text=text)

@@ -232,11 +232,28 @@ class TradingView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyView(msgspec.Struct, frozen=True, kw_only=True):
-    """The running strategy."""
+    """A strategy: running, reduce_only, halted, stopped or ended, and why.
+
+    `net` is its own profit in the account currency. `callback_p99_us` is of the last whole minute; None
+    before the first callback. `memory_bytes` estimates what its objects hold; None before it was measured.
+    """
 
     name: str = ""
     state: str = "unknown"
     detail: str = ""
+    symbols: tuple[str, ...] = ()
+    positions: tuple[tuple[str, str], ...] = ()
+    """(symbol, quantity) of what it holds."""
+    budget_pct: str = ""
+    net: str = ""
+    fills: int = 0
+    open_orders: int = 0
+    callbacks: int = 0
+    intents: int = 0
+    callback_p99_us: float | None = None
+    callback_max_us: float | None = None
+    memory_bytes: int | None = None
+    restarts: int = 0
 
 
 class ExecutionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -359,6 +376,8 @@ class PlatformView(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[LimitView, ...] = ()
     trading: TradingView = TradingView()
     strategy: StrategyView = StrategyView()
+    """The first strategy; `strategies` are all of them."""
+    strategies: tuple[StrategyView, ...] = ()
     counters: CountersView = CountersView()
     alarms: tuple[Alarm, ...] = ()
     workers: tuple[WorkerRow, ...] = ()

@@ -251,7 +251,8 @@ def book_top(trader: TraderService, symbol: str, depth: int) -> BookTop:
 
 def public_trade(trader: TraderService, event: TradePrint) -> PublicTrade:
     """A public trade in the venue's own lots (floored)."""
-    ratio = trader.venue.markets[event.symbol].setup.mirror.lots_ratio
+    market = trader.venue.markets.get(event.symbol)
+    ratio = 1 if market is None else market.setup.mirror.lots_ratio
     return PublicTrade(
         event.symbol,
         event.price_ticks,

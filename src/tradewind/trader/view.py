@@ -15,6 +15,7 @@ from .risk.check import worst_exposures
 from .risk.state import TradingState
 
 if TYPE_CHECKING:
+    from .hosting.host import StrategyHost
     from .service import TraderService
 
 ZERO = Decimal(0)
@@ -118,6 +119,32 @@ class LatchView(msgspec.Struct, frozen=True, kw_only=True):
     not_before_ns: int
 
 
+class StrategyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy: its own result, holdings, orders and callback times. `error` is why it is halted."""
+
+    name: str
+    version: str
+    code_hash: str
+    state: str
+    error: str
+    symbols: tuple[str, ...]
+    outside: tuple[str, ...]
+    budget_pct: Decimal
+    realised: Decimal
+    unrealised: Decimal | None
+    fees: Decimal
+    net: Decimal | None
+    positions: dict[str, Decimal]
+    fills: int
+    open_orders: int
+    intents: int
+    callbacks: int
+    callback_p99_us: float | None
+    callback_max_us: float
+    memory_bytes: int | None
+    restarts: int
+
+
 class TraderSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The trader at one moment. Money is `Decimal`; encode it as strings."""
 
@@ -150,6 +177,7 @@ class TraderSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     reconciled: bool | None
     reconciled_age_ms: int | None
     reconciliation_differences: tuple[str, ...]
+    strategies: tuple[StrategyRow, ...]
     counters: dict[str, int]
     denials: dict[str, int]
     alarms: tuple[tuple[int, str], ...]
@@ -171,7 +199,7 @@ def snapshot(trader: TraderService, *, max_fills: int = 100) -> TraderSnapshot:
         currency=trader.profile.account.currency,
         strategy=trader.name,
         strategy_version=trader.strategy.manifest.version,
-        strategy_state=_strategy_state(trader),
+        strategy_state=_strategy_state(trader, next(iter(trader.hosts))),
         strategy_note=note,
         fee_schedule=fees.name,
         maker_bps=fees.maker_bps,
@@ -194,6 +222,7 @@ def snapshot(trader: TraderService, *, max_fills: int = 100) -> TraderSnapshot:
         reconciled=reconciled.clean if reconciled else None,
         reconciled_age_ms=_age_ms(now_ns, reconciled.at_ns) if reconciled else None,
         reconciliation_differences=tuple(reconciled.differences) if reconciled else (),
+        strategies=tuple(_strategy(trader, host) for host in trader.hosts),
         counters={
             **msgspec.to_builtins(trader.oms.stats),
             **_mirror_counters(trader),
@@ -296,13 +325,40 @@ def _value(value: Known[Decimal] | Stale[Decimal] | Unknown, now_ns: int) -> Val
     raise TypeError(f"not a value: {value!r}")
 
 
-def _strategy_state(trader: TraderService) -> str:
-    if trader.strategy_error is not None:
+def _strategy_state(trader: TraderService, host: StrategyHost) -> str:
+    if host.error is not None:
         return "faulted"
     if not trader.running:
         return "stopped"
     return {TradingState.NORMAL: "running", TradingState.REDUCE_ONLY: "reduce only"}.get(
-        trader.state(), "halted"
+        trader.state(host.name), "halted"
+    )
+
+
+def _strategy(trader: TraderService, host: StrategyHost) -> StrategyRow:
+    pnl, times = trader.books.profit_and_loss(host.name, trader.marks.mid), host.times()
+    return StrategyRow(
+        name=host.name,
+        version=host.manifest.version,
+        code_hash=host.code_hash,
+        state=_strategy_state(trader, host),
+        error=host.error or "",
+        symbols=host.symbols,
+        outside=host.manifest.outside,
+        budget_pct=host.budget_pct,
+        realised=pnl.realised,
+        unrealised=pnl.unrealised,
+        fees=pnl.fees,
+        net=pnl.net,
+        positions={one.symbol: one.quantity for one in trader.books.positions(host.name) if one.quantity},
+        fills=trader.books.fill_counts.get(host.name, 0),
+        open_orders=len(trader.oms.working(host.name)),
+        intents=host.intents,
+        callbacks=host.callbacks,
+        callback_p99_us=times.p99_us,
+        callback_max_us=times.max_us,
+        memory_bytes=None if host.memory is None else host.memory.held_bytes,
+        restarts=host.restarts,
     )
 
 
@@ -415,5 +471,9 @@ def _fills(trader: TraderService, count: int) -> tuple[FillView, ...]:
 
 
 def _mirror_counters(trader: TraderService) -> dict[str, int]:
-    stats = trader.venue.markets[trader.symbol].mirror.stats
-    return {f"mirror_{name}": count for name, count in msgspec.to_builtins(stats).items()}
+    """Of all mirrors together."""
+    totals: dict[str, int] = {}
+    for market in trader.venue.markets.values():
+        for name, count in msgspec.to_builtins(market.mirror.stats).items():
+            totals[f"mirror_{name}"] = totals.get(f"mirror_{name}", 0) + count
+    return totals

@@ -59,6 +59,8 @@ BUDGETS: Final[Sequence[Budget]] = (
     Budget("node.durable_commands_per_second", ">=", 1_000_000, "/s", "node, durable, batched from Python"),
     Budget("node.ack_p99_us", "<=", 1_000, "us", "node, single durable acknowledgement, p99"),
     Budget("node.paced_p99_us", "<=", 5_000, "us", "node, execution at 1,000 commands/s, p99"),
+    Budget("trader.handed_p50_us", "<=", 200, "us", "callback to order record handed over, median"),
+    Budget("trader.order_record_p99_us", "<=", 5_000, "us", "callback to durable order record, p99"),
     Budget("gateway.websocket.orders_per_second", ">=", 1_000, "/s", "gateway, durable orders by WebSocket"),
     Budget("replay.commands_per_second", ">=", 3_000_000, "/s", "replay from the journal"),
     Budget("replay.state_hash_equal", "==", 1, "", "replay gives the same state hash", exact=True),

@@ -30,6 +30,8 @@ class Effort:
     node_batches: int = 256
     node_acknowledgements: int = 2_000
     node_paced: int = 10_000
+    trader_orders: int = 500
+    """Orders from a callback's answer to the journal."""
     gateway_orders: int = 150
     """Orders of each of the clients of a gateway; a venue allows an account so many at once."""
     python_batches: int = 128
@@ -66,6 +68,7 @@ QUICK = Effort(
     node_batches=4,
     node_acknowledgements=20,
     node_paced=40,
+    trader_orders=60,
     gateway_orders=4,
     python_batches=4,
     python_singles=40,

@@ -24,6 +24,7 @@ SUITES: Final[Sequence[str]] = (
     "pools",
     "journal",
     "node",
+    "trader",
     "gateway",
     "python",
     "replay",

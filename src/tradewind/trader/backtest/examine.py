@@ -143,10 +143,7 @@ def examine(wish: Wish, say: Say = lambda stage, done, of: None, *, admission: b
     log = TrialLog(wish.trial_log)
     trial = ready.trial(ready.chosen, "run")
     log.begin([trial])
-    facts = run(
-        ready.data, ready.chosen.make, ready.setting, total=ready.survey.batches,
-        tell=lambda done, of: say("running", done, of),
-    )  # fmt: skip
+    facts = run(ready.data, ready.chosen.make, ready.setting, tell=lambda done, of: say("running", done, of))
     results = measure(facts, ready.survey, ready.setting.symbol, wish.seed)
     log.end(trial, trades=results.sample.n, sharpe=results.sample.sharpe)
     checked = _look_ahead(ready, log, facts, say) if admission else None

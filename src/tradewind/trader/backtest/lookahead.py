@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -100,18 +101,22 @@ class _Watch:
         self.inside = 0
         self.opened: list[str] = []
         self._hooked = False
+        self._thread = 0
 
     def begin(self) -> None:
         self.opened = []
+        self._thread = threading.get_ident()
         if not self._hooked:
             sys.addaudithook(self._hook)
             self._hooked = True
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.inside or event not in WATCHED or len(self.opened) >= MAX_OPENED:
+        if not self.inside or event not in WATCHED or threading.get_ident() != self._thread:
             return
         name = str(arguments[1] if event == "socket.connect" else arguments[0])
-        if not name.endswith(CODE_SUFFIXES) and not name.startswith(INTERPRETER):
+        if name.endswith(CODE_SUFFIXES) or name.startswith(INTERPRETER):
+            return
+        if len(self.opened) < MAX_OPENED:
             self.opened.append(f"{event} {name}")
 
     def over(self, strategy: Strategy) -> Strategy:

@@ -7,8 +7,7 @@ was journaled, from the fills, and from the survey of the data.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,33 +15,36 @@ import msgspec
 
 from tradewind.core import native
 from tradewind.core.engine import RULES_VERSION
+from tradewind.core.events import Result
 from tradewind.trader.execution.service_view import attach as attach_execution
 from tradewind.trader.orders import ManagedOrder
 from tradewind.trader.records import TRADER_STREAM, AmendRequest, CancelRequest, Denial, Intent, decode
+from tradewind.trader.replaying import Replay
 from tradewind.trader.risk.profile import Profile, load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
 from tradewind.trader.strategy import Strategy
-from tradewind.venues.market_data import Known, Side, TopOfBook
+from tradewind.venues.market_data import Known, Side
 from tradewind.venues.paper.latency import LatencyConfig
-from tradewind.venues.paper.port import EnginePort
+from tradewind.venues.paper.port import EnginePort, Note
 from tradewind.venues.paper.queue_model import CancelModel
+from tradewind.venues.paper.rows import Rows
 from tradewind.venues.paper.schedule import load_schedule
 from tradewind.venues.paper.setup import PaperKeys, set_up
 from tradewind.venues.paper.venue import PaperVenue
-from tradewind.venues.paper.wire import BatchLike, stream_notes
 from tradewind.venues.protocol import FeeSchedule, FillEvent, PrivateEvent
 
 from .candles import latency_for_candles
 from .data import MarketData
-from .errors import BacktestRefused
+from .errors import BacktestRefused, DataRefused
 from .survey import Tell
 
 SECOND_NS: Final = 1_000_000_000
 YEAR_NS: Final = 360 * 86_400 * SECOND_NS
 FLIGHT_NS: Final = 30 * SECOND_NS
 """How long the end waits for what is under way; no latency is longer than a third of it."""
-BATCHES_PER_YIELD: Final = 64
+MAX_MESSAGES: Final = 20_000_000
+"""Of one run: they lie in memory, 80 bytes each and 16 a level."""
 MAX_INTENTS: Final = 5_000_000
 QUEUES: Final = ("prorata", "pessimistic")
 
@@ -108,25 +110,6 @@ class Facts(msgspec.Struct, kw_only=True):
     tape_hash: str
 
 
-class _Tape:
-    """Stands for the list of everything a run submitted: its hash and its length, not its bytes."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=16)
-        self._count = 0
-
-    def append(self, data: bytes) -> None:
-        self._hash.update(len(data).to_bytes(8, "little"))
-        self._hash.update(data)
-        self._count += 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
-
-
 class _Recorder:
     """Collects journaled decisions and delivered fills."""
 
@@ -138,13 +121,8 @@ class _Recorder:
         self.fills: list[FillEvent] = []
         self.last: dict[str, tuple[str, int, str]] = {}
 
-    def on_batch(self, batch: BatchLike) -> None:
-        if not len(batch.notes):
-            return
-        for _, payload in stream_notes(batch, TRADER_STREAM):
-            self._note(bytes(payload))
-
-    def _note(self, payload: bytes) -> None:
+    def note(self, payload: bytes) -> None:
+        """A record of the trader, as it was journaled."""
         record = decode(payload)
         match record:
             case Intent():
@@ -174,6 +152,21 @@ class _Recorder:
         self.last[order.client_id] = (str(order.state), order.filled_lots, order.reason)
 
 
+class _Port(EnginePort):
+    """A bare engine whose notes are collected on their way in; nobody else listens to it."""
+
+    def __init__(self, engine: Any, system: bytes, now_ns: int, recorder: _Recorder) -> None:
+        super().__init__(engine, system, now_ns, keep_tape=False)
+        self._recorder = recorder
+
+    async def submit(self, commands: Sequence[bytes], notes: Sequence[Note] = ()) -> list[Result]:
+        """Apply at the virtual moment."""
+        for stream, _, payload in notes:
+            if stream == TRADER_STREAM:
+                self._recorder.note(payload)
+        return await super().submit(commands, notes)
+
+
 class World(msgspec.Struct, frozen=True):
     """The parts of a run."""
 
@@ -182,7 +175,6 @@ class World(msgspec.Struct, frozen=True):
     trader: TraderService
     port: EnginePort
     recorder: Any
-    tape: Any
 
 
 def limits_for(data: MarketData, setting: Setting) -> Profile:
@@ -216,9 +208,8 @@ async def build(data: MarketData, strategy: Strategy, setting: Setting, start_ns
     profile = limits_for(data, setting)
     keys = PaperKeys.derive("backtest")
     genesis = native.encode_genesis(0, RULES_VERSION, start_ns, keys.grants(start_ns + YEAR_NS))
-    port = EnginePort(native.Engine(genesis), keys.system, start_ns)
-    tape = _Tape()
-    port.tape = tape  # type: ignore[assignment]
+    recorder = _Recorder()
+    port = _Port(native.Engine(genesis, audit=False), keys.system, start_ns, recorder)
     instrument = data.instruments[setting.symbol]
     setup = await set_up(
         port,
@@ -229,13 +220,11 @@ async def build(data: MarketData, strategy: Strategy, setting: Setting, start_ns
         mirror=msgspec.structs.replace(data.mirror, cancel_model=setting.queue),
     )
     venue = PaperVenue(port, setup, name="paper", latency=latency)
-    recorder = _Recorder()
-    port.listen(recorder.on_batch)
     trader = TraderService(venue, port, profile, strategy, environment="sim", seed=setting.seed)
     attach_execution(trader)
     venue.subscribe(recorder.on_private)
     trader.on_order_hooks.append(recorder.on_order)
-    return World(Session(venue, trader), venue, trader, port, recorder, tape)
+    return World(Session(venue, trader), venue, trader, port, recorder)
 
 
 async def play(
@@ -243,35 +232,38 @@ async def play(
     strategy: Strategy,
     setting: Setting,
     *,
-    total: int = 0,
     tell: Tell = lambda done, of: None,
 ) -> Facts:
-    """Play the data from beginning to end, then stop the trader in order. `total`: batches, for progress.
+    """Play the data from beginning to end, then stop the trader in order.
 
     Raises:
         BacktestRefused, DataRefused, and what profile, schedule and set-up refuse.
     """
-    world: World | None = None
-    session: Session | None = None
-    start_ns = end_ns = 0
-    for number, (now_ns, events) in enumerate(data.batches(), 1):
-        if world is None or session is None:
-            start_ns = now_ns
-            world = await build(data, strategy, setting, start_ns)
-            session = world.session
-            await session.open()
-        for event in events:
-            if not isinstance(event, TopOfBook):
-                await session.on_event(event, now_ns)
-        end_ns = now_ns
-        if number % BATCHES_PER_YIELD == 0:
-            tell(number, total)
-            await asyncio.sleep(0)  # the only moment at which an interrupt can end the run
-    if world is None:
+    rows = rows_of(data)
+    if rows is None:
         raise BacktestRefused("DATA_EMPTY", f"{data.label} holds no market data")
+    start_ns, end_ns = rows.time_ns(0), rows.time_ns(len(rows) - 1)
+    world = await build(data, strategy, setting, start_ns)
+    await world.session.open()
+    await Replay(world.session, rows).run(on_progress=lambda done: _told(tell, done, len(rows)))
     await _finish(world)
-    tell(total, total)
+    tell(len(rows), len(rows))
     return await _facts(world, setting, start_ns, end_ns)
+
+
+def _told(tell: Tell, done: int, of: int) -> None:
+    tell(done, of)
+
+
+def rows_of(data: MarketData) -> Rows | None:
+    """All events in compact memory; None for no event at all. Raises `DataRefused`: more than can be held."""
+    rows = Rows()
+    for now_ns, events in data.batches():
+        for event in events:
+            rows.append(event, now_ns)
+        if len(rows) > MAX_MESSAGES:
+            raise DataRefused("DATA_TOO_LARGE", f"more than {MAX_MESSAGES} messages: give fewer files")
+    return rows if len(rows) else None
 
 
 async def _finish(world: World) -> None:
@@ -319,7 +311,7 @@ async def _facts(world: World, setting: Setting, start_ns: int, end_ns: int) -> 
         alarms=[alarm.text for alarm in trader.alarms],
         differences=differences,
         refused_mirror_actions=sum(one.refused_actions for one in world.venue.markets.values()),
-        tape_hash=world.tape.hexdigest(),
+        tape_hash=world.port.written.digest().hex(),
     )
 
 
@@ -352,8 +344,7 @@ def run(
     make: Callable[[], Strategy],
     setting: Setting,
     *,
-    total: int = 0,
     tell: Tell = lambda done, of: None,
 ) -> Facts:
     """`play` with a strategy made anew, outside of any loop."""
-    return asyncio.run(play(data, make(), setting, total=total, tell=tell))
+    return asyncio.run(play(data, make(), setting, tell=tell))

@@ -35,6 +35,7 @@ MODULES: Final = (
     "markets",
     "oracle",
     "orders",
+    "paper_console",
     "paper_drills",
     "paper_profit",
     "paper_soak",

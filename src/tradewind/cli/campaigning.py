@@ -52,6 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | None = None
     strategy: str | None = None
     parameters: str | None = None
+    trader: Path | None = None
     profile: str | None = None
     cash: tuple[str, ...] | None = None
     seed: int | None = None
@@ -70,6 +71,7 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     symbol: str | None = None
     strategy: str | None = None
     parameters: str | None = None
+    trader: str | None = None
     profile: str | None = None
     cash: list[str] | None = None
     seed: int | None = None
@@ -127,6 +129,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     values = {name: getattr(content, name) for name in FileOptions.__struct_fields__}
     if values["replay"] is not None:
         values["replay"] = tuple(Path(one) for one in values["replay"])
+    if values["trader"] is not None:
+        values["trader"] = Path(values["trader"])
     if values["cash"] is not None:
         values["cash"] = tuple(values["cash"])
     return values
@@ -160,6 +164,7 @@ def start_campaign(
         strategy=chosen["strategy"],
         parameters=chosen["parameters"],
         profile=chosen["profile"],
+        trader=chosen["trader"],
         seed=chosen["seed"],
         keepers=True,
         exchange_demo=False,
@@ -229,7 +234,7 @@ class CampaignRun(_Run):
             environment=one.env,
             feed=platform.feed_label,
             symbol=one.symbol,
-            strategy=f"{one.strategy} ({one.parameters})",
+            strategy=f"{one.strategy} ({one.parameters})" if one.trader is None else one.trader.name,
             profile=one.profile,
             currency="" if profile is None else profile.account.currency,
             config_hash=config_hash,

@@ -27,6 +27,9 @@ def start(
     symbol: Annotated[str | None, Parameter(help="market to trade; default BTC/USDT")] = None,
     strategy: Annotated[str | None, Parameter(help="strategy; default market_maker")] = None,
     parameters: Annotated[str | None, Parameter(help="its parameters; default demonstration")] = None,
+    trader: Annotated[
+        Path | None, Parameter(help="file with several strategies, their symbols and budgets (TOML)")
+    ] = None,
     profile: Annotated[str | None, Parameter(help="risk profile; default paper")] = None,
     cash: Annotated[list[str] | None, Parameter(help="starting funds; default '10000 USDT'")] = None,
     seed: Annotated[int | None, Parameter(help="seed of the generated market")] = None,
@@ -60,6 +63,7 @@ def start(
             symbol=symbol,
             strategy=strategy,
             parameters=parameters,
+            trader=trader,
             profile=profile,
             cash=None if cash is None else tuple(cash),
             seed=seed,

@@ -45,6 +45,7 @@ from tradewind.api.resolution import (
     resolution_reads,
 )
 from tradewind.api.reward_desk import RewardDesk, RewardReads, reward_commands, reward_reads
+from tradewind.api.risk_routes import risk_commands, risk_reads
 from tradewind.api.role_desk import RoleDesk
 from tradewind.api.route import CommandRoute, Handler
 from tradewind.api.stream import POLICY_VIOLATION, Streams
@@ -103,6 +104,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
     executions = ExecutionRequests(desk)
     more += execution_commands(executions)
     more += ramp_commands(desk)
+    more += risk_commands(desk)
     questions = QuestionDesk(exchange_desk)
     more += question_commands(questions)
     trading = TradingReads(desk.directory, reads.node, desk.node.now_ns)
@@ -128,6 +130,7 @@ def create_app(desk: Desk, reads: Reads, tokens: Tokens, kill: Controls) -> Fast
         *trading_reads(trading),
         *resolution_reads(ResolutionReads(exchange_desk)),
         *ramp_reads(desk),
+        *risk_reads(desk),
         *read_routes(reads),
     ]:
         _add_read(app, path, handler, summary)

@@ -14,6 +14,7 @@ from tradewind.api.directory import Directory, NamedMarket, parse_hex32
 from tradewind.api.execution_access import ExecutionOfTrader
 from tradewind.api.identities import Identities, IdentityError
 from tradewind.api.problems import ApiFailure, failure_of
+from tradewind.api.risk_routes import RiskOfTrader
 from tradewind.core.errors import InvalidField, TradewindError
 from tradewind.core.events import Result
 from tradewind.node.projections.directory import Account
@@ -81,6 +82,7 @@ class DeskBase:
         self.identities = identities
         self.own_orders = own_orders
         self.execution: ExecutionOfTrader | None = None
+        self.risk: RiskOfTrader | None = None
         """The running trader's execution desk; None while nothing trades."""
         self.ramp: object | None = None
         """The ramp of this log, once the platform has read it."""

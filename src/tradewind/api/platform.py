@@ -23,6 +23,7 @@ from tradewind.api.identities import Identities
 from tradewind.api.own_orders import TraderDesk
 from tradewind.api.problems import ApiFailure
 from tradewind.api.reads import Reads
+from tradewind.api.risk_routes import RiskOfTrader
 from tradewind.api.views import PlatformViews
 from tradewind.config import ConfigurationRefused, UpConfiguration
 from tradewind.core import commands as build
@@ -232,6 +233,7 @@ class Platform:
         self.session, self.venue, self.trader, self.kill = session, paper.venue, paper.trader, paper.kill
         self.controls = TraderControls(self.kill, session.trader)
         self.desk.own_orders = TraderDesk(session)
+        self.desk.risk = RiskOfTrader(session)
         self.desk.execution = ExecutionOfTrader(session, paper.execution)
         paper.execution.curves, problems = load_folder(self.configuration.data / CURVE_FOLDER)
         for problem in problems:

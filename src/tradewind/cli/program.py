@@ -102,6 +102,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
         SAFETY,
         "Stages from paper to live: status, propose, approve, demote.",
     ),
+    "risk": (
+        "tradewind.cli.risk:risk",
+        SAFETY,
+        "Limits, why an order was refused, trading states and their resets.",
+    ),
     "watchdog": (
         "tradewind.cli.watchdog:watchdog",
         SAFETY,

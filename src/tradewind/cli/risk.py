@@ -66,7 +66,7 @@ def explain(
     data: DataDirectory = DEFAULT_DATA,
     json: Json = False,
 ) -> int:
-    """Why was this order refused: each code with bound, value and what would have passed, and the states then.
+    """Why was this order refused: each code, bound, value, what would have passed, and the states then.
 
     Reads the log, so that it works without a running platform. Without a number the newest are listed.
     """

@@ -31,7 +31,9 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """Reads the trader's notes once, in their order."""
 
-    def __init__(self, payloads: Iterable[bytes | memoryview], *, keep: int, number: int | None = None) -> None:
+    def __init__(
+        self, payloads: Iterable[bytes | memoryview], *, keep: int, number: int | None = None
+    ) -> None:
         """Keeps the last refusals, at most `MAX_LISTED`, or the one with this number."""
         self.states = StateTable()
         self.refusals: deque[Refusal] = deque(maxlen=max(1, min(keep, MAX_LISTED)))

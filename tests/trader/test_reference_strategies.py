@@ -17,7 +17,7 @@ from tradewind.trader.parameters import ParameterError, declarations, perturbati
 from tradewind.trader.rehearsal import FEES, START_NS, Rehearsal, plain_instrument, rehearse
 from tradewind.trader.strategies import breakout, holding, market_making, mean_reversion, outcome_reference
 from tradewind.trader.strategies.breakout import Breakout, BreakoutParameters
-from tradewind.trader.strategies.holding import EXIT, HoldingStrategy
+from tradewind.trader.strategies.holding import EXIT, STOP, HoldingStrategy
 from tradewind.trader.strategies.market_making import MarketMaking, MarketMakingParameters
 from tradewind.trader.strategies.mean_reversion import MeanReversion, MeanReversionParameters
 from tradewind.trader.strategies.outcome_reference import (
@@ -432,7 +432,7 @@ def test_mean_reversion_leaves_at_the_stop_at_the_mean_and_after_24_bars() -> No
     at_stop = book_of(entry.stop_ticks, entry.stop_ticks + 2)
     (out,) = strategy.on_book(sized(position_lots=500, book=at_stop, now_ns=now), at_stop)
     assert isinstance(out, PlaceIntent)
-    assert (out.side, out.lots, out.tag) == (Side.SELL, 500, EXIT)
+    assert (out.side, out.lots, out.tag) == (Side.SELL, 500, STOP)
     assert (out.time_in_force, out.post_only, out.edge_bps) == (TimeInForce.IOC, False, None)
     early = strategy.on_book(sized(position_lots=200, book=at_stop, now_ns=now + SECOND_NS), at_stop)
     assert early == [], "the exit is tried again only after a pause"
@@ -558,6 +558,13 @@ def test_no_entry_within_three_bars_of_a_failed_break() -> None:
     assert answers[:4] == [[], [], [], []]
     assert "failed" in strategy.gate_reason or answers[4]
     assert isinstance(answers[4][0], PlaceIntent)
+
+
+def test_a_stop_is_never_nearer_than_risk_allows_however_quiet_the_market() -> None:
+    strategy = Breakout(COIN, BREAKING)
+    assert strategy.stop_ticks(1, 500_000, 0.1) == 500_000 - 400
+    assert strategy.stop_ticks(-1, 500_000, 0.1) == 500_000 + 400
+    assert strategy.stop_ticks(1, 500_000, 1_000.5) == 500_000 - 1_001
 
 
 def test_a_hole_between_bars_begins_the_indicators_anew() -> None:

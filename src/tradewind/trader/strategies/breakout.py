@@ -19,10 +19,10 @@ from typing import Annotated, ClassVar
 from tradewind.venues.market_data import Side
 
 from ..costs import Leg as CostLeg
-from ..indicators import Adx, Atr, Extremes, MedianVolume, ticks_down, ticks_up
+from ..indicators import Adx, Atr, Extremes, MedianVolume
 from ..parameters import bounded
 from ..strategy import Bar, BookTop, Context, StrategyIntent
-from .holding import HoldingParameters, HoldingStrategy, Leg, Plan, collared_ticks
+from .holding import STOP, HoldingParameters, HoldingStrategy, Leg, Plan, collared_ticks
 
 
 class BreakoutParameters(HoldingParameters, frozen=True):
@@ -191,7 +191,7 @@ class Breakout(HoldingStrategy):
         if atr * 10_000 < float(parameters.min_atr_bps) * entry:
             leg.note = f"the market moves less than {parameters.min_atr_bps} bps a bar"
             return []
-        stop = _behind(sign, entry, float(parameters.stop_atr) * atr)
+        stop = self.stop_ticks(sign, entry, float(parameters.stop_atr) * atr)
         plan = Plan(
             sign, entry, stop, None, asked_ns=context.now_ns, best_close_ticks=signals.last.close_ticks
         )
@@ -205,16 +205,11 @@ class Breakout(HoldingStrategy):
         atr = signals.atr.value
         if atr is None:
             return
-        stop = _behind(plan.sign, plan.best_close_ticks, float(self.parameters.trail_atr) * atr)
+        stop = self.stop_ticks(plan.sign, plan.best_close_ticks, float(self.parameters.trail_atr) * atr)
         if plan.sign * (stop - plan.stop_ticks) > 0:
             plan.stop_ticks, plan.trailed = stop, True
 
     def position_closed(self, leg: Leg, plan: Plan, reason: str) -> None:
         """A position that ended at its first stop was a failed break."""
-        if reason == "stop" and not plan.trailed:
+        if reason == STOP and not plan.trailed:
             self._signals[leg.symbol].fail()
-
-
-def _behind(sign: int, ticks: int, distance: float) -> int:
-    """A stop so far behind a price, rounded away from it."""
-    return ticks_down(ticks - distance) if sign > 0 else ticks_up(ticks + distance)

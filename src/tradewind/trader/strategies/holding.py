@@ -23,6 +23,7 @@ from tradewind.venues.protocol import FeeSchedule, FillEvent, TimeInForce
 from ..bars import DAY_S
 from ..costs import CostModel, break_even, cost_model, gate, spread_bps_of
 from ..costs import Leg as CostLeg
+from ..indicators import ticks_down, ticks_up
 from ..parameters import ParameterError, ParameterSet, bounded
 from ..strategy import (
     Bar,
@@ -40,7 +41,8 @@ from .pricing import BPS, cancel_all, ceiling_ticks, floor_ticks, lots_for, trad
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
 MAX_SYMBOLS = 20
-ENTRY, EXIT = "entry", "exit"
+ENTRY, EXIT, STOP = "entry", "exit", "stop"
+"""Tags of orders; risk knows by the last one that a position was left at its stop (T11.8)."""
 SIMULATED = ("sim", "paper")
 ASKED_NS = 2 * SECOND_NS
 """How long a wished entry may stay unseen before it counts as denied."""
@@ -69,6 +71,9 @@ class HoldingParameters(ParameterSet, frozen=True):
     max_spread_bps: Annotated[
         Decimal, bounded("0.1", 50, unit="bps", text="no entry in a wider market (L24)")
     ] = Decimal(50)
+    min_stop_bps: Annotated[
+        Decimal, bounded(5, 200, unit="bps", text="a stop is never nearer, however quiet the market (T12.2)")
+    ] = Decimal(8)
     exit_collar_bps: Annotated[
         Decimal, bounded(1, 100, unit="bps", text="how far below the bid an exit may sell")
     ] = Decimal(50)
@@ -270,7 +275,7 @@ class HoldingStrategy(StrategyBase):
     def _exit(self, context: Context, leg: Leg, view: MarketView, book: BookTop) -> list[StrategyIntent]:
         if view.orders:
             # Working orders hold funds; the exit waits until they are gone. An IOC exit ends by itself.
-            others = [order for order in view.orders if order.tag != EXIT]
+            others = [order for order in view.orders if order.tag not in {EXIT, STOP}]
             return cancel_all(others, leg.exit_reason)
         retry_ns = self.parameters.exit_retry_ms * MILLISECOND_NS
         if leg.exited_ns and context.now_ns - leg.exited_ns < retry_ns:
@@ -286,7 +291,7 @@ class HoldingStrategy(StrategyBase):
                 lots=abs(held),
                 post_only=False,
                 time_in_force=TimeInForce.IOC,
-                tag=EXIT,
+                tag=STOP if leg.exit_reason == STOP else EXIT,
             )
         ]
 
@@ -310,6 +315,12 @@ class HoldingStrategy(StrategyBase):
         if context.equity is None:
             return True
         return context.strategy_loss * 100 > context.equity * self.parameters.max_daily_loss_pct
+
+    def stop_ticks(self, sign: int, from_ticks: int, distance: float) -> int:
+        """A stop so far behind a price, or `min_stop_bps` behind it where that is further; rounded away."""
+        least = from_ticks * float(self.parameters.min_stop_bps) / BPS
+        exact = from_ticks - sign * max(distance, least)
+        return ticks_down(exact) if sign > 0 else ticks_up(exact)
 
     # ---- entries -------------------------------------------------------------------------------------
 
@@ -405,7 +416,7 @@ def _reached(plan: Plan, book: BookTop) -> str:
     """Why the position is to be left at these prices; empty when it may stay."""
     exit_price = book.bids[0][0] if plan.sign > 0 else book.asks[0][0]
     if plan.sign * (exit_price - plan.stop_ticks) <= 0:
-        return "stop"
+        return STOP
     if plan.target_ticks is not None and plan.sign * (exit_price - plan.target_ticks) >= 0:
         return "target"
     return ""

@@ -162,12 +162,9 @@ class MeanReversion(HoldingStrategy):
         atr = signals.atr.value
         assert lower is not None and upper is not None and middle is not None and atr is not None
         distance = float(self.parameters.stop_atr) * atr
-        if sign > 0:
-            entry = min(ticks_down(lower), book.bids[0][0])
-            stop = ticks_down(entry - distance)
-        else:
-            entry = max(ticks_up(upper), book.asks[0][0])
-            stop = ticks_up(entry + distance)
+        low, high = min(ticks_down(lower), book.bids[0][0]), max(ticks_up(upper), book.asks[0][0])
+        entry = low if sign > 0 else high
+        stop = self.stop_ticks(sign, entry, distance)
         target = _toward_profit(sign, middle)
         plan = Plan(sign, entry, stop, target, asked_ns=now_ns, best_close_ticks=entry)
         return plan, float(sign * (target - entry))

@@ -76,6 +76,10 @@ class UpConfiguration:
     """File that names several strategies; None runs `strategy` on `symbol`."""
     seed: int = 20_240_808
     keepers: bool = True
+    leave_orders: bool = False
+    """An orderly stop leaves working orders where they are."""
+    alert_url: str = ""
+    """Where alerts go (Events v2 by POST); empty = the file of the data directory alone."""
     exchange_demo: bool = False
     catalogue: str = ""
     """Address of a venue catalogue whose prices the local sources publish; empty = none."""
@@ -105,6 +109,8 @@ class UpConfiguration:
             "trader": None if self.trader is None else file_hash(self.trader),
             "profile": self.profile,
             "keepers": self.keepers,
+            "leave_orders": self.leave_orders,
+            "alert_url": self.alert_url,
             "exchange_demo": self.exchange_demo,
             "catalogue": self.catalogue,
         }

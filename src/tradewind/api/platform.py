@@ -24,6 +24,7 @@ from tradewind.api.own_orders import TraderDesk
 from tradewind.api.problems import ApiFailure
 from tradewind.api.reads import Reads
 from tradewind.api.risk_routes import RiskOfTrader
+from tradewind.api.safety import Safety
 from tradewind.api.views import PlatformViews
 from tradewind.config import ConfigurationRefused, UpConfiguration
 from tradewind.core import commands as build
@@ -104,6 +105,8 @@ class Platform:
         self.workers: Supervisor | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._local_workers: LocalWorkers | None = None
+        self.safety: Safety | None = None
+        """Kill order, ramp, alerts and memory guard, once the log is open."""
 
     @classmethod
     async def open(
@@ -128,6 +131,8 @@ class Platform:
             await node.attach(platform.views.apply, name="api-views")
             counters = platform.collector.counters
             await node.attach(counters.apply, name="counters", from_seq=node.next_seq)
+            platform.safety = await Safety.start(node, configuration)
+            platform.desk.ramp = platform.safety.ramp
         except BaseException:
             await node.close()
             raise
@@ -192,6 +197,8 @@ class Platform:
             raise ConfigurationRefused(
                 "UNKNOWN_SYMBOL", f"feed {feed.label} has no {', '.join(missing)}; it has {known}"
             )
+        if self.safety is not None:
+            await self.safety.obey(one, self.node, self.identities)
         instruments = [feed.instruments[symbol] for symbol in wanted]
         paper = await assemble(
             NodePort(self.node),
@@ -232,6 +239,8 @@ class Platform:
         session = paper.session
         self.session, self.venue, self.trader, self.kill = session, paper.venue, paper.trader, paper.kill
         self.controls = TraderControls(self.kill, session.trader)
+        if self.safety is not None:
+            self.safety.attach(session.trader)
         self.desk.own_orders = TraderDesk(session)
         self.desk.risk = RiskOfTrader(session)
         self.desk.execution = ExecutionOfTrader(session, paper.execution)
@@ -297,6 +306,7 @@ class Platform:
     async def stop(self, *, direct: bool = False) -> StopReport:
         """Orderly stop (T8.7): no new risk, cancel, verify, disarm, reconcile, close the journal.
 
+        With `leave_orders` an orderly stop cancels nothing; a direct one always does.
         `direct` skips the strategy's last word and the waiting for it. Positions are never closed.
         """
         report = StopReport(clean=True)
@@ -307,6 +317,8 @@ class Platform:
             else:
                 await self._cancel_in_engine()
         await self._stop_market_data()
+        if self.safety is not None:
+            await self.safety.close()
         if self.node.stop_reason is not None:
             report = msgspec.structs.replace(
                 report, clean=False, detail=f"the node is stopped: {self.node.stop_reason}"
@@ -318,7 +330,12 @@ class Platform:
 
     async def _stop_trading(self, session: Session, *, direct: bool) -> StopReport:
         deadline = time.monotonic() + (DIRECT_STOP_DEADLINE_S if direct else STOP_DEADLINE_S)
-        left = await self._cancel_own(session, deadline, direct=direct)
+        if self.configuration.leave_orders and not direct:
+            async with session.lock:
+                session.trader.running = False
+            left = []
+        else:
+            left = await self._cancel_own(session, deadline, direct=direct)
         if left:
             return StopReport(clean=False, left=left, detail="orders are left at the deadline")
         async with session.lock:

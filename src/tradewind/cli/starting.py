@@ -165,9 +165,11 @@ class _Run:
         try:
             sock = bind(one.port)
         except BaseException:
+            if platform.safety is not None:
+                await platform.safety.close()
             await platform.node.close()
             raise
-        self._catch_signals()
+        self._catch_signals(platform)
         write_effective(one.data, one)
         async with self._serving(platform, sock, tokens):
             try:
@@ -179,8 +181,14 @@ class _Run:
             raise failure
         return ExitCode.OK if report.clean else ExitCode.UNFINISHED
 
-    def _catch_signals(self) -> None:
+    def _catch_signals(self, platform: Platform) -> None:
+        from tradewind.cli.kill_signals import KillSignals
+
         loop = asyncio.get_running_loop()
+        tell = (lambda _: None) if self.as_json else note
+        KillSignals(lambda: platform.kill, self.configuration.data, tell).install(loop)
+        if platform.safety is not None:
+            platform.safety.on_stop_wanted = self.stop.request
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(one, self.stop.request)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -56,6 +56,12 @@ def up(
     keepers: Annotated[
         bool, Parameter(help="run the workers of keeper-1, keeper-2 and oracle-1 to oracle-3 once registered")
     ] = True,
+    leave_orders: Annotated[
+        bool, Parameter(negative="", help="an orderly stop leaves working orders where they are")
+    ] = False,
+    alert_url: Annotated[
+        str, Parameter(help="where alerts go (Events v2 by POST); none: alerts.jsonl of the data directory")
+    ] = "",
     exchange_demo: Annotated[
         bool,
         Parameter(negative="", help="a leveraged market beside it: feed, perpetual, two accounts, keeper"),
@@ -69,7 +75,8 @@ def up(
     http://localhost:8000.
 
     The first interrupt stops in order (orders cancelled and verified, journal closed), the second cancels
-    directly, the third leaves at once. Positions are never closed by a stop.
+    directly, the third leaves at once. SIGUSR1 halts the trader, SIGUSR2 flattens it. Positions are never
+    closed by a stop.
     """
     from tradewind.cli.starting import configure, run
 
@@ -93,6 +100,8 @@ def up(
         trader=trader,
         seed=seed,
         keepers=keepers,
+        leave_orders=leave_orders,
+        alert_url=alert_url,
         exchange_demo=exchange_demo,
         catalogue=catalogue,
     )

@@ -31,7 +31,7 @@ from risk_world import (
     working,
 )
 
-from tradewind.trader.risk import check, rules, rules_exposure, rules_loss, rules_market
+from tradewind.trader.risk import check, rules, rules_exposure, rules_loss, rules_market, rules_strategy
 from tradewind.trader.risk.catalogue import CATALOGUE
 from tradewind.trader.risk.check import Order, RiskModule, Snapshot
 from tradewind.trader.risk.check import Path as RiskPath
@@ -209,7 +209,7 @@ def test_every_limit_of_the_catalogue_has_its_cases_and_every_rule_is_applied() 
     applied = {*check.ALWAYS, *check.PACED, *check.INCREASING}
     defined = {
         rule
-        for part in (rules, rules_exposure, rules_loss, rules_market)
+        for part in (rules, rules_exposure, rules_loss, rules_market, rules_strategy)
         for name, rule in vars(part).items()
         if callable(rule)
         and getattr(rule, "__module__", "") == part.__name__

@@ -20,6 +20,8 @@ from tradewind.trader.hosting.host import Hosted, ManifestError
 from tradewind.trader.hosting.hosts import UnknownStrategy
 from tradewind.trader.hosting.memory import held_by
 from tradewind.trader.hosting.watch import WATCH, CallbackInterrupted
+from tradewind.trader.risk import check
+from tradewind.trader.risk.rules_strategy import budget, own_position
 from tradewind.trader.risk.state import LatchError, TradingState
 from tradewind.trader.strategy import AmendIntent, CancelIntent, PlaceIntent
 from tradewind.venues.market_data import BookSnapshot, BookState, Side
@@ -433,3 +435,57 @@ async def test_the_snapshot_and_the_view_show_every_strategy_truthfully() -> Non
     await world.kill.halt("op", "drill")
     (first, _) = trader_view.strategies(world.trader)
     assert (first.state, "drill" in first.detail) == ("halted", True)
+
+
+# ---- its own position, its own budget ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lots", "passes"), [(29, True), (30, True), (31, False)])
+async def test_a_strategy_sells_at_most_what_it_holds_by_itself(lots: int, passes: bool) -> None:
+    first, second = Playing("first"), Playing("second")
+    first.plays["on_book"] = once(take(BTC, Side.BUY, 30))
+    second.plays["on_book"] = once(take(BTC, Side.BUY, 40))
+    world = await TwoMarkets.open(first, second)
+    await world.wait_ms(10)
+    first.plays["on_timer"] = once(rest(BTC, Side.SELL, lots))
+    await world.wait_ms(1_000)
+    assert bool(world.working("first")) is passes
+    assert world.trader.risk.denials.get("OwnPosition", 0) == (not passes)
+
+
+async def test_working_sales_count_and_an_operator_may_sell_what_any_strategy_holds() -> None:
+    one = Playing("one")
+    one.plays["on_book"] = once(take(BTC, Side.BUY, 30))
+    world = await TwoMarkets.open(one)
+    await world.wait_ms(10)
+    one.plays["on_timer"] = once(rest(BTC, Side.SELL, 20), rest(BTC, Side.SELL, 11, away=2_000))
+    await world.wait_ms(1_000)
+    assert world.trader.risk.denials["OwnPosition"] == 1
+    denied, _ = await world.trader.submit(rest(BTC, Side.SELL, 10, away=3_000))
+    assert not denied
+
+
+@pytest.mark.parametrize(("part", "passes"), [("1.00", True), ("0.99", False)])
+async def test_a_strategy_stays_within_its_part_of_the_equity(part: str, passes: bool) -> None:
+    """Equity 10,000: twenty lots of 0.0001 at 50,000 are 1 % of it (a little less at a passive price)."""
+    one, other = Playing("one"), Playing("other")
+    one.plays["on_book"] = once(rest(BTC, lots=10, away=51), rest(BTC, lots=10, away=52))
+    world = await TwoMarkets.open(Hosted(strategy=one, budget_pct=D(part)), other)
+    assert len(world.working("one")) == (2 if passes else 1)
+    assert world.trader.risk.denials.get("StrategyBudget", 0) == (not passes)
+    world.trader.hosts.find("other").strategy.plays["on_timer"] = once(rest(BTC, lots=10, away=53))  # type: ignore[attr-defined]
+    await world.wait_ms(1_000)
+    assert world.working("other"), "the budget of one is not the other's"
+
+
+async def test_without_the_rules_both_would_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mutation: the two rules are what denies."""
+    monkeypatch.setattr(check, "ALWAYS", tuple(rule for rule in check.ALWAYS if rule is not own_position))
+    monkeypatch.setattr(check, "INCREASING", tuple(rule for rule in check.INCREASING if rule is not budget))
+    one, other = Playing("one"), Playing("other")
+    one.plays["on_book"] = once(take(BTC, Side.BUY, 30), rest(BTC))
+    other.plays["on_timer"] = once(rest(BTC, Side.SELL, 20))
+    world = await TwoMarkets.open(Hosted(strategy=one, budget_pct=D("0.01")), other)
+    await world.wait_ms(1_000)
+    assert world.working("one")
+    assert world.working("other")

@@ -12,7 +12,7 @@ from . import risk_view
 from .oms import OrderRequest
 from .ramp.cap import StageCapExceeded
 from .records import Denial, Record, encode
-from .risk.check import Code, Denied
+from .risk.check import Code, Denied, Order, Snapshot
 from .risk.records import Reason
 from .risk.state import ACCOUNT, TradingState
 from .strategy import AmendIntent, CancelIntent, PlaceIntent
@@ -97,7 +97,7 @@ class Decisions:
             time_in_force=intent.time_in_force,
             post_only=intent.post_only,
             tag=intent.tag,
-            reducing=trader.risk.reduces(order, snapshot),
+            reducing=self._reduces(order, snapshot),
             decision_ns=wish.decision_ns,
         )
         try:
@@ -108,6 +108,12 @@ class Decisions:
         self.records.append(record)
         self.sends.append(lambda: trader.oms.send(managed, trader.venue, now_ns))
         return [], managed.client_id
+
+    def _reduces(self, order: Order, snapshot: Snapshot) -> bool:
+        latest = self.trader.risk.latest
+        if latest is not None and latest.order is order:
+            return latest.reduces
+        return self.trader.risk.reduces(order, snapshot)
 
     def _amend(self, wish: Wish, intent: AmendIntent, now_ns: int) -> tuple[list[Denied], str | None]:
         trader = self.trader

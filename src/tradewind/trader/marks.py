@@ -38,6 +38,7 @@ class Marks:
         self.ledger = ledger
         self.currency = currency
         self._last_equity: Known[Decimal] | None = None
+        self._tops: dict[str, tuple[int, int, Top]] = {}
 
     def top(self, symbol: str) -> Known[Top] | Stale[Top] | Unknown:
         """Best bid and ask; Stale while the outside book is not live."""
@@ -45,8 +46,11 @@ class Marks:
         bid, ask = market.mirror.best(Side.BUY), market.mirror.best(Side.SELL)
         if bid is None or ask is None or market.book_as_of_ns is None:
             return Unknown(f"{symbol}: no two-sided book ({market.book_reason})")
-        tick = market.setup.instrument.tick
-        top = Top(bid=tick * bid, ask=tick * ask)
+        kept = self._tops.get(symbol)
+        if kept is None or kept[0] != bid or kept[1] != ask:
+            tick = market.setup.instrument.tick
+            kept = self._tops[symbol] = (bid, ask, Top(bid=tick * bid, ask=tick * ask))
+        top = kept[2]
         if not market.live:
             return Stale(top, market.book_as_of_ns, self.venue.name, market.book_reason)
         if bid >= ask:

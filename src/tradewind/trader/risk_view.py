@@ -10,6 +10,7 @@ from tradewind.venues.protocol import FeeSchedule, OrderType, TimeInForce
 
 from .orders import ManagedOrder, State
 from .risk.check import Order, Path, Snapshot, Working
+from .risk.model import Own
 from .strategy import AmendIntent, BookTop, OwnOrder, PlaceIntent, PublicTrade, SizeRequest
 
 if TYPE_CHECKING:
@@ -30,18 +31,20 @@ __all__ = [
 ZERO = Decimal(0)
 MILLISECOND_NS = 1_000_000
 BOOK_LEVELS = 20
+MAX_FORGOTTEN = 256
+"""Ended orders whose worst cases are kept before they are thrown away together."""
 _IDLE = {State.WORKING, State.PARTIALLY_FILLED}
 
 
 def snapshot(trader: TraderService, strategy: str, symbol: str, replaces: str | None) -> Snapshot:
     """The state that one order is checked against; `replaces` names the order an amend would change."""
     ledger, venue = trader.ledger, trader.venue
-    working = [_working(trader, order) for order in trader.oms.working()]
+    working = _all_working(trader)
     held = ledger.reservations.get(replaces, ("", ZERO))[1] if replaces is not None else ZERO
     now_ns, desk = trader.port.now_ns(), trader.risk_desk
     return Snapshot(
         now_ns=now_ns,
-        rules={name: market.setup.rules for name, market in venue.markets.items()},
+        rules=trader.rules,
         tops=trader.marks.tops(),
         equity=trader.marks.equity(),
         balances_as_of_ns=trader.balances_as_of_ns,
@@ -57,8 +60,38 @@ def snapshot(trader: TraderService, strategy: str, symbol: str, replaces: str | 
         groups=desk.groups,
         volumes=desk.volumes(now_ns),
         attended=desk.attended(now_ns),
+        own=_own(trader, strategy),
         planned=trader.planned(),
     )
+
+
+def _own(trader: TraderService, strategy: str) -> Own | None:
+    host = trader.hosts.by_name.get(strategy)
+    if host is None:
+        return None
+    held = {one.symbol: one.held for one in trader.books.positions(strategy)}
+    return Own(held=held, budget_pct=host.budget_pct)
+
+
+def _all_working(trader: TraderService) -> list[Working]:
+    """Every working order at its worst case. One that has not changed since is not worked out again."""
+    known, found = trader.worst_cases, []
+    for client_id, order in trader.oms.orders.items():
+        shape = (
+            order.price_ticks,
+            order.lots,
+            order.filled_lots,
+            order.pending_price_ticks,
+            order.pending_lots,
+            order.state,
+        )
+        kept = known.get(client_id)
+        if kept is None or kept[0] != shape:
+            kept = known[client_id] = (shape, _working(trader, order))
+        found.append(kept[1])
+    if len(known) > 2 * len(found) + MAX_FORGOTTEN:
+        trader.worst_cases = {client_id: known[client_id] for client_id in trader.oms.orders}
+    return found
 
 
 def _working(trader: TraderService, order: ManagedOrder) -> Working:

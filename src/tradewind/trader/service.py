@@ -137,6 +137,8 @@ class TraderService:
         self.reconciled: Reconciliation | None = None
         self.running = False
         self.decisions = Decisions(self)
+        self.rules = {symbol: market.setup.rules for symbol, market in venue.markets.items()}
+        self.worst_cases: dict[str, tuple[tuple[object, ...], Working]] = {}
         self.volumes = Volumes()
         self.sizer: Sizer = _no_sizer
         self.on_second: list[Callable[[int], None]] = []

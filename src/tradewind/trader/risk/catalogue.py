@@ -126,6 +126,8 @@ OTHER_CODES: Final[dict[str, str]] = {
     Code.UNKNOWN_SYMBOL: "the symbol is not on the list of the profile, or the venue does not have it",
     Code.STATE_REDUCE_ONLY: "the trading state lets only orders pass that reduce",
     Code.STATE_HALTED: "the trading state lets nothing pass but the slices of a flatten",
+    Code.OWN_POSITION: "a strategy sells more than it holds by itself, its working sales counted",
+    Code.STRATEGY_BUDGET: "a strategy would use more than its part of the equity (`budget_pct`)",
     Code.UNRESOLVED_ORDER: "an order of this strategy and symbol is in doubt",
     Code.COOL_DOWN: "three stop-outs in a row: no new risk for 30 minutes",
     Code.REENTRY: "the same symbol and side within 60 seconds of a stop",

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
-from . import rules, rules_exposure, rules_loss, rules_market
+from . import rules, rules_exposure, rules_loss, rules_market, rules_strategy
 from .behaviour import Behaviour
 from .facts import Facts, worst_exposures
 from .loss import LossGuard
@@ -43,6 +43,7 @@ ALWAYS: tuple[Rule, ...] = (
     rules.collar,
     rules.self_match,
     rules.funds,
+    rules_strategy.own_position,
 )
 """For every order of every path, also when it reduces."""
 PACED: tuple[Rule, ...] = (rules.message_rate, rules.repeat, rules.age)
@@ -63,6 +64,7 @@ INCREASING: tuple[Rule, ...] = (
     rules_exposure.equity_cap,
     rules_exposure.open_orders,
     rules_exposure.position_count,
+    rules_strategy.budget,
     rules_loss.daily_loss,
     rules_loss.total_loss,
     rules_loss.drawdown,
@@ -95,6 +97,8 @@ class RiskModule:
         self.denials: Counter[str] = Counter()
         self.reported: Counter[str] = Counter()
         self.checked = 0
+        self.latest: Facts | None = None
+        """What the last check was about, so that nobody has to work it out again."""
 
     def check(self, order: Order, snapshot: Snapshot) -> list[Denied]:
         """Empty when the order may be sent. Counts the message and the denials. Never raises."""
@@ -104,7 +108,7 @@ class RiskModule:
             if order.symbol not in snapshot.rules or order.symbol not in self.limits.symbols:
                 denied.append(Denied(code=Code.UNKNOWN_SYMBOL, limit="L01", detail=order.symbol))
             else:
-                facts = Facts(order, snapshot)
+                facts = self.latest = Facts(order, snapshot)
                 self._apply(facts, denied)
                 if not denied and order.path is not Path.FLATTEN:
                     self.behaviour.passed(order, facts.notional, snapshot.now_ns)

@@ -55,6 +55,8 @@ class Code(StrEnum):
     UNKNOWN_SYMBOL = "UnknownSymbol"
     STATE_REDUCE_ONLY = "StateReduceOnly"
     STATE_HALTED = "StateHalted"
+    OWN_POSITION = "OwnPosition"
+    STRATEGY_BUDGET = "StrategyBudget"
     UNRESOLVED_ORDER = "UnresolvedOrder"
     COOL_DOWN = "CoolDown"
     REENTRY = "Reentry"
@@ -146,6 +148,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.price * self.quantity
 
 
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What the strategy that asks holds by itself, in base units by symbol, and its part of the equity."""
+
+    held: dict[str, Decimal]
+    budget_pct: Decimal
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the check looks at. `available` is free money per asset, `positions` base units
     per symbol.
@@ -173,4 +182,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     venue_equity: dict[str, Decimal] = {}
     attended: bool | None = None
     synthetic_stops: Decimal = ZERO
+    own: Own | None = None
+    """Of a hosted strategy; None for operators and other parts of the trader."""
     planned: list[Working] = []

@@ -9,6 +9,8 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford base32, lower case."""
 ID_BITS = 80
 ID_CHARACTERS = len(PREFIX) + ID_BITS // 5
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+_SHIFTS = range(ID_BITS - 10, -1, -10)
 
 
 def client_order_id(
@@ -33,4 +35,4 @@ def client_order_id(
     )
     digest = hashlib.blake2b(text + numbers, digest_size=16).digest()
     bits = int.from_bytes(digest[: ID_BITS // 8], "big")
-    return PREFIX + "".join(ALPHABET[(bits >> shift) & 31] for shift in range(ID_BITS - 5, -1, -5))
+    return PREFIX + "".join([_PAIRS[(bits >> shift) & 1_023] for shift in _SHIFTS])

@@ -70,6 +70,7 @@ class StrategyHost:
         self.name = hosted.name or self.manifest.name
         self.budget_pct = hosted.budget_pct
         self.symbols = self.manifest.symbols
+        self.book_levels = self.manifest.book_levels
         self.code_hash = code_hash(hosted.strategy)
         generator = random.Random(f"{seed}/{self.name}")  # noqa: S311 - reproducible, no secret
         self.context = Context(source, self.symbols[0] if self.symbols else "", generator)

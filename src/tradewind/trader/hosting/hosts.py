@@ -204,12 +204,14 @@ class Hosts:
         for host in hosts:
             if not host.active:
                 continue
-            if top is None or depth != host.manifest.book_levels:
-                depth = host.manifest.book_levels
+            if top is None or depth != host.book_levels:
+                depth = host.book_levels
                 top = self.book(symbol, depth)
                 if top is None:
                     return
-            self._run(host, host.strategy.on_book, symbol, top)
+            intents = host.run(host.strategy.on_book, symbol, top)
+            if intents or host.fault is not None:
+                self._take(host, intents)
 
     def book(self, symbol: str, depth: int) -> BookTop | None:
         """The best levels of a live book, also of a symbol that is only looked at."""
@@ -290,7 +292,12 @@ class Hosts:
 
     def _run(self, host: StrategyHost, callback: Callable[..., Any], symbol: str, *arguments: Any) -> None:
         intents = host.run(callback, symbol, *arguments)
-        if intents:
+        if intents or host.fault is not None:
+            self._take(host, intents)
+
+    def _take(self, host: StrategyHost, intents: Iterable[Any]) -> None:
+        """What a callback led to: wishes, or the end of its strategy."""
+        if host.fault is None:
             trader = self._trader
             now_ns = trader.port.now_ns()
             try:
@@ -302,5 +309,5 @@ class Hosts:
                         trader.decisions.wish(Wish(host.name, Path.STRATEGY, intent, now_ns))
             except OverflowError as error:
                 self.fault(host, str(error))
-        elif host.fault is not None:
+        else:
             self.fault(host, host.fault)

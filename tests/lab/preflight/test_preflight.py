@@ -49,7 +49,7 @@ def context(tmp_path: Path, **changes: Any) -> Context:
         "scratch": scratch,
         "venue_url": "http://127.0.0.1:9",
     }
-    fields["interfere"] = {"V28.events": lambda _: PARITY}
+    fields["interfere"] = {"V28.events": lambda _: PARITY, "V28.plays": lambda plays: plays[:1]}
     extra = changes.pop("interfere", {})
     return Context(**{**fields, **changes, "interfere": {**fields["interfere"], **extra}})
 

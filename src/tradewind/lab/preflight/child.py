@@ -78,7 +78,7 @@ async def capability() -> int:
     fixed.declare("paper")
     connections: list[str] = []
     sys.addaudithook(lambda event, arguments: _note_connection(connections, event, arguments))
-    from tradewind.lab.preflight.exchange import simulate
+    from tradewind.lab.preflight.parity import simulate
 
     orders = (await simulate(300)).orders
     print(json.dumps({"connections": connections, "signers": signers(), "orders": orders}))

@@ -1,12 +1,8 @@
-"""A paper exchange on a bare engine with a virtual clock, with a trader in it; and V28, which runs it
-twice.
-"""
+"""A paper exchange on a bare engine with a virtual clock, with a trader in it."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -15,15 +11,13 @@ import msgspec
 
 from tradewind.core import native
 from tradewind.core.engine import RULES_VERSION
-from tradewind.lab.preflight.model import Context, Evidence, require
+from tradewind.lab.preflight.model import require
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.risk.profile import Limits, Profile, load_profile
 from tradewind.trader.service import TraderService
 from tradewind.trader.session import Session
 from tradewind.trader.strategies.idle import Idle
-from tradewind.trader.strategies.market_making import DEMONSTRATION, MarketMaking
 from tradewind.trader.strategy import Strategy
-from tradewind.venues.feeds.generated import GeneratedFeed
 from tradewind.venues.market_data import BookSnapshot, BookState, FeedState, Instrument
 from tradewind.venues.paper.latency import LatencyConfig
 from tradewind.venues.paper.port import EnginePort
@@ -37,9 +31,6 @@ YEAR_NS: Final = 360 * 86_400 * 1_000_000_000
 BIDS: Final = ((5_000_000, 100_000), (4_999_900, 50_000), (4_999_500, 900_000))
 ASKS: Final = ((5_000_100, 80_000), (5_000_200, 60_000), (5_000_900, 900_000))
 CASH: Final = Decimal(10_000)
-PARITY_EVENTS: Final = 10_000
-SEED: Final = 7
-EVENTS_PER_YIELD: Final = 200
 BUSY_LOTS: Final = 10**9
 
 
@@ -82,8 +73,9 @@ class World:
         outside: Instrument | None = None,
         schedule: str = "binance-spot-vip0",
         latency: LatencyConfig | None = None,
+        seen: Mapping[str, Instrument] | None = None,
     ) -> World:
-        """A funded trader in a market that has no data yet."""
+        """A funded trader in a market that has no data yet; `seen` are instruments that it only looks at."""
         keys = PaperKeys.derive("preflight")
         genesis = native.encode_genesis(0, RULES_VERSION, START_NS, keys.grants(START_NS + YEAR_NS))
         port = EnginePort(native.Engine(genesis), keys.system, START_NS)
@@ -91,7 +83,9 @@ class World:
         setup = await set_up(port, keys, fees, [outside or instrument()], {"USDT": CASH})
         venue = PaperVenue(port, setup, latency=latency or LatencyConfig.off())
         profile = profile or load_profile("paper")
-        trader = TraderService(venue, port, profile, strategy or Idle((SYMBOL,)), environment="sim")
+        trader = TraderService(
+            venue, port, profile, strategy or Idle((SYMBOL,)), outside=seen, environment="sim"
+        )
         session = Session(venue, trader)
         differences = await session.open()
         require(not differences, f"a fresh exchange does not reconcile: {differences}")
@@ -135,49 +129,3 @@ def relaxed(**changes: object) -> Profile:
     profile = load_profile("paper")
     limits: Limits = msgspec.structs.replace(profile.limits, **changes)
     return msgspec.structs.replace(profile, limits=limits)
-
-
-class Run(msgspec.Struct, frozen=True):
-    """What a simulated run left behind."""
-
-    tape: str
-    state_hash: str
-    orders: int
-    events: int
-
-
-async def simulate(events: int, strategy: Callable[[], Strategy] | None = None) -> Run:
-    """Trades so many events of the generated market."""
-    feed = GeneratedFeed(SEED, speed=None, start_at_ns=START_NS)
-    outside = feed.instruments[SYMBOL]
-    chosen = strategy() if strategy is not None else MarketMaking((SYMBOL,), DEMONSTRATION, environment="sim")
-    world = await World.open(strategy=chosen, outside=outside, latency=LatencyConfig())
-    seen = 0
-    for now_ns, batch in feed.batches():
-        for event in batch:
-            await world.session.on_event(event, now_ns)
-            seen += 1
-        if seen % EVENTS_PER_YIELD < len(batch):
-            await asyncio.sleep(0)
-        if seen >= events:
-            break
-    tape = hashlib.blake2b(b"".join(world.port.tape), digest_size=32).hexdigest()
-    orders = world.trader.oms.stats.acks
-    return Run(tape, world.port.engine.state_hash().hex(), orders, seen)
-
-
-async def parity(context: Context) -> Evidence:
-    """V28: the same events twice give the same commands, records and state, bit for bit."""
-    strategy = context.at("V28.strategy", None)
-    events = context.at("V28.events", PARITY_EVENTS)
-    first, second = await simulate(events, strategy), await simulate(events, strategy)
-    require(first.orders > 0, "the strategy placed no order, so equality proves nothing")
-    require(
-        first == second, f"two runs of {first.events} events differ: {first.tape[:16]} and {second.tape[:16]}"
-    )
-    return {
-        "events": first.events,
-        "orders": first.orders,
-        "tape": first.tape,
-        "state_hash": first.state_hash,
-    }

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from tradewind.lab.preflight import alerting, durability, exchange, machine, market, trading
+from tradewind.lab.preflight import alerting, durability, machine, market, parity, trading
 from tradewind.lab.preflight.model import (
     Check,
     CheckFailed,
@@ -153,7 +153,7 @@ CATALOGUE: Final = (
         execute=machine.secrets,
     ),
     Check(id="V27", title="memory below 200 MB, import time", paper=True, execute=machine.memory),
-    Check(id="V28", title="10,000 events give the same decisions twice", paper=True, execute=exchange.parity),
+    Check(id="V28", title="10,000 events give the same decisions twice", paper=True, execute=parity.parity),
 )
 
 

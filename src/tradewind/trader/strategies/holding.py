@@ -36,7 +36,16 @@ from ..strategy import (
     StrategyBase,
     StrategyIntent,
 )
-from .pricing import BPS, cancel_all, ceiling_ticks, floor_ticks, lots_for, tradable, two_sided
+from .pricing import (
+    BPS,
+    cancel_all,
+    ceiling_ticks,
+    floor_ticks,
+    leave_unknown_book,
+    lots_for,
+    tradable,
+    two_sided,
+)
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
@@ -232,6 +241,10 @@ class HoldingStrategy(StrategyBase):
         if leg is not None and leg.plan is not None:
             leg.plan.seen = True
         return []
+
+    def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
+        """What was in flight when the book was lost is cancelled now."""
+        return leave_unknown_book(context.market(order.symbol))
 
     # ---- watching ------------------------------------------------------------------------------------
 

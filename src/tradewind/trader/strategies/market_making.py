@@ -27,6 +27,7 @@ from ..strategy import (
     CancelIntent,
     Context,
     Manifest,
+    OwnOrder,
     PlaceIntent,
     PublicTrade,
     StrategyBase,
@@ -36,6 +37,7 @@ from .pricing import (
     BPS,
     best_prices,
     cancel_all,
+    leave_unknown_book,
     lots_for,
     meets,
     microprice,
@@ -190,8 +192,14 @@ class MarketMaking(StrategyBase):
         return cancel_all(context.orders, "stop")
 
     def on_timer(self, context: Context) -> list[StrategyIntent]:
-        """A halted scope has no quotes, whether its book still moves or not."""
-        return cancel_all(context.orders, "halted") if context.state == "halted" else []
+        """A halted scope and a book that is not known have no quotes, whether anything moves or not."""
+        if context.state == "halted":
+            return cancel_all(context.orders, "halted")
+        return leave_unknown_book(context.market(self.manifest.symbols[0]))
+
+    def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
+        """What was in flight when the book was lost is cancelled now."""
+        return leave_unknown_book(context.market(order.symbol))
 
     def on_trade(self, context: Context, trade: PublicTrade) -> list[StrategyIntent]:
         """Watch for one-sided flow."""

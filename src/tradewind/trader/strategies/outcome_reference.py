@@ -173,6 +173,11 @@ class OutcomeReference(StrategyBase):
         """Either of the two books changed."""
         return self._decide(context)
 
+    def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
+        """What was in flight when one of the books was lost is cancelled now."""
+        view, outside = context.market(self.symbol), context.market(self.outside)
+        return cancel_all(view.orders, "book not live") if None in (view.book, outside.book) else []
+
     def on_timer(self, context: Context) -> list[StrategyIntent]:
         """Age and settlement do not wait for an event."""
         return self._decide(context)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from tradewind.venues.market_data import Instrument, Side
 
 from ..parameters import ParameterError
-from ..strategy import BookTop, CancelIntent, OwnOrder, StrategyIntent
+from ..strategy import BookTop, CancelIntent, MarketView, OwnOrder, StrategyIntent
 
 BPS = 10_000
 MINIMUM_ROOM = Decimal("1.02")
@@ -69,6 +69,13 @@ def tradable(instrument: Instrument, price: Decimal, lots: int) -> bool:
 def cancel_all(orders: Iterable[OwnOrder], reason: str) -> list[StrategyIntent]:
     """Cancels of all orders that have no request in flight already."""
     return [CancelIntent(client_id=order.client_id, reason=reason) for order in orders if not order.busy]
+
+
+def leave_unknown_book(view: MarketView) -> list[StrategyIntent]:
+    """Cancels in a book that is not known. An order whose request was in flight when the book was lost could
+    not be cancelled then: this is for the moments after.
+    """
+    return cancel_all(view.orders, "book not live") if view.book is None else []
 
 
 def best_prices(orders: Iterable[OwnOrder]) -> dict[Side, int]:

@@ -19,6 +19,8 @@ from tradewind.trader.risk.profile import ConfigError, load_profile
 from tradewind.trader.risk.state import LatchError
 from tradewind.trader.risk_usage import limits_now
 
+SECOND_NS = 1_000_000_000
+
 if TYPE_CHECKING:
     from tradewind.api.desk import Desk
     from tradewind.trader.session import Session
@@ -71,6 +73,7 @@ class RiskOfTrader:
         trader = self.trader
         async with self.session.lock:
             now_ns = trader.port.now_ns()
+            await self._require_calm(asked, now_ns)
             try:
                 cleared = trader.states.clear(
                     asked.scope, asked.cause, reason=asked.reason, actor=asked.actor, now_ns=now_ns,
@@ -79,6 +82,8 @@ class RiskOfTrader:
             except LatchError as error:
                 raise ApiFailure(HTTPStatus.CONFLICT, "RESET_REFUSED", str(error)) from error
             trader.risk.behaviour.overridden(asked.actor, now_ns)
+            if asked.scope.startswith("strategy:"):
+                await trader.resume_strategy(asked.scope.partition(":")[2], asked.actor, asked.reason)
             record = OperatorAct(
                 act="reset", actor=asked.actor, reason=asked.reason, outcome="Verified",
                 detail=f"{asked.cause} of {asked.scope}, second person: {asked.second or 'none'}",
@@ -86,6 +91,20 @@ class RiskOfTrader:
             )  # fmt: skip
             await trader.journal(cleared, record)
         return {"cleared": latch_row(cleared), "second": asked.second, "state": trader.state().name.lower()}
+
+    async def _require_calm(self, asked: Reset, now_ns: int) -> None:
+        """What latches ends after the cool-down and with equal books only (T8.8)."""
+        account = self.trader.profile.account
+        for latch in self.trader.states.active():
+            if (latch.scope, latch.cause) == (asked.scope, asked.cause) and latch.latching:
+                wait_ns = latch.at_ns + account.resume_cooldown_s * SECOND_NS - now_ns
+                if wait_ns > 0:
+                    wait_s = wait_ns // SECOND_NS + 1
+                    text = f"{asked.cause} of {asked.scope} cannot be reset for another {wait_s} s"
+                    raise ApiFailure(HTTPStatus.CONFLICT, "RESET_REFUSED", text)
+        differences = await self.trader.reconcile()
+        if differences:
+            raise ApiFailure(HTTPStatus.CONFLICT, "RESET_REFUSED", f"not reconciled: {differences[0]}")
 
     async def change(self, asked: Raise) -> dict[str, Any]:
         """Changes limits: lower at once, higher in an hour. Raises `ApiFailure`."""

@@ -10,7 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.lab.preflight.exchange import CASH, SYMBOL, World, relaxed
+from tradewind.lab.preflight.limit_cases import outcomes
 from tradewind.lab.preflight.model import Context, Evidence, require
+from tradewind.trader.risk.catalogue import CATALOGUE
 from tradewind.trader.risk.check import Code, Denied, Order, Path, RiskModule, Snapshot, Top, Working
 from tradewind.trader.risk.loss import LossGuard
 from tradewind.trader.risk_view import risk_order
@@ -118,8 +120,13 @@ async def limits(context: Context) -> Evidence:
             code in context_denied, f"{name} just over its bound was not denied as {code}: {context_denied}"
         )
         found[name] = str(code)
+    rows = context.at("V18.cases", list(outcomes(world.trader.profile.limits)))
+    wrong = [one for one in rows if one["expected"] != one["seen"]]
+    require(not wrong, f"a limit did not answer as it must: {wrong[0] if wrong else ''}")
+    exercised, every = {one["limit"] for one in rows}, {entry.id for entry in CATALOGUE}
+    require(exercised == every, f"not driven to their bounds: {sorted(every - exercised)}")
     paths = await _paths(context)
-    return {"limits": found, "paths": paths}
+    return {"limits": found, "exercised": sorted(exercised), "paths": paths}
 
 
 class _Case:
@@ -342,9 +349,11 @@ async def _paths(context: Context) -> list[str]:
     await world.live()
     strategy = world.trader.oms.stats.acks
     manual, _ = await world.trader.submit(_intent(4_998_000))
+    algorithm, _ = await world.trader.submit(_intent(4_998_100), path=Path.ALGORITHM, strategy="twap")
+    require(bool(algorithm), "an algorithm's order passed a module that denies everything")
     flatten = await world.kill.flatten("preflight", "path check")
     require(strategy == before, "a strategy's order passed a module that denies everything")
     require(bool(manual), "a manual order passed a module that denies everything")
     require(not flatten.verified, "a flatten order passed a module that denies everything")
     require(world.trader.oms.stats.acks == before, "the venue took an order that risk had denied")
-    return [str(Path.STRATEGY), str(Path.MANUAL), str(Path.FLATTEN)]
+    return [str(Path.STRATEGY), str(Path.ALGORITHM), str(Path.MANUAL), str(Path.FLATTEN)]

@@ -51,6 +51,8 @@ MODULES: Final = (
     "shutdown_paths",
     "structure",
     "token",
+    "trader_breakers",
+    "trader_limits",
     "trader_soaks",
     "venue_balances",
     "venue_dead_man",

@@ -16,6 +16,8 @@ from .records import Reason
 from .state import ACCOUNT, StateTable, strategy_scope, symbol_scope
 
 MAX_LISTED: Final = 1_000
+SHOWN: Final = 8
+PLACES: Final = Decimal(1).scaleb(-SHOWN)
 SEEN: Final = (b'{"type":"Denial"', b'{"type":"Latch"')
 """The records that matter here; the others are not even decoded."""
 
@@ -133,4 +135,7 @@ def latch_row(latch: Latch) -> dict[str, Any]:
 
 
 def _plain(value: Decimal | None) -> str | None:
-    return None if value is None else format(value.normalize(), "f")
+    if value is None:
+        return None
+    short = value.quantize(PLACES) if value.as_tuple().exponent < -SHOWN else value  # type: ignore[operator]
+    return format(short.normalize(), "f")

@@ -137,7 +137,7 @@ def repeat(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:
         return
     same = risk.recent.same(order, facts.snapshot.now_ns, risk.limits.repeat_window_s)
     bound = Decimal(risk.limits.max_same_order_repeat_count)
-    ceiling(out, Code.REPEAT_THROTTLE, "L12", Decimal(same + 1), bound)
+    ceiling(out, Code.REPEAT_THROTTLE, "L12.count", Decimal(same + 1), bound)
 
 
 def age(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:

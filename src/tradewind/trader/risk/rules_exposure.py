@@ -41,13 +41,13 @@ def position(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:
     low, high = facts.worst[facts.order.symbol]
     worst = max(-low, high)
     bound = risk.limits.max_position_notional_pct
-    ceiling(out, Code.POSITION_NOTIONAL, "L05", worst / facts.hundredth, bound)
+    ceiling(out, Code.POSITION_NOTIONAL, "L05.equity", worst / facts.hundredth, bound)
     money = risk.limits.max_position_notional_quote
     if money is not None and isinstance(facts.snapshot.fees, Known):
         rate = facts.snapshot.fees.value.taker_rate
         pending = facts.buys if high >= -low else facts.sells
         cost = worst + pending.get(facts.order.symbol, ZERO) * rate
-        ceiling(out, Code.POSITION_NOTIONAL, "L05", cost, money, detail="with fees, in quote")
+        ceiling(out, Code.POSITION_NOTIONAL, "L05.money", cost, money, detail="with fees, in quote")
 
 
 def risk_to_stop(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:
@@ -106,9 +106,9 @@ def open_orders(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:
     limits = risk.limits
     here, everywhere = Decimal(facts.on_symbol + 1), Decimal(facts.others + 1)
     bound = Decimal(limits.max_open_orders_symbol_count)
-    ceiling(out, Code.OPEN_ORDERS, "L10", here, bound, detail="of the symbol")
+    ceiling(out, Code.OPEN_ORDERS, "L10.symbol", here, bound, detail="of the symbol")
     bound = Decimal(limits.max_open_orders_account_count)
-    ceiling(out, Code.OPEN_ORDERS, "L10", everywhere, bound, detail="of the account")
+    ceiling(out, Code.OPEN_ORDERS, "L10.account", everywhere, bound, detail="of the account")
 
 
 def cluster(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:

@@ -32,15 +32,15 @@ def daily_loss(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:
     """L14: the loss of the day with this order's own worst case."""
     guard, equity = risk.loss, facts.snapshot.equity
     if not isinstance(equity, Known):
-        out.append(Denied(code=Code.DAILY_LOSS, limit="L14", detail="equity is not known"))
+        out.append(Denied(code=Code.DAILY_LOSS, limit="L14.money", detail="equity is not known"))
         return
     limit = guard.limit if guard.is_based(facts.snapshot.now_ns) else None
     if limit is None:
-        out.append(Denied(code=Code.DAILY_LOSS, limit="L14", detail="no start-of-day mark"))
+        out.append(Denied(code=Code.DAILY_LOSS, limit="L14.money", detail="no start-of-day mark"))
         return
     loss = guard.loss(equity.value)
     assert loss is not None
-    ceiling(out, Code.DAILY_LOSS, "L14", max(ZERO, loss) + at_risk(risk, facts), limit)
+    ceiling(out, Code.DAILY_LOSS, "L14.money", max(ZERO, loss) + at_risk(risk, facts), limit)
 
 
 def total_loss(risk: RiskModule, facts: Facts, out: list[Denied]) -> None:

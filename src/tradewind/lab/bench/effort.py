@@ -45,6 +45,8 @@ class Effort:
     peer_commands: int = 100_000
     decode_messages: int = 20_000
     """Generated book updates, where no recording is there."""
+    backtest_messages: int = 1_000_000
+    """Messages of a recording that are replayed at most."""
     tick_orders: int = 1_500
     """Orders from tick to bytes, fifty a second."""
     peer_limit_s: float = 4.0
@@ -80,6 +82,7 @@ QUICK = Effort(
     up_seconds=2,
     peer_commands=2_000,
     decode_messages=200,
+    backtest_messages=1_500,
     tick_orders=20,
     peer_limit_s=1.0,
     build_stack_sizes=False,

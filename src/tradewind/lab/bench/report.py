@@ -22,6 +22,7 @@ HIDDEN = frozenset(
         "up_rss_means",
         "import_means",
         "state_hash",
+        "about",
     }
 )
 

@@ -30,6 +30,7 @@ SUITES: Final[Sequence[str]] = (
     "replay",
     "ingestion",
     "decode",
+    "backtest",
     "tick-to-order",
     "nonce",
     "risk",

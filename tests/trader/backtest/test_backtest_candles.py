@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
+import msgspec
 import pytest
 from backtest_world import (
     MINUTE_NS,
@@ -29,6 +30,7 @@ from tradewind.trader.backtest.candles import (
     latency_for_candles,
 )
 from tradewind.trader.backtest.errors import DataRefused
+from tradewind.trader.strategy import Bar, Context, StrategyIntent
 from tradewind.venues.market_data import BookDelta, BookSnapshot, TradePrint
 from tradewind.venues.paper.latency import LatencyConfig, LatencyModel
 
@@ -124,7 +126,7 @@ def test_a_resting_buy_fills_at_its_own_price_only_when_the_candle_went_through_
 @pytest.mark.parametrize(("price_ticks", "sold"), [(10_150, 0), (10_149, 1)])
 def test_a_resting_sell_fills_only_when_the_candle_went_through_it(price_ticks: int, sold: int) -> None:
     def wish(strategy: Scripted, context: object) -> list[object]:
-        if len(strategy.books) == 2:
+        if len(strategy.books) == 4:  # the open of the second candle
             return [buy(10_100, 100, take=True)]
         if strategy.fills and not getattr(strategy, "asked", False):
             strategy.asked = True  # type: ignore[attr-defined]
@@ -234,3 +236,31 @@ def test_a_taker_sees_a_book_around_the_open_for_the_whole_candle() -> None:
     assert (events[0].bids[0][0], events[0].asks[0][0]) == (9_990, 10_010)
     deltas = [event for _, rest in data.batches() for event in rest if isinstance(event, BookDelta)]
     assert all(delta.recv_ts_ns >= START_NS + MINUTE_NS - 3 * BURST_STEP_NS for delta in deltas)
+
+
+class BarsSeen(Scripted):
+    """Keeps the bars it is told of, with the moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.manifest = msgspec.structs.replace(self.manifest, data=("bars:60",))
+        self.bars: list[tuple[int, Bar]] = []
+
+    def on_bar(self, context: Context, bar: Bar) -> list[StrategyIntent]:
+        self.bars.append((context.now_ns, bar))
+        return []
+
+
+def test_a_strategy_of_bars_is_told_exactly_the_candles_each_after_its_end() -> None:
+    candles = [*CANDLES, candle(3, "99.5 99.5 99.5 99.5", "0"), candle(4, "99.5 100 99 99.75")]
+    strategy = BarsSeen()
+    facts = played(CandlesOf([*candles, candle(5, "100 100 100 100")]), strategy)
+    assert facts.strategy_error is None
+    # The bar in which the trader starts is not whole and is not told.
+    for (told_ns, bar), one in zip(strategy.bars, candles[1:], strict=True):
+        assert (bar.start_ns, bar.seconds) == (one.open_ns, 60)
+        prices = (bar.open_ticks, bar.high_ticks, bar.low_ticks, bar.close_ticks)
+        assert prices == tuple(int(price * 100) for price in (one.open, one.high, one.low, one.close))
+        assert told_ns >= bar.end_ns
+        assert told_ns - bar.end_ns < 2 * 10**9
+    assert not strategy.books, "who wants bars only is not told of books"

@@ -21,7 +21,8 @@ from tradewind.trader.parameters import ParameterError
 from tradewind.venues.paper.latency import LatencyConfig
 
 QUICK = {
-    "cost_gate": "report", "base_half_bps": "0.4", "min_half_bps": "0.2", "sigma_multiplier": "0",
+    "cost_gate": "report", "layers": "1", "base_half_bps": "0.4", "min_half_bps": "0.2",
+    "sigma_multiplier": "0",
     "layer_step_bps": "0.4", "max_skew_bps": "2", "refresh_bps": "0.4", "min_refresh_ms": "500",
     "max_messages_per_refresh": "8",
 }  # fmt: skip
@@ -75,7 +76,7 @@ def wish(tmp_path: Path, seconds: int = 60, **changes: object) -> Wish:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    return examine(wish(tmp_path_factory.mktemp("found"), 400))
+    return examine(wish(tmp_path_factory.mktemp("found"), 900))
 
 
 def test_every_file_of_the_report_is_the_same_on_a_second_run(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ FLIGHT_NS: Final = 30 * SECOND_NS
 MAX_MESSAGES: Final = 20_000_000
 """Of one run: they lie in memory, 80 bytes each and 16 a level."""
 MAX_INTENTS: Final = 5_000_000
+OF_THIS_MACHINE: Final = ("callbacks of ", "memory of ")
+"""How alarms begin that depend on how busy this machine is: they would differ from run to run."""
 QUEUES: Final = ("prorata", "pessimistic")
 
 Decision = tuple[int, bytes]
@@ -308,7 +310,7 @@ async def _facts(world: World, setting: Setting, start_ns: int, end_ns: int) -> 
         final_cash=trader.ledger.total(instrument.quote),
         final_position=trader.ledger.total(instrument.base),
         strategy_error=trader.strategy_error,
-        alarms=[alarm.text for alarm in trader.alarms],
+        alarms=[alarm.text for alarm in trader.alarms if not alarm.text.startswith(OF_THIS_MACHINE)],
         differences=differences,
         refused_mirror_actions=sum(one.refused_actions for one in world.venue.markets.values()),
         tape_hash=world.port.written.digest().hex(),

@@ -22,6 +22,10 @@ FEE_STEP: Final = Decimal("1e-12")
 ROUNDING: Final = Context(prec=60)
 
 
+PairKey = tuple[str, str, str, int]
+"""Symbol, entry order, exit order, and the sign of what they closed."""
+
+
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """One fill, with the outside middle just before it and the one its last decision was made at."""
 
@@ -115,7 +119,7 @@ def round_trips(executions: Iterable[Execution]) -> tuple[list[Trade], dict[str,
 
     Raises `decimal.Inexact` where an amount would have to be rounded.
     """
-    pairs: dict[tuple[str, str, str], _Pair] = {}
+    pairs: dict[PairKey, _Pair] = {}
     books: dict[str, deque[OpenLot]] = {}
     with localcontext(EXACT):
         for one in executions:
@@ -124,14 +128,14 @@ def round_trips(executions: Iterable[Execution]) -> tuple[list[Trade], dict[str,
     return trades, {symbol: list(lots) for symbol, lots in books.items() if lots}
 
 
-def _match(fill: Execution, lots: deque[OpenLot], pairs: dict[tuple[str, str, str], _Pair]) -> None:
+def _match(fill: Execution, lots: deque[OpenLot], pairs: dict[PairKey, _Pair]) -> None:
     left, fee_left = fill.quantity, fill.fee
     while left and lots and lots[0].sign != fill.sign:
         lot = lots[0]
         part = min(left, lot.quantity)
         entry_fee = _share(lot.fee, part, lot.quantity)
         exit_fee = _share(fee_left, part, left)
-        key = (fill.symbol, lot.order, fill.order)
+        key = (fill.symbol, lot.order, fill.order, lot.sign)
         pair = pairs.get(key)
         if pair is None:
             pair = pairs[key] = _Pair(lot, fill.order, fill.symbol, lot.at_ns, fill.at_ns)

@@ -242,9 +242,9 @@ async def loaded(folder: Path, venue: str, orders: int) -> AsyncIterator[LocalVe
     local = await LocalVenue.open(folder / "exchange", venue, hurried=True)
     busy: asyncio.Task[None] | None = None
     try:
-        price = local.site.price_ticks
+        price, lots = local.site.price_ticks, max(1, local.site.lots // 4)  # so that funds last for all
         for number in range(orders):
-            await local.rest(ACCOUNT, Side.BUY, price - 10 * (number + 1), local.site.lots)
+            await local.rest(ACCOUNT, Side.BUY, price - 10 * (number + 1), lots)
         busy = asyncio.create_task(_others(local))
         yield local
     finally:

@@ -49,6 +49,7 @@ MODULES: Final = (
     "recovery",
     "settings",
     "shutdown_paths",
+    "state_persistence",
     "structure",
     "token",
     "trader_breakers",

@@ -193,7 +193,9 @@ impl<H: Host> Run<'_, '_, H> {
         loop {
             let due_ns = self.host.due_ns();
             let bound_ns = due_ns.map_or(arrival_ns, |due_ns| due_ns.max(0));
-            let step_ns = bound_ns.min(cursor.now_ns.saturating_add(MAX_STEP_NS));
+            // The owner's own moment is a step of its own: its timers run on time, not with the next message.
+            let wake_ns = self.wake_ns.max(cursor.now_ns.saturating_add(1));
+            let step_ns = bound_ns.min(cursor.now_ns.saturating_add(MAX_STEP_NS)).min(wake_ns);
             let last = step_ns >= arrival_ns;
             let step_ns = if last { arrival_ns } else { step_ns.max(cursor.now_ns) };
             if last {

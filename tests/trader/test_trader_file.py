@@ -11,7 +11,7 @@ from hosting_world import BTC, ETH
 from tradewind.cli.starting import configure
 from tradewind.config import ConfigurationRefused
 from tradewind.trader.risk.profile import load_profile
-from tradewind.trader.trader_file import TraderFileRefused, read_trader_file
+from tradewind.trader.trader_file import TraderFileRefused, check_trader_file, read_trader_file
 
 GOOD = """
 [[strategy]]
@@ -49,7 +49,7 @@ def test_a_good_file_gives_named_strategies_with_budgets_and_parameters(tmp_path
 
 def refused(folder: Path, text: str) -> str:
     with pytest.raises(TraderFileRefused) as caught:
-        read_trader_file(write(folder, text)).hosted("paper", load_profile("paper"))
+        check_trader_file(write(folder, text), "paper", load_profile("paper"))
     return "\n".join(caught.value.causes)
 
 
@@ -81,10 +81,12 @@ def test_what_is_wrong_is_refused_by_name(tmp_path: Path, before: str, after: st
 
 def test_all_causes_are_told_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("budget_pct = 60", "budget_pct = 0").replace("layers = 2", "layers = 99")
-    text = text.replace('name = "quiet"', 'name = "quiet"\ncolour = 1')
+    text = text.replace('name = "quiet"', 'name = "maker-btc"\ncolour = 1').replace(
+        '"ETH/USDT"', '"DOGE/USDT"'
+    )
     causes = refused(tmp_path, text)
-    assert "colour" in causes
-    assert "budget_pct" in causes
+    for words in ("colour", "budget_pct", "two strategies", "DOGE/USDT", "layers"):
+        assert words in causes
 
 
 def test_up_takes_the_file_instead_of_a_strategy_and_refuses_both(tmp_path: Path) -> None:

@@ -78,12 +78,10 @@ def _first_symbol(path: Path, one: UpConfiguration) -> str:
     Raises `ConfigurationRefused` with every cause.
     """
     from tradewind.trader.risk.profile import ConfigError, load_profile
-    from tradewind.trader.trader_file import TraderFileRefused, read_trader_file
+    from tradewind.trader.trader_file import TraderFileRefused, check_trader_file
 
     try:
-        traders = read_trader_file(path)
-        traders.hosted(one.env, load_profile(one.profile))
-        return traders.symbols[0]
+        return check_trader_file(path, one.env, load_profile(one.profile)).symbols[0]
     except TraderFileRefused as error:
         message = f"{path} is refused, {len(error.causes)} causes: {'; '.join(error.causes)}"
         raise ConfigurationRefused("BAD_TRADER_FILE", message, error.causes) from error

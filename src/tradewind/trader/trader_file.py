@@ -126,7 +126,28 @@ def _builder(one: Entry, environment: str) -> Any:
 
 
 def read_trader_file(path: Path) -> TraderFile:
-    """The file, checked as a whole. Raises `TraderFileRefused` with every cause."""
+    """The file, consistent in itself. Raises `TraderFileRefused` with every cause."""
+    read, causes = _read(path)
+    if causes:
+        raise TraderFileRefused(str(path), causes)
+    return read
+
+
+def check_trader_file(path: Path, environment: str, profile: Profile) -> TraderFile:
+    """The file, checked in itself, against the profile and by building every strategy. Raises
+    `TraderFileRefused` with every cause that can be seen at once.
+    """
+    read, causes = _read(path)
+    try:
+        read.hosted(environment, profile)
+    except TraderFileRefused as error:
+        causes += error.causes
+    if causes:
+        raise TraderFileRefused(str(path), causes)
+    return read
+
+
+def _read(path: Path) -> tuple[TraderFile, list[str]]:
     place = str(path)
     try:
         raw = path.read_bytes()
@@ -151,10 +172,8 @@ def read_trader_file(path: Path) -> TraderFile:
     total = sum((one.budget_pct for one in whole), Decimal(0))
     if total > WHOLE:
         causes.append(f"the budgets sum to {total} % of the equity")
-    if causes:
-        raise TraderFileRefused(place, causes)
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
-    return TraderFile(place=path.name, hash=digest, entries=tuple(whole))
+    return TraderFile(place=path.name, hash=digest, entries=tuple(whole)), causes
 
 
 class _Float(str):
@@ -164,8 +183,7 @@ class _Float(str):
 
 
 def _entry(number: int, table: dict[str, Any], causes: list[str]) -> Entry | None:
-    """One strategy's table; what is wrong with it is added to `causes`."""
-    before = len(causes)
+    """One strategy's table, as far as it can be read; what is wrong with it is added to `causes`."""
     name = _text(table, "name", f"strategy {number}", causes)
     where = name or f"strategy {number}"
     causes += [f"{where}: unknown key {key!r}" for key in table if key not in KEYS]
@@ -178,10 +196,12 @@ def _entry(number: int, table: dict[str, Any], causes: list[str]) -> Entry | Non
     parameters = table.get("parameters", {})
     if not isinstance(parameters, dict):
         causes.append(f"{where}: parameters is no table")
+        parameters = {}
     preset = table.get("preset", "default")
     if not isinstance(preset, str):
         causes.append(f"{where}: preset is no text")
-    if len(causes) > before:
+        preset = "default"
+    if not (name and source and symbols):
         return None
     return Entry(
         name=name,

@@ -95,7 +95,7 @@ def check(data: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("point", "count"),
-    [("before_intent", 3), ("after_intent", 3), ("sent", 4), ("accepted", 4), ("acked", 4), ("filled", 2)],
+    [("before_intent", 2), ("after_intent", 2), ("sent", 4), ("accepted", 4), ("acked", 4), ("filled", 2)],
 )
 def test_after_kill_9_at_each_point_every_intent_has_one_order_or_is_abandoned(
     tmp_path: Path, point: str, count: int

@@ -11,6 +11,7 @@ import pytest
 from tradewind.lab.preflight.exchange import World
 from tradewind.lab.preflight.parity import CLAIM, PLAYS, SLOW_COIN, THERE, Play, feed, open_world
 from tradewind.trader.discovery import make
+from tradewind.trader.hosting.host import Hosted
 from tradewind.trader.strategies.holding import HoldingStrategy
 from tradewind.venues.market_data import BookState, FeedState
 
@@ -86,3 +87,14 @@ async def test_a_strategy_that_is_halted_has_no_orders_and_the_trader_goes_on() 
     assert world.trader.oms.working() == []
     await feed(world, play, 200)
     assert world.trader.oms.working() == [], "and it gets none again"
+
+
+async def test_a_quoting_strategy_is_exempt_from_amend_limits_under_whatever_name_it_is_hosted() -> None:
+    """T11.8 asks strategies that do not live from quoting; the operator's name for one changes nothing."""
+    play = PLAYS[0]
+    world = await open_world(play, Hosted(strategy=play.build(), name="maker-btc"))
+    await feed(world, play, 1_500)
+    (host,) = world.trader.hosts
+    assert (host.name, host.error) == ("maker-btc", None)
+    assert world.trader.risk.denials["AmendThrottle"] == 0
+    assert "maker-btc" in world.trader.risk.behaviour.quoting

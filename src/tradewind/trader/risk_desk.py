@@ -7,7 +7,7 @@ behaviour, correlation, limits that change, sizes and the cost gate. It decides 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -170,20 +170,12 @@ class RiskDesk:
         return depth_within(levels, request.side, top.value.mid, self.trader.risk.limits.price_collar_bps)
 
     def _averages_down(self, strategy: str) -> bool:
-        for hosted in self._manifests():
-            if hosted.name == strategy:
-                return bool(hosted.averages_down)
-        return False
-
-    def _manifests(self) -> list[Any]:
-        hosts = getattr(self.trader, "hosts", None)
-        strategies = [self.trader.strategy] if hosts is None else [host.strategy for host in hosts]
-        return [strategy.manifest for strategy in strategies]
+        return any(host.name == strategy and host.manifest.averages_down for host in self.trader.hosts)
 
     # ---- every second ------------------------------------------------------------------------------
 
     def _each_second(self, now_ns: int) -> None:
-        self.behaviour.quoting.update(one.name for one in self._manifests() if one.quotes)
+        self.behaviour.quoting.update(host.name for host in self.trader.hosts if host.manifest.quotes)
         self._look_at_losses(now_ns)
         self._tell_behaviour()
         self._change_limits(now_ns)

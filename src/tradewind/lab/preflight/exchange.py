@@ -12,6 +12,7 @@ import msgspec
 from tradewind.core import native
 from tradewind.core.engine import RULES_VERSION
 from tradewind.lab.preflight.model import require
+from tradewind.trader.hosting.host import Hosted
 from tradewind.trader.kill import KillSwitch
 from tradewind.trader.risk.profile import Limits, Profile, load_profile
 from tradewind.trader.service import TraderService
@@ -69,7 +70,7 @@ class World:
         cls,
         *,
         profile: Profile | None = None,
-        strategy: Strategy | None = None,
+        strategy: Strategy | Hosted | None = None,
         outside: Instrument | None = None,
         schedule: str = "binance-spot-vip0",
         latency: LatencyConfig | None = None,
@@ -83,9 +84,9 @@ class World:
         setup = await set_up(port, keys, fees, [outside or instrument()], {"USDT": CASH})
         venue = PaperVenue(port, setup, latency=latency or LatencyConfig.off())
         profile = profile or load_profile("paper")
-        trader = TraderService(
-            venue, port, profile, strategy or Idle((SYMBOL,)), outside=seen, environment="sim"
-        )
+        chosen = strategy or Idle((SYMBOL,))
+        hosted = chosen if isinstance(chosen, Hosted) else Hosted(strategy=chosen)
+        trader = TraderService(venue, port, profile, strategies=[hosted], outside=seen, environment="sim")
         session = Session(venue, trader)
         differences = await session.open()
         require(not differences, f"a fresh exchange does not reconcile: {differences}")

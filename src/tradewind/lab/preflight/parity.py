@@ -13,6 +13,7 @@ import msgspec
 from tradewind.lab.preflight.exchange import START_NS, World
 from tradewind.lab.preflight.model import Context, Evidence, require
 from tradewind.trader.discovery import make
+from tradewind.trader.hosting.host import Hosted
 from tradewind.trader.risk.profile import Profile, SymbolLimits, load_profile
 from tradewind.trader.strategy import Strategy
 from tradewind.venues.feeds.generated import GeneratedFeed, GeneratedMarket
@@ -90,7 +91,7 @@ def profile_with(market: GeneratedMarket) -> Profile:
     return msgspec.structs.replace(paper, limits=msgspec.structs.replace(paper.limits, symbols=symbols))
 
 
-async def open_world(play: Play, strategy: Strategy) -> World:
+async def open_world(play: Play, strategy: Strategy | Hosted) -> World:
     """A trader with this strategy in the play's market, without any data yet."""
     first, *others = (market.instrument() for market in play.markets)
     return await World.open(

@@ -14,7 +14,7 @@ import msgspec
 from tradewind.venues.market_data import Known, Side, Unknown
 from tradewind.venues.protocol import FillEvent
 
-from .costs import Leg, cost_model
+from .cost_gate import CostGate
 from .orders import ManagedOrder, State
 from .records import AmendRequest, Intent, Record
 from .risk.behaviour import Actor
@@ -67,11 +67,12 @@ class RiskDesk:
         self.correlation_problem = self.correlation.problem
         self.groups = self._groups(0)
         self.stage_multiplier = Decimal(1)
+        self.cost_gate = CostGate()
         self.last_sizes: dict[str, Size] = {}
         self._prices: dict[str, dict[int, float]] = {}
         self._realised: dict[str, Decimal] = {}
         self._hour = 0
-        trader.risk.cost_gate = self.needed_edge
+        trader.risk.cost_gate = self.cost_gate
         trader.sizer = self.size
         trader.states.much_at_stake = self.much_at_stake
         trader.on_second.append(self._each_second)
@@ -102,15 +103,6 @@ class RiskDesk:
         equity = self.trader.marks.equity()
         bound = self.trader.profile.account.dual_control_quote
         return not isinstance(equity, Known) or equity.value > bound
-
-    def needed_edge(self, order: Order, snapshot: Snapshot) -> Decimal | str:
-        """Edge in bps that an entry needs (T14.3); it leaves by taking."""
-        top = snapshot.tops.get(order.symbol)
-        fees = snapshot.fees.value if isinstance(snapshot.fees, Known) else None
-        spread_bps = top.value.spread_bps if isinstance(top, Known) else None
-        entry = Leg.MAKER if order.post_only else Leg.TAKER
-        costs = cost_model(fees, spread_bps, entry=entry, exit_leg=Leg.TAKER)
-        return "the fees or the spread are not known" if costs is None else costs.needed_bps
 
     # ---- sizes -------------------------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ async def _until_restricted(world: World) -> int | None:
 
 
 async def _losses(name: str, limit: Decimal, limits: dict[str, Any], factor: int) -> dict[str, Any]:
-    """The largest loss that is tolerated, as a multiple of the limit, and how long the halt takes."""
+    """The largest loss that is tolerated, as a multiple of the limit, and how long the halt takes behind."""
     world = await _open(**limits)
     if factor != 1:
         _later(world, factor)

@@ -218,6 +218,8 @@ INTERFERENCES: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("V17", "V17.world", unreconciled),
     ("V18", "V18.denials", lambda codes: [one for one in codes if one != "DailyLoss"]),
     ("V18", "V18.trader", bypass),
+    ("V18", "V18.cases", lambda rows: [{**rows[0], "seen": ["Nothing"]}, *rows[1:]]),
+    ("V18", "V18.cases", lambda rows: [one for one in rows if one["limit"] != "L17"]),
     ("V20", "V20.schedule", free),
     ("V21", "V21.url", lambda _: "http://127.0.0.1:9/"),
     ("V21", "V21.second", lambda _: BrokenRouter()),

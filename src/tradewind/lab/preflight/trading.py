@@ -72,6 +72,7 @@ async def kill(context: Context) -> Evidence:
         "max_gross_exposure_pct": Decimal(90),
         "max_position_notional_pct": Decimal(90),
         "max_net_exposure_pct": Decimal(90),
+        "max_risk_to_stop_bps": Decimal(9_000),
         "max_cluster_exposure_pct": Decimal(90),
         "max_beta_btc_pct": Decimal(90),
     }

@@ -80,6 +80,7 @@ class KillSwitch:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._first: tuple[str, int] | None = None
+        self._backed_by = ""
         self.trader = session.trader
         self.venue = session.venue
 
@@ -308,6 +309,7 @@ class KillSwitch:
 
     def _second_person(self, actor: str) -> str:
         """What is still missing of two persons; "" when nothing is. Unknown equity counts as much."""
+        self._backed_by = ""
         bound, equity = self.trader.profile.account.dual_control_quote, self.trader.marks.equity()
         restricted = any(latch.latching for latch in self.trader.states.active())
         if not restricted or (isinstance(equity, Known) and equity.value <= bound):
@@ -315,6 +317,7 @@ class KillSwitch:
         now_ns = self.session.port.now_ns()
         first, self._first = self._first, None
         if first is not None and first[0] != actor and now_ns - first[1] <= SECOND_PERSON_NS:
+            self._backed_by = first[0]
             return ""
         self._first = (actor, now_ns)
         return (
@@ -323,8 +326,9 @@ class KillSwitch:
 
     async def _clear(self, latch: Latch, actor: str, reason: str) -> None:
         record = self.trader.states.clear(
-            latch.scope, latch.cause, reason=reason, actor=actor, now_ns=self.session.port.now_ns()
-        )
+            latch.scope, latch.cause, reason=reason, actor=actor, now_ns=self.session.port.now_ns(),
+            second=self._backed_by,
+        )  # fmt: skip
         try:
             await self.trader.journal(record)
         except PortStopped:

@@ -24,7 +24,7 @@ def bench(
         str | None,
         Parameter(
             help="engine, leverage, pools, journal, node, gateway, python, replay, ingestion, decode, "
-            "tick-to-order, nonce, memory, stack, peers; default all"
+            "backtest, tick-to-order, nonce, memory, stack, peers; default all"
         ),
     ] = None,
     /,

@@ -26,10 +26,11 @@ class Recording:
 
     def __init__(self, path: str) -> None:
         content = Path(path).read_bytes()
-        magic, count, tick, lot = HEAD.unpack_from(content)
-        self.rows: list[Row] = list(ROW.iter_unpack(content[HEAD.size :]))
-        if magic != MAGIC or len(self.rows) != count:
+        head = HEAD.unpack_from(content) if len(content) >= HEAD.size else (b"", 0, b"", b"")
+        magic, count, tick, lot = head
+        if magic != MAGIC or len(content) != HEAD.size + count * ROW.size:
             raise ValueError(f"{path} is no recording of rows")
+        self.rows: list[Row] = list(ROW.iter_unpack(content[HEAD.size :]))
         self.tick, self.lot = Decimal(tick.decode().strip()), Decimal(lot.decode().strip())
 
     @property

@@ -66,6 +66,9 @@ def test_bad_captures_are_refused_by_name(tmp_path: Path) -> None:
     assert refusal(empty) == "DATA_EMPTY"
     assert refusal(hollow) == "DATA_EMPTY"
     assert refusal(noise) == "DATA_UNREADABLE"
+    packed = tmp_path / "a.zst"
+    packed.write_bytes(b"\x28\xb5\x2f\xfd")
+    assert refusal(packed) == "DATA_UNSUPPORTED"
     assert refusal(good, symbol="DOGE/USDT") == "UNKNOWN_SYMBOL"
     assert refusal() == "NO_DATA"
 

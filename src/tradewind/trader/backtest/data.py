@@ -247,6 +247,11 @@ def _expanded(given: Sequence[Path]) -> list[Path]:
         paths += candles or find_recordings([path])
     if not paths:
         raise DataRefused("DATA_EMPTY", f"{given[0]} has no recordings and no candles")
+    packed = [path for path in paths if path.suffix == ".zst"]
+    if packed:
+        raise DataRefused(
+            "DATA_UNSUPPORTED", f"{packed[0].name}: zstd is not read here; unpack it, or use gzip"
+        )
     if len(paths) > MAX_FILES:
         raise DataRefused("DATA_TOO_LARGE", f"{len(paths)} files, at most {MAX_FILES} are read")
     return paths

@@ -229,6 +229,7 @@ def _orders(facts: Facts) -> dict[str, Any]:
         "preventable_rejects": facts.counters.get("preventable_rejects", 0),
         "refused_mirror_actions": facts.refused_mirror_actions,
         "alarms": facts.alarms[:MAX_LISTED],
+        "strategy_note": facts.strategy_note,
     }
 
 

@@ -106,6 +106,8 @@ class Facts(msgspec.Struct, kw_only=True):
     final_cash: Decimal
     final_position: Decimal
     strategy_error: str | None
+    strategy_note: str
+    """What the strategy says of itself at the end: mostly why it does not trade."""
     alarms: list[str]
     differences: list[str]
     refused_mirror_actions: int
@@ -310,11 +312,17 @@ async def _facts(world: World, setting: Setting, start_ns: int, end_ns: int) -> 
         final_cash=trader.ledger.total(instrument.quote),
         final_position=trader.ledger.total(instrument.base),
         strategy_error=trader.strategy_error,
+        strategy_note=_note_of(trader),
         alarms=[alarm.text for alarm in trader.alarms if not alarm.text.startswith(OF_THIS_MACHINE)],
         differences=differences,
         refused_mirror_actions=sum(one.refused_actions for one in world.venue.markets.values()),
         tape_hash=world.port.written.digest().hex(),
     )
+
+
+def _note_of(trader: TraderService) -> str:
+    notes = [str(getattr(host.strategy, "gate_reason", "")) for host in trader.hosts]
+    return "; ".join(note for note in notes if note)[:500]
 
 
 def _line(trader: TraderService, recorder: _Recorder, intent: Intent) -> OrderLine:

@@ -39,7 +39,8 @@ from .records import AmendRequest, CancelRequest, Intent, OrderNote, Record
 
 MILLISECOND_NS = 1_000_000
 ACCEPTANCE_HORIZON_NS = 3_000 * MILLISECOND_NS
-MAX_TERMINAL_ORDERS = 10_000
+MAX_TERMINAL_ORDERS = 1_000
+"""An ended order takes about 8 KB: ten thousand of them would look like a leak for days (T15.8, C02)."""
 MAX_SUSPENSE = 1_000
 MAX_KEPT_FINISHED = 500
 

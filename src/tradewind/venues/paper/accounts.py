@@ -18,8 +18,9 @@ from ..protocol import FillEvent, FundsEvent, OrderEvent, OrderPhase, OrderState
 from .setup import MICRO, PaperSetup
 from .wire import BatchLike, refused_orders
 
-MAX_FINISHED_ORDERS = 10_000
-MAX_KEPT_FILLS = 100_000
+MAX_FINISHED_ORDERS = 1_000
+MAX_KEPT_FILLS = 5_000
+"""Both fill up within the first day of a campaign, so that memory stands still afterwards."""
 MAX_SAVED_ROWS = 500
 CLIENT_PREFIX = "tw"
 KEY_BYTES = 16

@@ -49,7 +49,6 @@ MODULES: Final = (
     "recovery",
     "settings",
     "shutdown_paths",
-    "state_persistence",
     "structure",
     "token",
     "trader_breakers",

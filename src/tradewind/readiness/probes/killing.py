@@ -131,7 +131,7 @@ class Platform:
                 break
             price = f"{bid * 0.99 - number:.0f}"
             body = {
-                "account": "trader", "market": "BTC/USDT", "side": "buy", "quantity": "0.0003",
+                "account": "trader", "market": "BTC/USDT", "side": "buy", "quantity": "0.0001",
                 "price": price,
             }  # fmt: skip
             status, answer = await self.call("POST", "/orders", body)

@@ -80,7 +80,6 @@ class KillSwitch:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._first: tuple[str, int] | None = None
-        self._backed_by = ""
         self.trader = session.trader
         self.venue = session.venue
 
@@ -120,7 +119,7 @@ class KillSwitch:
         refusal = await self._resume_refusal(reason)
         if refusal:
             return await self._result("resume", Outcome.REJECTED, by, detail=refusal)
-        waiting = self._second_person(actor)
+        waiting, first = self._second_person(actor)
         if waiting:
             return await self._result("resume", Outcome.PENDING, by, detail=waiting)
         cleared = 0
@@ -128,7 +127,7 @@ class KillSwitch:
             async with self.session.lock:
                 for latch in self.trader.states.active():
                     if latch.latching:
-                        await self._clear(latch, actor, reason)
+                        await self._clear(latch, reason, first or actor, actor if first else "")
                         cleared += 1
                 if cleared:
                     self.trader.strategy_error = None
@@ -307,28 +306,29 @@ class KillSwitch:
             differences = await self.trader.reconcile()
         return f"not reconciled: {differences[0]}" if differences else ""
 
-    def _second_person(self, actor: str) -> str:
-        """What is still missing of two persons; "" when nothing is. Unknown equity counts as much."""
-        self._backed_by = ""
-        bound, equity = self.trader.profile.account.dual_control_quote, self.trader.marks.equity()
-        restricted = any(latch.latching for latch in self.trader.states.active())
-        if not restricted or (isinstance(equity, Known) and equity.value <= bound):
-            return ""
+    def _second_person(self, actor: str) -> tuple[str, str]:
+        """What is still missing of two persons, and who the first one was; both "" when one is enough."""
+        states = self.trader.states
+        if not any(latch.latching and states.needs_two(latch.cause) for latch in states.active()):
+            return "", ""
         now_ns = self.session.port.now_ns()
         first, self._first = self._first, None
-        if first is not None and first[0] != actor and now_ns - first[1] <= SECOND_PERSON_NS:
-            self._backed_by = first[0]
-            return ""
+        waits = first is not None and now_ns - first[1] <= SECOND_PERSON_NS
+        if first is not None and waits and first[0].strip().casefold() != actor.strip().casefold():
+            return "", first[0]
         self._first = (actor, now_ns)
-        return (
-            f"{actor} has asked; a second, different person must ask within {SECOND_PERSON_NS // SECOND_NS} s"
-        )
+        wait_s = SECOND_PERSON_NS // SECOND_NS
+        return f"{actor} has asked; a second, different person must ask within {wait_s} s", ""
 
-    async def _clear(self, latch: Latch, actor: str, reason: str) -> None:
+    async def _clear(self, latch: Latch, reason: str, first: str, second: str) -> None:
         record = self.trader.states.clear(
-            latch.scope, latch.cause, reason=reason, actor=actor, now_ns=self.session.port.now_ns(),
-            second=self._backed_by,
-        )  # fmt: skip
+            latch.scope,
+            latch.cause,
+            reason=reason,
+            actor=first,
+            second=second,
+            now_ns=self.session.port.now_ns(),
+        )
         try:
             await self.trader.journal(record)
         except PortStopped:

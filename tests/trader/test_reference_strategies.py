@@ -246,9 +246,14 @@ def context(**changes: object) -> Context:
     return Context.fixed(symbol="BTC/USDT", **(values | changes))
 
 
-def quotes(strategy: MarketMaking, seen: Context) -> dict[tuple[Side, str], PlaceIntent]:
-    intents = strategy.on_book(seen, book_of())
-    return {(one.side, one.tag): one for one in intents if isinstance(one, PlaceIntent)}
+def quotes(
+    strategy: MarketMaking, seen: Context, refused: bool = False
+) -> dict[tuple[Side, str], PlaceIntent]:
+    """What is placed; unless it is refused, each order comes to be and ends."""
+    placed = [one for one in strategy.on_book(seen, book_of()) if isinstance(one, PlaceIntent)]
+    for one in placed if not refused else []:
+        strategy.on_order(seen, order(one.side, one.price_ticks, one.lots, one.tag), "cancelled")
+    return {(one.side, one.tag): one for one in placed}
 
 
 WIDE = MarketMakingParameters(max_messages_per_refresh=50)
@@ -322,6 +327,22 @@ def test_a_crossed_or_one_sided_book_has_all_quotes_cancelled() -> None:
     for broken in (book_of(500_001, 500_000), BookTop("BTC/USDT", (), ((1, 1),), START_NS)):
         intents = MarketMaking(COIN).on_book(context(orders=orders), broken)
         assert [type(one) for one in intents] == [CancelIntent]
+
+
+def test_a_refused_quote_is_wished_again_only_after_a_pause_that_doubles() -> None:
+    strategy = MarketMaking(COIN, WIDE)
+    wished = []
+    for second in range(120):
+        now = START_NS + (3_600 + second) * SECOND_NS
+        if quotes(strategy, context(now_ns=now), refused=True):
+            wished.append(second)
+    assert wished == [0, 16, 47, 108]
+    quote = order(Side.BUY, 499_000)
+    strategy.on_order(context(orders=(quote,)), quote, "working")
+    now = START_NS + 3_721 * SECOND_NS
+    assert list(quotes(strategy, context(now_ns=now))) == [(Side.BUY, "L0")], (
+        "one that came to be is forgiven"
+    )
 
 
 def test_unknown_fees_mean_no_quotes() -> None:

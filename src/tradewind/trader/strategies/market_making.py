@@ -50,6 +50,7 @@ from .pricing import (
 SECOND_NS = 1_000_000_000
 MAX_TAPE = 65_536
 LEAST_HALF_BPS = 5
+FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 15 * SECOND_NS, 60 * SECOND_NS
 REPORTING_ENVIRONMENTS = ("sim", "paper")
 
 
@@ -175,6 +176,8 @@ class MarketMaking(StrategyBase):
         self._tape_lots = [0, 0]
         self._toxic_until_ns = 0
         self._quoted_ns = 0
+        self._asked: dict[tuple[Side, str], int | None] = {}
+        self._refusals: dict[tuple[Side, str], tuple[int, int]] = {}
         self.gate_reason = ""
 
     # ---- callbacks ---------------------------------------------------------------------------------
@@ -198,7 +201,11 @@ class MarketMaking(StrategyBase):
         return leave_unknown_book(context.market(self.manifest.symbols[0]))
 
     def on_order(self, context: Context, order: OwnOrder, state: str) -> list[StrategyIntent]:
-        """What was in flight when the book was lost is cancelled now."""
+        """The order exists, so it was not refused. What was in flight when the book was lost is cancelled
+        now.
+        """
+        self._asked.pop((order.side, order.tag), None)
+        self._refusals.pop((order.side, order.tag), None)
         return leave_unknown_book(context.market(order.symbol))
 
     def on_trade(self, context: Context, trade: PublicTrade) -> list[StrategyIntent]:
@@ -329,6 +336,7 @@ class MarketMaking(StrategyBase):
         places: list[StrategyIntent] = []
         present: set[tuple[Side, str]] = set()
         best_own = best_prices(context.orders)
+        self._note_refusals(context)
         for order in context.orders:
             key = (order.side, order.tag)
             target = wanted.get(key)
@@ -338,6 +346,7 @@ class MarketMaking(StrategyBase):
                 continue
             present.add(key)
             off = not order.busy and self._is_off(order.price_ticks, target[0])
+            off = off and not self._pauses(key, context.now_ns)
             if off and not meets(order.side, target[0], best_own):
                 filled = order.lots - order.remaining_lots
                 amends.append(
@@ -345,11 +354,33 @@ class MarketMaking(StrategyBase):
                 )
         symbol = self.manifest.symbols[0]
         for (side, tag), (price_ticks, lots) in wanted.items():
-            if (side, tag) not in present and not meets(side, price_ticks, best_own):
+            if (side, tag) in present or self._pauses((side, tag), context.now_ns):
+                continue
+            if not meets(side, price_ticks, best_own):
                 places.append(
                     PlaceIntent(symbol=symbol, side=side, price_ticks=price_ticks, lots=lots, tag=tag)
                 )
-        return cancels + (amends + places)[: self.parameters.max_messages_per_refresh]
+        messages = (amends + places)[: self.parameters.max_messages_per_refresh]
+        prices = {order.client_id: ((order.side, order.tag), order.price_ticks) for order in context.orders}
+        self._asked = dict(prices[one.client_id] for one in messages if isinstance(one, AmendIntent))
+        self._asked |= {(one.side, one.tag): None for one in messages if isinstance(one, PlaceIntent)}
+        return cancels + messages
+
+    def _note_refusals(self, context: Context) -> None:
+        """A wish that changed nothing was refused: it is wished again after a pause that doubles, since a
+        strategy that insists is halted (T11.9).
+        """
+        have = {(order.side, order.tag): order for order in context.orders}
+        for key, price_ticks in self._asked.items():
+            order = have.get(key)
+            unchanged = order is not None and not order.busy and order.price_ticks == price_ticks
+            if unchanged if price_ticks is not None else order is None:
+                pause_ns = min(2 * self._refusals.get(key, (0, FIRST_PAUSE_NS // 2))[1], LONGEST_PAUSE_NS)
+                self._refusals[key] = (context.now_ns + pause_ns, pause_ns)
+        self._asked = {}
+
+    def _pauses(self, key: tuple[Side, str], now_ns: int) -> bool:
+        return now_ns < self._refusals.get(key, (0, 0))[0]
 
     def _is_off(self, have_ticks: int, want_ticks: int) -> bool:
         """More than one tick and more than `refresh_bps` away."""

@@ -149,6 +149,8 @@ def test_a_short_campaign_ends_by_itself(tmp_path: Path) -> None:
     assert {one["drill"] for one in document["drills"] if one["ran"]} >= {"nonce", "rotation", "kill"}
     kill = next(one for one in document["drills"] if one["drill"] == "kill")
     assert kill["passed"], kill
+    last = [one for one in document["drills"] if one["drill"] == "journal"][-1]
+    assert last["passed"], last
 
 
 @pytest.mark.parametrize(

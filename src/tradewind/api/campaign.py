@@ -182,6 +182,12 @@ class CampaignRunner:
     async def close(self, ended: Ending, detail: str = "") -> None:
         """The life is over; nothing is written after this. Call it when the platform has stopped."""
         self._advance()
+        if ended == "finished":
+            # The last word on the whole journal, now that nobody writes to it.
+            day = max(1, int((self.campaign_s - 1) // DAY_S) + 1)
+            await self._run_drill(
+                Planned(id="final-journal", drill="journal", day=day, due_s=self.campaign_s)
+            )
         self.state.end_life(ended, detail)
         await asyncio.to_thread(self._persist)
         for series in self._series.values():

@@ -66,7 +66,7 @@ async def driven() -> AsyncIterator[tuple[World, TraderDesk]]:
 async def test_a_module_that_denies_everything_stops_every_order_but_no_cancel() -> None:
     async with driven() as (world, desk):
         placed = await desk.place(MARKET, order())
-        denial = Denied(code=Code.RISK_INTERNAL, limit="test")
+        denial = Denied(code=Code.PRICE_COLLAR, limit="test")
         world.trader.risk.check = lambda *_: [denial]  # type: ignore[method-assign]
         for attempt in (
             desk.place(MARKET, order(price="49980")),
@@ -75,7 +75,7 @@ async def test_a_module_that_denies_everything_stops_every_order_but_no_cancel()
             with pytest.raises(ApiFailure) as refused:
                 await attempt
             assert refused.value.problem.name == "RISK_DENIED"
-            assert refused.value.problem.codes == ["RiskInternal"]
+            assert refused.value.problem.codes == ["PriceCollar"]
         assert world.own_orders_in_engine() == 1, "only the order from before"
         assert (await desk.cancel(placed.value)).effect["state"] == "cancelled"
         assert world.own_orders_in_engine() == 0

@@ -102,6 +102,8 @@ class TwoMarkets:
             assert not await world.session.open()
         if live:
             for symbol in (BTC, ETH):
+                # A busy public market: taking orders are bounded by its volume (L23).
+                trader.volumes.add(symbol, 10**12, 1, port.now_ns())
                 await world.book(symbol)
                 await world.state(symbol, BookState.LIVE)
                 await world.book(symbol)

@@ -323,7 +323,7 @@ class _Wishing(Idle):
 
 
 def _deny_all(order: Order, snapshot: Snapshot) -> list[Denied]:
-    return [Denied(code=Code.RISK_INTERNAL, limit="preflight", detail="everything is denied")]
+    return [Denied(code=Code.ORDER_NOTIONAL_LIMIT, limit="preflight", detail="everything is denied")]
 
 
 async def _paths(context: Context) -> list[str]:

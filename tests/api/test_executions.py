@@ -124,7 +124,7 @@ async def test_the_same_key_begins_one_parent(tmp_path: Path) -> None:
 async def test_children_pass_the_same_risk(tmp_path: Path) -> None:
     async with driven(tmp_path) as (world, requests, _):
         await requests.execute(execute())
-        denial = Denied(code=Code.RISK_INTERNAL, limit="test")
+        denial = Denied(code=Code.ORDER_NOTIONAL_LIMIT, limit="test")
         world.trader.risk.check = lambda *_: [denial]  # type: ignore[method-assign]
         await requests.turn("pause", 1, TurnExecution(reason="drill"))
         await requests.turn("resume", 1, TurnExecution(reason="drill"))

@@ -130,9 +130,9 @@ async def test_children_pass_the_same_risk(tmp_path: Path) -> None:
         await requests.turn("resume", 1, TurnExecution(reason="drill"))
         for _ in range(1_500):
             await asyncio.sleep(0.001)
-            if requests.show(1).waits.get("denied RiskInternal"):
+            if requests.show(1).waits.get("denied OrderNotionalLimit"):
                 break
-        assert requests.show(1).waits["denied RiskInternal"] >= 1
+        assert requests.show(1).waits["denied OrderNotionalLimit"] >= 1
         assert world.own_orders_in_engine() == 0
 
 

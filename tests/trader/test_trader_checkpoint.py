@@ -102,6 +102,9 @@ async def state(data: Path) -> tuple[dict[str, object], int]:
     # Counters of live answers and the moment of the last unchanged reconciliation are not in the log.
     del found["trader"]["oms"]["stats"]  # type: ignore[attr-defined]
     del found["trader"]["reconciled"]["at_ns"]  # type: ignore[attr-defined]
+    # Hourly prices and warnings that were given come from marks, which are not in the log either.
+    for name in ("prices", "warned_pct"):
+        del found["trader"]["others"]["risk"][name]  # type: ignore[attr-defined]
     found["venue"]["account"].pop("dropped_fills")  # type: ignore[attr-defined]
     for market in found["venue"]["markets"]:  # type: ignore[index]
         market["queues"].sort(key=lambda entry: (entry["side"], entry["price_ticks"]))

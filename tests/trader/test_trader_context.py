@@ -105,7 +105,7 @@ async def test_the_context_of_a_running_strategy_shows_position_cost_book_and_st
     lots, average, book, state, hold, size, reason = world.strategy.shown  # type: ignore[attr-defined]
     assert (lots, average, state, hold) == (40, Decimal("50001.00"), "normal", "")
     assert book.bids[0][0] == 5_000_000
-    assert (size, reason) == (0, "no sizing is attached to this trader")
+    assert size == 0 and reason.startswith("AveragingDown"), "the sizer of risk is attached"
     world.trader.sizer = lambda strategy, request: (len(strategy), request.symbol)
     source = Source(world.trader, "scripted")
     request = SizeRequest(symbol=SYMBOL, side=Side.BUY, price_ticks=2, stop_ticks=1)

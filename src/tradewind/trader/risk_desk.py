@@ -72,12 +72,12 @@ class RiskDesk:
         self._prices: dict[str, dict[int, float]] = {}
         self._realised: dict[str, Decimal] = {}
         self._hour = 0
+        self.behaviour.quoting.update(host.name for host in trader.hosts if host.manifest.quotes)
         trader.risk.cost_gate = self.cost_gate
         trader.sizer = self.size
         trader.states.much_at_stake = self.much_at_stake
         trader.on_second.append(self._each_second)
-        trader.on_fill_hooks.append(self._on_fill)
-        trader.on_order_hooks.append(self._on_order)
+        trader.on_fill_hooks.append(lambda _order, _fill: self._look_at_losses(trader.port.now_ns()))
         trader.fold_hooks.append(self._fold)
         trader.checkpointed["risk"] = self
 
@@ -167,7 +167,6 @@ class RiskDesk:
     # ---- every second ------------------------------------------------------------------------------
 
     def _each_second(self, now_ns: int) -> None:
-        self.behaviour.quoting.update(host.name for host in self.trader.hosts if host.manifest.quotes)
         self._look_at_losses(now_ns)
         self._tell_behaviour()
         self._change_limits(now_ns)
@@ -259,27 +258,33 @@ class RiskDesk:
 
     # ---- orders and fills --------------------------------------------------------------------------
 
-    def _on_fill(self, order: ManagedOrder, fill: FillEvent) -> None:
-        """What a fill realised is the result of the position that it reduced."""
+    def filled(self, order: ManagedOrder, fill: FillEvent) -> None:
+        """What a fill realised is the result of the position that it reduced. Live and in recovery, with the
+        venue's time: both have to remember the same.
+        """
         position = self.trader.ledger.positions.get(fill.symbol)
-        now_ns = self.trader.port.now_ns()
-        if position is not None:
-            realised = position.realised - self._realised.get(fill.symbol, ZERO)
-            self._realised[fill.symbol] = position.realised
-            if realised:
-                self.behaviour.closed(
-                    order.intent.strategy, fill.symbol, Side(1 - fill.side), realised,
-                    stopped=realised < 0 and order.intent.tag.startswith(STOP_TAG), now_ns=now_ns,
-                    human=order.intent.path == Path.MANUAL,
-                )  # fmt: skip
-        self._look_at_losses(now_ns)
-
-    def _on_order(self, order: ManagedOrder) -> None:
-        if order.state is State.CANCELLED and order.intent.time_in_force == "gtc":
-            self.behaviour.cancelled(
-                order.intent.strategy, order.intent.decision_ns, self.trader.port.now_ns(),
+        if position is None:
+            return
+        realised = position.realised - self._realised.get(fill.symbol, ZERO)
+        self._realised[fill.symbol] = position.realised
+        if realised:
+            self.behaviour.closed(
+                order.intent.strategy, fill.symbol, Side(1 - fill.side), realised,
+                stopped=realised < 0 and order.intent.tag.startswith(STOP_TAG), now_ns=fill.venue_ts_ns,
                 human=order.intent.path == Path.MANUAL,
             )  # fmt: skip
+
+    def ended(self, order: ManagedOrder) -> None:
+        """An order of ours changed at the venue; live and in recovery."""
+        if order.state is State.CANCELLED and order.intent.time_in_force == "gtc":
+            self.behaviour.cancelled(
+                order.intent.strategy, order.intent.decision_ns, order.updated_ns,
+                human=order.intent.path == Path.MANUAL,
+            )  # fmt: skip
+
+    def recovered(self) -> None:
+        """The log is read: what was told of it stands in it already."""
+        self.behaviour.events()
 
     # ---- recovery ----------------------------------------------------------------------------------
 

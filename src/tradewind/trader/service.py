@@ -183,6 +183,7 @@ class TraderService:
         """
         now_ns = self.port.now_ns()
         await self._read_fees()
+        self.risk_desk.recovered()
         resuming.resolve(self, now_ns)
         await self.decisions.flush()
         differences = await self.check_ledger()
@@ -271,11 +272,13 @@ class TraderService:
                     self._halt_for("suspense", f"fill {event.trade_id} of an unknown order")
                 if order is not None:
                     self.trim(order)
+                    self.risk_desk.filled(order, event)
                 return order
             case OrderEvent():
                 order = self.oms.on_order_event(event)
                 if order is not None:
                     self.trim(order)
+                    self.risk_desk.ended(order)
                 return order
             case FundsEvent():
                 self.ledger.deposit(event.asset, event.amount)

@@ -482,6 +482,7 @@ class PaperReplay:
         wake_ns: int,
         due_ns: int | None,
         wants: Sequence[tuple[bool, bool]],
+        foreign: bool,
     ) -> tuple[int, int, int]: ...
 
 def paper_fold(mirrors: Sequence[PaperMirror], batch: object) -> bool: ...

@@ -541,6 +541,7 @@ impl PaperReplay {
         wake_ns: i64,
         due_ns: Option<i64>,
         wants: Vec<(bool, bool)>,
+        foreign: bool,
     ) -> PyResult<(u8, i64, i64)> {
         let rows = self.rows.bind(py).try_borrow()?;
         let mut tape = self.tape.bind(py).try_borrow_mut()?;
@@ -569,6 +570,7 @@ impl PaperReplay {
             markets: &mut markets,
             places: &self.places,
             wants: &wants,
+            foreign,
             until_ns,
             wake_ns,
             host: &mut host,

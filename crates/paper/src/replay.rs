@@ -1,7 +1,7 @@
 //! Rows against mirrors and engine without a word from outside, until somebody has to be asked.
 //!
 //! The order of things is the one in which a session handles messages one by one: time passes in steps of at most
-//! [`MAX_STEP_NS`], at each of which the mirrors look at what is due and an engine that was not told the time for long
+//! [`MAX_STEP_NS`] that also end when the owner's own time has come, at each of which the mirrors look at what is due and an engine that was not told the time for long
 //! gets a tick; then the message is mirrored; then the mirrors look again.
 
 use tradewind_engine::wire::command::Command;
@@ -118,6 +118,8 @@ pub struct Run<'a, 'm, H: Host> {
     pub places: &'a [Option<usize>],
     /// By market.
     pub wants: &'a [Wants],
+    /// Whether messages of symbols without a market are wanted.
+    pub foreign: bool,
     /// Later messages wait.
     pub until_ns: i64,
     /// When the owner wants to be called.
@@ -173,7 +175,7 @@ impl<H: Host> Run<'_, '_, H> {
         let index = cursor.next;
         cursor.next += 1;
         let Some(place) = self.places.get(usize::from(message.symbol)).copied().flatten() else {
-            let told = std::mem::take(&mut cursor.tell_next);
+            let told = std::mem::take(&mut cursor.tell_next) || self.foreign;
             return Ok(told.then_some(Stop::Message { index }));
         };
         self.mirror(place, message, arrival_ns)?;

@@ -78,8 +78,17 @@ class Replay:
 
     def _go(self, until_ns: int) -> tuple[Why, int]:
         trader = self.session.trader
-        wants = [(trader.wants(one, "book"), trader.wants(one, "trades")) for one in self._bulk.symbols]
-        return self._bulk.go(wants, wake_ns=trader.next_due_ns(), until_ns=until_ns, on_prints=trader.printed)
+        wants = [
+            (trader.wants(one, "book"), trader.wants(one, "trades") or trader.wants(one, "bars"))
+            for one in self._bulk.symbols
+        ]
+        return self._bulk.go(
+            wants,
+            wake_ns=trader.next_due_ns(),
+            until_ns=until_ns,
+            foreign=bool(trader.hosts.outside),
+            on_prints=trader.printed,
+        )
 
     async def _answer(self, why: Why, value: int) -> None:
         session = self.session

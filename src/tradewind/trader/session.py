@@ -23,7 +23,7 @@ MILLISECOND_NS = 1_000_000
 IDLE_STEP_S = 0.02
 CHECKPOINT_EVERY_S = 30.0
 MAX_VIRTUAL_STEP_NS = 100 * MILLISECOND_NS
-"""What a mirror waits for (T15.2: 100 ms) is looked at no later; the native replay steps the same."""
+"""As the native loop (crates/paper): the mirror waits 100 ms for prints and crossings (T15.2)."""
 
 
 class Session:

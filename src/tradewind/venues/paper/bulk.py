@@ -102,19 +102,20 @@ class BulkRun:
         *,
         wake_ns: int = FAR_NS,
         until_ns: int = FAR_NS,
+        foreign: bool = False,
         on_prints: Callable[[str, int, int], None] | None = None,
     ) -> Stop:
         """Mirror rows until there is a reason to come back.
 
-        `wants` says by market, in the venue's order, whether differences and trades are wanted; `wake_ns` is
-        when the owner has something to do; messages received behind `until_ns` wait. `on_prints` hears
-        (symbol, the venue's lots, ns of the first) of each second of trades that were not wanted. Raises
-        `PortStopped`.
+        `wants` says by market, in the venue's order, whether differences and trades are wanted, `foreign` the
+        same of symbols without a market; `wake_ns` is when the owner has something to do; messages received
+        behind `until_ns` wait. `on_prints` hears (symbol, the venue's lots, ns of the first) of each second
+        of trades that were not wanted. Raises `PortStopped`.
         """
         port = self._port
         try:
             why, value, now_ns = self._native.run(
-                port.now_ns(), until_ns, wake_ns, self._venue.next_due_ns(), wants
+                port.now_ns(), until_ns, wake_ns, self._venue.next_due_ns(), wants, foreign
             )
         except TradewindError as error:
             self._venue.stopped_reason = str(error)

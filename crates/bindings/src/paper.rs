@@ -533,6 +533,7 @@ impl PaperReplay {
 
     /// (kind, value, now): 0 requests are due until value, 1 the same and a message of that moment comes next, 2 the
     /// owner's time has come, 3 message value was mirrored and is wanted, 4 message value is the caller's, 5 the end.
+    #[allow(clippy::too_many_arguments)] // Plain values from Python.
     fn run(
         &mut self,
         py: Python<'_>,

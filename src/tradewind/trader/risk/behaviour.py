@@ -166,7 +166,7 @@ class Behaviour:
     # ---- what is seen --------------------------------------------------------------------------------
 
     def passed(self, order: Order, notional: Decimal, now_ns: int) -> None:
-        """Risk let an order or an amend pass. An order counts from its decision, which is what recovery reads."""
+        """Risk let an order or an amend pass. An order counts from its decision, as recovery reads it."""
         moment_ns = order.decision_ns if order.replaces is None else now_ns
         self.ordered(
             order.strategy, moment_ns, symbol=order.symbol, notional=notional, replaces=order.replaces,

@@ -9,6 +9,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from paper_world import World
 from test_execution_properties import FLAT
@@ -242,6 +243,10 @@ class Asks(Idle):
 
     asked = False
 
+    def __init__(self, symbols: tuple[str, ...], *, executes: bool = True) -> None:
+        super().__init__(symbols)
+        self.manifest = msgspec.structs.replace(self.manifest, executes=executes)
+
     def on_timer(self, context: Context) -> list[StrategyIntent]:
         if self.asked or context.market(SYMBOL).book is None:
             return []
@@ -254,7 +259,7 @@ class Asks(Idle):
                 algorithm=Algorithm.PASSIVE,
                 duration_s=20,
                 completion=Completion.CANCEL_REST,
-            )  # type: ignore[list-item]
+            )
         ]
 
 
@@ -267,6 +272,13 @@ async def test_a_strategy_asks_for_a_parent_and_owns_what_it_fills(monkeypatch: 
     assert (parent.state, parent.opened.strategy) == (ParentState.COMPLETED, "none")
     assert trader.books.lots("none", SYMBOL) == 20
     assert await trader.reconcile() == []
+
+
+async def test_a_parent_that_was_not_declared_is_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await PaperRun.create(monkeypatch, Asks((SYMBOL,), executes=False))
+    await run.play_s(5)
+    assert "no intent" in str(run.session.trader.hosts.find("none").error)
+    assert not run.desk.book.parents
 
 
 def life(data: Path, verb: str, seconds: float) -> dict[str, object]:

@@ -21,6 +21,8 @@ import msgspec
 from tradewind.venues.market_data import Instrument, Side
 from tradewind.venues.protocol import FeeSchedule, FillEvent, TimeInForce
 
+from .execution.model import ExecuteIntent
+
 MAX_INTENTS_PER_CALLBACK = 64
 Owner = TypeVar("Owner")
 T = TypeVar("T")
@@ -32,7 +34,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `symbols` are what it trades, `outside` what it only looks at. `data` says which callbacks it wants:
     `book`, `trades`, `bars:SECONDS`; without them it is called on its own timer, on fills and on orders only.
     `quotes`: it lives from quoting and is exempt from the cancel ratio of T11.8. `averages_down`: it may add
-    to a losing position (T12.3).
+    to a losing position (T12.3). `executes`: it may ask for parent orders (`ExecuteIntent`), for which every
+    public trade is heard.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     timer_ms: int = 1_000
     quotes: bool = False
     averages_down: bool = False
+    executes: bool = False
 
 
 class BookTop(msgspec.Struct, frozen=True):
@@ -138,7 +142,7 @@ class CancelIntent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-StrategyIntent = PlaceIntent | AmendIntent | CancelIntent
+StrategyIntent = PlaceIntent | AmendIntent | CancelIntent | ExecuteIntent
 
 
 class ContextSource(Protocol):

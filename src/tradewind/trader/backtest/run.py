@@ -225,7 +225,7 @@ async def build(data: MarketData, strategy: Strategy, setting: Setting, start_ns
     )
     venue = PaperVenue(port, setup, name="paper", latency=latency)
     trader = TraderService(venue, port, profile, strategy, environment="sim", seed=setting.seed)
-    attach_execution(trader)
+    attach_execution(trader, hears=strategy.manifest.executes)
     venue.subscribe(recorder.on_private)
     trader.on_order_hooks.append(recorder.on_order)
     return World(Session(venue, trader), venue, trader, port, recorder)

@@ -40,12 +40,15 @@ _CANCELLABLE: Final = frozenset({State.WORKING, State.PARTIALLY_FILLED})
 class ExecutionDesk(ChildDesk):
     """All parents of one trader."""
 
-    def attach(self) -> None:
-        """Register with the trader's hooks. Call it before recovery."""
+    def attach(self, *, hears: bool = True) -> None:
+        """Register with the trader's hooks. Call it before recovery. `hears` False: nobody can ask for a
+        parent, so public trades need not be heard one by one.
+        """
         self.host.on_second.append(self.tick)
         self.host.on_fill_hooks.append(self.on_fill)
         self.host.on_order_hooks.append(self.on_order)
-        self.host.on_market_hooks.append(self.on_market)
+        if hears:
+            self.host.on_market_hooks.append(self.on_market)
         self.host.fold_hooks.append(self.fold)
 
     # ---- requests ----------------------------------------------------------------------------------

@@ -142,12 +142,12 @@ class ServiceView:
         self._trader.alarms.append(Alarm(self.now_ns(), text))
 
 
-def attach(trader: TraderService) -> ExecutionDesk:
+def attach(trader: TraderService, *, hears: bool = True) -> ExecutionDesk:
     """The execution desk of a trader, registered with its hooks and its checkpoint. Call it before
-    recovery; it starts with the trader's first second.
+    recovery; it starts with the trader's first second. `hears` False: as `ExecutionDesk.attach` says.
     """
     desk = ExecutionDesk(trader, ServiceView(trader))
-    desk.attach()
+    desk.attach(hears=hears)
     trader.checkpointed[NAME] = desk
     trader.planned = lambda: planned(desk)
     trader.intent_handlers[ExecuteIntent] = desk.on_intent

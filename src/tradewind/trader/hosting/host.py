@@ -137,7 +137,8 @@ class StrategyHost:
 
     def _checked(self, answer: Any) -> list[Any] | tuple[()]:
         try:
-            intents = check_answer(answer, self.symbols, self.name, self.owner, self.other_intents)
+            others = self.other_intents if self.manifest.executes else ()
+            intents = check_answer(answer, self.symbols, self.name, self.owner, others)
         except Nonsense as error:
             self.fault = str(error)
             return ()

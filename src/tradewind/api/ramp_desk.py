@@ -34,6 +34,8 @@ CALLBACK: Final = "ramp"
 SEEN: Final = (b'{"type":"Ramp', b'{"type":"Latch"', b'{"type":"OperatorAct"')
 """The records that the ramp looks at; the others are not even decoded."""
 TALLY_EVERY_S: Final = 60.0
+EVIDENCE_EVERY: Final = 10
+"""Turns from one look at the evidence to the next while the stage does not stand on it."""
 MAX_HISTORY: Final = 200
 
 
@@ -44,7 +46,11 @@ class RampDesk:
         self._node = node
         self.ramp = Ramp(environment, node.now_ns)
         self.evidence: Callable[[], Mapping[str, Evidence]] = dict
-        """Criteria as the gate sees them; without a gate nothing is green."""
+        """Criteria as the gate sees them; without a gate nothing is green. It may take a second: read in
+        a thread of its own.
+        """
+        self.evidence_read_ns: int | None = None
+        self._seen: Mapping[str, Evidence] = {}
         self.measured: Callable[[], Mapping[str, Any]] = dict
         """Facts that are measured elsewhere, by field of `Facts`; what is not given was not measured."""
         self._demotion = asyncio.Event()
@@ -77,19 +83,30 @@ class RampDesk:
     async def run(self) -> None:
         """Records demotions at once and what was counted every minute, until cancelled."""
         await self.ramp.begin(self._write_own)
+        turns = 0
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TALLY_EVERY_S):
                     await self._demotion.wait()
             self._demotion.clear()
+            if self.ramp.standing.stage.real or not turns % EVIDENCE_EVERY:
+                await self.read_evidence()
+            turns += 1
             await self._record_demotion()
             await self._record_tally()
 
     async def _record_demotion(self) -> None:
-        self.ramp.see_evidence(self.evidence())
+        if self.evidence_read_ns is not None:
+            self.ramp.see_evidence(self._seen)
         move = self.ramp.due()
         if move is not None:
             await self._write_own(move)
+
+    async def read_evidence(self) -> Mapping[str, Evidence]:
+        """What the gate says now."""
+        self._seen = await asyncio.to_thread(self.evidence)
+        self.evidence_read_ns = self._node.now_ns()
+        return self._seen
 
     async def _record_tally(self) -> None:
         slippage = self.facts().slippage_within_ci
@@ -129,7 +146,8 @@ class RampDesk:
             "entered_ns": standing.entered_ns or None,
             "half_stay": standing.halved,
             "stages_hash": self.ramp.stages.hash,
-            **assessed(self.ramp.assess(self.facts(), self.evidence())),
+            "evidence_read_ns": self.evidence_read_ns,
+            **assessed(self.ramp.assess(self.facts(), self._seen)),
             "proposal": None
             if proposal is None
             else {
@@ -147,13 +165,13 @@ class RampDesk:
 
     async def propose(self, actor: str) -> dict[str, Any]:
         """Raises `RampRefused` with everything that is missing."""
-        record = await self.ramp.propose(self._write_own, self.facts(), self.evidence(), actor)
+        record = await self.ramp.propose(self._write_own, self.facts(), await self.read_evidence(), actor)
         return {"proposed": record.to_stage, "number": record.number, **self._needed(record.to_stage)}
 
     async def approve(self, actor: str, reason: str) -> dict[str, Any]:
         """Raises `RampRefused`."""
         move = await self.ramp.approve(
-            self._write_own, self.facts(), self.evidence(), actor=actor, reason=reason
+            self._write_own, self.facts(), await self.read_evidence(), actor=actor, reason=reason
         )
         standing = self.ramp.standing
         people = list(move.actors) if move else list(standing.proposal.people) if standing.proposal else []
@@ -232,4 +250,5 @@ async def offline(
         identities.check_against((grant.principal, grant.role) for grant in genesis.grants)
         desk = await RampDesk.start(node, environment)
         desk.evidence = lambda: evidence
+        await desk.read_evidence()
         yield desk

@@ -5,7 +5,6 @@ the way of alerts to people, and the guard of the memory.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -48,6 +47,8 @@ class Safety:
         self._trader: TraderService | None = None
         self._last: Alarm | None = None
         self._guard: MemoryGuard | None = None
+        self._answers = (0, 0, 0, 0)
+        self._step = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -84,6 +85,8 @@ class Safety:
         counts = self.ramp.ramp.counts
         trader.oms.cap = StageCap(lambda: self.ramp.ramp.standing.stage, self._reference, counts.placed)
         trader.on_fill_hooks.append(self._filled)
+        self._answers, self._step = self._answered(), trader.loss.step
+        trader.risk_desk.stage_multiplier = self.ramp.ramp.standing.stage.size_multiplier
         self._guard = MemoryGuard(Cgroup(), self._restrict, self._want_stop)
 
     def _reference(self, symbol: str) -> Decimal | None:
@@ -96,6 +99,27 @@ class Safety:
         assert self._trader is not None
         instrument = self._trader.oms.instruments[order.intent.symbol]
         self.ramp.ramp.counts.fill(order.intent.symbol, order.intent.side, instrument.lot * fill.lots)
+
+    def _answered(self) -> tuple[int, int, int, int]:
+        """Orders acknowledged, refused as we could have known, refused otherwise, and fills of no order."""
+        assert self._trader is not None
+        stats = self._trader.oms.stats
+        return (
+            stats.acks,
+            stats.preventable_rejects,
+            stats.rejects - stats.preventable_rejects,
+            stats.suspense,
+        )
+
+    def _count_answers(self) -> None:
+        """What the venue answered since the last look counts for the stage."""
+        before, self._answers = self._answers, self._answered()
+        acks, preventable, venue, orphans = map(int.__sub__, self._answers, before)
+        counts = self.ramp.ramp.counts
+        counts.acknowledged += acks
+        counts.preventable_rejects += preventable
+        counts.venue_rejects += venue
+        counts.orphans += orphans
 
     def _want_stop(self) -> None:
         self.on_stop_wanted()
@@ -112,19 +136,28 @@ class Safety:
 
     def _measured(self) -> dict[str, object]:
         """Facts of the ramp that are measured here."""
-        return {"unacknowledged_alerts": len(self.alerts.unacknowledged(UNSEEN_S))}
+        # Nobody counts breaches of limits yet: not measured is never good enough (T17.2).
+        return {"unacknowledged_alerts": len(self.alerts.unacknowledged(UNSEEN_S)), "limit_breaches": None}
 
     # ---- every second --------------------------------------------------------------------------------------
 
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            with contextlib.suppress(AssertionError):
+            try:
                 self._look()
+            except Exception as error:  # noqa: BLE001 the next look may succeed; this one is told
+                log.error("safety_look_failed", error=repr(error))
 
     def _look(self) -> None:
         if self._guard is not None:
             self._guard.look()
+        if self._trader is not None:
+            self._count_answers()
+            if self._trader.loss.step > self._step:  # a step demotes once, however long it stays
+                self.ramp.ramp.see_drawdown(self._trader.loss.step)
+            self._step = self._trader.loss.step
+            self._trader.risk_desk.stage_multiplier = self.ramp.ramp.standing.stage.size_multiplier
         for alarm in self._new_alarms():
             self.alerts.post(
                 Alert(

@@ -74,6 +74,8 @@ class Decisions:
                 denied, client_id = self._amend(wish, intent, now_ns)
             case CancelIntent() as intent:
                 denied, client_id = self._cancel(intent, now_ns)
+            case _:
+                raise TypeError(f"{type(wish.intent).__name__} is for the execution desk, not an order")
         if wish.verdict is not None:
             wish.verdict(denied, client_id)
 

@@ -82,7 +82,10 @@ async def test_evidence_that_is_gone_demotes_a_stage_with_real_funds(tmp_path: P
     async with await started(tmp_path) as node:
         await write(node, move(node, "S4"))
         desk = await RampDesk.start(node, "canary")
-        assert desk.ramp.standing.stage.name == "S3", "nothing is green without a gate"
+        running = asyncio.create_task(desk.run())
+        assert await reached(desk, "S3"), "nothing is green without a gate"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         assert desk.ramp.standing.moves[-1].cause == "evidence_expired"
 
 

@@ -83,6 +83,9 @@ class RampDesk:
     async def run(self) -> None:
         """Records demotions at once and what was counted every minute, until cancelled."""
         await self.ramp.begin(self._write_own)
+        if self.ramp.standing.stage.real:
+            await self.read_evidence()
+            await self._record_demotion()
         turns = 0
         while True:
             with contextlib.suppress(TimeoutError):

@@ -24,7 +24,7 @@ from .records import DayBase, Latch, Reconciliation
 from .service import MAX_RECENT_FILLS, TraderService
 
 log = structlog.get_logger("tradewind.trader")
-FORMAT = 2
+FORMAT = 3
 MAX_CHECKPOINT_BYTES = 64 << 20
 DIGEST_BYTES = 32
 

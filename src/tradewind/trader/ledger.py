@@ -16,7 +16,8 @@ from tradewind.venues.protocol import FillEvent
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, FloatOperation])
 """Money arithmetic: sixty digits, and an error where that would not be exact."""
 MICRO = Decimal("0.000001")
-MAX_SEEN_FILLS = 1_000_000
+MAX_SEEN_FILLS = 50_000
+"""An execution that is told again later than that meets an order nobody knows any more: the account halts."""
 MAX_KEPT_FILL_KEYS = 10_000
 ZERO = Decimal(0)
 

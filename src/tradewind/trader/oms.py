@@ -39,8 +39,9 @@ from .records import AmendRequest, CancelRequest, Intent, OrderNote, Record
 
 MILLISECOND_NS = 1_000_000
 ACCEPTANCE_HORIZON_NS = 3_000 * MILLISECOND_NS
-MAX_TERMINAL_ORDERS = 1_000
-"""An ended order takes about 8 KB: ten thousand of them would look like a leak for days (T15.8, C02)."""
+MAX_TERMINAL_ORDERS = 10_000
+TERMINAL_KEPT_NS = 300_000 * MILLISECOND_NS
+"""Ended orders leave memory then, but for the newest ones (T7.13); late fills and answers come before."""
 MAX_SUSPENSE = 1_000
 MAX_KEPT_FINISHED = 500
 
@@ -464,8 +465,11 @@ class Oms:
         self.ledger.release(order.client_id)
         order.pending_price_ticks = order.pending_lots = None
         self.orders.pop(order.client_id, None)
-        if len(self.finished) == MAX_TERMINAL_ORDERS:
-            self._by_id.pop(self.finished[0].client_id, None)
+        while len(self.finished) >= MAX_KEPT_FINISHED and (
+            len(self.finished) >= MAX_TERMINAL_ORDERS
+            or self.finished[0].updated_ns < order.updated_ns - TERMINAL_KEPT_NS
+        ):
+            self._by_id.pop(self.finished.popleft().client_id, None)
         self.finished.append(order)
 
     # ---- reading -----------------------------------------------------------------------------------

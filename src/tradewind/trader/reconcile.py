@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tradewind.venues.paper.accounts import FillTotals
 from tradewind.venues.paper.venue import PaperVenue
 from tradewind.venues.protocol import Incomplete
 
@@ -36,7 +37,7 @@ async def reconcile(venue: PaperVenue, ledger: Ledger, oms: Oms) -> list[Differe
     differences = await _balances(venue, ledger)
     differences += await _orders(venue, oms)
     differences += _positions(venue, ledger)
-    differences += await _fills(venue, ledger)
+    differences += _fills(venue, ledger)
     return differences
 
 
@@ -95,23 +96,16 @@ def _positions(venue: PaperVenue, ledger: Ledger) -> list[Difference]:
     return differences
 
 
-async def _fills(venue: PaperVenue, ledger: Ledger) -> list[Difference]:
-    """Quantities, turnover and fees of the venue's own fill list, while it still has all of them."""
-    fills = await venue.fills(0)
-    if isinstance(fills, Incomplete):
-        return []
+def _fills(venue: PaperVenue, ledger: Ledger) -> list[Difference]:
+    """Number, turnover and fees of all executions that the venue has counted."""
     differences = []
     for position in ledger.positions.values():
         instrument = venue.markets[position.symbol].setup.instrument
-        own = [fill for fill in fills if fill.symbol == position.symbol]
-        turnover = sum(
-            (instrument.tick * fill.price_ticks * instrument.lot * fill.lots for fill in own), ZERO
-        )
-        fees = sum((fill.fee for fill in own), ZERO)
+        totals = venue.account.totals.get(position.symbol, FillTotals())
         pairs = (
-            ("fills", Decimal(position.fill_count), Decimal(len(own))),
-            ("turnover", position.volume_quote, turnover),
-            ("fees", position.fees.get(position.quote, ZERO), fees),
+            ("fills", Decimal(position.fill_count), Decimal(totals.count)),
+            ("turnover", position.volume_quote, instrument.tick * instrument.lot * totals.value),
+            ("fees", position.fees.get(position.quote, ZERO), totals.fees),
         )
         differences += [
             Difference(what=f"{name} {position.symbol}", ours=str(ours), theirs=str(theirs))

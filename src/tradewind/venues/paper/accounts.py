@@ -77,6 +77,14 @@ class PaperOrder(msgspec.Struct, kw_only=True):
         )
 
 
+class FillTotals(msgspec.Struct):
+    """All executions of one symbol since the account began. `value` is the sum of price ticks times lots."""
+
+    count: int = 0
+    value: int = 0
+    fees: Decimal = Decimal(0)
+
+
 class AccountState(msgspec.Struct, kw_only=True):
     """The account as plain data."""
 
@@ -84,6 +92,7 @@ class AccountState(msgspec.Struct, kw_only=True):
     finished: list[PaperOrder]
     fills: list[FillEvent]
     dropped_fills: bool
+    totals: dict[str, FillTotals]
     lines: list[tuple[int, int, int]]
 
 
@@ -97,6 +106,8 @@ class AccountBook:
         self.finished: OrderedDict[str, PaperOrder] = OrderedDict()
         self.fills: deque[FillEvent] = deque(maxlen=MAX_KEPT_FILLS)
         self.dropped_fills = False
+        self.totals: dict[str, FillTotals] = {}
+        """What a reconciliation compares: executions themselves are kept only for a while."""
         self.lines: dict[tuple[int, int], int] = {}
         self._by_client: dict[str, PaperOrder] = {}
         self._out: list[PrivateEvent] = []
@@ -164,6 +175,7 @@ class AccountBook:
             finished=list(self.finished.values())[-MAX_SAVED_ROWS:],
             fills=list(self.fills)[-MAX_SAVED_ROWS:],
             dropped_fills=self.dropped_fills or len(self.fills) > MAX_SAVED_ROWS,
+            totals=self.totals,
             lines=[(asset, line, amount) for (asset, line), amount in self.lines.items()],
         )
 
@@ -174,6 +186,7 @@ class AccountBook:
         self.finished = OrderedDict((order.client_id, order) for order in state.finished)
         self.fills = deque(state.fills, maxlen=MAX_KEPT_FILLS)
         self.dropped_fills = state.dropped_fills
+        self.totals = state.totals
         self.lines = {(asset, line): amount for asset, line, amount in state.lines}
         self._out = []
 
@@ -238,6 +251,10 @@ class AccountBook:
         )
         self.dropped_fills = self.dropped_fills or len(self.fills) == MAX_KEPT_FILLS
         self.fills.append(fill)
+        totals = self.totals.setdefault(order.symbol, FillTotals())
+        totals.count += 1
+        totals.value += event.price * event.lots
+        totals.fees += fill.fee
         self._out.append(fill)
         if not remaining:
             self._finish(order)

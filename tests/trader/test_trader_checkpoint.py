@@ -51,7 +51,7 @@ async def start(data: Path) -> tuple[NodeService, PaperTrader, GeneratedFeed]:
     return node, paper, feed
 
 
-async def until(condition: object, attempts: int = 1_000) -> None:
+async def until(condition: object, attempts: int = 6_000) -> None:
     for _ in range(attempts):
         if condition():  # type: ignore[operator]
             return

@@ -25,7 +25,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvloop
@@ -48,7 +48,7 @@ from tradewind.trader.risk.loss import LossGuard
 from tradewind.trader.risk.profile import load_profile
 from tradewind.trader.risk.state import TradingState
 from tradewind.trader.strategies.market_making import MarketMaking, MarketMakingParameters
-from tradewind.trader.strategy import BookTop, PlaceIntent
+from tradewind.trader.strategy import BookTop, OwnOrder, PlaceIntent
 from tradewind.trader.strategy import Context as StrategyContext
 from tradewind.trader.venue_desk import NotTrading, VenueDesk
 from tradewind.venues.binance.assemble import open_binance
@@ -206,11 +206,12 @@ class Trader:
         tick, best = self.instrument.tick, known.value
         return Known(Top(bid=tick * best.bid_ticks, ask=tick * best.ask_ticks), known.as_of_ns, known.source)
 
-    def _context(self, now_ns: int) -> StrategyContext:
+    def _context(self, now_ns: int, **more: Any) -> StrategyContext:
         return StrategyContext.fixed(
             now_ns=now_ns, instrument=self.instrument, fees=self.fees.value,
             equity=self.desk.ledger.total("USDT"), position_lots=0, orders=(), strategy_loss=Decimal(0),
             state="normal", hold_reason="", size_multiplier=self.loss.size_multiplier, random=self.random,
+            **more,
         )  # fmt: skip
 
     def _check(self, intent: PlaceIntent, top: Known[Top], now_ns: int, trip: Trip) -> None:
@@ -234,6 +235,12 @@ class Trader:
         task = asyncio.create_task(self._place(request, trip))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # The strategy waits before it repeats what was refused: it hears that this was not.
+        told = OwnOrder(
+            client_id="-", symbol=SYMBOL, side=intent.side, price_ticks=intent.price_ticks,
+            lots=intent.lots, remaining_lots=intent.lots, tag=intent.tag, busy=True,
+        )  # fmt: skip
+        self.strategy.on_order(self._context(now_ns, book=self._book(now_ns)), told, str(State.JOURNALED))
 
     def _snapshot(self, top: Known[Top]) -> Snapshot:
         ledger, now_ns = self.desk.ledger, time.time_ns()

@@ -6,9 +6,10 @@ With a running platform its API is asked; without one the log itself is read, an
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
@@ -18,6 +19,8 @@ from tradewind.cli.exit_codes import ExitCode
 from tradewind.cli.failure import CommandFailure, not_running
 from tradewind.cli.output import DEFAULT_DATA, DataDirectory, Json, print_fields, print_json, print_rows
 
+ASIDE_S: Final = 60.0
+"""How long the judging process may take."""
 ramp = App(name="ramp", help="Stages from paper to live: status, propose, approve, demote, history.")
 By = Annotated[str, Parameter(name="--by", help="who acts; it goes into the log")]
 Reason = Annotated[str, Parameter(help="why; it goes into the log")]
@@ -134,6 +137,30 @@ async def _offline(data: Path, env: str, read: Callable[[Any], Any | Awaitable[A
             answer = await answer
         found: dict[str, Any] = answer
         return found
+
+
+def evidence_aside(env: str, data: Path) -> dict[str, Any]:
+    """The same, judged in a process of its own: one that trades on paper may not load what signs (T1.11). A
+    process that fails leaves nothing green.
+    """
+    import subprocess
+
+    import msgspec
+
+    from tradewind.trader.ramp.policy import Evidence
+
+    code = "import sys; from tradewind.cli.ramp import tell_evidence; tell_evidence(*sys.argv[1:])"
+    done = subprocess.run(  # noqa: S603 our own interpreter and words
+        [sys.executable, "-c", code, env, str(data)], capture_output=True, timeout=ASIDE_S, check=True
+    )
+    return {one.criterion: one for one in msgspec.json.decode(done.stdout, type=list[Evidence])}
+
+
+def tell_evidence(env: str, data: str) -> None:
+    """Prints what `evidence_of` finds, for `evidence_aside`."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(list(evidence_of(env, Path(data)).values())).decode())
 
 
 def evidence_of(env: str, data: Path) -> dict[str, Any]:

@@ -186,11 +186,11 @@ class _Run:
         tell = (lambda _: None) if self.as_json else note
         KillSignals(lambda: platform.kill, self.configuration.data, tell).install(loop)
         if platform.safety is not None:
-            from tradewind.cli.ramp import evidence_of
+            from tradewind.cli.ramp import evidence_aside
 
             platform.safety.on_stop_wanted = self.stop.request
             one_run = self.configuration
-            platform.safety.ramp.evidence = lambda: evidence_of(one_run.env, one_run.data)
+            platform.safety.ramp.evidence = lambda: evidence_aside(one_run.env, one_run.data)
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(one, self.stop.request)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -203,7 +203,7 @@ async def cancel(
     if order is None:
         raise unknown_order()
     if restriction is not None and order.phase is not restriction:
-        raise BinanceError(-2011, "Order was not canceled due to cancel restrictions.")
+        raise restricted()
     memory = context.venue.memory
     before = client_id_of(order, memory.of(order.order_id))
     if context.lost:
@@ -303,6 +303,11 @@ LATER: Final = frozenset(
 """What the cancel may change: not judged before it."""
 
 
+def restricted() -> BinanceError:
+    """The order is not in the state that the caller asked for."""
+    return BinanceError(-2011, "Order was not canceled due to cancel restrictions.")
+
+
 async def cancel_replace(context: Context, parameters: Parameters) -> Any:
     """Both legs, each with its own outcome. Raises -2021 (one failed) and -2022 (both, or nothing tried)."""
     symbol = context.symbol(parameters.symbol())
@@ -337,6 +342,10 @@ async def cancel_replace(context: Context, parameters: Parameters) -> Any:
         data["cancelResult"], data["cancelResponse"] = "FAILURE", error.body()
     if data["cancelResult"] == "FAILURE" and mode == "STOP_ON_FAILURE":
         data["newOrderResult"], data["newOrderResponse"] = "NOT_ATTEMPTED", None
+    elif data["cancelResult"] == "SUCCESS" and restriction is OrderPhase.WORKING and order.filled_lots:
+        # Here the restriction is looked at before the cancel, not with it: it was filled between.
+        # The venue would have cancelled nothing; a new order of the whole size must not follow.
+        data["newOrderResult"], data["newOrderResponse"] = "FAILURE", restricted().body()
     else:
         try:
             data["newOrderResponse"] = order_reply(context, new, await place(context, new))

@@ -180,7 +180,7 @@ def test_stop_needs_a_whole_second_of_holding(browser: Any, shared_platform: Any
 
 
 def open_by_key(page: Any, button: str, field: str) -> None:
-    """On a busy machine the console may lose its connection and load itself anew: the key is pressed again."""
+    """The console of a busy machine may load itself anew: then the key is pressed again."""
     for last in (False, False, True):
         page.focus(button)
         page.keyboard.press("Enter")

@@ -35,6 +35,8 @@ UNSEEN_S: Final = 900.0
 RULE: Final = "TraderAlarm"
 RUNBOOK: Final = "docs/runbooks/kill-switch.md"
 HALTED: Final = TradingState.HALTED.name
+DRAWDOWN_STEP: Final = 2
+"""The rung of the ladder at 10 % (T17.3)."""
 
 
 class Safety:
@@ -47,7 +49,7 @@ class Safety:
         self._trader: TraderService | None = None
         self._last: Alarm | None = None
         self._guard: MemoryGuard | None = None
-        self._answers = (0, 0, 0, 0)
+        self._answers = (0, 0, 0)
         self._step = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -100,26 +102,20 @@ class Safety:
         instrument = self._trader.oms.instruments[order.intent.symbol]
         self.ramp.ramp.counts.fill(order.intent.symbol, order.intent.side, instrument.lot * fill.lots)
 
-    def _answered(self) -> tuple[int, int, int, int]:
-        """Orders acknowledged, refused as we could have known, refused otherwise, and fills of no order."""
+    def _answered(self) -> tuple[int, int, int]:
+        """Orders acknowledged, refused as we could have known, and refused otherwise."""
         assert self._trader is not None
         stats = self._trader.oms.stats
-        return (
-            stats.acks,
-            stats.preventable_rejects,
-            stats.rejects - stats.preventable_rejects,
-            stats.suspense,
-        )
+        return stats.acks, stats.preventable_rejects, stats.rejects - stats.preventable_rejects
 
     def _count_answers(self) -> None:
         """What the venue answered since the last look counts for the stage."""
         before, self._answers = self._answers, self._answered()
-        acks, preventable, venue, orphans = map(int.__sub__, self._answers, before)
+        acks, preventable, venue = map(int.__sub__, self._answers, before)
         counts = self.ramp.ramp.counts
         counts.acknowledged += acks
         counts.preventable_rejects += preventable
         counts.venue_rejects += venue
-        counts.orphans += orphans
 
     def _want_stop(self) -> None:
         self.on_stop_wanted()
@@ -154,7 +150,8 @@ class Safety:
             self._guard.look()
         if self._trader is not None:
             self._count_answers()
-            if self._trader.loss.step > self._step:  # a step demotes once, however long it stays
+            # Deeper steps latch, and the ramp sees the latch: this one has none, and demotes once.
+            if self._step < self._trader.loss.step == DRAWDOWN_STEP:
                 self.ramp.ramp.see_drawdown(self._trader.loss.step)
             self._step = self._trader.loss.step
             self._trader.risk_desk.stage_multiplier = self.ramp.ramp.standing.stage.size_multiplier
